@@ -1,0 +1,159 @@
+//! From what a client presents to a credential, or a refusal.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    access::{
+        directory::{Directory, POLL},
+        limiter::Limiter,
+    },
+    model::{
+        credential::{ClientId, Credential, Secret, SecretHash},
+        timestamp::Timestamp,
+        token::{API_TOKEN_PREFIX, AccessTokens, parse_api_token},
+    },
+    store::{ReadError, Reader},
+};
+
+/// How a gate is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct GateOptions {
+    /// How long an access token is good for, in seconds.
+    pub access_token_seconds: u32,
+    /// Failed logins an address may make within the window.
+    pub failed_logins_max: u32,
+    /// The window, in seconds.
+    pub failed_logins_window_seconds: u32,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// No such credential, or not its secret, or it is not usable now. Which of these is not said.
+    WrongSecret,
+    /// The token is not one that opens anything now.
+    BadToken,
+    /// Too many failed logins from this address; try again after this long.
+    TooMany(Duration),
+}
+
+/// An access token and how long it is good for.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// The JWT.
+    pub token: String,
+    /// Seconds from now.
+    pub expires_in: i64,
+}
+
+/// The only way in. A cheap handle.
+#[derive(Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    directory: Directory,
+    limiter: Limiter,
+    tokens: AccessTokens,
+    access_token_seconds: i64,
+}
+
+impl Gate {
+    /// Reads the credentials. Blocks on the disk.
+    pub fn open(reader: &Reader, options: GateOptions) -> Result<Self, ReadError> {
+        let window = Duration::from_secs(options.failed_logins_window_seconds.into());
+        let inner = Inner {
+            tokens: AccessTokens::new(&reader.access_token_key()?),
+            directory: Directory::load(reader.clone())?,
+            limiter: Limiter::new(options.failed_logins_max, window),
+            access_token_seconds: options.access_token_seconds.into(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The credential that a Bearer token stands for, presented from `address`.
+    pub fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Arc<Credential>, Denied> {
+        if token.starts_with(API_TOKEN_PREFIX) {
+            let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
+            return self.check_secret(&client_id, &secret, address, now).map_err(|denied| match denied {
+                Denied::WrongSecret => Denied::BadToken,
+                other => other,
+            });
+        }
+        let client_id = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
+        let credential = self.inner.directory.find(&client_id);
+        credential.filter(|credential| credential.is_usable(now)).ok_or(Denied::BadToken)
+    }
+
+    /// Lets a client in by its secret, and gives it an access token, which never outlives the credential.
+    pub fn login(
+        &self,
+        client_id: &str,
+        secret: &Secret,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(Arc<Credential>, AccessToken), Denied> {
+        // An id that no credential can have is treated like one that none has.
+        let client_id =
+            ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
+        let credential = self.check_secret(&client_id, secret, address, now)?;
+        let longest = now.plus_seconds(self.inner.access_token_seconds);
+        let expires = credential.expires_at.map_or(longest, |end| end.min(longest));
+        let token = self.inner.tokens.issue(&client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
+        Ok((credential, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
+    }
+
+    /// Notices changes made through this server at once. Blocks on the disk.
+    pub fn refresh(&self) -> Result<(), ReadError> {
+        self.inner.directory.refresh()
+    }
+
+    /// Notices changes made beside this server, until the gate is gone.
+    pub fn watch(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        let watching = move || {
+            while let Some(inner) = inner.upgrade() {
+                if let Err(error) = inner.directory.refresh() {
+                    tracing::warn!(%error, "the credentials could not be read again");
+                }
+                drop(inner);
+                std::thread::sleep(POLL);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("credentials".to_owned()).spawn(watching) {
+            tracing::error!(%error, "changes to credentials made by a command will only be noticed at the next start");
+        }
+    }
+
+    /// The same work is done whether or not there is such a credential.
+    fn check_secret(
+        &self,
+        client_id: &ClientId,
+        secret: &Secret,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Arc<Credential>, Denied> {
+        let clock = Instant::now();
+        if let Some(wait) = self.inner.limiter.wait(address, clock) {
+            return Err(Denied::TooMany(wait));
+        }
+        let credential = self.inner.directory.find(client_id);
+        let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
+        let is_right = hash.is_of(secret);
+        match credential.filter(|credential| is_right && credential.is_usable(now)) {
+            Some(credential) => {
+                self.inner.limiter.succeeded(address);
+                Ok(credential)
+            }
+            None => {
+                self.inner.limiter.failed(address, clock);
+                Err(Denied::WrongSecret)
+            }
+        }
+    }
+}

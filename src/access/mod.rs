@@ -1,0 +1,12 @@
+//! Who gets in, and the record of it.
+//!
+//! [`Gate`] turns what a client presents into a credential or a refusal; [`Recorder`] puts every authenticated request on
+//! the record. Both work from memory and never wait for the disk on the way of a read.
+
+mod directory;
+mod gate;
+mod limiter;
+mod recorder;
+
+pub use gate::{AccessToken, Denied, Gate, GateOptions};
+pub use recorder::Recorder;

@@ -1,0 +1,155 @@
+//! Request bodies: bounded in size, in time, and in what all of them together hold in memory.
+
+use std::{
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::{http::header::HeaderMap, web};
+use futures_util::StreamExt;
+
+use crate::api::{
+    ApiError,
+    error::{OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
+};
+
+/// How much is decompressed between two looks at the limits.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What bodies are held to. Clones share one budget of memory.
+#[derive(Clone)]
+pub struct BodyLimits {
+    bytes_max: usize,
+    read_within: Duration,
+    memory_bytes_max: usize,
+    memory_bytes: Arc<AtomicUsize>,
+}
+
+impl BodyLimits {
+    /// Bodies of at most `bytes_max` after decompression, read within `read_within`; all bodies together at most
+    /// `memory_bytes_max`.
+    pub fn new(bytes_max: usize, read_within: Duration, memory_bytes_max: usize) -> Self {
+        Self { bytes_max, read_within, memory_bytes_max, memory_bytes: Arc::default() }
+    }
+
+    /// The same budget with a smaller limit for one body.
+    pub(super) fn at_most(&self, bytes_max: usize) -> Self {
+        Self { bytes_max: bytes_max.min(self.bytes_max), ..self.clone() }
+    }
+
+    /// Reads a body whole and undoes its `Content-Encoding`.
+    pub(super) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
+        let encoding = Encoding::of(headers)?;
+        let received = tokio::time::timeout(self.read_within, self.receive(payload));
+        let body = received.await.map_err(|_| {
+            let seconds = self.read_within.as_secs();
+            ApiError::new(REQUEST_TIMEOUT, format!("the body did not arrive within {seconds} seconds"))
+        })??;
+        if encoding == Encoding::Identity {
+            return Ok(body);
+        }
+        let limits = self.clone();
+        let decoded = web::block(move || limits.decode(encoding, &body.bytes)).await;
+        decoded.map_err(ApiError::internal)?
+    }
+
+    async fn receive(&self, mut payload: web::Payload) -> Result<Body, ApiError> {
+        let mut body = Body { bytes: Vec::new(), share: Share::of(self) };
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| ApiError::invalid(format!("body: did not arrive whole: {error}")))?;
+            self.append(&mut body, &chunk)?;
+        }
+        Ok(body)
+    }
+
+    fn decode(&self, encoding: Encoding, encoded: &[u8]) -> Result<Body, ApiError> {
+        let broken = |error: io::Error| ApiError::invalid(format!("body: is not {}: {error}", encoding.name()));
+        let mut reader: Box<dyn Read + '_> = match encoding {
+            Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(encoded)),
+            Encoding::Zstd => Box::new(zstd::Decoder::new(encoded).map_err(broken)?),
+            Encoding::Identity => Box::new(encoded),
+        };
+        let mut body = Body { bytes: Vec::new(), share: Share::of(self) };
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            match reader.read(&mut chunk).map_err(broken)? {
+                0 => return Ok(body),
+                length => self.append(&mut body, &chunk[..length])?,
+            }
+        }
+    }
+
+    fn append(&self, body: &mut Body, chunk: &[u8]) -> Result<(), ApiError> {
+        if body.bytes.len() + chunk.len() > self.bytes_max {
+            return Err(ApiError::new(PAYLOAD_TOO_LARGE, format!("the body is over {} bytes", self.bytes_max)));
+        }
+        if !body.share.grow(chunk.len(), self.memory_bytes_max) {
+            let message = "too many large requests at once; send it again";
+            return Err(ApiError::later(OVERLOADED, message, Duration::from_secs(1)));
+        }
+        body.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
+/// A body, and its share of the memory that all bodies may hold.
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    share: Share,
+}
+
+/// Given back when dropped.
+struct Share {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Share {
+    fn of(limits: &BodyLimits) -> Self {
+        Self { all: Arc::clone(&limits.memory_bytes), bytes: 0 }
+    }
+
+    fn grow(&mut self, bytes: usize, all_max: usize) -> bool {
+        self.bytes += bytes;
+        self.all.fetch_add(bytes, Ordering::Relaxed) + bytes <= all_max
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Some(value) = headers.get("content-encoding") else {
+            return Ok(Self::Identity);
+        };
+        match value.to_str().map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+            Ok("identity" | "") => Ok(Self::Identity),
+            Ok("gzip" | "x-gzip") => Ok(Self::Gzip),
+            Ok("zstd") => Ok(Self::Zstd),
+            _ => Err(ApiError::invalid("Content-Encoding: must be gzip, zstd or identity")),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "plain",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Who makes a request, and what its handler may do for them.
+//!
+//! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`]),
+//! and is not entered by anyone else.
+
+use std::{
+    future::{Ready, ready},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
+
+use crate::{
+    api::{
+        ApiError, Context,
+        error::{FORBIDDEN, NOT_AUTHENTICATED},
+    },
+    model::{
+        credential::{Credential, Scope},
+        own::OwnRequest,
+        timestamp::Timestamp,
+    },
+};
+
+/// An authenticated caller, kept with the request.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) credential: Arc<Credential>,
+}
+
+impl Caller {
+    /// This request for the record.
+    pub(super) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
+        let context = request.app_data::<actix_web::web::Data<Context>>();
+        let header =
+            |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        OwnRequest {
+            actor_name: self.credential.name.as_str().to_owned(),
+            actor_id: self.credential.client_id.as_str().to_owned(),
+            actor_type: self.credential.actor_type.name(),
+            action,
+            method: request.method().to_string(),
+            path: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            ip: context.map(|context| peer(request, context).to_string()),
+            user_agent: header(header::USER_AGENT),
+            at: Timestamp::now(),
+        }
+    }
+}
+
+/// The address a request comes from: the peer's, or the one that the nearest trusted proxy saw. Entries that a client put
+/// into `X-Forwarded-For` itself stand to the left of that one and are never reached.
+pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
+    let mut address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    let lines = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok());
+    let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    for entry in forwarded.into_iter().rev() {
+        match entry.parse::<IpAddr>() {
+            Ok(before) if context.trusts(address) => address = before.to_canonical(),
+            _ => break,
+        }
+    }
+    address
+}
+
+/// How the middleware's finding is kept with the request.
+pub(super) type Finding = Result<Caller, ApiErrorKind>;
+
+/// Why there is no caller: kept in a form that can be copied into an answer.
+#[derive(Clone, Copy)]
+pub(super) enum ApiErrorKind {
+    /// No Authorization header, or not one of a Bearer token.
+    NoToken,
+    /// A token, and what the gate says of it.
+    Denied(crate::access::Denied),
+}
+
+fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
+    match request.extensions().get::<Finding>() {
+        Some(Ok(caller)) if caller.credential.scopes.allow(scope) => Ok(caller.clone()),
+        Some(Ok(caller)) => {
+            let (name, scope) = (caller.credential.name.as_str(), scope.name());
+            Err(ApiError::new(FORBIDDEN, format!("the credential {name:?} does not have the scope {scope}")))
+        }
+        Some(Err(ApiErrorKind::Denied(denied))) => Err((*denied).into()),
+        Some(Err(ApiErrorKind::NoToken)) | None => {
+            Err(ApiError::new(NOT_AUTHENTICATED, "send a token: Authorization: Bearer <token>"))
+        }
+    }
+}
+
+/// The caller may send events.
+pub(super) struct Ingest(pub(super) Caller);
+/// The caller may ask for events.
+pub(super) struct Read;
+/// The caller may manage credentials.
+pub(super) struct Admin(pub(super) Caller);
+
+macro_rules! permission {
+    ($name:ident, $scope:expr, $make:expr) => {
+        impl FromRequest for $name {
+            type Error = ApiError;
+            type Future = Ready<Result<Self, ApiError>>;
+
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                ready(demand(request, $scope).map($make))
+            }
+        }
+    };
+}
+
+permission!(Ingest, Scope::Ingest, Ingest);
+permission!(Read, Scope::Read, |_| Read);
+permission!(Admin, Scope::Admin, Admin);

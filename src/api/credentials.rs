@@ -1,0 +1,154 @@
+//! `/v1/credentials`: who may use this server, for those who may say so.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Data, Path, Payload},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        ApiError, Context,
+        body::Body,
+        caller::{Admin, Caller},
+        middleware::Note,
+    },
+    model::{
+        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},
+        duration,
+        timestamp::Timestamp,
+        token,
+    },
+    store::Prepared,
+};
+
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct NewCredential {
+    name: String,
+    scopes: Vec<String>,
+    #[serde(default)]
+    actor_type: Option<String>,
+    #[serde(default)]
+    expires: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    disabled: bool,
+}
+
+/// Lists the credentials, revoked ones included.
+pub(super) async fn list(_: Admin, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    let (reader, now) = (context.reader.clone(), Timestamp::now());
+    let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;
+    let shown: Vec<_> = all.iter().map(|credential| show(credential, now)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "ok": true, "credentials": shown })))
+}
+
+/// Makes a credential, and shows its secret this once.
+pub(super) async fn create(
+    caller: Admin,
+    request: HttpRequest,
+    context: Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let asked: NewCredential = read_json(&context, &request, payload).await?;
+    let now = Timestamp::now();
+    let issued = issue(&asked, now)?;
+    let change = CredentialChange::Create(issued.credential.clone());
+    apply(change, StatusCode::CREATED, &caller.0, &request, &context).await?;
+    let mut shown = show(&issued.credential, now);
+    shown["clientSecret"] = json!(issued.secret.reveal());
+    shown["apiToken"] = json!(token::api_token(&issued.credential.client_id, &issued.secret));
+    Ok(HttpResponse::Created().json(json!({ "ok": true, "credential": shown })))
+}
+
+/// Switches a credential off or on again.
+pub(super) async fn switch(
+    caller: Admin,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let asked: Switch = read_json(&context, &request, payload).await?;
+    let client_id = parse_client_id(&client_id)?;
+    let change =
+        if asked.disabled { CredentialChange::Disable(client_id) } else { CredentialChange::Enable(client_id) };
+    apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
+    Ok(HttpResponse::Ok().json(json!({ "ok": true })))
+}
+
+/// Revokes a credential for good.
+pub(super) async fn revoke(
+    caller: Admin,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let change = CredentialChange::Revoke(parse_client_id(&client_id)?);
+    apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
+    Ok(HttpResponse::Ok().json(json!({ "ok": true })))
+}
+
+/// Stores a change and the record of the request that made it, both or neither; then the gate knows of it too.
+async fn apply(
+    change: CredentialChange,
+    status: StatusCode,
+    caller: &Caller,
+    request: &HttpRequest,
+    context: &Data<Context>,
+) -> Result<(), ApiError> {
+    let record =
+        caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
+    context.writer.change(change, Prepared::new(record))?.settled().await?;
+    request.extensions_mut().insert(Note::Recorded);
+    let gate = context.gate.clone();
+    web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;
+    Ok(())
+}
+
+fn issue(asked: &NewCredential, now: Timestamp) -> Result<Issued, ApiError> {
+    let refuse = |field: &'static str| move |message: String| ApiError::invalid(format!("{field}: {message}"));
+    let name = CredentialName::parse(&asked.name).map_err(refuse("name"))?;
+    let scopes = Scopes::parse(&asked.scopes.join(",")).map_err(refuse("scopes"))?;
+    let actor_type = asked.actor_type.as_deref().unwrap_or(ActorType::ServiceAccount.name());
+    let actor_type = ActorType::parse(actor_type).map_err(refuse("actorType"))?;
+    let expires = asked.expires.as_deref().map(duration::parse_seconds).transpose().map_err(refuse("expires"))?;
+    let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
+    Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)
+}
+
+fn show(credential: &Credential, now: Timestamp) -> Value {
+    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    json!({
+        "clientId": credential.client_id.as_str(),
+        "name": credential.name.as_str(),
+        "actorType": credential.actor_type.name(),
+        "scopes": credential.scopes.names(),
+        "state": credential.state(now),
+        "createdAt": credential.created_at.to_string(),
+        "expiresAt": instant(credential.expires_at),
+        "disabledAt": instant(credential.disabled_at),
+        "revokedAt": instant(credential.revoked_at),
+    })
+}
+
+fn parse_client_id(text: &str) -> Result<ClientId, ApiError> {
+    ClientId::parse(text).map_err(|message| ApiError::invalid(format!("clientId: {message}")))
+}
+
+async fn read_json<T: for<'de> Deserialize<'de>>(
+    context: &Context,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<T, ApiError> {
+    let body: Body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
+    serde_json::from_slice(&body.bytes).map_err(|error| ApiError::invalid(format!("body: {error}")))
+}

@@ -1,0 +1,195 @@
+//! The one table of errors, the one envelope, the one conversion.
+//!
+//! A client gets `{"ok":false,"error":"<code>","message":"<text>"}`, with `details` where an error has several parts. The
+//! cause of a 500 goes to the program's log, never to the client.
+
+use std::{fmt, time::Duration};
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    access::Denied,
+    model::error::ParameterError,
+    store::{AppendError, ChangeError, ReadError, WriteError},
+};
+
+/// A kind of error.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// What `error` says.
+    pub(super) code: &'static str,
+    /// The HTTP status.
+    pub(super) status: StatusCode,
+    /// When it is given, for the API's documentation.
+    pub(super) summary: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:ident, $code:literal, $summary:literal;)*) => {
+        $(pub(super) const $name: &Kind = &Kind { code: $code, status: StatusCode::$status, summary: $summary };)*
+        /// Every kind there is.
+        pub(super) const KINDS: &[&Kind] = &[$($name),*];
+    };
+}
+
+kinds! {
+    INVALID_CREDENTIALS = UNAUTHORIZED, "invalid_credentials", "The client id or the client secret is wrong";
+    NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope";
+    NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
+    REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
+    CONFLICT = CONFLICT, "conflict", "The identifier or name already stands for something else";
+    PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is over the limit";
+    INVALID_REQUEST = UNPROCESSABLE_ENTITY, "invalid_request", "The query or the body is wrong; the message names the part";
+    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many failed logins; Retry-After says when to come again";
+    INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "A fault of the server; its log holds the cause by X-Trace-Id";
+    OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot take this now; Retry-After says when to come again";
+    DISK_FULL = INSUFFICIENT_STORAGE, "disk_full", "There is no room on the disk; nothing was stored";
+}
+
+/// An error as a client gets it.
+#[derive(Debug)]
+pub struct ApiError {
+    kind: &'static Kind,
+    message: String,
+    details: Option<Value>,
+    retry_after_seconds: Option<u64>,
+    cause: Option<String>,
+}
+
+impl ApiError {
+    pub(super) fn new(kind: &'static Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: None, retry_after_seconds: None, cause: None }
+    }
+
+    /// A refused query or body.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(INVALID_REQUEST, message)
+    }
+
+    /// A fault of the server. The client learns that there was one.
+    pub(super) fn internal(cause: impl fmt::Display) -> Self {
+        let message = "the server could not answer; its log says why, under this answer's X-Trace-Id";
+        Self { cause: Some(cause.to_string()), ..Self::new(INTERNAL, message) }
+    }
+
+    /// Something that goes better later.
+    pub(super) fn later(kind: &'static Kind, message: impl Into<String>, wait: Duration) -> Self {
+        // A whole number of seconds, rounded up: who comes again then is not too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after_seconds: Some(seconds.max(1)), ..Self::new(kind, message) }
+    }
+
+    pub(super) fn with_details(self, details: Value) -> Self {
+        Self { details: Some(details), ..self }
+    }
+
+    /// What the client is told.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the log is told, where the client is not.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.code, self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.kind.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
+        if let Some(details) = &self.details {
+            envelope["details"] = details.clone();
+        }
+        let mut response = HttpResponse::build(self.kind.status);
+        if let Some(seconds) = self.retry_after_seconds {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if self.kind.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.json(envelope)
+    }
+}
+
+impl From<ParameterError> for ApiError {
+    fn from(error: ParameterError) -> Self {
+        let details = json!([{ "parameter": error.parameter, "message": error.message }]);
+        Self::invalid(error.to_string()).with_details(details)
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::WrongSecret => {
+                Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
+            }
+            Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; ask for a new one"),
+            Denied::TooMany(wait) => Self::later(RATE_LIMITED, "too many failed logins from this address", wait),
+        }
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
+        let second = Duration::from_secs(1);
+        match error {
+            WriteError::QueueFull | WriteError::Busy => Self::later(OVERLOADED, error.to_string(), second),
+            WriteError::Stopped => Self::later(OVERLOADED, error.to_string(), 30 * second),
+            WriteError::DiskFull => Self::later(DISK_FULL, error.to_string(), 30 * second),
+        }
+    }
+}
+
+impl From<AppendError> for ApiError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Write(error) => error.into(),
+            AppendError::Conflict { index, ref identifier } => {
+                let message = "already stands for an event with other content";
+                let details =
+                    json!([{ "index": index, "field": "identifier", "message": message, "identifier": identifier }]);
+                Self::new(CONFLICT, error.to_string()).with_details(details)
+            }
+        }
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Write(error) => error.into(),
+            ChangeError::Unknown(_) => Self::new(NOT_FOUND, error.to_string()),
+            ChangeError::NameTaken(_) | ChangeError::ClientIdTaken(_) | ChangeError::Revoked(_) => {
+                Self::new(CONFLICT, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Overloaded => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(1)),
+            ReadError::Damaged { .. } | ReadError::Sqlite(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `GET /v1/audit-log`: events out.
+//!
+//! The search runs once and yields positions, 16 bytes an event. Bodies follow in slices, each fetched when the client
+//! has taken the one before it: memory is bounded whatever the limit, and a slow client holds nothing but its positions.
+//! A list that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer
+//! never ends as if it were complete.
+
+use std::{collections::VecDeque, fmt::Write as _};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{ContentType, LINK},
+    web::{self, Bytes, Data},
+};
+use futures_util::{Stream, stream};
+
+use crate::{
+    api::{ApiError, Context, caller::Read},
+    model::{
+        cursor::Position,
+        query::{Includes, Query},
+        timestamp::Timestamp,
+    },
+    store::{Page, Reader, Slice},
+};
+
+/// Bytes of events in one slice.
+const SLICE_BYTES: usize = 128 * 1024;
+
+/// Lists the events that match.
+pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    let query = Query::parse(form_urlencoded::parse(request.query_string().as_bytes()), &context.query_limits)?;
+    let (reader, asked) = (context.reader.clone(), query.clone());
+    let page = web::block(move || reader.page(&asked, SLICE_BYTES)).await.map_err(ApiError::internal)??;
+    let next = next_cursor(&query, &page);
+    let mut response = HttpResponse::Ok();
+    response.content_type(ContentType::json());
+    if query.limit_clamped {
+        response.insert_header(("X-Limit-Clamped", query.limit.to_string()));
+    }
+    if let Some(next) = &next {
+        response.insert_header((LINK, format!("<{}>; rel=\"next\"", next_url(&request, next))));
+    }
+    let mut text = String::from("{\"ok\":true,\"audits\":[");
+    write_slice(&mut text, &page.first, query.includes.as_ref(), true);
+    let tail = match next {
+        Some(next) => format!("],\"next\":\"{next}\"}}"),
+        None => "],\"next\":null}".to_owned(),
+    };
+    if page.first.positions == page.found.positions.len() {
+        text.push_str(&tail);
+        return Ok(response.body(text));
+    }
+    let rest = Rest {
+        reader: context.reader.clone(),
+        positions: page.found.positions.into_iter().skip(page.first.positions).collect(),
+        includes: query.includes,
+        is_first: page.first.bodies.is_empty(),
+        ready: Some(text),
+        tail: Some(tail),
+    };
+    Ok(response.streaming(rest.stream()))
+}
+
+/// Where the next page begins. A query that follows the log always has one: after the last event it was given, or after
+/// the newest there was when it has been given all.
+fn next_cursor(query: &Query, page: &Page) -> Option<String> {
+    let last = page.found.positions.last().copied();
+    if query.follows() && !page.found.more {
+        let seen = query.after.map_or(0, |after| after.seq);
+        let newest = Position { timestamp: Timestamp::from_micros(0), seq: page.found.through_seq.max(seen) };
+        return Some(query.cursor(newest));
+    }
+    last.filter(|_| page.found.more).map(|last| query.cursor(last))
+}
+
+/// This request's URL with another cursor.
+fn next_url(request: &HttpRequest, cursor: &str) -> String {
+    let mut url = format!("{}?", request.path());
+    for pair in request.query_string().split('&').filter(|pair| !pair.is_empty()) {
+        let name = form_urlencoded::parse(pair.as_bytes()).next();
+        if name.is_none_or(|(name, _)| name.trim_end_matches("[]") != "cursor") {
+            // Writing to a string cannot fail.
+            let _ = write!(url, "{pair}&");
+        }
+    }
+    format!("{url}cursor={cursor}")
+}
+
+fn write_slice(out: &mut String, slice: &Slice, includes: Option<&Includes>, mut is_first: bool) {
+    out.reserve(slice.bodies.iter().map(|body| body.len() + 1).sum());
+    for body in &slice.bodies {
+        if !is_first {
+            out.push(',');
+        }
+        is_first = false;
+        match includes {
+            Some(includes) => out.push_str(&includes.project(body)),
+            None => out.push_str(body),
+        }
+    }
+}
+
+/// What is still to be sent of a list.
+struct Rest {
+    reader: Reader,
+    positions: VecDeque<Position>,
+    includes: Option<Includes>,
+    is_first: bool,
+    ready: Option<String>,
+    tail: Option<String>,
+}
+
+impl Rest {
+    fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
+        stream::try_unfold(self, Self::advance)
+    }
+
+    async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
+        if let Some(text) = self.ready.take() {
+            return Ok(Some((text.into(), self)));
+        }
+        if self.positions.is_empty() {
+            return Ok(self.tail.take().map(|tail| (tail.into(), self)));
+        }
+        web::block(move || self.fetch()).await.map_err(ApiError::internal)?.map(Some)
+    }
+
+    fn fetch(mut self) -> Result<(Bytes, Self), ApiError> {
+        let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
+        self.positions.drain(..slice.positions);
+        let mut text = String::new();
+        write_slice(&mut text, &slice, self.includes.as_ref(), self.is_first);
+        self.is_first &= slice.bodies.is_empty();
+        Ok((text.into(), self))
+    }
+}

@@ -1,0 +1,122 @@
+//! What every request goes through.
+
+use std::time::Instant;
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+    middleware::Next,
+    web::Data,
+};
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        ApiError, Context,
+        caller::{ApiErrorKind, Caller, Finding, peer},
+        routes::{self, Recording},
+    },
+    model::timestamp::Timestamp,
+};
+
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// Something a handler says to the record.
+pub(super) enum Note {
+    /// The handler has put this request on the record itself.
+    Recorded,
+    /// Part of what was asked was refused.
+    Refused(String),
+}
+
+/// Gives every answer its `X-Trace-Id`, and every request its line in the program's log.
+pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let mut response = next.call(request).await?;
+    let status = response.status().as_u16();
+    let micros = started.elapsed().as_micros();
+    match cause(&response) {
+        Some(cause) => tracing::error!(%method, path, status, micros, trace_id = id, cause, "request failed"),
+        None => tracing::debug!(%method, path, status, micros, trace_id = id, "request"),
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(TRACE_ID, value);
+    }
+    Ok(response)
+}
+
+/// Finds out who calls, and puts what they did on the record. Whether they may is for the handler to say.
+pub async fn authenticate<B: MessageBody + 'static>(
+    context: Data<Context>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let finding = find_caller(request.request(), &context);
+    request.extensions_mut().insert::<Finding>(finding);
+    let response = next.call(request).await?;
+    match record(&response, &context).await {
+        Ok(()) => Ok(response.map_into_left_body()),
+        // What cannot be put on the record is not answered as if it had been.
+        Err(error) => Ok(response.into_response(error.error_response().map_into_right_body())),
+    }
+}
+
+fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let token = token.ok_or(ApiErrorKind::NoToken)?;
+    let checked = context.gate.check_token(token, peer(request, context), Timestamp::now());
+    checked.map(|credential| Caller { credential }).map_err(ApiErrorKind::Denied)
+}
+
+async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(), ApiError> {
+    let request = response.request();
+    let (caller, note) = {
+        let mut extensions = request.extensions_mut();
+        (extensions.get::<Finding>().and_then(|finding| finding.as_ref().ok()).cloned(), extensions.remove::<Note>())
+    };
+    let Some(caller) = caller else {
+        return Ok(());
+    };
+    let status = response.status().as_u16();
+    let refused = match &note {
+        Some(Note::Recorded) => return Ok(()),
+        Some(Note::Refused(message)) => Some(message.as_str()),
+        None => error_of(response).map(ApiError::message),
+    };
+    let (action, recording) = routes::recording_of(request);
+    let own = || caller.own_request(request, action);
+    match recording {
+        Recording::Never => {}
+        Recording::IfRefused if refused.is_none() && status < 400 => {}
+        Recording::IfRefused | Recording::Before => {
+            if context.recorder.records_writes() {
+                context.recorder.record(&own(), status, refused).await?;
+            }
+        }
+        Recording::Soon => {
+            if context.recorder.records_reads() {
+                context.recorder.record_soon(&own(), status, refused);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn error_of<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {
+    response.response().error().and_then(|error| error.as_error::<ApiError>())
+}
+
+fn cause<B>(response: &ServiceResponse<B>) -> Option<String> {
+    if !response.status().is_server_error() {
+        return None;
+    }
+    let known = error_of(response).map(|error| error.cause().unwrap_or(error.message()).to_owned());
+    known.or_else(|| response.response().error().map(ToString::to_string))
+}

@@ -1,0 +1,404 @@
+//! `/openapi.json`: what this API takes and gives, put together from the tables that the code itself runs on; and
+//! `/docs`, the same for people, with every asset in the binary.
+
+use actix_web::{HttpResponse, web::Data};
+use serde_json::{Map, Value, json};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{
+    api::{
+        Context,
+        error::{self, KINDS, Kind},
+    },
+    model::{
+        field::{FIELDS, FieldSpec, Matching},
+        limits::QueryLimits,
+        query::{CONTROLS, INCLUDABLE},
+    },
+};
+
+/// Serves the document.
+pub(super) async fn json(context: Data<Context>) -> HttpResponse {
+    HttpResponse::Ok().json(document(&context.query_limits))
+}
+
+/// The pages.
+pub(super) fn pages() -> SwaggerUi {
+    let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
+    SwaggerUi::new("/docs/{_:.*}").config(config)
+}
+
+/// The OpenAPI 3.1 document for a server with these limits.
+pub fn document(limits: &QueryLimits) -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "auditbox",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Who did what, to what, when, and what changed.",
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "bearer": [] }],
+        "paths": {
+            "/v1/audit-log": { "get": list(limits), "post": ingest() },
+            "/v1/audit-log/{identifier}": { "get": one_event() },
+            "/v1/auth/access_token": { "post": access_token() },
+            "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
+            "/v1/credentials/{clientId}": {
+                "patch": change_credential("Switch a credential off or on again", Some(object(&[("disabled", "boolean")]))),
+                "delete": change_credential("Revoke a credential for good", None),
+            },
+            "/healthz": { "get": health("Whether the process answers", &[]) },
+            "/readyz": { "get": health("Whether the process takes writes", &[error::OVERLOADED]) },
+        },
+        "components": {
+            "securitySchemes": { "bearer": {
+                "type": "http", "scheme": "bearer",
+                "description": "An access token from /v1/auth/access_token, or an API token (abx_…).",
+            } },
+            "schemas": { "Event": event(), "NewEvent": new_event(), "Credential": credential(), "Error": envelope() },
+        },
+    })
+}
+
+/// What any request that needs a credential may be answered with.
+const AUTHENTICATED: [&Kind; 6] = [
+    error::NOT_AUTHENTICATED,
+    error::FORBIDDEN,
+    error::RATE_LIMITED,
+    error::INTERNAL,
+    error::OVERLOADED,
+    error::DISK_FULL,
+];
+/// What any request with a body may be answered with.
+const WITH_BODY: [&Kind; 3] = [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT];
+
+fn list(limits: &QueryLimits) -> Value {
+    let fields = FIELDS.iter().flat_map(|spec| {
+        spec.parameters.iter().flat_map(move |name| {
+            let excluded = format!("Leaves out what {name} would match");
+            [filter(name, spec, spec.summary), filter(&format!("not.{name}"), spec, &excluded)]
+        })
+    });
+    let controls =
+        CONTROLS.iter().map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
+    let headers = json!({
+        "Link": { "description": "The next page's URL, rel=\"next\"", "schema": { "type": "string" } },
+        "X-Limit-Clamped": { "description": "The limit in force, where a larger one was asked for", "schema": { "type": "integer" } },
+    });
+    let schema = json!({
+        "type": "object",
+        "required": ["ok", "audits", "next"],
+        "properties": {
+            "ok": { "const": true },
+            "audits": { "type": "array", "items": { "type": "object" }, "description": "Events; with includes, parts of them" },
+            "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
+        },
+    });
+    let mut success = response("The events that match", schema);
+    success["headers"] = headers;
+    operation(
+        "list",
+        "Ask for events; all filters are ANDed, the values of one ORed",
+        200,
+        success,
+        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
+    )
+    .with("parameters", fields.chain(controls).collect())
+}
+
+fn ingest() -> Value {
+    let schema = json!({
+        "type": "object",
+        "required": ["ok", "accepted", "duplicates"],
+        "properties": {
+            "ok": { "const": true },
+            "accepted": { "type": "integer" },
+            "duplicates": { "type": "integer", "description": "Events stored before, with the same content" },
+            "rejected": { "type": "integer", "description": "With partial=true: events that were not stored" },
+            "identifiers": { "type": "array", "items": { "type": "string" }, "description": "In the order sent" },
+            "results": {
+                "type": "array", "items": { "type": "object" },
+                "description": "With partial=true: for each event its index, its identifier, and a status of its own",
+            },
+        },
+    });
+    let one_or_more = json!({ "oneOf": [
+        { "$ref": "#/components/schemas/NewEvent" },
+        { "type": "array", "minItems": 1, "items": { "$ref": "#/components/schemas/NewEvent" } },
+    ] });
+    let summary = "Send events: one, an array, or one after another (NDJSON); answered once they are on disk";
+    let partial = parameter(
+        "partial",
+        "true to store the good events of a batch that has bad ones",
+        json!({ "type": "boolean" }),
+    );
+    let mut operation = operation(
+        "ingest",
+        summary,
+        201,
+        response("Stored", schema.clone()),
+        &[&AUTHENTICATED, &WITH_BODY, &[error::CONFLICT]],
+    )
+    .with("parameters", json!([partial]))
+    .with(
+        "requestBody",
+        json!({ "required": true, "content": {
+            "application/json": { "schema": one_or_more },
+            "application/x-ndjson": { "schema": { "type": "string" } },
+        } }),
+    );
+    operation["responses"]["200"] = response("All were stored before; or partial=true", schema);
+    operation
+}
+
+fn one_event() -> Value {
+    let schema = json!({ "type": "object", "required": ["ok", "audit"], "properties": {
+        "ok": { "const": true }, "audit": { "$ref": "#/components/schemas/Event" },
+    } });
+    operation("event", "Ask for one event", 200, response("The event", schema), &[&AUTHENTICATED, &[error::NOT_FOUND]])
+        .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
+}
+
+fn access_token() -> Value {
+    let schema = json!({ "type": "object", "required": ["ok", "accessToken", "expiresIn", "tokenType"], "properties": {
+        "ok": { "const": true },
+        "accessToken": { "type": "string" },
+        "expiresIn": { "type": "integer", "description": "Seconds" },
+        "tokenType": { "const": "Bearer" },
+    } });
+    let errors: &[&Kind] = &[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
+    operation(
+        "accessToken",
+        "Get an access token for a client id and secret",
+        200,
+        response("A token", schema),
+        &[errors, &WITH_BODY],
+    )
+    .with("security", json!([]))
+    .with("requestBody", body(object(&[("clientId", "string"), ("clientSecret", "string")])))
+}
+
+fn list_credentials() -> Value {
+    let schema = json!({ "type": "object", "required": ["ok", "credentials"], "properties": {
+        "ok": { "const": true },
+        "credentials": { "type": "array", "items": { "$ref": "#/components/schemas/Credential" } },
+    } });
+    operation(
+        "listCredentials",
+        "List the credentials, revoked ones included",
+        200,
+        response("The credentials", schema),
+        &[&AUTHENTICATED],
+    )
+}
+
+fn create_credential() -> Value {
+    let asked = json!({
+        "type": "object", "required": ["name", "scopes"], "additionalProperties": false,
+        "properties": {
+            "name": { "type": "string", "minLength": 1, "maxLength": 128 },
+            "scopes": { "type": "array", "minItems": 1, "items": { "enum": ["ingest", "read", "admin"] } },
+            "actorType": { "enum": ["user", "service_account"] },
+            "expires": { "type": "string", "description": "How long from now, such as 90d" },
+        },
+    });
+    let schema = json!({ "type": "object", "required": ["ok", "credential"], "properties": {
+        "ok": { "const": true },
+        "credential": { "$ref": "#/components/schemas/Credential" },
+    } });
+    let success = response("The credential, with its clientSecret and apiToken, shown this once", schema);
+    operation("createCredential", "Make a credential", 201, success, &[&AUTHENTICATED, &WITH_BODY, &[error::CONFLICT]])
+        .with("requestBody", body(asked))
+}
+
+fn change_credential(summary: &str, asked: Option<Value>) -> Value {
+    let id = if asked.is_some() { "switchCredential" } else { "revokeCredential" };
+    let errors: &[&Kind] = &[error::NOT_FOUND, error::CONFLICT];
+    let success = response("Done", object(&[("ok", "boolean")]));
+    let operation = operation(id, summary, 200, success, &[&AUTHENTICATED, &WITH_BODY, errors])
+        .with("parameters", json!([path_parameter("clientId", "The credential's client id")]));
+    match asked {
+        Some(asked) => operation.with("requestBody", body(asked)),
+        None => operation,
+    }
+}
+
+fn health(summary: &str, errors: &[&Kind]) -> Value {
+    let id = if errors.is_empty() { "healthz" } else { "readyz" };
+    operation(id, summary, 200, response("Yes", object(&[("ok", "boolean")])), &[errors]).with("security", json!([]))
+}
+
+fn filter(name: &str, spec: &FieldSpec, summary: &str) -> Value {
+    let value = match spec.matching {
+        Matching::OneOf(values) => json!({ "type": "string", "enum": values }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    };
+    parameter(name, summary, json!({ "type": "array", "items": value }))
+}
+
+fn control_schema(name: &str, limits: &QueryLimits) -> Value {
+    match name {
+        "from" | "to" => json!({ "type": "string", "format": "date-time" }),
+        "limit" => {
+            json!({ "type": "integer", "minimum": 1, "default": limits.list_default, "description": format!("At most {}", limits.list_max) })
+        }
+        "includes" => json!({ "type": "array", "items": { "type": "string", "enum": INCLUDABLE } }),
+        "sort" => json!({ "type": "string", "enum": ["time", "received"], "default": "time" }),
+        "order" => json!({ "type": "string", "enum": ["desc", "asc"], "default": "desc" }),
+        "include_own" | "include_deleted_entities" => json!({ "type": "boolean", "default": false }),
+        _ => json!({ "type": "string" }),
+    }
+}
+
+fn parameter(name: &str, summary: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "required": false, "description": summary, "schema": schema })
+}
+
+fn path_parameter(name: &str, summary: &str) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "description": summary, "schema": { "type": "string" } })
+}
+
+fn body(schema: Value) -> Value {
+    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+}
+
+/// An object whose keys are all required.
+fn object(keys: &[(&str, &str)]) -> Value {
+    let properties: Map<_, _> = keys.iter().map(|(key, kind)| ((*key).to_owned(), json!({ "type": kind }))).collect();
+    json!({ "type": "object", "required": keys.iter().map(|(key, _)| key).collect::<Vec<_>>(), "properties": properties })
+}
+
+fn response(description: &str, schema: Value) -> Value {
+    json!({ "description": description, "content": { "application/json": { "schema": schema } } })
+}
+
+/// An operation with its success and, by status, its errors.
+fn operation(id: &str, summary: &str, status: u16, success: Value, errors: &[&[&Kind]]) -> Value {
+    let mut responses = Map::new();
+    responses.insert(status.to_string(), success);
+    // Several kinds may share a status.
+    for known in KINDS {
+        if errors.iter().any(|some| some.iter().any(|kind| kind.code == known.code)) {
+            let place = responses
+                .entry(known.status.as_u16().to_string())
+                .or_insert_with(|| response("", json!({ "$ref": "#/components/schemas/Error" })));
+            let described = place["description"].as_str().unwrap_or_default();
+            let separator = if described.is_empty() { "" } else { "; " };
+            place["description"] = json!(format!("{described}{separator}`{}`: {}", known.code, known.summary));
+        }
+    }
+    json!({ "operationId": id, "summary": summary, "responses": responses })
+}
+
+/// Adds a key to an object under construction.
+trait With {
+    fn with(self, key: &str, value: Value) -> Self;
+}
+
+impl With for Value {
+    fn with(mut self, key: &str, value: Value) -> Self {
+        self[key] = value;
+        self
+    }
+}
+
+fn envelope() -> Value {
+    json!({
+        "type": "object",
+        "required": ["ok", "error", "message"],
+        "properties": {
+            "ok": { "const": false },
+            "error": { "type": "string", "enum": KINDS.iter().map(|kind| kind.code).collect::<Vec<_>>() },
+            "message": { "type": "string" },
+            "details": { "type": "array", "items": { "type": "object" }, "description": "The parts at fault, where there are several" },
+        },
+    })
+}
+
+fn credential() -> Value {
+    let instant = || json!({ "type": ["string", "null"], "format": "date-time" });
+    json!({
+        "type": "object",
+        "required": ["clientId", "name", "actorType", "scopes", "state", "createdAt"],
+        "properties": {
+            "clientId": { "type": "string" },
+            "name": { "type": "string" },
+            "actorType": { "enum": ["user", "service_account"] },
+            "scopes": { "type": "array", "items": { "enum": ["ingest", "read", "admin"] } },
+            "state": { "enum": ["active", "disabled", "expired", "revoked"] },
+            "createdAt": { "type": "string", "format": "date-time" },
+            "expiresAt": instant(), "disabledAt": instant(), "revokedAt": instant(),
+            "clientSecret": { "type": "string", "description": "In the answer that makes the credential, and never again" },
+            "apiToken": { "type": "string", "description": "In the answer that makes the credential, and never again" },
+        },
+    })
+}
+
+fn new_event() -> Value {
+    let text = || json!({ "type": ["string", "null"], "minLength": 1 });
+    let texts = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), text())).collect::<Map<_, _>>();
+    let mut request = texts(&["method", "path", "ip", "userAgent"]);
+    request.insert("statusCode".to_owned(), json!({ "type": ["integer", "null"], "minimum": 100, "maximum": 999 }));
+    json!({
+        "type": "object",
+        "required": ["action", "resourceType"],
+        "properties": {
+            "identifier": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "description": "Makes a retry a duplicate; assigned where absent" },
+            "action": { "type": "string", "minLength": 1, "maxLength": 128 },
+            "resourceType": { "type": "string", "minLength": 1, "maxLength": 128 },
+            "status": { "enum": ["SUCCESS", "FAILURE", null], "default": "SUCCESS" },
+            "message": text(),
+            "trigger": { "type": ["object", "null"], "properties": {
+                "at": { "type": ["string", "null"], "format": "date-time", "description": "Event time; the time of receipt where absent" },
+                "origin": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "default": "API" },
+                "by": { "type": ["object", "null"], "properties": texts(&["userId", "orgId", "type", "name", "email"]) },
+            } },
+            "context": { "type": ["object", "null"], "properties": texts(&[
+                "entity", "blueprint", "runId", "webhookId", "webhookEventId", "integrationId", "actionType",
+            ]) },
+            "request": { "type": ["object", "null"], "properties": request },
+            "diff": { "type": ["object", "null"], "properties": {
+                "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] },
+            } },
+            "additionalData": { "description": "Kept as it is" },
+        },
+    })
+}
+
+fn event() -> Value {
+    json!({ "allOf": [
+        { "$ref": "#/components/schemas/NewEvent" },
+        {
+            "type": "object",
+            "required": ["identifier", "status", "trigger", "receivedAt", "receivedBy"],
+            "properties": {
+                "receivedAt": { "type": "string", "format": "date-time", "description": "When the server took it" },
+                "receivedBy": { "type": "string", "description": "The name of the credential that sent it" },
+            },
+        },
+    ] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_openapi() {
+        let document: utoipa::openapi::OpenApi = serde_json::from_value(document(&QueryLimits::default())).unwrap();
+        assert_eq!(document.paths.paths.len(), 7);
+    }
+
+    #[test]
+    fn every_filter_and_control_is_a_parameter() {
+        let document = document(&QueryLimits::default());
+        let parameters = document["paths"]["/v1/audit-log"]["get"]["parameters"].as_array().unwrap();
+        let names: Vec<_> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        for name in FIELDS.iter().flat_map(|spec| spec.parameters) {
+            assert!(names.contains(name) && names.contains(&format!("not.{name}").as_str()), "{name}");
+        }
+        assert!(CONTROLS.iter().all(|control| names.contains(&control.name)));
+    }
+}

@@ -1,0 +1,49 @@
+//! `POST /v1/auth/access_token`: a client id and a client secret for an access token.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    api::{
+        ApiError, Context,
+        caller::{Caller, Finding, peer},
+    },
+    model::{credential::Secret, timestamp::Timestamp},
+};
+
+/// Two strings do not take more.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Unknown keys are let through: clients of the endpoint this one stands in for may send some.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Login {
+    client_id: String,
+    client_secret: String,
+}
+
+/// Lets a client in by its secret.
+pub(super) async fn access_token(
+    request: HttpRequest,
+    context: Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
+    let login: Login = serde_json::from_slice(&body.bytes).map_err(|error| {
+        ApiError::invalid(format!("body: must be a JSON object with the strings clientId and clientSecret: {error}"))
+    })?;
+    let (address, secret) = (peer(&request, &context), Secret::presented(login.client_secret));
+    let (credential, access) =
+        context.gate.login(&login.client_id, &secret, address, Timestamp::now()).inspect_err(|_| {
+            tracing::warn!(%address, "a login failed");
+        })?;
+    // From here on the request has a caller, and so comes on the record.
+    request.extensions_mut().insert::<Finding>(Ok(Caller { credential }));
+    Ok(HttpResponse::Ok().json(json!({
+        "ok": true, "accessToken": access.token, "expiresIn": access.expires_in, "tokenType": "Bearer",
+    })))
+}

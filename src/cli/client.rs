@@ -1,0 +1,93 @@
+//! Talking to a running server.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use ureq::{
+    Agent, Body,
+    http::Response,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+use crate::cli::Failure;
+
+/// How long a server may take to begin its answer. A batch waits for the disk; nothing waits this long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+
+/// Which server, and the right to use it.
+#[derive(Args)]
+pub(super) struct ServerArguments {
+    /// Talk to the server at this URL instead of opening the file
+    #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
+    pub(super) url: Option<String>,
+    /// The API token (abx_…) or access token to use there
+    #[arg(long, value_name = "TOKEN", env = "AUDITBOX_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Trust this certificate authority (PEM) besides the well-known ones
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+/// A connection to a server; clones share it.
+#[derive(Clone)]
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    authorization: String,
+}
+
+impl ServerArguments {
+    /// The client, if a URL was given.
+    pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
+        let Some(url) = &self.url else {
+            return Ok(None);
+        };
+        let Some(token) = &self.token else {
+            return Err(Failure::usage("--url needs --token (or AUDITBOX_TOKEN): the abx_… token of a credential"));
+        };
+        let mut tls = TlsConfig::builder();
+        if let Some(path) = &self.ca {
+            let pem = fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+            let certificate =
+                Certificate::from_pem(&pem).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+            tls = tls.root_certs(RootCerts::Specific(Arc::new(vec![certificate])));
+        }
+        let agent = Agent::config_builder()
+            .tls_config(tls.build())
+            .http_status_as_error(false)
+            .timeout_recv_response(Some(ANSWER_WITHIN))
+            .build()
+            .new_agent();
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Some(Client { agent, base, authorization: format!("Bearer {token}") }))
+    }
+}
+
+impl Client {
+    /// Asks for `path`, which begins with a slash and may have a query.
+    pub(super) fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        request.call().map_err(|error| self.unreachable(&error))
+    }
+
+    /// Sends `body` to `path`.
+    pub(super) fn post(&self, path: &str, body: &[u8]) -> Result<Response<Body>, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        request.content_type("application/x-ndjson").send(body).map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        Failure::new(format!("{}: {error}; is the server running there?", self.base))
+    }
+}
+
+/// What an answer says went wrong, in the server's own words.
+pub(super) fn refusal(mut response: Response<Body>) -> Failure {
+    let status = response.status();
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let message = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|envelope| envelope["message"].as_str().map(str::to_owned))
+        .unwrap_or(text);
+    Failure::new(format!("the server answered {status}: {message}"))
+}

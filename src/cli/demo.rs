@@ -1,0 +1,58 @@
+//! `demo`: a throw-away file full of synthetic events, and the server on it.
+
+use clap::Args;
+
+use crate::{
+    cli::{Failure, serve},
+    config::Config,
+    model::{
+        event::{Draft, Receipt, Sender},
+        limits::EventLimits,
+        timestamp::Timestamp,
+    },
+    store::{Policy, Prepared, Store},
+    synthetic::Generator,
+};
+
+/// How far back the events reach: 30 days, in seconds.
+const SPAN_SECONDS: i64 = 30 * 24 * 60 * 60;
+const BATCH_EVENTS: usize = 500;
+/// What the events' `receivedBy` says.
+const RECEIVED_BY: &str = "demo";
+
+/// Serve a throw-away file filled with synthetic events of the last 30 days
+#[derive(Args)]
+#[command(after_help = "Example:\n  auditbox demo --events 20000")]
+pub(super) struct Arguments {
+    /// How many events
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    events: u64,
+    /// Another number makes other events; the same makes the same
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Fills a file in a temporary directory, serves it, and removes it at the end.
+pub(super) fn run(mut config: Config, arguments: &Arguments) -> Result<(), Failure> {
+    let directory = tempfile::Builder::new().prefix("auditbox-demo-").tempdir()?;
+    config.database.path = directory.path().join("demo.db");
+    let store = serve::open(&config)?;
+    fill(&store, arguments)?;
+    println!("{} synthetic events of the last 30 days; this file is gone when the server stops", arguments.events);
+    serve::serve(&config, store)
+}
+
+fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let receipt = Receipt { at: now, by: RECEIVED_BY };
+    let mut batch = Vec::with_capacity(BATCH_EVENTS);
+    let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
+    while let Some(text) = events.next() {
+        let draft = Draft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
+        batch.push(Prepared::new(draft.accept(&receipt)));
+        if batch.len() == BATCH_EVENTS || events.peek().is_none() {
+            store.writer.append(std::mem::take(&mut batch), Policy::AllOrNothing)?.wait()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! `import`: events from files, straight into the log's file or into a running server.
+//!
+//! Nothing is lost and nothing is stored twice: an import that was broken off is simply run again. An event without an
+//! identifier gets one made of its place and its text, so that this holds for it too.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    cli::{
+        Failure,
+        client::{Client, ServerArguments, refusal},
+        serve, source,
+    },
+    config::Config,
+    model::{
+        credential::IMPORT_NAME,
+        event::{Draft, Receipt, Sender},
+        limits::EventLimits,
+        timestamp::Timestamp,
+    },
+    store::{Outcome, Policy, Prepared, Store},
+};
+
+/// Events sent at once: enough to spread a commit thin, few enough to lose little time on a bad line.
+const BATCH_EVENTS: usize = 500;
+/// Bytes sent at once, well within a server's default limit.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Batches under way while the next is read.
+const IN_FLIGHT: usize = 4;
+/// Times that a server may ask to come again later before the import gives up.
+const TRIES: u32 = 60;
+
+/// Take events from files: NDJSON or an array, plain, gzip or zstd; - is standard input
+///
+/// Goes straight into the configured file when no server has it open, or into a running server with --url. Events that
+/// are there already are counted as duplicates, so an import that was broken off is simply run again.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  auditbox import events.ndjson.zst
+  zcat old.ndjson.gz | auditbox import - --url http://127.0.0.1:8686 --token abx_…")]
+pub(super) struct Arguments {
+    /// The files, in order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Report bad lines and go on, instead of stopping at the first
+    #[arg(long)]
+    skip_bad: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Imports the files and prints what became of their events.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let (target, store) = match arguments.server.client()? {
+        Some(client) => (Target::Server(client), None),
+        None => {
+            let store = serve::open(config)?;
+            (Target::File(store.writer.clone()), Some(store))
+        }
+    };
+    let mut import = Import {
+        target,
+        skip_bad: arguments.skip_bad,
+        limits: config.limits.event(),
+        progress: progress(&arguments.files),
+        started: Instant::now(),
+        file: String::new(),
+        batch: Batch::default(),
+        in_flight: VecDeque::new(),
+        counts: Counts::default(),
+    };
+    let outcome = import.files(&arguments.files);
+    import.progress.finish_and_clear();
+    println!("{}", import.summary());
+    let closed = store.map_or(Ok(()), Store::close);
+    outcome.map_err(|failure| {
+        Failure::new(format!(
+            "{failure}\nWhat is counted above is stored; mend the cause and run the same import again."
+        ))
+    })?;
+    Ok(closed?)
+}
+
+/// Where events go.
+enum Target {
+    File(crate::store::Writer),
+    Server(Client),
+}
+
+/// What became of one event.
+enum Fate {
+    Stored,
+    Duplicate,
+    Bad(String),
+}
+
+/// A batch on its way: where its events stood, and how to learn what became of them.
+struct InFlight {
+    file: String,
+    numbers: Vec<u64>,
+    fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>>,
+}
+
+/// Events not yet sent.
+#[derive(Default)]
+struct Batch {
+    numbers: Vec<u64>,
+    prepared: Vec<Prepared>,
+    text: String,
+}
+
+#[derive(Default)]
+struct Counts {
+    stored: u64,
+    duplicates: u64,
+    bad: u64,
+}
+
+struct Import {
+    target: Target,
+    skip_bad: bool,
+    limits: EventLimits,
+    progress: ProgressBar,
+    started: Instant,
+    file: String,
+    batch: Batch,
+    in_flight: VecDeque<InFlight>,
+    counts: Counts,
+}
+
+impl Import {
+    /// Whatever ends the reading, what was sent is waited for and counted.
+    fn files(&mut self, files: &[PathBuf]) -> Result<(), Failure> {
+        let read = files.iter().try_for_each(|path| self.file(path));
+        let sent = read.and_then(|()| self.send());
+        let mut settled = Ok(());
+        while let Some(batch) = self.in_flight.pop_front() {
+            settled = settled.and(self.settle(batch));
+        }
+        sent.and(settled)
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        self.file = path.display().to_string();
+        let unreadable = |error| Failure::new(format!("{}: {error}", path.display()));
+        let progress = self.progress.clone();
+        let input = source::open(path, move |bytes| progress.inc(bytes as u64)).map_err(unreadable)?;
+        let bytes_max = self.limits.event_bytes_max;
+        source::for_each(input, bytes_max, |line| self.line(line))
+            .map_err(|failure| Failure::new(format!("{}: {failure}", path.display())))
+    }
+
+    fn line(&mut self, line: source::Line) -> Result<(), Failure> {
+        let number = line.number;
+        match line.text.and_then(|text| self.take(number, text.trim())) {
+            Ok(()) => {}
+            Err(message) => self.bad(&self.file.clone(), number, &message)?,
+        }
+        if self.batch.numbers.len() >= BATCH_EVENTS || self.batch.text.len() >= BATCH_BYTES {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Checks an event here, whichever way it goes: a bad line is named before anything of it is sent.
+    fn take(&mut self, number: u64, text: &str) -> Result<(), String> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let mut draft = Draft::parse(raw, &self.limits, Sender::Client).map_err(|error| error.to_string())?;
+        if draft.identifier().is_none() {
+            draft.name(&identifier_of(number, text));
+        }
+        match self.target {
+            Target::Server(_) => {
+                self.batch.text.push_str(&draft.into_json());
+                self.batch.text.push('\n');
+            }
+            Target::File(_) => {
+                let receipt = Receipt { at: Timestamp::now(), by: IMPORT_NAME };
+                self.batch.prepared.push(Prepared::new(draft.accept(&receipt)));
+            }
+        }
+        self.batch.numbers.push(number);
+        Ok(())
+    }
+
+    fn bad(&mut self, file: &str, number: u64, message: &str) -> Result<(), Failure> {
+        if !self.skip_bad {
+            return Err(Failure::new(format!("line {number}: {message} (--skip-bad goes on past such lines)")));
+        }
+        self.counts.bad += 1;
+        self.progress.suspend(|| eprintln!("{file}: line {number}: {message}"));
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.numbers.is_empty() {
+            return Ok(());
+        }
+        let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &self.target {
+            Target::File(writer) => {
+                let pending = writer.append(batch.prepared, Policy::Partial)?;
+                Box::new(move || Ok(pending.wait()?.into_iter().map(Fate::from).collect()))
+            }
+            Target::Server(client) => {
+                let client = client.clone();
+                let sending = thread::spawn(move || post(&client, batch.text.as_bytes()));
+                Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sender broke down"))))
+            }
+        };
+        self.in_flight.push_back(InFlight { file: self.file.clone(), numbers: batch.numbers, fates });
+        match self.in_flight.len() {
+            0..=IN_FLIGHT => Ok(()),
+            _ => self.in_flight.pop_front().map_or(Ok(()), |batch| self.settle(batch)),
+        }
+    }
+
+    fn settle(&mut self, batch: InFlight) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for (number, fate) in batch.numbers.into_iter().zip((batch.fates)()?) {
+            match fate {
+                Fate::Stored => self.counts.stored += 1,
+                Fate::Duplicate => self.counts.duplicates += 1,
+                // The rest of the batch is settled all the same; it must be counted.
+                Fate::Bad(message) => outcome = outcome.and(self.bad(&batch.file, number, &message)),
+            }
+        }
+        self.progress.set_message(format!("{} events", self.counts.stored + self.counts.duplicates));
+        outcome
+    }
+
+    fn summary(&self) -> String {
+        let Counts { stored, duplicates, bad } = self.counts;
+        let seconds = self.started.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = (stored + duplicates) as f64 / seconds.max(0.001);
+        format!("{stored} stored, {duplicates} duplicates, {bad} bad lines in {seconds:.1} s ({rate:.0} events/s)")
+    }
+}
+
+impl From<Outcome> for Fate {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Stored => Self::Stored,
+            Outcome::Duplicate => Self::Duplicate,
+            Outcome::Conflict => Self::Bad("its identifier already stands for an event with other content".to_owned()),
+        }
+    }
+}
+
+/// Sends a batch until the server takes it: what says "later" is obeyed.
+fn post(client: &Client, batch: &[u8]) -> Result<Vec<Fate>, Failure> {
+    for _ in 0..TRIES {
+        let mut response = client.post("/v1/audit-log?partial=true", batch)?;
+        let later = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        match (response.status().as_u16(), later) {
+            (200, _) => {
+                let answer = response.body_mut().read_to_string().map_err(|error| Failure::new(error.to_string()))?;
+                return fates(&serde_json::from_str(&answer)?);
+            }
+            (429 | 503 | 507, Some(seconds)) => thread::sleep(Duration::from_secs(seconds)),
+            _ => return Err(refusal(response)),
+        }
+    }
+    Err(Failure::new("the server has been overloaded for too long"))
+}
+
+fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
+    let results = answer["results"].as_array().ok_or_else(|| Failure::new("the server's answer has no results"))?;
+    let fate = |result: &Value| match result["status"].as_u64() {
+        Some(201) => Fate::Stored,
+        Some(200) => Fate::Duplicate,
+        _ => Fate::Bad(format!(
+            "{} {}",
+            result["field"].as_str().unwrap_or_default(),
+            result["message"].as_str().unwrap_or_default()
+        )),
+    };
+    Ok(results.iter().map(fate).collect())
+}
+
+/// The same event at the same place gets the same identifier in every run.
+fn identifier_of(number: u64, text: &str) -> String {
+    let digest = Sha256::new().chain_update(number.to_le_bytes()).chain_update(text).finalize();
+    let suffix: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("import_{suffix}")
+}
+
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let lengths: Option<Vec<u64>> = files.iter().map(|path| Some(path.metadata().ok()?.len())).collect();
+    let (bar, template) = match lengths {
+        Some(lengths) => (
+            ProgressBar::new(lengths.iter().sum()),
+            "{wide_bar} {bytes}/{total_bytes}  {msg}  {bytes_per_sec}  {eta} left",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {bytes_per_sec}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,130 @@
+//! The command line: one module a command.
+//!
+//! Exit codes: 0 when the command did what it was asked, 1 when it failed, 2 when it was asked wrongly. Results go to
+//! standard output; progress, warnings and errors to standard error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
+
+mod client;
+mod credential;
+mod demo;
+mod import;
+mod query;
+mod serve;
+mod source;
+mod status;
+
+use std::{env, fmt, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{Config, ConfigError},
+    model::error::FieldError,
+    server::StartError,
+    store::{AppendError, ChangeError, OpenError, ReadError, WriteError},
+};
+
+/// A self-hosted audit log: who did what, to what, when, and what changed.
+///
+/// Without a command it serves, as `auditbox serve` does.
+#[derive(Parser)]
+#[command(
+    name = "auditbox",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  auditbox                                   serve on 127.0.0.1:8686, events in ./auditbox.db
+  auditbox demo                              a throw-away log full of synthetic events
+  auditbox import events.ndjson.zst          events from a file into the log
+  auditbox query --entity api --status FAILURE"
+)]
+struct Arguments {
+    /// The configuration file (config.example.toml shows every key); without one, the defaults
+    #[arg(long, value_name = "FILE", global = true, env = "AUDITBOX_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    #[command(after_help = "Example:\n  auditbox serve --config /etc/auditbox.toml")]
+    Serve,
+    Import(import::Arguments),
+    Query(query::Arguments),
+    #[command(subcommand)]
+    Credential(credential::Command),
+    /// Read the configuration, say what is wrong with it, and print what is in force
+    #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
+    CheckConfig,
+    Healthcheck(status::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match execute(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("auditbox: {failure}");
+            failure.code
+        }
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<(), Failure> {
+    let config = Config::load(arguments.config.as_deref(), env::vars())?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&config),
+        Command::Import(arguments) => import::run(&config, &arguments),
+        Command::Query(arguments) => query::run(&config, &arguments),
+        Command::Credential(command) => credential::run(&config, command),
+        Command::CheckConfig => {
+            status::check_config(&config);
+            Ok(())
+        }
+        Command::Healthcheck(arguments) => status::healthcheck(&config, &arguments),
+        Command::Demo(arguments) => demo::run(config, &arguments),
+    }
+}
+
+/// Why a command ended early, and with which code.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    code: ExitCode,
+}
+
+impl Failure {
+    /// The command could not do what it was asked.
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: ExitCode::FAILURE }
+    }
+
+    /// The command was asked wrongly.
+    fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: ExitCode::from(2) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+macro_rules! failures {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(error.to_string())
+            }
+        })*
+    };
+}
+
+failures!(ConfigError, OpenError, ReadError, WriteError, AppendError, ChangeError, FieldError, StartError);
+failures!(std::io::Error, serde_json::Error);

@@ -1,0 +1,214 @@
+//! `query`: the endpoint's filters as flags, on the file itself or on a running server.
+
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    cli::{
+        Failure,
+        client::{ServerArguments, refusal},
+    },
+    config::Config,
+    model::{
+        field::FIELDS,
+        query::{CONTROLS, Query},
+    },
+    store,
+};
+
+/// Events shown when no limit is asked for: a screenful or two.
+const LIMIT_DEFAULT: &str = "100";
+/// Bytes of events fetched from the file at once.
+const SLICE_BYTES: usize = 1024 * 1024;
+
+/// Ask for events: the endpoint's filters as flags; a table, or with --json one event a line
+///
+/// Flags given more than once match any of their values; different flags must all match.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  auditbox query --entity api --status FAILURE
+  auditbox query --resources entity,blueprint --from 2024-05-01T00:00:00Z --json
+  auditbox query --not-actor ci-deployer --status-code 4xx --url http://127.0.0.1:8686 --token abx_…")]
+pub(super) struct Arguments {
+    /// One event a line, as stored
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Prints the events that match.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let mut pairs = arguments.filters.0.clone();
+    if !pairs.iter().any(|(name, _)| *name == "limit") {
+        pairs.push(("limit", LIMIT_DEFAULT.to_owned()));
+    }
+    let bodies = match arguments.server.client()? {
+        Some(client) => {
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let mut response = client.get(&format!("/v1/audit-log?{query}"))?;
+            if !response.status().is_success() {
+                return Err(refusal(response));
+            }
+            let answer = response.body_mut().with_config().limit(u64::MAX).read_to_string();
+            audits(&answer.map_err(|error| Failure::new(error.to_string()))?)?
+        }
+        None => from_file(config, &pairs)?,
+    };
+    let printed = if arguments.json { print_lines(&bodies) } else { print_table(&bodies) };
+    match printed {
+        // Whoever read this has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
+}
+
+fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Vec<String>, Failure> {
+    let pairs = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
+    let query = Query::parse(pairs, &config.limits.query()).map_err(|error| Failure::usage(error.to_string()))?;
+    let reader = store::open_for_reading(&config.database.path)?;
+    let page = reader.page(&query, SLICE_BYTES)?;
+    let (mut bodies, mut done) = (page.first.bodies, page.first.positions);
+    while done < page.found.positions.len() {
+        let slice = reader.slice(&page.found.positions[done..], SLICE_BYTES)?;
+        done += slice.positions;
+        bodies.extend(slice.bodies);
+    }
+    Ok(match &query.includes {
+        Some(includes) => bodies.iter().map(|body| includes.project(body)).collect(),
+        None => bodies,
+    })
+}
+
+fn audits(answer: &str) -> Result<Vec<String>, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        audits: Vec<&'a RawValue>,
+    }
+    let answer: Answer<'_> = serde_json::from_str(answer)?;
+    Ok(answer.audits.into_iter().map(|event| event.get().to_owned()).collect())
+}
+
+/// A line break within an event can only be white space between its parts.
+fn print_lines(bodies: &[String]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for body in bodies {
+        writeln!(out, "{}", body.replace(['\n', '\r'], " "))?;
+    }
+    out.flush()
+}
+
+fn print_table(bodies: &[String]) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["TIME", "STATUS", "WHO", "ACTION", "RESOURCE", "ENTITY", "REQUEST"]);
+    if io::stdout().is_terminal() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    for body in bodies {
+        let event: Value = serde_json::from_str(body).unwrap_or_default();
+        table.add_row(row(&event));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{table}\n{} events", bodies.len())
+}
+
+fn row(event: &Value) -> [String; 7] {
+    let text = |value: &Value| match value {
+        Value::String(text) => printable(text),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let (by, context, request) = (&event["trigger"]["by"], &event["context"], &event["request"]);
+    let who = [&by["name"], &by["email"], &by["userId"]].into_iter().map(text).find(|who| !who.is_empty());
+    let join = |parts: &[&Value], between: &str| {
+        parts.iter().map(|part| text(part)).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
+    };
+    [
+        text(&event["trigger"]["at"]),
+        text(&event["status"]),
+        who.unwrap_or_default(),
+        text(&event["action"]),
+        text(&event["resourceType"]),
+        join(&[&context["entity"], &context["blueprint"]], " in "),
+        join(&[&request["method"], &request["path"], &request["statusCode"]], " "),
+    ]
+}
+
+/// Events are hostile input: what would steer a terminal is not passed on to it.
+fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+/// One flag for each filter and its exclusion, and for each other parameter, by the tables that the endpoint itself uses.
+struct Filters(Vec<(&'static str, String)>);
+
+/// Every parameter of the endpoint, canonical names only, with what it does.
+fn parameters() -> Vec<(&'static str, String)> {
+    let fields = FIELDS.iter().flat_map(|spec| {
+        let name = spec.parameters[0];
+        [(name, spec.summary.to_owned()), (excluded(name), format!("Leave out what --{} would match", flag(name)))]
+    });
+    let ignored = ["page", "per_page", "include_deleted_entities"];
+    let controls = CONTROLS.iter().filter(|control| !ignored.contains(&control.name));
+    fields.chain(controls.map(|control| (control.name, control.summary.to_owned()))).collect()
+}
+
+/// `not.` and the parameter. Leaked once for each of a dozen and a half fields: flags live as long as the process.
+fn excluded(name: &str) -> &'static str {
+    format!("not.{name}").leak()
+}
+
+/// `InstallationId` becomes `installation-id`, `run_id` becomes `run-id`, `not.origin` becomes `not-origin`.
+fn flag(name: &str) -> String {
+    let mut flag = String::new();
+    for char in name.chars() {
+        match char {
+            '_' | '.' => flag.push('-'),
+            upper if upper.is_ascii_uppercase() => {
+                if !flag.is_empty() && !flag.ends_with('-') {
+                    flag.push('-');
+                }
+                flag.push(upper.to_ascii_lowercase());
+            }
+            other => flag.push(other),
+        }
+    }
+    flag
+}
+
+impl Args for Filters {
+    fn augment_args(command: Command) -> Command {
+        parameters().into_iter().fold(command, |command, (name, help)| {
+            command.arg(Arg::new(name).long(flag(name)).help(help).value_name("VALUE").action(ArgAction::Append))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Filters {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = parameters().into_iter().flat_map(|(name, _)| {
+            let values = matches.get_many::<String>(name).into_iter().flatten().cloned();
+            values.map(move |value| (name, value))
+        });
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! `serve`: the server, and what it says at its first start.
+
+use std::env;
+
+use crate::{
+    cli::{Failure, credential, status},
+    config::Config,
+    model::{
+        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
+        own,
+        timestamp::Timestamp,
+    },
+    server::Application,
+    store::{Options, Prepared, QueueLimits, Store},
+    telemetry,
+};
+
+/// The name of the credential made at the first start.
+const ADMIN_NAME: &str = "admin";
+
+/// Opens the file and serves it until told to stop.
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    let store = open(config)?;
+    serve(config, store)
+}
+
+/// Opens the configured file to write.
+pub(super) fn open(config: &Config) -> Result<Store, Failure> {
+    let queue = QueueLimits { events_max: config.limits.queue_events_max, bytes_max: config.limits.queue_bytes_max };
+    Ok(Store::open(&Options { path: config.database.path.clone(), readers: config.database.readers, queue })?)
+}
+
+/// Serves an open store until told to stop.
+pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
+    telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))?;
+    let first = make_first_credential(&store)?;
+    actix_web::rt::System::new().block_on(async {
+        let application = Application::build(config, store)?;
+        // The port that was asked for may be 0; from here on it is the real one.
+        let mut config = config.clone();
+        config.server.listen = application.address();
+        let url = status::own_url(&config);
+        println!("auditbox {} serves {} at {url}", env!("CARGO_PKG_VERSION"), config.database.path.display());
+        if let Some(issued) = &first {
+            greet(&url, issued);
+        }
+        application.run_until_stopped().await
+    })?;
+    Ok(())
+}
+
+/// Makes a credential with every scope if there is none at all; returns it if its secret has to be shown.
+fn make_first_credential(store: &Store) -> Result<Option<Issued>, Failure> {
+    let known = store.reader.credentials()?;
+    let chosen = chosen_by_environment()?;
+    if !known.is_empty() {
+        if let Some((id, secret)) = &chosen
+            && !known.iter().any(|credential| credential.client_id == *id && credential.secret_hash.is_of(secret))
+        {
+            tracing::warn!(
+                "AUDITBOX_ADMIN_CLIENT_ID and _CLIENT_SECRET are not those of a credential in this file and were not \
+                 used: they count at the first start only"
+            );
+        }
+        return Ok(None);
+    }
+    let name = CredentialName::parse(ADMIN_NAME).map_err(Failure::new)?;
+    let mut issued = Issued::generate(name, ActorType::User, Scopes::ALL, Timestamp::now(), None)
+        .map_err(|error| Failure::new(format!("no random numbers to be had: {error}")))?;
+    let is_chosen = chosen.is_some();
+    if let Some((client_id, secret)) = chosen {
+        issued.credential = Credential { client_id, secret_hash: secret.hash(), ..issued.credential };
+        issued.secret = secret;
+    }
+    let record = own::command_line_event("credential.create", ADMIN_NAME, issued.credential.client_id.as_str())?;
+    let change = CredentialChange::Create(issued.credential.clone());
+    store.writer.change(change, Prepared::new(record))?.wait()?;
+    Ok((!is_chosen).then_some(issued))
+}
+
+fn chosen_by_environment() -> Result<Option<(ClientId, Secret)>, Failure> {
+    const ID: &str = "AUDITBOX_ADMIN_CLIENT_ID";
+    const SECRET: &str = "AUDITBOX_ADMIN_CLIENT_SECRET";
+    match (env::var(ID), env::var(SECRET)) {
+        (Ok(id), Ok(secret)) => {
+            let id = ClientId::parse(&id).map_err(|message| Failure::new(format!("{ID}: {message}")))?;
+            let secret = Secret::choose(&secret).map_err(|message| Failure::new(format!("{SECRET}: {message}")))?;
+            Ok(Some((id, secret)))
+        }
+        (Err(_), Err(_)) => Ok(None),
+        _ => Err(Failure::new(format!("set both {ID} and {SECRET}, or neither"))),
+    }
+}
+
+/// Shows the first credential, and lines to try it with.
+fn greet(url: &str, issued: &Issued) {
+    println!(
+        "\nThis is the first start with this file. A credential with every scope was made; it is shown only now:\n"
+    );
+    let token = credential::show_secret(issued);
+    println!("\nSend an event, and ask for it:\n");
+    println!(
+        "  curl -X POST {url}/v1/audit-log -H 'Authorization: Bearer {token}' \\\n    -d '{{\"action\":\"CREATE\",\"resourceType\":\"entity\",\"context\":{{\"entity\":\"hello\",\"blueprint\":\"service\"}}}}'"
+    );
+    println!("  curl '{url}/v1/audit-log?entity=hello' -H 'Authorization: Bearer {token}'\n");
+}

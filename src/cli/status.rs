@@ -1,0 +1,58 @@
+//! `check-config` and `healthcheck`: for operators and supervisors.
+
+use std::{net::IpAddr, time::Duration};
+
+use clap::Args;
+use ureq::{Agent, tls::TlsConfig};
+
+use crate::{cli::Failure, config::Config};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Ask the running server whether it is well; exit code 0 if it is
+#[derive(Args)]
+#[command(after_help = "Example:\n  auditbox healthcheck --url http://127.0.0.1:8686")]
+pub(super) struct Arguments {
+    /// The server's URL; without it, the configuration's own address
+    #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
+    url: Option<String>,
+}
+
+/// Prints what is in force. A configuration that is wrong never gets here.
+pub(super) fn check_config(config: &Config) {
+    println!("{config:#?}");
+    println!("the configuration is good");
+}
+
+/// Asks `/readyz`: a server that answers but takes no writes is not well.
+pub(super) fn healthcheck(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let url = arguments.url.clone().unwrap_or_else(|| own_url(config));
+    let agent = Agent::config_builder()
+        .timeout_global(Some(ANSWER_WITHIN))
+        .http_status_as_error(false)
+        // Nothing secret is sent and only a status is read: the certificate's name need not be this machine's.
+        .tls_config(TlsConfig::builder().disable_verification(true).build())
+        .build()
+        .new_agent();
+    let answer = agent.get(format!("{}/readyz", url.trim_end_matches('/'))).call();
+    match answer {
+        Ok(response) if response.status().is_success() => {
+            println!("{url} is well");
+            Ok(())
+        }
+        Ok(response) => Err(Failure::new(format!("{url} answered {}: see its log", response.status()))),
+        Err(error) => Err(Failure::new(format!("{url} does not answer: {error}"))),
+    }
+}
+
+/// Where this configuration's server can be reached from this machine.
+pub(super) fn own_url(config: &Config) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let mut address = config.server.listen;
+    if address.ip().is_unspecified() {
+        let loopback: IpAddr =
+            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback);
+    }
+    format!("{scheme}://{address}")
+}

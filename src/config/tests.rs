@@ -1,0 +1,186 @@
+//! Configuration from files and variables, and what is refused.
+
+use std::{io::Write, iter, net::SocketAddr, path::PathBuf};
+
+use toml::Table;
+
+use super::{Config, ConfigError, LogFormat, Record, TlsFiles, raw::RawConfig};
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    Config::load(Some(file.path()), variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+/// The message of a refusal, which must contain every one of `parts`.
+fn refused(text: &str, variables: &[(&str, &str)], parts: &[&str]) {
+    let message = load(text, variables).unwrap_err().to_string();
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+}
+
+#[test]
+fn nothing_loaded_is_the_default() {
+    assert_eq!(Config::load(None, iter::empty()).unwrap(), Config::default());
+    assert_eq!(load("", &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn the_example_is_the_default_and_names_every_key() {
+    assert_eq!(toml::from_str::<RawConfig>(EXAMPLE).unwrap(), RawConfig::default());
+    assert_eq!(load(EXAMPLE, &[]).unwrap(), Config::default());
+    assert_eq!(EXAMPLE.parse::<Table>().unwrap(), Table::try_from(RawConfig::default()).unwrap());
+}
+
+#[test]
+fn each_key_has_a_variable() {
+    for (section, keys) in Table::try_from(RawConfig::default()).unwrap() {
+        for (key, value) in keys.as_table().unwrap() {
+            let name = format!("AUDITBOX_{}_{}", section.to_uppercase(), key.to_uppercase());
+            let text = match value {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Array(_) => String::new(),
+                number => number.to_string(),
+            };
+            assert_eq!(load("", &[(&name, &text)]).unwrap(), Config::default(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let text = "[server]\nlisten = '127.0.0.1:1'\nworkers = 3\n[self_audit]\nrecord = 'off'\n[log]\nformat = 'json'";
+    let config = load(
+        text,
+        &[
+            ("AUDITBOX_SERVER_LISTEN", "[::1]:2"),
+            ("AUDITBOX_SERVER_TRUSTED_PROXIES", "10.1.2.3, 192.168.7.7/16,::1,::ffff:10.0.0.1"),
+            ("AUDITBOX_DATABASE_PATH", "/data/a.db"),
+            ("AUDITBOX_SELF_AUDIT_RECORD", "writes"),
+            ("AUDITBOX_LIMITS_LIST_MAX", "20000"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.listen, "[::1]:2".parse::<SocketAddr>().unwrap());
+    assert_eq!(config.server.workers, 3);
+    let proxies: Vec<_> = config.server.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.1.2.3/32", "192.168.0.0/16", "::1/128", "10.0.0.1/32"]);
+    assert_eq!(config.database.path, PathBuf::from("/data/a.db"));
+    assert_eq!(config.self_audit.record, Record::Writes);
+    assert_eq!(config.limits.query().list_max, 20_000);
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn other_variables_are_left_alone() {
+    let variables = [
+        ("AUDITBOX_ADMIN_CLIENT_ID", "a"),
+        ("AUDITBOX_ADMIN_CLIENT_SECRET", "b"),
+        ("AUDITBOX_URL", "c"),
+        ("AUDITBOX_TOKEN", "d"),
+        ("AUDITBOX_CONFIG", "e"),
+        ("PATH", "f"),
+        ("SERVER_LISTEN", "g"),
+    ];
+    assert_eq!(load("", &variables).unwrap(), Config::default());
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    refused("[server]\nlisen = 'x'", &[], &["[server] lisen is not a key", "listen, "]);
+    refused("[sever]\nlisten = 'x'", &[], &["[sever] is not a section", "server"]);
+    refused("server = 1", &[], &["[server] must be a section"]);
+    refused("", &[("AUDITBOX_SERVER_LISEN", "x")], &["AUDITBOX_SERVER_LISEN: [server]", "AUDITBOX_SERVER_LISTEN"]);
+    refused("", &[("AUDITBOX_SERVER_", "x")], &["AUDITBOX_SERVER_: [server] has no key"]);
+    assert!(toml::from_str::<RawConfig>("[server]\nlisen = 'x'").is_err());
+    assert!(toml::from_str::<RawConfig>("[sever]").is_err());
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused() {
+    refused("[database]\nreaders = '4'", &[], &["[database] readers must be a whole number"]);
+    refused("[database]\nreaders = -1", &[], &["[database] readers must be a whole number"]);
+    refused("[database]\npath = 4", &[], &["[database] path must be a text"]);
+    refused("[server]\ntrusted_proxies = [4]", &[], &["[server] trusted_proxies must be a list of texts"]);
+    for text in ["four", "-1", "", "9223372036854775808"] {
+        refused("", &[("AUDITBOX_DATABASE_READERS", text)], &["AUDITBOX_DATABASE_READERS: [database] readers must be"]);
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_the_range() {
+    for (key, value) in [("readers", 0), ("readers", 65)] {
+        refused(&format!("[database]\n{key} = {value}"), &[], &["[database] readers must be between 1 and 64"]);
+    }
+    refused("[auth]\naccess_token_seconds = 4294967296", &[], &["[auth] access_token_seconds must be between 1 and"]);
+    refused("[limits]\njson_depth_max = 101", &[], &["[limits] json_depth_max must be between 1 and 100"]);
+    refused("[server]\nworkers = 1025", &[], &["[server] workers must be between 0 and 1024"]);
+    refused("[server]\nconnections_max = 0", &[], &["[server] connections_max must be between 1 and"]);
+    refused("[database]\npath = ''", &[], &["[database] path must name a file"]);
+    refused("[server]\nlisten = 'localhost'", &[], &["[server] listen must be an address and a port", "localhost"]);
+    refused("[server]\ntrusted_proxies = ['10/8']", &[], &["[server] trusted_proxies must list", "10/8"]);
+    refused("[self_audit]\nrecord = 'some'", &[], &["[self_audit] record must be one of all, writes, off"]);
+    refused("[log]\nformat = 'xml'", &[], &["[log] format must be one of text, json"]);
+}
+
+#[test]
+fn every_limit_is_at_least_one() {
+    let schema = Table::try_from(RawConfig::default()).unwrap();
+    for key in schema["limits"].as_table().unwrap().keys() {
+        refused(&format!("[limits]\n{key} = 0"), &[], &[&format!("[limits] {key} must be between 1 and")]);
+    }
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused() {
+    let pairs = [
+        ("event_bytes_max", "body_bytes_max"),
+        ("body_bytes_max", "body_memory_bytes_max"),
+        ("batch_events_max", "queue_events_max"),
+        ("list_default", "list_max"),
+    ];
+    for (lower, upper) in pairs {
+        let text = |low: u64, high: u64| {
+            let event = if lower == "body_bytes_max" { "event_bytes_max = 1\n" } else { "" };
+            format!("[limits]\n{event}{lower} = {low}\n{upper} = {high}")
+        };
+        load(&text(50, 50), &[]).unwrap();
+        refused(&text(51, 50), &[], &[&format!("[limits] {lower} is 51"), &format!("at most {upper}, which is 50")]);
+    }
+}
+
+#[test]
+fn a_variable_is_blamed_for_what_it_set() {
+    let variables = [("AUDITBOX_LIMITS_LIST_DEFAULT", "100001")];
+    refused("", &variables, &["AUDITBOX_LIMITS_LIST_DEFAULT: [limits] list_default is 100001"]);
+    let message = Config::load(None, iter::once(("AUDITBOX_LIMITS_LIST_MAX".to_owned(), "9".to_owned())));
+    assert!(message.unwrap_err().to_string().starts_with("configuration: [limits] list_default is 10000"));
+}
+
+#[test]
+fn tls_takes_both_files_or_neither() {
+    let config = load("[server]\ntls_certificate = 'c.pem'\ntls_key = 'k.pem'", &[]).unwrap();
+    assert_eq!(config.server.tls, Some(TlsFiles { certificate: "c.pem".into(), key: "k.pem".into() }));
+    refused("[server]\ntls_certificate = 'c.pem'", &[], &["[server] tls_key must be set too"]);
+    refused("[server]\ntls_key = 'k.pem'", &[], &["[server] tls_certificate must be set too"]);
+}
+
+#[test]
+fn a_log_level_is_a_level_or_directives() {
+    for level in ["off", "WARN", "info,auditbox=debug", "warn,actix_web=trace", "info,auditbox[request]=trace"] {
+        assert_eq!(load(&format!("[log]\nlevel = '{level}'"), &[]).unwrap().log.level, level);
+    }
+    for level in ["", " ", "info,", "inof", "warn, actix_web=trace", "info,auditbox", "auditbox=loud"] {
+        refused(&format!("[log]\nlevel = '{level}'"), &[], &["[log] level must be error, warn"]);
+    }
+}
+
+#[test]
+fn a_syntax_error_tells_the_line_and_the_file() {
+    refused("[server]\nlisten = ", &[], &["line 2, column 10", "tmp"]);
+    let error = Config::load(Some("/no/such/file.toml".as_ref()), iter::empty()).unwrap_err();
+    assert!(error.to_string().contains("cannot read the configuration file /no/such/file.toml"), "{error}");
+}

@@ -1,0 +1,115 @@
+//! A request's body, cut into events.
+//!
+//! One grammar covers what senders send: a JSON object, objects one after another (with or without line breaks: NDJSON),
+//! or an array of objects. Only the cutting is done here; [`crate::model::event`] reads each piece.
+
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// Why a body could not be cut into events. Nothing of such a body is stored.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BatchError {
+    /// Position of the event at fault, counted from 0; `None` when the body as a whole is at fault.
+    pub index: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Cuts `body` into at most `events_max` values, none of which is interpreted yet.
+pub fn split(body: &[u8], events_max: usize) -> Result<Vec<&RawValue>, BatchError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| BatchError { index: None, message: format!("not UTF-8 at byte {}", error.valid_up_to()) })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut events = Vec::new();
+    let outcome = if text.trim_start().starts_with('[') {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        reader.deserialize_seq(Elements { events: &mut events, events_max }).and_then(|()| reader.end())
+    } else {
+        values_in_a_row(text, &mut events, events_max)
+    };
+    match outcome {
+        Err(error) => {
+            let index = (events.len() <= events_max).then_some(events.len());
+            Err(BatchError { index, message: format!("not JSON: {error}") })
+        }
+        Ok(()) if events.len() > events_max => {
+            Err(BatchError { index: None, message: format!("more than {events_max} events in one request") })
+        }
+        Ok(()) if events.is_empty() => Err(BatchError { index: None, message: "holds no event".to_owned() }),
+        Ok(()) => Ok(events),
+    }
+}
+
+/// Both readers stop one past the limit, which is how [`split`] knows it was passed.
+fn values_in_a_row<'a>(text: &'a str, events: &mut Vec<&'a RawValue>, max: usize) -> Result<(), serde_json::Error> {
+    for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        events.push(value?);
+        if events.len() > max {
+            break;
+        }
+    }
+    Ok(())
+}
+
+struct Elements<'v, 'a> {
+    events: &'v mut Vec<&'a RawValue>,
+    events_max: usize,
+}
+
+impl<'a> Visitor<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element()? {
+            // Past the limit the rest is only skipped: the array must still be closed for its error to be the right one.
+            if self.events.len() <= self.events_max {
+                self.events.push(element);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(body: &str) -> Vec<&str> {
+        split(body.as_bytes(), 10).unwrap().into_iter().map(RawValue::get).collect()
+    }
+
+    #[test]
+    fn every_form_is_cut_alike() {
+        for body in [
+            "{\"a\":1}{\"b\":2}",
+            "{\"a\":1}\n{\"b\":2}\n",
+            "[{\"a\":1},{\"b\":2}]",
+            " \r\n[ {\"a\":1} , {\"b\":2} ]\n",
+        ] {
+            assert_eq!(pieces(body), ["{\"a\":1}", "{\"b\":2}"], "{body}");
+        }
+        assert_eq!(pieces("\u{feff}{}"), ["{}"]);
+    }
+
+    #[test]
+    fn faults_say_where() {
+        assert_eq!(split(b"{}{\"a\":}", 10).unwrap_err().index, Some(1));
+        assert_eq!(split(b"[{},{},", 10).unwrap_err().index, Some(2));
+        assert_eq!(split(b"[{}] {}", 10).unwrap_err().index, Some(1));
+        assert_eq!(split(b"", 10).unwrap_err().message, "holds no event");
+        assert_eq!(split(b"[]", 10).unwrap_err().message, "holds no event");
+        assert_eq!(split(b"{\"a\":\"\xff\"}", 10).unwrap_err().message, "not UTF-8 at byte 6");
+        for body in ["{}{}{}", "[{},{},{}]"] {
+            assert_eq!(split(body.as_bytes(), 2).unwrap_err().message, "more than 2 events in one request");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What the model says when it refuses a value: which field, and why.
+
+use std::fmt;
+
+/// A refused field of an event. `field` is a dotted path as the sender wrote it (`trigger.at`), empty when the event as
+/// a whole is at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Dotted path of the field within the event.
+    pub field: String,
+    /// What is wrong with it, in words a sender can act on.
+    pub message: String,
+}
+
+impl FieldError {
+    /// A refusal of `field`, for the reason in `message`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.field, self.message) }
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+/// A refused query parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{parameter}: {message}")]
+pub struct ParameterError {
+    /// The parameter as it was sent.
+    pub parameter: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl ParameterError {
+    /// A refusal of `parameter`, for the reason in `message`.
+    pub fn new(parameter: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { parameter: parameter.into(), message: message.into() }
+    }
+}

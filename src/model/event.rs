@@ -1,0 +1,534 @@
+//! An audit event: read from what was sent, completed by the server, written as the one byte string it stays.
+//!
+//! The stored body holds the known keys in a fixed order, then the sender's other keys in theirs, then what the server
+//! knows (`receivedAt`, `receivedBy`). Values are never rewritten: each is the sender's bytes, copied.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::model::{
+    error::FieldError,
+    field::{Field, Object},
+    json::{self, Members},
+    limits::{EventLimits, OBJECT_KEYS_MAX},
+    timestamp::Timestamp,
+    values::Values,
+};
+
+/// The origin of events that auditbox itself records. Senders may not claim it.
+pub const OWN_ORIGIN: &str = "auditbox";
+/// The origin of an event that names none.
+const DEFAULT_ORIGIN: &str = "API";
+/// The status of an event that names none.
+const DEFAULT_STATUS: &str = "SUCCESS";
+/// Strings that are read but not searched (`userAgent`, `orgId`) may be this long, in bytes.
+const TEXT_BYTES_MAX: usize = 8_192;
+
+/// Who is speaking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Somebody with a credential.
+    Client,
+    /// auditbox itself, about itself.
+    Server,
+}
+
+/// What the server knows about an event that arrives.
+#[derive(Debug, Clone, Copy)]
+pub struct Receipt<'a> {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// The name of the credential that sent it.
+    pub by: &'a str,
+}
+
+/// What the server filled in because the sender left it out: a set of bits, kept beside the event so that a retry can
+/// be told from a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Filled(u8);
+
+impl Filled {
+    const AT: u8 = 1;
+    const ORIGIN: u8 = 2;
+    const STATUS: u8 = 4;
+
+    /// The set's number in the file.
+    pub const fn code(self) -> u8 {
+        self.0
+    }
+
+    /// The set with this number.
+    pub const fn from_code(code: u8) -> Self {
+        Self(code)
+    }
+
+    const fn holds(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// A complete event, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Unique in the log.
+    pub identifier: String,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// What it can be found by.
+    pub values: Values,
+    /// What the server filled in.
+    pub filled: Filled,
+    /// The event itself, a JSON object: stored, served and exported as these bytes.
+    pub body: String,
+}
+
+/// What a sender sent: one event, checked but not yet completed.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    top: Parts<'a>,
+    trigger: Parts<'a>,
+    at: Option<Timestamp>,
+    values: Values,
+}
+
+/// The members of an object: the known ones, each in its place, and the others.
+#[derive(Debug, Default)]
+struct Parts<'a> {
+    known: [Option<Cow<'a, str>>; TOP.len()],
+    others: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+/// The event's known keys, in the order in which they are written.
+const TOP: [&str; 9] =
+    ["identifier", "action", "resourceType", "status", "message", "trigger", "context", "request", "diff"];
+const IDENTIFIER: usize = 0;
+const STATUS: usize = 3;
+const TRIGGER_PLACE: usize = 5;
+/// The trigger's.
+const TRIGGER: [&str; 3] = ["at", "origin", "by"];
+const AT: usize = 0;
+const ORIGIN: usize = 1;
+/// Set by the server only.
+const SERVER_KEYS: [&str; 2] = ["receivedAt", "receivedBy"];
+
+impl<'a> Draft<'a> {
+    /// Reads one event as `sender` may send it.
+    pub fn parse(raw: &'a RawValue, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
+        if raw.get().len() > limits.event_bytes_max {
+            return Err(FieldError::new("", format!("larger than {} bytes", limits.event_bytes_max)));
+        }
+        let draft = Self::read(raw, limits.json_depth_max, Server::Refused)?;
+        for (place, key) in [(1, "action"), (2, "resourceType")] {
+            if draft.top.known[place].is_none() {
+                return Err(FieldError::new(key, "is required"));
+            }
+        }
+        if sender == Sender::Client && draft.values.first(Field::Origin) == Some(OWN_ORIGIN) {
+            let message = format!("{OWN_ORIGIN:?} is kept for what auditbox records about itself");
+            return Err(FieldError::new("trigger.origin", message));
+        }
+        Ok(draft)
+    }
+
+    /// The sender's identifier, if there is one.
+    pub fn identifier(&self) -> Option<&str> {
+        self.values.first(Field::Identifier)
+    }
+
+    /// Gives the event an identifier, if the sender did not.
+    pub fn name(&mut self, identifier: &str) {
+        if self.top.fill(IDENTIFIER, identifier) {
+            self.values.push(Field::Identifier, identifier);
+        }
+    }
+
+    /// The event as it would be sent.
+    pub fn into_json(self) -> String {
+        self.write(&[])
+    }
+
+    /// Completes the event with what the server knows.
+    pub fn accept(mut self, receipt: &Receipt<'_>) -> Event {
+        let mut filled = Filled::default();
+        let identifier = self.identifier().map_or_else(new_identifier, str::to_owned);
+        self.name(&identifier);
+        if self.top.fill(STATUS, DEFAULT_STATUS) {
+            filled.0 |= Filled::STATUS;
+            self.values.push(Field::Status, DEFAULT_STATUS);
+        }
+        if self.trigger.fill(ORIGIN, DEFAULT_ORIGIN) {
+            filled.0 |= Filled::ORIGIN;
+            self.values.push(Field::Origin, DEFAULT_ORIGIN);
+        }
+        let received_at = receipt.at.to_string();
+        if self.trigger.fill(AT, &received_at) {
+            filled.0 |= Filled::AT;
+        }
+        let (timestamp, values) = (self.at.unwrap_or(receipt.at), std::mem::take(&mut self.values));
+        let body = self.write(&[(SERVER_KEYS[0], &received_at), (SERVER_KEYS[1], receipt.by)]);
+        Event { identifier, timestamp, values, filled, body }
+    }
+
+    fn read(raw: &'a RawValue, depth_max: usize, server: Server) -> Result<Self, FieldError> {
+        let members = Members::read(raw.get(), OBJECT_KEYS_MAX).map_err(|message| FieldError::new("", message))?;
+        let mut draft = Self { top: Parts::default(), trigger: Parts::default(), at: None, values: Values::default() };
+        for (key, value) in members {
+            json::inspect(value, depth_max.saturating_sub(1))
+                .map_err(|message| FieldError::new(key.as_ref(), message))?;
+            if SERVER_KEYS.contains(&key.as_ref()) {
+                match server {
+                    Server::Refused => return Err(FieldError::new(key.as_ref(), "is set by the server")),
+                    Server::Dropped => continue,
+                }
+            }
+            draft.read_member(key, value)?;
+        }
+        Ok(draft)
+    }
+
+    fn read_member(&mut self, key: Cow<'a, str>, value: &'a RawValue) -> Result<(), FieldError> {
+        // A known key that is null is the same as absent. Other keys are the sender's business.
+        if json::is_null(value) && TOP.contains(&key.as_ref()) {
+            return Ok(());
+        }
+        match key.as_ref() {
+            "trigger" => return self.read_trigger(value),
+            "context" => self.read_object(Object::Context, value)?,
+            "request" => self.read_object(Object::Request, value)?,
+            "diff" => check_diff(value)?,
+            known @ ("identifier" | "action" | "resourceType" | "status" | "message") => {
+                self.read_string(Object::Event, known, value)?;
+            }
+            _ => {}
+        }
+        self.top.put(&TOP, key, value)
+    }
+
+    fn read_trigger(&mut self, value: &'a RawValue) -> Result<(), FieldError> {
+        for (key, value) in object_members("trigger", value)? {
+            if json::is_null(value) && TRIGGER.contains(&key.as_ref()) {
+                continue;
+            }
+            match key.as_ref() {
+                "at" => {
+                    let text = json::text(value).ok_or_else(|| FieldError::new("trigger.at", "must be a string"))?;
+                    self.at = Some(Timestamp::parse(&text).ok_or_else(|| {
+                        FieldError::new("trigger.at", "is not an RFC 3339 time such as 2024-05-01T12:00:00Z")
+                    })?);
+                }
+                "origin" => self.read_string(Object::Trigger, "origin", value)?,
+                "by" => self.read_object(Object::By, value)?,
+                _ => {}
+            }
+            self.trigger.put(&TRIGGER, key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the members of an object that is kept as it was sent, and takes up those that can be searched.
+    fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
+        let path = match object {
+            Object::By => "trigger.by",
+            Object::Context => "context",
+            _ => "request",
+        };
+        for (key, value) in object_members(path, value)? {
+            refuse_nul(&object.path(&key), &key)?;
+            if json::is_null(value) {
+                continue;
+            }
+            if (object, key.as_ref()) == (Object::Request, "statusCode") {
+                self.values.push(Field::StatusCode, check_status_code(value)?);
+            } else if Field::at(object, &key).is_some()
+                || matches!((object, key.as_ref()), (Object::By, "orgId") | (Object::Request, "userAgent"))
+            {
+                self.read_string(object, &key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a string that the server reads; takes it up if it can be searched.
+    fn read_string(&mut self, object: Object, key: &str, value: &RawValue) -> Result<(), FieldError> {
+        let refuse = |message: String| Err(FieldError::new(object.path(key), message));
+        let Some(text) = json::text(value) else {
+            return refuse("must be a string".to_owned());
+        };
+        let row = Field::at(object, key);
+        let bytes_max = match (row, key) {
+            (Some(row), _) => row.bytes_max,
+            // A message is text for people: bounded by the event alone.
+            (None, "message") => usize::MAX,
+            (None, _) => TEXT_BYTES_MAX,
+        };
+        if text.is_empty() {
+            return refuse("must not be empty".to_owned());
+        }
+        if text.len() > bytes_max {
+            return refuse(format!("is longer than {bytes_max} bytes"));
+        }
+        refuse_nul(&object.path(key), &text)?;
+        if (object, key) == (Object::Event, "status") && !matches!(text.as_ref(), "SUCCESS" | "FAILURE") {
+            return refuse("must be SUCCESS or FAILURE".to_owned());
+        }
+        if let Some(row) = row {
+            self.values.push(row.field, &text);
+        }
+        Ok(())
+    }
+
+    /// Writes the event, and after it what the server adds.
+    fn write(mut self, received: &[(&str, &str)]) -> String {
+        let mut trigger = ObjectWriter::new(self.trigger.bytes() + 2);
+        trigger.parts(&TRIGGER, &self.trigger);
+        self.top.known[TRIGGER_PLACE] = Some(Cow::Owned(trigger.end()));
+        let mut out = ObjectWriter::new(self.top.bytes() + 128);
+        out.parts(&TOP, &self.top);
+        for (key, value) in received {
+            out.string(key, value);
+        }
+        out.end()
+    }
+}
+
+/// Whether two stored events are the same submission: equal byte for byte once what the server filled in is set aside.
+/// Bodies that cannot be read are different from everything.
+pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
+    match (sent_part(one), sent_part(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
+    let raw: &RawValue = serde_json::from_str(body).ok()?;
+    let mut draft = Draft::read(raw, usize::MAX, Server::Dropped).ok()?;
+    if filled.holds(Filled::STATUS) {
+        draft.top.known[STATUS] = None;
+    }
+    for (bit, place) in [(Filled::ORIGIN, ORIGIN), (Filled::AT, AT)] {
+        if filled.holds(bit) {
+            draft.trigger.known[place] = None;
+        }
+    }
+    Some(draft.write(&[]))
+}
+
+/// What to do with the keys that only the server sets.
+#[derive(Clone, Copy)]
+enum Server {
+    /// They come from a sender.
+    Refused,
+    /// They come from the file.
+    Dropped,
+}
+
+impl<'a> Parts<'a> {
+    fn put(&mut self, known: &[&str], key: Cow<'a, str>, value: &'a RawValue) -> Result<(), FieldError> {
+        match known.iter().position(|name| *name == key) {
+            Some(place) => self.known[place] = Some(Cow::Borrowed(value.get())),
+            None => {
+                refuse_nul(&key, &key)?;
+                self.others.push((key, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the string `text` where nothing was sent; says whether it did.
+    fn fill(&mut self, place: usize, text: &str) -> bool {
+        let absent = self.known[place].is_none();
+        if absent {
+            let mut value = String::with_capacity(text.len() + 2);
+            json::push_string(&mut value, text);
+            self.known[place] = Some(Cow::Owned(value));
+        }
+        absent
+    }
+
+    /// About how long the members are, written out.
+    fn bytes(&self) -> usize {
+        let known: usize = self.known.iter().flatten().map(|value| value.len() + 16).sum();
+        let others: usize = self.others.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum();
+        known + others
+    }
+}
+
+/// Time-ordered, so that identifiers stay close together in every index, and with 74 random bits, so that none can be
+/// guessed (UUID version 7, RFC 9562 section 5.7).
+fn new_identifier() -> String {
+    format!("event_{}", Uuid::now_v7().simple())
+}
+
+fn object_members<'a>(path: &str, value: &'a RawValue) -> Result<Members<'a>, FieldError> {
+    if !value.get().starts_with('{') {
+        return Err(FieldError::new(path, "must be an object"));
+    }
+    Members::read(value.get(), OBJECT_KEYS_MAX).map_err(|message| FieldError::new(path, message))
+}
+
+fn check_diff(value: &RawValue) -> Result<(), FieldError> {
+    for (key, value) in object_members("diff", value)? {
+        if matches!(key.as_ref(), "before" | "after") && !json::is_null(value) && !value.get().starts_with('{') {
+            return Err(FieldError::new(format!("diff.{key}"), "must be an object or null"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the code's digits.
+fn check_status_code(value: &RawValue) -> Result<&str, FieldError> {
+    let digits = value.get();
+    match digits.parse::<u16>() {
+        Ok(100..=999) if digits.len() == 3 => Ok(digits),
+        _ => Err(FieldError::new("request.statusCode", "must be a whole number from 100 to 999")),
+    }
+}
+
+fn refuse_nul(path: &str, text: &str) -> Result<(), FieldError> {
+    if text.contains('\0') {
+        return Err(FieldError::new(path.replace('\0', "\\u0000"), "holds a NUL character"));
+    }
+    Ok(())
+}
+
+/// Writes a JSON object from parts that are JSON already.
+struct ObjectWriter(String);
+
+impl ObjectWriter {
+    fn new(capacity: usize) -> Self {
+        let mut out = String::with_capacity(capacity);
+        out.push('{');
+        Self(out)
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        json::push_string(&mut self.0, key);
+        self.0.push(':');
+    }
+
+    fn raw(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.0.push_str(value);
+    }
+
+    fn string(&mut self, key: &str, value: &str) {
+        self.key(key);
+        json::push_string(&mut self.0, value);
+    }
+
+    fn parts(&mut self, keys: &[&str], parts: &Parts<'_>) {
+        for (key, value) in keys.iter().zip(&parts.known) {
+            if let Some(value) = value {
+                self.raw(key, value);
+            }
+        }
+        self.others(&parts.others);
+    }
+
+    fn others(&mut self, others: &[(Cow<'_, str>, &RawValue)]) {
+        for (key, value) in others {
+            self.raw(key, value.get());
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECEIPT: Receipt<'_> = Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "ci" };
+
+    fn parse(text: &str) -> Result<Draft<'_>, FieldError> {
+        Draft::parse(serde_json::from_str(text).unwrap(), &EventLimits::default(), Sender::Client)
+    }
+
+    fn accept(text: &str) -> Event {
+        parse(text).unwrap().accept(&RECEIPT)
+    }
+
+    #[test]
+    fn values_keep_the_senders_bytes_and_the_server_adds_its_own() {
+        let event = accept(
+            r#"{ "extra" : 9007199254740993, "diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"resourceType":"entity",
+            "trigger":{"via":[1e2],"at":"2024-05-01T14:00:00+02:00"},"context":{"entity":"api","runId":null},
+            "identifier":"e1","action":"UPDATE","message":null}"#,
+        );
+        let expected = concat!(
+            r#"{"identifier":"e1","action":"UPDATE","resourceType":"entity","status":"SUCCESS","#,
+            r#""trigger":{"at":"2024-05-01T14:00:00+02:00","origin":"API","via":[1e2]},"#,
+            r#""context":{"entity":"api","runId":null},"diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"#,
+            r#""extra":9007199254740993,"receivedAt":"2023-11-14T22:13:20.000000Z","receivedBy":"ci"}"#
+        );
+        assert_eq!(event.body, expected);
+        assert_eq!(event.timestamp, Timestamp::parse("2024-05-01T12:00:00Z").unwrap());
+        assert_eq!(event.values.first(Field::Entity), Some("api"));
+        assert_eq!(event.values.first(Field::Run), None);
+    }
+
+    #[test]
+    fn an_event_without_identifier_or_time_gets_both() {
+        let event = accept(r#"{"action":"READ","resourceType":"x"}"#);
+        assert!(event.identifier.starts_with("event_"));
+        assert_eq!(event.values.first(Field::Identifier), Some(event.identifier.as_str()));
+        assert_eq!(event.timestamp, RECEIPT.at);
+    }
+
+    #[test]
+    fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does() {
+        let bare = r#"{"identifier":"e","action":"READ","resourceType":"x"}"#;
+        let first = accept(bare);
+        let later = Receipt { at: RECEIPT.at.plus_seconds(9), by: "other" };
+        let retry = parse(bare).unwrap().accept(&later);
+        assert_ne!(first.body, retry.body);
+        let same = |one: &Event, other: &Event| same_submission((&one.body, one.filled), (&other.body, other.filled));
+        assert!(same(&first, &retry));
+        for other in [
+            r#"{"identifier":"e","action":"READ","resourceType":"x","status":"SUCCESS"}"#,
+            r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2023-11-14T22:13:20.000000Z"}}"#,
+            r#"{"identifier":"e","action":"READ","resourceType":"x","note":1}"#,
+        ] {
+            assert!(!same(&first, &accept(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        for (text, field) in [
+            (r#"[]"#, ""),
+            (r#"{"action":"A","resourceType":"x","action":"B"}"#, ""),
+            (r#"{"resourceType":"x"}"#, "action"),
+            (r#"{"action":"A"}"#, "resourceType"),
+            (r#"{"action":"","resourceType":"x"}"#, "action"),
+            (r#"{"action":1,"resourceType":"x"}"#, "action"),
+            (r#"{"action":"A","resourceType":"x","identifier":"a\u0000b"}"#, "identifier"),
+            (r#"{"action":"A","resourceType":"x","status":"OK"}"#, "status"),
+            (r#"{"action":"A","resourceType":"x","trigger":{"at":"yesterday"}}"#, "trigger.at"),
+            (r#"{"action":"A","resourceType":"x","trigger":{"at":5}}"#, "trigger.at"),
+            (r#"{"action":"A","resourceType":"x","trigger":{"origin":"auditbox"}}"#, "trigger.origin"),
+            (r#"{"action":"A","resourceType":"x","trigger":{"by":{"email":7}}}"#, "trigger.by.email"),
+            (r#"{"action":"A","resourceType":"x","trigger":{"by":{"k":1,"k":2}}}"#, "trigger.by"),
+            (r#"{"action":"A","resourceType":"x","trigger":"UI"}"#, "trigger"),
+            (r#"{"action":"A","resourceType":"x","context":{"entity":["a"]}}"#, "context.entity"),
+            (r#"{"action":"A","resourceType":"x","request":{"statusCode":"200"}}"#, "request.statusCode"),
+            (r#"{"action":"A","resourceType":"x","request":{"statusCode":2e2}}"#, "request.statusCode"),
+            (r#"{"action":"A","resourceType":"x","diff":{"before":[]}}"#, "diff.before"),
+            (r#"{"action":"A","resourceType":"x","diff":{"after":{"a":"\ud800"}}}"#, "diff"),
+            (r#"{"action":"A","resourceType":"x","receivedAt":"2024-05-01T12:00:00Z"}"#, "receivedAt"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().field, field, "{text}");
+        }
+        let long = format!(r#"{{"action":"A","resourceType":"x","identifier":"{}"}}"#, "i".repeat(257));
+        assert_eq!(parse(&long).unwrap_err().field, "identifier");
+    }
+}

@@ -1,0 +1,305 @@
+//! The one list of filterable fields.
+//!
+//! Query parsing, extraction from events, the command line's flags and the OpenAPI text are all driven by [`FIELDS`].
+//! Adding a filter is adding a row (and a name to [`Field`]).
+
+/// A filterable field. The number is its code in the file: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Field {
+    /// The event's identifier.
+    Identifier = 1,
+    /// `context.entity`
+    Entity = 2,
+    /// `context.blueprint`
+    Blueprint = 3,
+    /// `context.runId`
+    Run = 4,
+    /// `context.webhookId`
+    Webhook = 5,
+    /// `context.webhookEventId`
+    WebhookEvent = 6,
+    /// `trigger.origin`
+    Origin = 7,
+    /// `context.integrationId`
+    Installation = 8,
+    /// `resourceType`
+    ResourceType = 9,
+    /// `action`
+    Action = 10,
+    /// `status`
+    Status = 11,
+    /// `context.actionType`
+    ActionType = 12,
+    /// `trigger.by.userId`, `.name` or `.email`
+    Actor = 13,
+    /// `trigger.by.type`
+    ActorType = 14,
+    /// `request.method`
+    Method = 15,
+    /// `request.path`
+    Path = 16,
+    /// `request.statusCode`
+    StatusCode = 17,
+    /// `request.ip`
+    Ip = 18,
+}
+
+/// The objects of an event that the server reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Object {
+    /// The event itself.
+    Event,
+    /// `trigger`
+    Trigger,
+    /// `trigger.by`
+    By,
+    /// `context`
+    Context,
+    /// `request`
+    Request,
+}
+
+impl Object {
+    /// The dotted path of a member of this object, as errors name it.
+    pub fn path(self, key: &str) -> String {
+        let prefix = match self {
+            Self::Event => return key.to_owned(),
+            Self::Trigger => "trigger",
+            Self::By => "trigger.by",
+            Self::Context => "context",
+            Self::Request => "request",
+        };
+        format!("{prefix}.{key}")
+    }
+}
+
+/// How the text of a parameter is compared with an event's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matching {
+    /// Equal, byte for byte.
+    Exact,
+    /// Equal without regard to case.
+    IgnoreCase,
+    /// Equal to one of these values; a parameter with any other text is refused.
+    OneOf(&'static [&'static str]),
+    /// The value begins with the parameter's text.
+    Prefix,
+    /// A status code (`403`) or a class of them (`4xx`).
+    StatusCode,
+    /// An address or a CIDR range; other text is compared as it is.
+    Network,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct FieldSpec {
+    /// The field.
+    pub field: Field,
+    /// Query parameters that filter on it; the first is the canonical one, which the command line uses too.
+    pub parameters: &'static [&'static str],
+    /// A word or two for people.
+    pub label: &'static str,
+    /// What the parameter matches, for the API's documentation.
+    pub summary: &'static str,
+    /// Where an event holds it. An event with several of them matches by any.
+    pub sources: &'static [(Object, &'static str)],
+    /// How values are compared.
+    pub matching: Matching,
+    /// Whether a parameter given once may hold several values separated by commas.
+    pub comma_list: bool,
+    /// The longest value an event may have, in bytes.
+    pub bytes_max: usize,
+}
+
+/// Every filterable field.
+pub const FIELDS: &[FieldSpec] = &[
+    row(Field::Identifier, &["identifier"], "Identifier", "The event's identifier", &[(Object::Event, "identifier")])
+        .bytes_max(256),
+    row(Field::Entity, &["entity"], "Entity", "The entity acted on", &[(Object::Context, "entity")]),
+    row(Field::Blueprint, &["blueprint"], "Blueprint", "The entity's blueprint", &[(Object::Context, "blueprint")]),
+    row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")]),
+    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]),
+    row(
+        Field::WebhookEvent,
+        &["webhookEventId"],
+        "Webhook event",
+        "One delivery to a webhook",
+        &[(Object::Context, "webhookEventId")],
+    ),
+    row(Field::Origin, &["origin"], "Origin", "Where the event came from", &[(Object::Trigger, "origin")])
+        .bytes_max(256)
+        .comma_list(),
+    row(
+        Field::Installation,
+        &["InstallationId"],
+        "Installation",
+        "The integration's installation",
+        &[(Object::Context, "integrationId")],
+    ),
+    row(
+        Field::ResourceType,
+        &["resources", "resource_type"],
+        "Resource type",
+        "The kind of thing acted on, in any case",
+        &[(Object::Event, "resourceType")],
+    )
+    .bytes_max(128)
+    .matching(Matching::IgnoreCase)
+    .comma_list(),
+    row(Field::Action, &["action"], "Action", "What was done", &[(Object::Event, "action")]).bytes_max(128),
+    row(Field::Status, &["status"], "Status", "How it ended", &[(Object::Event, "status")])
+        .matching(Matching::OneOf(&["SUCCESS", "FAILURE"])),
+    row(
+        Field::ActionType,
+        &["actionType"],
+        "Action type",
+        "The kind of action that ran",
+        &[(Object::Context, "actionType")],
+    )
+    .matching(Matching::OneOf(&["automation", "self-service"])),
+    row(
+        Field::Actor,
+        &["actor"],
+        "Actor",
+        "Who did it: their user id, name or e-mail address",
+        &[(Object::By, "userId"), (Object::By, "name"), (Object::By, "email")],
+    ),
+    row(
+        Field::ActorType,
+        &["actor_type"],
+        "Actor type",
+        "The kind of actor: user, service_account, token, system",
+        &[(Object::By, "type")],
+    )
+    .bytes_max(128)
+    .comma_list(),
+    row(
+        Field::Method,
+        &["method", "methods"],
+        "Method",
+        "The request's HTTP method, in any case",
+        &[(Object::Request, "method")],
+    )
+    .bytes_max(128)
+    .matching(Matching::IgnoreCase)
+    .comma_list(),
+    row(Field::Path, &["path"], "Path", "How the request's path begins", &[(Object::Request, "path")])
+        .bytes_max(8_192)
+        .matching(Matching::Prefix),
+    row(
+        Field::StatusCode,
+        &["status_code", "statusCodes"],
+        "Status code",
+        "The request's HTTP status code, or a class such as 4xx",
+        &[(Object::Request, "statusCode")],
+    )
+    .matching(Matching::StatusCode)
+    .comma_list(),
+    row(
+        Field::Ip,
+        &["ip"],
+        "Address",
+        "The request's IP address, or a CIDR range such as 10.0.0.0/8",
+        &[(Object::Request, "ip")],
+    )
+    .matching(Matching::Network)
+    .comma_list(),
+];
+
+/// Names and identifiers are shorter than this; what is longer is content, and belongs in a field that is not searched.
+const VALUE_BYTES_MAX: usize = 1_024;
+
+const fn row(
+    field: Field,
+    parameters: &'static [&'static str],
+    label: &'static str,
+    summary: &'static str,
+    sources: &'static [(Object, &'static str)],
+) -> FieldSpec {
+    FieldSpec {
+        field,
+        parameters,
+        label,
+        summary,
+        sources,
+        matching: Matching::Exact,
+        comma_list: false,
+        bytes_max: VALUE_BYTES_MAX,
+    }
+}
+
+impl FieldSpec {
+    const fn matching(mut self, matching: Matching) -> Self {
+        self.matching = matching;
+        self
+    }
+
+    const fn comma_list(mut self) -> Self {
+        self.comma_list = true;
+        self
+    }
+
+    const fn bytes_max(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+}
+
+impl Field {
+    /// The field's code in the file.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The field with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        // Codes count from 1 in the order of the table; a test holds the table to it.
+        let row = usize::from(code).checked_sub(1)?;
+        FIELDS.get(row).map(|spec| spec.field)
+    }
+
+    /// The field's row.
+    pub fn spec(self) -> &'static FieldSpec {
+        &FIELDS[usize::from(self.code()) - 1]
+    }
+
+    /// The row that a member of an event feeds, if any.
+    pub fn at(object: Object, key: &str) -> Option<&'static FieldSpec> {
+        FIELDS.iter().find(|spec| spec.sources.iter().any(|&(at, name)| at == object && name == key))
+    }
+
+    /// The row that a query parameter filters on, if any.
+    pub fn of_parameter(parameter: &str) -> Option<&'static FieldSpec> {
+        FIELDS.iter().find(|spec| spec.parameters.contains(&parameter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_at_their_codes() {
+        for (index, spec) in FIELDS.iter().enumerate() {
+            assert_eq!(usize::from(spec.field.code()), index + 1, "{}", spec.label);
+            assert_eq!(Field::from_code(spec.field.code()), Some(spec.field));
+        }
+        assert_eq!(Field::from_code(0), None);
+        assert_eq!(Field::from_code(255), None);
+    }
+
+    #[test]
+    fn no_two_rows_share_a_parameter_or_a_source() {
+        let mut parameters: Vec<_> = FIELDS.iter().flat_map(|spec| spec.parameters).collect();
+        let count = parameters.len();
+        parameters.sort_unstable();
+        parameters.dedup();
+        assert_eq!(parameters.len(), count);
+        for spec in FIELDS {
+            for &(object, key) in spec.sources {
+                assert_eq!(Field::at(object, key).map(|found| found.field), Some(spec.field), "{key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a query asks for: an AND of clauses, each an OR of predicates on one field, within a range of time.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::model::{
+    event::OWN_ORIGIN,
+    field::{Field, FieldSpec, Matching},
+    timestamp::Timestamp,
+    values,
+};
+
+/// The resource type of auditbox's own records of requests made to it.
+pub const OWN_RESOURCE_TYPE: &str = "api_request";
+
+/// Events between two instants, both included. An absent bound is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeRange {
+    /// The earliest event time.
+    pub from: Option<Timestamp>,
+    /// The latest.
+    pub to: Option<Timestamp>,
+}
+
+/// A test of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Predicate {
+    /// Equal, byte for byte.
+    Exact(String),
+    /// Equal in lower case; the text is in lower case already.
+    IgnoreCase(String),
+    /// Begins with.
+    Prefix(String),
+    /// A status code with this first digit.
+    StatusClass(char),
+    /// An address in this range (a range of one for a single address).
+    Network(IpNet),
+}
+
+impl Predicate {
+    /// Reads the text of a parameter for `spec`'s field. The error says what the text should have been.
+    pub fn parse(spec: &FieldSpec, text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("must not be empty".to_owned());
+        }
+        match spec.matching {
+            Matching::Exact => Ok(Self::Exact(text.to_owned())),
+            Matching::IgnoreCase => Ok(Self::IgnoreCase(text.to_lowercase())),
+            Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
+            Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
+            Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
+            Matching::StatusCode => parse_status_code(text),
+            Matching::Network => parse_network(text),
+        }
+    }
+
+    /// Whether `value` passes the test.
+    pub fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(text) => value == text,
+            Self::IgnoreCase(text) => value.to_lowercase() == *text,
+            Self::Prefix(text) => value.starts_with(text.as_str()),
+            Self::StatusClass(digit) => value.starts_with(*digit),
+            Self::Network(range) => parse_address(value).is_some_and(|address| range.contains(&address)),
+        }
+    }
+}
+
+fn parse_status_code(text: &str) -> Result<Predicate, String> {
+    match text.as_bytes() {
+        [digit @ b'1'..=b'9', b'x' | b'X', b'x' | b'X'] => Ok(Predicate::StatusClass(char::from(*digit))),
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] => Ok(Predicate::Exact(text.to_owned())),
+        _ => Err("must be a status code such as 403 or a class such as 4xx".to_owned()),
+    }
+}
+
+/// Text that is no address is compared as it is: senders do write such things (`10.0.0.07`, `AWS Internal`), and every
+/// stored value must be reachable.
+fn parse_network(text: &str) -> Result<Predicate, String> {
+    if let Some(address) = parse_address(text) {
+        return Ok(Predicate::Network(IpNet::from(address)));
+    }
+    match text.parse::<IpNet>() {
+        Ok(range) => Ok(Predicate::Network(range.trunc())),
+        Err(_) if text.contains('/') => Err("must be an address, or a range such as 10.0.0.0/8".to_owned()),
+        Err(_) => Ok(Predicate::Exact(text.to_owned())),
+    }
+}
+
+/// An IPv4 address that came over an IPv6 socket is the same address.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// A test of one field: true if any of its values passes any of the predicates; with `negated`, if none does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// The field.
+    pub field: Field,
+    /// Whether the clause excludes.
+    pub negated: bool,
+    /// The tests, any of which is enough.
+    pub predicates: Vec<Predicate>,
+}
+
+/// An AND of clauses within a range of time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// At most one clause for each field and sign.
+    pub clauses: Vec<Clause>,
+    /// The range.
+    pub time: TimeRange,
+}
+
+impl Filter {
+    /// Adds a predicate to the clause of its field and sign.
+    pub fn add(&mut self, field: Field, negated: bool, predicate: Predicate) {
+        match self.clauses.iter_mut().find(|clause| clause.field == field && clause.negated == negated) {
+            Some(clause) => clause.predicates.push(predicate),
+            None => self.clauses.push(Clause { field, negated, predicates: vec![predicate] }),
+        }
+    }
+
+    /// Leaves auditbox's own records out, unless the filter asks for them: by their origin, by their resource type, or
+    /// by the identifier of one.
+    pub fn hide_own_unless_asked_for(&mut self) {
+        let asked = self.clauses.iter().filter(|clause| !clause.negated).any(|clause| match clause.field {
+            Field::Identifier => true,
+            Field::Origin => clause.predicates.iter().any(|predicate| predicate.matches(OWN_ORIGIN)),
+            Field::ResourceType => clause.predicates.iter().any(|predicate| predicate.matches(OWN_RESOURCE_TYPE)),
+            _ => false,
+        });
+        if !asked {
+            self.add(Field::Origin, true, Predicate::Exact(OWN_ORIGIN.to_owned()));
+        }
+    }
+
+    /// The clause that includes by `field`, if any.
+    pub fn including(&self, field: Field) -> Option<&Clause> {
+        self.clauses.iter().find(|clause| clause.field == field && !clause.negated)
+    }
+
+    /// Whether an event with these encoded values passes every clause. The range of time is not looked at.
+    pub fn matches(&self, encoded_values: &[u8]) -> bool {
+        self.clauses.iter().all(|clause| {
+            let passes = values::iterate(encoded_values)
+                .filter(|(field, _)| *field == clause.field)
+                .any(|(_, value)| clause.predicates.iter().any(|predicate| predicate.matches(value)));
+            passes != clause.negated
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(field: Field, text: &str, value: &str) -> bool {
+        Predicate::parse(field.spec(), text).unwrap().matches(value)
+    }
+
+    #[test]
+    fn addresses_match_by_range_and_in_any_spelling() {
+        assert!(passes(Field::Ip, "10.1.2.3/8", "10.200.0.1"));
+        assert!(!passes(Field::Ip, "10.0.0.0/8", "11.0.0.1"));
+        assert!(passes(Field::Ip, "10.0.0.1", "::ffff:10.0.0.1"));
+        assert!(passes(Field::Ip, "2001:db8::1", "2001:0DB8:0:0::1"));
+        assert!(passes(Field::Ip, "10.0.0.07", "10.0.0.07"));
+        assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
+    }
+
+    #[test]
+    fn status_codes_match_by_number_and_class() {
+        assert!(passes(Field::StatusCode, "4xx", "403"));
+        assert!(!passes(Field::StatusCode, "4xx", "200"));
+        assert!(passes(Field::StatusCode, "403", "403"));
+        for text in ["4x", "x4x", "40", "4034", "0xx", "abc"] {
+            assert!(Predicate::parse(Field::StatusCode.spec(), text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! JSON read one level deep, every value kept as the sender's own bytes.
+//!
+//! `serde_json`'s [`RawValue`] checks a value's grammar without interpreting it. It lets three things through that an
+//! audit log must not: keys that stand twice, nesting without bound, and `\u` escapes that name half a character, which
+//! no reader could decode again. [`Members`] refuses the first, [`inspect`] the other two.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// The members of one JSON object in the sender's order: keys decoded, values as they were sent.
+#[derive(Debug)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// Reads `text`, a JSON object of at most `keys_max` keys. The error says what it is instead.
+    pub fn read(text: &'a str, keys_max: usize) -> Result<Self, String> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let members = MembersVisitor { keys_max };
+        let members = reader.deserialize_map(members).map_err(|error| without_position(&error))?;
+        reader.end().map_err(|error| without_position(&error))?;
+        Ok(members)
+    }
+}
+
+impl<'a> IntoIterator for Members<'a> {
+    type Item = (Cow<'a, str>, &'a RawValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// A position within one value of a larger body would mislead; the field's name says where.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+struct MembersVisitor {
+    keys_max: usize,
+}
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members: Vec<(Cow<'de, str>, &RawValue)> = Vec::with_capacity(12);
+        while let Some(Key(key)) = map.next_key()? {
+            if members.len() == self.keys_max {
+                return Err(de::Error::custom(format_args!("more than {} keys", self.keys_max)));
+            }
+            members.push((key, map.next_value()?));
+        }
+        match twice(&members) {
+            Some(key) => Err(de::Error::custom(format_args!("key {key:?} stands twice"))),
+            None => Ok(Members(members)),
+        }
+    }
+}
+
+fn twice<'m>(members: &'m [(Cow<'_, str>, &RawValue)]) -> Option<&'m str> {
+    // Comparing each with each is quickest for the few keys an event has; a set keeps a hostile one from being slow.
+    if members.len() <= 16 {
+        let keys = || members.iter().map(|(key, _)| key.as_ref());
+        return keys()
+            .enumerate()
+            .find(|&(index, key)| keys().take(index).any(|earlier| earlier == key))
+            .map(|(_, key)| key);
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    members.iter().map(|(key, _)| key.as_ref()).find(|key| !seen.insert(*key))
+}
+
+/// A key, borrowed from the input unless it holds an escape.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Key)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// Decodes a JSON string; `None` when the value is of another type. Half a character in it is refused by [`inspect`],
+/// before.
+pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::Deserializer::from_str(value.get()).deserialize_str(TextVisitor).ok()
+}
+
+/// Whether the value is `null`.
+pub fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
+}
+
+/// Appends `text` to `out` as a JSON string.
+pub fn push_string(out: &mut String, text: &str) {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        // Writing a string into memory cannot fail.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
+}
+
+/// Checks one grammatical JSON value for what its grammar allows and a reader could not bear: nesting deeper than
+/// `depth_max` (a scalar has depth 0), and escaped surrogates without their other half. Does not recurse.
+pub fn inspect(value: &RawValue, depth_max: usize) -> Result<(), String> {
+    let bytes = value.get().as_bytes();
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > depth_max {
+                    return Err("nested too deeply".to_owned());
+                }
+            }
+            b'}' | b']' => depth -= 1,
+            b'"' => at = inspect_string(bytes, at)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Walks a string whose opening quote is just before `at`; returns the place after its closing quote.
+fn inspect_string(bytes: &[u8], mut at: usize) -> Result<usize, String> {
+    while let Some(step) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
+        at += step;
+        if bytes[at] == b'"' {
+            return Ok(at + 1);
+        }
+        at += match escaped_unit(bytes, at) {
+            None => 2,
+            Some(0xD800..=0xDBFF) if matches!(escaped_unit(bytes, at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => return Err("holds half a character (a lone surrogate escape)".to_owned()),
+            Some(_) => 6,
+        };
+    }
+    Ok(bytes.len())
+}
+
+/// The UTF-16 code unit that the escape at `at` names, if one begins there.
+fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
+    let escape = bytes.get(at..at + 6)?;
+    let digits = escape.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn members_keep_order_and_bytes() {
+        let members: Vec<_> = Members::read(r#"{"b": 1.0, "\u0061":[ 2 ]}"#, 10).unwrap().into_iter().collect();
+        assert_eq!(
+            members.iter().map(|(key, value)| (key.as_ref(), value.get())).collect::<Vec<_>>(),
+            [("b", "1.0"), ("a", "[ 2 ]")]
+        );
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named() {
+        assert_eq!(Members::read(r#"{"a":1,"b":2,"\u0061":3}"#, 10).unwrap_err(), "key \"a\" stands twice");
+        let many: String = (0..30).map(|n| format!("\"k{n}\":0,")).collect();
+        assert_eq!(Members::read(&format!("{{{many}\"k3\":0}}"), 99).unwrap_err(), "key \"k3\" stands twice");
+    }
+
+    #[test]
+    fn half_characters_are_found_wherever_they_hide() {
+        for good in [r#""\ud83d\ude00""#, r#"["\\ud83d", "\"", {"\u00e9": "\\"}]"#] {
+            assert_eq!(inspect(raw(good), 9), Ok(()), "{good}");
+        }
+        for bad in [r#""\ud83d""#, r#"{"a":["x\ude00"]}"#, r#"{"\ud83d\u0041":1}"#, r#""\ud83d\ud83d\ude00""#] {
+            assert!(inspect(raw(bad), 9).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn depth_is_counted_and_not_recursed_into() {
+        assert_eq!(inspect(raw("[[\"[[[[\"]]"), 2), Ok(()));
+        assert!(inspect(raw("[[[]]]"), 2).is_err());
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(inspect(raw(&deep), 64).is_err());
+    }
+}

@@ -1,0 +1,49 @@
+//! The limits an event and a query are held to. Each default is a constant with its reason.
+
+/// Events in one request. With bodies of a kilobyte this is 10 MiB: one transaction of about a quarter of a second.
+pub const BATCH_EVENTS_MAX: usize = 10_000;
+/// Bytes of one event as sent. The largest real ones seen are near 20 kB; whole documents before and after fit in this.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Nesting of arrays and objects in one event, the event itself being level 1. Deeper input is an attack or a mistake,
+/// and many a reader's JSON parser gives up not far beyond.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Values of one field in a filter.
+pub const FILTER_VALUES_MAX: usize = 100;
+/// Events in a list when the request names no limit: the default of Port's endpoint.
+pub const LIST_DEFAULT: usize = 10_000;
+/// Events in a list at most. Beyond it, follow `next`.
+pub const LIST_MAX: usize = 100_000;
+/// Keys in each object of an event that the server reads (the event, `trigger`, `by`, `context`, `request`, `diff`).
+pub const OBJECT_KEYS_MAX: usize = 1_000;
+
+/// What an event must keep to.
+#[derive(Debug, Clone, Copy)]
+pub struct EventLimits {
+    /// Bytes of one event, as sent.
+    pub event_bytes_max: usize,
+    /// Levels of nesting.
+    pub json_depth_max: usize,
+}
+
+impl Default for EventLimits {
+    fn default() -> Self {
+        Self { event_bytes_max: EVENT_BYTES_MAX, json_depth_max: JSON_DEPTH_MAX }
+    }
+}
+
+/// What a query must keep to.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryLimits {
+    /// Values of one field, all its parameters together.
+    pub filter_values_max: usize,
+    /// Events in a list when the request names no limit.
+    pub list_default: usize,
+    /// Events in a list at most; a larger `limit` is clamped to it.
+    pub list_max: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { filter_values_max: FILTER_VALUES_MAX, list_default: LIST_DEFAULT, list_max: LIST_MAX }
+    }
+}

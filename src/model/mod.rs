@@ -1,0 +1,20 @@
+//! The vocabulary of auditbox: events, fields, filters, cursors, credentials.
+//!
+//! Everything here is parsed once, on the way in, into a type that cannot hold a bad value. This layer does no I/O and
+//! knows neither HTTP nor SQL.
+
+pub mod batch;
+pub mod credential;
+pub mod cursor;
+pub mod duration;
+pub mod error;
+pub mod event;
+pub mod field;
+pub mod filter;
+pub mod json;
+pub mod limits;
+pub mod own;
+pub mod query;
+pub mod timestamp;
+pub mod token;
+pub mod values;

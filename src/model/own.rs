@@ -1,0 +1,115 @@
+//! auditbox's own records: what was done to auditbox itself, as events like any other.
+
+use serde_json::{json, value::RawValue};
+
+use crate::model::{
+    error::FieldError,
+    event::{Draft, Event, OWN_ORIGIN, Receipt, Sender},
+    filter::OWN_RESOURCE_TYPE,
+    limits::EventLimits,
+    timestamp::Timestamp,
+};
+
+/// Bytes kept of a path with its query, and of a user agent: the event's own limit for each.
+const TEXT_BYTES_MAX: usize = 8_192;
+
+/// Which requests to auditbox are put on the record. Changes to the credentials always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// Every authenticated request.
+    All,
+    /// Those that change something, or were refused in trying.
+    Writes,
+    /// None.
+    Off,
+}
+
+impl Record {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::All, Self::Writes, Self::Off];
+
+    /// The word for it in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Writes => "writes",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// One authenticated request to auditbox.
+#[derive(Debug, Clone)]
+pub struct OwnRequest {
+    /// The credential's name.
+    pub actor_name: String,
+    /// The credential's client id.
+    pub actor_id: String,
+    /// The credential's type.
+    pub actor_type: &'static str,
+    /// What was asked for, by route: `audit_log.list`, `credential.create` …
+    pub action: &'static str,
+    /// The HTTP method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The peer's address.
+    pub ip: Option<String>,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+    /// When it came in.
+    pub at: Timestamp,
+}
+
+impl OwnRequest {
+    /// The record of this request, answered with `status_code`; `message` says why, where it was refused.
+    pub fn event(&self, status_code: u16, message: Option<&str>) -> Result<Event, FieldError> {
+        let event = json!({
+            "action": self.action,
+            "resourceType": OWN_RESOURCE_TYPE,
+            "status": if status_code < 400 { "SUCCESS" } else { "FAILURE" },
+            "message": message.filter(|message| !message.is_empty()).map(without_nul),
+            "trigger": {
+                "at": self.at.to_string(),
+                "origin": OWN_ORIGIN,
+                "by": { "userId": self.actor_id, "type": self.actor_type, "name": self.actor_name },
+            },
+            "context": {},
+            "request": {
+                "method": self.method,
+                "path": bounded(&self.path),
+                "statusCode": status_code,
+                "ip": self.ip,
+                "userAgent": self.user_agent.as_deref().filter(|agent| !agent.is_empty()).map(bounded),
+            },
+        });
+        own_event(&event)
+    }
+}
+
+/// The record of something done at the command line: `action` on the credential called `name`.
+pub fn command_line_event(action: &str, name: &str, client_id: &str) -> Result<Event, FieldError> {
+    own_event(&json!({
+        "action": action,
+        "resourceType": "credential",
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
+        "context": { "entity": client_id },
+        "additionalData": { "name": name },
+    }))
+}
+
+fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
+    let text = event.to_string();
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;
+    let draft = Draft::parse(raw, &EventLimits::default(), Sender::Server)?;
+    Ok(draft.accept(&Receipt { at: Timestamp::now(), by: OWN_ORIGIN }))
+}
+
+fn bounded(text: &str) -> String {
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    without_nul(&text[..end])
+}
+
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,293 @@
+//! A list query: the parameters of `GET /v1/audit-log`, parsed.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use crate::model::{
+    cursor::{self, Fingerprint, Position},
+    error::ParameterError,
+    field::{Field, FieldSpec},
+    filter::{Filter, Predicate},
+    json::{self, Members},
+    limits::{OBJECT_KEYS_MAX, QueryLimits},
+    timestamp::Timestamp,
+};
+
+/// By what a list is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Event time, ties by arrival: for people.
+    Time,
+    /// Arrival: for programs that follow the log and must miss nothing that arrives late.
+    Received,
+}
+
+/// Which end of the order comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// A parsed list query.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Which events.
+    pub filter: Filter,
+    /// By what they are ordered.
+    pub sort: Sort,
+    /// From which end.
+    pub order: Order,
+    /// How many at most.
+    pub limit: usize,
+    /// Whether a larger limit was asked for.
+    pub limit_clamped: bool,
+    /// The keys to return of each; `None` for all.
+    pub includes: Option<Includes>,
+    /// Where to begin: after this place.
+    pub after: Option<Position>,
+    fingerprint: Fingerprint,
+}
+
+/// A parameter other than the filters, as the API's documentation and the command line list it.
+#[derive(Debug)]
+pub struct Control {
+    /// The parameter.
+    pub name: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+}
+
+/// Every parameter that is not a filter on a field.
+pub const CONTROLS: &[Control] = &[
+    Control { name: "from", summary: "Earliest event time, included: RFC 3339 with any offset" },
+    Control { name: "to", summary: "Latest event time, included: RFC 3339 with any offset" },
+    Control { name: "limit", summary: "How many events at most; above the maximum it is clamped" },
+    Control { name: "includes", summary: "The only keys each event is returned with; may be repeated" },
+    Control { name: "sort", summary: "time (event time, the default) or received (arrival)" },
+    Control { name: "order", summary: "desc (newest first, the default) or asc" },
+    Control { name: "cursor", summary: "Continue where the page that gave this cursor ended" },
+    Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
+    Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
+    Control { name: "page", summary: "Accepted and ignored; use cursor" },
+    Control { name: "per_page", summary: "Accepted and ignored; use limit" },
+];
+
+/// The keys that `includes` may name.
+pub const INCLUDABLE: &[&str] = &[
+    "action",
+    "context",
+    "diff",
+    "identifier",
+    "resourceType",
+    "status",
+    "trigger",
+    "additionalData",
+    "message",
+    "request",
+    "receivedAt",
+    "receivedBy",
+];
+
+/// The keys to return of each event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Includes(Vec<&'static str>);
+
+impl Includes {
+    /// The chosen keys of a stored event, as a JSON object. Values are copied, not read. A body that is no object comes
+    /// back whole: what is stored is never hidden by a fault in reading it.
+    pub fn project(&self, body: &str) -> String {
+        let Ok(members) = Members::read(body, OBJECT_KEYS_MAX + 2) else {
+            return body.to_owned();
+        };
+        let mut out = String::with_capacity(body.len());
+        out.push('{');
+        for (key, value) in members {
+            if self.0.contains(&key.as_ref()) {
+                if out.len() > 1 {
+                    out.push(',');
+                }
+                json::push_string(&mut out, &key);
+                out.push(':');
+                out.push_str(value.get());
+            }
+        }
+        out.push('}');
+        out
+    }
+}
+
+impl Query {
+    /// Parses decoded query parameters. Unknown ones, and those that cannot be read, are refused by name.
+    pub fn parse<'a, I>(pairs: I, limits: &QueryLimits) -> Result<Self, ParameterError>
+    where
+        I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    {
+        let parameters = Parameters::collect(pairs)?;
+        let mut filter = parse_filter(&parameters, limits)?;
+        filter.time.from = parameters.once("from")?.map(|text| parse_time("from", text)).transpose()?;
+        filter.time.to = parameters.once("to")?.map(|text| parse_time("to", text)).transpose()?;
+        parameters.flag("include_deleted_entities")?;
+        if !parameters.flag("include_own")? {
+            filter.hide_own_unless_asked_for();
+        }
+        let sort = parameters.choice("sort", [("time", Sort::Time), ("received", Sort::Received)])?;
+        let order = parameters.choice("order", [("desc", Order::Descending), ("asc", Order::Ascending)])?;
+        let (limit, limit_clamped) = match parameters.once("limit")? {
+            Some(text) => parse_limit(text, limits.list_max)?,
+            None => (limits.list_default, false),
+        };
+        let includes = parse_includes(&parameters)?;
+        let fingerprint = Fingerprint::of(&format!("{sort:?} {order:?} {filter:?}"));
+        let after = parameters.once("cursor")?.map(|text| cursor::decode(text, fingerprint)).transpose();
+        let after = after.map_err(|message| ParameterError::new("cursor", message))?;
+        Ok(Self { filter, sort, order, limit, limit_clamped, includes, after, fingerprint })
+    }
+
+    /// The cursor that continues this query after `position`.
+    pub fn cursor(&self, position: Position) -> String {
+        cursor::encode(position, self.fingerprint)
+    }
+
+    /// Whether this query follows the log: then there is always a next page, though it may be empty today.
+    pub fn follows(&self) -> bool {
+        self.sort == Sort::Received && self.order == Order::Ascending
+    }
+}
+
+/// The values of one parameter, and whether a comma in one may separate several.
+#[derive(Default)]
+struct Given<'a> {
+    values: Vec<Cow<'a, str>>,
+    /// Sent as `name[]`, which says by itself that each value is one element.
+    bracketed: bool,
+}
+
+/// Parameters by name, `name[]` being `name`.
+struct Parameters<'a>(HashMap<String, Given<'a>>);
+
+impl<'a> Parameters<'a> {
+    fn collect<I>(pairs: I) -> Result<Self, ParameterError>
+    where
+        I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    {
+        let mut parameters: HashMap<String, Given<'a>> = HashMap::new();
+        for (name, value) in pairs {
+            let plain = name.strip_suffix("[]").unwrap_or(&name);
+            let field = Field::of_parameter(plain.strip_prefix("not.").unwrap_or(plain));
+            if field.is_none() && !CONTROLS.iter().any(|control| control.name == plain) {
+                return Err(ParameterError::new(shortened(&name), "is not a parameter of this endpoint"));
+            }
+            let given = parameters.entry(plain.to_owned()).or_default();
+            given.bracketed |= plain.len() < name.len();
+            given.values.push(value);
+        }
+        Ok(Self(parameters))
+    }
+
+    fn once(&self, name: &str) -> Result<Option<&str>, ParameterError> {
+        match self.0.get(name).map(|given| given.values.as_slice()) {
+            None => Ok(None),
+            Some([value]) => Ok(Some(value)),
+            Some(_) => Err(ParameterError::new(name, "is given more than once")),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, ParameterError> {
+        match self.once(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ParameterError::new(name, "must be true or false")),
+        }
+    }
+
+    /// One of two words; the first is the default.
+    fn choice<T: Copy>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, ParameterError> {
+        let [(first, default), (second, other)] = choices;
+        match self.once(name)? {
+            None => Ok(default),
+            Some(text) if text == first => Ok(default),
+            Some(text) if text == second => Ok(other),
+            Some(_) => Err(ParameterError::new(name, format!("must be {first} or {second}"))),
+        }
+    }
+}
+
+/// An unknown name comes back in the error; a hostile one need not come back whole.
+fn shortened(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Filter, ParameterError> {
+    let mut filter = Filter::default();
+    let mut given: Vec<_> = parameters.0.iter().collect();
+    // The order of parameters says nothing: the same filter must get the same fingerprint.
+    given.sort_unstable_by_key(|(name, _)| name.as_str());
+    for (name, given) in given {
+        let excluded = name.strip_prefix("not.");
+        let Some(spec) = Field::of_parameter(excluded.unwrap_or(name)) else {
+            continue;
+        };
+        let mut values = alternatives(spec, given);
+        values.sort_unstable();
+        for value in values {
+            let predicate = Predicate::parse(spec, value).map_err(|message| ParameterError::new(name, message))?;
+            filter.add(spec.field, excluded.is_some(), predicate);
+        }
+    }
+    for clause in &filter.clauses {
+        if clause.predicates.len() > limits.filter_values_max {
+            let message = format!("has more than {} values", limits.filter_values_max);
+            return Err(ParameterError::new(clause.field.spec().parameters[0], message));
+        }
+    }
+    Ok(filter)
+}
+
+/// The values to compare with. A list given once, with commas and without brackets, is a comma list; but the whole text
+/// may be a value too, and then it is meant. So it means: the whole, or any of its parts. Repeated or bracketed
+/// parameters are one value each, commas and all.
+fn alternatives<'g>(spec: &FieldSpec, given: &'g Given<'_>) -> Vec<&'g str> {
+    match given.values.as_slice() {
+        [only] if spec.comma_list && !given.bracketed && only.contains(',') => {
+            let parts = only.split(',').map(str::trim).filter(|part| !part.is_empty());
+            // A whole that no value of this field can look like (4xx,5xx) is left out.
+            let whole = Predicate::parse(spec, only).is_ok().then_some(only.as_ref());
+            whole.into_iter().chain(parts).collect()
+        }
+        values => values.iter().map(AsRef::as_ref).collect(),
+    }
+}
+
+/// A plus sign sent without encoding arrives as a space; no other space belongs in a time.
+fn parse_time(name: &str, text: &str) -> Result<Timestamp, ParameterError> {
+    Timestamp::parse(&text.replace(' ', "+")).ok_or_else(|| {
+        ParameterError::new(name, "is not an RFC 3339 time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00")
+    })
+}
+
+/// A limit of more digits than a number holds is above any maximum.
+fn parse_limit(text: &str, max: usize) -> Result<(usize, bool), ParameterError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<usize>() {
+        Ok(limit @ 1..) if digits && limit <= max => Ok((limit, false)),
+        Ok(0) => Err(ParameterError::new("limit", "must be at least 1")),
+        _ if digits => Ok((max, true)),
+        _ => Err(ParameterError::new("limit", "must be a whole number, at least 1")),
+    }
+}
+
+fn parse_includes(parameters: &Parameters<'_>) -> Result<Option<Includes>, ParameterError> {
+    let Some(given) = parameters.0.get("includes") else {
+        return Ok(None);
+    };
+    let mut keys = Vec::new();
+    for name in given.values.iter().flat_map(|value| value.split(',')) {
+        let found = INCLUDABLE.iter().find(|key| key.eq_ignore_ascii_case(name.trim()));
+        let key =
+            found.ok_or_else(|| ParameterError::new("includes", format!("must be of {}", INCLUDABLE.join(", "))))?;
+        keys.push(*key);
+    }
+    Ok(Some(Includes(keys)))
+}

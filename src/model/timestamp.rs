@@ -1,0 +1,89 @@
+//! Instants, to the microsecond.
+
+use std::fmt;
+
+use time::{
+    OffsetDateTime, UtcOffset,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
+
+/// RFC 3339 in UTC with six digits of fraction, always: such texts sort as the instants do.
+const UTC_MICROS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// An instant: microseconds since 1970-01-01T00:00:00Z. Finer digits of a parsed text are cut off, so that an instant
+/// never moves past a bound it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The system clock's present instant.
+    pub fn now() -> Self {
+        Self::from_instant(OffsetDateTime::now_utc())
+    }
+
+    /// Reads an RFC 3339 `date-time` with any offset; `None` if `text` is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_instant)
+    }
+
+    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// This instant moved by `seconds`, which may be negative.
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, as JWTs count them.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    fn from_instant(instant: OffsetDateTime) -> Self {
+        let micros = instant.to_offset(UtcOffset::UTC).unix_timestamp_nanos().div_euclid(1_000);
+        // Years 0 to 9999 span less than 2^59 microseconds.
+        Self(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000);
+        let text = instant.ok().and_then(|instant| instant.format(UTC_MICROS).ok());
+        // An instant that no calendar of four-digit years holds can only come from a damaged file.
+        f.write_str(text.as_deref().unwrap_or("(out of range)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_fractions_name_the_same_instant() {
+        let utc = Timestamp::parse("2024-02-29T22:59:59.1234567Z").unwrap();
+        assert_eq!(utc, Timestamp::parse("2024-03-01T00:59:59.123456+02:00").unwrap());
+        assert_eq!(utc.to_string(), "2024-02-29T22:59:59.123456Z");
+    }
+
+    #[test]
+    fn fractions_before_1970_are_cut_towards_the_past() {
+        assert_eq!(Timestamp::parse("1969-12-31T23:59:59.9999999Z").unwrap().micros(), -1);
+    }
+
+    #[test]
+    fn what_is_not_a_date_time_is_refused() {
+        for text in ["", "now", "2024-02-30T00:00:00Z", "2024-02-29", "2024-02-29T00:00:00", "1709164800"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+}

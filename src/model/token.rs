@@ -1,0 +1,114 @@
+//! The two kinds of Bearer token.
+//!
+//! An *API token*, `abx_<payload><checksum>`, is a credential's client id and secret in one word, for senders that cannot
+//! do the handshake: the payload is base64url of `clientId:clientSecret`, the checksum its CRC-32 in eight hexadecimal
+//! digits. A scanner can tell such a token from noise, and a mistyped one is refused before anything is looked up.
+//!
+//! An *access token* is a JWT (RFC 7519) signed with HMAC-SHA-256, which a client gets for its client id and secret. It
+//! names the credential and nothing more: what the credential may do is looked up at each use.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::Error};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    credential::{ClientId, Secret},
+    timestamp::Timestamp,
+};
+
+/// How every API token begins.
+pub const API_TOKEN_PREFIX: &str = "abx_";
+const CHECKSUM_CHARS: usize = 8;
+/// No credential makes a longer one.
+const API_TOKEN_CHARS_MAX: usize = 512;
+
+/// Writes the API token of a credential.
+pub fn api_token(client_id: &ClientId, secret: &Secret) -> String {
+    let payload = BASE64_URL_SAFE_NO_PAD.encode(format!("{}:{}", client_id.as_str(), secret.reveal()));
+    format!("{API_TOKEN_PREFIX}{payload}{:08x}", crc32fast::hash(payload.as_bytes()))
+}
+
+/// Reads an API token. `None` when it is not one, or was not copied whole.
+pub fn parse_api_token(token: &str) -> Option<(ClientId, Secret)> {
+    let rest = token.strip_prefix(API_TOKEN_PREFIX).filter(|_| token.len() <= API_TOKEN_CHARS_MAX)?;
+    let (payload, checksum) = rest.split_at_checked(rest.len().checked_sub(CHECKSUM_CHARS)?)?;
+    if u32::from_str_radix(checksum, 16).ok()? != crc32fast::hash(payload.as_bytes()) {
+        return None;
+    }
+    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let (client_id, secret) = text.split_once(':')?;
+    Some((ClientId::parse(client_id).ok()?, Secret::presented(secret.to_owned())))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    /// The client id (RFC 7519 section 4.1.2).
+    sub: String,
+    /// Issued at, in seconds since 1970 (section 4.1.6).
+    iat: i64,
+    /// Expires at, in seconds since 1970 (section 4.1.4).
+    exp: i64,
+}
+
+/// Makes and reads access tokens.
+pub struct AccessTokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl AccessTokens {
+    /// With the signing key kept in the file.
+    pub fn new(key: &[u8]) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // The time is checked here, not there: one clock, and no leeway.
+        validation.validate_exp = false;
+        Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key), validation }
+    }
+
+    /// Makes a token for `client_id` that is good from `now` until `expires`.
+    pub fn issue(&self, client_id: &ClientId, now: Timestamp, expires: Timestamp) -> Result<String, Error> {
+        let claims = Claims { sub: client_id.as_str().to_owned(), iat: now.seconds(), exp: expires.seconds() };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+    }
+
+    /// The client id that a token names, if it was made here and is good at `now`. A token from the future was made
+    /// before the clock was set back: it is not honoured, or it could outlive its time.
+    pub fn read(&self, token: &str, now: Timestamp) -> Option<ClientId> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+        let good = claims.iat <= now.seconds() && now.seconds() < claims.exp;
+        good.then(|| ClientId::parse(&claims.sub).ok()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_token_is_read_back_and_a_damaged_one_refused() {
+        let (client_id, secret) = (ClientId::generate().unwrap(), Secret::generate().unwrap());
+        let token = api_token(&client_id, &secret);
+        let (read_id, read_secret) = parse_api_token(&token).unwrap();
+        assert_eq!((read_id, read_secret.reveal()), (client_id, secret.reveal()));
+        for at in 0..token.len() {
+            let mut damaged = token.clone().into_bytes();
+            damaged[at] = if damaged[at] == b'x' { b'y' } else { b'x' };
+            assert!(parse_api_token(std::str::from_utf8(&damaged).unwrap()).is_none(), "{at}");
+            assert!(parse_api_token(&token[..at]).is_none(), "{at}");
+        }
+        assert!(parse_api_token("abx_é0000000").is_none());
+    }
+
+    #[test]
+    fn an_access_token_is_good_for_its_time_and_its_key() {
+        let (tokens, now) = (AccessTokens::new(b"one key"), Timestamp::from_micros(1_700_000_000_000_000));
+        let client_id = ClientId::generate().unwrap();
+        let token = tokens.issue(&client_id, now, now.plus_seconds(60)).unwrap();
+        assert_eq!(token.split('.').count(), 3);
+        assert_eq!(tokens.read(&token, now.plus_seconds(59)), Some(client_id));
+        assert_eq!(tokens.read(&token, now.plus_seconds(60)), None);
+        assert_eq!(tokens.read(&token, now.plus_seconds(-1)), None);
+        assert_eq!(AccessTokens::new(b"another").read(&token, now), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! [`Application`]: built from a configuration and an open store, run until it is told to stop.
+//!
+//! It stops in this order: no more connections; requests in flight finish; records of reads are written; the writer
+//! finishes its queue, copies its log into the file, and closes it.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    middleware::{Compress, from_fn},
+    web::Data,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    access::{Gate, GateOptions, Recorder},
+    api::{self, BodyLimits, Context},
+    config::Config,
+    server::tls,
+    store::{ReadError, Store, WriteError},
+};
+
+/// Connections that wait to be accepted. The system caps it at its own limit.
+const BACKLOG: u32 = 1024;
+/// How long an idle connection is kept: longer than the intervals at which programs usually send.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a request's head may take to arrive.
+const HEAD_READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}; set another with [server] listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("TLS: {}: {message}", .path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The server broke off.
+    #[error("the server stopped: {0}")]
+    Io(#[from] io::Error),
+    /// The writer stopped before its time.
+    #[error("the writer stopped early, after an error of the disk: what was acknowledged is in the file; {0}")]
+    Writer(WriteError),
+}
+
+/// A server that listens, though nothing is answered until it runs.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    recorder: Recorder,
+    store: Store,
+}
+
+impl Application {
+    /// Listens, and makes ready to serve. Must be called within the runtime that will run it.
+    pub fn build(config: &Config, store: Store) -> Result<Self, StartError> {
+        let unusable = |source| StartError::Listen { address: config.server.listen, source };
+        let listener = TcpListener::bind(config.server.listen).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
+        let context = Data::new(context(config, &store, recorder.clone())?);
+        let server = serve(config, listener, &context)?;
+        Ok(Self { server, address, recorder, store })
+    }
+
+    /// Where it listens. The port is the real one, where 0 was asked for.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops in order. An error means that something was not right to the end.
+    pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        let stopping = tokio::spawn(stop_on_signal(self.server.handle()));
+        let served = self.server.await;
+        stopping.abort();
+        self.recorder.close().await;
+        let store = self.store;
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        served?;
+        closed.unwrap_or(Err(WriteError::Stopped)).map_err(StartError::Writer)
+    }
+}
+
+fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context, StartError> {
+    let gate = Gate::open(
+        &store.reader,
+        GateOptions {
+            access_token_seconds: config.auth.access_token_seconds,
+            failed_logins_max: config.auth.failed_logins_max,
+            failed_logins_window_seconds: config.auth.failed_logins_window_seconds,
+        },
+    )?;
+    gate.watch();
+    let limits = &config.limits;
+    Ok(Context {
+        reader: store.reader.clone(),
+        writer: store.writer.clone(),
+        gate,
+        recorder,
+        event_limits: limits.event(),
+        query_limits: limits.query(),
+        batch_events_max: limits.batch_events_max,
+        body_limits: BodyLimits::new(
+            limits.body_bytes_max,
+            Duration::from_secs(limits.body_read_seconds),
+            limits.body_memory_bytes_max,
+        ),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+    })
+}
+
+/// The socket and the middleware. What stands last is met first: every answer is traced, then compressed, and what is
+/// answered is on the record before it is either.
+fn serve(config: &Config, listener: TcpListener, context: &Data<Context>) -> Result<Server, StartError> {
+    let context = context.clone();
+    let app = move || {
+        App::new()
+            .app_data(context.clone())
+            .wrap(from_fn(api::authenticate))
+            .wrap(Compress::default())
+            .wrap(from_fn(api::trace))
+            .configure(api::configure)
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = if config.server.workers == 0 { cores } else { config.server.workers };
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .max_connections(config.server.connections_max.div_ceil(workers))
+        .backlog(BACKLOG)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_READ_WITHIN)
+        .shutdown_timeout(config.server.shutdown_seconds)
+        .disable_signals();
+    let server = match &config.server.tls {
+        Some(files) => server.listen_rustls_0_23(listener, tls::load(files)?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
+}
+
+async fn stop_on_signal(server: ServerHandle) {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+        tracing::error!("signals cannot be received: only the process's end will stop the server");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: requests in flight are finished first");
+    server.stop(true).await;
+}

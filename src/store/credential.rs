@@ -1,0 +1,118 @@
+//! The rows of credentials and settings.
+
+use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSqlError};
+
+use crate::{
+    model::{
+        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash},
+        timestamp::Timestamp,
+    },
+    store::ChangeError,
+};
+
+/// Every credential, revoked ones included, oldest first.
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Credential>> {
+    connection
+        .prepare_cached(
+            "SELECT client_id, name, actor_type, scopes, secret_hash, created_at, expires_at, disabled_at, revoked_at \
+             FROM credential ORDER BY created_at, name",
+        )?
+        .query_map([], read)?
+        .collect()
+}
+
+/// How often the credentials have changed.
+pub(super) fn generation(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT value FROM setting WHERE name = 'credential_generation'")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The key that access tokens are signed with.
+pub(super) fn access_token_key(connection: &Connection) -> rusqlite::Result<Vec<u8>> {
+    connection.query_row("SELECT value FROM setting WHERE name = 'access_token_key'", [], |row| row.get(0))
+}
+
+/// Makes a change, if it can be made: everything is looked at before anything is written.
+pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusqlite::Result<Result<(), ChangeError>> {
+    let now = Timestamp::now().micros();
+    let id = change.client_id().as_str();
+    if let CredentialChange::Create(credential) = change {
+        if let Some(taken) = find_taken(connection, credential)? {
+            return Ok(Err(taken));
+        }
+        insert(connection, credential)?;
+    } else {
+        let revoked = connection
+            .query_row("SELECT revoked_at IS NOT NULL FROM credential WHERE client_id = ?1", [id], |row| row.get(0))
+            .optional()?;
+        match revoked {
+            None => return Ok(Err(ChangeError::Unknown(id.to_owned()))),
+            Some(true) => return Ok(Err(ChangeError::Revoked(id.to_owned()))),
+            Some(false) => {}
+        }
+        match change {
+            CredentialChange::Disable(_) => connection.execute(
+                "UPDATE credential SET disabled_at = coalesce(disabled_at, ?2) WHERE client_id = ?1",
+                params![id, now],
+            ),
+            CredentialChange::Enable(_) => {
+                connection.execute("UPDATE credential SET disabled_at = NULL WHERE client_id = ?1", [id])
+            }
+            _ => connection.execute("UPDATE credential SET revoked_at = ?2 WHERE client_id = ?1", params![id, now]),
+        }?;
+    }
+    connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", [])?;
+    Ok(Ok(()))
+}
+
+fn find_taken(connection: &Connection, credential: &Credential) -> rusqlite::Result<Option<ChangeError>> {
+    let (id, name) = (credential.client_id.as_str(), credential.name.as_str());
+    let holds = |sql: &str, value: &str| connection.query_row(sql, [value], |row| row.get::<_, bool>(0));
+    if holds("SELECT EXISTS (SELECT 1 FROM credential WHERE name = ?1)", name)? {
+        return Ok(Some(ChangeError::NameTaken(name.to_owned())));
+    }
+    if holds("SELECT EXISTS (SELECT 1 FROM credential WHERE client_id = ?1)", id)? {
+        return Ok(Some(ChangeError::ClientIdTaken(id.to_owned())));
+    }
+    Ok(None)
+}
+
+fn insert(connection: &Connection, credential: &Credential) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO credential (client_id, name, actor_type, scopes, secret_hash, created_at, expires_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            credential.client_id.as_str(),
+            credential.name.as_str(),
+            credential.actor_type.name(),
+            credential.scopes.to_string(),
+            credential.secret_hash.as_bytes(),
+            credential.created_at.micros(),
+            credential.expires_at.map(Timestamp::micros),
+        ],
+    )?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let instant = |column: usize| row.get::<_, Option<i64>>(column).map(|micros| micros.map(Timestamp::from_micros));
+    Ok(Credential {
+        client_id: ClientId::parse(&text(0)?).map_err(|error| damaged(0, error))?,
+        name: CredentialName::parse(&text(1)?).map_err(|error| damaged(1, error))?,
+        actor_type: ActorType::parse(&text(2)?).map_err(|error| damaged(2, error))?,
+        scopes: Scopes::parse(&text(3)?).map_err(|error| damaged(3, error))?,
+        secret_hash: SecretHash::from_bytes(row.get(4)?),
+        created_at: Timestamp::from_micros(row.get(5)?),
+        expires_at: instant(6)?,
+        disabled_at: instant(7)?,
+        revoked_at: instant(8)?,
+    })
+}
+
+/// A row that auditbox would not have written.
+fn damaged(column: usize, message: String) -> rusqlite::Error {
+    let source = FromSqlError::Other(message.into());
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(source))
+}

@@ -1,0 +1,144 @@
+//! What can go wrong with the file, in words that say what to do.
+
+use std::{io, path::PathBuf};
+
+/// The file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is open in another auditbox; stop that one first, or talk to it with --url", .0.display())]
+    InUse(PathBuf),
+    /// The lock file could not be made.
+    #[error("cannot lock {}: {source}; is its directory there and writable?", .path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The writer's thread, or a reader's connection, could not be made.
+    #[error("the system refuses another thread: {0}")]
+    Thread(io::Error),
+    /// There is no such file, and it was only to be read.
+    #[error("there is no file {}; start the server once to make it, or name another with --config", .0.display())]
+    Missing(PathBuf),
+    /// Some other program's file.
+    #[error("{} is not a file of auditbox; it was not touched: name another file", .0.display())]
+    Foreign(PathBuf),
+    /// A file of a later version.
+    #[error("{} has format {found}, this auditbox knows up to {known}: use a newer auditbox", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// The file is damaged, or the disk refuses.
+    #[error(
+        "cannot open {}: {message}; the file was left as it is: keep a copy of it and of its -wal file before anything \
+         else", .path.display()
+    )]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's word.
+        message: String,
+    },
+}
+
+/// A write that did not happen, or of which it is not known whether it did. Sending it again is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// More is waiting than may wait.
+    #[error("too much is waiting to be written; send it again")]
+    QueueFull,
+    /// Another process held the file too long.
+    #[error("the file is busy; send it again")]
+    Busy,
+    /// No room.
+    #[error("the disk is full; nothing was stored: make room and send it again")]
+    DiskFull,
+    /// The writer stopped, after an error of the disk or because the server is stopping.
+    #[error("the server takes no more writes; send it again once it has been restarted")]
+    Stopped,
+}
+
+/// Why events were not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// An event of the batch has the identifier of another event with other content.
+    #[error("identifier {identifier:?} already stands for another event")]
+    Conflict {
+        /// Its position in the batch.
+        index: usize,
+        /// The identifier.
+        identifier: String,
+    },
+    /// The write failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Why a credential was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The name is, or was, another's.
+    #[error("the name {0:?} is taken; names are never given twice, so that the record stays clear")]
+    NameTaken(String),
+    /// The client id is another's.
+    #[error("the client id {0:?} is taken")]
+    ClientIdTaken(String),
+    /// There is none.
+    #[error("there is no credential {0:?}")]
+    Unknown(String),
+    /// It was revoked, which is for good.
+    #[error("the credential {0:?} is revoked, which is for good: make a new one")]
+    Revoked(String),
+    /// The write failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// A read that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Every connection was in use for too long.
+    #[error("too many questions at once; ask again")]
+    Overloaded,
+    /// An event's stored form is damaged.
+    #[error("the event with seq {seq} is damaged: {message}")]
+    Damaged {
+        /// Which event.
+        seq: i64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// SQLite refused.
+    #[error("the file could not be read: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl From<r2d2::Error> for ReadError {
+    fn from(_: r2d2::Error) -> Self {
+        Self::Overloaded
+    }
+}
+
+/// What a failed statement means for the writer.
+pub(super) enum Failure {
+    /// Nothing was written; it may go better later.
+    Passing(WriteError),
+    /// What is on the disk can no longer be relied on.
+    Final,
+}
+
+pub(super) fn classify(error: &rusqlite::Error) -> Failure {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Failure::Passing(WriteError::DiskFull),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Passing(WriteError::Busy),
+        _ => Failure::Final,
+    }
+}

@@ -1,0 +1,166 @@
+//! The one door to the file: how every connection is made, and how a file comes to its present format.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::{
+    model::credential::{self, CredentialChange},
+    store::{ChangeError, OpenError, Prepared, credential as credentials, error, event},
+};
+
+/// "abox": how a file says that it is auditbox's.
+const APPLICATION_ID: i64 = 0x6162_6f78;
+/// The format that `schema.sql` describes.
+const FORMAT: i64 = 1;
+const SCHEMA: &str = include_str!("../../schema.sql");
+/// How long a connection waits for another process (a command beside the server) to finish writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages that a connection keeps in memory, in KiB. The operating system caches the file; this only saves asking it.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 2 * 1024;
+
+/// Opens the file to write: makes it if there is none, migrates it if it is older, refuses it if it is newer or not ours.
+pub(super) fn writable(path: &Path) -> Result<Connection, OpenError> {
+    make_private(path).map_err(|error| failed(path, &error.to_string()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| refused(path, &error))?;
+    prepare_to_write(&connection).map_err(|error| refused(path, &error))?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write.
+pub(super) fn read_only(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// The flags that go with [`read_only`].
+pub(super) fn read_only_flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Looks whether there is a file of auditbox's present format at `path`.
+pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    let connection = Connection::open_with_flags(path, read_only_flags()).map_err(|error| refused(path, &error))?;
+    match format_of(&connection).map_err(|error| refused(path, &error))? {
+        (APPLICATION_ID, FORMAT) => Ok(()),
+        (APPLICATION_ID, found) if found > FORMAT => Err(newer(path, found)),
+        _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+/// Changes a credential from outside a server, in a transaction of its own, beside a running server if there is one: the
+/// server notices the credentials' new generation. The record of the change is written with it.
+pub fn change_credential_directly(
+    path: &Path,
+    change: &CredentialChange,
+    record: &Prepared,
+) -> Result<Result<(), ChangeError>, OpenError> {
+    let mut connection = writable(path)?;
+    let mut write = || -> rusqlite::Result<Result<(), ChangeError>> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcome = credentials::change(&transaction, change)?;
+        if outcome.is_ok() {
+            event::insert(&transaction, event::last_seq(&transaction)? + 1, record)?;
+            transaction.commit()?;
+        }
+        Ok(outcome)
+    };
+    write().or_else(|error| match error::classify(&error) {
+        error::Failure::Passing(passing) => Ok(Err(passing.into())),
+        error::Failure::Final => Err(refused(path, &error)),
+    })
+}
+
+/// The log holds who did what and the key that signs tokens: it is its owner's alone from the first byte. SQLite gives
+/// its other files (-wal, -shm) the permissions of this one.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Readers never wait for the writer, nor it for them.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // One fsync of the log at each commit: what is acknowledged survives loss of power, not only of the process.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // The writer decides when to copy the log back into the file: after it has answered, not before.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // A log that a burst made large gives its room back at the next restart of it.
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    // Whatever stands in a file somebody handed us runs no functions with side effects.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Brings the file to the present format. Each step is a transaction: a crash leaves the format before or after it.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |error: rusqlite::Error| refused(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+    match format_of(&transaction).map_err(sqlite)? {
+        (APPLICATION_ID, FORMAT) => Ok(()),
+        (APPLICATION_ID, found) if found > FORMAT => Err(newer(path, found)),
+        (0, 0) if is_empty(&transaction).map_err(sqlite)? => {
+            create(&transaction).map_err(sqlite)?;
+            transaction.commit().map_err(sqlite)
+        }
+        _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    let key = credential::random::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    connection.execute("INSERT INTO setting (name, value) VALUES ('access_token_key', ?1)", [key.as_slice()])?;
+    connection.execute("INSERT INTO setting (name, value) VALUES ('credential_generation', 0)", [])?;
+    Ok(())
+}
+
+fn format_of(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn newer(path: &Path, found: i64) -> OpenError {
+    OpenError::Newer { path: path.to_owned(), found, known: FORMAT }
+}
+
+fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
+        _ => failed(path, &error.to_string()),
+    }
+}
+
+fn failed(path: &Path, message: &str) -> OpenError {
+    OpenError::Sqlite { path: PathBuf::from(path), message: message.to_owned() }
+}

@@ -1,0 +1,136 @@
+//! Reading: a pool of connections that cannot write.
+//!
+//! One call is one transaction on one snapshot, and no connection outlives its call: a client that reads slowly holds
+//! neither a connection nor a snapshot, so it cannot keep the write-ahead log from being copied back. Events never
+//! change, so a list that is fetched in several calls is still the list of its first.
+//!
+//! Calls block on the disk: from async code, make them on a thread that may.
+
+use std::{path::Path, time::Duration};
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::Connection;
+
+use crate::{
+    index::{self, Found},
+    model::{credential::Credential, cursor::Position, query::Query},
+    store::{OpenError, ReadError, body::Decoder, credential, event, open},
+};
+
+/// How long a call waits for a connection before it says that there are too many questions.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// A handle to the pool.
+#[derive(Clone)]
+pub struct Reader {
+    pool: r2d2::Pool<SqliteConnectionManager>,
+}
+
+/// A page of a list: where its events are, and the bodies of the first of them.
+pub struct Page {
+    /// The page.
+    pub found: Found,
+    /// As many bodies as were asked for, from the front.
+    pub first: Slice,
+}
+
+/// The bodies of some events of a page.
+pub struct Slice {
+    /// The events, in the page's order.
+    pub bodies: Vec<String>,
+    /// How many positions of the page they account for. More than there are bodies where an event is gone.
+    pub positions: usize,
+}
+
+impl Reader {
+    pub(super) fn open(path: &Path, connections: u32) -> Result<Self, OpenError> {
+        let manager = SqliteConnectionManager::file(path)
+            .with_flags(open::read_only_flags())
+            .with_init(|connection| open::read_only(connection));
+        let pool = r2d2::Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(1))
+            .connection_timeout(CONNECTION_WAIT)
+            .test_on_check_out(false)
+            .build(manager)
+            .map_err(|error| OpenError::Sqlite { path: path.to_owned(), message: error.to_string() })?;
+        Ok(Self { pool })
+    }
+
+    /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot.
+    pub fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
+        self.on_snapshot(|connection| {
+            let found = index::search(connection, query)?;
+            let first = slice(connection, &found.positions, bytes_max)?;
+            Ok(Page { found, first })
+        })
+    }
+
+    /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
+    pub fn slice(&self, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
+        self.on_snapshot(|connection| slice(connection, positions, bytes_max))
+    }
+
+    /// The event with this identifier.
+    pub fn by_identifier(&self, identifier: &str) -> Result<Option<String>, ReadError> {
+        self.on_snapshot(|connection| {
+            let hash = index::identifier_hash(identifier);
+            let Some(found) = event::by_identifier(connection, hash, identifier)? else {
+                return Ok(None);
+            };
+            decode(&mut decoder()?, found.seq, &found.body).map(Some)
+        })
+    }
+
+    /// How many events there are.
+    pub fn count(&self) -> Result<i64, ReadError> {
+        self.on_snapshot(|connection| Ok(event::last_seq(connection)?))
+    }
+
+    /// Every credential, revoked ones included.
+    pub fn credentials(&self) -> Result<Vec<Credential>, ReadError> {
+        self.on_snapshot(|connection| Ok(credential::all(connection)?))
+    }
+
+    /// A number that moves with every change to the credentials.
+    pub fn credential_generation(&self) -> Result<i64, ReadError> {
+        self.on_snapshot(|connection| Ok(credential::generation(connection)?))
+    }
+
+    /// The key that access tokens are signed with.
+    pub fn access_token_key(&self) -> Result<Vec<u8>, ReadError> {
+        self.on_snapshot(|connection| Ok(credential::access_token_key(connection)?))
+    }
+
+    fn on_snapshot<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let mut connection = self.pool.get()?;
+        let transaction = connection.transaction()?;
+        read(&transaction)
+    }
+}
+
+fn slice(connection: &Connection, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
+    let mut decoder = decoder()?;
+    let mut slice = Slice { bodies: Vec::new(), positions: 0 };
+    let mut bytes = 0;
+    for position in positions {
+        if bytes >= bytes_max {
+            break;
+        }
+        slice.positions += 1;
+        if let Some(stored) = event::body(connection, position.seq)? {
+            let body = decode(&mut decoder, position.seq, &stored)?;
+            bytes += body.len();
+            slice.bodies.push(body);
+        }
+    }
+    Ok(slice)
+}
+
+fn decoder() -> Result<Decoder, ReadError> {
+    Decoder::new().map_err(|error| ReadError::Damaged { seq: 0, message: error.to_string() })
+}
+
+fn decode(decoder: &mut Decoder, seq: i64, stored: &[u8]) -> Result<String, ReadError> {
+    decoder.decode(stored).map(Into::into).map_err(|message| ReadError::Damaged { seq, message })
+}

@@ -1,0 +1,23 @@
+//! Where the program's own log goes: lines on standard error, as `[log]` of the configuration says. `RUST_LOG` is not
+//! looked at. This is not the audit log, and no event's content belongs in it.
+
+use std::{
+    error::Error,
+    io::{IsTerminal, stderr},
+};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Sends what is traced, and what libraries log, to standard error for the rest of the process. Fails if `log.level` is
+/// not a filter, which a loaded configuration rules out, or if this was done before.
+pub fn init(log: &LogConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(stderr);
+    match log.format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text if stderr().is_terminal() => builder.try_init(),
+        // Colours are for eyes; in a file they are noise. On a terminal NO_COLOR is obeyed.
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+    }
+}

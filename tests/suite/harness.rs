@@ -1,0 +1,257 @@
+//! The program under test, started as an operator would start it: its own directory, its own file, a port of the system's
+//! choosing.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use ureq::{Agent, http};
+
+/// The admin credential that every test server is given.
+pub const CLIENT_ID: &str = "test-admin";
+pub const CLIENT_SECRET: &str = "a-secret-for-tests-0123456789";
+/// How long anything that should happen soon may take, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// The program, with a directory to run in and nothing of this process's environment that it would read.
+pub fn program(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditbox"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUDITBOX_")) {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(directory)
+        .env("AUDITBOX_SERVER_LISTEN", "127.0.0.1:0")
+        .env("AUDITBOX_ADMIN_CLIENT_ID", CLIENT_ID)
+        .env("AUDITBOX_ADMIN_CLIENT_SECRET", CLIENT_SECRET);
+    command
+}
+
+/// Runs the program to its end with these arguments.
+pub fn run(directory: &Path, arguments: &[&str]) -> Output {
+    program(directory).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    directory: TempDir,
+    environment: Vec<(String, String)>,
+    /// `http://127.0.0.1:<port>`
+    pub url: String,
+    /// An access token of the admin credential.
+    pub token: String,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// `(status, error code)` of a refusal.
+    pub fn refusal(&self) -> (u16, String) {
+        let envelope = self.json();
+        assert_eq!(envelope["ok"], false, "{}", self.text);
+        assert!(envelope["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", self.text);
+        (self.status, envelope["error"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The identifiers of the listed events, in order.
+    pub fn identifiers(&self) -> Vec<String> {
+        assert_eq!(self.status, 200, "{}", self.text);
+        let envelope = self.json();
+        let audits = envelope["audits"].as_array().unwrap();
+        audits.iter().map(|event| event["identifier"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Server {
+    /// A server on an empty file.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server on an empty file, with these environment variables.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), environment)
+    }
+
+    /// A server in a directory that may hold a file already.
+    pub fn start_in(directory: TempDir, environment: &[(&str, &str)]) -> Self {
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (child, url) = spawn(directory.path(), &environment);
+        let mut server = Self { child, directory, environment, url, token: String::new() };
+        server.token = server.login(CLIENT_ID, CLIENT_SECRET);
+        server
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("auditbox.db")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the program wrote to standard error.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("stderr.txt")).unwrap()
+    }
+
+    /// An access token for a credential.
+    pub fn login(&self, client_id: &str, secret: &str) -> String {
+        let body = serde_json::json!({ "clientId": client_id, "clientSecret": secret }).to_string();
+        let answer = self.request("POST", "/v1/auth/access_token", &[], body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a credential; returns its API token.
+    pub fn credential(&self, name: &str, scopes: &[&str]) -> String {
+        let body = serde_json::json!({ "name": name, "scopes": scopes }).to_string();
+        let answer = self.post("/v1/credentials", &body);
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["credential"]["apiToken"].as_str().unwrap().to_owned()
+    }
+
+    /// A request with these headers and no others.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let agent: Agent =
+            Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build().into();
+        let request = request.body(body.to_vec()).unwrap();
+        let sent = agent.run(request);
+        let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap(),
+        }
+    }
+
+    /// A request by `token`.
+    pub fn request_as(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.request(method, path, &[("authorization", &bearer)], body.as_bytes())
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.request_as(&self.token, "GET", path, "")
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.request_as(&self.token, "POST", path, body)
+    }
+
+    /// Stores events; they must be good.
+    pub fn store(&self, events: &[Value]) -> Answer {
+        let answer = self.post("/v1/audit-log", &Value::from(events.to_vec()).to_string());
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
+        answer
+    }
+
+    /// Asks for the events that match a query string.
+    pub fn list(&self, query: &str) -> Answer {
+        self.get(&format!("/v1/audit-log?{query}"))
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < SOON, "the server does not stop\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops the server as a supervisor would; returns how it ended, and its directory.
+    pub fn stop(mut self) -> (ExitStatus, TempDir) {
+        self.signal("TERM");
+        let status = self.wait();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        (status, directory)
+    }
+
+    /// Kills the server without warning.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts the server again on the same file.
+    pub fn start_again(&mut self) {
+        (self.child, self.url) = spawn(self.directory.path(), &self.environment);
+        self.token = self.login(CLIENT_ID, CLIENT_SECRET);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Starts the program and waits until it says where it listens.
+fn spawn(directory: &Path, environment: &[(String, String)]) -> (Child, String) {
+    let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("stderr.txt")).unwrap();
+    let mut command = program(directory);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = lines.by_ref().map_while(Result::ok).find_map(|line| line.split(" at ").nth(1).map(str::to_owned));
+    // Whatever else it prints must not block it.
+    thread::spawn(move || lines.for_each(drop));
+    let url = url.unwrap_or_else(|| {
+        panic!("the server did not start\n{}", fs::read_to_string(directory.join("stderr.txt")).unwrap())
+    });
+    (child, url)
+}
+
+/// Tries until `check` is satisfied.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(begun.elapsed() < SOON, "{what} does not happen");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
