@@ -76,7 +76,10 @@ pub fn run() -> ExitCode {
 }
 
 fn execute(arguments: Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref(), env::vars())?;
+    // A variable that is not Unicode can be none of ours.
+    let environment =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = Config::load(arguments.config.as_deref(), environment)?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config),
         Command::Import(arguments) => import::run(&config, &arguments),

@@ -4,6 +4,7 @@
 //! connection, a transaction or a type of rusqlite out. Everything that waits for the disk is here.
 
 mod body;
+mod checkpoint;
 mod credential;
 mod error;
 mod event;
@@ -51,7 +52,8 @@ impl Store {
         let lock = Lock::take(&options.path)?;
         let connection = open::writable(&options.path)?;
         let reader = Reader::open(&options.path, options.readers)?;
-        let (writer, thread) = writer::start(connection, options.queue)?;
+        let checkpoints = checkpoint::Checkpoints::start(&options.path)?;
+        let (writer, thread) = writer::start(connection, checkpoints, options.queue)?;
         Ok(Self { writer, reader, thread, _lock: lock })
     }
 

@@ -28,10 +28,16 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 /// Opens the file to write: makes it if there is none, migrates it if it is older, refuses it if it is newer or not ours.
 pub(super) fn writable(path: &Path) -> Result<Connection, OpenError> {
     make_private(path).map_err(|error| failed(path, &error.to_string()))?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| refused(path, &error))?;
-    prepare_to_write(&connection).map_err(|error| refused(path, &error))?;
+    let mut connection = beside_writer(path)?;
     migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a connection that may write to a file that is known to be good: the writer's checkpoints have one of their own.
+pub(super) fn beside_writer(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| refused(path, &error))?;
+    prepare_to_write(&connection).map_err(|error| refused(path, &error))?;
     Ok(connection)
 }
 

@@ -22,6 +22,7 @@ use crate::{
     store::{
         AppendError, ChangeError, OpenError, Prepared, QueueLimits, WriteError,
         body::Decoder,
+        checkpoint::Checkpoints,
         credential,
         error::{Failure, classify},
         event as events,
@@ -29,11 +30,6 @@ use crate::{
     },
 };
 
-/// Bytes written to the log before it is copied back into the file. Larger means less copying (a page that changes often
-/// is copied once) and a longer pause when it happens.
-const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
-/// A log longer than this is emptied even if that means waiting for readers, so that it cannot grow without bound.
-const WAL_BYTES_MAX: i64 = 256 * 1024 * 1024;
 /// What a commit and an event write to the log beside the event's bytes: whole pages of the table and its indexes.
 const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
 const LOG_BYTES_PER_EVENT: usize = 4 * 1024;
@@ -169,9 +165,13 @@ impl Thread {
 }
 
 /// Starts the writer on its connection.
-pub(super) fn start(connection: Connection, limits: QueueLimits) -> Result<(Writer, Thread), OpenError> {
+pub(super) fn start(
+    connection: Connection,
+    checkpoints: Checkpoints,
+    limits: QueueLimits,
+) -> Result<(Writer, Thread), OpenError> {
     let queue = Arc::new(Queue::new(limits));
-    let state = State { connection, queue: Arc::clone(&queue), log_bytes: 0 };
+    let state = State { connection, checkpoints, queue: Arc::clone(&queue) };
     let handle =
         thread::Builder::new().name("writer".to_owned()).spawn(move || state.run()).map_err(OpenError::Thread)?;
     Ok((Writer { queue: Arc::clone(&queue) }, Thread { queue, handle }))
@@ -180,9 +180,8 @@ pub(super) fn start(connection: Connection, limits: QueueLimits) -> Result<(Writ
 /// What only the writer's thread touches.
 struct State {
     connection: Connection,
+    checkpoints: Checkpoints,
     queue: Arc<Queue<Work>>,
-    /// About how much was written to the log since it was last copied back.
-    log_bytes: usize,
 }
 
 /// Whatever ends the thread, a panic included, nobody is left waiting for it.
@@ -200,18 +199,20 @@ impl State {
                 break;
             }
             self.write(work)?;
-            if self.log_bytes >= CHECKPOINT_BYTES {
-                self.checkpoint()?;
-            }
+            // After everyone was answered: whatever this costs, nobody waits for it who is not yet to come.
+            let advanced = self.checkpoints.advance(&self.connection);
+            advanced.or_else(|error| failed(&self.queue, &error, "checkpoint").1)?;
         }
         // A file that is closed is whole by itself: one file to copy.
-        self.copy_log_back("TRUNCATE").map(drop)
+        let State { connection, checkpoints, queue } = &mut self;
+        checkpoints.finish(connection).or_else(|error| failed(queue, &error, "checkpoint").1)
     }
 
     /// Writes and commits one batch, then answers everyone in it.
     fn write(&mut self, mut work: Vec<Work>) -> Result<(), WriteError> {
         let committed = self.transact(&mut work);
-        let (failure, outcome) = committed.map_or_else(|error| self.failed(&error, "commit"), |()| (None, Ok(())));
+        let (failure, outcome) =
+            committed.map_or_else(|error| failed(&self.queue, &error, "commit"), |()| (None, Ok(())));
         work.into_iter().for_each(|piece| piece.answer(failure));
         outcome
     }
@@ -247,42 +248,23 @@ impl State {
             }
         }
         transaction.commit()?;
-        self.log_bytes += log_bytes;
+        self.checkpoints.wrote(log_bytes);
         Ok(())
     }
+}
 
-    /// Copies the log back into the file, after everyone was answered.
-    fn checkpoint(&mut self) -> Result<(), WriteError> {
-        self.log_bytes = 0;
-        let log_bytes = self.copy_log_back("PASSIVE")?;
-        if log_bytes > WAL_BYTES_MAX {
-            tracing::warn!(log_bytes, "the write-ahead log is long: waiting for readers to empty it");
-            self.copy_log_back("TRUNCATE")?;
+/// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
+/// longer known, so nothing more is written until the file has been opened anew.
+fn failed(queue: &Queue<Work>, error: &rusqlite::Error, what: &str) -> (Option<WriteError>, Result<(), WriteError>) {
+    match classify(error) {
+        Failure::Passing(why) => {
+            tracing::warn!(%error, "{what} failed: {why}");
+            (Some(why), Ok(()))
         }
-        Ok(())
-    }
-
-    /// Returns the length of the log in bytes. What is not copied now is copied the next time.
-    fn copy_log_back(&self, mode: &str) -> Result<i64, WriteError> {
-        let copied =
-            self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(1));
-        let pages = copied.or_else(|error| self.failed(&error, "checkpoint").1.map(|()| 0))?;
-        Ok(pages * 4096)
-    }
-
-    /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is
-    /// no longer known, so nothing more is written until the file has been opened anew.
-    fn failed(&self, error: &rusqlite::Error, what: &str) -> (Option<WriteError>, Result<(), WriteError>) {
-        match classify(error) {
-            Failure::Passing(why) => {
-                tracing::warn!(%error, "{what} failed: {why}");
-                (Some(why), Ok(()))
-            }
-            Failure::Final => {
-                tracing::error!(%error, "{what} failed: no more writes are taken; restart once the disk is well");
-                self.queue.close();
-                (Some(WriteError::Stopped), Err(WriteError::Stopped))
-            }
+        Failure::Final => {
+            tracing::error!(%error, "{what} failed: no more writes are taken; restart once the disk is well");
+            queue.close();
+            (Some(WriteError::Stopped), Err(WriteError::Stopped))
         }
     }
 }
