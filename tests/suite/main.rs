@@ -2,10 +2,13 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
 
+mod auth;
 mod durability;
 mod harness;
 mod ingest;
+mod process;
 mod wire;
