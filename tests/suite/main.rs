@@ -5,10 +5,12 @@
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
+//! | `record` | auditbox's own records: which requests, when, and who sees them |
 
 mod auth;
 mod durability;
 mod harness;
 mod ingest;
 mod process;
+mod record;
 mod wire;
