@@ -76,10 +76,7 @@ pub fn run() -> ExitCode {
 }
 
 fn execute(arguments: Arguments) -> Result<(), Failure> {
-    // A variable that is not Unicode can be none of ours.
-    let environment =
-        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = Config::load(arguments.config.as_deref(), environment)?;
+    let config = Config::load(arguments.config.as_deref(), variables()?.into_iter())?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config),
         Command::Import(arguments) => import::run(&config, &arguments),
@@ -92,6 +89,22 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Healthcheck(arguments) => status::healthcheck(&config, &arguments),
         Command::Demo(arguments) => demo::run(config, &arguments),
     }
+}
+
+/// The variables that are text. Any program may have set others; one of auditbox's own must be understood, save for a
+/// path, which need not be text.
+fn variables() -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for (name, value) in env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => variables.push((name, value)),
+            (Ok(name), Err(_)) if name.starts_with("AUDITBOX_") && name != "AUDITBOX_CONFIG" => {
+                return Err(Failure::new(format!("{name}: is not UTF-8")));
+            }
+            _ => {}
+        }
+    }
+    Ok(variables)
 }
 
 /// Why a command ended early, and with which code.

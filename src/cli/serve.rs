@@ -10,7 +10,7 @@ use crate::{
         own,
         timestamp::Timestamp,
     },
-    server::Application,
+    server::{Application, Socket},
     store::{Options, Prepared, QueueLimits, Store},
     telemetry,
 };
@@ -33,9 +33,11 @@ pub(super) fn open(config: &Config) -> Result<Store, Failure> {
 /// Serves an open store until told to stop.
 pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
     telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))?;
+    // The first credential is shown only once: what can keep the server from starting must do so before it is made.
+    let socket = Socket::open(config)?;
     let first = make_first_credential(&store)?;
     actix_web::rt::System::new().block_on(async {
-        let application = Application::build(config, store)?;
+        let application = Application::build(config, socket, store)?;
         // The port that was asked for may be 0; from here on it is the real one.
         let mut config = config.clone();
         config.server.listen = application.address();

@@ -1,11 +1,15 @@
 //! Durations as people write them: `90d`, `12h`, `30s`.
 
-/// Reads a duration such as `90d` or `1h 30m` as whole seconds, of which there is at least one. The error says what is
-/// wrong with the text.
+/// A hundred years. Longer is a slip, and far enough beyond it there is no date to name the end by.
+const SECONDS_MAX: u64 = 100 * 365 * 24 * 60 * 60;
+
+/// Reads a duration such as `90d` or `1h 30m` as whole seconds, of which there is at least one and a hundred years at
+/// most. The error says what is wrong with the text.
 pub fn parse_seconds(text: &str) -> Result<u64, String> {
     let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 90d or 12h"))?;
     match duration.as_secs() {
         0 => Err("must be at least one second".to_owned()),
+        seconds if seconds > SECONDS_MAX => Err("must be at most a hundred years (36500d)".to_owned()),
         seconds => Ok(seconds),
     }
 }

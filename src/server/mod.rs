@@ -3,4 +3,4 @@
 mod startup;
 mod tls;
 
-pub use startup::{Application, StartError};
+pub use startup::{Application, Socket, StartError};

@@ -17,6 +17,7 @@ use actix_web::{
     middleware::{Compress, from_fn},
     web::Data,
 };
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -64,6 +65,25 @@ pub enum StartError {
     Writer(WriteError),
 }
 
+/// A socket that listens, and the certificate it will show. Everything outside the file that can keep a server from
+/// starting is found out in getting one.
+pub struct Socket {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<ServerConfig>,
+}
+
+impl Socket {
+    /// Reads the certificate, if there is one, and listens.
+    pub fn open(config: &Config) -> Result<Self, StartError> {
+        let unusable = |source| StartError::Listen { address: config.server.listen, source };
+        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let listener = TcpListener::bind(config.server.listen).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        Ok(Self { listener, address, tls })
+    }
+}
+
 /// A server that listens, though nothing is answered until it runs.
 pub struct Application {
     server: Server,
@@ -73,14 +93,12 @@ pub struct Application {
 }
 
 impl Application {
-    /// Listens, and makes ready to serve. Must be called within the runtime that will run it.
-    pub fn build(config: &Config, store: Store) -> Result<Self, StartError> {
-        let unusable = |source| StartError::Listen { address: config.server.listen, source };
-        let listener = TcpListener::bind(config.server.listen).map_err(unusable)?;
-        let address = listener.local_addr().map_err(unusable)?;
+    /// Makes ready to serve. Must be called within the runtime that will run it.
+    pub fn build(config: &Config, socket: Socket, store: Store) -> Result<Self, StartError> {
+        let address = socket.address;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let context = Data::new(context(config, &store, recorder.clone())?);
-        let server = serve(config, listener, &context)?;
+        let server = serve(config, socket, &context)?;
         Ok(Self { server, address, recorder, store })
     }
 
@@ -132,7 +150,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
 
 /// The socket and the middleware. What stands last is met first: every answer is traced, then compressed, and what is
 /// answered is on the record before it is either.
-fn serve(config: &Config, listener: TcpListener, context: &Data<Context>) -> Result<Server, StartError> {
+fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Server, StartError> {
     let context = context.clone();
     let app = move || {
         App::new()
@@ -152,9 +170,9 @@ fn serve(config: &Config, listener: TcpListener, context: &Data<Context>) -> Res
         .client_request_timeout(HEAD_READ_WITHIN)
         .shutdown_timeout(config.server.shutdown_seconds)
         .disable_signals();
-    let server = match &config.server.tls {
-        Some(files) => server.listen_rustls_0_23(listener, tls::load(files)?)?,
-        None => server.listen(listener)?,
+    let server = match socket.tls {
+        Some(tls) => server.listen_rustls_0_23(socket.listener, tls)?,
+        None => server.listen(socket.listener)?,
     };
     Ok(server.run())
 }

@@ -2,7 +2,17 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
+//! | `cli` | every command, what it prints, its exit code |
+//! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
+//! | `record` | auditbox's own records: which requests, when, and who sees them |
 
+mod auth;
+mod cli;
+mod durability;
 mod harness;
 mod ingest;
+mod process;
+mod record;
+mod wire;

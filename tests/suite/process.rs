@@ -1,0 +1,67 @@
+//! The program run on as an operator would run it, for what the harness's server does not cover: first starts, TLS, the
+//! demonstration.
+
+use std::{
+    fs::File,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Instant,
+};
+
+use tempfile::TempDir;
+
+use crate::harness::{SOON, eventually};
+
+/// A running program whose output is kept.
+pub(crate) struct Process {
+    child: Child,
+    outputs: TempDir,
+}
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let outputs = tempfile::tempdir().unwrap();
+        let file = |name| File::create(outputs.path().join(name)).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        Self { child, outputs }
+    }
+
+    /// What it has printed by now.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(self.outputs.path().join("out")).unwrap()
+    }
+
+    /// What it has written to standard error by now.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.outputs.path().join("err")).unwrap()
+    }
+
+    /// Where it says that it listens, once it does.
+    pub(crate) fn url(&self) -> String {
+        eventually("a line that says where", || {
+            let output = self.output();
+            let line =
+                output.lines().find(|line| line.starts_with("auditbox ") && output.contains(&format!("{line}\n")));
+            line.and_then(|line| line.split(" at ").nth(1).map(str::to_owned))
+        })
+    }
+
+    /// Stops it as a supervisor would.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < SOON, "the program does not stop\n{}", self.log());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

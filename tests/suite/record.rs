@@ -1,0 +1,388 @@
+//! auditbox's own records: every authenticated request is on the record, and only those who ask for it see it.
+
+use rusqlite::Connection as Database;
+use serde_json::{Value, json};
+
+use crate::harness::{CLIENT_ID, Server, eventually, run};
+
+const WRITES: (&str, &str) = ("AUDITBOX_SELF_AUDIT_RECORD", "writes");
+const OFF: (&str, &str) = ("AUDITBOX_SELF_AUDIT_RECORD", "off");
+
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// The records of requests whose path begins so, newest first. Asking makes a record of its own, with another path.
+fn records(server: &Server, path: &str) -> Vec<Value> {
+    let answer = server.list(&format!("origin=auditbox&path={}", encoded(path)));
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["audits"].as_array().unwrap().clone()
+}
+
+/// The one record of a request with this path, once it is there.
+fn record(server: &Server, path: &str) -> Value {
+    let mut found = eventually(path, || Some(records(server, path)).filter(|found| !found.is_empty()));
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// Waits until everything up to now is on the record: records are written in order.
+fn settle(server: &Server, mark: &str) {
+    let path = format!("/v1/audit-log?identifier={mark}");
+    server.get(&path);
+    record(server, &path);
+}
+
+/// How often each of auditbox's actions is on the record.
+fn actions(server: &Server) -> Vec<String> {
+    let answer = server.list("origin=auditbox&sort=received&order=asc");
+    let audits = answer.json()["audits"].as_array().unwrap().clone();
+    audits.iter().map(|event| event["action"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_request_is_on_the_record_with_who_what_whence_and_how_it_ended() {
+    let server = Server::start();
+    let path = "/v1/audit-log?entity=caf%C3%A9&limit=5";
+    let bearer = format!("Bearer {}", server.token);
+    let headers = [("authorization", &*bearer), ("user-agent", "probe/1.0 (é)")];
+    assert_eq!(server.request("GET", path, &headers, b"").status, 200);
+    let event = record(&server, path);
+    let expected = json!({
+        "identifier": event["identifier"],
+        "action": "audit_log.list",
+        "resourceType": "api_request",
+        "status": "SUCCESS",
+        "trigger": {
+            "at": event["trigger"]["at"],
+            "origin": "auditbox",
+            "by": { "userId": CLIENT_ID, "type": "user", "name": "admin" },
+        },
+        "context": {},
+        "request": {
+            "method": "GET", "path": path, "statusCode": 200, "ip": "127.0.0.1", "userAgent": "probe/1.0 (é)",
+        },
+        "receivedAt": event["receivedAt"],
+        "receivedBy": "auditbox",
+    });
+    assert_eq!(event, expected);
+    let by_identifier = server.get(&format!("/v1/audit-log/{}", event["identifier"].as_str().unwrap()));
+    assert_eq!(by_identifier.json()["audit"], expected);
+}
+
+#[test]
+fn the_address_on_the_record_is_the_one_that_a_trusted_proxy_names() {
+    let server = Server::start_with(&[("AUDITBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")]);
+    let bearer = format!("Bearer {}", server.token);
+    for (number, lines, expected) in [
+        (1, &["203.0.113.9"][..], "203.0.113.9"),
+        (2, &["198.51.100.1, 203.0.113.9"], "203.0.113.9"),
+        (3, &["198.51.100.1, 203.0.113.9, 10.1.1.1"], "203.0.113.9"),
+        (4, &["198.51.100.1", "203.0.113.9,10.1.1.1"], "203.0.113.9"),
+        (5, &["2001:db8::7"], "2001:db8::7"),
+        (6, &["203.0.113.9, nonsense"], "127.0.0.1"),
+        (7, &[""], "127.0.0.1"),
+        (8, &[], "127.0.0.1"),
+    ] {
+        let path = format!("/v1/audit-log?entity=n{number}");
+        let mut headers = vec![("authorization", &*bearer)];
+        headers.extend(lines.iter().map(|line| ("x-forwarded-for", *line)));
+        assert_eq!(server.request("GET", &path, &headers, b"").status, 200);
+        assert_eq!(record(&server, &path)["request"]["ip"], expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_forwarded_address_that_nobody_vouches_for_is_not_on_the_record() {
+    let server = Server::start();
+    let bearer = format!("Bearer {}", server.token);
+    let path = "/v1/audit-log?entity=n1";
+    server.request("GET", path, &[("authorization", &bearer), ("x-forwarded-for", "203.0.113.9")], b"");
+    assert_eq!(record(&server, path)["request"]["ip"], "127.0.0.1");
+}
+
+#[test]
+fn each_kind_of_request_has_its_name_on_the_record() {
+    let server = Server::start();
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    server.credential("ci", &["read"]);
+    for (method, path, body) in [
+        ("GET", "/v1/audit-log/e1", ""),
+        ("GET", "/v1/credentials", ""),
+        ("PATCH", "/v1/credentials/test-admin", r#"{"disabled":false}"#),
+        ("DELETE", "/v1/credentials/nobody", ""),
+        ("PATCH", "/v1/credentials/nobody", "{}"),
+        ("POST", "/v1/audit-log", "{}"),
+        ("GET", "/nowhere", ""),
+        ("PUT", "/v1/audit-log", ""),
+    ] {
+        server.request_as(&server.token, method, path, body);
+    }
+    settle(&server, "mark");
+    let mut actions = actions(&server);
+    // The order of those written before their answer and those written after it is not one.
+    actions.sort_unstable();
+    let lists = actions.iter().filter(|action| *action == "audit_log.list").count();
+    actions.retain(|action| action != "audit_log.list");
+    assert!(lists >= 1);
+    let expected = [
+        "access_token.create",
+        "audit_log.get",
+        "audit_log.ingest",
+        // The one of the first start, and the one made over HTTP.
+        "credential.create",
+        "credential.create",
+        "credential.enable",
+        "credential.list",
+        "credential.revoke",
+        "credential.switch",
+        "unknown",
+        "unknown",
+    ];
+    assert_eq!(actions, expected);
+}
+
+#[test]
+fn events_that_were_taken_are_their_own_record() {
+    let server = Server::start();
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    let partial = server.post("/v1/audit-log?partial=true", r#"{"action":"READ","resourceType":"x"}"#);
+    assert_eq!(partial.json()["accepted"], 1);
+    settle(&server, "mark");
+    assert!(!actions(&server).contains(&"audit_log.ingest".to_owned()));
+}
+
+#[test]
+fn events_that_were_refused_are_on_the_record_before_the_answer() {
+    let mut server = Server::start();
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    for (number, path, body, status) in [
+        (1, "/v1/audit-log", r#"{"action":"READ"}"#, 422),
+        (2, "/v1/audit-log", r#"{"identifier":"e1","action":"OTHER","resourceType":"x"}"#, 409),
+        (3, "/v1/audit-log?partial=true", r#"{"action":"READ","resourceType":"x"}{"action":1}"#, 200),
+        (4, "/v1/audit-log?unknown=1", "{}", 422),
+    ] {
+        let answer = server.post(path, body);
+        assert_eq!(answer.status, status, "{}", answer.text);
+        server.kill();
+        server.start_again();
+        let found = server.list("origin=auditbox&action=audit_log.ingest");
+        let found = found.json()["audits"].clone();
+        assert_eq!(found.as_array().unwrap().len(), number, "{found}");
+        assert_eq!(found[0]["request"]["statusCode"], status);
+        assert_eq!(found[0]["request"]["path"], path);
+        assert_eq!(found[0]["status"], if status == 200 { "SUCCESS" } else { "FAILURE" });
+        let message = found[0]["message"].as_str().unwrap();
+        match status {
+            200 => assert_eq!(message, "1 of 2 events were refused"),
+            _ => assert_eq!(message, answer.json()["message"].as_str().unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_change_of_credentials_is_on_the_record_before_the_answer() {
+    let mut server = Server::start();
+    let answer = server.post("/v1/credentials", r#"{"name":"ci","scopes":["read"]}"#);
+    let client_id = answer.json()["credential"]["clientId"].as_str().unwrap().to_owned();
+    let path = format!("/v1/credentials/{client_id}");
+    let change = |server: &mut Server, method: &str, body: &str, action: &str, status: u16| {
+        assert_eq!(server.request_as(&server.token, method, &path, body).status, status);
+        server.kill();
+        server.start_again();
+        let found = server.list(&format!("origin=auditbox&path={}&limit=1", encoded(&path)));
+        let event = &found.json()["audits"][0];
+        assert_eq!((event["action"].as_str(), &event["request"]["statusCode"]), (Some(action), &json!(status)));
+    };
+    change(&mut server, "PATCH", r#"{"disabled":true}"#, "credential.disable", 200);
+    change(&mut server, "PATCH", r#"{"disabled":false}"#, "credential.enable", 200);
+    change(&mut server, "PATCH", "{}", "credential.switch", 422);
+    change(&mut server, "DELETE", "", "credential.revoke", 200);
+    change(&mut server, "DELETE", "", "credential.revoke", 409);
+    let state = server.get("/v1/credentials").json();
+    let all = state["credentials"].as_array().unwrap();
+    assert!(all.iter().any(|credential| credential["clientId"] == *client_id && credential["state"] == "revoked"));
+    let made = server.list("origin=auditbox&path=/v1/credentials&action=credential.create").json();
+    assert_eq!(made["audits"].as_array().unwrap().len(), 1);
+    assert_eq!(made["audits"][0]["request"]["statusCode"], 201);
+}
+
+#[test]
+fn a_change_of_credentials_that_cannot_be_recorded_is_not_made() {
+    let mut server = Server::start();
+    let database = Database::open(server.database()).unwrap();
+    let broken = "CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    database.execute_batch(broken).unwrap();
+    let answer = server.post("/v1/credentials", r#"{"name":"ci","scopes":["read"]}"#);
+    assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
+    database.execute_batch("DROP TRIGGER broken").unwrap();
+    drop(database);
+    server.kill();
+    server.start_again();
+    assert!(!server.get("/v1/credentials").text.contains("\"ci\""));
+    // Nothing of it is left that would stand in the way of trying again.
+    server.credential("ci", &["read"]);
+}
+
+#[test]
+fn what_the_command_line_does_to_credentials_is_on_the_record() {
+    let server = Server::start();
+    for arguments in [
+        &["credential", "create", "--name", "ci", "--scope", "read"][..],
+        &["credential", "disable", "ci"],
+        &["credential", "enable", "ci"],
+        &["credential", "revoke", "ci"],
+    ] {
+        assert!(run(server.directory(), arguments).status.success(), "{arguments:?}");
+    }
+    // What could not be done leaves no trace.
+    assert_eq!(run(server.directory(), &["credential", "revoke", "ci"]).status.code(), Some(1));
+    assert_eq!(
+        run(server.directory(), &["credential", "create", "--name", "ci", "--scope", "read"]).status.code(),
+        Some(1)
+    );
+    let found = server.list("origin=auditbox&resources=credential&sort=received&order=asc").json();
+    let audits = found["audits"].as_array().unwrap();
+    let of_ci: Vec<_> = audits.iter().filter(|event| event["additionalData"]["name"] == "ci").collect();
+    let actions: Vec<_> = of_ci.iter().map(|event| event["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["credential.create", "credential.disable", "credential.enable", "credential.revoke"]);
+    for event in of_ci {
+        assert_eq!(event["trigger"]["by"], json!({ "type": "system", "name": "command line" }));
+        assert_eq!(event["receivedBy"], "auditbox");
+    }
+}
+
+#[test]
+fn what_an_authenticated_caller_was_refused_is_on_the_record() {
+    let server = Server::start();
+    let token = server.credential("writer", &["ingest"]);
+    for (method, path, status, action) in [
+        ("GET", "/v1/audit-log?entity=forbidden", 403, "audit_log.list"),
+        ("GET", "/v1/audit-log/forbidden", 403, "audit_log.get"),
+        ("DELETE", "/v1/credentials/forbidden", 403, "credential.revoke"),
+        ("GET", "/no/such/path?x=1", 404, "unknown"),
+        ("PUT", "/v1/audit-log?x=put", 405, "unknown"),
+    ] {
+        let answer = server.request_as(&token, method, path, "");
+        assert_eq!(answer.status, status, "{}", answer.text);
+        let event = record(&server, path);
+        assert_eq!((&event["request"]["statusCode"], &event["action"]), (&json!(status), &json!(action)));
+        assert_eq!((&event["status"], &event["trigger"]["by"]["name"]), (&json!("FAILURE"), &json!("writer")));
+        assert_eq!(event["message"], answer.json()["message"]);
+    }
+    let path = "/v1/audit-log/no-such-event";
+    assert_eq!(server.get(path).status, 404);
+    assert_eq!(record(&server, path)["request"]["statusCode"], 404);
+}
+
+#[test]
+fn who_does_not_get_in_is_not_on_the_record() {
+    let server = Server::start();
+    server.request("GET", "/v1/audit-log?entity=none", &[], b"");
+    server.request_as("x.y.z", "GET", "/v1/audit-log?entity=bad", "");
+    server.request_as("abx_x", "POST", "/v1/audit-log?entity=bad", "{}");
+    server.request("POST", "/v1/auth/access_token", &[], br#"{"clientId":"test-admin","clientSecret":"wrong"}"#);
+    server.request("POST", "/v1/auth/access_token", &[], b"{}");
+    server.request("GET", "/nowhere", &[], b"");
+    settle(&server, "mark");
+    assert_eq!(records(&server, "/v1/audit-log?entity="), [] as [Value; 0]);
+    assert_eq!(records(&server, "/nowhere"), [] as [Value; 0]);
+    // The one login is the harness's own.
+    assert_eq!(records(&server, "/v1/auth/access_token").len(), 1);
+}
+
+#[test]
+fn what_concerns_no_data_is_not_on_the_record() {
+    let server = Server::start();
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs/", "/docs/swagger-ui.css"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    settle(&server, "mark");
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs"] {
+        assert_eq!(records(&server, path), [] as [Value; 0], "{path}");
+    }
+}
+
+#[test]
+fn own_records_are_seen_by_those_who_ask_for_them() {
+    let server = Server::start();
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    settle(&server, "mark");
+    for hidden in ["", "actor=admin", "resources=x", "origin=API", "limit=1000&sort=received", "not.origin=UI"] {
+        let answer = server.list(hidden);
+        assert!(!answer.text.contains("\"origin\":\"auditbox\""), "{hidden}: {}", answer.text);
+    }
+    assert_eq!(server.list("").identifiers(), ["e1"]);
+    for shown in ["origin=auditbox", "resources=api_request", "resources=API_REQUEST", "origin=API,auditbox"] {
+        let answer = server.list(shown);
+        assert!(answer.text.contains("audit_log.list"), "{shown}: {}", answer.text);
+    }
+    let everything = server.list("include_own=true");
+    assert!(everything.text.contains("audit_log.list") && everything.identifiers().contains(&"e1".to_owned()));
+    assert_eq!(server.list("include_own=false").identifiers(), ["e1"]);
+}
+
+#[test]
+fn writes_alone_are_recorded_where_that_is_set() {
+    let server = Server::start_with(&[WRITES]);
+    let token = server.credential("reader", &["read"]);
+    assert_eq!(server.get("/v1/audit-log?entity=read").status, 200);
+    assert_eq!(server.get("/v1/audit-log/nothing").status, 404);
+    assert_eq!(server.request_as(&token, "POST", "/v1/audit-log?x=1", "{}").status, 403);
+    assert_eq!(server.post("/v1/audit-log", "{}").status, 422);
+    assert_eq!(server.post("/v1/credentials", "{}").status, 422);
+    let expected = [
+        ("credential.create", Value::Null),
+        ("credential.create", json!(201)),
+        ("audit_log.ingest", json!(403)),
+        ("audit_log.ingest", json!(422)),
+        ("credential.create", json!(422)),
+    ];
+    // Reads would be on the record by the time that a stop has written what waited.
+    let (_, directory) = server.stop();
+    let server = Server::start_in(directory, &[OFF]);
+    let found = server.list("origin=auditbox&sort=received&order=asc").json();
+    let found: Vec<_> = found["audits"].as_array().unwrap().iter().collect();
+    let found: Vec<_> =
+        found.iter().map(|event| (event["action"].as_str().unwrap(), event["request"]["statusCode"].clone())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn nothing_but_changes_of_credentials_is_recorded_where_that_is_set() {
+    let server = Server::start_with(&[OFF]);
+    server.credential("reader", &["read"]);
+    assert_eq!(server.get("/v1/audit-log?entity=read").status, 200);
+    assert_eq!(server.post("/v1/audit-log", "{}").status, 422);
+    assert_eq!(server.post("/v1/credentials", "{}").status, 422);
+    let (_, directory) = server.stop();
+    let server = Server::start_in(directory, &[OFF]);
+    assert_eq!(actions(&server), ["credential.create", "credential.create"]);
+}
+
+#[test]
+fn records_of_reads_are_written_before_the_server_stops() {
+    let server = Server::start();
+    for number in 0..20 {
+        assert_eq!(server.get(&format!("/v1/audit-log?entity=n{number}")).status, 200);
+    }
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(records(&server, "/v1/audit-log?entity=n").len(), 20);
+}
+
+#[test]
+fn a_path_or_user_agent_of_any_length_does_not_keep_a_request_off_the_record() {
+    let server = Server::start();
+    let (bearer, agent) = (format!("Bearer {}", server.token), "é".repeat(6_000));
+    let path = format!("/v1/audit-log?entity={}", "%C3%A9".repeat(2_000));
+    let headers = [("authorization", &*bearer), ("user-agent", &*agent)];
+    let answer = server.request("GET", &path, &headers, b"");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let event = record(&server, "/v1/audit-log?entity=%C3%A9%C3%A9");
+    let kept = event["request"]["path"].as_str().unwrap();
+    assert!(path.starts_with(kept) && kept.len() == 8_192, "{}", kept.len());
+    assert!(agent.starts_with(event["request"]["userAgent"].as_str().unwrap()));
+}

@@ -1,0 +1,74 @@
+//! HTTP/1.1 by hand: one socket, kept open, for what a well-behaved client cannot be made to do (stop half way, say
+//! nothing, be cut off).
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+};
+
+use crate::harness::SOON;
+
+/// One connection to a server.
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+/// The head of an answer, and its body.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Connection {
+    /// Connects to `http://host:port`.
+    pub(crate) fn open(url: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(url.trim_start_matches("http://"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SOON))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &str) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_bytes())
+    }
+
+    /// Sends a request and waits for its answer; the connection stays open.
+    pub(crate) fn request(&mut self, method: &str, path: &str, token: &str, body: &str) -> io::Result<Reply> {
+        let length = body.len();
+        self.send(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))?;
+        self.reply()
+    }
+
+    /// The next answer, which must have a length. `100 Continue` is an answer too.
+    pub(crate) fn reply(&mut self) -> io::Result<Reply> {
+        let status = self.line()?.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_off)?;
+        let mut length = 0;
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().map_err(io::Error::other)?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Reply { status, body: String::from_utf8(body).map_err(io::Error::other)? })
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        // A line that was cut off is no line: it might have been a longer one.
+        line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(cut_off)
+    }
+}
+
+fn cut_off() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}
