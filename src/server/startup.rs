@@ -140,6 +140,7 @@ fn serve(config: &Config, listener: TcpListener, context: &Data<Context>) -> Res
             .wrap(from_fn(api::authenticate))
             .wrap(Compress::default())
             .wrap(from_fn(api::trace))
+            .wrap(from_fn(api::keep_unread))
             .configure(api::configure)
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
