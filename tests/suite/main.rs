@@ -2,7 +2,14 @@
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
+//! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `properties` | any events and any questions, answered as a plain filter answers them |
+
+#![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
+#![allow(clippy::unwrap_used, reason = "a test may fail, and so may what it is built from")]
+#![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
 mod harness;
 mod ingest;
+mod properties;
+mod raw;
