@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `refusals` | events that are refused, each by its field |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 
 #![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
@@ -13,3 +14,4 @@ mod harness;
 mod ingest;
 mod properties;
 mod raw;
+mod refusals;
