@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `refusals` | events that are refused, each by its field |
+//! | `query` | every parameter of a list, and what it matches |
+//! | `parameters` | parameters that are refused by name, or held to a limit |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 
 #![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
@@ -12,6 +14,8 @@
 
 mod harness;
 mod ingest;
+mod parameters;
 mod properties;
+mod query;
 mod raw;
 mod refusals;
