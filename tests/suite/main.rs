@@ -6,6 +6,7 @@
 //! | `refusals` | events that are refused, each by its field |
 //! | `query` | every parameter of a list, and what it matches |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
+//! | `paging` | cursors, links, and following the log |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 
 #![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
@@ -14,6 +15,7 @@
 
 mod harness;
 mod ingest;
+mod paging;
 mod parameters;
 mod properties;
 mod query;
