@@ -8,6 +8,7 @@
 //! | `parameters` | parameters that are refused by name, or held to a limit |
 //! | `paging` | cursors, links, and following the log |
 //! | `errors` | every error: status, code, envelope, headers |
+//! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 
 #![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
@@ -17,6 +18,7 @@
 mod errors;
 mod harness;
 mod ingest;
+mod limits;
 mod paging;
 mod parameters;
 mod properties;
