@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{http::header::HeaderMap, web};
+use actix_web::{
+    http::header::{CONTENT_LENGTH, HeaderMap},
+    web,
+};
 use futures_util::StreamExt;
 
 use crate::api::{
@@ -44,6 +47,9 @@ impl BodyLimits {
     /// Reads a body whole and undoes its `Content-Encoding`.
     pub(super) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
         let encoding = Encoding::of(headers)?;
+        if announced_bytes(headers).is_some_and(|bytes| bytes > self.bytes_max) {
+            return Err(self.too_large());
+        }
         let received = tokio::time::timeout(self.read_within, self.receive(payload));
         let body = received.await.map_err(|_| {
             let seconds = self.read_within.as_secs();
@@ -85,7 +91,7 @@ impl BodyLimits {
 
     fn append(&self, body: &mut Body, chunk: &[u8]) -> Result<(), ApiError> {
         if body.bytes.len() + chunk.len() > self.bytes_max {
-            return Err(ApiError::new(PAYLOAD_TOO_LARGE, format!("the body is over {} bytes", self.bytes_max)));
+            return Err(self.too_large());
         }
         if !body.share.grow(chunk.len(), self.memory_bytes_max) {
             let message = "too many large requests at once; send it again";
@@ -94,6 +100,15 @@ impl BodyLimits {
         body.bytes.extend_from_slice(chunk);
         Ok(())
     }
+
+    fn too_large(&self) -> ApiError {
+        ApiError::new(PAYLOAD_TOO_LARGE, format!("the body is over {} bytes", self.bytes_max))
+    }
+}
+
+/// How long the body says it is. Who says that it is too long hears so at once, before it has been sent for nothing.
+fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A body, and its share of the memory that all bodies may hold.

@@ -15,6 +15,7 @@ mod middleware;
 mod openapi;
 mod routes;
 mod token;
+mod unread;
 
 use std::net::IpAddr;
 
@@ -25,6 +26,7 @@ pub use error::ApiError;
 pub use middleware::{authenticate, trace};
 pub use openapi::document as openapi_document;
 pub use routes::configure;
+pub use unread::keep_unread;
 
 use crate::{
     access::{Gate, Recorder},

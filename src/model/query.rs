@@ -221,6 +221,7 @@ fn shortened(name: &str) -> String {
 
 fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Filter, ParameterError> {
     let mut filter = Filter::default();
+    let mut counts: HashMap<(Field, bool), usize> = HashMap::new();
     let mut given: Vec<_> = parameters.0.iter().collect();
     // The order of parameters says nothing: the same filter must get the same fingerprint.
     given.sort_unstable_by_key(|(name, _)| name.as_str());
@@ -229,17 +230,17 @@ fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Fil
         let Some(spec) = Field::of_parameter(excluded.unwrap_or(name)) else {
             continue;
         };
-        let mut values = alternatives(spec, given);
+        let Alternatives { mut values, whole } = Alternatives::of(spec, given);
+        let count = counts.entry((spec.field, excluded.is_some())).or_default();
+        *count += values.len();
+        if *count > limits.filter_values_max {
+            return Err(ParameterError::new(name, format!("has more than {} values", limits.filter_values_max)));
+        }
+        values.extend(whole);
         values.sort_unstable();
         for value in values {
             let predicate = Predicate::parse(spec, value).map_err(|message| ParameterError::new(name, message))?;
             filter.add(spec.field, excluded.is_some(), predicate);
-        }
-    }
-    for clause in &filter.clauses {
-        if clause.predicates.len() > limits.filter_values_max {
-            let message = format!("has more than {} values", limits.filter_values_max);
-            return Err(ParameterError::new(clause.field.spec().parameters[0], message));
         }
     }
     Ok(filter)
@@ -248,15 +249,25 @@ fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Fil
 /// The values to compare with. A list given once, with commas and without brackets, is a comma list; but the whole text
 /// may be a value too, and then it is meant. So it means: the whole, or any of its parts. Repeated or bracketed
 /// parameters are one value each, commas and all.
-fn alternatives<'g>(spec: &FieldSpec, given: &'g Given<'_>) -> Vec<&'g str> {
-    match given.values.as_slice() {
-        [only] if spec.comma_list && !given.bracketed && only.contains(',') => {
-            let parts = only.split(',').map(str::trim).filter(|part| !part.is_empty());
-            // A whole that no value of this field can look like (4xx,5xx) is left out.
-            let whole = Predicate::parse(spec, only).is_ok().then_some(only.as_ref());
-            whole.into_iter().chain(parts).collect()
+struct Alternatives<'g> {
+    /// What is counted as a value.
+    values: Vec<&'g str>,
+    /// The whole of a comma list.
+    whole: Option<&'g str>,
+}
+
+impl<'g> Alternatives<'g> {
+    fn of(spec: &FieldSpec, given: &'g Given<'_>) -> Self {
+        if let ([only], true, false) = (given.values.as_slice(), spec.comma_list, given.bracketed) {
+            let parts: Vec<_> = only.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+            // A list of nothing is read as a value: what is sent as a filter must filter, or be refused.
+            if only.contains(',') && !parts.is_empty() {
+                // A whole that no value of this field can look like (4xx,5xx) is left out.
+                let whole = Predicate::parse(spec, only).is_ok().then_some(only.as_ref());
+                return Self { values: parts, whole };
+            }
         }
-        values => values.iter().map(AsRef::as_ref).collect(),
+        Self { values: given.values.iter().map(AsRef::as_ref).collect(), whole: None }
     }
 }
 

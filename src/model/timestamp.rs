@@ -3,7 +3,7 @@
 use std::fmt;
 
 use time::{
-    OffsetDateTime, UtcOffset,
+    OffsetDateTime,
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
@@ -11,6 +11,10 @@ use time::{
 /// RFC 3339 in UTC with six digits of fraction, always: such texts sort as the instants do.
 const UTC_MICROS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z in microseconds since 1970.
+const FIRST_MICROS: i64 = -62_167_219_200_000_000;
+const LAST_MICROS: i64 = 253_402_300_799_999_999;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z. Finer digits of a parsed text are cut off, so that an instant
 /// never moves past a bound it was before.
@@ -23,9 +27,11 @@ impl Timestamp {
         Self::from_instant(OffsetDateTime::now_utc())
     }
 
-    /// Reads an RFC 3339 `date-time` with any offset; `None` if `text` is not one.
+    /// Reads an RFC 3339 `date-time` with any offset; `None` if `text` is not one, or if its offset takes it out of the
+    /// years 0000 to 9999 in UTC, where no such text could name it.
     pub fn parse(text: &str) -> Option<Self> {
-        OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_instant)
+        let instant = OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_instant)?;
+        (FIRST_MICROS..=LAST_MICROS).contains(&instant.0).then_some(instant)
     }
 
     /// The instant `micros` microseconds after 1970-01-01T00:00:00Z.
@@ -49,8 +55,8 @@ impl Timestamp {
     }
 
     fn from_instant(instant: OffsetDateTime) -> Self {
-        let micros = instant.to_offset(UtcOffset::UTC).unix_timestamp_nanos().div_euclid(1_000);
-        // Years 0 to 9999 span less than 2^59 microseconds.
+        let micros = instant.unix_timestamp_nanos().div_euclid(1_000);
+        // Years -1 to 10000 span less than 2^59 microseconds.
         Self(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 }
@@ -78,6 +84,16 @@ mod tests {
     #[test]
     fn fractions_before_1970_are_cut_towards_the_past() {
         assert_eq!(Timestamp::parse("1969-12-31T23:59:59.9999999Z").unwrap().micros(), -1);
+    }
+
+    #[test]
+    fn the_first_and_the_last_instant_are_those_that_utc_can_name() {
+        for text in ["0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"] {
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "9999-12-31T23:59:59-23:59"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 
     #[test]

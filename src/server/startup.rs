@@ -158,6 +158,7 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
             .wrap(from_fn(api::authenticate))
             .wrap(Compress::default())
             .wrap(from_fn(api::trace))
+            .wrap(from_fn(api::keep_unread))
             .configure(api::configure)
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);

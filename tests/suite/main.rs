@@ -5,14 +5,33 @@
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `cli` | every command, what it prints, its exit code |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
-//! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
+//! | `errors` | every error: status, code, envelope, headers |
+//! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
+//! | `paging` | cursors, links, and following the log |
+//! | `parameters` | parameters that are refused by name, or held to a limit |
+//! | `properties` | any events and any questions, answered as a plain filter answers them |
+//! | `query` | every parameter of a list, and what it matches |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
+//! | `refusals` | events that are refused, each by its field |
+
+#![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
+#![allow(clippy::unwrap_used, reason = "a test may fail, and so may what it is built from")]
+#![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
 mod auth;
 mod cli;
 mod durability;
+mod errors;
 mod harness;
 mod ingest;
+mod limits;
+mod paging;
+mod parameters;
 mod process;
+mod properties;
+mod query;
+mod raw;
 mod record;
+mod refusals;
 mod wire;

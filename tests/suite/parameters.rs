@@ -1,0 +1,147 @@
+//! Parameters that are refused by name, and those that are held to a limit.
+
+use serde_json::json;
+
+use crate::{
+    harness::Server,
+    query::{check, check_refused, server_with},
+};
+
+#[test]
+fn the_limit_takes_the_newest_and_refuses_what_is_no_count() {
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_LIST_DEFAULT", "3"), ("AUDITBOX_LIMITS_LIST_MAX", "4")]);
+    let event = |n: u32| json!({ "identifier": n.to_string(), "action": "A", "resourceType": "x", "trigger": { "at": format!("2024-05-01T12:00:0{n}Z") } });
+    server.store(&(1..=5).map(event).collect::<Vec<_>>());
+    check(
+        &server,
+        &[("", "5 4 3"), ("limit=1", "5"), ("limit=4", "5 4 3 2"), ("limit[]=2", "5 4"), ("limit=02", "5 4")],
+    );
+    assert_eq!(server.list("limit=4").header("x-limit-clamped"), None);
+    for above in ["5", "100001", "99999999999999999999999999"] {
+        let answer = server.list(&format!("limit={above}"));
+        assert_eq!(answer.identifiers(), ["5", "4", "3", "2"], "{above}");
+        assert_eq!(answer.header("x-limit-clamped"), Some("4"));
+    }
+    for text in ["0", "00", "1.5", "1.0", "7e16", "abc", "", "-1", "-0", "%2B5", "+5", "0x10", "%D9%A5", "1_000", "5 "]
+    {
+        check_refused(&server, &[(&format!("limit={text}").replace(' ', "%20"), "limit")]);
+    }
+    check_refused(&server, &[("limit=1&limit=2", "limit"), ("limit=1&limit[]=1", "limit")]);
+}
+
+#[test]
+fn unknown_parameters_are_named_and_harmless_ones_ignored() {
+    let server = server_with(&[("a", json!({})), ("b", json!({}))]);
+    check_refused(
+        &server,
+        &[
+            ("foo=1", "foo"),
+            ("entity=x&Entity=x", "Entity"),
+            ("installationId=x", "installationId"),
+            ("runId=x", "runId"),
+            ("not.limit=1", "not.limit"),
+            ("not.not.entity=x", "not.not.entity"),
+            ("not.=x", "not."),
+            ("entity[][]=x", "entity[][]"),
+            ("entity[0]=x", "entity[0]"),
+            ("%C3%A9=x", "é"),
+        ],
+    );
+    assert_eq!(server.list("=x").refusal().0, 422);
+    let long = "n".repeat(5_000);
+    let answer = server.list(&format!("{long}=1"));
+    assert_eq!(answer.refusal().0, 422);
+    assert!(answer.text.len() < 500, "what is refused does not come back whole");
+    check(
+        &server,
+        &[
+            ("page=1&per_page=100", "a b"),
+            ("page=abc&per_page=", "a b"),
+            ("include_deleted_entities=true", "a b"),
+            ("include_deleted_entities=false", "a b"),
+            ("sort=time&order=desc", "a b"),
+        ],
+    );
+    check_refused(
+        &server,
+        &[
+            ("include_deleted_entities=1", "include_deleted_entities"),
+            ("include_own=yes", "include_own"),
+            ("sort=name", "sort"),
+            ("order=up", "order"),
+            ("status=success", "status"),
+            ("actionType=manual", "actionType"),
+            ("status_code=40", "status_code"),
+            ("status_code=4xx,abc", "status_code"),
+            ("not.status_code=0xx", "not.status_code"),
+            ("ip=10.0.0.0/33", "ip"),
+            ("ip=10.0.0.0/8,::/129", "ip"),
+        ],
+    );
+}
+
+#[test]
+fn empty_values_are_refused_by_name() {
+    let server = Server::start();
+    for name in [
+        "identifier",
+        "entity",
+        "blueprint",
+        "run_id",
+        "webhookId",
+        "webhookEventId",
+        "origin",
+        "InstallationId",
+        "resources",
+        "resource_type",
+        "action",
+        "status",
+        "actionType",
+        "actor",
+        "actor_type",
+        "method",
+        "path",
+        "status_code",
+        "ip",
+        "not.entity",
+        "not.origin",
+        "from",
+        "to",
+        "limit",
+        "includes",
+        "sort",
+        "order",
+        "cursor",
+        "include_deleted_entities",
+        "include_own",
+    ] {
+        check_refused(&server, &[(&format!("{name}="), name), (name, name), (&format!("{name}[]="), name)]);
+    }
+    check_refused(&server, &[("entity=a&entity=", "entity"), ("resources=&resources=a", "resources")]);
+}
+
+#[test]
+fn a_field_takes_a_hundred_values_in_any_encoding_and_no_more() {
+    let server = server_with(&[("a", json!({ "trigger": { "origin": "o99" } }))]);
+    let values: Vec<_> = (0..=100).map(|n| format!("o{n}")).collect();
+    let spread =
+        |name: &str, count: usize| values[..count].iter().map(|value| format!("{name}={value}&")).collect::<String>();
+    let commas = |name: &str, count: usize| format!("{name}={}", values[..count].join(","));
+    let (bracketed, excluded) = ("origin[]", "not.origin");
+    check(
+        &server,
+        &[
+            (&spread("origin", 100), "a"),
+            (&spread(bracketed, 100), "a"),
+            (&spread(excluded, 100), ""),
+            (&commas("origin", 100), "a"),
+            (&commas(excluded, 100), ""),
+        ],
+    );
+    check_refused(
+        &server,
+        &[(&spread("origin", 101), "origin"), (&spread(bracketed, 101), "origin"), (&commas("origin", 101), "origin")],
+    );
+    assert_eq!(server.list(&spread(excluded, 101)).refusal().0, 422);
+    assert_eq!(server.list(&commas(excluded, 101)).refusal().0, 422);
+}

@@ -1,0 +1,298 @@
+//! Any events in, any question asked: the answers are those of a plain filter over the same events.
+
+mod events;
+mod plain;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::Index,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::harness::Server;
+use plain::{Bound, Encoding, Kind, PARAMETERS, Parameter, Plain, Question, Term};
+
+/// Events sent in one request.
+const BATCH_EVENTS: usize = 2_000;
+/// Events asked for in one answer when questions are compared: enough to see order and end of most lists.
+const LIMIT: usize = 200;
+/// Random questions for each set of events.
+const QUESTIONS: u32 = 300;
+
+#[test]
+fn synthetic_and_odd_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
+    check(&events::synthetic());
+}
+
+#[test]
+fn real_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
+    match events::real() {
+        Some(events) => check(&events),
+        None => println!("skipped: AUDITBOX_REAL_EVENTS names no file of real events"),
+    }
+}
+
+fn check(sent: &[String]) {
+    let server = Server::start();
+    for batch in sent.chunks(BATCH_EVENTS) {
+        let answer = server.post("/v1/audit-log", &batch.join("\n"));
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        assert_eq!(answer.json()["accepted"], batch.len());
+    }
+    let events = read_back(&server, sent);
+    let pools = Pools::of(&events);
+    for parameter in PARAMETERS {
+        for encoding in Encoding::ALL {
+            for values in pools.handfuls(parameter).filter(|values| !values.is_empty()) {
+                let term = Term { parameter, excludes: false, encoding: encoding_for(parameter, encoding), values };
+                compare(&server, &events, &Question { terms: vec![term], ..everything() }).unwrap();
+            }
+        }
+    }
+    let config = Config { cases: QUESTIONS, failure_persistence: None, ..Config::default() };
+    let asked = TestRunner::new(config).run(&sketch(), |sketch| {
+        compare(&server, &events, &sketch.question(&events, &pools)).map_err(TestCaseError::fail)
+    });
+    asked.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+fn everything() -> Question {
+    Question { terms: Vec::new(), from: None, to: None, by_arrival: false, ascending: false }
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    audits: Vec<&'a RawValue>,
+    next: Option<String>,
+}
+
+/// Lists everything, in order of arrival and by default, and compares it with what was sent. Returns it in order of
+/// arrival.
+fn read_back(server: &Server, sent: &[String]) -> Vec<Plain> {
+    let (mut events, mut stored) = (Vec::new(), Vec::new());
+    let mut query = "sort=received&order=asc&limit=5000".to_owned();
+    loop {
+        let answer = server.list(&query);
+        let list: List<'_> = serde_json::from_str(&answer.text).unwrap();
+        if list.audits.is_empty() {
+            break;
+        }
+        stored.extend(list.audits.iter().map(|event| event.get().to_owned()));
+        query = format!("sort=received&order=asc&limit=5000&cursor={}", list.next.unwrap());
+    }
+    assert_eq!(stored.len(), sent.len());
+    for (sent, stored) in sent.iter().zip(&stored) {
+        assert_kept(sent, stored);
+        events.push(Plain::new(serde_json::from_str(stored).unwrap()));
+    }
+    let newest_first = everything().answer(&events).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(server.list("limit=100000&includes=identifier").identifiers(), newest_first);
+    events
+}
+
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Every byte of every value that was sent is there, and nothing but what the server adds.
+fn assert_kept(sent: &str, stored: &str) {
+    let [mut sent, mut stored] = [sent, stored].map(members);
+    let triggers = [sent.remove("trigger"), stored.remove("trigger")];
+    let [sent_trigger, stored_trigger] =
+        triggers.map(|value| value.map_or_else(Members::new, |value| members(value.get())));
+    let added = assert_members_kept(&sent, &stored);
+    let expected = ["identifier", "receivedAt", "receivedBy", "status"];
+    assert!(added.iter().all(|key| expected.contains(key)), "{added:?}");
+    assert!(added.contains(&"receivedAt") && added.contains(&"receivedBy"), "{added:?}");
+    let added = assert_members_kept(&sent_trigger, &stored_trigger);
+    assert!(added.iter().all(|key| ["at", "origin"].contains(key)), "{added:?}");
+    if added.contains(&"at") {
+        assert_eq!(stored_trigger["at"].get(), stored["receivedAt"].get());
+    }
+}
+
+fn members(text: &str) -> Members<'_> {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Returns the keys that were added. A null at a key that the server reads is as if it were not there.
+fn assert_members_kept<'a>(sent: &Members<'_>, stored: &'a Members<'_>) -> Vec<&'a str> {
+    for (key, value) in sent.iter().filter(|(_, value)| value.get() != "null") {
+        assert_eq!(stored.get(key).map(|value| value.get()), Some(value.get()), "{key}");
+    }
+    stored.keys().filter(|key| sent.get(*key).is_none_or(|value| value.get() == "null")).map(String::as_str).collect()
+}
+
+/// Asks the server and the plain filter the same question.
+fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
+    let expected = question.answer(events);
+    let query = question.query();
+    let answer = server.list(&format!("{query}&limit={LIMIT}&includes=identifier"));
+    if answer.status != 200 {
+        return Err(format!("{}\n{query}\n{question:#?}", answer.text));
+    }
+    let found = answer.identifiers();
+    let first = &expected[..expected.len().min(LIMIT)];
+    if found != first {
+        return Err(format!("found {found:?}\nexpected {first:?}\n{query}\n{question:#?}"));
+    }
+    let follows = question.by_arrival && question.ascending;
+    let more = answer.json()["next"].is_string();
+    if more != (follows || expected.len() > LIMIT) {
+        return Err(format!("{} in all, and yet next: {more}\n{query}", expected.len()));
+    }
+    Ok(())
+}
+
+/// The distinct values that the events have for each parameter.
+struct Pools(BTreeMap<&'static str, Vec<String>>);
+
+impl Pools {
+    fn of(events: &[Plain]) -> Self {
+        let pool = |parameter: &'static Parameter| {
+            let values: BTreeSet<_> = events.iter().flat_map(|event| parameter.values(&event.event)).collect();
+            (parameter.name, values.into_iter().collect())
+        };
+        Self(PARAMETERS.iter().map(pool).collect())
+    }
+
+    fn of_parameter(&self, parameter: &Parameter) -> &[String] {
+        &self.0[parameter.name]
+    }
+
+    /// Some handfuls of values from all over.
+    fn handfuls(&self, parameter: &'static Parameter) -> impl Iterator<Item = Vec<String>> {
+        const HANDFULS: usize = 3;
+        const VALUES: usize = 4;
+        let pool = self.of_parameter(parameter);
+        let step = pool.len().div_ceil(HANDFULS * VALUES).max(1);
+        (0..HANDFULS).map(move |handful| {
+            let picked = pool.iter().step_by(step).skip(handful).step_by(HANDFULS);
+            let changes = (0_u8..).map(|n| n.wrapping_mul(7).wrapping_add(u8::try_from(handful).unwrap()));
+            picked.zip(changes).filter_map(|(value, change)| vary(parameter.kind, value, change)).collect()
+        })
+    }
+}
+
+/// Where a value is no list, a comma in it is a comma.
+fn encoding_for(parameter: &Parameter, encoding: Encoding) -> Encoding {
+    match (parameter.kind, encoding) {
+        (Kind::Choice(_), Encoding::Commas) => Encoding::Repeated,
+        _ => encoding,
+    }
+}
+
+/// A question in numbers, to be filled with the values of whatever events there are.
+#[derive(Debug)]
+struct Sketch {
+    /// An event that most of the values are taken from, so that terms meet.
+    event: Index,
+    terms: Vec<TermSketch>,
+    from: Option<(Index, u8)>,
+    to: Option<(Index, u8)>,
+    by_arrival: bool,
+    ascending: bool,
+}
+
+#[derive(Debug)]
+struct TermSketch {
+    parameter: Index,
+    excludes: bool,
+    encoding: Encoding,
+    /// For each value where it comes from, and how it is changed.
+    values: Vec<(Option<Index>, u8)>,
+}
+
+fn sketch() -> impl Strategy<Value = Sketch> {
+    let term = (
+        any::<Index>(),
+        prop::bool::weighted(0.2),
+        prop::sample::select(&Encoding::ALL[..]),
+        vec((prop::option::of(any::<Index>()), any::<u8>()), 1..4),
+    )
+        .prop_map(|(parameter, excludes, encoding, values)| TermSketch { parameter, excludes, encoding, values });
+    let bound = || prop::option::weighted(0.25, (any::<Index>(), any::<u8>()));
+    let order = (prop::bool::weighted(0.2), prop::bool::weighted(0.3));
+    (any::<Index>(), vec(term, 1..3), bound(), bound(), order).prop_map(
+        |(event, terms, from, to, (by_arrival, ascending))| Sketch { event, terms, from, to, by_arrival, ascending },
+    )
+}
+
+impl Sketch {
+    fn question(&self, events: &[Plain], pools: &Pools) -> Question {
+        let event = self.event.get(events);
+        let mut terms: Vec<Term> = Vec::new();
+        for sketch in &self.terms {
+            let term = sketch.term(event, pools);
+            // The same parameter twice would be one, in a mixture of encodings.
+            let twice = |other: &Term| other.parameter.name == term.parameter.name && other.excludes == term.excludes;
+            if !term.values.is_empty() && !terms.iter().any(twice) {
+                terms.push(term);
+            }
+        }
+        let bound = |place: &Option<(Index, u8)>| place.map(|(index, spelling)| spell(index.get(events), spelling));
+        Question {
+            terms,
+            from: bound(&self.from),
+            to: bound(&self.to),
+            by_arrival: self.by_arrival,
+            ascending: self.ascending,
+        }
+    }
+}
+
+impl TermSketch {
+    fn term(&self, event: &Plain, pools: &Pools) -> Term {
+        let parameter = self.parameter.get(PARAMETERS);
+        let pool = pools.of_parameter(parameter);
+        let own = parameter.values(&event.event);
+        let value = |(from, change): &(Option<Index>, u8)| {
+            let value = match from {
+                None if !own.is_empty() => &own[usize::from(*change) % own.len()],
+                None => pool.first()?,
+                Some(_) if pool.is_empty() => return None,
+                Some(index) => index.get(pool),
+            };
+            vary(parameter.kind, value, *change)
+        };
+        let values = self.values.iter().filter_map(value).collect();
+        Term { parameter, excludes: self.excludes, encoding: encoding_for(parameter, self.encoding), values }
+    }
+}
+
+/// A text that should find `value`; `None` where there is no telling.
+fn vary(kind: Kind, value: &str, change: u8) -> Option<String> {
+    let other = change.is_multiple_of(2);
+    Some(match kind {
+        Kind::Choice(words) => words.contains(&value).then(|| value.to_owned())?,
+        Kind::IgnoreCase if other => value.to_ascii_uppercase(),
+        Kind::IgnoreCase => value.to_ascii_lowercase(),
+        Kind::Prefix => {
+            let end = 1 + usize::from(change) % value.len();
+            let end = (end..=value.len()).find(|end| value.is_char_boundary(*end))?;
+            value[..end].to_owned()
+        }
+        Kind::StatusCode if other => format!("{}xx", &value[..1]),
+        Kind::Address if other => match plain::bits(value) {
+            // A range of addresses in the family that the value is written in.
+            Some((_, 32)) if !value.contains(':') => format!("{value}/{}", change % 33),
+            Some((_, 128)) => format!("{value}/{}", change % 129),
+            // What looks like a range and is none is refused.
+            _ => Some(value).filter(|value| !value.contains('/'))?.to_owned(),
+        },
+        Kind::Address if value.contains('/') => return None,
+        Kind::Exact | Kind::StatusCode | Kind::Address => value.to_owned(),
+    })
+}
+
+/// The time of `event` as one might write it.
+fn spell(event: &Plain, spelling: u8) -> Bound {
+    let at = event.event["trigger"]["at"].as_str().unwrap();
+    // A plus that was not encoded arrives as a space.
+    let text = if spelling.is_multiple_of(2) { at.to_owned() } else { at.replace('+', " ") };
+    Bound { micros: event.micros, text }
+}
