@@ -145,15 +145,11 @@ impl Gate {
         let credential = self.inner.directory.find(client_id);
         let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
         let is_right = hash.is_of(secret);
-        match credential.filter(|credential| is_right && credential.is_usable(now)) {
-            Some(credential) => {
-                self.inner.limiter.succeeded(address);
-                Ok(credential)
-            }
-            None => {
-                self.inner.limiter.failed(address, clock);
-                Err(Denied::WrongSecret)
-            }
+        let credential = credential.filter(|credential| is_right && credential.is_usable(now));
+        match &credential {
+            Some(_) => self.inner.limiter.succeeded(address),
+            None => self.inner.limiter.failed(address, clock),
         }
+        credential.ok_or(Denied::WrongSecret)
     }
 }

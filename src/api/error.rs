@@ -57,7 +57,7 @@ kinds! {
 pub struct ApiError {
     kind: &'static Kind,
     message: String,
-    details: Option<Value>,
+    details: Option<Box<Value>>,
     retry_after_seconds: Option<u64>,
     cause: Option<String>,
 }
@@ -86,7 +86,7 @@ impl ApiError {
     }
 
     pub(super) fn with_details(self, details: Value) -> Self {
-        Self { details: Some(details), ..self }
+        Self { details: Some(Box::new(details)), ..self }
     }
 
     /// What the client is told.
@@ -116,7 +116,7 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
         if let Some(details) = &self.details {
-            envelope["details"] = details.clone();
+            envelope["details"] = details.as_ref().clone();
         }
         let mut response = HttpResponse::build(self.kind.status);
         if let Some(seconds) = self.retry_after_seconds {

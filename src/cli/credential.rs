@@ -34,7 +34,7 @@ pub(super) enum Command {
         /// What it may do: some of ingest,read,admin
         #[arg(long = "scope", value_name = "SCOPES", value_parser = Scopes::parse)]
         scopes: Scopes,
-        /// What kind of actor it is: user or service_account
+        /// What kind of actor it is: `user` or `service_account`
         #[arg(long = "type", value_name = "TYPE", value_parser = ActorType::parse, default_value = "service_account")]
         actor_type: ActorType,
         /// How long it is good for, such as 90d or 12h; without it, until it is revoked
@@ -96,7 +96,7 @@ fn create(
     let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
     let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
         .map_err(|error| Failure::new(format!("no random numbers to be had: {error}")))?;
-    apply(config, &issued.credential, CredentialChange::Create(issued.credential.clone()))?;
+    apply(config, &issued.credential, &CredentialChange::Create(issued.credential.clone()))?;
     println!("The secret and the token are shown only now:\n");
     show_secret(&issued);
     Ok(())
@@ -131,13 +131,13 @@ fn change(
         .into_iter()
         .find(|credential| credential.name.as_str() == wanted || credential.client_id.as_str() == wanted)
         .ok_or_else(|| Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`")))?;
-    apply(config, &credential, change(credential.client_id.clone()))?;
+    apply(config, &credential, &change(credential.client_id.clone()))?;
     println!("{} is {done}; a running server honours this within a second", credential.name.as_str());
     Ok(())
 }
 
 /// Makes the change in the file, and the record of it.
-fn apply(config: &Config, credential: &Credential, change: CredentialChange) -> Result<(), Failure> {
+fn apply(config: &Config, credential: &Credential, change: &CredentialChange) -> Result<(), Failure> {
     let record = own::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
-    Ok(store::change_credential_directly(&config.database.path, &change, &Prepared::new(record))??)
+    Ok(store::change_credential_directly(&config.database.path, change, &Prepared::new(record))??)
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, value::RawValue};
@@ -293,8 +294,7 @@ fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
 /// The same event at the same place gets the same identifier in every run.
 fn identifier_of(number: u64, text: &str) -> String {
     let digest = Sha256::new().chain_update(number.to_le_bytes()).chain_update(text).finalize();
-    let suffix: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("import_{suffix}")
+    format!("import_{}", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
 }
 
 fn progress(files: &[PathBuf]) -> ProgressBar {

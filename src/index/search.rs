@@ -81,11 +81,13 @@ fn walks(query: &Query) -> Vec<Walk> {
 
 /// The distinct values of a clause whose predicates are all exact.
 fn exact_values(clause: &Clause) -> Option<Vec<&str>> {
-    let exact = |predicate| match predicate {
-        &Predicate::Exact(ref value) => Some(value.as_str()),
-        _ => None,
-    };
-    let mut values = clause.predicates.iter().map(exact).collect::<Option<Vec<_>>>()?;
+    let mut values = Vec::with_capacity(clause.predicates.len());
+    for predicate in &clause.predicates {
+        let Predicate::Exact(value) = predicate else {
+            return None;
+        };
+        values.push(value.as_str());
+    }
     values.sort_unstable();
     values.dedup();
     Some(values)

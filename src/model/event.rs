@@ -505,7 +505,7 @@ mod tests {
     #[test]
     fn refusals_name_the_field() {
         for (text, field) in [
-            (r#"[]"#, ""),
+            ("[]", ""),
             (r#"{"action":"A","resourceType":"x","action":"B"}"#, ""),
             (r#"{"resourceType":"x"}"#, "action"),
             (r#"{"action":"A"}"#, "resourceType"),

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_named() {
         assert_eq!(Members::read(r#"{"a":1,"b":2,"\u0061":3}"#, 10).unwrap_err(), "key \"a\" stands twice");
-        let many: String = (0..30).map(|n| format!("\"k{n}\":0,")).collect();
+        let many: String = (0..30).fold(String::new(), |keys, n| keys + &format!("\"k{n}\":0,"));
         assert_eq!(Members::read(&format!("{{{many}\"k3\":0}}"), 99).unwrap_err(), "key \"k3\" stands twice");
     }
 

@@ -43,10 +43,10 @@ impl Checkpoints {
     /// Starts the other thread on the file at `path`.
     pub(super) fn start(path: &Path) -> Result<Self, OpenError> {
         let connection = open::beside_writer(path)?;
-        let (begin, begun) = mpsc::sync_channel::<()>(1);
+        let (begin, orders) = mpsc::sync_channel::<()>(1);
         let (finished, copied) = mpsc::sync_channel(1);
         let copying = move || {
-            while begun.recv().is_ok() {
+            while orders.recv().is_ok() {
                 if finished.send(copy(&connection, "PASSIVE").map(drop)).is_err() {
                     break;
                 }
@@ -69,10 +69,9 @@ impl Checkpoints {
             Some(rounds) => match self.copied.try_recv() {
                 Err(TryRecvError::Empty) => {}
                 Ok(Ok(())) if self.log_bytes > REST_BYTES_MAX && rounds < ROUNDS_MAX => self.go(rounds + 1),
-                Ok(Ok(())) => self.empty(connection)?,
                 Ok(Err(error)) => return Err(error),
-                // The other thread is gone: the writer manages alone.
-                Err(TryRecvError::Disconnected) => self.empty(connection)?,
+                // Where the other thread is gone, the writer manages alone.
+                Ok(Ok(())) | Err(TryRecvError::Disconnected) => self.empty(connection)?,
             },
         }
         Ok(())

@@ -213,7 +213,9 @@ impl State {
         let committed = self.transact(&mut work);
         let (failure, outcome) =
             committed.map_or_else(|error| failed(&self.queue, &error, "commit"), |()| (None, Ok(())));
-        work.into_iter().for_each(|piece| piece.answer(failure));
+        for piece in work {
+            piece.answer(failure);
+        }
         outcome
     }
 
