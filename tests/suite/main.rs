@@ -6,6 +6,8 @@
 //! | `cli` | every command, what it prints, its exit code |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
+//! | `layers` | who may use whom, read from the source |
+//! | `migrations` | the file: new, newer, another's, damaged; its triggers and its indexes |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 
 mod auth;
@@ -13,6 +15,8 @@ mod cli;
 mod durability;
 mod harness;
 mod ingest;
+mod layers;
+mod migrations;
 mod process;
 mod record;
 mod wire;
