@@ -1,8 +1,17 @@
 //! What the core costs: import, ingest over HTTP, group commit, lists, memory.
 //!
 //! `cargo bench --bench core` runs the release program on files in a temporary directory, with the load generator on the
-//! same machine, and prints a line a figure; names after `--` (import, batches, single, group_commit, lists) choose. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of
+//! same machine, and prints a line a figure; names after `--` (import, batches, single,
+//! `group_commit`, lists) choose. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of
 //! synthetic events; `AUDITBOX_BENCH_EVENTS` sets how many are loaded (520,000).
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures, and stops where it cannot take them")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures are printed with a few digits"
+)]
 
 use std::{
     env, fs,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::model::{
     error::FieldError,
     field::{Field, Object},
-    json::{self, Members},
+    json::{self, Members, NoMembers},
     limits::{EventLimits, OBJECT_KEYS_MAX},
     timestamp::Timestamp,
     values::Values,
@@ -91,6 +91,7 @@ pub struct Draft<'a> {
     trigger: Parts<'a>,
     at: Option<Timestamp>,
     values: Values,
+    depth_max: usize,
 }
 
 /// The members of an object: the known ones, each in its place, and the others.
@@ -172,11 +173,14 @@ impl<'a> Draft<'a> {
     }
 
     fn read(raw: &'a RawValue, depth_max: usize, server: Server) -> Result<Self, FieldError> {
-        let members = Members::read(raw.get(), OBJECT_KEYS_MAX).map_err(|message| FieldError::new("", message))?;
-        let mut draft = Self { top: Parts::default(), trigger: Parts::default(), at: None, values: Values::default() };
-        for (key, value) in members {
-            json::inspect(value, depth_max.saturating_sub(1))
-                .map_err(|message| FieldError::new(key.as_ref(), message))?;
+        let mut draft = Self {
+            top: Parts::default(),
+            trigger: Parts::default(),
+            at: None,
+            values: Values::default(),
+            depth_max,
+        };
+        for (key, value) in members(Object::Event, raw, depth_max)? {
             if SERVER_KEYS.contains(&key.as_ref()) {
                 match server {
                     Server::Refused => return Err(FieldError::new(key.as_ref(), "is set by the server")),
@@ -197,7 +201,7 @@ impl<'a> Draft<'a> {
             "trigger" => return self.read_trigger(value),
             "context" => self.read_object(Object::Context, value)?,
             "request" => self.read_object(Object::Request, value)?,
-            "diff" => check_diff(value)?,
+            "diff" => self.check_diff(value)?,
             known @ ("identifier" | "action" | "resourceType" | "status" | "message") => {
                 self.read_string(Object::Event, known, value)?;
             }
@@ -207,7 +211,7 @@ impl<'a> Draft<'a> {
     }
 
     fn read_trigger(&mut self, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in object_members("trigger", value)? {
+        for (key, value) in members(Object::Trigger, value, self.depth_max)? {
             if json::is_null(value) && TRIGGER.contains(&key.as_ref()) {
                 continue;
             }
@@ -229,12 +233,7 @@ impl<'a> Draft<'a> {
 
     /// Checks the members of an object that is kept as it was sent, and takes up those that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
-        let path = match object {
-            Object::By => "trigger.by",
-            Object::Context => "context",
-            _ => "request",
-        };
-        for (key, value) in object_members(path, value)? {
+        for (key, value) in members(object, value, self.depth_max)? {
             refuse_nul(&object.path(&key), &key)?;
             if json::is_null(value) {
                 continue;
@@ -245,6 +244,15 @@ impl<'a> Draft<'a> {
                 || matches!((object, key.as_ref()), (Object::By, "orgId") | (Object::Request, "userAgent"))
             {
                 self.read_string(object, &key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_diff(&self, value: &RawValue) -> Result<(), FieldError> {
+        for (key, value) in members(Object::Diff, value, self.depth_max)? {
+            if matches!(key.as_ref(), "before" | "after") && !json::is_null(value) && !value.get().starts_with('{') {
+                return Err(FieldError::new(Object::Diff.path(&key), "must be an object or null"));
             }
         }
         Ok(())
@@ -362,20 +370,23 @@ fn new_identifier() -> String {
     format!("event_{}", Uuid::now_v7().simple())
 }
 
-fn object_members<'a>(path: &str, value: &'a RawValue) -> Result<Members<'a>, FieldError> {
+/// The members of an object that the server reads. What lies deeper is inspected here, save in members that are such
+/// objects themselves: those are inspected when they are read, so that a fault is named as closely as it can be.
+fn members(object: Object, value: &RawValue, depth_max: usize) -> Result<Members<'_>, FieldError> {
     if !value.get().starts_with('{') {
-        return Err(FieldError::new(path, "must be an object"));
+        return Err(FieldError::new(object.name(), "must be an object"));
     }
-    Members::read(value.get(), OBJECT_KEYS_MAX).map_err(|message| FieldError::new(path, message))
-}
-
-fn check_diff(value: &RawValue) -> Result<(), FieldError> {
-    for (key, value) in object_members("diff", value)? {
-        if matches!(key.as_ref(), "before" | "after") && !json::is_null(value) && !value.get().starts_with('{') {
-            return Err(FieldError::new(format!("diff.{key}"), "must be an object or null"));
+    let members = Members::read(value.get(), OBJECT_KEYS_MAX).map_err(|error| match error {
+        NoMembers::Twice(key) => FieldError::new(object.path(&key), "stands twice"),
+        NoMembers::Unreadable(message) => FieldError::new(object.name(), message),
+    })?;
+    for (key, value) in members.iter() {
+        if object.inner(key).is_none() {
+            json::inspect(value, depth_max.saturating_sub(object.depth()))
+                .map_err(|message| FieldError::new(object.path(key), message))?;
         }
     }
-    Ok(())
+    Ok(members)
 }
 
 /// Returns the code's digits.
@@ -444,91 +455,4 @@ impl ObjectWriter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECEIPT: Receipt<'_> = Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "ci" };
-
-    fn parse(text: &str) -> Result<Draft<'_>, FieldError> {
-        Draft::parse(serde_json::from_str(text).unwrap(), &EventLimits::default(), Sender::Client)
-    }
-
-    fn accept(text: &str) -> Event {
-        parse(text).unwrap().accept(&RECEIPT)
-    }
-
-    #[test]
-    fn values_keep_the_senders_bytes_and_the_server_adds_its_own() {
-        let event = accept(
-            r#"{ "extra" : 9007199254740993, "diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"resourceType":"entity",
-            "trigger":{"via":[1e2],"at":"2024-05-01T14:00:00+02:00"},"context":{"entity":"api","runId":null},
-            "identifier":"e1","action":"UPDATE","message":null}"#,
-        );
-        let expected = concat!(
-            r#"{"identifier":"e1","action":"UPDATE","resourceType":"entity","status":"SUCCESS","#,
-            r#""trigger":{"at":"2024-05-01T14:00:00+02:00","origin":"API","via":[1e2]},"#,
-            r#""context":{"entity":"api","runId":null},"diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"#,
-            r#""extra":9007199254740993,"receivedAt":"2023-11-14T22:13:20.000000Z","receivedBy":"ci"}"#
-        );
-        assert_eq!(event.body, expected);
-        assert_eq!(event.timestamp, Timestamp::parse("2024-05-01T12:00:00Z").unwrap());
-        assert_eq!(event.values.first(Field::Entity), Some("api"));
-        assert_eq!(event.values.first(Field::Run), None);
-    }
-
-    #[test]
-    fn an_event_without_identifier_or_time_gets_both() {
-        let event = accept(r#"{"action":"READ","resourceType":"x"}"#);
-        assert!(event.identifier.starts_with("event_"));
-        assert_eq!(event.values.first(Field::Identifier), Some(event.identifier.as_str()));
-        assert_eq!(event.timestamp, RECEIPT.at);
-    }
-
-    #[test]
-    fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does() {
-        let bare = r#"{"identifier":"e","action":"READ","resourceType":"x"}"#;
-        let first = accept(bare);
-        let later = Receipt { at: RECEIPT.at.plus_seconds(9), by: "other" };
-        let retry = parse(bare).unwrap().accept(&later);
-        assert_ne!(first.body, retry.body);
-        let same = |one: &Event, other: &Event| same_submission((&one.body, one.filled), (&other.body, other.filled));
-        assert!(same(&first, &retry));
-        for other in [
-            r#"{"identifier":"e","action":"READ","resourceType":"x","status":"SUCCESS"}"#,
-            r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2023-11-14T22:13:20.000000Z"}}"#,
-            r#"{"identifier":"e","action":"READ","resourceType":"x","note":1}"#,
-        ] {
-            assert!(!same(&first, &accept(other)), "{other}");
-        }
-    }
-
-    #[test]
-    fn refusals_name_the_field() {
-        for (text, field) in [
-            ("[]", ""),
-            (r#"{"action":"A","resourceType":"x","action":"B"}"#, ""),
-            (r#"{"resourceType":"x"}"#, "action"),
-            (r#"{"action":"A"}"#, "resourceType"),
-            (r#"{"action":"","resourceType":"x"}"#, "action"),
-            (r#"{"action":1,"resourceType":"x"}"#, "action"),
-            (r#"{"action":"A","resourceType":"x","identifier":"a\u0000b"}"#, "identifier"),
-            (r#"{"action":"A","resourceType":"x","status":"OK"}"#, "status"),
-            (r#"{"action":"A","resourceType":"x","trigger":{"at":"yesterday"}}"#, "trigger.at"),
-            (r#"{"action":"A","resourceType":"x","trigger":{"at":5}}"#, "trigger.at"),
-            (r#"{"action":"A","resourceType":"x","trigger":{"origin":"auditbox"}}"#, "trigger.origin"),
-            (r#"{"action":"A","resourceType":"x","trigger":{"by":{"email":7}}}"#, "trigger.by.email"),
-            (r#"{"action":"A","resourceType":"x","trigger":{"by":{"k":1,"k":2}}}"#, "trigger.by"),
-            (r#"{"action":"A","resourceType":"x","trigger":"UI"}"#, "trigger"),
-            (r#"{"action":"A","resourceType":"x","context":{"entity":["a"]}}"#, "context.entity"),
-            (r#"{"action":"A","resourceType":"x","request":{"statusCode":"200"}}"#, "request.statusCode"),
-            (r#"{"action":"A","resourceType":"x","request":{"statusCode":2e2}}"#, "request.statusCode"),
-            (r#"{"action":"A","resourceType":"x","diff":{"before":[]}}"#, "diff.before"),
-            (r#"{"action":"A","resourceType":"x","diff":{"after":{"a":"\ud800"}}}"#, "diff"),
-            (r#"{"action":"A","resourceType":"x","receivedAt":"2024-05-01T12:00:00Z"}"#, "receivedAt"),
-        ] {
-            assert_eq!(parse(text).unwrap_err().field, field, "{text}");
-        }
-        let long = format!(r#"{{"action":"A","resourceType":"x","identifier":"{}"}}"#, "i".repeat(257));
-        assert_eq!(parse(&long).unwrap_err().field, "identifier");
-    }
-}
+mod tests;

@@ -58,19 +58,47 @@ pub enum Object {
     Context,
     /// `request`
     Request,
+    /// `diff`
+    Diff,
 }
 
 impl Object {
     /// The dotted path of a member of this object, as errors name it.
     pub fn path(self, key: &str) -> String {
-        let prefix = match self {
-            Self::Event => return key.to_owned(),
+        if self == Self::Event { key.to_owned() } else { format!("{}.{key}", self.name()) }
+    }
+
+    /// The object that a member of this one is, if the server reads it too.
+    pub fn inner(self, key: &str) -> Option<Self> {
+        match (self, key) {
+            (Self::Event, "trigger") => Some(Self::Trigger),
+            (Self::Event, "context") => Some(Self::Context),
+            (Self::Event, "request") => Some(Self::Request),
+            (Self::Event, "diff") => Some(Self::Diff),
+            (Self::Trigger, "by") => Some(Self::By),
+            _ => None,
+        }
+    }
+
+    /// How deep it lies, the event itself being level 1.
+    pub const fn depth(self) -> usize {
+        match self {
+            Self::Event => 1,
+            Self::Trigger | Self::Context | Self::Request | Self::Diff => 2,
+            Self::By => 3,
+        }
+    }
+
+    /// This object's own dotted path: empty for the event.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "",
             Self::Trigger => "trigger",
             Self::By => "trigger.by",
             Self::Context => "context",
             Self::Request => "request",
-        };
-        format!("{prefix}.{key}")
+            Self::Diff => "diff",
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct TimeRange {
 }
 
 /// A test of one value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Predicate {
     /// Equal, byte for byte.
     Exact(String),
@@ -83,7 +83,9 @@ fn parse_network(text: &str) -> Result<Predicate, String> {
     }
     match text.parse::<IpNet>() {
         Ok(range) => Ok(Predicate::Network(range.trunc())),
-        Err(_) if text.contains('/') => Err("must be an address, or a range such as 10.0.0.0/8".to_owned()),
+        Err(_) if text.split_once('/').is_some_and(|(address, _)| parse_address(address).is_some()) => {
+            Err("must be an address, or a range such as 10.0.0.0/8".to_owned())
+        }
         Err(_) => Ok(Predicate::Exact(text.to_owned())),
     }
 }
@@ -136,6 +138,15 @@ impl Filter {
         }
     }
 
+    /// Brings the filter into the one form that all its spellings share.
+    pub fn normalise(&mut self) {
+        for clause in &mut self.clauses {
+            clause.predicates.sort_unstable();
+            clause.predicates.dedup();
+        }
+        self.clauses.sort_unstable_by_key(|clause| (clause.field, clause.negated));
+    }
+
     /// The clause that includes by `field`, if any.
     pub fn including(&self, field: Field) -> Option<&Clause> {
         self.clauses.iter().find(|clause| clause.field == field && !clause.negated)
@@ -167,6 +178,7 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.1", "::ffff:10.0.0.1"));
         assert!(passes(Field::Ip, "2001:db8::1", "2001:0DB8:0:0::1"));
         assert!(passes(Field::Ip, "10.0.0.07", "10.0.0.07"));
+        assert!(passes(Field::Ip, "pod/10.0.0.1", "pod/10.0.0.1"));
         assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
     }
 

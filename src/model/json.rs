@@ -17,14 +17,33 @@ use serde_json::value::RawValue;
 pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// Reads `text`, a JSON object of at most `keys_max` keys. The error says what it is instead.
-    pub fn read(text: &'a str, keys_max: usize) -> Result<Self, String> {
+    /// Reads `text`, a JSON object of at most `keys_max` keys.
+    pub fn read(text: &'a str, keys_max: usize) -> Result<Self, NoMembers> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        let members = MembersVisitor { keys_max };
-        let members = reader.deserialize_map(members).map_err(|error| without_position(&error))?;
-        reader.end().map_err(|error| without_position(&error))?;
-        Ok(members)
+        let members = reader.deserialize_map(MembersVisitor { keys_max });
+        let members = members.and_then(|members| reader.end().map(|()| members));
+        let members = members.map_err(|error| NoMembers::Unreadable(without_position(&error)))?;
+        match twice(&members.0) {
+            Some(key) => Err(NoMembers::Twice(key.to_owned())),
+            None => Ok(members),
+        }
     }
+}
+
+impl<'a> Members<'a> {
+    /// The members, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+}
+
+/// Why a text is not an object that can be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoMembers {
+    /// This key stands twice: readers would differ on which of the two counts.
+    Twice(String),
+    /// It is something else, or too large.
+    Unreadable(String),
 }
 
 impl<'a> IntoIterator for Members<'a> {
@@ -61,10 +80,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
             }
             members.push((key, map.next_value()?));
         }
-        match twice(&members) {
-            Some(key) => Err(de::Error::custom(format_args!("key {key:?} stands twice"))),
-            None => Ok(Members(members)),
-        }
+        Ok(Members(members))
     }
 }
 
@@ -198,9 +214,10 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_named() {
-        assert_eq!(Members::read(r#"{"a":1,"b":2,"\u0061":3}"#, 10).unwrap_err(), "key \"a\" stands twice");
+        let twice = |text: &str, key: &str| assert_eq!(Members::read(text, 99).unwrap_err(), NoMembers::Twice(key.to_owned()));
+        twice(r#"{"a":1,"b":2,"\u0061":3}"#, "a");
         let many: String = (0..30).fold(String::new(), |keys, n| keys + &format!("\"k{n}\":0,"));
-        assert_eq!(Members::read(&format!("{{{many}\"k3\":0}}"), 99).unwrap_err(), "key \"k3\" stands twice");
+        twice(&format!("{{{many}\"k3\":0}}"), "k3");
     }
 
     #[test]

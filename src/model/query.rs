@@ -132,6 +132,7 @@ impl Query {
         if !parameters.flag("include_own")? {
             filter.hide_own_unless_asked_for();
         }
+        filter.normalise();
         let sort = parameters.choice("sort", [("time", Sort::Time), ("received", Sort::Received)])?;
         let order = parameters.choice("order", [("desc", Order::Descending), ("asc", Order::Ascending)])?;
         let (limit, limit_clamped) = match parameters.once("limit")? {
@@ -139,6 +140,7 @@ impl Query {
             None => (limits.list_default, false),
         };
         let includes = parse_includes(&parameters)?;
+        // Of the normal form: the same question, however it is spelt, gets the same cursors.
         let fingerprint = Fingerprint::of(&format!("{sort:?} {order:?} {filter:?}"));
         let after = parameters.once("cursor")?.map(|text| cursor::decode(text, fingerprint)).transpose();
         let after = after.map_err(|message| ParameterError::new("cursor", message))?;
@@ -222,10 +224,7 @@ fn shortened(name: &str) -> String {
 fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Filter, ParameterError> {
     let mut filter = Filter::default();
     let mut counts: HashMap<(Field, bool), usize> = HashMap::new();
-    let mut given: Vec<_> = parameters.0.iter().collect();
-    // The order of parameters says nothing: the same filter must get the same fingerprint.
-    given.sort_unstable_by_key(|(name, _)| name.as_str());
-    for (name, given) in given {
+    for (name, given) in &parameters.0 {
         let excluded = name.strip_prefix("not.");
         let Some(spec) = Field::of_parameter(excluded.unwrap_or(name)) else {
             continue;
@@ -237,7 +236,6 @@ fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Fil
             return Err(ParameterError::new(name, format!("has more than {} values", limits.filter_values_max)));
         }
         values.extend(whole);
-        values.sort_unstable();
         for value in values {
             let predicate = Predicate::parse(spec, value).map_err(|message| ParameterError::new(name, message))?;
             filter.add(spec.field, excluded.is_some(), predicate);

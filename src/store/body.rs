@@ -82,7 +82,9 @@ mod tests {
         for at in 0..stored.len() {
             let mut damaged = stored.clone();
             damaged[at] ^= 0x10;
-            assert_ne!(Decoder::new().unwrap().decode(&damaged).ok().as_deref(), Some(long.as_str()), "byte {at}");
+            // A bit that the frame's format leaves unused may change; the content may not.
+            let decoded = Decoder::new().unwrap().decode(&damaged).map(|body| body.into_owned());
+            assert!(decoded.is_err() || decoded.as_ref() == Ok(&long), "byte {at}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The one door to the file: how every connection is made, and how a file comes to its present format.
 
 use std::{
-    fs::OpenOptions,
-    io,
+    fs::{File, OpenOptions},
+    io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,6 +19,8 @@ const APPLICATION_ID: i64 = 0x6162_6f78;
 /// The format that `schema.sql` describes.
 const FORMAT: i64 = 1;
 const SCHEMA: &str = include_str!("../../schema.sql");
+/// How every SQLite file begins (<https://www.sqlite.org/fileformat.html>, 1.3).
+const MAGIC: &[u8] = b"SQLite format 3\0";
 /// How long a connection waits for another process (a command beside the server) to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that a connection keeps in memory, in KiB. The operating system caches the file; this only saves asking it.
@@ -28,6 +30,7 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 /// Opens the file to write: makes it if there is none, migrates it if it is older, refuses it if it is newer or not ours.
 pub(super) fn writable(path: &Path) -> Result<Connection, OpenError> {
     make_private(path).map_err(|error| failed(path, &error.to_string()))?;
+    known_format(path)?;
     let mut connection = beside_writer(path)?;
     migrate(&mut connection, path)?;
     Ok(connection)
@@ -61,12 +64,38 @@ pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
     if !path.exists() {
         return Err(OpenError::Missing(path.to_owned()));
     }
-    let connection = Connection::open_with_flags(path, read_only_flags()).map_err(|error| refused(path, &error))?;
-    match format_of(&connection).map_err(|error| refused(path, &error))? {
-        (APPLICATION_ID, FORMAT) => Ok(()),
-        (APPLICATION_ID, found) if found > FORMAT => Err(newer(path, found)),
+    match known_format(path)? {
+        FORMAT => Ok(()),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
+}
+
+/// The format of a file that this program may open to write; 0 if it is empty. Nothing is written to find it out: setting
+/// up a connection that writes would already change another program's file.
+fn known_format(path: &Path) -> Result<i64, OpenError> {
+    if !may_be_a_database(path).map_err(|error| failed(path, &error.to_string()))? {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    let look = || {
+        let connection = Connection::open_with_flags(path, read_only_flags())?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok((format_of(&connection)?, is_empty(&connection)?))
+    };
+    match look().map_err(|error| refused(path, &error))? {
+        ((APPLICATION_ID, found), _) if found > FORMAT => Err(newer(path, found)),
+        ((APPLICATION_ID, found), _) => Ok(found),
+        ((0, 0), true) => Ok(0),
+        _ => Err(OpenError::Foreign(path.to_owned())),
+    }
+}
+
+/// Whether a file is empty or begins as SQLite's do. SQLite itself takes one that is too short for a database, or begins
+/// with zeros, for an empty one, and would write over it. To be called before the process has a connection to the file:
+/// closing it here would drop that connection's locks.
+fn may_be_a_database(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::with_capacity(MAGIC.len());
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(head.is_empty() || head == MAGIC)
 }
 
 /// Changes a credential from outside a server, in a transaction of its own, beside a running server if there is one: the

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Answer, CLIENT_ID, CLIENT_SECRET, Server, eventually, program, run},
-    process::Process,
+    process::{Process, refusal},
 };
 
 /// Every request that needs a scope, and which.
@@ -567,9 +567,9 @@ fn a_first_start_that_cannot_listen_leaves_the_credential_to_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = bare(directory.path()).env("AUDITBOX_SERVER_LISTEN", &address).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("cannot listen on {address}")));
+    let (code, message) = refusal(bare(directory.path()).env("AUDITBOX_SERVER_LISTEN", &address));
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains(&format!("cannot listen on {address}")), "{message}");
     let next = Process::start(&mut bare(directory.path()));
     next.url();
     eventually("the credential", || next.output().contains("client secret").then_some(()));
@@ -611,9 +611,8 @@ fn half_an_admin_credential_or_a_weak_one_is_an_error() {
         for (name, value) in [("AUDITBOX_ADMIN_CLIENT_ID", id), ("AUDITBOX_ADMIN_CLIENT_SECRET", secret)] {
             value.map(|value| command.env(name, value));
         }
-        let output = command.output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{message}");
+        let (code, message) = refusal(&mut command);
+        assert_eq!(code, Some(1), "{message}");
         assert!(message.contains(named), "{message}");
         assert!(!message.contains(CLIENT_SECRET) && !message.contains("short"), "{message}");
     }

@@ -15,7 +15,8 @@ use rusqlite::Connection as Database;
 use serde_json::json;
 
 use crate::{
-    harness::{Server, eventually, run},
+    harness::{Server, eventually, program},
+    process::refusal,
     wire::Connection,
 };
 
@@ -212,11 +213,9 @@ fn no_connection_is_taken_once_the_server_is_stopping() {
 #[test]
 fn a_second_server_on_the_same_file_is_refused() {
     let server = Server::start();
-    let second = run(server.directory(), &["serve"]);
-    assert_eq!(second.status.code(), Some(1));
-    let message = String::from_utf8(second.stderr).unwrap();
+    let (code, message) = refusal(&mut program(server.directory()));
+    assert_eq!(code, Some(1), "{message}");
     assert!(message.contains("auditbox.db is open in another auditbox"), "{message}");
-    assert_eq!(second.stdout, b"");
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     assert_eq!(server.list("").identifiers(), ["e1"]);
 }

@@ -7,7 +7,9 @@
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
+//! | `migrations` | the file: new, newer, another\'s, damaged; its triggers and its indexes |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
@@ -28,6 +30,8 @@ mod ingest;
 mod limits;
 mod paging;
 mod parameters;
+mod layers;
+mod migrations;
 mod process;
 mod properties;
 mod query;

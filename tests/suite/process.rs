@@ -48,12 +48,17 @@ impl Process {
     /// Stops it as a supervisor would.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        self.end()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn end(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < SOON, "the program does not stop\n{}", self.log());
+            assert!(begun.elapsed() < SOON, "the program does not end\n{}", self.log());
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
@@ -64,4 +69,10 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The exit code and the message of a program that must not start; one that does is stopped.
+pub(crate) fn refusal(command: &mut Command) -> (Option<i32>, String) {
+    let mut process = Process::start(command);
+    (process.end().code(), process.log())
 }

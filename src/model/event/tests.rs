@@ -1,0 +1,89 @@
+//! Events read, completed and compared.
+
+use super::*;
+
+const RECEIPT: Receipt<'_> = Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "ci" };
+
+fn parse(text: &str) -> Result<Draft<'_>, FieldError> {
+    Draft::parse(serde_json::from_str(text).unwrap(), &EventLimits::default(), Sender::Client)
+}
+
+fn accept(text: &str) -> Event {
+    parse(text).unwrap().accept(&RECEIPT)
+}
+
+#[test]
+fn values_keep_the_senders_bytes_and_the_server_adds_its_own() {
+    let event = accept(
+        r#"{ "extra" : 9007199254740993, "diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"resourceType":"entity",
+        "trigger":{"via":[1e2],"at":"2024-05-01T14:00:00+02:00"},"context":{"entity":"api","runId":null},
+        "identifier":"e1","action":"UPDATE","message":null}"#,
+    );
+    let expected = concat!(
+        r#"{"identifier":"e1","action":"UPDATE","resourceType":"entity","status":"SUCCESS","#,
+        r#""trigger":{"at":"2024-05-01T14:00:00+02:00","origin":"API","via":[1e2]},"#,
+        r#""context":{"entity":"api","runId":null},"diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"#,
+        r#""extra":9007199254740993,"receivedAt":"2023-11-14T22:13:20.000000Z","receivedBy":"ci"}"#
+    );
+    assert_eq!(event.body, expected);
+    assert_eq!(event.timestamp, Timestamp::parse("2024-05-01T12:00:00Z").unwrap());
+    assert_eq!(event.values.first(Field::Entity), Some("api"));
+    assert_eq!(event.values.first(Field::Run), None);
+}
+
+#[test]
+fn an_event_without_identifier_or_time_gets_both() {
+    let event = accept(r#"{"action":"READ","resourceType":"x"}"#);
+    assert!(event.identifier.starts_with("event_"));
+    assert_eq!(event.values.first(Field::Identifier), Some(event.identifier.as_str()));
+    assert_eq!(event.timestamp, RECEIPT.at);
+}
+
+#[test]
+fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does() {
+    let bare = r#"{"identifier":"e","action":"READ","resourceType":"x"}"#;
+    let first = accept(bare);
+    let later = Receipt { at: RECEIPT.at.plus_seconds(9), by: "other" };
+    let retry = parse(bare).unwrap().accept(&later);
+    assert_ne!(first.body, retry.body);
+    let same = |one: &Event, other: &Event| same_submission((&one.body, one.filled), (&other.body, other.filled));
+    assert!(same(&first, &retry));
+    for other in [
+        r#"{"identifier":"e","action":"READ","resourceType":"x","status":"SUCCESS"}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2023-11-14T22:13:20.000000Z"}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","note":1}"#,
+    ] {
+        assert!(!same(&first, &accept(other)), "{other}");
+    }
+}
+
+#[test]
+fn refusals_name_the_field() {
+    for (text, field) in [
+        (r#"[]"#, ""),
+        (r#"{"action":"A","resourceType":"x","action":"B"}"#, "action"),
+        (r#"{"resourceType":"x"}"#, "action"),
+        (r#"{"action":"A"}"#, "resourceType"),
+        (r#"{"action":"","resourceType":"x"}"#, "action"),
+        (r#"{"action":1,"resourceType":"x"}"#, "action"),
+        (r#"{"action":"A","resourceType":"x","identifier":"a\u0000b"}"#, "identifier"),
+        (r#"{"action":"A","resourceType":"x","status":"OK"}"#, "status"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"at":"yesterday"}}"#, "trigger.at"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"at":5}}"#, "trigger.at"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"origin":"auditbox"}}"#, "trigger.origin"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"by":{"email":7}}}"#, "trigger.by.email"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"by":{"k":1,"k":2}}}"#, "trigger.by.k"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"by":{"name":"\ud800"}}}"#, "trigger.by.name"),
+        (r#"{"action":"A","resourceType":"x","trigger":"UI"}"#, "trigger"),
+        (r#"{"action":"A","resourceType":"x","context":{"entity":["a"]}}"#, "context.entity"),
+        (r#"{"action":"A","resourceType":"x","request":{"statusCode":"200"}}"#, "request.statusCode"),
+        (r#"{"action":"A","resourceType":"x","request":{"statusCode":2e2}}"#, "request.statusCode"),
+        (r#"{"action":"A","resourceType":"x","diff":{"before":[]}}"#, "diff.before"),
+        (r#"{"action":"A","resourceType":"x","diff":{"after":{"a":"\ud800"}}}"#, "diff.after"),
+        (r#"{"action":"A","resourceType":"x","receivedAt":"2024-05-01T12:00:00Z"}"#, "receivedAt"),
+    ] {
+        assert_eq!(parse(text).unwrap_err().field, field, "{text}");
+    }
+    let long = format!(r#"{{"action":"A","resourceType":"x","identifier":"{}"}}"#, "i".repeat(257));
+    assert_eq!(parse(&long).unwrap_err().field, "identifier");
+}

@@ -1,0 +1,231 @@
+//! The file: how a new one comes to be, which files are refused, what holds within one, and that it can be asked with
+//! SQL by itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    harness::{Server, program},
+    process::refusal,
+};
+
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// A stopped server's file, with a few events in it.
+fn file() -> (TempDir, PathBuf) {
+    let server = Server::start();
+    let event = |number: u32| {
+        json!({
+            "identifier": format!("e{number}"), "action": "CREATE", "resourceType": "entity",
+            "context": { "entity": format!("svc-{}", number % 3), "blueprint": "service" },
+        })
+    };
+    server.store(&(0..9).map(event).collect::<Vec<_>>());
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let path = directory.path().join("auditbox.db");
+    (directory, path)
+}
+
+/// Every table, index and trigger, with the text that made it.
+fn schema_of(connection: &Connection) -> Vec<(String, String, String, Option<String>)> {
+    let mut statement =
+        connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
+    let rows = statement.query_map([], |row| row.try_into()).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+fn pragma(connection: &Connection, name: &str) -> i64 {
+    connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_new_file_is_what_the_schema_says() {
+    let (_directory, path) = file();
+    let made = Connection::open(path).unwrap();
+    let described = Connection::open_in_memory().unwrap();
+    described.execute_batch(SCHEMA).unwrap();
+    assert_eq!(schema_of(&made), schema_of(&described));
+    assert!(SCHEMA.contains(&format!("format {}.", pragma(&made, "user_version"))));
+    assert_eq!(pragma(&made, "application_id"), i64::from(u32::from_be_bytes(*b"abox")));
+}
+
+#[test]
+fn only_its_owner_may_read_a_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start();
+    server.store(&[json!({ "action": "READ", "resourceType": "x" })]);
+    for name in ["auditbox.db", "auditbox.db-wal", "auditbox.db-shm"] {
+        let mode = fs::metadata(server.directory().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn an_event_in_the_file_is_neither_changed_nor_deleted() {
+    let (_directory, path) = file();
+    let connection = Connection::open(path).unwrap();
+    for (statement, refusal) in [
+        ("UPDATE event SET timestamp = 0", "an event is never changed"),
+        ("UPDATE event SET body = x'00' WHERE seq = 1", "an event is never changed"),
+        ("UPDATE event SET seq = 1000 WHERE seq = 1", "an event is never changed"),
+        ("DELETE FROM event", "an event is never deleted"),
+        ("DELETE FROM event WHERE seq = 1", "an event is never deleted"),
+        ("DELETE FROM credential", "a credential is revoked, never deleted"),
+    ] {
+        let error = connection.execute(statement, []).unwrap_err().to_string();
+        assert!(error.contains(refusal), "{statement}: {error}");
+    }
+    // Putting another in its place would be a change by another name.
+    let columns = "seq, timestamp, entity, blueprint, identifier_hash, filled, fields, body";
+    let copy = format!("({columns}) SELECT {columns} FROM event WHERE seq = 1");
+    assert!(connection.execute(&format!("INSERT INTO event {copy}"), []).is_err());
+    connection.pragma_update(None, "recursive_triggers", true).unwrap();
+    let error = connection.execute(&format!("REPLACE INTO event {copy}"), []).unwrap_err().to_string();
+    assert!(error.contains("an event is never deleted"), "{error}");
+}
+
+/// Runs every command that opens the file, each of which must refuse it and leave it and its directory as they are.
+fn refused(directory: &Path, path: &Path, reason: &str) {
+    let before = fs::read(path).unwrap();
+    fs::write(directory.join("in.ndjson"), r#"{"action":"READ","resourceType":"x"}"#).unwrap();
+    for arguments in [
+        &["serve"][..],
+        &["import", "in.ndjson"],
+        &["query"],
+        &["credential", "list"],
+        &["credential", "create", "--name", "ci", "--scope", "read"],
+    ] {
+        let (code, message) = refusal(program(directory).args(arguments));
+        assert_eq!(code, Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("auditbox.db") && message.contains(reason), "{arguments:?}: {message}");
+        assert!(fs::read(path).unwrap() == before, "{arguments:?} changed the file");
+        for suffix in ["-wal", "-journal"] {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(suffix);
+            assert!(fs::metadata(&beside).map_or(true, |file| file.len() == 0), "{arguments:?} left {beside:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_a_newer_format_is_refused_and_not_touched() {
+    let (directory, path) = file();
+    let connection = Connection::open(&path).unwrap();
+    let newer = pragma(&connection, "user_version") + 1;
+    connection.pragma_update(None, "user_version", newer).unwrap();
+    connection.close().unwrap();
+    refused(directory.path(), &path, &format!("has format {newer}, this auditbox knows up to {}", newer - 1));
+}
+
+#[test]
+fn a_file_of_another_program_is_refused_and_not_touched() {
+    for setting in [
+        "",
+        "PRAGMA journal_mode = WAL;",
+        "PRAGMA application_id = 7;",
+        "PRAGMA user_version = 1;",
+        "PRAGMA application_id = 7; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auditbox.db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(&format!("{setting} CREATE TABLE note (text); INSERT INTO note VALUES ('x');"))
+            .unwrap();
+        connection.close().unwrap();
+        refused(directory.path(), &path, "is not a file of auditbox; it was not touched");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_not_touched() {
+    for bytes in [b"x".as_slice(), &b"To whom it may concern\n".repeat(300), &[0; 4_096]] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auditbox.db");
+        fs::write(&path, bytes).unwrap();
+        refused(directory.path(), &path, "is not a file of auditbox; it was not touched");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_refused_and_not_touched() {
+    let (directory, path) = file();
+    let mut bytes = fs::read(&path).unwrap();
+    // The first page after its head: the table of tables.
+    bytes[100..4_096].fill(0x55);
+    fs::write(&path, bytes).unwrap();
+    refused(directory.path(), &path, "the file was left as it is: keep a copy");
+}
+
+#[test]
+fn an_empty_file_becomes_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("auditbox.db"), b"").unwrap();
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.list("").identifiers(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_file_opened_again_keeps_its_format_and_its_key() {
+    let (directory, path) = file();
+    let look = || {
+        let connection = Connection::open(&path).unwrap();
+        let key: Vec<u8> = connection
+            .query_row("SELECT value FROM setting WHERE name = 'access_token_key'", [], |row| row.get(0))
+            .unwrap();
+        (schema_of(&connection), key)
+    };
+    let before = look();
+    let (status, directory) = Server::start_in(directory, &[]).stop();
+    assert!(status.success());
+    assert_eq!(look(), before);
+    drop(directory);
+}
+
+#[test]
+fn the_everyday_questions_are_answered_by_an_index_in_its_order() {
+    let (_directory, path) = file();
+    let connection = Connection::open(path).unwrap();
+    for (condition, order, index) in [
+        ("entity = 'svc-1'", "timestamp DESC, seq DESC", "event_entity (entity=?)"),
+        (
+            "entity = 'svc-1' AND timestamp BETWEEN 1 AND 2",
+            "timestamp DESC, seq DESC",
+            "event_entity (entity=? AND timestamp>? AND timestamp<?)",
+        ),
+        ("entity = 'svc-1'", "timestamp, seq", "event_entity (entity=?)"),
+        ("blueprint = 'service'", "timestamp DESC, seq DESC", "event_blueprint (blueprint=?)"),
+        ("blueprint = 'service' AND timestamp > 1", "timestamp, seq", "event_blueprint (blueprint=? AND timestamp>?)"),
+        ("timestamp BETWEEN 1 AND 2", "timestamp DESC, seq DESC", "event_timestamp (timestamp>? AND timestamp<?)"),
+        ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
+        ("identifier_hash = 1", "seq", "event_identifier_hash (identifier_hash=?)"),
+        ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
+    ] {
+        let question =
+            format!("EXPLAIN QUERY PLAN SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
+        let mut statement = connection.prepare(&question).unwrap();
+        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+        // One step: a second one would be a sort.
+        assert_eq!(plan.len(), 1, "{question}: {plan:?}");
+        assert!(plan[0].starts_with("SEARCH event USING ") && plan[0].ends_with(index), "{question}: {plan:?}");
+    }
+}
+
+#[test]
+fn anyone_may_read_the_columns_with_sql() {
+    let (_directory, path) = file();
+    let connection = Connection::open(path).unwrap();
+    let mut statement = connection
+        .prepare("SELECT entity, count(*) FROM event WHERE blueprint = 'service' GROUP BY entity ORDER BY entity")
+        .unwrap();
+    let rows: Vec<(String, i64)> =
+        statement.query_map([], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(rows, [("svc-0".to_owned(), 3), ("svc-1".to_owned(), 3), ("svc-2".to_owned(), 3)]);
+}
