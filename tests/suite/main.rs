@@ -8,7 +8,9 @@
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, refusals |
 //! | `layers` | who may use whom, read from the source |
 //! | `migrations` | the file: new, newer, another's, damaged; its triggers and its indexes |
+//! | `openapi` | the API's description, held against what the server does |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
+//! | `tls` | HTTPS with an operator's own certificate |
 
 mod auth;
 mod cli;
@@ -17,6 +19,8 @@ mod harness;
 mod ingest;
 mod layers;
 mod migrations;
+mod openapi;
 mod process;
 mod record;
+mod tls;
 mod wire;
