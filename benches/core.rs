@@ -5,7 +5,11 @@
 //! `group_commit`, lists) choose. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of
 //! synthetic events; `AUDITBOX_BENCH_EVENTS` sets how many are loaded (520,000).
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its figures, and stops where it cannot take them")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints its figures, and stops where it cannot take them"
+)]
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -173,13 +173,8 @@ impl<'a> Draft<'a> {
     }
 
     fn read(raw: &'a RawValue, depth_max: usize, server: Server) -> Result<Self, FieldError> {
-        let mut draft = Self {
-            top: Parts::default(),
-            trigger: Parts::default(),
-            at: None,
-            values: Values::default(),
-            depth_max,
-        };
+        let mut draft =
+            Self { top: Parts::default(), trigger: Parts::default(), at: None, values: Values::default(), depth_max };
         for (key, value) in members(Object::Event, raw, depth_max)? {
             if SERVER_KEYS.contains(&key.as_ref()) {
                 match server {

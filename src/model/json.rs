@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_named() {
-        let twice = |text: &str, key: &str| assert_eq!(Members::read(text, 99).unwrap_err(), NoMembers::Twice(key.to_owned()));
+        let twice =
+            |text: &str, key: &str| assert_eq!(Members::read(text, 99).unwrap_err(), NoMembers::Twice(key.to_owned()));
         twice(r#"{"a":1,"b":2,"\u0061":3}"#, "a");
         let many: String = (0..30).fold(String::new(), |keys, n| keys + &format!("\"k{n}\":0,"));
         twice(&format!("{{{many}\"k3\":0}}"), "k3");

@@ -9,13 +9,16 @@
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
+//! | `migrations` | the file: new, newer, another's, damaged; its triggers and its indexes |
 //! | `migrations` | the file: new, newer, another\'s, damaged; its triggers and its indexes |
+//! | `openapi` | the API's description, held against what the server does |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 //! | `query` | every parameter of a list, and what it matches |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(unreachable_pub, reason = "in a program of tests, pub says what the modules have for one another")]
 #![allow(clippy::unwrap_used, reason = "a test may fail, and so may what it is built from")]
@@ -27,15 +30,17 @@ mod durability;
 mod errors;
 mod harness;
 mod ingest;
+mod layers;
 mod limits;
+mod migrations;
+mod openapi;
 mod paging;
 mod parameters;
-mod layers;
-mod migrations;
 mod process;
 mod properties;
 mod query;
 mod raw;
 mod record;
 mod refusals;
+mod tls;
 mod wire;

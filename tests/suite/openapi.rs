@@ -1,0 +1,267 @@
+//! `/openapi.json` says what the server does, and `/docs/` shows it without another host.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Server};
+
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+fn document(server: &Server) -> Value {
+    let answer = server.request("GET", "/openapi.json", &[], b"");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    answer.json()
+}
+
+/// The operation that stands for a request, found as a reader of the document would.
+fn operation<'d>(document: &'d Value, method: &str, path: &str) -> &'d Value {
+    let path = path.split('?').next().unwrap();
+    let fits = |pattern: &str| {
+        let (one, other): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+        one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| one == other || one.starts_with('{'))
+    };
+    let paths = document["paths"].as_object().unwrap();
+    let exact = paths.get(path).or_else(|| paths.iter().find(|(pattern, _)| fits(pattern)).map(|(_, item)| item));
+    &exact.unwrap_or_else(|| panic!("{path} is not documented"))[method.to_lowercase()]
+}
+
+/// The answer is one of those that the document promises, in form too.
+fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
+    let promised = &operation(document, method, path)["responses"][answer.status.to_string()];
+    assert!(promised.is_object(), "{method} {path}: {} is not documented: {}", answer.status, answer.text);
+    let envelope = answer.json();
+    if answer.status < 400 {
+        let schema = &promised["content"]["application/json"]["schema"];
+        for key in schema["required"].as_array().unwrap() {
+            assert!(envelope.get(key.as_str().unwrap()).is_some(), "{method} {path}: {key} is missing: {envelope}");
+        }
+        for key in envelope.as_object().unwrap().keys() {
+            assert!(schema["properties"].get(key).is_some(), "{method} {path}: {key} is not documented");
+        }
+    } else {
+        let (_, code) = answer.refusal();
+        let description = promised["description"].as_str().unwrap();
+        assert!(description.contains(&format!("`{code}`")), "{method} {path}: {code} is not in {description}");
+        let known = document["components"]["schemas"]["Error"]["properties"]["error"]["enum"].as_array().unwrap();
+        assert!(known.contains(&json!(code)), "{code}");
+    }
+}
+
+/// A good request for each operation; `{id}` is a credential's client id.
+const GOOD: &[(&str, &str, &str, u16)] = &[
+    ("POST", "/v1/audit-log", r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#, 201),
+    ("POST", "/v1/audit-log", r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#, 200),
+    ("POST", "/v1/audit-log?partial=true", r#"{"action":"READ","resourceType":"x"}{}"#, 200),
+    ("GET", "/v1/audit-log?limit=1", "", 200),
+    ("GET", "/v1/audit-log/e1", "", 200),
+    (
+        "POST",
+        "/v1/auth/access_token",
+        r#"{"clientId":"test-admin","clientSecret":"a-secret-for-tests-0123456789"}"#,
+        200,
+    ),
+    ("GET", "/v1/credentials", "", 200),
+    ("POST", "/v1/credentials", r#"{"name":"second","scopes":["read"],"actorType":"user","expires":"90d"}"#, 201),
+    ("PATCH", "/v1/credentials/{id}", r#"{"disabled":true}"#, 200),
+    ("DELETE", "/v1/credentials/{id}", "", 200),
+    ("GET", "/healthz", "", 200),
+    ("GET", "/readyz", "", 200),
+];
+
+#[test]
+fn every_documented_operation_answers_as_documented() {
+    let server = Server::start();
+    let document = document(&server);
+    let made = server.post("/v1/credentials", r#"{"name":"first","scopes":["read"]}"#).json();
+    let id = made["credential"]["clientId"].as_str().unwrap();
+    let mut seen = BTreeSet::new();
+    for (method, path, body, status) in GOOD {
+        let path = path.replace("{id}", id);
+        let answer = server.request_as(&server.token, method, &path, body);
+        assert_eq!(answer.status, *status, "{method} {path}: {}", answer.text);
+        check(&document, method, &path, &answer);
+        seen.insert(operation(&document, method, &path)["operationId"].as_str().unwrap().to_owned());
+    }
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let documented: Vec<_> =
+        operations.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(documented.iter().cloned().collect::<BTreeSet<_>>(), seen);
+    assert_eq!(documented.len(), seen.len(), "an operationId is given twice");
+}
+
+#[test]
+fn every_refusal_is_documented() {
+    let limits = [
+        ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1"),
+        ("AUDITBOX_LIMITS_BODY_BYTES_MAX", "4000"),
+        ("AUDITBOX_LIMITS_EVENT_BYTES_MAX", "4000"),
+    ];
+    let server = Server::start_with(&limits);
+    let document = document(&server);
+    let reader = server.credential("reader", &["read"]);
+    let nobody = server.credential("nobody", &["ingest"]);
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    let long = format!(r#"{{"clientId":"{}"}}"#, "x".repeat(5_000));
+    let login = r#"{"clientId":"test-admin","clientSecret":"wrong"}"#;
+    for (token, method, path, body, status) in [
+        ("", "GET", "/v1/audit-log", "", 401),
+        ("", "POST", "/v1/audit-log", "{}", 401),
+        ("", "GET", "/v1/audit-log/e1", "", 401),
+        ("", "GET", "/v1/credentials", "", 401),
+        ("", "POST", "/v1/credentials", "{}", 401),
+        ("", "PATCH", "/v1/credentials/x", "{}", 401),
+        ("", "DELETE", "/v1/credentials/x", "", 401),
+        (&nobody, "GET", "/v1/audit-log", "", 403),
+        (&reader, "POST", "/v1/audit-log", "{}", 403),
+        (&nobody, "GET", "/v1/audit-log/e1", "", 403),
+        (&reader, "GET", "/v1/credentials", "", 403),
+        (&reader, "POST", "/v1/credentials", "{}", 403),
+        (&reader, "PATCH", "/v1/credentials/x", "{}", 403),
+        (&reader, "DELETE", "/v1/credentials/x", "", 403),
+        (&server.token, "GET", "/v1/audit-log?limit=0", "", 422),
+        (&server.token, "POST", "/v1/audit-log", "{}", 422),
+        (&server.token, "POST", "/v1/audit-log", r#"{"identifier":"e1","action":"OTHER","resourceType":"x"}"#, 409),
+        (&server.token, "POST", "/v1/audit-log", &long, 413),
+        (&server.token, "GET", "/v1/audit-log/e2", "", 404),
+        (&server.token, "POST", "/v1/credentials", "{}", 422),
+        (&server.token, "POST", "/v1/credentials", r#"{"name":"reader","scopes":["read"]}"#, 409),
+        (&server.token, "POST", "/v1/credentials", &long, 413),
+        (&server.token, "PATCH", "/v1/credentials/x", r#"{"disabled":true}"#, 404),
+        (&server.token, "PATCH", "/v1/credentials/x", "{}", 422),
+        (&server.token, "PATCH", "/v1/credentials/x", &long, 413),
+        (&server.token, "DELETE", "/v1/credentials/x", "", 404),
+        (&server.token, "DELETE", "/v1/credentials/%20", "", 422),
+        ("", "POST", "/v1/auth/access_token", "{}", 422),
+        ("", "POST", "/v1/auth/access_token", &long, 413),
+        ("", "POST", "/v1/auth/access_token", login, 401),
+        ("", "POST", "/v1/auth/access_token", login, 429),
+        // From here on an API token is not looked at either.
+        (&reader, "GET", "/v1/audit-log", "", 429),
+        (&reader, "POST", "/v1/audit-log", "{}", 429),
+        (&reader, "GET", "/v1/audit-log/e1", "", 429),
+        (&reader, "GET", "/v1/credentials", "", 429),
+        (&reader, "POST", "/v1/credentials", "{}", 429),
+        (&reader, "PATCH", "/v1/credentials/x", "{}", 429),
+        (&reader, "DELETE", "/v1/credentials/x", "", 429),
+    ] {
+        let answer = server.request_as(token, method, path, body);
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+        check(&document, method, path, &answer);
+    }
+}
+
+#[test]
+fn a_writer_that_has_stopped_is_documented() {
+    let server = Server::start();
+    let document = document(&server);
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    let broken = "CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    database.execute_batch(broken).unwrap();
+    for (method, path, body) in [
+        ("POST", "/v1/audit-log", r#"{"action":"READ","resourceType":"x"}"#),
+        ("POST", "/v1/credentials", r#"{"name":"a","scopes":["read"]}"#),
+        ("PATCH", "/v1/credentials/test-admin", r#"{"disabled":true}"#),
+        ("DELETE", "/v1/credentials/test-admin", ""),
+        ("GET", "/readyz", ""),
+    ] {
+        let answer = server.request_as(&server.token, method, path, body);
+        assert_eq!(answer.status, 503, "{method} {path}: {}", answer.text);
+        assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+        check(&document, method, path, &answer);
+    }
+}
+
+#[test]
+fn a_method_that_is_not_documented_is_answered_405() {
+    let server = Server::start();
+    let document = document(&server);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path = path.replace("{identifier}", "e1").replace("{clientId}", "x");
+        for method in METHODS.iter().filter(|method| item.get(**method).is_none()) {
+            let answer = server.request_as(&server.token, &method.to_uppercase(), &path, "");
+            assert_eq!(answer.refusal(), (405, "method_not_allowed".to_owned()), "{method} {path}");
+        }
+    }
+    for path in ["/", "/v1", "/v1/audit-logs", "/v2/audit-log", "/v1/auth/token", "/v1/credentials/a/b", "/metrics"] {
+        assert_eq!(server.get(path).refusal(), (404, "not_found".to_owned()), "{path}");
+    }
+}
+
+#[test]
+fn what_needs_a_token_is_documented_to_need_one() {
+    let server = Server::start();
+    let document = document(&server);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let is_open = operation["security"] == json!([]);
+            let path = path.replace("{identifier}", "e1").replace("{clientId}", "x");
+            let answer = server.request(&method.to_uppercase(), &path, &[], b"");
+            assert_eq!(answer.status == 401, !is_open, "{method} {path}: {}", answer.text);
+        }
+    }
+}
+
+#[test]
+fn every_reference_within_the_document_leads_somewhere() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, value)| match value {
+                Value::String(target) if key == "$ref" => found.push(target.clone()),
+                value => references(value, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let server = Server::start();
+    let document = document(&server);
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for target in found {
+        let pointer = target.strip_prefix('#').unwrap_or_else(|| panic!("{target} is outside the document"));
+        assert!(document.pointer(pointer).is_some(), "{target}");
+    }
+}
+
+/// What a page or a style sheet loads: the targets of `src`, `href`, `action`, `@import` and `url(…)`.
+fn loaded(text: &str) -> Vec<String> {
+    let mut targets = Vec::new();
+    for start in ["src=", "href=", "action=", "url(", "@import "] {
+        for (at, _) in text.match_indices(start) {
+            let rest = text[at + start.len()..].trim_start_matches(['"', '\'']);
+            targets.push(rest.chars().take_while(|char| !"\"')> ;".contains(*char)).collect());
+        }
+    }
+    targets
+}
+
+#[test]
+fn the_pages_load_nothing_from_another_host() {
+    let server = Server::start();
+    let page = server.request("GET", "/docs/", &[], b"");
+    assert_eq!(page.status, 200);
+    let assets: Vec<_> =
+        loaded(&page.text).into_iter().filter(|target| !target.is_empty() && !target.starts_with("data:")).collect();
+    assert!(assets.iter().any(|asset| asset.ends_with(".js")) && assets.iter().any(|asset| asset.ends_with(".css")));
+    for asset in assets {
+        assert!(!asset.contains("//"), "{asset} is on another host");
+        let path = format!("/docs/{}", asset.trim_start_matches("./"));
+        // An image is not text, which is all that the harness reads.
+        assert_eq!(ureq::get(format!("{}{path}", server.url)).call().unwrap().status(), 200, "{asset}");
+        if asset.ends_with(".css") {
+            let answer = server.request("GET", &path, &[], b"");
+            for target in loaded(&answer.text) {
+                assert!(!target.contains("//") || target.starts_with("data:"), "{asset}: {target}");
+            }
+        }
+    }
+    let configuration = server.request("GET", "/docs/swagger-initializer.js", &[], b"");
+    assert_eq!(configuration.status, 200);
+    assert!(configuration.text.contains("/openapi.json"), "{}", configuration.text);
+    assert!(!configuration.text.contains("http://") && !configuration.text.contains("https://"));
+    // The one thing that the page would ask of another host, were it not told otherwise.
+    assert!(configuration.text.contains("\"validatorUrl\": \"none\""), "{}", configuration.text);
+}

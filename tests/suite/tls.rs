@@ -1,0 +1,155 @@
+//! HTTPS: a certificate of the operator's own, real clients, and what is wrong with the files.
+
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::{
+    Agent,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+use crate::{
+    harness::{CLIENT_ID, CLIENT_SECRET, SOON, program, run},
+    process::{Process, refusal},
+};
+
+/// A directory with `certificate.pem` and `key.pem` for the loopback address.
+fn files() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(directory.path().join("certificate.pem"), made.cert.pem()).unwrap();
+    fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    directory
+}
+
+/// The program with these files as its certificate and key.
+fn secured(directory: &Path, certificate: &str, key: &str) -> Command {
+    let mut command = program(directory);
+    command.env("AUDITBOX_SERVER_TLS_CERTIFICATE", certificate).env("AUDITBOX_SERVER_TLS_KEY", key);
+    command
+}
+
+/// A client that trusts this certificate alone.
+fn client(certificate: &Path) -> Agent {
+    let certificate = Certificate::from_pem(&fs::read(certificate).unwrap()).unwrap();
+    let roots = RootCerts::Specific(Arc::new(vec![certificate]));
+    Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .http_status_as_error(false)
+        .timeout_global(Some(SOON))
+        .build()
+        .into()
+}
+
+fn login(client: &Agent, url: &str) -> Result<String, ureq::Error> {
+    let body = json!({ "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET }).to_string();
+    let text = client.post(format!("{url}/v1/auth/access_token")).send(body)?.body_mut().read_to_string()?;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    Ok(answer["accessToken"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_client_that_trusts_the_certificate_is_served() {
+    let directory = files();
+    let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let url = server.url();
+    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+    let client = client(&directory.path().join("certificate.pem"));
+    let bearer = format!("Bearer {}", login(&client, &url).unwrap());
+    let event = r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#;
+    let sent = client.post(format!("{url}/v1/audit-log")).header("authorization", &bearer).send(event).unwrap();
+    assert_eq!(sent.status(), 201);
+    let asked = client.get(format!("{url}/v1/audit-log/e1")).header("authorization", &bearer).call().unwrap();
+    assert_eq!(asked.status(), 200);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_client_that_does_not_trust_the_certificate_is_not_served() {
+    let (directory, other) = (files(), files());
+    let server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let url = server.url();
+    let stranger = client(&other.path().join("certificate.pem"));
+    assert!(login(&stranger, &url).is_err());
+    assert!(login(&Agent::new_with_defaults(), &url).is_err());
+    assert!(login(&client(&directory.path().join("certificate.pem")), &url).is_ok());
+}
+
+#[test]
+fn the_command_line_takes_the_certificate_with_ca() {
+    let directory = files();
+    let server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let url = server.url();
+    let token = login(&client(&directory.path().join("certificate.pem")), &url).unwrap();
+    fs::write(directory.path().join("in.ndjson"), r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#).unwrap();
+    let connected = |command: &[&str], ca: &[&str]| {
+        run(directory.path(), &[command, &["--url", &url, "--token", &token], ca].concat())
+    };
+    let ca = ["--ca", "certificate.pem"];
+    let imported = connected(&["import", "in.ndjson"], &ca);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let found = String::from_utf8(connected(&["query", "--json"], &ca).stdout).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&found).unwrap()["identifier"], "e1");
+    let refused = connected(&["query"], &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(&url));
+    for (ca, named) in [("nowhere.pem", "nowhere.pem: No such file"), ("key.pem", "key.pem: ")] {
+        let refused = connected(&["query"], &["--ca", ca]);
+        assert_eq!(refused.status.code(), Some(1));
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert!(message.contains(named), "{message}");
+    }
+    // Only whether it is well is asked there, so that needs no certificate.
+    assert!(run(directory.path(), &["healthcheck", "--url", &url]).status.success());
+}
+
+#[test]
+fn plain_http_at_the_port_of_https_is_cut_off_and_harms_nobody() {
+    use std::io::{Read, Write};
+    let directory = files();
+    let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let url = server.url();
+    let mut stream = std::net::TcpStream::connect(url.trim_start_matches("https://")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    // An alert and the end, or the end alone; a time-out would be an error of another kind.
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
+    let plain: Agent = Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+    assert!(plain.get(url.replace("https:", "http:") + "/healthz").call().is_err());
+    assert!(login(&client(&directory.path().join("certificate.pem")), &url).is_ok());
+    assert!(server.stop().success());
+}
+
+#[test]
+fn files_that_are_no_certificate_or_key_are_named() {
+    let (directory, other) = (files(), files());
+    fs::write(directory.path().join("text.pem"), "To whom it may concern").unwrap();
+    fs::write(directory.path().join("empty.pem"), "").unwrap();
+    fs::copy(other.path().join("key.pem"), directory.path().join("other.pem")).unwrap();
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    fs::write(directory.path().join("broken.pem"), broken).unwrap();
+    for (certificate, key, named) in [
+        ("nowhere.pem", "key.pem", "nowhere.pem: No such file"),
+        ("certificate.pem", "nowhere.pem", "nowhere.pem: No such file"),
+        ("text.pem", "key.pem", "text.pem: holds no certificate"),
+        ("empty.pem", "key.pem", "empty.pem: holds no certificate"),
+        ("key.pem", "key.pem", "key.pem: holds no certificate"),
+        ("broken.pem", "key.pem", "broken.pem: "),
+        ("certificate.pem", "text.pem", "text.pem: "),
+        ("certificate.pem", "empty.pem", "empty.pem: "),
+        ("certificate.pem", "certificate.pem", "certificate.pem: "),
+        // A key that is not this certificate's: either could be the mistake.
+        ("certificate.pem", "other.pem", "certificate.pem: "),
+        ("certificate.pem", "", "[server] tls_key must be set too"),
+        ("", "key.pem", "[server] tls_certificate must be set too"),
+    ] {
+        let (code, message) = refusal(&mut secured(directory.path(), certificate, key));
+        assert_eq!(code, Some(1), "{certificate} {key}: {message}");
+        assert!(message.contains(named), "{certificate} {key}: {message}");
+    }
+}
