@@ -20,7 +20,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, BufWriter, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -85,7 +85,9 @@ fn events(count: usize) -> (Vec<String>, &'static str) {
 fn import(directory: &Path, events: &[String]) {
     let (input, database) = (directory.join("events.ndjson"), directory.join("import.db"));
     let mut out = BufWriter::new(fs::File::create(&input).unwrap());
-    events.iter().for_each(|event| writeln!(out, "{event}").unwrap());
+    for event in events {
+        writeln!(out, "{event}").unwrap();
+    }
     drop(out);
     let begun = Instant::now();
     let run = command(&database).arg("import").arg(&input).output().unwrap();
@@ -143,7 +145,7 @@ fn group_commit(directory: &Path, events: &[String]) {
 }
 
 fn lists(directory: &Path, events: &[String]) {
-    let server = Server::start_on(directory.join("import.db"), &[]);
+    let server = Server::start_on(&directory.join("import.db"), &[]);
     let entity = most_common_entity(events);
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("entity", &entity).finish();
     for (what, path, times) in [
@@ -218,13 +220,13 @@ impl Result {
 impl Server {
     fn start(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut server = Self::start_on(directory.path().join("bench.db"), environment);
+        let mut server = Self::start_on(&directory.path().join("bench.db"), environment);
         server.directory = Some(directory);
         server
     }
 
-    fn start_on(database: PathBuf, environment: &[(&str, &str)]) -> Self {
-        let mut command = command(&database);
+    fn start_on(database: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(database);
         command.envs(environment.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -322,15 +324,14 @@ async fn converse(address: String, requests: Vec<Vec<u8>>, expected: &'static [u
 
 async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) {
     answer.clear();
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = stream.read(&mut buffer).await.unwrap();
         assert!(length > 0, "the server closed the connection");
         answer.extend_from_slice(&buffer[..length]);
         let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&answer[..head]).unwrap();
-        let length =
-            text.lines().find_map(|line| line.strip_prefix("content-length: ")).map(|text| text.parse::<usize>());
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).map(str::parse::<usize>);
         let is_whole = match length {
             Some(length) => answer.len() >= head + 4 + length.unwrap(),
             None => answer.ends_with(b"\r\n0\r\n\r\n"),

@@ -13,6 +13,7 @@ use crate::{
         caller::Ingest,
         error::{CONFLICT, INVALID_REQUEST},
         middleware::Note,
+        parameters,
     },
     model::{
         batch,
@@ -57,7 +58,7 @@ pub(super) async fn ingest(
 
 fn parse_policy(query: &str) -> Result<Policy, ApiError> {
     let mut policy = Policy::AllOrNothing;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in parameters::decode(query)? {
         policy = match (name.as_ref(), value.as_ref()) {
             ("partial", "true") => Policy::Partial,
             ("partial", "false") => Policy::AllOrNothing,

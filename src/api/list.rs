@@ -15,7 +15,7 @@ use actix_web::{
 use futures_util::{Stream, stream};
 
 use crate::{
-    api::{ApiError, Context, caller::Read},
+    api::{ApiError, Context, caller::Read, parameters},
     model::{
         cursor::Position,
         query::{Includes, Query},
@@ -29,7 +29,7 @@ const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
 pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let query = Query::parse(form_urlencoded::parse(request.query_string().as_bytes()), &context.query_limits)?;
+    let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
     let (reader, asked) = (context.reader.clone(), query.clone());
     let page = web::block(move || reader.page(&asked, SLICE_BYTES)).await.map_err(ApiError::internal)??;
     let next = next_cursor(&query, &page);

@@ -13,6 +13,7 @@ mod ingest;
 mod list;
 mod middleware;
 mod openapi;
+mod parameters;
 mod routes;
 mod token;
 mod unread;

@@ -83,7 +83,7 @@ mod tests {
             let mut damaged = stored.clone();
             damaged[at] ^= 0x10;
             // A bit that the frame's format leaves unused may change; the content may not.
-            let decoded = Decoder::new().unwrap().decode(&damaged).map(|body| body.into_owned());
+            let decoded = Decoder::new().unwrap().decode(&damaged).map(Cow::into_owned);
             assert!(decoded.is_err() || decoded.as_ref() == Ok(&long), "byte {at}");
         }
     }

@@ -39,7 +39,7 @@ fn event(identifier: &str) -> String {
 /// once `enough` events are acknowledged.
 fn send_until(server: &Server, prefix: &str, enough: usize, end: impl FnOnce()) -> Sent {
     let (sent, count) = (Mutex::new(Sent::default()), AtomicUsize::new(0));
-    let send = |number: usize| {
+    let converse = |number: usize| {
         let Ok(mut connection) = Connection::open(&server.url) else { return };
         for step in 0.. {
             let identifier = format!("{prefix}-{number}-{step}");
@@ -58,8 +58,8 @@ fn send_until(server: &Server, prefix: &str, enough: usize, end: impl FnOnce()) 
     };
     thread::scope(|scope| {
         for number in 0..CONNECTIONS {
-            let send = &send;
-            scope.spawn(move || send(number));
+            let converse = &converse;
+            scope.spawn(move || converse(number));
         }
         eventually("enough events", || (count.load(Ordering::Relaxed) >= enough).then_some(()));
         end();

@@ -10,7 +10,6 @@
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `migrations` | the file: new, newer, another's, damaged; its triggers and its indexes |
-//! | `migrations` | the file: new, newer, another\'s, damaged; its triggers and its indexes |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |

@@ -60,7 +60,7 @@ fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does()
 #[test]
 fn refusals_name_the_field() {
     for (text, field) in [
-        (r#"[]"#, ""),
+        ("[]", ""),
         (r#"{"action":"A","resourceType":"x","action":"B"}"#, "action"),
         (r#"{"resourceType":"x"}"#, "action"),
         (r#"{"action":"A"}"#, "resourceType"),

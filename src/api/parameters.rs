@@ -1,0 +1,44 @@
+//! The query string, decoded (WHATWG URL, section 5.1), strictly: what is not UTF-8 is refused rather than replaced.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use crate::api::ApiError;
+
+/// A name and its value.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// The pairs of a query string, in order.
+pub(super) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ApiError> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let decoded = pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = text(name).ok_or_else(|| ApiError::invalid("the name of a parameter is not UTF-8"))?;
+        let value = text(value).ok_or_else(|| ApiError::invalid(format!("{name}: is not UTF-8")))?;
+        Ok((name, value))
+    });
+    decoded.collect()
+}
+
+fn text(encoded: &str) -> Option<Cow<'_, str>> {
+    // A plus sign stands for a space; one that is meant is encoded.
+    if encoded.contains('+') {
+        let spaced = encoded.replace('+', " ");
+        return percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()));
+    }
+    percent_decode(encoded.as_bytes()).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_decoded_and_what_is_not_utf_8_is_refused() {
+        let decoded = decode("a=1&b%5B%5D=x+y%2Bz&&c&d=%C3%A9%").unwrap();
+        let expected = [("a", "1"), ("b[]", "x y+z"), ("c", ""), ("d", "é%")];
+        assert_eq!(decoded, expected.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
+        assert_eq!(decode("entity=%ff").unwrap_err().message(), "entity: is not UTF-8");
+    }
+}
