@@ -4,18 +4,18 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::api::ApiError;
+use crate::model::error::ParameterError;
 
 /// A name and its value.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The pairs of a query string, in order.
-pub(super) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ApiError> {
+pub(super) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterError> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let decoded = pairs.map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = text(name).ok_or_else(|| ApiError::invalid("the name of a parameter is not UTF-8"))?;
-        let value = text(value).ok_or_else(|| ApiError::invalid(format!("{name}: is not UTF-8")))?;
+        let name = text(name).ok_or_else(|| ParameterError::new("", "the name of a parameter is not UTF-8"))?;
+        let value = text(value).ok_or_else(|| ParameterError::new(name.as_ref(), "is not UTF-8"))?;
         Ok((name, value))
     });
     decoded.collect()
@@ -39,6 +39,6 @@ mod tests {
         let decoded = decode("a=1&b%5B%5D=x+y%2Bz&&c&d=%C3%A9%").unwrap();
         let expected = [("a", "1"), ("b[]", "x y+z"), ("c", ""), ("d", "é%")];
         assert_eq!(decoded, expected.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
-        assert_eq!(decode("entity=%ff").unwrap_err().message(), "entity: is not UTF-8");
+        assert_eq!(decode("entity=%ff").unwrap_err(), ParameterError::new("entity", "is not UTF-8"));
     }
 }

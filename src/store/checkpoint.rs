@@ -19,7 +19,7 @@ use crate::store::{OpenError, open};
 
 /// Bytes written to the log before it is copied. Larger means less copying (a page that changes often is copied once) and
 /// a larger log.
-const BEGIN_BYTES: usize = 16 * 1024 * 1024;
+const BEGIN_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes that the writer may copy itself. Where more was written meanwhile, the other thread goes once more.
 const REST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Times that the other thread goes before the writer copies whatever is left.

@@ -170,9 +170,9 @@ fn what_no_reader_could_decode_is_refused_wherever_it_hides() {
     let server = Server::start();
     for (event, named) in [
         (with(r#""message":"\ud800""#), "message"),
-        (with(r#""context":{"entity":"\udc00\ud800"}"#), "context"),
-        (with(r#""trigger":{"by":{"x":["\ud83dA"]}}"#), "trigger"),
-        (with(r#""diff":{"after":{"\ud800":1}}"#), "diff"),
+        (with(r#""context":{"entity":"\udc00\ud800"}"#), "context.entity"),
+        (with(r#""trigger":{"by":{"x":["\ud83dA"]}}"#), "trigger.by.x"),
+        (with(r#""diff":{"after":{"\ud800":1}}"#), "diff.after"),
         (with(r#""additionalData":["\ud800"]"#), "additionalData"),
         (with(r#""other":{"a":"\ude00"}"#), "other"),
     ] {
