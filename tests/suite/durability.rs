@@ -39,17 +39,17 @@ fn event(identifier: &str) -> String {
 /// once `enough` events are acknowledged.
 fn send_until(server: &Server, prefix: &str, enough: usize, end: impl FnOnce()) -> Sent {
     let (sent, count) = (Mutex::new(Sent::default()), AtomicUsize::new(0));
-    let converse = |number: usize| {
+    let client = |number: usize| {
         let Ok(mut connection) = Connection::open(&server.url) else { return };
         for step in 0.. {
             let identifier = format!("{prefix}-{number}-{step}");
             let reply = connection.request("POST", "/v1/audit-log", &server.token, &event(&identifier));
-            let mut sent = sent.lock().unwrap();
-            if reply.as_ref().is_ok_and(|reply| reply.status == 201) {
-                sent.acknowledged.insert(identifier);
+            let mut so_far = sent.lock().unwrap();
+            if reply.as_ref().is_ok_and(|reply| reply.status == 201 && reply.body.contains("\"accepted\":1,")) {
+                so_far.acknowledged.insert(identifier);
                 count.fetch_add(1, Ordering::Relaxed);
             } else {
-                sent.open.insert(identifier);
+                so_far.open.insert(identifier);
             }
             if reply.is_err() {
                 return;
@@ -58,8 +58,8 @@ fn send_until(server: &Server, prefix: &str, enough: usize, end: impl FnOnce()) 
     };
     thread::scope(|scope| {
         for number in 0..CONNECTIONS {
-            let converse = &converse;
-            scope.spawn(move || converse(number));
+            let client = &client;
+            scope.spawn(move || client(number));
         }
         eventually("enough events", || (count.load(Ordering::Relaxed) >= enough).then_some(()));
         end();
@@ -94,7 +94,7 @@ fn check(server: &Server, acknowledged: &BTreeSet<String>, open: &BTreeSet<Strin
     }
 }
 
-/// The file is whole by SQLite's own judgement, and seq is dense.
+/// The file is whole by `SQLite`'s own judgement, and seq is dense.
 fn check_file(path: &Path) {
     let database = Database::open(path).unwrap();
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
