@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{BufRead, BufReader},
     path::Path,
+    process::{Command, Stdio},
     sync::{
         Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -164,6 +166,20 @@ fn a_signal_lets_requests_under_way_finish() {
         check_file(&server.database());
         server.start_again();
         assert_eq!(server.list("").identifiers(), [signal]);
+    }
+}
+
+#[test]
+fn a_signal_that_comes_at_once_is_a_stop_in_order() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = program(directory.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains(" at http://"), "{line}");
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(has_no_log(&directory.path().join("auditbox.db")));
     }
 }
 
