@@ -18,7 +18,7 @@ use actix_web::{
     web::Data,
 };
 use rustls::ServerConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     access::{Gate, GateOptions, Recorder},
@@ -54,6 +54,9 @@ pub enum StartError {
         /// What is wrong with it.
         message: String,
     },
+    /// Nothing could tell the server to stop.
+    #[error("signals to stop cannot be received: {0}")]
+    Signals(io::Error),
     /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -90,16 +93,19 @@ pub struct Application {
     address: SocketAddr,
     recorder: Recorder,
     store: Store,
+    signals: Signals,
 }
 
 impl Application {
     /// Makes ready to serve. Must be called within the runtime that will run it.
     pub fn build(config: &Config, socket: Socket, store: Store) -> Result<Self, StartError> {
         let address = socket.address;
+        // From here on a signal stops the server in order, even if it comes before it runs.
+        let signals = Signals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let context = Data::new(context(config, &store, recorder.clone())?);
         let server = serve(config, socket, &context)?;
-        Ok(Self { server, address, recorder, store })
+        Ok(Self { server, address, recorder, store, signals })
     }
 
     /// Where it listens. The port is the real one, where 0 was asked for.
@@ -109,7 +115,7 @@ impl Application {
 
     /// Serves until SIGTERM or SIGINT, then stops in order. An error means that something was not right to the end.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
-        let stopping = tokio::spawn(stop_on_signal(self.server.handle()));
+        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle()));
         let served = self.server.await;
         stopping.abort();
         self.recorder.close().await;
@@ -178,15 +184,22 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
     Ok(server.run())
 }
 
-async fn stop_on_signal(server: ServerHandle) {
-    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
-        tracing::error!("signals cannot be received: only the process's end will stop the server");
-        return;
-    };
+/// What tells the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn receive() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
+async fn stop_on_signal(mut signals: Signals, server: ServerHandle) {
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
     tracing::info!("stopping: requests in flight are finished first");
     server.stop(true).await;

@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{BufRead, BufReader},
     path::Path,
+    process::{Command, Stdio},
     sync::{
         Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -35,19 +37,38 @@ fn event(identifier: &str) -> String {
     json!({ "identifier": identifier, "action": "CREATE", "resourceType": "entity" }).to_string()
 }
 
-/// Sends one event a request over `CONNECTIONS` connections at once until every one of them is broken off; `end` is called
-/// once `enough` events are acknowledged.
-fn send_until(server: &Server, prefix: &str, enough: usize, end: impl FnOnce()) -> Sent {
-    let (sent, count) = (Mutex::new(Sent::default()), AtomicUsize::new(0));
+/// Where to send, apart from the server, which may be killed meanwhile.
+struct Target {
+    url: String,
+    token: String,
+}
+
+impl Target {
+    fn of(server: &Server) -> Self {
+        Self { url: server.url.clone(), token: server.token.clone() }
+    }
+}
+
+/// Sends one event a request over `CONNECTIONS` connections at once until every one of them is broken off. Whoever gets the
+/// acknowledgement that makes them `enough` calls `end`, then and there: what was acknowledged too early is not yet on disk.
+fn send_until(target: &Target, prefix: &str, enough: usize, end: impl FnOnce() + Send) -> Sent {
+    let (sent, count, end) = (Mutex::new(Sent::default()), AtomicUsize::new(0), Mutex::new(Some(end)));
     let client = |number: usize| {
-        let Ok(mut connection) = Connection::open(&server.url) else { return };
+        let Ok(mut connection) = Connection::open(&target.url) else { return };
         for step in 0.. {
             let identifier = format!("{prefix}-{number}-{step}");
-            let reply = connection.request("POST", "/v1/audit-log", &server.token, &event(&identifier));
+            let reply = connection.request("POST", "/v1/audit-log", &target.token, &event(&identifier));
+            let is_acknowledged =
+                reply.as_ref().is_ok_and(|reply| reply.status == 201 && reply.body.contains("\"accepted\":1,"));
+            if is_acknowledged
+                && count.fetch_add(1, Ordering::Relaxed) + 1 >= enough
+                && let Some(end) = end.lock().unwrap().take()
+            {
+                end();
+            }
             let mut so_far = sent.lock().unwrap();
-            if reply.as_ref().is_ok_and(|reply| reply.status == 201 && reply.body.contains("\"accepted\":1,")) {
+            if is_acknowledged {
                 so_far.acknowledged.insert(identifier);
-                count.fetch_add(1, Ordering::Relaxed);
             } else {
                 so_far.open.insert(identifier);
             }
@@ -61,9 +82,8 @@ fn send_until(server: &Server, prefix: &str, enough: usize, end: impl FnOnce()) 
             let client = &client;
             scope.spawn(move || client(number));
         }
-        eventually("enough events", || (count.load(Ordering::Relaxed) >= enough).then_some(()));
-        end();
     });
+    assert!(end.into_inner().unwrap().is_none(), "the server went away by itself");
     sent.into_inner().unwrap()
 }
 
@@ -94,7 +114,7 @@ fn check(server: &Server, acknowledged: &BTreeSet<String>, open: &BTreeSet<Strin
     }
 }
 
-/// The file is whole by `SQLite`'s own judgement, and seq is dense.
+/// The file is whole by SQLite's own judgement, and seq is dense.
 fn check_file(path: &Path) {
     let database = Database::open(path).unwrap();
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -130,8 +150,7 @@ fn what_was_acknowledged_before_a_kill_is_there_once() {
     let mut acknowledged = BTreeSet::new();
     for round in 0..rounds {
         // Killed after a different number each time: at different places of a batch, of a commit, of a checkpoint.
-        let sent = send_until(&server, &format!("r{round}"), 1 + (round * 211) % 1_000, || server.signal("KILL"));
-        server.wait();
+        let sent = send_until(&Target::of(&server), &format!("r{round}"), 1 + (round * 211) % 1_000, || server.kill());
         acknowledged.extend(sent.acknowledged);
         server.start_again();
         check(&server, &acknowledged, &sent.open);
@@ -168,10 +187,24 @@ fn a_signal_lets_requests_under_way_finish() {
 }
 
 #[test]
+fn a_signal_that_comes_at_once_is_a_stop_in_order() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = program(directory.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains(" at http://"), "{line}");
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(has_no_log(&directory.path().join("auditbox.db")));
+    }
+}
+
+#[test]
 fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start();
-        let sent = send_until(&server, signal, 500, || server.signal(signal));
+        let sent = send_until(&Target::of(&server), signal, 500, || server.signal(signal));
         assert_eq!(server.wait().code(), Some(0), "{}", server.log());
         assert!(has_no_log(&server.database()));
         server.start_again();
