@@ -265,7 +265,7 @@ fn an_array_or_a_stream_that_breaks_off_is_an_error_and_what_came_before_is_kept
         bytes
     };
     for (name, bytes) in [
-        ("array", array[..array.len() - 1].as_bytes().to_vec()),
+        ("array", array.as_bytes()[..array.len() - 1].to_vec()),
         ("gzip", cut(gzip(text.as_bytes()))),
         ("zstd", cut(zstd::encode_all(text.as_bytes(), 3).unwrap())),
     ] {

@@ -190,8 +190,8 @@ fn what_a_layer_does_not_know_it_does_not_name() {
         }
     }
     for (item, layers) in known.iter().filter(|(item, _)| !item.contains("print")) {
-        let used = |layer: &&str| sources().iter().any(|source| source.layer == **layer && names(&source.code, item));
-        assert!(layers.iter().all(|layer| used(&layer)), "{item}: {layers:?}");
+        let used = |layer: &str| sources().iter().any(|source| source.layer == layer && names(&source.code, item));
+        assert!(layers.iter().all(|layer| used(layer)), "{item}: {layers:?}");
     }
 }
 

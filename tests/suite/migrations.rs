@@ -109,7 +109,7 @@ fn refused(directory: &Path, path: &Path, reason: &str) {
         for suffix in ["-wal", "-journal"] {
             let mut beside = path.as_os_str().to_owned();
             beside.push(suffix);
-            assert!(fs::metadata(&beside).map_or(true, |file| file.len() == 0), "{arguments:?} left {beside:?}");
+            assert!(fs::metadata(&beside).map_or(true, |file| file.len() == 0), "{arguments:?} left {suffix}");
         }
     }
 }
