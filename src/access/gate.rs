@@ -145,11 +145,13 @@ impl Gate {
         let credential = self.inner.directory.find(client_id);
         let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
         let is_right = hash.is_of(secret);
-        let credential = credential.filter(|credential| is_right && credential.is_usable(now));
-        match &credential {
-            Some(_) => self.inner.limiter.succeeded(address),
-            None => self.inner.limiter.failed(address, clock),
+        // The right secret of a credential that is not usable now is no guess: a sender whose credential was switched off
+        // must not lock out all others behind its address.
+        if is_right {
+            self.inner.limiter.succeeded(address);
+        } else {
+            self.inner.limiter.failed(address, clock);
         }
-        credential.ok_or(Denied::WrongSecret)
+        credential.filter(|credential| is_right && credential.is_usable(now)).ok_or(Denied::WrongSecret)
     }
 }

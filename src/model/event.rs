@@ -111,6 +111,8 @@ const TRIGGER_PLACE: usize = 5;
 const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
+/// Many a program that reads the log would stop at it.
+const HOLDS_NUL: &str = "holds a NUL character";
 /// Set by the server only.
 const SERVER_KEYS: [&str; 2] = ["receivedAt", "receivedBy"];
 
@@ -202,7 +204,8 @@ impl<'a> Draft<'a> {
             }
             _ => {}
         }
-        self.top.put(&TOP, key, value)
+        self.top.put(&TOP, key, value);
+        Ok(())
     }
 
     fn read_trigger(&mut self, value: &'a RawValue) -> Result<(), FieldError> {
@@ -221,7 +224,7 @@ impl<'a> Draft<'a> {
                 "by" => self.read_object(Object::By, value)?,
                 _ => {}
             }
-            self.trigger.put(&TRIGGER, key, value)?;
+            self.trigger.put(&TRIGGER, key, value);
         }
         Ok(())
     }
@@ -229,7 +232,6 @@ impl<'a> Draft<'a> {
     /// Checks the members of an object that is kept as it was sent, and takes up those that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
         for (key, value) in members(object, value, self.depth_max)? {
-            refuse_nul(&object.path(&key), &key)?;
             if json::is_null(value) {
                 continue;
             }
@@ -272,7 +274,9 @@ impl<'a> Draft<'a> {
         if text.len() > bytes_max {
             return refuse(format!("is longer than {bytes_max} bytes"));
         }
-        refuse_nul(&object.path(key), &text)?;
+        if text.contains('\0') {
+            return refuse(HOLDS_NUL.to_owned());
+        }
         if (object, key) == (Object::Event, "status") && !matches!(text.as_ref(), "SUCCESS" | "FAILURE") {
             return refuse("must be SUCCESS or FAILURE".to_owned());
         }
@@ -329,15 +333,11 @@ enum Server {
 }
 
 impl<'a> Parts<'a> {
-    fn put(&mut self, known: &[&str], key: Cow<'a, str>, value: &'a RawValue) -> Result<(), FieldError> {
+    fn put(&mut self, known: &[&str], key: Cow<'a, str>, value: &'a RawValue) {
         match known.iter().position(|name| *name == key) {
             Some(place) => self.known[place] = Some(Cow::Borrowed(value.get())),
-            None => {
-                refuse_nul(&key, &key)?;
-                self.others.push((key, value));
-            }
+            None => self.others.push((key, value)),
         }
-        Ok(())
     }
 
     /// Puts the string `text` where nothing was sent; says whether it did.
@@ -376,6 +376,9 @@ fn members(object: Object, value: &RawValue, depth_max: usize) -> Result<Members
         NoMembers::Unreadable(message) => FieldError::new(object.name(), message),
     })?;
     for (key, value) in members.iter() {
+        if key.contains('\0') {
+            return Err(FieldError::new(object.path(&key.replace('\0', "\\u0000")), HOLDS_NUL));
+        }
         if object.inner(key).is_none() {
             json::inspect(value, depth_max.saturating_sub(object.depth()))
                 .map_err(|message| FieldError::new(object.path(key), message))?;
@@ -391,13 +394,6 @@ fn check_status_code(value: &RawValue) -> Result<&str, FieldError> {
         Ok(100..=999) if digits.len() == 3 => Ok(digits),
         _ => Err(FieldError::new("request.statusCode", "must be a whole number from 100 to 999")),
     }
-}
-
-fn refuse_nul(path: &str, text: &str) -> Result<(), FieldError> {
-    if text.contains('\0') {
-        return Err(FieldError::new(path.replace('\0', "\\u0000"), "holds a NUL character"));
-    }
-    Ok(())
 }
 
 /// Writes a JSON object from parts that are JSON already.

@@ -117,7 +117,13 @@ pub enum ReadError {
     },
     /// SQLite refused.
     #[error("the file could not be read: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(String),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error.to_string())
+    }
 }
 
 impl From<r2d2::Error> for ReadError {

@@ -24,7 +24,7 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// How long a connection waits for another process (a command beside the server) to finish writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that a connection keeps in memory, in KiB. The operating system caches the file; this only saves asking it.
-const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
 /// Opens the file to write: makes it if there is none, migrates it if it is older, refuses it if it is newer or not ours.
@@ -143,7 +143,7 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     // The writer decides when to copy the log back into the file: after it has answered, not before.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A log that a burst made large gives its room back at the next restart of it.
-    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "journal_size_limit", 256 * 1024 * 1024)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     // Whatever stands in a file somebody handed us runs no functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
