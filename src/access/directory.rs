@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -18,7 +18,10 @@ use crate::{
 pub(super) const POLL: Duration = Duration::from_millis(250);
 
 pub(super) struct Directory {
+    /// A connection of its own: whoever keeps all others busy with questions must not thereby keep his credential.
     reader: Reader,
+    /// Held while the file is read again: two at once could put the older state back.
+    refreshing: Mutex<()>,
     known: RwLock<Known>,
 }
 
@@ -30,7 +33,7 @@ struct Known {
 impl Directory {
     pub(super) fn load(reader: Reader) -> Result<Self, ReadError> {
         let known = read(&reader)?;
-        Ok(Self { reader, known: RwLock::new(known) })
+        Ok(Self { reader, refreshing: Mutex::new(()), known: RwLock::new(known) })
     }
 
     pub(super) fn find(&self, client_id: &ClientId) -> Option<Arc<Credential>> {
@@ -40,6 +43,7 @@ impl Directory {
 
     /// Reads the file again if its credentials have changed. Blocks on the disk.
     pub(super) fn refresh(&self) -> Result<(), ReadError> {
+        let _alone = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.known.read().unwrap_or_else(PoisonError::into_inner).generation;
         if self.reader.credential_generation()? != generation {
             let fresh = read(&self.reader)?;

@@ -80,10 +80,17 @@ impl Gate {
     pub fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Arc<Credential>, Denied> {
         if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
-            return self.check_secret(&client_id, &secret, address, now).map_err(|denied| match denied {
-                Denied::WrongSecret => Denied::BadToken,
-                other => other,
-            });
+            // The secret comes first: guessing 256 bits is hopeless at any speed, and somebody else's failed logins must
+            // not stop those behind the same address whose tokens are good.
+            let (credential, is_right) = self.compare(&client_id, &secret);
+            if !is_right {
+                let clock = Instant::now();
+                if let Some(wait) = self.inner.limiter.wait(address, clock) {
+                    return Err(Denied::TooMany(wait));
+                }
+                self.inner.limiter.failed(address, clock);
+            }
+            return credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::BadToken);
         }
         let client_id = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
         let credential = self.inner.directory.find(&client_id);
@@ -101,7 +108,7 @@ impl Gate {
         // An id that no credential can have is treated like one that none has.
         let client_id =
             ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
-        let credential = self.check_secret(&client_id, secret, address, now)?;
+        let credential = self.check_login(&client_id, secret, address, now)?;
         let longest = now.plus_seconds(self.inner.access_token_seconds);
         let expires = credential.expires_at.map_or(longest, |end| end.min(longest));
         let token = self.inner.tokens.issue(&client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
@@ -130,8 +137,7 @@ impl Gate {
         }
     }
 
-    /// The same work is done whether or not there is such a credential.
-    fn check_secret(
+    fn check_login(
         &self,
         client_id: &ClientId,
         secret: &Secret,
@@ -142,9 +148,7 @@ impl Gate {
         if let Some(wait) = self.inner.limiter.wait(address, clock) {
             return Err(Denied::TooMany(wait));
         }
-        let credential = self.inner.directory.find(client_id);
-        let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
-        let is_right = hash.is_of(secret);
+        let (credential, is_right) = self.compare(client_id, secret);
         // The right secret of a credential that is not usable now is no guess: a sender whose credential was switched off
         // must not lock out all others behind its address.
         if is_right {
@@ -152,6 +156,14 @@ impl Gate {
         } else {
             self.inner.limiter.failed(address, clock);
         }
-        credential.filter(|credential| is_right && credential.is_usable(now)).ok_or(Denied::WrongSecret)
+        credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::WrongSecret)
+    }
+
+    /// The credential, if there is one, and whether this is its secret. The same work is done in either case.
+    fn compare(&self, client_id: &ClientId, secret: &Secret) -> (Option<Arc<Credential>>, bool) {
+        let credential = self.inner.directory.find(client_id);
+        let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
+        let is_right = hash.is_of(secret);
+        (credential, is_right)
     }
 }

@@ -5,7 +5,10 @@
 //! nothing, the record goes to the program's own log instead, whole, so that it is not lost without a trace.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,7 @@ pub struct Recorder {
     policy: Record,
     writer: Writer,
     buffer: mpsc::Sender<Buffered>,
+    closing: Arc<AtomicBool>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -47,8 +51,9 @@ impl Recorder {
     /// Starts recording; must be called within a Tokio runtime.
     pub fn start(writer: Writer, policy: Record) -> Self {
         let (buffer, buffered) = mpsc::channel(BUFFERED_MAX);
-        let task = tokio::spawn(write_buffered(writer.clone(), buffered));
-        Self { policy, writer, buffer, task: Arc::new(Mutex::new(Some(task))) }
+        let closing = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(write_buffered(writer.clone(), buffered, Arc::clone(&closing)));
+        Self { policy, writer, buffer, closing, task: Arc::new(Mutex::new(Some(task))) }
     }
 
     /// Whether reads are recorded.
@@ -63,14 +68,8 @@ impl Recorder {
 
     /// Puts a request on the record before it is answered.
     pub async fn record(&self, request: &OwnRequest, status: u16, message: Option<&str>) -> Result<(), WriteError> {
-        let Some(record) = prepare(request, status, message) else {
-            return Ok(());
-        };
-        match self.writer.record(vec![record])?.settled().await {
-            Ok(_) => Ok(()),
-            Err(AppendError::Write(error)) => Err(error),
-            Err(AppendError::Conflict { .. }) => Err(WriteError::Stopped),
-        }
+        let record = prepare(request, status, message).ok_or(WriteError::Stopped)?;
+        write(&self.writer, vec![record]).await
     }
 
     /// Puts a request on the record shortly after it is answered.
@@ -83,17 +82,14 @@ impl Recorder {
         }
     }
 
-    /// Writes what is buffered.
-    pub async fn flush(&self) {
+    /// Writes what is buffered and records no more. What cannot be written now goes to the program's log.
+    pub async fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         let (done, flushed) = oneshot::channel();
         if self.buffer.send(Buffered::Flush(done)).await.is_ok() {
-            drop(flushed.await);
+            // The task may have broken down; there is nothing more to wait for then.
+            let _ = flushed.await;
         }
-    }
-
-    /// Writes what is buffered and records no more.
-    pub async fn close(&self) {
-        self.flush().await;
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             task.abort();
@@ -112,9 +108,10 @@ fn prepare(request: &OwnRequest, status: u16, message: Option<&str>) -> Option<P
     }
 }
 
-async fn write_buffered(writer: Writer, mut buffered: mpsc::Receiver<Buffered>) {
+async fn write_buffered(writer: Writer, mut buffered: mpsc::Receiver<Buffered>, closing: Arc<AtomicBool>) {
     let mut arrived = Vec::with_capacity(BATCH_MAX);
     while buffered.recv_many(&mut arrived, BATCH_MAX).await > 0 {
+        let is_full = arrived.len() == BATCH_MAX;
         let (mut records, mut flushed) = (Vec::with_capacity(arrived.len()), Vec::new());
         for item in arrived.drain(..) {
             match item {
@@ -122,38 +119,41 @@ async fn write_buffered(writer: Writer, mut buffered: mpsc::Receiver<Buffered>) 
                 Buffered::Flush(done) => flushed.push(done),
             }
         }
-        write(&writer, records, flushed.is_empty()).await;
-        let must_hurry = !flushed.is_empty();
+        write_or_log(&writer, records, &closing).await;
         for done in flushed {
             // Whoever asked may have stopped waiting.
             let _ = done.send(());
         }
-        if !must_hurry {
+        if !is_full && !closing.load(Ordering::Relaxed) {
             tokio::time::sleep(GATHER).await;
         }
     }
 }
 
-/// Writes records, trying again for as long as the writer may recover and nobody waits for the end.
-async fn write(writer: &Writer, records: Vec<Prepared>, patient: bool) {
-    if records.is_empty() {
-        return;
-    }
-    loop {
-        let outcome = match writer.record(records.clone()) {
-            Ok(pending) => pending.settled().await.map(drop),
-            Err(error) => Err(error.into()),
-        };
-        match outcome {
-            Err(AppendError::Write(error)) if patient && error != WriteError::Stopped => {
-                tracing::warn!(%error, "records of requests wait to be written");
+/// Writes records of reads, trying again for as long as the writer may recover and the server goes on. Those that cannot
+/// be written go to the program's log, whole.
+async fn write_or_log(writer: &Writer, records: Vec<Prepared>, closing: &AtomicBool) {
+    while !records.is_empty() {
+        match write(writer, records.clone()).await {
+            Ok(()) => return,
+            Err(error) if error != WriteError::Stopped && !closing.load(Ordering::Relaxed) => {
+                tracing::warn!(%error, waiting = records.len(), "records of requests wait to be written");
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
-                tracing::error!(%error, lost = records.len(), "records of requests could not be written");
+                for record in &records {
+                    tracing::error!(%error, record = record.body(), "this could not be put on the record");
+                }
                 return;
             }
-            Ok(()) => return,
         }
+    }
+}
+
+async fn write(writer: &Writer, records: Vec<Prepared>) -> Result<(), WriteError> {
+    match writer.record(records)?.settled().await {
+        Err(AppendError::Write(error)) => Err(error),
+        // Identifiers are made here and never meet another.
+        Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
     }
 }

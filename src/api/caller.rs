@@ -53,6 +53,9 @@ impl Caller {
 /// into `X-Forwarded-For` itself stand to the left of that one and are never reached.
 pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
     let mut address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    if !context.trusts(address) {
+        return address;
+    }
     let lines = request.headers().get_all("x-forwarded-for").filter_map(|line| line.to_str().ok());
     let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
     for entry in forwarded.into_iter().rev() {

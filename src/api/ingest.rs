@@ -17,7 +17,7 @@ use crate::{
     },
     model::{
         batch,
-        error::FieldError,
+        error::{FieldError, ParameterError},
         event::{Draft, Receipt, Sender},
         limits::EventLimits,
         timestamp::Timestamp,
@@ -62,11 +62,8 @@ fn parse_policy(query: &str) -> Result<Policy, ApiError> {
         policy = match (name.as_ref(), value.as_ref()) {
             ("partial", "true") => Policy::Partial,
             ("partial", "false") => Policy::AllOrNothing,
-            ("partial", _) => return Err(ApiError::invalid("partial: must be true or false")),
-            (other, _) => {
-                let name: String = other.chars().take(64).collect();
-                return Err(ApiError::invalid(format!("{name}: is not a parameter of this endpoint")));
-            }
+            ("partial", _) => return Err(ParameterError::new("partial", "must be true or false").into()),
+            (other, _) => return Err(ParameterError::unknown(other).into()),
         };
     }
     Ok(policy)

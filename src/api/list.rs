@@ -18,7 +18,8 @@ use crate::{
     api::{ApiError, Context, caller::Read, parameters},
     model::{
         cursor::Position,
-        query::{Includes, Query},
+        error::ParameterError,
+        query::{Includes, Query, Sort},
         timestamp::Timestamp,
     },
     store::{Page, Reader, Slice},
@@ -32,6 +33,13 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
     let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
     let (reader, asked) = (context.reader.clone(), query.clone());
     let page = web::block(move || reader.page(&asked, SLICE_BYTES)).await.map_err(ApiError::internal)??;
+    if let Some(after) = query.after.filter(|after| query.sort == Sort::Received && after.seq > page.found.through_seq)
+    {
+        // Read on from there, and what lies between would be missed for good: the file was put back to an older state.
+        let newest = page.found.through_seq;
+        let message = format!("is of event {}, and this log ends at {newest}; begin again without it", after.seq);
+        return Err(ParameterError::new("cursor", message).into());
+    }
     let next = next_cursor(&query, &page);
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
@@ -67,8 +75,7 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
 fn next_cursor(query: &Query, page: &Page) -> Option<String> {
     let last = page.found.positions.last().copied();
     if query.follows() && !page.found.more {
-        let seen = query.after.map_or(0, |after| after.seq);
-        let newest = Position { timestamp: Timestamp::from_micros(0), seq: page.found.through_seq.max(seen) };
+        let newest = Position { timestamp: Timestamp::from_micros(0), seq: page.found.through_seq };
         return Some(query.cursor(newest));
     }
     last.filter(|_| page.found.more).map(|last| query.cursor(last))

@@ -68,16 +68,11 @@ pub fn document(limits: &QueryLimits) -> Value {
 }
 
 /// What any request that needs a credential may be answered with.
-const AUTHENTICATED: [&Kind; 6] = [
-    error::NOT_AUTHENTICATED,
-    error::FORBIDDEN,
-    error::RATE_LIMITED,
-    error::INTERNAL,
-    error::OVERLOADED,
-    error::DISK_FULL,
-];
+const AUTHENTICATED: [&Kind; 5] =
+    [error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
 /// What any request with a body may be answered with.
-const WITH_BODY: [&Kind; 3] = [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT];
+const WITH_BODY: [&Kind; 4] =
+    [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
 
 fn list(limits: &QueryLimits) -> Value {
     let fields = FIELDS.iter().flat_map(|spec| {
@@ -220,9 +215,10 @@ fn create_credential() -> Value {
 
 fn change_credential(summary: &str, asked: Option<Value>) -> Value {
     let id = if asked.is_some() { "switchCredential" } else { "revokeCredential" };
-    let errors: &[&Kind] = &[error::NOT_FOUND, error::CONFLICT];
+    let errors: &[&Kind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
+    let of_body: &[&Kind] = if asked.is_some() { &WITH_BODY } else { &[] };
     let success = response("Done", object(&[("ok", "boolean")]));
-    let operation = operation(id, summary, 200, success, &[&AUTHENTICATED, &WITH_BODY, errors])
+    let operation = operation(id, summary, 200, success, &[&AUTHENTICATED, of_body, errors])
         .with("parameters", json!([path_parameter("clientId", "The credential's client id")]));
     match asked {
         Some(asked) => operation.with("requestBody", body(asked)),

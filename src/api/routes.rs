@@ -38,6 +38,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/healthz").route(get().to(health::alive)).route(head().to(health::alive)))
         .service(resource("/readyz").route(get().to(health::ready)).route(head().to(health::ready)))
         .service(resource("/openapi.json").route(get().to(openapi::json)).route(head().to(openapi::json)))
+        .service(web::redirect("/docs", "/docs/"))
         .service(openapi::pages())
         .default_service(web::to(not_found));
 }
@@ -68,6 +69,7 @@ const ACTIONS: &[(&str, &str, &str, Recording)] = &[
     ("GET", "/healthz", "health", Recording::Never),
     ("GET", "/readyz", "health", Recording::Never),
     ("GET", "/openapi.json", "documentation", Recording::Never),
+    ("GET", "/docs", "documentation", Recording::Never),
     ("GET", "/docs/{_:.*}", "documentation", Recording::Never),
 ];
 

@@ -23,7 +23,7 @@ pub(super) struct ServerArguments {
     /// The API token (abx_…) or access token to use there
     #[arg(long, value_name = "TOKEN", env = "AUDITBOX_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Trust this certificate authority (PEM) besides the well-known ones
+    /// Trust this certificate authority (PEM) and no other, instead of the well-known ones
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    ffi::OsStr,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -22,7 +23,7 @@ use crate::{
         client::{Client, ServerArguments, refusal},
         serve, source,
     },
-    config::Config,
+    config::{Config, LimitsConfig, QUEUE_BYTES_MAX},
     model::{
         credential::IMPORT_NAME,
         event::{Draft, Receipt, Sender},
@@ -66,7 +67,13 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let (target, store) = match arguments.server.client()? {
         Some(client) => (Target::Server(client), None),
         None => {
-            let store = serve::open(config)?;
+            // The queue's limits are for a server's many senders; here they must hold what this one has under way.
+            let limits = LimitsConfig {
+                queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
+                queue_bytes_max: QUEUE_BYTES_MAX,
+                ..config.limits.clone()
+            };
+            let store = serve::open(&Config { limits, ..config.clone() })?;
             (Target::File(store.writer.clone()), Some(store))
         }
     };
@@ -119,6 +126,7 @@ struct Batch {
     numbers: Vec<u64>,
     prepared: Vec<Prepared>,
     text: String,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -168,7 +176,7 @@ impl Import {
             Ok(()) => {}
             Err(message) => self.bad(&self.file.clone(), number, &message)?,
         }
-        if self.batch.numbers.len() >= BATCH_EVENTS || self.batch.text.len() >= BATCH_BYTES {
+        if self.batch.numbers.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
             self.send()?;
         }
         Ok(())
@@ -179,7 +187,7 @@ impl Import {
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let mut draft = Draft::parse(raw, &self.limits, Sender::Client).map_err(|error| error.to_string())?;
         if draft.identifier().is_none() {
-            draft.name(&identifier_of(number, text));
+            draft.name(&identifier_of(&self.file, number, text));
         }
         match self.target {
             Target::Server(_) => {
@@ -192,6 +200,7 @@ impl Import {
             }
         }
         self.batch.numbers.push(number);
+        self.batch.bytes += text.len();
         Ok(())
     }
 
@@ -291,9 +300,11 @@ fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
     Ok(results.iter().map(fate).collect())
 }
 
-/// The same event at the same place gets the same identifier in every run.
-fn identifier_of(number: u64, text: &str) -> String {
-    let digest = Sha256::new().chain_update(number.to_le_bytes()).chain_update(text).finalize();
+/// The same event at the same place of a file of the same name gets the same identifier in every run, wherever the file
+/// lies.
+fn identifier_of(file: &str, number: u64, text: &str) -> String {
+    let name = Path::new(file).file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+    let digest = Sha256::new().chain_update(name).chain_update(number.to_le_bytes()).chain_update(text).finalize();
     format!("import_{}", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
 }
 

@@ -28,6 +28,8 @@ pub(super) fn check_config(config: &Config) {
 pub(super) fn healthcheck(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let url = arguments.url.clone().unwrap_or_else(|| own_url(config));
     let agent = Agent::config_builder()
+        // The server is close by; a proxy for the world outside is not the way to it.
+        .proxy(None)
         .timeout_global(Some(ANSWER_WITHIN))
         .http_status_as_error(false)
         // Nothing secret is sent and only a status is read: the certificate's name need not be this machine's.

@@ -7,4 +7,4 @@ mod identifier;
 mod search;
 
 pub use identifier::identifier_hash;
-pub use search::{Found, search};
+pub use search::{Found, last_seq, search};

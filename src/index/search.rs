@@ -30,19 +30,25 @@ pub struct Found {
 
 /// Runs a query on the connection's present snapshot.
 pub fn search(connection: &Connection, query: &Query) -> rusqlite::Result<Found> {
-    let through_seq =
-        connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))?;
+    let through_seq = last_seq(connection)?;
     let mut positions = Vec::new();
     let walks = walks(query);
     for walk in &walks {
         positions.extend(take(connection, query, walk)?);
-    }
-    if walks.len() > 1 {
-        sort(&mut positions, query);
+        if walks.len() > 1 {
+            sort(&mut positions, query);
+            // What many walks find is not held all at once: one more than the page is enough.
+            positions.truncate(query.limit + 1);
+        }
     }
     let more = positions.len() > query.limit;
     positions.truncate(query.limit);
     Ok(Found { positions, more, through_seq })
+}
+
+/// The newest event's seq; 0 in an empty log.
+pub fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
 }
 
 /// One walk along one index: a condition, the value it binds, and the index that answers it.

@@ -42,4 +42,9 @@ impl ParameterError {
     pub fn new(parameter: impl Into<String>, message: impl Into<String>) -> Self {
         Self { parameter: parameter.into(), message: message.into() }
     }
+
+    /// A refusal of a parameter that the endpoint does not have. A hostile name does not come back whole.
+    pub fn unknown(name: &str) -> Self {
+        Self::new(&name[..name.floor_char_boundary(128)], "is not a parameter of this endpoint")
+    }
 }

@@ -63,9 +63,12 @@ pub enum Object {
 }
 
 impl Object {
-    /// The dotted path of a member of this object, as errors name it.
+    /// The dotted path of a member of this object, as errors name it; a key of hostile length is cut.
     pub fn path(self, key: &str) -> String {
-        if self == Self::Event { key.to_owned() } else { format!("{}.{key}", self.name()) }
+        let end = key.floor_char_boundary(KEY_BYTES_SHOWN);
+        let (key, more) = (&key[..end], if end < key.len() { "…" } else { "" });
+        let separator = if self == Self::Event { "" } else { "." };
+        format!("{}{separator}{key}{more}", self.name())
     }
 
     /// The object that a member of this one is, if the server reads it too.
@@ -101,6 +104,9 @@ impl Object {
         }
     }
 }
+
+/// Bytes of a key that an error repeats.
+const KEY_BYTES_SHOWN: usize = 128;
 
 /// How the text of a parameter is compared with an event's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

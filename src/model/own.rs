@@ -10,8 +10,11 @@ use crate::model::{
     timestamp::Timestamp,
 };
 
-/// Bytes kept of a path with its query, and of a user agent: the event's own limit for each.
+/// Bytes kept of a path with its query, of a user agent (the event's own limit for each), and of a message.
 const TEXT_BYTES_MAX: usize = 8_192;
+
+/// Bytes kept of a method: the event's own limit.
+const METHOD_BYTES_MAX: usize = 128;
 
 /// Which requests to auditbox are put on the record. Changes to the credentials always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl OwnRequest {
             "action": self.action,
             "resourceType": OWN_RESOURCE_TYPE,
             "status": if status_code < 400 { "SUCCESS" } else { "FAILURE" },
-            "message": message.filter(|message| !message.is_empty()).map(without_nul),
+            "message": message.filter(|message| !message.is_empty()).map(bounded),
             "trigger": {
                 "at": self.at.to_string(),
                 "origin": OWN_ORIGIN,
@@ -76,7 +79,7 @@ impl OwnRequest {
             },
             "context": {},
             "request": {
-                "method": self.method,
+                "method": self.method[..self.method.floor_char_boundary(METHOD_BYTES_MAX)],
                 "path": bounded(&self.path),
                 "statusCode": status_code,
                 "ip": self.ip,
@@ -106,10 +109,5 @@ fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
 }
 
 fn bounded(text: &str) -> String {
-    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
-    without_nul(&text[..end])
-}
-
-fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+    text[..text.floor_char_boundary(TEXT_BYTES_MAX)].replace('\0', "\u{fffd}")
 }

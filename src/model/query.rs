@@ -179,7 +179,7 @@ impl<'a> Parameters<'a> {
             let plain = name.strip_suffix("[]").unwrap_or(&name);
             let field = Field::of_parameter(plain.strip_prefix("not.").unwrap_or(plain));
             if field.is_none() && !CONTROLS.iter().any(|control| control.name == plain) {
-                return Err(ParameterError::new(shortened(&name), "is not a parameter of this endpoint"));
+                return Err(ParameterError::unknown(&name));
             }
             let given = parameters.entry(plain.to_owned()).or_default();
             given.bracketed |= plain.len() < name.len();
@@ -214,11 +214,6 @@ impl<'a> Parameters<'a> {
             Some(_) => Err(ParameterError::new(name, format!("must be {first} or {second}"))),
         }
     }
-}
-
-/// An unknown name comes back in the error; a hostile one need not come back whole.
-fn shortened(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Filter, ParameterError> {

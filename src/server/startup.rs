@@ -128,7 +128,7 @@ impl Application {
 
 fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context, StartError> {
     let gate = Gate::open(
-        &store.reader,
+        &store.own_reader,
         GateOptions {
             access_token_seconds: config.auth.access_token_seconds,
             failed_logins_max: config.auth.failed_logins_max,

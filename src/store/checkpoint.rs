@@ -63,11 +63,12 @@ impl Checkpoints {
 
     /// Does what is due, on the writer's connection between two commits.
     pub(super) fn advance(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        match self.going {
+        // Taken: an error must not leave a thread that is done looking as if it were going.
+        match self.going.take() {
             None if self.log_bytes >= BEGIN_BYTES => self.go(1),
             None => {}
             Some(rounds) => match self.copied.try_recv() {
-                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Empty) => self.going = Some(rounds),
                 Ok(Ok(())) if self.log_bytes > REST_BYTES_MAX && rounds < ROUNDS_MAX => self.go(rounds + 1),
                 Ok(Err(error)) => return Err(error),
                 // Where the other thread is gone, the writer manages alone.
@@ -93,7 +94,7 @@ impl Checkpoints {
     }
 
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        (self.going, self.log_bytes) = (None, 0);
+        self.log_bytes = 0;
         let log_bytes = copy(connection, "PASSIVE")?;
         if log_bytes > LOG_BYTES_MAX {
             tracing::warn!(log_bytes, "the write-ahead log is long: waiting for readers to empty it");

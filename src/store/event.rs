@@ -7,11 +7,6 @@ use crate::{
     store::Prepared,
 };
 
-/// The newest event's seq; 0 in an empty log.
-pub(super) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
-}
-
 /// Stores one event.
 pub(super) fn insert(connection: &Connection, seq: i64, event: &Prepared) -> rusqlite::Result<()> {
     connection

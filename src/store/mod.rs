@@ -42,6 +42,8 @@ pub struct Store {
     pub writer: Writer,
     /// Reads.
     pub reader: Reader,
+    /// Reads for the server itself, on a connection that no question can take.
+    pub own_reader: Reader,
     thread: writer::Thread,
     _lock: Lock,
 }
@@ -52,15 +54,16 @@ impl Store {
         let lock = Lock::take(&options.path)?;
         let connection = open::writable(&options.path)?;
         let reader = Reader::open(&options.path, options.readers)?;
+        let own_reader = Reader::open(&options.path, 1)?;
         let checkpoints = checkpoint::Checkpoints::start(&options.path)?;
         let (writer, thread) = writer::start(connection, checkpoints, options.queue)?;
-        Ok(Self { writer, reader, thread, _lock: lock })
+        Ok(Self { writer, reader, own_reader, thread, _lock: lock })
     }
 
     /// Finishes what was queued, then closes the file. Says whether everything went well to the end.
     pub fn close(self) -> Result<(), WriteError> {
         // SQLite removes its log when the last connection closes, which only one that writes can do.
-        drop(self.reader);
+        drop((self.reader, self.own_reader));
         self.thread.finish()
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::{
+    index,
     model::credential::{self, CredentialChange},
     store::{ChangeError, OpenError, Prepared, credential as credentials, error, event},
 };
@@ -110,7 +111,7 @@ pub fn change_credential_directly(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = credentials::change(&transaction, change)?;
         if outcome.is_ok() {
-            event::insert(&transaction, event::last_seq(&transaction)? + 1, record)?;
+            event::insert(&transaction, index::last_seq(&transaction)? + 1, record)?;
             transaction.commit()?;
         }
         Ok(outcome)
@@ -126,7 +127,6 @@ pub fn change_credential_directly(
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -8,7 +8,7 @@ use crate::{
         timestamp::Timestamp,
         values::Values,
     },
-    store::body,
+    store::body::{self, Decoder},
 };
 
 /// One event, compressed, with what its row needs.
@@ -38,6 +38,12 @@ impl Prepared {
     /// The event's identifier.
     pub fn identifier(&self) -> &str {
         &self.identifier
+    }
+
+    /// The event itself, as it would be served; empty if it cannot be had.
+    pub fn body(&self) -> String {
+        let decoded = Decoder::new().ok().and_then(|mut decoder| Some(decoder.decode(&self.stored).ok()?.into_owned()));
+        decoded.unwrap_or_default()
     }
 
     pub(super) fn entity(&self) -> Option<&str> {

@@ -84,7 +84,7 @@ impl Reader {
 
     /// How many events there are.
     pub fn count(&self) -> Result<i64, ReadError> {
-        self.on_snapshot(|connection| Ok(event::last_seq(connection)?))
+        self.on_snapshot(|connection| Ok(index::last_seq(connection)?))
     }
 
     /// Every credential, revoked ones included.

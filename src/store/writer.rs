@@ -18,6 +18,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::{
+    index,
     model::{credential::CredentialChange, event},
     store::{
         AppendError, ChangeError, OpenError, Prepared, QueueLimits, WriteError,
@@ -223,7 +224,7 @@ impl State {
     fn transact(&mut self, work: &mut [Work]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read, not remembered: a command beside the server may have written too.
-        let mut last_seq = events::last_seq(&transaction)?;
+        let mut last_seq = index::last_seq(&transaction)?;
         let mut log_bytes = LOG_BYTES_PER_COMMIT;
         let mut store = |event: &Prepared| {
             last_seq += 1;
@@ -256,15 +257,16 @@ impl State {
 }
 
 /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
-/// longer known, so nothing more is written until the file has been opened anew.
+/// longer known, so nothing more is written until the file has been opened anew. An error that SQLite has no other name
+/// for counts as one of these: the writer would rather stop than go on in doubt.
 fn failed(queue: &Queue<Work>, error: &rusqlite::Error, what: &str) -> (Option<WriteError>, Result<(), WriteError>) {
     match classify(error) {
         Failure::Passing(why) => {
-            tracing::warn!(%error, "{what} failed: {why}");
+            tracing::warn!(%error, "a {what} did not succeed, and may the next time");
             (Some(why), Ok(()))
         }
         Failure::Final => {
-            tracing::error!(%error, "{what} failed: no more writes are taken; restart once the disk is well");
+            tracing::error!(%error, "a {what} failed: no more writes are taken; restart once the disk is well");
             queue.close();
             (Some(WriteError::Stopped), Err(WriteError::Stopped))
         }

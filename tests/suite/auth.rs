@@ -488,6 +488,17 @@ fn guessing_at_api_tokens_is_limited_too() {
 }
 
 #[test]
+fn a_good_api_token_is_good_whatever_others_behind_its_address_try() {
+    let server = Server::start_with(&[THREE, AN_HOUR]);
+    let good = server.credential("reader", &["read"]);
+    for _ in 0..3 {
+        assert_eq!(login(&server, CLIENT_ID, "wrong").status, 401);
+    }
+    assert!(is_limited(&login(&server, CLIENT_ID, CLIENT_SECRET)));
+    assert_eq!(server.request_as(&good, "GET", "/v1/audit-log", "").status, 200);
+}
+
+#[test]
 fn the_wait_for_another_login_ends() {
     let server = Server::start_with(&[THREE, ("AUDITBOX_AUTH_FAILED_LOGINS_WINDOW_SECONDS", "1")]);
     eventually("the limit", || is_limited(&login(&server, CLIENT_ID, "wrong")).then_some(()));

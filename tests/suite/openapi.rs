@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use auditbox::model::{
+    credential::{ClientId, Secret},
+    token::api_token,
+};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Server};
+use crate::harness::{Answer, CLIENT_ID, Server};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
@@ -102,6 +106,7 @@ fn every_refusal_is_documented() {
     let document = document(&server);
     let reader = server.credential("reader", &["read"]);
     let nobody = server.credential("nobody", &["ingest"]);
+    let guess = api_token(&ClientId::parse(CLIENT_ID).unwrap(), &Secret::presented("guess".to_owned()));
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     let long = format!(r#"{{"clientId":"{}"}}"#, "x".repeat(5_000));
     let login = r#"{"clientId":"test-admin","clientSecret":"wrong"}"#;
@@ -137,14 +142,14 @@ fn every_refusal_is_documented() {
         ("", "POST", "/v1/auth/access_token", &long, 413),
         ("", "POST", "/v1/auth/access_token", login, 401),
         ("", "POST", "/v1/auth/access_token", login, 429),
-        // From here on an API token is not looked at either.
-        (&reader, "GET", "/v1/audit-log", "", 429),
-        (&reader, "POST", "/v1/audit-log", "{}", 429),
-        (&reader, "GET", "/v1/audit-log/e1", "", 429),
-        (&reader, "GET", "/v1/credentials", "", 429),
-        (&reader, "POST", "/v1/credentials", "{}", 429),
-        (&reader, "PATCH", "/v1/credentials/x", "{}", 429),
-        (&reader, "DELETE", "/v1/credentials/x", "", 429),
+        // From here on a token with the wrong secret is told to wait as well.
+        (&guess, "GET", "/v1/audit-log", "", 429),
+        (&guess, "POST", "/v1/audit-log", "{}", 429),
+        (&guess, "GET", "/v1/audit-log/e1", "", 429),
+        (&guess, "GET", "/v1/credentials", "", 429),
+        (&guess, "POST", "/v1/credentials", "{}", 429),
+        (&guess, "PATCH", "/v1/credentials/x", "{}", 429),
+        (&guess, "DELETE", "/v1/credentials/x", "", 429),
     ] {
         let answer = server.request_as(token, method, path, body);
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
