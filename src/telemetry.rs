@@ -10,10 +10,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// The HTTP server tells of each of its threads as it comes and goes. A directive of the operator's for it counts more.
+const QUIET: &str = "actix_server=warn";
+
 /// Sends what is traced, and what libraries log, to standard error for the rest of the process. Fails if `log.level` is
 /// not a filter, which a loaded configuration rules out, or if this was done before.
 pub fn init(log: &LogConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", log.level))?)
+        .with_writer(stderr);
     match log.format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text if stderr().is_terminal() => builder.try_init(),

@@ -67,6 +67,14 @@ pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
     address
 }
 
+/// Something a handler says to the record.
+pub(super) enum Note {
+    /// The handler has put this request on the record itself.
+    Recorded,
+    /// Part of what was asked was refused.
+    Refused(String),
+}
+
 /// How the middleware's finding is kept with the request.
 pub(super) type Finding = Result<Caller, ApiErrorKind>;
 

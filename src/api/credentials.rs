@@ -12,8 +12,7 @@ use crate::{
     api::{
         ApiError, Context,
         body::Body,
-        caller::{Admin, Caller},
-        middleware::Note,
+        caller::{Admin, Caller, Note},
     },
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         ApiError, Context,
-        caller::Ingest,
+        caller::{Ingest, Note},
         error::{CONFLICT, INVALID_REQUEST},
-        middleware::Note,
         parameters,
     },
     model::{

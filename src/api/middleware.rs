@@ -15,21 +15,13 @@ use uuid::Uuid;
 use crate::{
     api::{
         ApiError, Context,
-        caller::{ApiErrorKind, Caller, Finding, peer},
+        caller::{ApiErrorKind, Caller, Finding, Note, peer},
         routes::{self, Recording},
     },
     model::timestamp::Timestamp,
 };
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
-
-/// Something a handler says to the record.
-pub(super) enum Note {
-    /// The handler has put this request on the record itself.
-    Recorded,
-    /// Part of what was asked was refused.
-    Refused(String),
-}
 
 /// Gives every answer its `X-Trace-Id`, and every request its line in the program's log.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {

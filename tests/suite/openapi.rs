@@ -246,7 +246,7 @@ fn loaded(text: &str) -> Vec<String> {
 #[test]
 fn the_pages_load_nothing_from_another_host() {
     let server = Server::start();
-    let page = server.request("GET", "/docs/", &[], b"");
+    let page = server.request("GET", "/docs", &[], b"");
     assert_eq!(page.status, 200);
     let assets: Vec<_> =
         loaded(&page.text).into_iter().filter(|target| !target.is_empty() && !target.starts_with("data:")).collect();

@@ -229,3 +229,14 @@ fn follow(server: &Server, done: &AtomicBool) -> Vec<String> {
         query = format!("{FOLLOW}&limit=7&cursor={}", next(&answer).unwrap());
     }
 }
+
+#[test]
+fn a_cursor_ahead_of_the_log_is_refused_where_it_would_skip_what_comes() {
+    let longer = server();
+    let ahead = next(&longer.list(FOLLOW)).unwrap();
+    // The same file put back to an earlier state is, to its followers, a shorter log.
+    let shorter = Server::start();
+    let answer = shorter.list(&format!("{FOLLOW}&cursor={ahead}"));
+    assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()));
+    assert_eq!(answer.json()["details"][0]["parameter"], "cursor");
+}

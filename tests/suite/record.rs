@@ -1,9 +1,14 @@
 //! auditbox's own records: every authenticated request is on the record, and only those who ask for it see it.
 
+use std::thread;
+
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
-use crate::harness::{CLIENT_ID, Server, eventually, run};
+use crate::{
+    harness::{CLIENT_ID, Server, eventually, run},
+    wire::Connection,
+};
 
 const WRITES: (&str, &str) = ("AUDITBOX_SELF_AUDIT_RECORD", "writes");
 const OFF: (&str, &str) = ("AUDITBOX_SELF_AUDIT_RECORD", "off");
@@ -385,4 +390,41 @@ fn a_path_or_user_agent_of_any_length_does_not_keep_a_request_off_the_record() {
     let kept = event["request"]["path"].as_str().unwrap();
     assert!(path.starts_with(kept) && kept.len() == 8_192, "{}", kept.len());
     assert!(agent.starts_with(event["request"]["userAgent"].as_str().unwrap()));
+}
+
+/// More reads than the buffer of their records holds, faster than one batch after another with a pause between would take
+/// them.
+#[test]
+fn every_read_is_on_the_record_however_many_there_are() {
+    const CONNECTIONS: i64 = 4;
+    const READS: i64 = 6_000;
+    let server = Server::start();
+    thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut connection = Connection::open(&server.url).unwrap();
+                for _ in 0..READS {
+                    assert_eq!(connection.request("GET", "/v1/none", &server.token, "").unwrap().status, 404);
+                }
+            });
+        }
+    });
+    let database = server.database();
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let events =
+        Database::open(database).unwrap().query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0));
+    // The first start's credential and the harness's login are on the record too.
+    assert_eq!(events.unwrap(), CONNECTIONS * READS + 2);
+    drop(directory);
+}
+
+#[test]
+fn a_refusal_of_a_key_of_any_length_is_answered_and_recorded_in_short() {
+    let server = Server::start();
+    let event = format!(r#"{{"action":"A","resourceType":"x","{}\u0000":1}}"#, "k".repeat(500_000));
+    let answer = server.post("/v1/audit-log", &event);
+    assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()));
+    assert!(answer.text.len() < 2_000, "{}", answer.text.len());
+    assert_eq!(record(&server, "/v1/audit-log")["request"]["statusCode"], 422);
 }
