@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::{
     Error, HttpMessage, HttpRequest, ResponseError,
-    body::MessageBody,
+    body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{AUTHORIZATION, HeaderName, HeaderValue},
     middleware::Next,
@@ -41,6 +41,9 @@ pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Re
 }
 
 /// Finds out who calls, and puts what they did on the record. Whether they may is for the handler to say.
+///
+/// What may change something is carried through to its record even where the client does not wait for the answer: nobody
+/// stays off the record by hanging up.
 pub async fn authenticate<B: MessageBody + 'static>(
     context: Data<Context>,
     request: ServiceRequest,
@@ -48,6 +51,18 @@ pub async fn authenticate<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let finding = find_caller(request.request(), &context);
     request.extensions_mut().insert::<Finding>(finding);
+    if request.method().is_safe() {
+        return handle(context, request, next).await;
+    }
+    let handled = actix_web::rt::spawn(handle(context, request, next)).await;
+    handled.unwrap_or_else(|error| Err(ApiError::internal(error).into()))
+}
+
+async fn handle<B: MessageBody + 'static>(
+    context: Data<Context>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let response = next.call(request).await?;
     match record(&response, &context).await {
         Ok(()) => Ok(response.map_into_left_body()),

@@ -1,7 +1,7 @@
 //! JSON over HTTP: requests in, answers out.
 //!
 //! A handler parses, makes one call, and renders. What every request shares (trace ids, credentials, the record) is in
-//! [`middleware`]; what a handler may do is in its signature ([`caller`]). Nothing here builds SQL.
+//! `middleware`; what a handler may do is in its signature (`caller`). Nothing here builds SQL.
 
 mod body;
 mod caller;

@@ -157,8 +157,14 @@ fn one_event() -> Value {
     let schema = json!({ "type": "object", "required": ["ok", "audit"], "properties": {
         "ok": { "const": true }, "audit": { "$ref": "#/components/schemas/Event" },
     } });
-    operation("event", "Ask for one event", 200, response("The event", schema), &[&AUTHENTICATED, &[error::NOT_FOUND]])
-        .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
+    operation(
+        "event",
+        "Ask for one event",
+        200,
+        response("The event", schema),
+        &[&AUTHENTICATED, &[error::NOT_FOUND, error::INVALID_REQUEST]],
+    )
+    .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
 }
 
 fn access_token() -> Value {

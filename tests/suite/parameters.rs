@@ -145,3 +145,13 @@ fn a_field_takes_a_hundred_values_in_any_encoding_and_no_more() {
     assert_eq!(server.list(&spread(excluded, 101)).refusal().0, 422);
     assert_eq!(server.list(&commas(excluded, 101)).refusal().0, 422);
 }
+
+#[test]
+fn what_is_not_utf_8_is_refused_and_not_replaced() {
+    let server = Server::start();
+    server.store(&[serde_json::json!({ "identifier": "\u{fffd}", "action": "A", "resourceType": "x" })]);
+    assert_eq!(server.list("identifier=%EF%BF%BD").identifiers(), ["\u{fffd}"]);
+    assert_eq!(server.list("identifier=%FF").refusal(), (422, "invalid_request".to_owned()));
+    assert_eq!(server.get("/v1/audit-log/%EF%BF%BD").status, 200);
+    assert_eq!(server.get("/v1/audit-log/%FF").refusal(), (422, "invalid_request".to_owned()));
+}

@@ -428,3 +428,16 @@ fn a_refusal_of_a_key_of_any_length_is_answered_and_recorded_in_short() {
     assert!(answer.text.len() < 2_000, "{}", answer.text.len());
     assert_eq!(record(&server, "/v1/audit-log")["request"]["statusCode"], 422);
 }
+
+#[test]
+fn hanging_up_keeps_nobody_off_the_record() {
+    let server = Server::start();
+    // Long enough to be read on another thread, during which the client is gone.
+    let event = format!(r#"{{"action":"","resourceType":"x","message":"{}"}}"#, "m".repeat(900_000));
+    let mut connection = Connection::open(&server.url).unwrap();
+    let (token, length) = (&server.token, event.len());
+    let head = "POST /v1/audit-log HTTP/1.1\r\nhost: x\r\nauthorization: Bearer";
+    connection.send(&format!("{head} {token}\r\ncontent-length: {length}\r\n\r\n{event}")).unwrap();
+    drop(connection);
+    assert_eq!(record(&server, "/v1/audit-log")["request"]["statusCode"], 422);
+}
