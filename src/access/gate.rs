@@ -9,7 +9,7 @@ use std::{
 use crate::{
     access::{
         directory::{Directory, POLL},
-        limiter::Limiter,
+        limiter::{Exceeded, Limiter},
     },
     model::{
         credential::{ClientId, Credential, Secret, SecretHash},
@@ -37,8 +37,8 @@ pub enum Denied {
     WrongSecret,
     /// The token is not one that opens anything now.
     BadToken,
-    /// Too many failed logins from this address; try again after this long.
-    TooMany(Duration),
+    /// Too many failed logins from this address.
+    TooMany(Exceeded),
 }
 
 /// An access token and how long it is good for.
@@ -85,8 +85,8 @@ impl Gate {
             let (credential, is_right) = self.compare(&client_id, &secret);
             if !is_right {
                 let clock = Instant::now();
-                if let Some(wait) = self.inner.limiter.wait(address, clock) {
-                    return Err(Denied::TooMany(wait));
+                if let Some(exceeded) = self.inner.limiter.exceeded(address, clock) {
+                    return Err(Denied::TooMany(exceeded));
                 }
                 self.inner.limiter.failed(address, clock);
             }
@@ -145,8 +145,8 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Arc<Credential>, Denied> {
         let clock = Instant::now();
-        if let Some(wait) = self.inner.limiter.wait(address, clock) {
-            return Err(Denied::TooMany(wait));
+        if let Some(exceeded) = self.inner.limiter.exceeded(address, clock) {
+            return Err(Denied::TooMany(exceeded));
         }
         let (credential, is_right) = self.compare(client_id, secret);
         // The right secret of a credential that is not usable now is no guess: a sender whose credential was switched off

@@ -13,6 +13,17 @@ use std::{
 
 const ADDRESSES_MAX: usize = 10_000;
 
+/// A limit that an address has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded {
+    /// How long it must wait before it may try again.
+    pub wait: Duration,
+    /// How many failures it may have within a window.
+    pub failures_max: u32,
+    /// How long a window is.
+    pub window: Duration,
+}
+
 pub(super) struct Limiter {
     failures_max: u32,
     window: Duration,
@@ -29,11 +40,12 @@ impl Limiter {
         Self { failures_max, window, counts: Mutex::new(HashMap::new()) }
     }
 
-    /// How long the address must wait before it may try again; nothing if it may try now.
-    pub(super) fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+    /// The limit, if the address has come to it and may not try now.
+    pub(super) fn exceeded(&self, address: IpAddr, now: Instant) -> Option<Exceeded> {
         let counts = self.counts();
         let count = counts.get(&network(address)).filter(|count| count.failures >= self.failures_max)?;
-        count.ends.checked_duration_since(now).filter(|wait| !wait.is_zero())
+        let wait = count.ends.checked_duration_since(now).filter(|wait| !wait.is_zero())?;
+        Some(Exceeded { wait, failures_max: self.failures_max, window: self.window })
     }
 
     pub(super) fn failed(&self, address: IpAddr, now: Instant) {
@@ -78,18 +90,22 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn wait(limiter: &Limiter, address: IpAddr, now: Instant) -> Option<Duration> {
+        limiter.exceeded(address, now).map(|exceeded| exceeded.wait)
+    }
+
     #[test]
     fn an_address_waits_out_its_window_and_others_do_not() {
         let (limiter, start) = (Limiter::new(2, Duration::from_secs(60)), Instant::now());
         let (one, other): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "192.0.2.1".parse().unwrap());
         limiter.failed(one, start);
-        assert_eq!(limiter.wait(one, start), None);
+        assert_eq!(wait(&limiter, one, start), None);
         limiter.failed("2001:db8::ffff".parse().unwrap(), start);
-        assert_eq!(limiter.wait(one, start + Duration::from_secs(20)), Some(Duration::from_secs(40)));
-        assert_eq!(limiter.wait(other, start), None);
-        assert_eq!(limiter.wait(one, start + Duration::from_secs(60)), None);
+        assert_eq!(wait(&limiter, one, start + Duration::from_secs(20)), Some(Duration::from_secs(40)));
+        assert_eq!(wait(&limiter, other, start), None);
+        assert_eq!(wait(&limiter, one, start + Duration::from_secs(60)), None);
         limiter.failed(one, start + Duration::from_secs(61));
-        assert_eq!(limiter.wait(one, start + Duration::from_secs(61)), None);
+        assert_eq!(wait(&limiter, one, start + Duration::from_secs(61)), None);
     }
 
     #[test]
@@ -98,7 +114,7 @@ mod tests {
             (Limiter::new(1, Duration::from_secs(60)), Instant::now(), IpAddr::from([192, 0, 2, 1]));
         limiter.failed(address, now);
         limiter.succeeded(address);
-        assert_eq!(limiter.wait(address, now), None);
+        assert_eq!(wait(&limiter, address, now), None);
     }
 
     #[test]

@@ -9,4 +9,5 @@ mod limiter;
 mod recorder;
 
 pub use gate::{AccessToken, Denied, Gate, GateOptions};
+pub use limiter::Exceeded;
 pub use recorder::Recorder;

@@ -12,8 +12,8 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use crate::{
-    access::Denied,
-    model::error::ParameterError,
+    access::{Denied, Exceeded},
+    model::{error::ParameterError, timestamp::Timestamp},
     store::{AppendError, ChangeError, ReadError, WriteError},
 };
 
@@ -59,12 +59,13 @@ pub struct ApiError {
     message: String,
     details: Option<Box<Value>>,
     retry_after_seconds: Option<u64>,
+    rate_limit: Option<Box<Exceeded>>,
     cause: Option<String>,
 }
 
 impl ApiError {
     pub(super) fn new(kind: &'static Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: None, retry_after_seconds: None, cause: None }
+        Self { kind, message: message.into(), details: None, retry_after_seconds: None, rate_limit: None, cause: None }
     }
 
     /// A refused query or body.
@@ -122,6 +123,14 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
+        if let Some(Exceeded { wait, failures_max, window }) = self.rate_limit.as_deref() {
+            // Whole seconds, the reset as seconds since 1970, as clients of Port's API read them.
+            let reset = Timestamp::now().seconds() + i64::try_from(wait.as_secs()).unwrap_or(0) + 1;
+            response.insert_header(("x-ratelimit-period", window.as_secs().to_string()));
+            response.insert_header(("x-ratelimit-limit", failures_max.to_string()));
+            response.insert_header(("x-ratelimit-remaining", "0"));
+            response.insert_header(("x-ratelimit-reset", reset.to_string()));
+        }
         if self.kind.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
@@ -143,7 +152,10 @@ impl From<Denied> for ApiError {
                 Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
             }
             Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; ask for a new one"),
-            Denied::TooMany(wait) => Self::later(RATE_LIMITED, "too many failed logins from this address", wait),
+            Denied::TooMany(exceeded) => Self {
+                rate_limit: Some(Box::new(exceeded)),
+                ..Self::later(RATE_LIMITED, "too many failed logins from this address", exceeded.wait)
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use auditbox::model::timestamp::Timestamp;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -451,6 +452,10 @@ fn is_limited(answer: &Answer) -> bool {
     assert_eq!(answer.refusal().1, "rate_limited");
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=3600).contains(&seconds), "{seconds}");
+    let number = |name: &str| answer.header(name).unwrap().parse::<i64>().unwrap();
+    assert_eq!((number("x-ratelimit-limit"), number("x-ratelimit-remaining")), (3, 0));
+    assert!(number("x-ratelimit-reset") >= Timestamp::now().seconds());
+    assert!(number("x-ratelimit-period") >= i64::try_from(seconds).unwrap());
     true
 }
 
