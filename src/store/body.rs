@@ -10,8 +10,8 @@ use zstd::{
     zstd_safe::{self, CParameter},
 };
 
-/// On texts this short a higher level takes longer and saves next to nothing: of 17.1 MB of real events compressed one by
-/// one, level 1 leaves 8.83 MB at 149 MB/s, level 3 leaves 8.80 MB at 107 MB/s.
+/// On texts this short a higher level takes longer and saves next to nothing: of 17.1 MB of real events in blocks of
+/// their mean length, level 1 leaves 8.83 MB at 149 MB/s, level 3 leaves 8.80 MB at 107 MB/s.
 const LEVEL: i32 = 1;
 /// No event is longer, whatever its frame says: a damaged length must not become an allocation.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
