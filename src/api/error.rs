@@ -201,6 +201,7 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Overloaded => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(1)),
+            ReadError::Refused(error) => error.into(),
             ReadError::Damaged { .. } | ReadError::Sqlite(_) => Self::internal(error),
         }
     }

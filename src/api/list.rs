@@ -51,10 +51,9 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
     }
     let mut text = String::from("{\"ok\":true,\"audits\":[");
     write_slice(&mut text, &page.first, query.includes.as_ref(), true);
-    let tail = match next {
-        Some(next) => format!("],\"next\":\"{next}\"}}"),
-        None => "],\"next\":null}".to_owned(),
-    };
+    let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
+    let count = page.count.map_or_else(String::new, |count| format!(",\"count\":{count}"));
+    let tail = format!("],\"next\":{next}{count}}}");
     if page.first.positions == page.found.positions.len() {
         text.push_str(&tail);
         return Ok(response.body(text));

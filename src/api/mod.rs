@@ -15,6 +15,7 @@ mod middleware;
 mod openapi;
 mod parameters;
 mod routes;
+mod stats;
 mod token;
 mod unread;
 

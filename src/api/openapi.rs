@@ -19,6 +19,7 @@ use crate::{
         field::{FIELDS, FieldSpec, Matching},
         limits::QueryLimits,
         query::{CONTROLS, INCLUDABLE},
+        stats::STATS_CONTROLS,
     },
 };
 
@@ -47,6 +48,7 @@ pub fn document(limits: &QueryLimits) -> Value {
         "security": [{ "bearer": [] }],
         "paths": {
             "/v1/audit-log": { "get": list(limits), "post": ingest() },
+            "/v1/audit-log/stats": { "get": stats(limits) },
             "/v1/audit-log/{identifier}": { "get": one_event() },
             "/v1/auth/access_token": { "post": access_token() },
             "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
@@ -75,14 +77,6 @@ const WITH_BODY: [&Kind; 4] =
     [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
 
 fn list(limits: &QueryLimits) -> Value {
-    let fields = FIELDS.iter().flat_map(|spec| {
-        spec.parameters.iter().flat_map(move |name| {
-            let excluded = format!("Leaves out what {name} would match");
-            [filter(name, spec, spec.summary), filter(&format!("not.{name}"), spec, &excluded)]
-        })
-    });
-    let controls =
-        CONTROLS.iter().map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
     let headers = json!({
         "Link": { "description": "The next page's URL, rel=\"next\"", "schema": { "type": "string" } },
         "X-Limit-Clamped": { "description": "The limit in force, where a larger one was asked for", "schema": { "type": "integer" } },
@@ -94,6 +88,7 @@ fn list(limits: &QueryLimits) -> Value {
             "ok": { "const": true },
             "audits": { "type": "array", "items": { "type": "object" }, "description": "Events; with includes, parts of them" },
             "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
+            "count": { "type": "integer", "description": "With count=true: how many events match in all" },
         },
     });
     let mut success = response("The events that match", schema);
@@ -105,7 +100,57 @@ fn list(limits: &QueryLimits) -> Value {
         success,
         &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
     )
-    .with("parameters", fields.chain(controls).collect())
+    .with("parameters", filters(limits).collect())
+}
+
+fn stats(limits: &QueryLimits) -> Value {
+    let value = json!({ "type": "object", "required": ["value", "count"], "properties": {
+        "value": { "type": "string" }, "count": { "type": "integer" },
+    } });
+    let facet = json!({ "type": "object", "required": ["values", "distinct"], "properties": {
+        "values": { "type": "array", "items": value, "description": "Most common first, then those the filter names" },
+        "distinct": { "type": "integer", "description": "Different values in all" },
+    } });
+    let bucket = json!({ "type": "object", "required": ["start", "end", "success", "failure"], "properties": {
+        "start": { "type": "string", "format": "date-time" },
+        "end": { "type": "string", "format": "date-time", "description": "The first instant after it" },
+        "success": { "type": "integer" }, "failure": { "type": "integer" },
+    } });
+    let histogram = json!({ "type": ["object", "null"], "required": ["interval", "tz", "buckets"], "properties": {
+        "interval": { "type": "string" }, "tz": { "type": "string" }, "buckets": { "type": "array", "items": bucket },
+    } });
+    let schema = json!({ "type": "object", "required": ["ok", "count", "facets", "histogram"], "properties": {
+        "ok": { "const": true },
+        "count": { "type": "integer", "description": "Events that match" },
+        "facets": {
+            "type": "object", "additionalProperties": facet,
+            "description": "For each field, its values among what matches when the field's own filter is set aside",
+        },
+        "histogram": histogram,
+    } });
+    let own =
+        STATS_CONTROLS.iter().map(|control| parameter(control.name, control.summary, json!({ "type": "string" })));
+    operation(
+        "stats",
+        "Count events, their most common values, and how they spread over time",
+        200,
+        response("The counts", schema),
+        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
+    )
+    .with("parameters", filters(limits).chain(own).collect())
+}
+
+/// The parameters that say which events, and how they are listed.
+fn filters(limits: &QueryLimits) -> impl Iterator<Item = Value> {
+    let fields = FIELDS.iter().flat_map(|spec| {
+        spec.parameters.iter().flat_map(move |name| {
+            let excluded = format!("Leaves out what {name} would match");
+            [filter(name, spec, spec.summary), filter(&format!("not.{name}"), spec, &excluded)]
+        })
+    });
+    let controls =
+        CONTROLS.iter().map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
+    fields.chain(controls)
 }
 
 fn ingest() -> Value {
@@ -254,7 +299,7 @@ fn control_schema(name: &str, limits: &QueryLimits) -> Value {
         "includes" => json!({ "type": "array", "items": { "type": "string", "enum": INCLUDABLE } }),
         "sort" => json!({ "type": "string", "enum": ["time", "received"], "default": "time" }),
         "order" => json!({ "type": "string", "enum": ["desc", "asc"], "default": "desc" }),
-        "include_own" | "include_deleted_entities" => json!({ "type": "boolean", "default": false }),
+        "count" | "include_own" | "include_deleted_entities" => json!({ "type": "boolean", "default": false }),
         _ => json!({ "type": "string" }),
     }
 }

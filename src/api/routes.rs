@@ -9,7 +9,7 @@ use actix_web::{
 use crate::api::{
     ApiError, credentials,
     error::{METHOD_NOT_ALLOWED, NOT_FOUND},
-    event, health, ingest, list, openapi, token,
+    event, health, ingest, list, openapi, stats, token,
 };
 
 /// Every route of the API. What can be got can be asked for its head alone.
@@ -22,6 +22,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(head().to(list::list))
                 .route(post().to(ingest::ingest)),
         )
+        .service(resource("/v1/audit-log/stats").route(get().to(stats::stats)).route(head().to(stats::stats)))
         .service(resource("/v1/audit-log/{identifier:.+}").route(get().to(event::one)).route(head().to(event::one)))
         .service(resource("/v1/auth/access_token").route(post().to(token::access_token)))
         .service(
@@ -60,6 +61,7 @@ pub(super) enum Recording {
 const ACTIONS: &[(&str, &str, &str, Recording)] = &[
     ("GET", "/v1/audit-log", "audit_log.list", Recording::Soon),
     ("POST", "/v1/audit-log", "audit_log.ingest", Recording::IfRefused),
+    ("GET", "/v1/audit-log/stats", "audit_log.stats", Recording::Soon),
     ("GET", "/v1/audit-log/{identifier:.+}", "audit_log.get", Recording::Soon),
     ("POST", "/v1/auth/access_token", "access_token.create", Recording::Soon),
     ("GET", "/v1/credentials", "credential.list", Recording::Soon),

@@ -154,11 +154,11 @@ struct Filters(Vec<(&'static str, String)>);
 
 /// Every parameter of the endpoint, canonical names only, with what it does.
 fn parameters() -> Vec<(&'static str, String)> {
-    let fields = FIELDS.iter().flat_map(|spec| {
-        let name = spec.parameters[0];
+    let named = FIELDS.iter().filter_map(|spec| Some((spec, spec.name()?)));
+    let fields = named.flat_map(|(spec, name)| {
         [(name, spec.summary.to_owned()), (excluded(name), format!("Leave out what --{} would match", flag(name)))]
     });
-    let ignored = ["page", "per_page", "include_deleted_entities"];
+    let ignored = ["page", "per_page", "include_deleted_entities", "search"];
     let controls = CONTROLS.iter().filter(|control| !ignored.contains(&control.name));
     fields.chain(controls.map(|control| (control.name, control.summary.to_owned()))).collect()
 }

@@ -5,6 +5,8 @@
 
 mod identifier;
 mod search;
+mod stats;
 
 pub use identifier::identifier_hash;
 pub use search::{Found, last_seq, search};
+pub use stats::stats;

@@ -13,6 +13,7 @@ use crate::model::{
     field::{Field, Object},
     json::{self, Members, NoMembers},
     limits::{EventLimits, OBJECT_KEYS_MAX},
+    search::message_words,
     timestamp::Timestamp,
     values::Values,
 };
@@ -282,6 +283,8 @@ impl<'a> Draft<'a> {
         }
         if let Some(row) = row {
             self.values.push(row.field, &text);
+        } else if key == "message" {
+            message_words(&text).iter().for_each(|word| self.values.push(Field::Word, word));
         }
         Ok(())
     }

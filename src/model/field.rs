@@ -43,6 +43,8 @@ pub enum Field {
     StatusCode = 17,
     /// `request.ip`
     Ip = 18,
+    /// A word of `message`, in lower case
+    Word = 19,
 }
 
 /// The objects of an event that the server reads.
@@ -125,12 +127,22 @@ pub enum Matching {
     Network,
 }
 
+/// How many events share a value of a field, which decides how the index keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Many: the value stands once in the dictionary of the whole log, and can be counted.
+    Shared,
+    /// One or a few: each part of the log lists its own values.
+    Own,
+}
+
 /// One row of the table.
 #[derive(Debug)]
 pub struct FieldSpec {
     /// The field.
     pub field: Field,
-    /// Query parameters that filter on it; the first is the canonical one, which the command line uses too.
+    /// Query parameters that filter on it; the first is the canonical one, which the command line uses too. A field
+    /// without any is found by `q` alone.
     pub parameters: &'static [&'static str],
     /// A word or two for people.
     pub label: &'static str,
@@ -144,15 +156,22 @@ pub struct FieldSpec {
     pub comma_list: bool,
     /// The longest value an event may have, in bytes.
     pub bytes_max: usize,
+    /// How many events share one of its values.
+    pub sharing: Sharing,
+    /// Whether `q` looks into it.
+    pub searched: bool,
 }
 
 /// Every filterable field.
 pub const FIELDS: &[FieldSpec] = &[
     row(Field::Identifier, &["identifier"], "Identifier", "The event's identifier", &[(Object::Event, "identifier")])
-        .bytes_max(256),
-    row(Field::Entity, &["entity"], "Entity", "The entity acted on", &[(Object::Context, "entity")]),
-    row(Field::Blueprint, &["blueprint"], "Blueprint", "The entity's blueprint", &[(Object::Context, "blueprint")]),
-    row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")]),
+        .bytes_max(256)
+        .own()
+        .searched(),
+    row(Field::Entity, &["entity"], "Entity", "The entity acted on", &[(Object::Context, "entity")]).searched(),
+    row(Field::Blueprint, &["blueprint"], "Blueprint", "The entity's blueprint", &[(Object::Context, "blueprint")])
+        .searched(),
+    row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")]).own().searched(),
     row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]),
     row(
         Field::WebhookEvent,
@@ -160,7 +179,8 @@ pub const FIELDS: &[FieldSpec] = &[
         "Webhook event",
         "One delivery to a webhook",
         &[(Object::Context, "webhookEventId")],
-    ),
+    )
+    .own(),
     row(Field::Origin, &["origin"], "Origin", "Where the event came from", &[(Object::Trigger, "origin")])
         .bytes_max(256)
         .comma_list(),
@@ -180,8 +200,9 @@ pub const FIELDS: &[FieldSpec] = &[
     )
     .bytes_max(128)
     .matching(Matching::IgnoreCase)
-    .comma_list(),
-    row(Field::Action, &["action"], "Action", "What was done", &[(Object::Event, "action")]).bytes_max(128),
+    .comma_list()
+    .searched(),
+    row(Field::Action, &["action"], "Action", "What was done", &[(Object::Event, "action")]).bytes_max(128).searched(),
     row(Field::Status, &["status"], "Status", "How it ended", &[(Object::Event, "status")])
         .matching(Matching::OneOf(&["SUCCESS", "FAILURE"])),
     row(
@@ -198,7 +219,8 @@ pub const FIELDS: &[FieldSpec] = &[
         "Actor",
         "Who did it: their user id, name or e-mail address",
         &[(Object::By, "userId"), (Object::By, "name"), (Object::By, "email")],
-    ),
+    )
+    .searched(),
     row(
         Field::ActorType,
         &["actor_type"],
@@ -220,7 +242,8 @@ pub const FIELDS: &[FieldSpec] = &[
     .comma_list(),
     row(Field::Path, &["path"], "Path", "How the request's path begins", &[(Object::Request, "path")])
         .bytes_max(8_192)
-        .matching(Matching::Prefix),
+        .matching(Matching::Prefix)
+        .searched(),
     row(
         Field::StatusCode,
         &["status_code", "statusCodes"],
@@ -239,6 +262,7 @@ pub const FIELDS: &[FieldSpec] = &[
     )
     .matching(Matching::Network)
     .comma_list(),
+    row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
 ];
 
 /// Names and identifiers are shorter than this; what is longer is content, and belongs in a field that is not searched.
@@ -260,6 +284,8 @@ const fn row(
         matching: Matching::Exact,
         comma_list: false,
         bytes_max: VALUE_BYTES_MAX,
+        sharing: Sharing::Shared,
+        searched: false,
     }
 }
 
@@ -277,6 +303,26 @@ impl FieldSpec {
     const fn bytes_max(mut self, bytes_max: usize) -> Self {
         self.bytes_max = bytes_max;
         self
+    }
+
+    const fn own(mut self) -> Self {
+        self.sharing = Sharing::Own;
+        self
+    }
+
+    const fn searched(mut self) -> Self {
+        self.searched = true;
+        self
+    }
+
+    /// The field's name in an API: its canonical parameter. A field without one cannot be asked for.
+    pub fn name(&self) -> Option<&'static str> {
+        self.parameters.first().copied()
+    }
+
+    /// Whether the values of this field can be counted: they are few enough, and have a name to be asked for by.
+    pub fn is_countable(&self) -> bool {
+        self.sharing == Sharing::Shared && self.name().is_some()
     }
 }
 

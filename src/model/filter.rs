@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::model::{
     event::OWN_ORIGIN,
     field::{Field, FieldSpec, Matching},
+    search::SearchWord,
     timestamp::Timestamp,
     values,
 };
@@ -21,6 +22,13 @@ pub struct TimeRange {
     pub from: Option<Timestamp>,
     /// The latest.
     pub to: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether an instant is within.
+    pub fn holds(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at <= to)
+    }
 }
 
 /// A test of one value.
@@ -113,6 +121,8 @@ pub struct Filter {
     pub clauses: Vec<Clause>,
     /// The range.
     pub time: TimeRange,
+    /// What was typed into a search box: all of it must be found.
+    pub search: Vec<SearchWord>,
 }
 
 impl Filter {
@@ -145,11 +155,22 @@ impl Filter {
             clause.predicates.dedup();
         }
         self.clauses.sort_unstable_by_key(|clause| (clause.field, clause.negated));
+        self.search.sort_unstable();
+        self.search.dedup();
     }
 
     /// The clause that includes by `field`, if any.
     pub fn including(&self, field: Field) -> Option<&Clause> {
         self.clauses.iter().find(|clause| clause.field == field && !clause.negated)
+    }
+
+    /// The values that the clauses on `field`, whichever their sign, name in full.
+    pub fn named_values(&self, field: Field) -> impl Iterator<Item = &str> {
+        let clauses = self.clauses.iter().filter(move |clause| clause.field == field);
+        clauses.flat_map(|clause| &clause.predicates).filter_map(|predicate| match predicate {
+            Predicate::Exact(value) => Some(value.as_str()),
+            _ => None,
+        })
     }
 
     /// Whether an event with these encoded values passes every clause. The range of time is not looked at.
@@ -159,7 +180,7 @@ impl Filter {
                 .filter(|(field, _)| *field == clause.field)
                 .any(|(_, value)| clause.predicates.iter().any(|predicate| predicate.matches(value)));
             passes != clause.negated
-        })
+        }) && self.search.iter().all(|word| word.matches(encoded_values))
     }
 }
 

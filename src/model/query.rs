@@ -9,6 +9,7 @@ use crate::model::{
     filter::{Filter, Predicate},
     json::{self, Members},
     limits::{OBJECT_KEYS_MAX, QueryLimits},
+    search::SearchWord,
     timestamp::Timestamp,
 };
 
@@ -47,6 +48,8 @@ pub struct Query {
     pub includes: Option<Includes>,
     /// Where to begin: after this place.
     pub after: Option<Position>,
+    /// Whether to say how many events match in all.
+    pub count: bool,
     fingerprint: Fingerprint,
 }
 
@@ -61,6 +64,8 @@ pub struct Control {
 
 /// Every parameter that is not a filter on a field.
 pub const CONTROLS: &[Control] = &[
+    Control { name: "q", summary: "Words, each of which must be in a name, identifier, path or the message" },
+    Control { name: "search", summary: "The same as q" },
     Control { name: "from", summary: "Earliest event time, included: RFC 3339 with any offset" },
     Control { name: "to", summary: "Latest event time, included: RFC 3339 with any offset" },
     Control { name: "limit", summary: "How many events at most; above the maximum it is clamped" },
@@ -68,6 +73,7 @@ pub const CONTROLS: &[Control] = &[
     Control { name: "sort", summary: "time (event time, the default) or received (arrival)" },
     Control { name: "order", summary: "desc (newest first, the default) or asc" },
     Control { name: "cursor", summary: "Continue where the page that gave this cursor ended" },
+    Control { name: "count", summary: "true to be told how many events match in all" },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
     Control { name: "page", summary: "Accepted and ignored; use cursor" },
@@ -128,6 +134,7 @@ impl Query {
         let mut filter = parse_filter(&parameters, limits)?;
         filter.time.from = parameters.once("from")?.map(|text| parse_time("from", text)).transpose()?;
         filter.time.to = parameters.once("to")?.map(|text| parse_time("to", text)).transpose()?;
+        filter.search = parse_search(&parameters)?;
         parameters.flag("include_deleted_entities")?;
         if !parameters.flag("include_own")? {
             filter.hide_own_unless_asked_for();
@@ -144,7 +151,8 @@ impl Query {
         let fingerprint = Fingerprint::of(&format!("{sort:?} {order:?} {filter:?}"));
         let after = parameters.once("cursor")?.map(|text| cursor::decode(text, fingerprint)).transpose();
         let after = after.map_err(|message| ParameterError::new("cursor", message))?;
-        Ok(Self { filter, sort, order, limit, limit_clamped, includes, after, fingerprint })
+        let count = parameters.flag("count")?;
+        Ok(Self { filter, sort, order, limit, limit_clamped, includes, after, count, fingerprint })
     }
 
     /// The cursor that continues this query after `position`.
@@ -237,6 +245,16 @@ fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Fil
         }
     }
     Ok(filter)
+}
+
+fn parse_search(parameters: &Parameters<'_>) -> Result<Vec<SearchWord>, ParameterError> {
+    let mut words = Vec::new();
+    for name in ["q", "search"] {
+        if let Some(text) = parameters.once(name)? {
+            words.extend(SearchWord::parse_all(text).map_err(|message| ParameterError::new(name, message))?);
+        }
+    }
+    Ok(words)
 }
 
 /// The values to compare with. A list given once, with commas and without brackets, is a comma list; but the whole text

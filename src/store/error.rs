@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::model::error::ParameterError;
+
 /// The file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -115,6 +117,9 @@ pub enum ReadError {
         /// What is wrong with it.
         message: String,
     },
+    /// The answer cannot be made as asked, which only the events show.
+    #[error(transparent)]
+    Refused(#[from] ParameterError),
     /// SQLite refused.
     #[error("the file could not be read: {0}")]
     Sqlite(String),

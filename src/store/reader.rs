@@ -13,7 +13,12 @@ use rusqlite::Connection;
 
 use crate::{
     index::{self, Found},
-    model::{credential::Credential, cursor::Position, query::Query},
+    model::{
+        credential::Credential,
+        cursor::Position,
+        query::Query,
+        stats::{Stats, StatsQuery},
+    },
     store::{OpenError, ReadError, body::Decoder, credential, event, open},
 };
 
@@ -32,6 +37,8 @@ pub struct Page {
     pub found: Found,
     /// As many bodies as were asked for, from the front.
     pub first: Slice,
+    /// How many events match in all, if the query asks.
+    pub count: Option<u64>,
 }
 
 /// The bodies of some events of a page.
@@ -62,8 +69,14 @@ impl Reader {
         self.on_snapshot(|connection| {
             let found = index::search(connection, query)?;
             let first = slice(connection, &found.positions, bytes_max)?;
-            Ok(Page { found, first })
+            let counted = query.count.then(|| count(connection, query)).transpose()?;
+            Ok(Page { found, first, count: counted })
         })
+    }
+
+    /// Counts the events that match, their most common values, and how they spread over time, all on one snapshot.
+    pub fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
+        self.on_snapshot(|connection| stats(connection, query))
     }
 
     /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
@@ -107,6 +120,15 @@ impl Reader {
         let transaction = connection.transaction()?;
         read(&transaction)
     }
+}
+
+fn stats(connection: &Connection, query: &StatsQuery) -> Result<Stats, ReadError> {
+    Ok(index::stats(connection, query)??)
+}
+
+fn count(connection: &Connection, query: &Query) -> Result<u64, ReadError> {
+    let query = StatsQuery { query: query.clone(), facets: Vec::new(), histogram: None };
+    stats(connection, &query).map(|stats| stats.count)
 }
 
 fn slice(connection: &Connection, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {

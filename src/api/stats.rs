@@ -1,0 +1,54 @@
+//! `GET /v1/audit-log/stats`: how many events match, their most common values, and how they spread over time.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{ApiError, Context, caller::Read, parameters},
+    model::stats::{Bucket, Facet, Histogram, Stats, StatsQuery},
+};
+
+/// Counts the events that match.
+pub(super) async fn stats(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    let query = StatsQuery::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
+    let reader = context.reader.clone();
+    let stats = web::block(move || reader.stats(&query)).await.map_err(ApiError::internal)??;
+    Ok(HttpResponse::Ok().json(view(&stats)))
+}
+
+fn view(stats: &Stats) -> Value {
+    let facets: serde_json::Map<_, _> = stats
+        .facets
+        .iter()
+        .filter_map(|facet| Some((facet.field.spec().name()?.to_owned(), view_facet(facet))))
+        .collect();
+    json!({
+        "ok": true,
+        "count": stats.count,
+        "facets": facets,
+        "histogram": stats.histogram.as_ref().map(view_histogram),
+    })
+}
+
+fn view_facet(facet: &Facet) -> Value {
+    let values: Vec<_> =
+        facet.values.iter().map(|value| json!({ "value": value.value, "count": value.count })).collect();
+    json!({ "values": values, "distinct": facet.distinct })
+}
+
+fn view_histogram(histogram: &Histogram) -> Value {
+    let buckets: Vec<_> = histogram.buckets.iter().map(|bucket| view_bucket(histogram, bucket)).collect();
+    json!({ "interval": histogram.interval.name(), "tz": histogram.zone.name(), "buckets": buckets })
+}
+
+fn view_bucket(histogram: &Histogram, bucket: &Bucket) -> Value {
+    json!({
+        "start": histogram.zone.format(bucket.start),
+        "end": histogram.zone.format(bucket.end),
+        "success": bucket.success,
+        "failure": bucket.failure,
+    })
+}
