@@ -20,7 +20,6 @@ use crate::{
         timestamp::Timestamp,
         token,
     },
-    store::Prepared,
 };
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -106,7 +105,7 @@ async fn apply(
 ) -> Result<(), ApiError> {
     let record =
         caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
-    context.writer.change(change, Prepared::new(record))?.settled().await?;
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
     request.extensions_mut().insert(Note::Recorded);
     let gate = context.gate.clone();
     web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;

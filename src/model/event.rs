@@ -312,6 +312,13 @@ pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
     }
 }
 
+/// The time and the searchable values of a stored event; `None` if the body cannot be read.
+pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
+    let raw: &RawValue = serde_json::from_str(body).ok()?;
+    let draft = Draft::read(raw, usize::MAX, Server::Dropped).ok()?;
+    Some((draft.at?, draft.values))
+}
+
 fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
     let mut draft = Draft::read(raw, usize::MAX, Server::Dropped).ok()?;

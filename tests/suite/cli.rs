@@ -31,6 +31,8 @@ const COMMANDS: &[&[&str]] = &[
     &["check-config"],
     &["healthcheck"],
     &["demo"],
+    &["doctor"],
+    &["reindex"],
 ];
 
 fn directory() -> TempDir {

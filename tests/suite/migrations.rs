@@ -83,7 +83,7 @@ fn an_event_in_the_file_is_neither_changed_nor_deleted() {
         assert!(error.contains(refusal), "{statement}: {error}");
     }
     // Putting another in its place would be a change by another name.
-    let columns = "seq, timestamp, entity, blueprint, identifier_hash, filled, fields, body";
+    let columns = "seq, timestamp, entity, blueprint, filled, body";
     let copy = format!("({columns}) SELECT {columns} FROM event WHERE seq = 1");
     assert!(connection.execute(&format!("INSERT INTO event {copy}"), []).is_err());
     connection.pragma_update(None, "recursive_triggers", true).unwrap();
@@ -194,18 +194,17 @@ fn the_everyday_questions_are_answered_by_an_index_in_its_order() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     for (condition, order, index) in [
-        ("entity = 'svc-1'", "timestamp DESC, seq DESC", "event_entity (entity=?)"),
+        ("entity = 1", "timestamp DESC, seq DESC", "event_entity (entity=?)"),
         (
-            "entity = 'svc-1' AND timestamp BETWEEN 1 AND 2",
+            "entity = 1 AND timestamp BETWEEN 1 AND 2",
             "timestamp DESC, seq DESC",
             "event_entity (entity=? AND timestamp>? AND timestamp<?)",
         ),
-        ("entity = 'svc-1'", "timestamp, seq", "event_entity (entity=?)"),
-        ("blueprint = 'service'", "timestamp DESC, seq DESC", "event_blueprint (blueprint=?)"),
-        ("blueprint = 'service' AND timestamp > 1", "timestamp, seq", "event_blueprint (blueprint=? AND timestamp>?)"),
+        ("entity = 1", "timestamp, seq", "event_entity (entity=?)"),
+        ("blueprint = 0", "timestamp DESC, seq DESC", "event_blueprint (blueprint=?)"),
+        ("blueprint = 0 AND timestamp > 1", "timestamp, seq", "event_blueprint (blueprint=? AND timestamp>?)"),
         ("timestamp BETWEEN 1 AND 2", "timestamp DESC, seq DESC", "event_timestamp (timestamp>? AND timestamp<?)"),
         ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
-        ("identifier_hash = 1", "seq", "event_identifier_hash (identifier_hash=?)"),
         ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
     ] {
         let question =
@@ -223,7 +222,7 @@ fn anyone_may_read_the_columns_with_sql() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     let mut statement = connection
-        .prepare("SELECT entity, count(*) FROM event WHERE blueprint = 'service' GROUP BY entity ORDER BY entity")
+        .prepare("SELECT entity, count(*) FROM named_event WHERE blueprint = 'service' GROUP BY entity ORDER BY entity")
         .unwrap();
     let rows: Vec<(String, i64)> =
         statement.query_map([], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap();
