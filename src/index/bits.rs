@@ -162,7 +162,9 @@ mod tests {
 
     fn bits(length: u32, positions: &BTreeSet<u16>) -> Bits {
         let mut bits = Bits::none(length);
-        positions.iter().for_each(|position| bits.insert(*position));
+        for position in positions {
+            bits.insert(*position);
+        }
         bits
     }
 

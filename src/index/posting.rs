@@ -210,7 +210,9 @@ mod tests {
             };
             let terms: BTreeMap<u32, Vec<u16>> = terms.into_iter().map(|(ordinal, how)| (ordinal, positions_of(how))).collect();
             let mut writer = BlockWriter::new(length);
-            terms.iter().for_each(|(ordinal, positions)| writer.push(*ordinal, positions));
+            for (ordinal, positions) in &terms {
+                writer.push(*ordinal, positions);
+            }
             let mut some = Bits::none(length);
             (0..length).step_by(3).for_each(|position| some.insert(u16::try_from(position).unwrap()));
             let mut found = BTreeMap::new();

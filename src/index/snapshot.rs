@@ -68,7 +68,9 @@ impl Index {
             let mut chunk = last.write().unwrap_or_else(PoisonError::into_inner);
             let room = self.chunk_events.saturating_sub(chunk.length()) as usize;
             let (own, others) = rest.split_at(room.min(rest.len()));
-            own.iter().for_each(|entry| chunk.push(entry));
+            for entry in own {
+                chunk.push(entry);
+            }
             let is_full = chunk.length() >= self.chunk_events;
             let next = chunk.number + 1;
             drop(chunk);

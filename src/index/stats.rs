@@ -144,12 +144,9 @@ impl Snapshot<'_> {
     fn named_terms(&self, field: Field, filter: &Filter) -> Result<Vec<u32>> {
         let mut named = Vec::new();
         for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
-            let names = clause
-                .predicates
-                .iter()
-                .filter(|predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_)));
-            let clause = Clause { predicates: names.cloned().collect(), ..*clause };
-            let ordinals = terms_of(self.connection(), self.tests(), &clause)?;
+            let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
+            let predicates = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
+            let ordinals = terms_of(self.connection(), self.tests(), &Clause { predicates, ..*clause })?;
             named.extend(ordinals.iter().take(FACET_VALUES_MAX));
         }
         Ok(named)

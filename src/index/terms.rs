@@ -166,7 +166,7 @@ impl Tests {
         let key = (field, test);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
-        let (mut through, mut passed) = (known.through, Vec::new());
+        let (mut through, mut new) = (known.through, Vec::new());
         let mut statement =
             connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2")?;
         let mut rows = statement.query(params![field.code(), known.through])?;
@@ -174,19 +174,19 @@ impl Tests {
             let ordinal: u32 = row.get(0)?;
             through = ordinal.saturating_add(1);
             if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
-                passed.push(ordinal);
+                new.push(ordinal);
             }
         }
         if through == known.through {
             return Ok(known.passed);
         }
-        let passed: Ordinals = known.passed.iter().copied().chain(passed).collect();
+        let all: Ordinals = known.passed.iter().copied().chain(new).collect();
         let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tests.len() >= TESTS_MAX {
             tests.clear();
         }
-        tests.insert(key, Tested { through, passed: Arc::clone(&passed) });
-        Ok(passed)
+        tests.insert(key, Tested { through, passed: Arc::clone(&all) });
+        Ok(all)
     }
 }
 

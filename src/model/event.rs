@@ -284,7 +284,9 @@ impl<'a> Draft<'a> {
         if let Some(row) = row {
             self.values.push(row.field, &text);
         } else if key == "message" {
-            message_words(&text).iter().for_each(|word| self.values.push(Field::Word, word));
+            for word in message_words(&text) {
+                self.values.push(Field::Word, &word);
+            }
         }
         Ok(())
     }

@@ -141,7 +141,9 @@ impl Examination {
             }
             Ok::<_, rusqlite::Error>(ordinal.unwrap_or(u32::MAX))
         })?;
-        unknown.into_iter().for_each(|message| self.find(&subject, message));
+        for message in unknown {
+            self.find(&subject, message);
+        }
         Ok(entry)
     }
 

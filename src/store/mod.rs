@@ -3,6 +3,7 @@
 //! [`Store::open`] is the only way in. A [`Writer`] and a [`Reader`] are cheap handles of different types; neither lets a
 //! connection, a transaction or a type of rusqlite out. Everything that waits for the disk is here.
 
+mod batch;
 mod body;
 mod checkpoint;
 mod credential;

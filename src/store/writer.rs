@@ -24,28 +24,25 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::{
-    index::{self, Entry, Index, IndexError, SealedChunk, SealedRow, SharedChunk, Snapshot, TermWriter},
-    model::{
-        credential::CredentialChange,
-        event::{self, Event},
-    },
+    index::{self, Entry, Index, IndexError, SealedChunk, SealedRow, SharedChunk, TermWriter},
+    model::{credential::CredentialChange, event::Event},
     store::{
         AppendError, ChangeError, OpenError, Prepared, QueueLimits, WriteError,
+        batch::Batch,
         body::{Bodies, Decoder},
         checkpoint::Checkpoints,
         credential,
         dictionary::{self, Trained},
         error::{Failure, classify},
-        event::{self as events, Stored},
+        event,
         queue::{Queue, Weight},
         sealer::{self, Order, Sealer},
         tail,
     },
 };
 
-/// What a commit and an event write to the log beside the event's bytes: whole pages of the table and its indexes.
+/// What a commit writes to the log beside its events.
 const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
-const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
 /// How long the writer waits for work before it looks whether a command beside the server has written.
 const IDLE: Duration = Duration::from_millis(500);
 /// Full chunks that may wait in memory to be sealed. Beyond, senders are asked to come later: memory is bounded.
@@ -291,7 +288,7 @@ impl State {
 
     /// Whether the file holds more events than this process has written into it.
     fn others_wrote(&self) -> Result<bool, WriteError> {
-        match events::last_seq(&self.connection) {
+        match event::last_seq(&self.connection) {
             Ok(last_seq) => Ok(last_seq > self.index.through_seq()),
             Err(error) => failed(&self.queue, &error.into(), "look at the file").1.map(|()| false),
         }
@@ -321,10 +318,10 @@ impl State {
     fn transact(&mut self, work: &mut [Work]) -> Result<Vec<Entry>, IndexError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read, not remembered: a command beside the server may have written too.
-        let last_seq = events::last_seq(&transaction)?;
+        let last_seq = event::last_seq(&transaction)?;
         if last_seq > self.index.through_seq() {
             let full = tail::extend(&transaction, &self.index, &mut self.terms, &self.bodies)?;
-            full.into_iter().for_each(|chunk| drop(self.orders.send(Order::Seal(chunk))));
+            seal(&self.orders, full);
         }
         let mut batch = Batch {
             transaction: &transaction,
@@ -373,14 +370,20 @@ impl State {
         }
     }
 
-    /// Has full chunks sealed, and the first dictionary trained when it is time. A sealer that is gone does neither, which
-    /// costs memory and room but no event.
+    /// Has full chunks sealed, and the first dictionary trained when it is time.
     fn order(&mut self, full: Vec<SharedChunk>) {
-        full.into_iter().for_each(|chunk| drop(self.orders.send(Order::Seal(chunk))));
+        seal(&self.orders, full);
         if !self.is_training && !self.bodies.has_dictionary() && self.index.through_seq() >= dictionary::FIRST_EVENTS {
             self.is_training = true;
             drop(self.orders.send(Order::Train));
         }
+    }
+}
+
+/// Has full chunks sealed. A sealer that is gone does not, which costs memory but no event.
+fn seal(orders: &mpsc::Sender<Order>, full: Vec<SharedChunk>) {
+    for chunk in full {
+        drop(orders.send(Order::Seal(chunk)));
     }
 }
 
@@ -399,87 +402,6 @@ fn keep_up(connection: &Connection, upkeep: &Upkeep) -> rusqlite::Result<usize> 
             dictionary::insert(connection, trained.number, &trained.bytes, trained.ratio)?;
             Ok(trained.bytes.len())
         }
-    }
-}
-
-/// One transaction under way.
-struct Batch<'t> {
-    transaction: &'t Connection,
-    /// The index as it was before.
-    snapshot: Snapshot<'t>,
-    terms: &'t mut TermWriter,
-    bodies: &'t Bodies,
-    last_seq: i64,
-    /// What was stored in this transaction, in order.
-    entries: Vec<Entry>,
-    /// The same by identifier: the index does not know of it yet.
-    fresh: HashMap<String, i64>,
-    /// About how much the transaction writes.
-    log_bytes: usize,
-}
-
-impl Batch<'_> {
-    /// Decides what is to become of each event, and stores those that are to be stored.
-    fn append(&mut self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
-        let decided = self.decide(batch, policy)?;
-        if let Ok(outcomes) = &decided {
-            for (event, _) in batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored) {
-                self.store(event)?;
-            }
-        }
-        Ok(decided)
-    }
-
-    fn store(&mut self, event: &Prepared) -> rusqlite::Result<()> {
-        self.last_seq += 1;
-        self.log_bytes += LOG_BYTES_PER_EVENT + event.bytes();
-        self.entries.push(events::insert(self.transaction, self.terms, self.last_seq, event)?);
-        self.fresh.insert(event.identifier().to_owned(), self.last_seq);
-        Ok(())
-    }
-
-    /// What is to become of each event of a batch. Nothing is written.
-    fn decide(&self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
-        for (index, event) in batch.iter().enumerate() {
-            let outcome = if let Some(twin) = earlier.get(event.identifier()) {
-                self.compare(&twin.stored, twin.filled, event)
-            } else {
-                match self.known(event.identifier())? {
-                    Some(Stored { filled, body }) => self.compare(&body, filled, event),
-                    None => Outcome::Stored,
-                }
-            };
-            if outcome == Outcome::Conflict && policy == Policy::AllOrNothing {
-                return Ok(Err(AppendError::Conflict { index, identifier: event.identifier().to_owned() }));
-            }
-            if outcome == Outcome::Stored && batch.len() > 1 {
-                earlier.insert(event.identifier(), event);
-            }
-            outcomes.push(outcome);
-        }
-        Ok(Ok(outcomes))
-    }
-
-    /// The event that has this identifier already.
-    fn known(&self, identifier: &str) -> Result<Option<Stored>, IndexError> {
-        let seq = match self.fresh.get(identifier) {
-            Some(seq) => Some(*seq),
-            None => self.snapshot.find_identifier(identifier)?,
-        };
-        Ok(seq.map(|seq| events::stored(self.transaction, seq)).transpose()?.flatten())
-    }
-
-    /// An event that cannot be read any more is not known to be the same: its sender hears of a conflict.
-    fn compare(&self, stored: &[u8], filled: event::Filled, new: &Prepared) -> Outcome {
-        let same = || -> Option<bool> {
-            let (mut one, mut other) =
-                (Decoder::new(self.transaction, self.bodies), Decoder::new(self.transaction, self.bodies));
-            let (one, other) = (one.decode(stored).ok()?, other.decode(&new.stored).ok()?);
-            Some(event::same_submission((&one, filled), (&other, new.filled)))
-        };
-        if same().unwrap_or(false) { Outcome::Duplicate } else { Outcome::Conflict }
     }
 }
 

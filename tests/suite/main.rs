@@ -9,7 +9,7 @@
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
-//! | `migrations` | the file: new, newer, another's, damaged; its triggers and its indexes |
+//! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
@@ -17,6 +17,8 @@
 //! | `query` | every parameter of a list, and what it matches |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `stats` | counts, facets, histograms, and words to search for |
 //! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -42,5 +44,7 @@ mod query;
 mod raw;
 mod record;
 mod refusals;
+mod sealing;
+mod stats;
 mod tls;
 mod wire;
