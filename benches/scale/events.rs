@@ -182,10 +182,9 @@ impl Event {
         self.write_diff(&mut out, random);
         push!(out, ",\"additionalData\":{\"traceId\":\"");
         push_hex(&mut out, random.bits(), 16);
-        push_hex(&mut out, random.bits(), 16);
         push!(out, "\",\"durationMs\":");
         push_number(&mut out, random.zipf(30_000));
-        push!(out, ",\"region\":\"", random.pick(REGIONS), "\"}}");
+        push!(out, "}}");
         self.body = out;
     }
 
@@ -233,8 +232,7 @@ impl Event {
     fn write_query(&self, out: &mut String, random: &mut Random) {
         push!(out, ",\"query\":{\"rules\":[{\"property\":\"$blueprint\",\"operator\":\"=\",\"value\":\"");
         push!(out, self.blueprint, "\"},{\"property\":\"lifecycle\",\"operator\":\"!=\",\"value\":\"");
-        push!(out, random.pick(LIFECYCLES), "\"},{\"property\":\"$updatedAt\",\"operator\":\"between\",\"value\":");
-        push!(out, "{\"preset\":\"lastWeek\"}},{\"property\":\"tier\",\"operator\":\"in\",\"value\":[\"");
+        push!(out, random.pick(LIFECYCLES), "\"},{\"property\":\"tier\",\"operator\":\"in\",\"value\":[\"");
         push!(out, random.pick(TIERS), "\",\"", random.pick(TIERS), "\"]}],\"combinator\":\"and\",\"include\":[");
         push!(out, "\"$identifier\",\"$title\",\"$team\",\"lifecycle\",\"tier\",\"version\"],\"limit\":");
         push_number(out, 10 * (1 + random.below(20)));
@@ -262,7 +260,6 @@ const AGENTS: &[&str] = &[
     "python-requests/2.32.3",
     "github-exporter/1.4.0 ocean/0.9.12",
 ];
-const REGIONS: &[&str] = &["eu-west-1", "eu-central-1", "us-east-1", "us-west-2", "ap-south-1"];
 const TIERS: &[&str] = &["mission-critical", "customer-facing", "internal", "experimental"];
 const LANGUAGES: &[&str] = &["Rust", "Go", "TypeScript", "Python", "Java", "Kotlin"];
 const LIFECYCLES: &[&str] = &["production", "deprecated", "experimental", "sunset", "beta"];

@@ -54,6 +54,8 @@ const COMPARED_EVENTS: u64 = 100_000;
 const PAGE: usize = 1_000;
 /// Sets of values of each question.
 const VALUES: usize = 200;
+/// Above this size a question may take longer before it is left with fewer measurements: nobody waits for a clean clone.
+const QUICK_SIZE_MAX: u64 = 100_000;
 
 #[derive(Parser)]
 struct Arguments {
@@ -158,6 +160,11 @@ impl Bench {
         self.arguments.only.is_empty() || self.arguments.only.contains(&part)
     }
 
+    fn effort(&self, times: usize, seconds: u64) -> Effort {
+        let patience = if self.arguments.size > QUICK_SIZE_MAX { 4 } else { 1 };
+        Effort::new(times, patience * seconds)
+    }
+
     /// Says what is done next, and when: a run at ten million takes an hour.
     fn say(&self, what: &str) {
         println!("[{:6.1} s] {what}", self.begun.elapsed().as_secs_f64());
@@ -251,9 +258,13 @@ impl Bench {
 
     fn ask_auditbox(&mut self, server: &Server) {
         let mut connection = server.connect();
+        let floor = self.effort(VALUES, 1).measure(|_| {
+            connection.get("/healthz");
+        });
+        self.report.http_floor = Some(floor);
         self.report.auditbox = self.ask("auditbox", &mut connection, self.kept.loaded.stored);
         if self.wants(Part::Counts) {
-            let effort = Effort::new(50, 5);
+            let effort = self.effort(50, 1);
             let ask = |question: &Question| {
                 let timing = effort.measure(|time| {
                     let filter = question.filters[time % question.filters.len()].query_string();
@@ -265,7 +276,7 @@ impl Bench {
         }
         if self.wants(Part::Pages) {
             self.say("auditbox: pages");
-            self.report.pages = pages(&mut connection);
+            self.report.pages = pages(&mut connection, self.effort(VALUES, 2));
         }
         if self.wants(Part::Search) {
             self.say("auditbox: searches");
@@ -273,7 +284,7 @@ impl Bench {
                 [("common", world::COMMON_WORD), ("rare", world::RARE_WORD), ("nothing found", world::ABSENT_WORD)];
             let search = |(what, word): (&str, &str)| {
                 let path = format!("/v1/audit-log?limit={}&q={word}", questions::LIMIT);
-                let timing = Effort::new(100, 5).measure(|_| {
+                let timing = self.effort(VALUES, 2).measure(|_| {
                     connection.get(&path);
                 });
                 Named::new(&format!("{what}: {word}"), timing)
@@ -287,15 +298,15 @@ impl Bench {
         let mut asked = Asked { events, ..Asked::default() };
         if self.wants(Part::Lists) {
             self.say(&format!("{name}: lists"));
-            asked.lists = contender::lists(contender, &self.questions, Effort::new(VALUES, 8));
+            asked.lists = contender::lists(contender, &self.questions, self.effort(VALUES, 2));
         }
         if self.wants(Part::Counts) {
             self.say(&format!("{name}: counts"));
-            asked.counts = contender::counts(contender, &self.questions, Effort::new(VALUES, 4));
+            asked.counts = contender::counts(contender, &self.questions, self.effort(VALUES, 1));
         }
         if self.wants(Part::Stats) {
             self.say(&format!("{name}: facets and histograms"));
-            asked.overviews = contender::overviews(contender, Effort::new(50, 6));
+            asked.overviews = contender::overviews(contender, self.effort(50, 2));
         }
         asked
     }
@@ -347,7 +358,7 @@ impl Bench {
 }
 
 /// Follows the cursors of an unfiltered scan, then times the first page and the last that was reached.
-fn pages(connection: &mut server::Connection) -> Vec<Named> {
+fn pages(connection: &mut server::Connection, effort: Effort) -> Vec<Named> {
     let first = format!("/v1/audit-log?limit={}&{}", questions::LIMIT, Filter::default().query_string());
     let (mut last, mut number) = (first.clone(), 1);
     while number < PAGE {
@@ -359,7 +370,7 @@ fn pages(connection: &mut server::Connection) -> Vec<Named> {
     [(1, first), (number, last)]
         .into_iter()
         .map(|(number, path)| {
-            let timing = Effort::new(VALUES, 5).measure(|_| {
+            let timing = effort.measure(|_| {
                 connection.get(&path);
             });
             Named::new(&format!("page {number}"), timing)

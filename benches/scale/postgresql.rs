@@ -101,7 +101,10 @@ impl Postgres {
             first = end;
         }
         let seconds = begun.elapsed().as_secs_f64();
-        self.client.batch_execute("VACUUM ANALYZE event; CHECKPOINT").unwrap();
+        // One at a time: several in one message are one transaction, in which neither may run.
+        for statement in ["VACUUM ANALYZE event", "CHECKPOINT"] {
+            self.client.batch_execute(statement).unwrap();
+        }
         let row = self.client.query_one("SELECT pg_total_relation_size('event')", &[]).unwrap();
         BaselineLoad { events: size, seconds, file_bytes: row.get::<_, i64>(0).cast_unsigned() }
     }

@@ -62,6 +62,8 @@ pub(crate) struct Report {
     pub(crate) auditbox: Asked,
     pub(crate) baselines: BTreeMap<&'static str, Asked>,
     pub(crate) pages: Answers,
+    /// The cheapest answer there is, over the same connection: what HTTP itself costs.
+    pub(crate) http_floor: Option<Timing>,
     /// `count=true` on the list endpoint.
     pub(crate) list_counts: Answers,
     pub(crate) searches: Answers,
@@ -88,6 +90,9 @@ impl Report {
         self.print_against("First 100, full bodies: median / p99 in ms", |asked| &asked.lists);
         self.print_against("Exact count: median / p99 in ms", |asked| &asked.counts);
         self.print_against("Count, 6 facets, histogram by day: median / p99 in ms", |asked| &asked.overviews);
+        if let Some(floor) = &self.http_floor {
+            println!("Of auditbox's figures, HTTP itself (GET /healthz): {} ms\n", figures(floor));
+        }
         print_answers("count=true on a list of one", &self.list_counts);
         print_answers("Pages of a scan by cursor", &self.pages);
         print_answers("Search words, first 100", &self.searches);
