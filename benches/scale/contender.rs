@@ -10,6 +10,8 @@ use crate::{
 pub(crate) trait Contender {
     /// The first hundred that match, newest first, their bodies read: how many there were.
     fn list(&mut self, filter: &Filter) -> usize;
+    /// The identifiers of the same.
+    fn identifiers(&mut self, filter: &Filter) -> Vec<String>;
     /// How many match.
     fn count(&mut self, filter: &Filter) -> u64;
     /// Count, six facets and a histogram by day.
@@ -46,8 +48,38 @@ pub(crate) fn overviews(contender: &mut dyn Contender, effort: Effort) -> Answer
         .collect()
 }
 
-/// What a contender answers to each question with its first values: events listed, and the exact count.
-pub(crate) fn answers(contender: &mut dyn Contender, questions: &[Question]) -> Vec<(usize, u64)> {
-    let first = questions.iter().map(|question| &question.filters[0]);
-    first.map(|filter| (contender.list(filter), contender.count(filter))).collect()
+/// What a contender answers to one question: the identifiers of the events it lists, in order, and the exact count.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) identifiers: Vec<String>,
+    pub(crate) count: u64,
+}
+
+/// The answers to each question with its first few values.
+pub(crate) fn answers(contender: &mut dyn Contender, questions: &[Question]) -> Vec<Answer> {
+    /// Of each question: a plain table may take seconds to count one.
+    const VALUES: usize = 3;
+    let filters = questions.iter().flat_map(|question| &question.filters[..VALUES.min(question.filters.len())]);
+    filters
+        .map(|filter| Answer { identifiers: contender.identifiers(filter), count: contender.count(filter) })
+        .collect()
+}
+
+/// Which of the questions two contenders answered differently.
+pub(crate) fn differences(questions: &[Question], one: &[Answer], other: &[Answer]) -> Vec<String> {
+    let values = one.len() / questions.len();
+    let pairs = one.iter().zip(other).enumerate().filter(|(_, (one, other))| one != other);
+    let describe = |(place, (one, other)): (usize, (&Answer, &Answer))| {
+        let name = questions[place / values].name;
+        let (listed, others) = (one.identifiers.len(), other.identifiers.len());
+        let order = if one.identifiers == other.identifiers { "the same" } else { "other" };
+        format!("{name}: {order} events listed, {listed} and {others}; counts {} and {}", one.count, other.count)
+    };
+    pairs.map(describe).collect()
+}
+
+/// The identifier of an event, from its body.
+pub(crate) fn identifier(body: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(body).unwrap();
+    event["identifier"].as_str().unwrap().to_owned()
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -61,6 +62,13 @@ impl Kept {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// Reads a file once, so that what is measured does not depend on when it was last used.
+    pub(crate) fn warm(&self, name: &str) {
+        let mut file = fs::File::open(self.path(name)).unwrap();
+        let mut buffer = vec![0; 1024 * 1024];
+        while file.read(&mut buffer).unwrap() > 0 {}
     }
 
     pub(crate) fn save(&self) {

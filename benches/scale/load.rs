@@ -17,6 +17,8 @@ pub(crate) const BATCH_EVENTS: u64 = 500;
 const CONNECTIONS: usize = 4;
 /// Points of the curve of the rate.
 const WINDOWS: usize = 100;
+/// Batches of a point, at least: those of one commit are answered at once, which says nothing about the rate.
+const WINDOW_BATCHES_MIN: usize = 20;
 
 /// How a load went.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ fn summarise(answered: &[Answered], first: u64, end: u64) -> Load {
     let milliseconds = |longest: Option<Duration>| longest.unwrap_or_default().as_secs_f64() * 1e3;
     let (mut windows, mut begin) = (Vec::new(), Duration::ZERO);
     let mut stored = first;
-    for window in answered.chunks(answered.len().div_ceil(WINDOWS).max(1)) {
+    for window in answered.chunks(answered.len().div_ceil(WINDOWS).max(WINDOW_BATCHES_MIN)) {
         let last = window[window.len() - 1].at;
         let events = (window.len() as u64 * BATCH_EVENTS).min(end - stored);
         stored += events;

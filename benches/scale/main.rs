@@ -38,7 +38,7 @@ use std::{path::PathBuf, time::Instant};
 
 use clap::{Parser, ValueEnum};
 
-use contender::Contender;
+use contender::{Answer, Contender};
 use events::{Event, Maker};
 use kept::Kept;
 use postgresql::Postgres;
@@ -206,7 +206,7 @@ impl Bench {
     }
 
     /// Loads and asks auditbox; returns its answers to compare those of others with, if its file holds the same.
-    fn auditbox(&mut self) -> Option<Vec<(usize, u64)>> {
+    fn auditbox(&mut self) -> Option<Vec<Answer>> {
         let path = self.kept.path("auditbox.db");
         if self.kept.loaded.stored == 0 {
             self.load();
@@ -216,6 +216,7 @@ impl Bench {
         let (file_bytes, raw_bytes) = (storage::file_bytes(&path), self.kept.loaded.raw_bytes);
         self.report.file = Some(storage::Size { file_bytes, raw_bytes });
         self.say("auditbox: starting on the loaded file");
+        self.kept.warm("auditbox.db");
         let server = Server::start(&path);
         self.report.start_seconds = Some(server.start.as_secs_f64());
         self.ask_auditbox(&server);
@@ -311,7 +312,7 @@ impl Bench {
         asked
     }
 
-    fn baseline(&mut self, baseline: Baseline, auditbox: Option<&Vec<(usize, u64)>>) {
+    fn baseline(&mut self, baseline: Baseline, auditbox: Option<&Vec<Answer>>) {
         let size = self.arguments.baseline_size.map_or(self.arguments.size, |size| size.min(self.arguments.size));
         let (name, mut contender): (_, Box<dyn Contender>) = match baseline {
             Baseline::Sqlite => ("sqlite", Box::new(self.plain_table(size))),
@@ -322,13 +323,11 @@ impl Bench {
         let load = self.kept.loaded.baselines[name].clone();
         let mut asked = self.ask(name, contender.as_mut(), load.events);
         if let Some(auditbox) = auditbox.filter(|_| load.events == self.arguments.size) {
+            self.say(&format!("{name}: comparing answers"));
             let answers = contender::answers(contender.as_mut(), &self.questions);
-            for (question, (own, other)) in self.questions.iter().zip(auditbox.iter().zip(&answers)) {
-                if own != other {
-                    let difference = format!("{}: auditbox {own:?}, {name} {other:?}", question.name);
-                    self.report.differences.push(difference);
-                }
-            }
+            let differences = contender::differences(&self.questions, auditbox, &answers);
+            println!("{name}: {} questions, {} answered differently", answers.len(), differences.len());
+            self.report.differences.extend(differences.into_iter().map(|text| format!("auditbox and {name}: {text}")));
         }
         asked.load = Some(load);
         self.report.baselines.insert(name, asked);
@@ -342,6 +341,7 @@ impl Bench {
             self.kept.loaded.baselines.insert("sqlite".to_owned(), load);
             self.kept.save();
         }
+        self.kept.warm("plain.db");
         PlainTable::open(&path)
     }
 

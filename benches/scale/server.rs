@@ -177,6 +177,12 @@ impl Contender for Connection {
         memchr::memmem::find_iter(answer, b"\"receivedAt\":").count()
     }
 
+    fn identifiers(&mut self, filter: &Filter) -> Vec<String> {
+        let answer = self.get_json(&format!("/v1/audit-log?limit={LIMIT}&{}", filter.query_string()));
+        let events = answer["audits"].as_array().unwrap();
+        events.iter().map(|event| event["identifier"].as_str().unwrap().to_owned()).collect()
+    }
+
     fn count(&mut self, filter: &Filter) -> u64 {
         self.get_json(&format!("/v1/audit-log/stats?{}", filter.query_string()))["count"].as_u64().unwrap()
     }

@@ -8,7 +8,7 @@ use std::{fs, path::Path, time::Instant};
 use rusqlite::{Connection, params, params_from_iter};
 
 use crate::{
-    contender::Contender,
+    contender::{Contender, identifier},
     events::{Event, Maker},
     load::BATCH_EVENTS,
     questions::{COLUMNS, FACETS, Filter, LIMIT},
@@ -99,14 +99,23 @@ fn name(number: usize) -> String {
     format!("?{number}")
 }
 
-impl Contender for PlainTable {
-    fn list(&mut self, filter: &Filter) -> usize {
+impl PlainTable {
+    fn bodies(&self, filter: &Filter) -> Vec<String> {
         let (clause, values) = filter.sql(name);
         let sql = format!("SELECT body FROM event {clause} ORDER BY timestamp DESC LIMIT {LIMIT}");
         let mut statement = self.connection.prepare_cached(&sql).unwrap();
         let bodies = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0)).unwrap();
-        let bodies: Vec<String> = bodies.map(Result::unwrap).collect();
-        std::hint::black_box(bodies).len()
+        bodies.map(Result::unwrap).collect()
+    }
+}
+
+impl Contender for PlainTable {
+    fn list(&mut self, filter: &Filter) -> usize {
+        std::hint::black_box(self.bodies(filter)).len()
+    }
+
+    fn identifiers(&mut self, filter: &Filter) -> Vec<String> {
+        self.bodies(filter).iter().map(|body| identifier(body)).collect()
     }
 
     fn count(&mut self, filter: &Filter) -> u64 {
