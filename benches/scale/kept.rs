@@ -64,6 +64,16 @@ impl Kept {
         self.directory.join(name)
     }
 
+    /// The path of a file that is to be loaded: what a load that was broken off has left there is removed.
+    pub(crate) fn fresh(&self, name: &str) -> PathBuf {
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            let left = self.path(&format!("{name}{suffix}"));
+            let removed = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
+            assert!(removed.is_ok() || !left.exists(), "{} cannot be removed", left.display());
+        }
+        self.path(name)
+    }
+
     /// Reads a file once, so that what is measured does not depend on when it was last used.
     pub(crate) fn warm(&self, name: &str) {
         let mut file = fs::File::open(self.path(name)).unwrap();

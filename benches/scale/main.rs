@@ -230,8 +230,10 @@ impl Bench {
         }
         if self.wants(Part::Growth) {
             self.say("auditbox: loading more");
+            // Noted before they are sent: whatever becomes of this run, the next must send others.
+            self.kept.loaded.stored += COMPARED_EVENTS;
+            self.kept.save();
             let growth = load::load(&server, &self.maker, stored, stored + COMPARED_EVENTS);
-            self.kept.loaded.stored += growth.events;
             self.kept.loaded.raw_bytes += growth.raw_bytes;
             self.kept.save();
             self.report.growth = Some(growth);
@@ -243,7 +245,7 @@ impl Bench {
 
     fn load(&mut self) {
         self.say("auditbox: loading");
-        let server = Server::start(&self.kept.path("auditbox.db"));
+        let server = Server::start(&self.kept.fresh("auditbox.db"));
         let size = self.arguments.size;
         let compared = COMPARED_EVENTS.min(size);
         let first = load::load(&server, &self.maker, 0, compared);
@@ -334,20 +336,21 @@ impl Bench {
     }
 
     fn plain_table(&mut self, size: u64) -> PlainTable {
-        let path = self.kept.path("plain.db");
         if !self.kept.loaded.baselines.contains_key("sqlite") {
             self.say(&format!("sqlite: loading {size}"));
-            let load = PlainTable::load(&path, &self.maker, size);
+            let load = PlainTable::load(&self.kept.fresh("plain.db"), &self.maker, size);
             self.kept.loaded.baselines.insert("sqlite".to_owned(), load);
             self.kept.save();
         }
         self.kept.warm("plain.db");
-        PlainTable::open(&path)
+        PlainTable::open(&self.kept.path("plain.db"))
     }
 
     fn postgres(&mut self, size: u64) -> Postgres {
-        let mut postgres = Postgres::start(&self.kept.path("postgres"));
-        if !self.kept.loaded.baselines.contains_key("postgres") {
+        let is_loaded = self.kept.loaded.baselines.contains_key("postgres");
+        let directory = if is_loaded { self.kept.path("postgres") } else { self.kept.fresh("postgres") };
+        let mut postgres = Postgres::start(&directory);
+        if !is_loaded {
             self.say(&format!("postgres: loading {size}"));
             let load = postgres.load(&self.maker, size);
             self.kept.loaded.baselines.insert("postgres".to_owned(), load);

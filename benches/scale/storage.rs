@@ -60,7 +60,7 @@ pub(crate) fn real(directory: &Path) -> Option<Size> {
     let run = server::command(&database).arg("import").arg(&input).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let size = Size { file_bytes: file_bytes(&database), raw_bytes };
-    for path in [input, database] {
+    for path in [input, directory.join("real.db.lock"), database] {
         fs::remove_file(path).unwrap();
     }
     Some(size)
