@@ -94,7 +94,7 @@ CREATE TABLE chunk (
     identifiers BLOB    NOT NULL
 ) STRICT;
 
--- When a chunk's events happened and where they stand in the log, 1,024 events a row (src/index/times.rs).
+-- When a chunk's events happened and where they stand in the log, 256 events a row (src/index/times.rs).
 --   place  chunk * 2^38 + block
 CREATE TABLE chunk_time (
     place INTEGER PRIMARY KEY,

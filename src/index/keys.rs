@@ -6,7 +6,10 @@
 //! (no value holds one); for each how many events have it; the positions of those events. Values in a block are in byte
 //! order, positions in theirs.
 
+use std::cell::RefCell;
+
 use memchr::{memchr_iter, memmem};
+use zstd::bulk::Decompressor;
 
 use crate::{
     index::{
@@ -24,6 +27,11 @@ pub(super) const BLOCK_BITS_MAX: u8 = 10;
 /// A block that claims to be longer is damaged: all the values of a chunk are not.
 const BLOCK_BYTES_MAX: usize = 128 * 1024 * 1024;
 const LEVEL: i32 = 3;
+
+thread_local! {
+    /// Making a context costs more than unpacking a block with it, so each thread keeps one.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// Into how many blocks, as a power of two, values of so many bytes are dealt.
 pub(super) fn block_bits(value_bytes: usize) -> u8 {
@@ -66,7 +74,13 @@ impl KeyBlock {
     pub(super) fn decode(block: &[u8]) -> Option<Self> {
         let length = zstd::zstd_safe::get_frame_content_size(block).ok().flatten()?;
         let length = usize::try_from(length).ok().filter(|length| *length <= BLOCK_BYTES_MAX)?;
-        let bytes = zstd::bulk::decompress(block, length).ok()?;
+        let bytes = DECOMPRESSOR.with_borrow_mut(|slot| {
+            let decompressor = match slot {
+                Some(decompressor) => decompressor,
+                None => slot.insert(Decompressor::new().ok()?),
+            };
+            decompressor.decompress(block, length).ok()
+        })?;
         let mut rest = Bytes(&bytes);
         let count = rest.varint()?;
         let begin = bytes.len() - rest.0.len();

@@ -38,6 +38,8 @@ impl Entry {
 pub struct MemoryChunk {
     pub(super) number: u32,
     pub(super) times: Vec<Timestamp>,
+    /// The earliest and the latest of them.
+    pub(super) extent: Option<(Timestamp, Timestamp)>,
     /// By field code, less one.
     terms: Vec<TermColumn>,
     /// The same.
@@ -84,6 +86,7 @@ impl MemoryChunk {
         Self {
             number,
             times: Vec::new(),
+            extent: None,
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
@@ -94,6 +97,8 @@ impl MemoryChunk {
     pub fn push(&mut self, entry: &Entry) {
         let position = u16::try_from(self.times.len()).unwrap_or(u16::MAX);
         self.times.push(entry.timestamp);
+        let (first, last) = self.extent.unwrap_or((entry.timestamp, entry.timestamp));
+        self.extent = Some((first.min(entry.timestamp), last.max(entry.timestamp)));
         for (field, ordinal) in &entry.terms {
             let column = &mut self.terms[column_of(*field)];
             column.positions.push(position);
@@ -142,7 +147,16 @@ impl MemoryChunk {
         let entries = column.ordinals.iter().zip(&column.positions);
         match ordinals {
             [] => {}
-            [only] => entries.filter(|(ordinal, _)| *ordinal == only).for_each(|(_, position)| bits.insert(*position)),
+            [only] => {
+                // Sixteen at a time are compared at once; most runs of them have none.
+                let runs = column.ordinals.chunks(16).zip(column.positions.chunks(16));
+                for (ordinals, positions) in runs {
+                    if ordinals.iter().filter(|ordinal| *ordinal == only).count() > 0 {
+                        let found = ordinals.iter().zip(positions).filter(|(ordinal, _)| *ordinal == only);
+                        found.for_each(|(_, position)| bits.insert(*position));
+                    }
+                }
+            }
             _ => {
                 // A bit for each ordinal up to the highest: looking one up is then no search.
                 let wanted = OrdinalSet::new(ordinals);

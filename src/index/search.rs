@@ -53,7 +53,7 @@ impl Snapshot<'_> {
             let mut view = self.view(&chunk);
             view.confine(&range)?;
             let bits = resolved.matching(&view)?;
-            view.in_order_of_time(&bits, newest_first, |position| {
+            view.walk(&bits, newest_first, |position| {
                 // The range holds the cursor's instant whole; what it has seen of it comes first.
                 let seen =
                     query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after });

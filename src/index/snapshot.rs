@@ -131,7 +131,7 @@ pub struct Snapshot<'c> {
 /// A chunk of a snapshot: where it is, and what it spans.
 pub(super) struct Chunk<'s> {
     place: PlaceOf<'s>,
-    /// The earliest and the latest time.
+    /// The earliest and the latest time, or further.
     pub(super) extent: (Timestamp, Timestamp),
     pub(super) first_seq: i64,
     pub(super) last_seq: i64,
@@ -232,8 +232,11 @@ impl Snapshot<'_> {
         let chunk = memory.read().unwrap_or_else(PoisonError::into_inner);
         let seq_before = self.seq_before(chunk.number);
         let length = usize::try_from(self.state.through_seq - seq_before).ok()?.min(chunk.times.len());
-        let times = &chunk.times[..length];
-        let extent = (*times.iter().min()?, *times.iter().max()?);
+        if length == 0 {
+            return None;
+        }
+        // What came since may reach further, which makes no answer wrong.
+        let extent = chunk.extent?;
         let last_seq = seq_before + i64::try_from(length).ok()?;
         Some(Chunk { place: PlaceOf::Memory(memory), extent, first_seq: seq_before + 1, last_seq })
     }

@@ -189,19 +189,23 @@ impl Tally {
 fn tally(resolved: &mut Resolved, view: &View<'_>, tallies: &mut [Tally]) -> Result<Bits> {
     let is_own =
         |tally: &Tally, resolved: &Resolved| resolved.clauses.iter().any(|clause| clause.field == Some(tally.field));
-    let bits = resolved.matching(view)?;
-    if tallies.iter().any(|tally| is_own(tally, resolved)) {
-        let passing = resolved.clauses.iter().map(|clause| clause.passing(view)).collect::<Result<Vec<_>>>()?;
-        for tally in tallies {
-            let mut own = view.in_range();
-            let others = resolved.clauses.iter().zip(&passing).filter(|(clause, _)| clause.field != Some(tally.field));
-            others.for_each(|(_, passing)| own.keep(passing));
-            tally.add(view, &own)?;
-        }
-    } else {
+    if !tallies.iter().any(|tally| is_own(tally, resolved)) {
+        let bits = resolved.matching(view)?;
         tallies.iter_mut().try_for_each(|tally| tally.add(view, &bits))?;
+        return Ok(bits);
     }
-    Ok(bits)
+    let passing = resolved.clauses.iter().map(|clause| clause.passing(view)).collect::<Result<Vec<_>>>()?;
+    let all_but = |aside: Option<Field>| {
+        let mut bits = view.in_range();
+        let others =
+            resolved.clauses.iter().zip(&passing).filter(|(clause, _)| aside.is_none() || clause.field != aside);
+        others.for_each(|(_, passing)| bits.keep(passing));
+        bits
+    };
+    for tally in tallies {
+        tally.add(view, &all_but(Some(tally.field)))?;
+    }
+    Ok(all_but(None))
 }
 
 fn failures() -> Filter {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Terms remembered by the writer in each of two generations: most events name what others have named shortly before.
-const REMEMBERED_MAX: usize = 100_000;
+const REMEMBERED_MAX: usize = 50_000;
 /// Tests whose outcome is remembered.
 const TESTS_MAX: usize = 256;
 

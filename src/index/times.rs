@@ -4,7 +4,7 @@
 //! set are its highest bits, a range of time is a range of positions, and a histogram is a count between two positions;
 //! timestamps are looked at only for events that go into an answer, and at the ends of a range.
 //!
-//! They are kept in blocks of 1,024 events, one row each: the first timestamp (8 bytes), the width of the others (1 byte),
+//! They are kept in blocks of 256 events, one row each: the first timestamp (8 bytes), the width of the others (1 byte),
 //! for each event its offset within the chunk in order of arrival (2 bytes), and for each how much later it is than the
 //! first (as many bytes as the width). The chunk's own row holds the first timestamp of each block.
 
@@ -13,8 +13,8 @@ use crate::{
     model::timestamp::Timestamp,
 };
 
-/// Events in a block.
-pub(super) const BLOCK_EVENTS: usize = 1_024;
+/// Events in a block: it is then shorter than a page of the file, and reading one event reads one page.
+pub(super) const BLOCK_EVENTS: usize = 256;
 
 /// Writes the block of these events, given in order: each with its timestamp and its offset in the chunk.
 pub(super) fn encode(events: &[(Timestamp, u16)]) -> Vec<u8> {
@@ -33,8 +33,13 @@ pub(super) fn encode(events: &[(Timestamp, u16)]) -> Vec<u8> {
     out
 }
 
-/// The events of one block, in order.
-pub(super) struct TimeBlock(Vec<(Timestamp, u16)>);
+/// The events of one block, in order: read where they are asked for, since a page has few of each block.
+pub(super) struct TimeBlock {
+    base: i64,
+    width: usize,
+    offsets: Vec<u8>,
+    later: Vec<u8>,
+}
 
 impl TimeBlock {
     /// Reads a block of `events` events; `None` if it is damaged.
@@ -45,20 +50,17 @@ impl TimeBlock {
             return None;
         };
         let width = usize::from(width);
-        let offsets = bytes.take(events.checked_mul(2)?)?;
-        let later = bytes.take(events.checked_mul(width)?)?;
-        bytes.0.is_empty().then_some(())?;
-        let timestamp = |index: usize| {
-            let mut number = [0; 8];
-            number[..width].copy_from_slice(&later[index * width..(index + 1) * width]);
-            Timestamp::from_micros(base.wrapping_add(i64::from_le_bytes(number)))
-        };
-        Some(Self(numbers(offsets).enumerate().map(|(index, offset)| (timestamp(index), offset)).collect()))
+        let offsets = bytes.take(events.checked_mul(2)?)?.to_vec();
+        let later = bytes.take(events.checked_mul(width)?)?.to_vec();
+        bytes.0.is_empty().then_some(Self { base, width, offsets, later })
     }
 
-    /// The event at an index of the block.
+    /// The event at an index of the block: when it happened, and its offset in the chunk.
     pub(super) fn get(&self, index: usize) -> Option<(Timestamp, u16)> {
-        self.0.get(index).copied()
+        let offset = numbers(self.offsets.get(index * 2..)?).next()?;
+        let mut number = [0; 8];
+        number[..self.width].copy_from_slice(self.later.get(index * self.width..(index + 1) * self.width)?);
+        Some((Timestamp::from_micros(self.base.wrapping_add(i64::from_le_bytes(number))), offset))
     }
 }
 
@@ -74,7 +76,9 @@ mod tests {
             let events: Vec<_> =
                 times.iter().zip(0..).map(|(micros, offset)| (Timestamp::from_micros(*micros), offset)).collect();
             let block = encode(&events);
-            assert_eq!(TimeBlock::decode(&block, events.len()).unwrap().0, events);
+            let read = TimeBlock::decode(&block, events.len()).unwrap();
+            assert!((0..events.len()).all(|index| read.get(index) == Some(events[index])));
+            assert_eq!(read.get(events.len()), None);
             for end in 0..block.len() {
                 assert!(TimeBlock::decode(&block[..end], events.len()).is_none());
             }

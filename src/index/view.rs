@@ -149,31 +149,28 @@ impl<'c> View<'c> {
         }
     }
 
-    /// Where the events of a set stand in the log, in order of time: newest first, or oldest first. `each` says whether
-    /// to go on.
-    pub(super) fn in_order_of_time(
+    /// Where the events of a set stand in the log. In a sealed chunk the newest (or the oldest) come first, and `each` says
+    /// whether to go on; in one in memory they come in order of arrival from the same end, and all of them do.
+    pub(super) fn walk(
         &mut self,
         bits: &Bits,
         newest_first: bool,
         mut each: impl FnMut(Position) -> bool,
     ) -> Result<()> {
+        let positions: Box<dyn Iterator<Item = u16>> =
+            if newest_first { Box::new(bits.iter_down()) } else { Box::new(bits.iter()) };
         match &mut self.kind {
             Kind::Sealed(reading) => {
-                let ranks: Box<dyn Iterator<Item = u16>> =
-                    if newest_first { Box::new(bits.iter_down()) } else { Box::new(bits.iter()) };
-                for rank in ranks {
+                for rank in positions {
                     if !each(reading.position(rank)?) {
                         break;
                     }
                 }
             }
             Kind::Memory(chunk, seq_before) => {
-                let mut positions: Vec<_> = bits.iter().map(|position| place(chunk, *seq_before, position)).collect();
-                positions.sort_unstable();
-                let mut each = |position: &Position| each(*position);
-                // All of them were looked at anyway; whether the last was wanted is nobody's business any more.
-                let _ =
-                    if newest_first { positions.iter().rev().all(&mut each) } else { positions.iter().all(&mut each) };
+                for position in positions {
+                    each(place(chunk, *seq_before, position));
+                }
             }
         }
         Ok(())

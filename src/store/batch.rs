@@ -96,7 +96,7 @@ impl Batch<'_> {
     /// An event that cannot be read any more is not known to be the same: its sender hears of a conflict.
     fn compare(&self, stored: &[u8], filled: event::Filled, new: &Prepared) -> Outcome {
         let same = || -> Option<bool> {
-            let (mut one, mut other) =
+            let (one, other) =
                 (Decoder::new(self.transaction, self.bodies), Decoder::new(self.transaction, self.bodies));
             let (one, other) = (one.decode(stored).ok()?, other.decode(&new.stored).ok()?);
             Some(event::same_submission((&one, filled), (&other, new.filled)))

@@ -44,8 +44,9 @@ struct Dictionary {
 }
 
 thread_local! {
-    /// Making a context costs more than compressing an event with it, so each thread keeps one, with the dictionary it
-    /// was made for.
+    /// Making a context costs more than using it for an event, so each thread keeps one to read with, and one to write
+    /// with, with the dictionary that it was made for.
+    static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
     static COMPRESSOR: RefCell<Option<(Option<&'static Dictionary>, Compressor<'static>)>> = const { RefCell::new(None) };
 }
 
@@ -148,22 +149,21 @@ fn new_compressor(dictionary: Option<&'static Dictionary>) -> io::Result<Compres
 pub(super) struct Decoder<'c> {
     connection: Option<&'c Connection>,
     bodies: &'c Bodies,
-    context: DCtx<'static>,
 }
 
 impl<'c> Decoder<'c> {
     /// For what is in the file that the connection is to.
     pub(super) fn new(connection: &'c Connection, bodies: &'c Bodies) -> Self {
-        Self { connection: Some(connection), bodies, context: DCtx::create() }
+        Self { connection: Some(connection), bodies }
     }
 
     /// For what this process has encoded itself: it knows the dictionaries.
     pub(super) fn of_own(bodies: &'c Bodies) -> Self {
-        Self { connection: None, bodies, context: DCtx::create() }
+        Self { connection: None, bodies }
     }
 
     /// The event's own bytes. The error says how they are damaged.
-    pub(super) fn decode<'s>(&mut self, stored: &'s [u8]) -> Result<Cow<'s, str>, String> {
+    pub(super) fn decode<'s>(&self, stored: &'s [u8]) -> Result<Cow<'s, str>, String> {
         if stored.first() == Some(&b'{') {
             return std::str::from_utf8(stored).map(Cow::Borrowed).map_err(|error| error.to_string());
         }
@@ -171,15 +171,17 @@ impl<'c> Decoder<'c> {
         let length = length.filter(|length| *length <= BODY_BYTES_MAX).ok_or("its frame's head is damaged")?;
         let length = usize::try_from(length).map_err(|error| error.to_string())?;
         let mut bytes = Vec::with_capacity(length);
-        let code = match zstd_safe::get_dict_id_from_frame(stored) {
-            None => self.context.decompress(&mut bytes, stored),
+        let dictionary = match zstd_safe::get_dict_id_from_frame(stored).map(u32::from) {
+            None => None,
             Some(number) => {
-                let number = number.get();
                 let found = self.bodies.numbered(self.connection, number).map_err(|error| error.to_string())?;
-                let dictionary = found.ok_or_else(|| format!("the file has no dictionary {number}"))?;
-                self.context.decompress_using_ddict(&mut bytes, stored, dictionary.decoder.as_ddict())
+                Some(found.ok_or_else(|| format!("the file has no dictionary {number}"))?)
             }
         };
+        let code = DECOMPRESSOR.with_borrow_mut(|context| match dictionary {
+            None => context.decompress(&mut bytes, stored),
+            Some(dictionary) => context.decompress_using_ddict(&mut bytes, stored, dictionary.decoder.as_ddict()),
+        });
         code.map_err(|code| zstd_safe::get_error_name(code).to_owned())?;
         String::from_utf8(bytes).map(Cow::Owned).map_err(|error| error.to_string())
     }
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(zstd_safe::get_dict_id_from_frame(&dense).unwrap().get(), 2);
         // A reader that opened the file before the dictionary came into it.
         let elsewhere = Bodies::default();
-        let mut decoder = Decoder::new(&connection, &elsewhere);
+        let decoder = Decoder::new(&connection, &elsewhere);
         assert_eq!(decoder.decode(&dense).unwrap(), body(7));
         assert_eq!(decoder.decode(&plain).unwrap(), body(0));
         connection.execute("DELETE FROM dictionary", []).unwrap();

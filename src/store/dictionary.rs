@@ -108,7 +108,7 @@ fn latest(connection: &Connection) -> rusqlite::Result<Option<(u32, f64)>> {
 fn sample(connection: &Connection, bodies: &Bodies, events: i64) -> rusqlite::Result<(Vec<String>, usize)> {
     let newest: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
     let step = (events / SAMPLES_MAX).max(1);
-    let mut decoder = Decoder::new(connection, bodies);
+    let decoder = Decoder::new(connection, bodies);
     let mut statement = connection.prepare_cached("SELECT body FROM event WHERE seq = ?1")?;
     let (mut samples, mut stored_bytes, mut bytes) = (Vec::new(), 0, 0);
     let mut seq = newest;

@@ -82,7 +82,7 @@ impl Examination {
 
     fn chunk(&mut self, connection: &Connection, number: u32, chunk_events: u32) -> Result<(), IndexError> {
         let bodies = Bodies::load(connection)?;
-        let mut decoder = Decoder::new(connection, &bodies);
+        let decoder = Decoder::new(connection, &bodies);
         let mut chunk = MemoryChunk::new(number);
         let mut expected = i64::from(number) * i64::from(chunk_events);
         reindex::each_event(connection, number, chunk_events, |row| {
@@ -93,7 +93,7 @@ impl Examination {
                 expected = seq;
             }
             self.report.events += 1;
-            chunk.push(&self.event(connection, &mut decoder, row)?);
+            chunk.push(&self.event(connection, &decoder, row)?);
             Ok(())
         })?;
         if number < reindex::next_chunk(connection)? {
@@ -107,7 +107,7 @@ impl Examination {
     fn event(
         &mut self,
         connection: &Connection,
-        decoder: &mut Decoder<'_>,
+        decoder: &Decoder<'_>,
         row: &rusqlite::Row<'_>,
     ) -> rusqlite::Result<Entry> {
         let subject = format!("event {}", row.get::<_, i64>(0)?);

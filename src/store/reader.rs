@@ -75,7 +75,7 @@ impl Reader {
         self.on_snapshot(|snapshot, connection| {
             let found = snapshot.search(query)?;
             let count = query.count.then(|| snapshot.count(&query.filter)).transpose()?;
-            let first = slice(&mut self.decoder(connection), connection, &found.positions, bytes_max)?;
+            let first = slice(&self.decoder(connection), connection, &found.positions, bytes_max)?;
             Ok(Page { found, first, count })
         })
     }
@@ -87,7 +87,7 @@ impl Reader {
 
     /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
     pub fn slice(&self, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
-        self.in_transaction(|connection| slice(&mut self.decoder(connection), connection, positions, bytes_max))
+        self.in_transaction(|connection| slice(&self.decoder(connection), connection, positions, bytes_max))
     }
 
     /// The event with this identifier.
@@ -97,7 +97,7 @@ impl Reader {
                 return Ok(None);
             };
             let stored = event::body(connection, seq)?;
-            stored.map(|stored| decode(&mut self.decoder(connection), seq, &stored)).transpose()
+            stored.map(|stored| decode(&self.decoder(connection), seq, &stored)).transpose()
         })
     }
 
@@ -140,7 +140,7 @@ impl Reader {
 }
 
 fn slice(
-    decoder: &mut Decoder<'_>,
+    decoder: &Decoder<'_>,
     connection: &Connection,
     positions: &[Position],
     bytes_max: usize,
@@ -161,6 +161,6 @@ fn slice(
     Ok(slice)
 }
 
-fn decode(decoder: &mut Decoder<'_>, seq: i64, stored: &[u8]) -> Result<String, ReadError> {
+fn decode(decoder: &Decoder<'_>, seq: i64, stored: &[u8]) -> Result<String, ReadError> {
     decoder.decode(stored).map(Into::into).map_err(|message| ReadError::Damaged { seq, message })
 }

@@ -41,9 +41,9 @@ pub(super) fn complete(
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut chunk = MemoryChunk::new(number);
-        let mut decoder = Decoder::new(&transaction, bodies);
+        let decoder = Decoder::new(&transaction, bodies);
         each_event(&transaction, number, chunk_events, |row| {
-            chunk.push(&tail::read(&transaction, terms, &mut decoder, row)?);
+            chunk.push(&tail::read(&transaction, terms, &decoder, row)?);
             Ok(())
         })?;
         let (rows, sealed) = index::seal(&chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;

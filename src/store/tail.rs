@@ -25,13 +25,13 @@ pub(super) fn extend(
     bodies: &Bodies,
 ) -> Result<Vec<SharedChunk>, IndexError> {
     let mut full = Vec::new();
-    let mut decoder = Decoder::new(connection, bodies);
+    let decoder = Decoder::new(connection, bodies);
     let mut statement = connection
         .prepare_cached("SELECT seq, timestamp, entity, blueprint, body FROM event WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = statement.query([index.through_seq()])?;
     let mut entries = Vec::with_capacity(BATCH_EVENTS);
     while let Some(row) = rows.next()? {
-        entries.push(read(connection, terms, &mut decoder, row)?);
+        entries.push(read(connection, terms, &decoder, row)?);
         if entries.len() == BATCH_EVENTS {
             full.append(&mut index.publish(&entries));
             entries.clear();
@@ -45,7 +45,7 @@ pub(super) fn extend(
 pub(super) fn read(
     connection: &Connection,
     terms: &mut TermWriter,
-    decoder: &mut Decoder<'_>,
+    decoder: &Decoder<'_>,
     row: &Row<'_>,
 ) -> rusqlite::Result<Entry> {
     let found = decoder.decode(row.get_ref(4)?.as_blob()?);
