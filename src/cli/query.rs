@@ -52,7 +52,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     if !pairs.iter().any(|(name, _)| *name == "limit") {
         pairs.push(("limit", LIMIT_DEFAULT.to_owned()));
     }
-    let bodies = match arguments.server.client()? {
+    let found = match arguments.server.client()? {
         Some(client) => {
             let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
             let mut response = client.get(&format!("/v1/audit-log?{query}"))?;
@@ -60,11 +60,11 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
                 return Err(refusal(response));
             }
             let answer = response.body_mut().with_config().limit(u64::MAX).read_to_string();
-            audits(&answer.map_err(|error| Failure::new(error.to_string()))?)?
+            read(&answer.map_err(|error| Failure::new(error.to_string()))?)?
         }
         None => from_file(config, &pairs)?,
     };
-    let printed = if arguments.json { print_lines(&bodies) } else { print_table(&bodies) };
+    let printed = if arguments.json { print_lines(&found.bodies) } else { print_table(&found) };
     match printed {
         // Whoever read this has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -72,7 +72,13 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     }
 }
 
-fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Vec<String>, Failure> {
+/// Events, and how many match in all if that was asked.
+struct Answer {
+    bodies: Vec<String>,
+    count: Option<u64>,
+}
+
+fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Answer, Failure> {
     let pairs = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
     let query = Query::parse(pairs, &config.limits.query()).map_err(|error| Failure::usage(error.to_string()))?;
     let reader = store::open_for_reading(&config.database.path)?;
@@ -83,20 +89,21 @@ fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Vec<String>, F
         done += slice.positions;
         bodies.extend(slice.bodies);
     }
-    Ok(match &query.includes {
-        Some(includes) => bodies.iter().map(|body| includes.project(body)).collect(),
-        None => bodies,
-    })
+    if let Some(includes) = &query.includes {
+        bodies = bodies.iter().map(|body| includes.project(body)).collect();
+    }
+    Ok(Answer { bodies, count: page.count })
 }
 
-fn audits(answer: &str) -> Result<Vec<String>, Failure> {
+fn read(answer: &str) -> Result<Answer, Failure> {
     #[derive(serde::Deserialize)]
-    struct Answer<'a> {
+    struct Raw<'a> {
         #[serde(borrow)]
         audits: Vec<&'a RawValue>,
+        count: Option<u64>,
     }
-    let answer: Answer<'_> = serde_json::from_str(answer)?;
-    Ok(answer.audits.into_iter().map(|event| event.get().to_owned()).collect())
+    let Raw { audits, count } = serde_json::from_str(answer)?;
+    Ok(Answer { bodies: audits.into_iter().map(|event| event.get().to_owned()).collect(), count })
 }
 
 /// A line break within an event can only be white space between its parts.
@@ -108,18 +115,19 @@ fn print_lines(bodies: &[String]) -> io::Result<()> {
     out.flush()
 }
 
-fn print_table(bodies: &[String]) -> io::Result<()> {
+fn print_table(answer: &Answer) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["TIME", "STATUS", "WHO", "ACTION", "RESOURCE", "ENTITY", "REQUEST"]);
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
-    for body in bodies {
+    for body in &answer.bodies {
         let event: Value = serde_json::from_str(body).unwrap_or_default();
         table.add_row(row(&event));
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{table}\n{} events", bodies.len())
+    let of_all = answer.count.map_or_else(String::new, |count| format!(" of {count} that match"));
+    writeln!(out, "{table}\n{} events{of_all}", answer.bodies.len())
 }
 
 fn row(event: &Value) -> [String; 7] {

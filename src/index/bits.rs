@@ -6,28 +6,31 @@
 /// A set of positions below its length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bits {
-    words: Vec<u64>,
+    /// As many as any chunk needs, whatever its length: a position then always has its word, and looking one up is no
+    /// question of bounds.
+    words: Box<[u64; WORDS]>,
     length: u32,
 }
 
 const WORD_BITS: u32 = u64::BITS;
+const WORDS: usize = (u16::MAX as usize + 1) / 64;
 
 impl Bits {
     /// No position.
     pub(super) fn none(length: u32) -> Self {
-        Self { words: vec![0; words_for(length)], length }
+        Self { words: Box::new([0; WORDS]), length }
     }
 
     /// Every position.
     pub(super) fn all(length: u32) -> Self {
-        let mut bits = Self { words: vec![u64::MAX; words_for(length)], length };
+        let mut bits = Self { words: Box::new([u64::MAX; WORDS]), length };
         bits.trim();
         bits
     }
 
-    /// The bits, 64 to a word, lowest first.
+    /// The bits, 64 to a word, lowest first: as many words as the length needs.
     pub(super) fn words(&self) -> &[u64] {
-        &self.words
+        &self.words[..words_for(self.length)]
     }
 
     /// Adds a position; one that the chunk does not have is not added.
@@ -39,14 +42,12 @@ impl Bits {
 
     /// Takes a position out.
     pub(super) fn remove(&mut self, position: u16) {
-        if let Some(word) = self.words.get_mut(usize::from(position) / 64) {
-            *word &= !(1 << (position % 64));
-        }
+        self.words[usize::from(position) / 64] &= !(1 << (position % 64));
     }
 
     /// Whether a position is in the set.
     pub(super) fn holds(&self, position: u16) -> bool {
-        self.words.get(usize::from(position) / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
+        self.words[usize::from(position) / 64] >> (position % 64) & 1 == 1
     }
 
     /// Adds what words read from elsewhere hold.
@@ -57,22 +58,22 @@ impl Bits {
 
     /// Keeps what is in `other` too.
     pub(super) fn keep(&mut self, other: &Self) {
-        self.words.iter_mut().zip(&other.words).for_each(|(own, other)| *own &= other);
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(own, other)| *own &= other);
     }
 
     /// Takes out what is in `other`.
     pub(super) fn take_out(&mut self, other: &Self) {
-        self.words.iter_mut().zip(&other.words).for_each(|(own, other)| *own &= !other);
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(own, other)| *own &= !other);
     }
 
     /// Adds what is in `other`.
     pub(super) fn add(&mut self, other: &Self) {
-        self.words.iter_mut().zip(&other.words).for_each(|(own, other)| *own |= other);
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(own, other)| *own |= other);
     }
 
     /// Keeps the positions from `begin` up to, not including, `end`.
     pub(super) fn keep_range(&mut self, begin: u32, end: u32) {
-        for (index, word) in (0..).zip(&mut self.words) {
+        for (index, word) in (0..).zip(self.words.iter_mut()) {
             *word &= range_mask(index, begin, end);
         }
     }
@@ -126,9 +127,10 @@ impl Bits {
     }
 
     fn trim(&mut self) {
-        let beyond = self.length % WORD_BITS;
-        if let (Some(last), 1..) = (self.words.last_mut(), beyond) {
-            *last &= (1 << beyond) - 1;
+        let full = (self.length / WORD_BITS) as usize;
+        if let Some(first_beyond) = self.words.get_mut(full) {
+            *first_beyond &= (1 << (self.length % WORD_BITS)) - 1;
+            self.words[full + 1..].fill(0);
         }
     }
 }

@@ -22,6 +22,11 @@ impl<'a> Bytes<'a> {
 
     /// The next number, in LEB128 of at most five bytes.
     pub(super) fn varint(&mut self) -> Option<u32> {
+        // Most are short.
+        if let [byte @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Some(u32::from(*byte));
+        }
         let mut number = 0_u64;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.array()?;

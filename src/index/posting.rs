@@ -5,8 +5,10 @@
 //! long follows from how many positions it holds, so a block says only that; the idea is that of Roaring bitmaps
 //! (Chambi, Lemire, Kaser, Godin 2014), whose container is our chunk.
 //!
-//! A block is a run of one field's terms in order of ordinal: their number; for each how far its ordinal is from the one
-//! before and how many positions it has, less one; then the postings. The first ordinal is the key of the block's row.
+//! A block is a run of one field's terms in order of ordinal: their number, and the length of their heads; for each term
+//! its head, which is how far its ordinal is from the one before and how many positions it has, less one, twice, plus one if
+//! it has the same positions as the term before; then the postings, those that are the same left out. (An actor's id, name
+//! and address mostly are on the same events.) The first ordinal is the key of the block's row.
 
 use crate::index::{
     bits::{Bits, words_for},
@@ -56,6 +58,8 @@ pub(super) struct Posting<'a> {
     pub(super) ordinal: u32,
     /// How many events have it.
     pub(super) count: u32,
+    /// Whether they are the same events that have the term before it.
+    pub(super) is_same: bool,
     length: u32,
     bytes: &'a [u8],
 }
@@ -77,6 +81,9 @@ impl Posting<'_> {
 
     /// How many of the positions are in a set that holds `set_count`.
     pub(super) fn count_in(&self, bits: &Bits, set_count: u32) -> u32 {
+        if set_count == self.length {
+            return self.count;
+        }
         let among = |bytes| numbers(bytes).map(|position| u32::from(bits.holds(position))).sum::<u32>();
         match Form::of(self.count, self.length) {
             Form::All => set_count,
@@ -91,27 +98,25 @@ impl Posting<'_> {
     }
 }
 
-/// The postings of a block that begins with ordinal `first`, in a chunk of `length` events. `None` if its heads do not fit
-/// its length, as only a damaged block's do.
-pub(super) fn postings(block: &[u8], first: u32, length: u32) -> Option<impl Iterator<Item = Posting<'_>>> {
-    let mut heads = Bytes(block);
-    let terms = heads.varint()?;
-    let (mut walk, mut bytes) = (Bytes(heads.0), 0);
+/// Calls `each` with the postings of a block that begins with ordinal `first`, in a chunk of `length` events. `None` if the
+/// block does not end where its heads say, as only a damaged one does not.
+pub(super) fn for_each(block: &[u8], first: u32, length: u32, mut each: impl FnMut(&Posting<'_>)) -> Option<()> {
+    let mut rest = Bytes(block);
+    let (terms, heads) = (rest.varint()?, rest.varint()?);
+    let (mut heads, mut bodies) = (Bytes(rest.take(heads as usize)?), rest);
+    let mut posting = Posting { ordinal: first, count: 0, is_same: false, length, bytes: &[] };
     for _ in 0..terms {
-        walk.varint()?;
+        posting.ordinal = posting.ordinal.checked_add(heads.varint()?)?;
+        let size = heads.varint()?;
+        (posting.count, posting.is_same) = (size / 2 + 1, size % 2 == 1);
         // A count that its chunk cannot have would make a length that means nothing.
-        let count = walk.varint()?.checked_add(1)?;
-        (count <= length).then_some(())?;
-        bytes += Form::bytes(count, length);
+        (posting.count <= length).then_some(())?;
+        if !posting.is_same {
+            posting.bytes = bodies.take(Form::bytes(posting.count, length))?;
+        }
+        each(&posting);
     }
-    let mut bodies = walk;
-    (bodies.0.len() == bytes).then_some(())?;
-    let mut ordinal = first;
-    Some((0..terms).map_while(move |_| {
-        ordinal = ordinal.checked_add(heads.varint()?)?;
-        let count = heads.varint()? + 1;
-        Some(Posting { ordinal, count, length, bytes: bodies.take(Form::bytes(count, length))? })
-    }))
+    (heads.0.is_empty() && bodies.0.is_empty()).then_some(())
 }
 
 /// Writes the blocks of one field of one chunk.
@@ -122,6 +127,8 @@ pub(super) struct BlockWriter {
     terms: u32,
     heads: Vec<u8>,
     bodies: Vec<u8>,
+    /// The positions of the last term.
+    former: Vec<u16>,
     /// Each with its first ordinal.
     done: Vec<(u32, Vec<u8>)>,
 }
@@ -129,7 +136,16 @@ pub(super) struct BlockWriter {
 impl BlockWriter {
     /// For a chunk of `length` events.
     pub(super) fn new(length: u32) -> Self {
-        Self { length, first: 0, last: 0, terms: 0, heads: Vec::new(), bodies: Vec::new(), done: Vec::new() }
+        Self {
+            length,
+            first: 0,
+            last: 0,
+            terms: 0,
+            heads: Vec::new(),
+            bodies: Vec::new(),
+            former: Vec::new(),
+            done: Vec::new(),
+        }
     }
 
     /// Adds a term whose ordinal is above all before it, with its positions: at least one, in order, each once.
@@ -144,9 +160,13 @@ impl BlockWriter {
         if self.terms == 0 {
             (self.first, self.last) = (ordinal, ordinal);
         }
+        let is_same = self.terms > 0 && self.former == positions;
         push_varint(&mut self.heads, ordinal - self.last);
-        push_varint(&mut self.heads, count - 1);
-        self.write(count, positions);
+        push_varint(&mut self.heads, (count - 1) * 2 + u32::from(is_same));
+        if !is_same {
+            self.write(count, positions);
+            self.former = positions.to_vec();
+        }
         (self.last, self.terms) = (ordinal, self.terms + 1);
     }
 
@@ -159,8 +179,9 @@ impl BlockWriter {
     }
 
     fn close(&mut self) {
-        let mut block = Vec::with_capacity(self.heads.len() + self.bodies.len() + 5);
+        let mut block = Vec::with_capacity(self.heads.len() + self.bodies.len() + 10);
         push_varint(&mut block, self.terms);
+        push_varint(&mut block, u32::try_from(self.heads.len()).unwrap_or(u32::MAX));
         block.append(&mut self.heads);
         block.append(&mut self.bodies);
         self.done.push((self.first, block));
@@ -208,7 +229,9 @@ mod tests {
                 if chosen.is_empty() { chosen.push(0); }
                 chosen
             };
-            let terms: BTreeMap<u32, Vec<u16>> = terms.into_iter().map(|(ordinal, how)| (ordinal, positions_of(how))).collect();
+            // Neighbours have the same positions now and then.
+            let terms: BTreeMap<u32, Vec<u16>> =
+                terms.into_iter().map(|(ordinal, (share, seed))| (ordinal, positions_of((share / 400 * 400, seed % 2)))).collect();
             let mut writer = BlockWriter::new(length);
             for (ordinal, positions) in &terms {
                 writer.push(*ordinal, positions);
@@ -217,15 +240,18 @@ mod tests {
             (0..length).step_by(3).for_each(|position| some.insert(u16::try_from(position).unwrap()));
             let mut found = BTreeMap::new();
             for (first, block) in writer.finish() {
-                for posting in postings(&block, first, length).unwrap() {
+                let read = for_each(&block, first, length, |posting| {
                     let mut bits = Bits::none(length);
                     posting.add_to(&mut bits);
-                    prop_assert_eq!(bits.count(), posting.count);
-                    prop_assert_eq!(posting.count_in(&some, some.count()), bits.count_common(some.words().iter().copied()));
+                    assert_eq!(bits.count(), posting.count);
+                    assert_eq!(posting.count_in(&some, some.count()), bits.count_common(some.words().iter().copied()));
+                    assert_eq!(posting.count_in(&Bits::all(length), length), posting.count);
                     found.insert(posting.ordinal, bits.iter().collect::<Vec<_>>());
-                }
+                });
+                prop_assert_eq!(read, Some(()));
                 for end in 0..block.len() {
-                    prop_assert!(postings(&block[..end], first, length).is_none());
+                    let cut = for_each(&block[..end], first, length, |_| ());
+                    prop_assert_eq!(cut, None);
                 }
             }
             prop_assert_eq!(found, terms);

@@ -155,8 +155,8 @@ impl<'c> Reading<'c> {
         let mut rows = statement.query(params![place(0), place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let (place, block) = (Place(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-            let postings = posting::postings(block, place.ordinal(), self.chunk.length);
-            postings.ok_or_else(|| self.damaged("a posting"))?.for_each(|posting| each(&posting));
+            posting::for_each(block, place.ordinal(), self.chunk.length, &mut each)
+                .ok_or_else(|| self.damaged("a posting"))?;
         }
         Ok(())
     }

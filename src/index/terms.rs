@@ -18,8 +18,10 @@ use crate::{
 
 /// Terms remembered by the writer in each of two generations: most events name what others have named shortly before.
 const REMEMBERED_MAX: usize = 50_000;
-/// Tests whose outcome is remembered.
-const TESTS_MAX: usize = 256;
+/// Ordinals that passed tests and are remembered, all tests together: 8 MB.
+const TESTED_MAX: usize = 2_000_000;
+/// What remembering the outcome of a test costs, in ordinals: outcomes may be empty.
+const TEST_COST: usize = 100;
 
 /// Ordinals of one field, in order.
 pub(super) type Ordinals = Arc<[u32]>;
@@ -182,7 +184,8 @@ impl Tests {
         }
         let all: Ordinals = known.passed.iter().copied().chain(new).collect();
         let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tests.len() >= TESTS_MAX {
+        let held: usize = tests.values().map(|tested| tested.passed.len() + TEST_COST).sum();
+        if held + all.len() > TESTED_MAX {
             tests.clear();
         }
         tests.insert(key, Tested { through, passed: Arc::clone(&all) });

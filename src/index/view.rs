@@ -132,9 +132,11 @@ impl<'c> View<'c> {
     pub(super) fn count_terms(&self, field: Field, bits: &Bits, mut each: impl FnMut(u32, u64)) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => {
-                let count = bits.count();
+                let (count, mut common) = (bits.count(), 0);
                 reading.each_posting(field, 0, u32::MAX, |posting| {
-                    let common = posting.count_in(bits, count);
+                    if !posting.is_same {
+                        common = posting.count_in(bits, count);
+                    }
                     if common > 0 {
                         each(posting.ordinal, u64::from(common));
                     }

@@ -42,19 +42,22 @@ pub(super) struct Trained {
     pub(super) ratio: f64,
 }
 
-/// Trains a dictionary on the newest `events` events, if the present one does not do as well. `None` if it does.
+/// Trains a dictionary on the newest `events` events, if bodies have become longer than promised, or if it is due anyway.
+/// `None` if that would save next to nothing: then `tolerated` is what they take now, so that training, which costs a
+/// second, is not tried again before they have become longer still.
 pub(super) fn improve(
     connection: &Connection,
     bodies: &Bodies,
     events: i64,
     is_due: bool,
+    tolerated: &mut f64,
 ) -> rusqlite::Result<Option<Trained>> {
     let (samples, stored_bytes) = sample(connection, bodies, events)?;
     let bytes = |bodies: &[String]| bodies.iter().map(String::len).sum::<usize>();
     let present = share(stored_bytes, bytes(&samples));
     let latest = latest(connection)?;
     let number = latest.map_or(1, |(number, _)| number + 1);
-    let promised = latest.map_or(0.0, |(_, ratio)| ratio);
+    let promised = latest.map_or(0.0, |(_, ratio)| ratio).max(*tolerated);
     if number > NUMBER_MAX || !(is_due || present > promised * DRIFT) {
         return Ok(None);
     }
@@ -69,8 +72,12 @@ pub(super) fn improve(
     });
     match trained {
         Ok((ratio, bytes)) if ratio < present * BETTER => Ok(Some(Trained { number, bytes, ratio })),
-        Ok(_) => Ok(None),
+        Ok(_) => {
+            *tolerated = present;
+            Ok(None)
+        }
         Err(error) => {
+            *tolerated = present;
             // Too few events, or too short ones: they stay as they are.
             tracing::debug!(%error, "no dictionary could be trained");
             Ok(None)

@@ -41,7 +41,7 @@ pub(super) struct Sealer {
 
 /// Starts the thread, which does what comes from `orders` until the writer stops.
 pub(super) fn start(path: &Path, writer: Writer, orders: mpsc::Receiver<Order>) -> Result<Sealer, OpenError> {
-    let state = State { path: path.to_owned(), bodies: writer.bodies(), writer };
+    let mut state = State { path: path.to_owned(), bodies: writer.bodies(), writer, tolerated: 0.0 };
     let run = move || {
         while let Ok(order) = orders.recv() {
             if state.follow(&order).is_err() {
@@ -65,11 +65,13 @@ struct State {
     path: PathBuf,
     bodies: Bodies,
     writer: Writer,
+    /// What share of their length bodies may take before another dictionary is tried, beside what the present promised.
+    tolerated: f64,
 }
 
 impl State {
     /// An error means that the writer takes nothing any more.
-    fn follow(&self, order: &Order) -> Result<(), WriteError> {
+    fn follow(&mut self, order: &Order) -> Result<(), WriteError> {
         match order {
             Order::Train => self.train(dictionary::FIRST_EVENTS, true),
             Order::Seal(chunk) => {
@@ -102,9 +104,10 @@ impl State {
         self.write(&Upkeep::Sealed(Arc::new(sealed)))
     }
 
-    fn train(&self, events: i64, is_due: bool) -> Result<(), WriteError> {
+    fn train(&mut self, events: i64, is_due: bool) -> Result<(), WriteError> {
         let improved = open::reading(&self.path).map_err(|error| error.to_string()).and_then(|connection| {
-            dictionary::improve(&connection, &self.bodies, events, is_due).map_err(|error| error.to_string())
+            dictionary::improve(&connection, &self.bodies, events, is_due, &mut self.tolerated)
+                .map_err(|error| error.to_string())
         });
         match improved {
             Ok(Some(trained)) => self.write(&Upkeep::Dictionary(trained.into())),

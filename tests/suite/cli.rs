@@ -452,6 +452,9 @@ fn a_query_prints_a_table() {
     let row = ["2024-05-07T12:00:00Z", "SUCCESS", "ada", "CREATE", "entity", "svc-2 in service", "GET /api/v1/x 406"];
     assert_eq!(words(lines[1]), row);
     assert_eq!(lines[2..], ["1 events"]);
+    let expected = server.list("action=CREATE&count=true&limit=2").json()["count"].to_string();
+    let counted = good(server.directory(), &["query", "--action", "CREATE", "--count", "true", "--limit", "2"]);
+    assert_eq!(counted.lines().last().unwrap(), format!("2 events of {expected} that match"));
 }
 
 #[test]
