@@ -27,6 +27,7 @@ use crate::{
     http::{self, BodyLimits, Context},
     server::tls,
     store::{ReadError, Store, WriteError},
+    web as pages,
 };
 
 /// Connections that wait to be accepted. The system caps it at its own limit.
@@ -134,6 +135,8 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
             access_token_seconds: config.auth.access_token_seconds,
             failed_logins_max: config.auth.failed_logins_max,
             failed_logins_window_seconds: config.auth.failed_logins_window_seconds,
+            session_idle_seconds: config.auth.session_idle_seconds,
+            session_seconds: config.auth.session_seconds,
         },
     )?;
     gate.watch();
@@ -152,6 +155,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
             limits.body_memory_bytes_max,
         ),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        serves_tls: config.server.tls.is_some(),
     })
 }
 
@@ -167,6 +171,7 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
             .wrap(from_fn(http::trace))
             .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
+            .configure(pages::configure)
             .default_service(web::to(http::not_found))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
