@@ -4,9 +4,12 @@
 //! signature (`http::caller`). Nothing here builds SQL.
 
 mod credentials;
+mod csv_rows;
 mod event;
+mod export;
 mod health;
 mod ingest;
+mod line;
 mod list;
 mod openapi;
 mod routes;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
+    api::export::FORMAT,
     http::{
         Context,
         error::{self, KINDS, Kind},
@@ -49,6 +50,7 @@ pub fn document(limits: &QueryLimits) -> Value {
         "paths": {
             "/v1/audit-log": { "get": list(limits), "post": ingest() },
             "/v1/audit-log/stats": { "get": stats(limits) },
+            "/v1/audit-log/export": { "get": export(limits) },
             "/v1/audit-log/{identifier}": { "get": one_event() },
             "/v1/auth/access_token": { "post": access_token() },
             "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
@@ -145,6 +147,28 @@ fn stats(limits: &QueryLimits) -> Value {
         &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
     )
     .with("parameters", filters(limits).chain(own).collect())
+}
+
+fn export(limits: &QueryLimits) -> Value {
+    let (name, summary) = FORMAT;
+    let format = json!({ "name": name, "in": "query", "required": true, "description": summary,
+        "schema": { "type": "string", "enum": ["csv", "ndjson"] } });
+    let text = json!({ "schema": { "type": "string" } });
+    let success = json!({
+        "description": "Every event that matched when the export began; one that breaks off is not complete. Without a \
+                        limit there is none. In CSV a cell that begins like a formula has an apostrophe before it; in \
+                        NDJSON a line is the stored event.",
+        "headers": { "Content-Disposition": { "description": "A name for the file", "schema": { "type": "string" } } },
+        "content": { "text/csv": text, "application/x-ndjson": text },
+    });
+    operation(
+        "export",
+        "Get every event that matches as a file",
+        200,
+        success,
+        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
+    )
+    .with("parameters", std::iter::once(format).chain(filters(limits)).collect())
 }
 
 /// The parameters that say which events, and how they are listed.

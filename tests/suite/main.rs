@@ -6,6 +6,7 @@
 //! | `cli` | every command, what it prints, its exit code |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
+//! | `export` | every event that matches, as a file |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
@@ -29,6 +30,7 @@ mod auth;
 mod cli;
 mod durability;
 mod errors;
+mod export;
 mod harness;
 mod ingest;
 mod layers;

@@ -61,11 +61,20 @@ impl Connection {
         Ok(Reply { status, body: String::from_utf8(body).map_err(io::Error::other)? })
     }
 
-    fn line(&mut self) -> io::Result<String> {
+    /// Whatever comes until the server closes.
+    pub(crate) fn to_end(&mut self) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes)?;
+        String::from_utf8(bytes).map_err(io::Error::other)
+    }
+
+    /// The next line, without its end.
+    pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         // A line that was cut off is no line: it might have been a longer one.
-        line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(cut_off)
+        let whole = line.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        whole.map(str::to_owned).ok_or_else(cut_off)
     }
 }
 
