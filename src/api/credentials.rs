@@ -20,7 +20,6 @@ use crate::{
         timestamp::Timestamp,
         token,
     },
-    store::Prepared,
 };
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -46,7 +45,12 @@ struct Switch {
 pub(super) async fn list(_: Admin, context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let (reader, now) = (context.reader.clone(), Timestamp::now());
     let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;
-    let shown: Vec<_> = all.iter().map(|credential| show(credential, now)).collect();
+    let shown = all.iter().map(|credential| {
+        let mut shown = show(credential, now);
+        shown["lastUsedAt"] = json!(context.gate.last_use(&credential.client_id).map(|at| at.to_string()));
+        shown
+    });
+    let shown: Vec<_> = shown.collect();
     Ok(HttpResponse::Ok().json(json!({ "ok": true, "credentials": shown })))
 }
 
@@ -106,7 +110,7 @@ async fn apply(
 ) -> Result<(), ApiError> {
     let record =
         caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
-    context.writer.change(change, Prepared::new(record))?.settled().await?;
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
     request.extensions_mut().insert(Note::Recorded);
     let gate = context.gate.clone();
     web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;

@@ -14,6 +14,7 @@ mod list;
 mod openapi;
 mod routes;
 mod stats;
+mod stream;
 mod token;
 
 pub use openapi::document as openapi_document;

@@ -29,7 +29,6 @@ use crate::{
         event::Event,
         timestamp::Timestamp,
     },
-    store::Prepared,
     web::headers,
 };
 
@@ -156,7 +155,7 @@ async fn spend(
     request: &HttpRequest,
     context: &Context,
 ) -> Result<(), ApiError> {
-    context.writer.change(change, Prepared::new(record))?.settled().await?;
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
     request.extensions_mut().insert(Note::Recorded);
     let gate = context.gate.clone();
     Ok(web::block(move || gate.refresh()).await.map_err(ApiError::internal)??)

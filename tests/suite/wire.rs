@@ -61,6 +61,18 @@ impl Connection {
         Ok(Reply { status, body: String::from_utf8(body).map_err(io::Error::other)? })
     }
 
+    /// The next chunk of a body that is sent in chunks (RFC 9112 section 7.1); an error at its end.
+    pub(crate) fn chunk(&mut self) -> io::Result<String> {
+        let length = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+        if length == 0 {
+            return Err(cut_off());
+        }
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        self.line()?;
+        String::from_utf8(bytes).map_err(io::Error::other)
+    }
+
     /// Whatever comes until the server closes.
     pub(crate) fn to_end(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();
