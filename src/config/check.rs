@@ -12,8 +12,11 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use super::{
     AuthConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, Record, SelfAuditConfig, ServerConfig,
     TlsFiles,
-    raw::{RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawSelfAudit, RawServer},
+    raw::{
+        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawResourceType, RawSelfAudit, RawServer,
+    },
 };
+use crate::model::resource_type::Catalogue;
 
 /// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
 const WORKERS_MAX: u64 = 1024;
@@ -90,6 +93,7 @@ pub(super) fn config(raw: RawConfig) -> Result<Config, Problem> {
         limits: limits(&raw.limits)?,
         self_audit: self_audit(&raw.self_audit)?,
         log: log(raw.log)?,
+        resource_types: resource_types(&raw.resource_types)?,
     })
 }
 
@@ -183,6 +187,11 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
 
 fn self_audit(raw: &RawSelfAudit) -> Result<SelfAuditConfig, Problem> {
     Ok(SelfAuditConfig { record: Section("self_audit").word("record", &raw.record, &Record::ALL, Record::name)? })
+}
+
+fn resource_types(raw: &[RawResourceType]) -> Result<Catalogue, Problem> {
+    let entries = raw.iter().map(|entry| (&*entry.value, &*entry.label, &*entry.description));
+    Catalogue::parse(entries).map_err(|(key, text)| Section(RESOURCE_TYPES).problem(key, text))
 }
 
 fn log(raw: RawLog) -> Result<LogConfig, Problem> {

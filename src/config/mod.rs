@@ -16,8 +16,11 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::model::limits::{self, EventLimits, QueryLimits};
 pub use crate::model::own::Record;
+use crate::model::{
+    limits::{self, EventLimits, QueryLimits},
+    resource_type::Catalogue,
+};
 
 /// Where to listen. The loopback address, because a log open to the network must be somebody's decision.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8686);
@@ -78,6 +81,8 @@ pub struct Config {
     pub self_audit: SelfAuditConfig,
     /// `[log]`: what goes to standard error.
     pub log: LogConfig,
+    /// `[[resource_types]]`: what the kinds of things that are acted on are called.
+    pub resource_types: Catalogue,
 }
 
 impl Config {

@@ -31,7 +31,10 @@ pub use unread::keep_unread;
 
 use crate::{
     access::{Gate, Recorder},
-    model::limits::{EventLimits, QueryLimits},
+    model::{
+        limits::{EventLimits, QueryLimits},
+        resource_type::Catalogue,
+    },
     store::{Reader, Writer},
 };
 
@@ -55,6 +58,8 @@ pub struct Context {
     pub body_limits: BodyLimits,
     /// Who may speak for another address in `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpNet>,
+    /// What resource types are called.
+    pub resource_types: Catalogue,
     /// Answers that do not end by themselves.
     pub streams: Streams,
     /// Whether clients talk TLS to this process itself.

@@ -15,6 +15,7 @@ pub mod json;
 pub mod limits;
 pub mod own;
 pub mod query;
+pub mod resource_type;
 pub mod search;
 pub mod stats;
 pub mod ticket;

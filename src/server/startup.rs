@@ -157,6 +157,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
             limits.body_memory_bytes_max,
         ),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        resource_types: config.resource_types.clone(),
         streams,
         serves_tls: config.server.tls.is_some(),
     })

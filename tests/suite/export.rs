@@ -18,7 +18,7 @@ fn events(count: usize) -> Vec<Value> {
         json!({
             "identifier": format!("e{number:05}"), "action": "UPDATE", "resourceType": "entity",
             "trigger": { "at": format!("2024-05-01T{:02}:{minute:02}:{second:02}Z", number / 3600) },
-            "context": { "entity": if number % 2 == 0 { "even" } else { "odd" } },
+            "context": { "entity": if number.is_multiple_of(2) { "even" } else { "odd" } },
         })
     };
     (0..count).map(event).collect()
@@ -182,7 +182,7 @@ fn a_failure_in_the_middle_breaks_the_connection() {
             server.token
         );
         connection.send(&request).unwrap();
-        let answer = connection.to_end().unwrap();
+        let answer = connection.rest().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.200}");
         assert!(answer.contains("e999"), "{answer:.400}");
         assert!(!answer.ends_with("0\r\n\r\n"), "it ends as if it were complete");

@@ -79,7 +79,7 @@ impl Follower {
     }
 
     /// Reads until the server ends the stream.
-    fn to_end(mut self) {
+    fn read_out(mut self) {
         while self.message().is_ok() {}
     }
 }
@@ -236,7 +236,7 @@ fn a_stream_ends_with_the_credential_and_with_the_session() {
     let follower = Follower::open(&server, "", &format!("Authorization: Bearer {token}\r\n"));
     let path = format!("/v1/credentials/{}", made["credential"]["clientId"].as_str().unwrap());
     assert_eq!(server.request_as(&server.token, "PATCH", &path, r#"{"disabled":true}"#).status, 200);
-    follower.to_end();
+    follower.read_out();
 
     let form = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
     let answer = server.request_once("POST", "/sign-in", &[], form.as_bytes());
@@ -244,7 +244,7 @@ fn a_stream_ends_with_the_credential_and_with_the_session() {
     let follower = Follower::open(&server, "", &format!("Cookie: {cookie}\r\n"));
     let headers = [("cookie", &*cookie), ("origin", &*server.url)];
     assert_eq!(server.request_once("POST", "/sign-out", &headers, b"").status, 303);
-    follower.to_end();
+    follower.read_out();
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn streams_do_not_keep_the_server_from_stopping() {
     let followers = [(); 3].map(|()| Follower::with_token(&server, ""));
     let (status, _directory) = server.stop();
     assert!(status.success());
-    followers.into_iter().for_each(Follower::to_end);
+    followers.into_iter().for_each(Follower::read_out);
 }
 
 #[test]

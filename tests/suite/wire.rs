@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Whatever comes until the server closes.
-    pub(crate) fn to_end(&mut self) -> io::Result<String> {
+    pub(crate) fn rest(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes)?;
         String::from_utf8(bytes).map_err(io::Error::other)
