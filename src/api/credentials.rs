@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         body::Body,
         caller::{Admin, Caller, Note},

@@ -8,7 +8,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         caller::{Ingest, Note},
         error::{CONFLICT, INVALID_REQUEST},

@@ -15,7 +15,7 @@ use actix_web::{
 use futures_util::{Stream, stream};
 
 use crate::{
-    api::{ApiError, Context, caller::Read, parameters},
+    http::{ApiError, Context, caller::Read, parameters},
     model::{
         cursor::Position,
         error::ParameterError,

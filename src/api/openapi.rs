@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    api::{
+    http::{
         Context,
         error::{self, KINDS, Kind},
     },

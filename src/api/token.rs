@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         caller::{Caller, Finding, peer},
     },

@@ -15,15 +15,16 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
     middleware::{Compress, from_fn},
-    web::Data,
+    web::{self, Data},
 };
 use rustls::ServerConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     access::{Gate, GateOptions, Recorder},
-    api::{self, BodyLimits, Context},
+    api,
     config::Config,
+    http::{self, BodyLimits, Context},
     server::tls,
     store::{ReadError, Store, WriteError},
 };
@@ -161,11 +162,12 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
     let app = move || {
         App::new()
             .app_data(context.clone())
-            .wrap(from_fn(api::authenticate))
+            .wrap(from_fn(http::authenticate))
             .wrap(Compress::default())
-            .wrap(from_fn(api::trace))
-            .wrap(from_fn(api::keep_unread))
+            .wrap(from_fn(http::trace))
+            .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
+            .default_service(web::to(http::not_found))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };

@@ -8,9 +8,10 @@ use std::{
 /// What each layer may name. `main` is the program itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["server", "api", "access", "store", "index", "model", "config", "telemetry", "synthetic"]),
-    ("server", &["api", "access", "store", "index", "model", "config", "telemetry"]),
-    ("api", &["access", "store", "index", "model"]),
+    ("cli", &["server", "api", "http", "access", "store", "index", "model", "config", "telemetry", "synthetic"]),
+    ("server", &["api", "http", "access", "store", "index", "model", "config", "telemetry"]),
+    ("api", &["http", "access", "store", "index", "model"]),
+    ("http", &["access", "store", "index", "model"]),
     ("access", &["store", "index", "model"]),
     ("store", &["index", "model"]),
     ("index", &["model"]),
@@ -170,7 +171,7 @@ fn what_a_layer_does_not_know_it_does_not_name() {
         ("rusqlite", &["store", "index"]),
         ("r2d2", &["store"]),
         ("r2d2_sqlite", &["store"]),
-        ("actix_web", &["cli", "server", "api"]),
+        ("actix_web", &["cli", "server", "api", "http"]),
         ("clap", &["cli"]),
         ("comfy_table", &["cli"]),
         ("indicatif", &["cli"]),

@@ -12,7 +12,7 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         error::{FORBIDDEN, NOT_AUTHENTICATED},
     },
@@ -25,13 +25,13 @@ use crate::{
 
 /// An authenticated caller, kept with the request.
 #[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) credential: Arc<Credential>,
+pub(crate) struct Caller {
+    pub(crate) credential: Arc<Credential>,
 }
 
 impl Caller {
     /// This request for the record.
-    pub(super) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
+    pub(crate) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -51,7 +51,7 @@ impl Caller {
 
 /// The address a request comes from: the peer's, or the one that the nearest trusted proxy saw. Entries that a client put
 /// into `X-Forwarded-For` itself stand to the left of that one and are never reached.
-pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
+pub(crate) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
     let mut address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
     if !context.trusts(address) {
         return address;
@@ -68,7 +68,7 @@ pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
 }
 
 /// Something a handler says to the record.
-pub(super) enum Note {
+pub(crate) enum Note {
     /// The handler has put this request on the record itself.
     Recorded,
     /// Part of what was asked was refused.
@@ -76,11 +76,11 @@ pub(super) enum Note {
 }
 
 /// How the middleware's finding is kept with the request.
-pub(super) type Finding = Result<Caller, ApiErrorKind>;
+pub(crate) type Finding = Result<Caller, ApiErrorKind>;
 
 /// Why there is no caller: kept in a form that can be copied into an answer.
 #[derive(Clone, Copy)]
-pub(super) enum ApiErrorKind {
+pub(crate) enum ApiErrorKind {
     /// No Authorization header, or not one of a Bearer token.
     NoToken,
     /// A token, and what the gate says of it.
@@ -102,11 +102,11 @@ fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
 }
 
 /// The caller may send events.
-pub(super) struct Ingest(pub(super) Caller);
+pub(crate) struct Ingest(pub(crate) Caller);
 /// The caller may ask for events.
-pub(super) struct Read;
+pub(crate) struct Read;
 /// The caller may manage credentials.
-pub(super) struct Admin(pub(super) Caller);
+pub(crate) struct Admin(pub(crate) Caller);
 
 macro_rules! permission {
     ($name:ident, $scope:expr, $make:expr) => {

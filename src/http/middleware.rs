@@ -13,10 +13,10 @@ use actix_web::{
 use uuid::Uuid;
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
+        actions::{self, Recording},
         caller::{ApiErrorKind, Caller, Finding, Note, peer},
-        routes::{self, Recording},
     },
     model::timestamp::Timestamp,
 };
@@ -97,7 +97,7 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
         Some(Note::Refused(message)) => Some(message.as_str()),
         None => error_of(response).map(ApiError::message),
     };
-    let (action, recording) = routes::recording_of(request);
+    let (action, recording) = actions::recording_of(request);
     let own = || caller.own_request(request, action);
     match recording {
         Recording::Never => {}
