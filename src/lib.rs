@@ -1,7 +1,7 @@
 //! auditbox: a self-hosted audit log. One binary, one SQLite file.
 //!
 //! The layers, each of which may use those below it and never one above:
-//! `cli` → `server` → `api` → `http` → `access` → `store` → `index` → `model`; `config` and `telemetry` are used by `cli`
+//! `cli` → `server` → `api` and `web` → `http` → `access` → `store` → `index` → `model`; `config` and `telemetry` are used by `cli`
 //! and `server`. ARCHITECTURE.md walks an event and a query through them.
 
 pub mod access;
@@ -15,3 +15,4 @@ pub mod server;
 pub mod store;
 pub mod synthetic;
 pub mod telemetry;
+pub mod web;

@@ -27,6 +27,7 @@ use crate::{
     http::{self, BodyLimits, Context},
     server::tls,
     store::{ReadError, Store, WriteError},
+    web as pages,
 };
 
 /// Connections that wait to be accepted. The system caps it at its own limit.
@@ -167,6 +168,7 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
             .wrap(from_fn(http::trace))
             .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
+            .configure(pages::configure)
             .default_service(web::to(http::not_found))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
+    http::Context,
     model::{field::Field, filter::OWN_RESOURCE_TYPE},
     web::wording,
 };
@@ -21,6 +22,11 @@ impl Labels {
             .into_iter()
             .map(|(value, label, description)| (value.to_lowercase(), (label.to_owned(), description.to_owned())));
         Self { resource_types: resource_types.collect() }
+    }
+
+    /// Names as the server's operator has them.
+    pub(super) fn of_context(_: &Context) -> Self {
+        Self::new([])
     }
 
     /// No catalogue.

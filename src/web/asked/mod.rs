@@ -11,7 +11,8 @@ mod url;
 
 use std::borrow::Cow;
 
-pub(in crate::web) use range::{Preset, Range};
+pub(in crate::web) use range::{Preset, Range, to_fields};
+pub(in crate::web) use url::event_href;
 
 use crate::model::{
     error::ParameterError,
@@ -67,8 +68,8 @@ pub(in crate::web) struct Asked {
     pub(in crate::web) problems: Vec<ParameterError>,
     /// Whether the URL is as [`Asked::href`] would write it; a form's is not, and is rewritten.
     pub(in crate::web) tidy: bool,
-    /// Whether `at` was given.
-    pinned: bool,
+    /// Whether URLs carry `at`.
+    pub(in crate::web) pinned: bool,
 }
 
 impl Selection {

@@ -46,12 +46,6 @@ impl Asked {
         to_query(&selection_pairs(&self.selections))
     }
 
-    /// The beginning of URLs that differ in their range of time alone: `&from=…&to=…` is put after it.
-    pub(in crate::web) fn href_before_range(&self) -> String {
-        let url = to_url(PATH, &self.begin().pairs_without_range());
-        if url.contains('?') { url } else { format!("{url}?") }
-    }
-
     fn pairs_without_range(&self) -> Vec<Pair> {
         let mut pairs = selection_pairs(&self.selections);
         let mut push = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
