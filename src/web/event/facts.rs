@@ -133,7 +133,7 @@ impl Facts<'_> {
         };
         Some(Fact {
             label: label.to_owned(),
-            code: Some(value).filter(|value| *value != shown).map(cut),
+            code: Some(value).filter(|value| value.to_lowercase() != shown.to_lowercase()).map(cut),
             value: shown,
             links: Some((link(false), link(true))),
         })

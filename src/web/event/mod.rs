@@ -15,7 +15,7 @@ use actix_web::{
 use askama::Template;
 use percent_encoding::percent_decode_str;
 
-pub(in crate::web) use diff::{Change, Diff};
+pub(in crate::web) use diff::Diff;
 
 use crate::{
     http::{ApiError, Context, caller::Read, error::NOT_FOUND, parameters},
@@ -25,6 +25,7 @@ use crate::{
         asked::Asked,
         entry::Entry,
         event::{
+            diff::Change,
             facts::{Group, Times},
             related::Related,
         },

@@ -129,7 +129,11 @@ fn step(interval: &str) -> String {
         "mo" => "month",
         _ => "year",
     };
-    if count == "1" { unit.to_owned() } else { format!("{count} {unit}s") }
+    match count {
+        "1" if unit == "hour" => "an hour".to_owned(),
+        "1" => format!("a {unit}"),
+        _ => format!("{count} {unit}s"),
+    }
 }
 
 #[cfg(test)]
@@ -172,6 +176,6 @@ mod tests {
             "/audit-logs?action=A&from=1970-01-01T00%3A00%3A00%2B00%3A00&to=1970-01-01T00%3A59%3A59.999999%2B00%3A00"
         );
         assert_eq!(chart.bars[0].span, "Thu 1970-01-01 00:00 – 01:00");
-        assert_eq!(["1m", "15m", "1mo", "10y"].map(step), ["minute", "15 minutes", "month", "10 years"]);
+        assert_eq!(["1m", "15m", "1mo", "10y"].map(step), ["a minute", "15 minutes", "a month", "10 years"]);
     }
 }

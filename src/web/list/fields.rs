@@ -30,6 +30,8 @@ const MENUS: &[(Field, bool)] = &[
     (Field::Installation, false),
     (Field::Identifier, false),
 ];
+/// Menus that are open to begin with: what is in the log can be read off them.
+const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
 /// Values of one menu that a page lists. The rest can be typed.
 const OPTIONS_MAX: usize = 40;
 
@@ -103,7 +105,7 @@ fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<M
     Some(Menu {
         name,
         label: spec.label,
-        is_open: chosen.is_some() || asked.facets.contains(&field),
+        is_open: chosen.is_some() || asked.facets.contains(&field) || OPEN.contains(&field),
         is_excluding: including.is_none() && excluding.is_some(),
         chosen: values.len(),
         options,

@@ -5,7 +5,7 @@ use crate::{
     web::{
         asked,
         entry::Entry,
-        event::{Change, Diff},
+        event::Diff,
         labels::Labels,
         sentence::Sentence,
         when::When,
@@ -17,6 +17,8 @@ use crate::{
 const DIFF_BYTES_MAX: usize = 64 * 1024;
 /// Changed fields that a row names.
 const CHANGES_SHOWN: usize = 3;
+/// Fields that change with every other.
+const NOISE: [&str; 4] = ["updatedAt", "updatedBy", "updated_at", "updated_by"];
 /// Characters of a message, a path or a name that a row shows.
 const CHARS_SHOWN: usize = 160;
 
@@ -91,7 +93,8 @@ fn detail(entry: &Entry) -> String {
 
 /// The changed fields by name, and of one that went from one short value to another, both.
 fn changes(diff: &Diff) -> String {
-    let changed: Vec<_> = diff.lines.iter().filter(|line| line.change != Change::Equal).collect();
+    let (noise, changed): (Vec<_>, Vec<_>) = diff.lines.iter().partition(|line| NOISE.contains(&line.path.as_str()));
+    let changed = if changed.is_empty() { noise } else { changed };
     let name = |path: &str| path.strip_prefix("properties.").unwrap_or(path).to_owned();
     let said = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
         (Some(before), Some(after)) if before.is_short() && after.is_short() => {

@@ -15,7 +15,7 @@ use crate::{
             load::{Found, Page},
             rows::Row,
         },
-        page::{self, Shell},
+        page::Shell,
         when::grouped,
     },
 };
@@ -247,13 +247,9 @@ fn first_event(request: &HttpRequest) -> String {
     // What a client calls this server is pasted into a shell: a name that could be more than a name is not repeated.
     let host = Some(info.host()).filter(|host| host.chars().all(is_host)).unwrap_or("localhost");
     let scheme = if info.scheme() == "https" { "https" } else { "http" };
-    let client_id = page::caller(request).map(|caller| caller.credential.client_id.as_str().to_owned());
-    let client_id = client_id.unwrap_or_else(|| "YOUR_CLIENT_ID".to_owned());
     format!(
-        "URL={scheme}://{host} CLIENT_ID={client_id} CLIENT_SECRET=YOUR_CLIENT_SECRET; \\\n\
-         TOKEN=$(curl -sS $URL/v1/auth/access_token --json \"{{\\\"clientId\\\":\\\"$CLIENT_ID\\\",\\\"clientSecret\\\":\\\"$CLIENT_SECRET\\\"}}\" \
-         | grep -o '\"accessToken\":\"[^\"]*' | cut -d'\"' -f4); \\\n\
-         curl -sS $URL/v1/audit-log -H \"Authorization: Bearer $TOKEN\" --json '{{\"action\":\"CREATE\",\"resourceType\":\"entity\",\
-         \"trigger\":{{\"by\":{{\"type\":\"user\",\"name\":\"Me\"}}}},\"context\":{{\"entity\":\"first\",\"blueprint\":\"service\"}}}}'"
+        "curl -sS {scheme}://{host}/v1/audit-log -H 'Authorization: Bearer YOUR_API_TOKEN' -d '{{\"action\":\"CREATE\",\
+         \"resourceType\":\"entity\",\"trigger\":{{\"by\":{{\"type\":\"user\",\"name\":\"Me\"}}}},\
+         \"context\":{{\"entity\":\"first\",\"blueprint\":\"service\"}}}}'"
     )
 }
