@@ -75,9 +75,16 @@ impl Diff {
         diff
     }
 
-    /// How many fields became `change`, among those listed.
-    pub(in crate::web) fn count(&self, change: Change) -> usize {
-        self.lines.iter().filter(|line| line.change == change).count()
+    /// How many fields became what, in words.
+    pub(in crate::web) fn summary(&self) -> String {
+        let count = |change: Change| self.lines.iter().filter(|line| line.change == change).count();
+        let mut counts: Vec<_> = [Change::Changed, Change::Added, Change::Removed]
+            .into_iter()
+            .map(|change| (count(change), change.word()))
+            .collect();
+        counts.push((self.equal_count(), Change::Equal.word()));
+        counts.retain(|(count, _)| *count > 0);
+        counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
     }
 
     /// Equal fields, listed or not.

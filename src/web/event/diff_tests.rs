@@ -43,7 +43,7 @@ fn a_whole_object_that_comes_or_goes_is_taken_apart() {
     let object = json!({ "a": { "b": "x", "empty": {} }, "tags": ["p", "q"], "steps": [{ "run": 1 }] });
     let expected = [r#"a.b: >x"#, r#"a.empty: >{}"#, r#"tags: >["p","q"]"#, r#"steps[0].run: >1"#];
     assert_eq!(said(&diff(&Value::Null, &object)), expected.map(|line| format!("added {line}")));
-    assert_eq!(diff(&object, &Value::Null).count(Change::Removed), 4);
+    assert_eq!(diff(&object, &Value::Null).summary(), "4 removed");
     assert!(diff(&Value::Null, &Value::Null).lines.is_empty());
 }
 
@@ -78,7 +78,10 @@ fn the_words_that_changed_are_marked() {
     };
     assert_eq!(marked(&diff.lines[0].before), ["staging"]);
     assert_eq!(marked(&diff.lines[0].after), ["production"]);
-    assert_eq!(marked(&super::Shown::pair(r#""one""#, r#""two""#, 999).0.into()), Vec::<String>::new());
+    let links = super::Shown::pair(r#""https://example.com/a/api""#, r#""https://example.com/b/api""#, 999);
+    assert_eq!(marked(&Some(links.1)), ["b"]);
+    // Where nearly all is new, marks would only hide it.
+    assert_eq!(marked(&Some(super::Shown::pair(r#""one""#, r#""two""#, 999).0)), Vec::<String>::new());
 }
 
 #[test]

@@ -25,7 +25,6 @@ use crate::{
         asked::Asked,
         entry::Entry,
         event::{
-            diff::Change,
             facts::{Group, Times},
             related::Related,
         },

@@ -1,7 +1,7 @@
 //! A value as it is shown: strings as their text, everything else as it was written; what changed within a text marked; what
 //! is long folded, and cut where even unfolding it would be too much.
 
-use similar::{ChangeTag, TextDiff};
+use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use crate::model::json;
 
@@ -15,6 +15,8 @@ const CHARS_MAX: usize = 20_000;
 const SUMMARY_CHARS: usize = 100;
 /// Bytes of two texts together up to which their words are compared.
 const WORDS_BYTES_MAX: usize = 16 * 1024;
+/// Words of two texts together up to which they are compared.
+const TOKENS_MAX: usize = 6_000;
 /// Changed words, as parts of all, above which marking them only hides the text: three quarters.
 const MARKED_PARTS_MAX: (usize, usize) = (3, 4);
 /// A value that fits into a row beside others.
@@ -109,21 +111,17 @@ fn read(raw: &str) -> (&'static str, String) {
 }
 
 fn marked(before: &str, after: &str) -> (Vec<Piece>, Vec<Piece>) {
+    let (earlier, later) = (tokens(before), tokens(after));
+    if earlier.len() + later.len() > TOKENS_MAX {
+        let whole = |text: &str| vec![Piece { text: text.to_owned(), is_marked: false }];
+        return (whole(before), whole(after));
+    }
     let (mut old, mut new): (Vec<Piece>, Vec<Piece>) = (Vec::new(), Vec::new());
-    let diff = TextDiff::configure().diff_words(before, after);
-    for change in diff.iter_all_changes() {
-        let sides: &mut [&mut Vec<Piece>] = match change.tag() {
-            ChangeTag::Equal => &mut [&mut old, &mut new],
-            ChangeTag::Delete => &mut [&mut old],
-            ChangeTag::Insert => &mut [&mut new],
-        };
-        let is_marked = change.tag() != ChangeTag::Equal;
-        for side in sides {
-            match side.last_mut() {
-                Some(last) if last.is_marked == is_marked => last.text.push_str(change.value()),
-                _ => side.push(Piece { text: change.value().to_owned(), is_marked }),
-            }
-        }
+    for operation in capture_diff_slices(Algorithm::Myers, &earlier, &later) {
+        let (tag, from, to) = operation.as_tag_tuple();
+        let is_marked = tag != DiffTag::Equal;
+        push(&mut old, earlier[from].concat(), is_marked);
+        push(&mut new, later[to].concat(), is_marked);
     }
     let unmark = |pieces: &mut Vec<Piece>| {
         let length = |pieces: &[Piece]| pieces.iter().map(|piece| piece.text.len()).sum::<usize>();
@@ -137,6 +135,29 @@ fn marked(before: &str, after: &str) -> (Vec<Piece>, Vec<Piece>) {
     unmark(&mut old);
     unmark(&mut new);
     (old, new)
+}
+
+fn push(pieces: &mut Vec<Piece>, text: String, is_marked: bool) {
+    match pieces.last_mut() {
+        _ if text.is_empty() => {}
+        Some(last) if last.is_marked == is_marked => last.text.push_str(&text),
+        _ => pieces.push(Piece { text, is_marked }),
+    }
+}
+
+/// Words, and each character between them: so that what changed within a path or a link is found too.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut begin = 0;
+    for (at, char) in text.char_indices() {
+        if !char.is_alphanumeric() {
+            tokens.extend([&text[begin..at], &text[at..at + char.len_utf8()]]);
+            begin = at + char.len_utf8();
+        }
+    }
+    tokens.push(&text[begin..]);
+    tokens.retain(|token| !token.is_empty());
+    tokens
 }
 
 fn cut(pieces: &[Piece], max: usize) -> Vec<Piece> {

@@ -1,11 +1,13 @@
 //! The menus of the filter: for each field what could be chosen, how many events have it, and what is.
 
+use std::collections::HashMap;
+
 use crate::{
     model::{
         field::{Field, FieldSpec, Matching},
         stats::{Facet, Stats},
     },
-    web::{asked::Asked, labels::Labels, when::grouped},
+    web::{asked::Asked, labels::Labels, list::rows::Row, when::grouped},
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
@@ -78,9 +80,33 @@ pub(in crate::web) fn counted(asked: &Asked) -> Vec<Field> {
     counted.map(|(field, _)| *field).collect()
 }
 
+/// What actors are known by besides their names: each identifier or address, and the name.
+#[derive(Debug, Clone, Default)]
+pub(in crate::web) struct Aliases(HashMap<String, String>);
+
+impl Aliases {
+    /// Those of the events of a page.
+    pub(in crate::web) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let pairs = rows.into_iter().flat_map(|row| row.aliases.iter().map(|alias| (alias.clone(), row.actor.clone())));
+        Self(pairs.collect())
+    }
+
+    /// An actor with a name, an address and an identifier would be in the menu three times, with the same count. The name
+    /// is enough.
+    fn leave_names(&self, facet: &mut Facet) {
+        let counts: HashMap<String, u64> =
+            facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();
+        facet.values.retain(|counted| {
+            let name = self.0.get(&counted.value);
+            name.and_then(|name| counts.get(name)).is_none_or(|count| *count != counted.count)
+        });
+    }
+}
+
 /// Every menu.
-pub(in crate::web) fn menus(asked: &Asked, stats: &Stats, labels: &Labels) -> Vec<Menu> {
-    MENUS.iter().filter_map(|(field, _)| menu(*field, asked, stats, labels)).collect()
+pub(in crate::web) fn menus(asked: &Asked, mut stats: Stats, labels: &Labels, known: &Aliases) -> Vec<Menu> {
+    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| known.leave_names(facet));
+    MENUS.iter().filter_map(|(field, _)| menu(*field, asked, &stats, labels)).collect()
 }
 
 fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<Menu> {

@@ -16,7 +16,10 @@ use crate::{
     web::{
         asked::{Asked, Place},
         labels::Labels,
-        list::{fields, rows::Row},
+        list::{
+            fields::{self, Aliases},
+            rows::Row,
+        },
     },
 };
 
@@ -50,6 +53,13 @@ pub(super) struct Page {
 impl Found {
     pub(super) const fn is_bad(&self) -> bool {
         matches!(self, Self::Bad(_))
+    }
+
+    pub(super) fn aliases(&self) -> Aliases {
+        match self {
+            Self::Page(page) => Aliases::of(&page.rows),
+            _ => Aliases::default(),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use actix_web::{
 use askama::Template;
 
 pub(in crate::web) use chips::shortened;
+use fields::Aliases;
 pub(in crate::web) use rows::Row;
 
 use crate::{
@@ -58,10 +59,11 @@ async fn answer(
     let found = web::block(move || load::load(&reader, &sought, &names, &limits)).await;
     let found = found.map_err(ApiError::internal)??;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let known = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
     let top = view::top(shell, request, &asked, found, &labels, &context.query_limits);
     let top = top.render().map_err(ApiError::internal)?;
-    let rest = rest(context, asked, labels);
+    let rest = rest(context, asked, labels, known);
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
@@ -75,7 +77,7 @@ fn read(request: &HttpRequest) -> Asked {
 }
 
 /// The chart and the menus, once they have been counted.
-async fn rest(context: Data<Context>, asked: Asked, labels: Labels) -> String {
+async fn rest(context: Data<Context>, asked: Asked, labels: Labels, known: Aliases) -> String {
     let (reader, limits): (_, QueryLimits) = (context.reader.clone(), context.query_limits);
     let sought = asked.clone();
     let counted = web::block(move || load::count(&reader, &sought, &limits)).await;
@@ -89,5 +91,5 @@ async fn rest(context: Data<Context>, asked: Asked, labels: Labels) -> String {
         }
     };
     // The page has begun: whatever happens now, it ends as a page.
-    view::bottom(&asked, counted, &labels).render().unwrap_or_default()
+    view::bottom(&asked, counted, &labels, &known).render().unwrap_or_default()
 }

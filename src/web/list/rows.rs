@@ -30,20 +30,23 @@ pub(in crate::web) struct Row {
     pub(in crate::web) failed: bool,
     pub(in crate::web) tone: &'static str,
     pub(in crate::web) sentence: Sentence,
-    /// Why it failed, or what changed.
+    /// Why it failed, or what changed, or what was asked for.
     pub(in crate::web) detail: String,
     pub(in crate::web) actor_more: String,
     pub(in crate::web) resource: String,
     pub(in crate::web) method: String,
     pub(in crate::web) status_code: String,
-    pub(in crate::web) path: String,
     pub(in crate::web) ip: String,
+    /// The actor's name, whole, and what else the actor is known by.
+    pub(in crate::web) actor: String,
+    pub(in crate::web) aliases: Vec<String>,
 }
 
 impl Row {
     pub(in crate::web) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
         let entry = Entry::read(body);
         let sentence = bounded(Sentence::new(&entry, labels));
+        let name = entry.actor_name().unwrap_or_default().to_owned();
         let origin = entry.origin.as_deref().map(cut).unwrap_or_default();
         let kind = entry.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
         let actor_more = kind.map_or_else(|| origin.clone(), |kind| format!("{kind} · {origin}"));
@@ -60,8 +63,9 @@ impl Row {
             resource: cut(&labels.resource_type(&entry.resource_type)),
             method: text(&request.method),
             status_code: text(&request.status_code),
-            path: text(&request.path),
             ip: text(&request.ip),
+            actor: name.clone(),
+            aliases: [entry.actor.id, entry.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
         }
     }
 
@@ -88,7 +92,8 @@ fn detail(entry: &Entry) -> String {
         let title = members.iter().find(|(key, _)| matches!(*key, "title" | "name")).map(|(_, value)| value)?;
         json::text(title).map(|title| cut(&title))
     });
-    title.filter(|title| Some(title) != entry.context.entity.as_ref()).unwrap_or_default()
+    let title = title.filter(|title| Some(title) != entry.context.entity.as_ref());
+    title.or_else(|| entry.request.path.as_deref().map(cut)).unwrap_or_default()
 }
 
 /// The changed fields by name, and of one that went from one short value to another, both.

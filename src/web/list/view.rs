@@ -11,7 +11,7 @@ use crate::{
         list::{
             chart::Chart,
             chips::{self, Chip},
-            fields::{self, Menu},
+            fields::{self, Aliases, Menu},
             load::{Found, Page},
             rows::Row,
         },
@@ -162,12 +162,12 @@ pub(super) fn top(
     }
 }
 
-pub(super) fn bottom(asked: &Asked, counted: Result<Stats, String>, labels: &Labels) -> Bottom {
+pub(super) fn bottom(asked: &Asked, counted: Result<Stats, String>, labels: &Labels, known: &Aliases) -> Bottom {
     match counted {
         Ok(stats) => Bottom {
             chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, asked)),
             chart_note: "No event to count.".to_owned(),
-            menus: fields::menus(asked, &stats, labels),
+            menus: fields::menus(asked, stats, labels, known),
         },
         Err(message) => {
             Bottom { chart: None, chart_note: format!("Could not be counted: {message}."), menus: Vec::new() }
