@@ -45,7 +45,7 @@ pub fn document(limits: &QueryLimits) -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "session": [] }],
         "paths": {
             "/v1/audit-log": { "get": list(limits), "post": ingest() },
             "/v1/audit-log/stats": { "get": stats(limits) },
@@ -60,10 +60,17 @@ pub fn document(limits: &QueryLimits) -> Value {
             "/readyz": { "get": health("Whether the process takes writes", &[error::OVERLOADED]) },
         },
         "components": {
-            "securitySchemes": { "bearer": {
-                "type": "http", "scheme": "bearer",
-                "description": "An access token from /v1/auth/access_token, or an API token (abx_…).",
-            } },
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "An access token from /v1/auth/access_token, or an API token (abx_…).",
+                },
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": "auditbox_session",
+                    "description": "Of somebody who signed in with a browser (under TLS its name begins with __Host-). \
+                                    What changes something must come from a page of this server.",
+                },
+            },
             "schemas": { "Event": event(), "NewEvent": new_event(), "Credential": credential(), "Error": envelope() },
         },
     })

@@ -8,6 +8,7 @@ mod client;
 mod credential;
 mod demo;
 mod import;
+mod login_link;
 mod query;
 mod serve;
 mod source;
@@ -56,6 +57,7 @@ enum Command {
     Query(query::Arguments),
     #[command(subcommand)]
     Credential(credential::Command),
+    LoginLink(login_link::Arguments),
     /// Read the configuration, say what is wrong with it, and print what is in force
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
@@ -82,6 +84,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Import(arguments) => import::run(&config, &arguments),
         Command::Query(arguments) => query::run(&config, &arguments),
         Command::Credential(command) => credential::run(&config, command),
+        Command::LoginLink(arguments) => login_link::run(&config, &arguments),
         Command::CheckConfig => {
             status::check_config(&config);
             Ok(())

@@ -142,15 +142,17 @@ fn database(raw: RawDatabase) -> Result<DatabaseConfig, Problem> {
 fn auth(raw: &RawAuth) -> Result<AuthConfig, Problem> {
     let section = Section("auth");
     let seconds = 1..=SECONDS_MAX;
-    Ok(AuthConfig {
+    let window = section.number("failed_logins_window_seconds", raw.failed_logins_window_seconds, seconds.clone())?;
+    let auth = AuthConfig {
         access_token_seconds: section.number("access_token_seconds", raw.access_token_seconds, seconds.clone())?,
         failed_logins_max: section.number("failed_logins_max", raw.failed_logins_max, 1..=u32::MAX.into())?,
-        failed_logins_window_seconds: section.number(
-            "failed_logins_window_seconds",
-            raw.failed_logins_window_seconds,
-            seconds,
-        )?,
-    })
+        failed_logins_window_seconds: window,
+        session_idle_seconds: section.number("session_idle_seconds", raw.session_idle_seconds, seconds.clone())?,
+        session_seconds: section.number("session_seconds", raw.session_seconds, seconds)?,
+    };
+    let idle = ("session_idle_seconds", auth.session_idle_seconds as usize);
+    section.at_most(idle, ("session_seconds", auth.session_seconds as usize))?;
+    Ok(auth)
 }
 
 fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {

@@ -37,6 +37,10 @@ pub const DATABASE_READERS: u32 = 4;
 pub const ACCESS_TOKEN_SECONDS: u32 = 10_800;
 /// Failed logins in a window before an address must wait: more than a person mistypes, hopeless for guessing.
 pub const FAILED_LOGINS_MAX: u32 = 10;
+/// Seconds a session is good for when nobody uses it: a working day.
+pub const SESSION_IDLE_SECONDS: u32 = 8 * 60 * 60;
+/// Seconds a session is good for at most: after a week whoever it is signs in again.
+pub const SESSION_SECONDS: u32 = 7 * 24 * 60 * 60;
 /// Seconds of that window. Short, so that whoever shares an address with a broken client is soon let in again.
 pub const FAILED_LOGINS_WINDOW_SECONDS: u32 = 60;
 /// Bytes of a request body once decompressed: a full batch of events of a kilobyte, with room to spare.
@@ -146,6 +150,10 @@ pub struct AuthConfig {
     pub failed_logins_max: u32,
     /// The length of that window.
     pub failed_logins_window_seconds: u32,
+    /// How long a session is good for when it is not used.
+    pub session_idle_seconds: u32,
+    /// How long a session is good for at most; not less than `session_idle_seconds`.
+    pub session_seconds: u32,
 }
 
 impl Default for AuthConfig {
@@ -154,6 +162,8 @@ impl Default for AuthConfig {
             access_token_seconds: ACCESS_TOKEN_SECONDS,
             failed_logins_max: FAILED_LOGINS_MAX,
             failed_logins_window_seconds: FAILED_LOGINS_WINDOW_SECONDS,
+            session_idle_seconds: SESSION_IDLE_SECONDS,
+            session_seconds: SESSION_SECONDS,
         }
     }
 }

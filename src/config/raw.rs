@@ -77,6 +77,8 @@ pub(super) struct RawAuth {
     pub(super) access_token_seconds: u64,
     pub(super) failed_logins_max: u64,
     pub(super) failed_logins_window_seconds: u64,
+    pub(super) session_idle_seconds: u64,
+    pub(super) session_seconds: u64,
 }
 
 impl Default for RawAuth {
@@ -86,6 +88,8 @@ impl Default for RawAuth {
             access_token_seconds: auth.access_token_seconds.into(),
             failed_logins_max: auth.failed_logins_max.into(),
             failed_logins_window_seconds: auth.failed_logins_window_seconds.into(),
+            session_idle_seconds: auth.session_idle_seconds.into(),
+            session_seconds: auth.session_seconds.into(),
         }
     }
 }

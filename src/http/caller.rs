@@ -6,12 +6,12 @@
 use std::{
     future::{Ready, ready},
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
 
 use crate::{
+    access::{Admission, Denied},
     http::{
         ApiError, Context,
         error::{FORBIDDEN, NOT_AUTHENTICATED},
@@ -26,19 +26,24 @@ use crate::{
 /// An authenticated caller, kept with the request.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    pub(crate) credential: Arc<Credential>,
+    pub(crate) admission: Admission,
 }
 
 impl Caller {
+    /// What the caller was let in by.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.admission.credential
+    }
+
     /// This request for the record.
     pub(crate) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         OwnRequest {
-            actor_name: self.credential.name.as_str().to_owned(),
-            actor_id: self.credential.client_id.as_str().to_owned(),
-            actor_type: self.credential.actor_type.name(),
+            actor_name: self.credential().name.as_str().to_owned(),
+            actor_id: self.credential().client_id.as_str().to_owned(),
+            actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
             path: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
@@ -52,7 +57,7 @@ impl Caller {
 /// The address a request comes from: the peer's, or the one that the nearest trusted proxy saw. Entries that a client put
 /// into `X-Forwarded-For` itself stand to the left of that one and are never reached.
 pub(crate) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
-    let mut address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+    let mut address = peer_address(request);
     if !context.trusts(address) {
         return address;
     }
@@ -65,6 +70,11 @@ pub(crate) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
         }
     }
     address
+}
+
+/// The address at the other end of the connection.
+pub(super) fn peer_address(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
 }
 
 /// Something a handler says to the record.
@@ -81,20 +91,23 @@ pub(crate) type Finding = Result<Caller, ApiErrorKind>;
 /// Why there is no caller: kept in a form that can be copied into an answer.
 #[derive(Clone, Copy)]
 pub(crate) enum ApiErrorKind {
-    /// No Authorization header, or not one of a Bearer token.
+    /// Neither a Bearer token nor a session.
     NoToken,
-    /// A token, and what the gate says of it.
-    Denied(crate::access::Denied),
+    /// A token or a session, and what the gate says of it.
+    Denied(Denied),
+    /// A session whose request was made by some other site's page.
+    CrossSite,
 }
 
 fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
     match request.extensions().get::<Finding>() {
-        Some(Ok(caller)) if caller.credential.scopes.allow(scope) => Ok(caller.clone()),
+        Some(Ok(caller)) if caller.credential().scopes.allow(scope) => Ok(caller.clone()),
         Some(Ok(caller)) => {
-            let (name, scope) = (caller.credential.name.as_str(), scope.name());
+            let (name, scope) = (caller.credential().name.as_str(), scope.name());
             Err(ApiError::new(FORBIDDEN, format!("the credential {name:?} does not have the scope {scope}")))
         }
         Some(Err(ApiErrorKind::Denied(denied))) => Err((*denied).into()),
+        Some(Err(ApiErrorKind::CrossSite)) => Err(ApiError::cross_site()),
         Some(Err(ApiErrorKind::NoToken)) | None => {
             Err(ApiError::new(NOT_AUTHENTICATED, "send a token: Authorization: Bearer <token>"))
         }
@@ -104,7 +117,7 @@ fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
 /// The caller may send events.
 pub(crate) struct Ingest(pub(crate) Caller);
 /// The caller may ask for events.
-pub(crate) struct Read;
+pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.
 pub(crate) struct Admin(pub(crate) Caller);
 
@@ -122,5 +135,5 @@ macro_rules! permission {
 }
 
 permission!(Ingest, Scope::Ingest, Ingest);
-permission!(Read, Scope::Read, |_| Read);
+permission!(Read, Scope::Read, Read);
 permission!(Admin, Scope::Admin, Admin);

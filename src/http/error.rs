@@ -39,7 +39,7 @@ macro_rules! kinds {
 kinds! {
     INVALID_CREDENTIALS = UNAUTHORIZED, "invalid_credentials", "The client id or the client secret is wrong";
     NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
-    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or the request comes from another site's page";
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
@@ -84,6 +84,14 @@ impl ApiError {
         // A whole number of seconds, rounded up: who comes again then is not too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self { retry_after_seconds: Some(seconds.max(1)), ..Self::new(kind, message) }
+    }
+
+    /// A request that a page of some other site may have sent with somebody's session.
+    pub(crate) fn cross_site() -> Self {
+        Self::new(
+            FORBIDDEN,
+            "a request by session must come from a page of this server: its Origin names another, or none",
+        )
     }
 
     pub(crate) fn with_details(self, details: Value) -> Self {
@@ -190,6 +198,7 @@ impl From<ChangeError> for ApiError {
         match error {
             ChangeError::Write(error) => error.into(),
             ChangeError::Unknown(_) => Self::new(NOT_FOUND, error.to_string()),
+            ChangeError::Spent => Self::new(NOT_AUTHENTICATED, error.to_string()),
             ChangeError::NameTaken(_) | ChangeError::ClientIdTaken(_) | ChangeError::Revoked(_) => {
                 Self::new(CONFLICT, error.to_string())
             }

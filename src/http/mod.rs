@@ -9,8 +9,11 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod error;
 mod fallback;
+pub(crate) mod manage;
 mod middleware;
+pub(crate) mod origin;
 pub(crate) mod parameters;
+pub(crate) mod session;
 mod unread;
 
 use std::net::IpAddr;
@@ -50,6 +53,8 @@ pub struct Context {
     pub body_limits: BodyLimits,
     /// Who may speak for another address in `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether clients talk TLS to this process itself.
+    pub serves_tls: bool,
 }
 
 impl Context {

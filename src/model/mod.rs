@@ -17,6 +17,7 @@ pub mod own;
 pub mod query;
 pub mod search;
 pub mod stats;
+pub mod ticket;
 pub mod timestamp;
 pub mod token;
 pub mod values;

@@ -135,6 +135,8 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
             access_token_seconds: config.auth.access_token_seconds,
             failed_logins_max: config.auth.failed_logins_max,
             failed_logins_window_seconds: config.auth.failed_logins_window_seconds,
+            session_idle_seconds: config.auth.session_idle_seconds,
+            session_seconds: config.auth.session_seconds,
         },
     )?;
     gate.watch();
@@ -153,6 +155,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
             limits.body_memory_bytes_max,
         ),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        serves_tls: config.server.tls.is_some(),
     })
 }
 

@@ -13,6 +13,7 @@ mod open;
 mod prepared;
 mod queue;
 mod reader;
+mod spent;
 mod writer;
 
 use std::path::{Path, PathBuf};

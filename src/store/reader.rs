@@ -6,7 +6,7 @@
 //!
 //! Calls block on the disk: from async code, make them on a thread that may.
 
-use std::{path::Path, time::Duration};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
@@ -18,8 +18,9 @@ use crate::{
         cursor::Position,
         query::Query,
         stats::{Stats, StatsQuery},
+        ticket::TicketId,
     },
-    store::{OpenError, ReadError, body::Decoder, credential, event, open},
+    store::{OpenError, ReadError, body::Decoder, credential, event, open, spent},
 };
 
 /// How long a call waits for a connection before it says that there are too many questions.
@@ -108,6 +109,11 @@ impl Reader {
     /// A number that moves with every change to the credentials.
     pub fn credential_generation(&self) -> Result<i64, ReadError> {
         self.on_snapshot(|connection| Ok(credential::generation(connection)?))
+    }
+
+    /// The tickets that are spent before their time.
+    pub fn spent_tickets(&self) -> Result<HashSet<TicketId>, ReadError> {
+        self.on_snapshot(|connection| Ok(spent::all(connection)?))
     }
 
     /// The key that access tokens are signed with.

@@ -5,13 +5,11 @@ use actix_web::{
     body::BoxBody,
     http::{
         StatusCode,
-        header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-            VARY, X_CONTENT_TYPE_OPTIONS,
-        },
+        header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION},
     },
 };
 use askama::Template;
+use memchr::memmem;
 
 use crate::{
     http::{
@@ -21,6 +19,7 @@ use crate::{
     model::credential::Scope,
     web::{
         assets::{ICON, SCRIPT, STYLE},
+        headers::{self, HEADERS},
         wording,
     },
 };
@@ -48,35 +47,19 @@ pub(super) struct Who {
 impl Shell {
     pub(super) fn new(request: &HttpRequest, section: &'static str, title: impl Into<String>) -> Self {
         let who = caller(request).map(|caller| Who {
-            name: caller.credential.name.as_str().to_owned(),
-            kind: wording::readable(caller.credential.actor_type.name()),
-            is_admin: caller.credential.scopes.allow(Scope::Admin),
+            name: caller.credential().name.as_str().to_owned(),
+            kind: wording::readable(caller.credential().actor_type.name()),
+            is_admin: caller.credential().scopes.allow(Scope::Admin),
         });
         let [style, script, icon] = [STYLE, SCRIPT, ICON].map(|asset| asset.href());
         Self { title: title.into(), section, who, style, script, icon }
     }
 }
 
-/// Nothing runs, loads or frames but what is this server's own; what is shown is kept nowhere.
-const HEADERS: [(HeaderName, &str); 5] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "no-referrer"),
-    (CACHE_CONTROL, "no-store"),
-    (VARY, "accept-encoding"),
-];
-
 /// The beginning of an answer that is a page.
 pub(super) fn response(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
-    response.content_type("text/html; charset=utf-8");
-    for header in HEADERS {
-        response.insert_header(header);
-    }
+    headers::page(&mut response);
     response
 }
 
@@ -112,7 +95,7 @@ struct ErrorPage {
 /// An error as a page. Whoever is not signed in is led to where they can.
 pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiError) -> HttpResponse {
     let status = error.status_code();
-    if status == StatusCode::UNAUTHORIZED && !request.headers().contains_key("authorization") {
+    if status == StatusCode::UNAUTHORIZED && is_reader(request) {
         return redirect(&sign_in_href(request));
     }
     let heading = match status {
@@ -136,14 +119,25 @@ pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiErro
 /// An error as this page.
 pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl Template) -> HttpResponse {
     let html = template.render().unwrap_or_default();
-    request.extensions_mut().insert(Note::Refused(error.message().to_owned()));
+    refused(request, &error);
     // The error stays with the answer: the log is told its cause.
     let mut response = HttpResponse::from_error(error).set_body(BoxBody::new(html));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Has the record say why a request was refused.
+pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
+    request.extensions_mut().insert(Note::Refused(error.message().to_owned()));
+}
+
+/// Whether a person with a browser asks, who can sign in; a program is told that its token is wrong.
+fn is_reader(request: &HttpRequest) -> bool {
+    let wants_page =
+        request.headers().get(ACCEPT).is_some_and(|accept| memmem::find(accept.as_bytes(), b"text/html").is_some());
+    wants_page && request.method().is_safe() && !request.headers().contains_key(AUTHORIZATION)
 }
 
 fn sign_in_href(request: &HttpRequest) -> String {

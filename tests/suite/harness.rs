@@ -141,12 +141,26 @@ impl Server {
 
     /// A request with these headers and no others.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send(10, method, path, headers, body)
+    }
+
+    /// The same, where a redirection is itself the answer.
+    pub fn request_once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send(0, method, path, headers, body)
+    }
+
+    fn send(&self, redirects: u32, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let agent: Agent =
-            Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build().into();
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .max_redirects(redirects)
+            .max_redirects_will_error(false)
+            .build()
+            .into();
         let request = request.body(body.to_vec()).unwrap();
         let sent = agent.run(request);
         let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));

@@ -8,9 +8,10 @@ use std::{
 /// What each layer may name. `main` is the program itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["server", "api", "http", "access", "store", "index", "model", "config", "telemetry", "synthetic"]),
-    ("server", &["api", "http", "access", "store", "index", "model", "config", "telemetry"]),
+    ("cli", &["server", "api", "web", "http", "access", "store", "index", "model", "config", "telemetry", "synthetic"]),
+    ("server", &["api", "web", "http", "access", "store", "index", "model", "config", "telemetry"]),
     ("api", &["http", "access", "store", "index", "model"]),
+    ("web", &["http", "access", "store", "index", "model"]),
     ("http", &["access", "store", "index", "model"]),
     ("access", &["store", "index", "model"]),
     ("store", &["index", "model"]),
@@ -171,7 +172,8 @@ fn what_a_layer_does_not_know_it_does_not_name() {
         ("rusqlite", &["store", "index"]),
         ("r2d2", &["store"]),
         ("r2d2_sqlite", &["store"]),
-        ("actix_web", &["cli", "server", "api", "http"]),
+        ("actix_web", &["cli", "server", "api", "web", "http"]),
+        ("askama", &["web"]),
         ("clap", &["cli"]),
         ("comfy_table", &["cli"]),
         ("indicatif", &["cli"]),

@@ -17,6 +17,7 @@
 //! | `query` | every parameter of a list, and what it matches |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `session` | people: signing in and out, links, cookies, requests from other sites |
 //! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -42,5 +43,6 @@ mod query;
 mod raw;
 mod record;
 mod refusals;
+mod session;
 mod tls;
 mod wire;

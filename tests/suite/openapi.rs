@@ -58,6 +58,7 @@ const GOOD: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/audit-log", r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#, 200),
     ("POST", "/v1/audit-log?partial=true", r#"{"action":"READ","resourceType":"x"}{}"#, 200),
     ("GET", "/v1/audit-log?limit=1", "", 200),
+    ("GET", "/v1/audit-log/stats?facets=status", "", 200),
     ("GET", "/v1/audit-log/e1", "", 200),
     (
         "POST",
