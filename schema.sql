@@ -1,4 +1,4 @@
--- The file of auditbox, format 1.
+-- The file of auditbox, format 2.
 --
 -- This is the present format as a document: a new file is made by running it, and older files are brought to it step by
 -- step when they are opened. `PRAGMA application_id` says that a file is auditbox's, `PRAGMA user_version` holds its
@@ -8,6 +8,7 @@
 
 -- What the file knows of itself.
 --   access_token_key       the 32 random bytes that access tokens are signed with
+--   chunk_events           how many events a chunk of the index has
 --   credential_generation  a counter that moves with every change to the credentials, so that a running server notices
 --   spent:<ticket>         a session that has ended or a sign-in link that was used, and when it would have ended by itself
 CREATE TABLE setting (
@@ -16,39 +17,105 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 
 -- One row an event, in the order of commits.
---   seq              dense, from 1: the order of arrival
---   timestamp        event time
---   entity           context.entity, where there is one
---   blueprint        context.blueprint, where there is one
---   identifier_hash  the first 64 bits of the identifier's SHA-256, confirmed against the body: storing the identifier a
---                    second time would cost several times as much
---   filled           what the server filled in for the sender: 1 trigger.at, 2 trigger.origin, 4 status (added up)
---   fields           what the event can be found by: for each value one byte of field code, two bytes of length
---                    (little-endian), the value in UTF-8
---   body             the event, one JSON object: as it is if it begins with '{', otherwise a zstd frame (RFC 8878) with
---                    its content size and checksum
+--   seq        dense, from 1: the order of arrival
+--   timestamp  event time
+--   entity     context.entity, where there is one, as the ordinal of its term (below)
+--   blueprint  context.blueprint, where there is one, likewise
+--   filled     what the server filled in for the sender: 1 trigger.at, 2 trigger.origin, 4 status (added up)
+--   body       the event, one JSON object: as it is if it begins with '{', otherwise a zstd frame (RFC 8878) with its
+--              content size, its checksum and the number of its dictionary
 CREATE TABLE event (
-    seq             INTEGER PRIMARY KEY,
-    timestamp       INTEGER NOT NULL,
-    entity          TEXT,
-    blueprint       TEXT,
-    identifier_hash INTEGER NOT NULL,
-    filled          INTEGER NOT NULL,
-    fields          BLOB    NOT NULL,
-    body            BLOB    NOT NULL
+    seq       INTEGER PRIMARY KEY,
+    timestamp INTEGER NOT NULL,
+    entity    INTEGER,
+    blueprint INTEGER,
+    filled    INTEGER NOT NULL,
+    body      BLOB    NOT NULL
 ) STRICT;
 
--- A row's seq is part of each of its index entries, so each of these is also in order of arrival among equals.
-CREATE INDEX event_timestamp       ON event (timestamp);
-CREATE INDEX event_entity          ON event (entity, timestamp)    WHERE entity IS NOT NULL;
-CREATE INDEX event_blueprint       ON event (blueprint, timestamp) WHERE blueprint IS NOT NULL;
-CREATE INDEX event_identifier_hash ON event (identifier_hash);
+-- For whoever asks the file by SQL. A row's seq is part of each of its index entries, so each of these is also in order
+-- of arrival among equals. The server's own questions are answered by the chunks below.
+CREATE INDEX event_timestamp ON event (timestamp);
+CREATE INDEX event_entity    ON event (entity, timestamp)    WHERE entity IS NOT NULL;
+CREATE INDEX event_blueprint ON event (blueprint, timestamp) WHERE blueprint IS NOT NULL;
 
 CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
 BEGIN SELECT RAISE(ABORT, 'an event is never changed'); END;
 
 CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
+
+-- The same with names in place of numbers: SELECT at FROM named_event WHERE entity = 'checkout' ORDER BY timestamp
+CREATE VIEW named_event AS
+SELECT event.seq, event.timestamp,
+       strftime('%Y-%m-%dT%H:%M:%fZ', event.timestamp / 1000000.0, 'unixepoch') AS at,
+       (SELECT value FROM term WHERE field = 2 AND ordinal = event.entity)    AS entity,
+       (SELECT value FROM term WHERE field = 3 AND ordinal = event.blueprint) AS blueprint,
+       event.body
+FROM event;
+
+-- What bodies are compressed with. None is ever taken out: bodies name theirs.
+--   ratio  stored bytes for each byte of events, on events that it was not trained on
+CREATE TABLE dictionary (
+    number     INTEGER PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    ratio      REAL    NOT NULL,
+    bytes      BLOB    NOT NULL
+) STRICT;
+
+-- The values that events can be found by and that many events share, once each.
+--   field    which field; the codes are those of src/model/field.rs: 2 entity, 3 blueprint, 7 origin, 9 resource type,
+--            10 action, 11 status, 13 actor, 15 method, 16 path, 17 status code, 18 address, 19 word of the message, …
+--   ordinal  from 0 within the field, in the order in which the log first saw the values
+CREATE TABLE term (
+    field   INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    value   TEXT    NOT NULL,
+    PRIMARY KEY (field, ordinal)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX term_value ON term (field, value);
+
+-- The index: the log in chunks of consecutive events (setting chunk_events, 65,536), each sealed when it is full and never
+-- changed. All of it can be made anew from the events (auditbox reindex). A chunk's own row is written last: rows of the
+-- other tables that belong to no chunk are left from a crash. Within a chunk events are numbered by time, ties by arrival:
+-- these numbers are the positions that postings hold.
+--   number       from 0: the events from number * events + 1 on
+--   first, last  the earliest and the latest timestamp
+--   first_times  the first timestamp of each block of chunk_time: 8 bytes each, little-endian
+--   key_blocks   for each field of chunk_key its code and the base-2 logarithm of its number of blocks: 2 bytes
+--   identifiers  a split block Bloom filter of the identifiers, as Apache Parquet lays it out
+CREATE TABLE chunk (
+    number      INTEGER PRIMARY KEY,
+    events      INTEGER NOT NULL,
+    first       INTEGER NOT NULL,
+    last        INTEGER NOT NULL,
+    first_times BLOB    NOT NULL,
+    key_blocks  BLOB    NOT NULL,
+    identifiers BLOB    NOT NULL
+) STRICT;
+
+-- When a chunk's events happened and where they stand in the log, 1,024 events a row (src/index/times.rs).
+--   place  chunk * 2^38 + block
+CREATE TABLE chunk_time (
+    place INTEGER PRIMARY KEY,
+    times BLOB    NOT NULL
+) STRICT;
+
+-- Which of a chunk's events have which term: runs of terms in order, each with its set of positions (src/index/posting.rs).
+--   place  chunk * 2^38 + field * 2^32 + the first ordinal of the run
+CREATE TABLE chunk_posting (
+    place INTEGER PRIMARY KEY,
+    terms BLOB    NOT NULL
+) STRICT;
+
+-- The values that few events share (1 identifier, 4 run, 6 webhook event), which each chunk lists for itself, dealt into
+-- blocks by their hash (src/index/keys.rs).
+--   place  chunk * 2^38 + field * 2^32 + block
+CREATE TABLE chunk_key (
+    place INTEGER PRIMARY KEY,
+    keys  BLOB    NOT NULL
+) STRICT;
 
 -- Who may use the server. Revoked credentials stay, so that the names on the record keep their meaning.
 --   secret_hash  SHA-256 of the client secret

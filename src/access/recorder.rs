@@ -18,7 +18,10 @@ use tokio::{
 };
 
 use crate::{
-    model::own::{OwnRequest, Record},
+    model::{
+        event::Event,
+        own::{OwnRequest, Record},
+    },
     store::{AppendError, Prepared, WriteError, Writer},
 };
 
@@ -69,7 +72,7 @@ impl Recorder {
     /// Puts a request on the record before it is answered.
     pub async fn record(&self, request: &OwnRequest, status: u16, message: Option<&str>) -> Result<(), WriteError> {
         let record = prepare(request, status, message).ok_or(WriteError::Stopped)?;
-        write(&self.writer, vec![record]).await
+        write(&self.writer, vec![self.writer.prepare(record)]).await
     }
 
     /// Puts a request on the record shortly after it is answered.
@@ -77,7 +80,7 @@ impl Recorder {
         let Some(record) = prepare(request, status, message) else {
             return;
         };
-        if self.buffer.try_send(Buffered::Record(Box::new(record))).is_err() {
+        if self.buffer.try_send(Buffered::Record(Box::new(self.writer.prepare(record)))).is_err() {
             tracing::error!(?request, status, "this request could not be put on the record");
         }
     }
@@ -98,9 +101,9 @@ impl Recorder {
 }
 
 /// A record that its own rules refuse would be a mistake in this program; it must not take the request with it.
-fn prepare(request: &OwnRequest, status: u16, message: Option<&str>) -> Option<Prepared> {
+fn prepare(request: &OwnRequest, status: u16, message: Option<&str>) -> Option<Event> {
     match request.event(status, message) {
-        Ok(event) => Some(Prepared::new(event)),
+        Ok(event) => Some(event),
         Err(error) => {
             tracing::error!(%error, ?request, status, "this request could not be put on the record");
             None
@@ -142,7 +145,7 @@ async fn write_or_log(writer: &Writer, records: Vec<Prepared>, closing: &AtomicB
             }
             Err(error) => {
                 for record in &records {
-                    tracing::error!(%error, record = record.body(), "this could not be put on the record");
+                    tracing::error!(%error, record = writer.body_of(record), "this could not be put on the record");
                 }
                 return;
             }

@@ -45,7 +45,12 @@ struct Switch {
 pub(super) async fn list(_: Admin, context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let (reader, now) = (context.reader.clone(), Timestamp::now());
     let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;
-    let shown: Vec<_> = all.iter().map(|credential| show(credential, now)).collect();
+    let shown = all.iter().map(|credential| {
+        let mut shown = show(credential, now);
+        shown["lastUsedAt"] = json!(context.gate.last_use(&credential.client_id).map(|at| at.to_string()));
+        shown
+    });
+    let shown: Vec<_> = shown.collect();
     Ok(HttpResponse::Ok().json(json!({ "ok": true, "credentials": shown })))
 }
 

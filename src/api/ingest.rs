@@ -21,7 +21,7 @@ use crate::{
         limits::EventLimits,
         timestamp::Timestamp,
     },
-    store::{AppendError, Outcome, Policy, Prepared, WriteError},
+    store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
 
 /// Faults named in one answer. A batch that is wrong throughout is wrong in the same way.
@@ -43,6 +43,7 @@ pub(super) async fn ingest(
         by: caller.0.credential().name.as_str().to_owned(),
         limits: context.event_limits,
         events_max: context.batch_events_max,
+        writer: context.writer.clone(),
     };
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
         reading.read(&body.bytes)?
@@ -74,6 +75,7 @@ struct Reading {
     by: String,
     limits: EventLimits,
     events_max: usize,
+    writer: Writer,
 }
 
 type Item = Result<Prepared, FieldError>;
@@ -88,8 +90,10 @@ impl Reading {
             }
         })?;
         let receipt = Receipt { at: self.at, by: &self.by };
-        let read =
-            |raw| Draft::parse(raw, &self.limits, Sender::Client).map(|draft| Prepared::new(draft.accept(&receipt)));
+        let read = |raw| {
+            let draft = Draft::parse(raw, &self.limits, Sender::Client)?;
+            Ok(self.writer.prepare(draft.accept(&receipt)))
+        };
         Ok(events.into_iter().map(read).collect())
     }
 }

@@ -4,13 +4,17 @@
 //! signature (`http::caller`). Nothing here builds SQL.
 
 mod credentials;
+mod csv_rows;
 mod event;
+mod export;
 mod health;
 mod ingest;
+mod line;
 mod list;
 mod openapi;
 mod routes;
 mod stats;
+mod stream;
 mod token;
 
 pub use openapi::document as openapi_document;

@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post};
 
 use crate::{
-    api::{credentials, event, health, ingest, list, openapi, stats, token},
+    api::{credentials, event, export, health, ingest, list, openapi, stats, stream, token},
     http::resource,
 };
 
@@ -17,6 +17,8 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(post().to(ingest::ingest)),
         )
         .service(resource("/v1/audit-log/stats").route(get().to(stats::stats)).route(head().to(stats::stats)))
+        .service(resource("/v1/audit-log/export").route(get().to(export::export)).route(head().to(export::export)))
+        .service(resource("/v1/audit-log/stream").route(get().to(stream::stream)).route(head().to(stream::stream)))
         .service(resource("/v1/audit-log/{identifier:.+}").route(get().to(event::one)).route(head().to(event::one)))
         .service(resource("/v1/auth/access_token").route(post().to(token::access_token)))
         .service(

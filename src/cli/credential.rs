@@ -13,7 +13,7 @@ use crate::{
         timestamp::Timestamp,
         token,
     },
-    store::{self, Prepared},
+    store,
 };
 
 /// Make, list, switch off and revoke credentials
@@ -106,7 +106,7 @@ fn list(config: &Config) -> Result<(), Failure> {
     let now = Timestamp::now();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"]);
-    for credential in store::open_for_reading(&config.database.path)?.credentials()? {
+    for credential in store::credentials(&config.database.path)? {
         table.add_row([
             credential.name.as_str().to_owned(),
             credential.client_id.as_str().to_owned(),
@@ -126,7 +126,7 @@ fn change(
     done: &str,
     change: impl FnOnce(ClientId) -> CredentialChange,
 ) -> Result<(), Failure> {
-    let known = store::open_for_reading(&config.database.path)?.credentials()?;
+    let known = store::credentials(&config.database.path)?;
     let credential = known
         .into_iter()
         .find(|credential| credential.name.as_str() == wanted || credential.client_id.as_str() == wanted)
@@ -139,5 +139,5 @@ fn change(
 /// Makes the change in the file, and the record of it.
 fn apply(config: &Config, credential: &Credential, change: &CredentialChange) -> Result<(), Failure> {
     let record = own::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
-    Ok(store::change_credential_directly(&config.database.path, change, &Prepared::new(record))??)
+    Ok(store::change_credential_directly(&config.database.path, change, record)??)
 }

@@ -10,7 +10,7 @@ use crate::{
         limits::EventLimits,
         timestamp::Timestamp,
     },
-    store::{Policy, Prepared, Store},
+    store::{Policy, Store},
     synthetic::Generator,
 };
 
@@ -49,7 +49,7 @@ fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {
     let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
     while let Some(text) = events.next() {
         let draft = Draft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
-        batch.push(Prepared::new(draft.accept(&receipt)));
+        batch.push(store.writer.prepare(draft.accept(&receipt)));
         if batch.len() == BATCH_EVENTS || events.peek().is_none() {
             store.writer.append(std::mem::take(&mut batch), Policy::AllOrNothing)?.wait()?;
         }

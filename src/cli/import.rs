@@ -189,14 +189,14 @@ impl Import {
         if draft.identifier().is_none() {
             draft.name(&identifier_of(&self.file, number, text));
         }
-        match self.target {
+        match &self.target {
             Target::Server(_) => {
                 self.batch.text.push_str(&draft.into_json());
                 self.batch.text.push('\n');
             }
-            Target::File(_) => {
+            Target::File(writer) => {
                 let receipt = Receipt { at: Timestamp::now(), by: IMPORT_NAME };
-                self.batch.prepared.push(Prepared::new(draft.accept(&receipt)));
+                self.batch.prepared.push(writer.prepare(draft.accept(&receipt)));
             }
         }
         self.batch.numbers.push(number);

@@ -4,9 +4,11 @@
 //! standard output; progress, warnings and errors to standard error.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod bar;
 mod client;
 mod credential;
 mod demo;
+mod doctor;
 mod import;
 mod login_link;
 mod query;
@@ -63,6 +65,12 @@ enum Command {
     CheckConfig,
     Healthcheck(status::Arguments),
     Demo(demo::Arguments),
+    /// Read every event of the file and check its index against them; writes nothing, and may run beside a server
+    #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
+    Doctor,
+    /// Make the index of the file anew from its events; the server must be stopped
+    #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
+    Reindex,
 }
 
 /// Runs the command that the process was started with.
@@ -91,6 +99,8 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Healthcheck(arguments) => status::healthcheck(&config, &arguments),
         Command::Demo(arguments) => demo::run(config, &arguments),
+        Command::Doctor => doctor::examine(&config),
+        Command::Reindex => doctor::reindex(&config),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::{
-    cli::{Failure, credential, login_link, status},
+    cli::{Failure, bar::Bar, credential, login_link, status},
     config::Config,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
@@ -11,7 +11,7 @@ use crate::{
         timestamp::Timestamp,
     },
     server::{Application, Socket},
-    store::{Options, Prepared, QueueLimits, Store},
+    store::{self, Options, QueueLimits, Store},
     telemetry,
 };
 
@@ -27,7 +27,13 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 /// Opens the configured file to write.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
     let queue = QueueLimits { events_max: config.limits.queue_events_max, bytes_max: config.limits.queue_bytes_max };
-    Ok(Store::open(&Options { path: config.database.path.clone(), readers: config.database.readers, queue })?)
+    let options = Options {
+        path: config.database.path.clone(),
+        readers: config.database.readers,
+        queue,
+        chunk_events: store::CHUNK_EVENTS,
+    };
+    Ok(Store::open(&options, &Bar::default())?)
 }
 
 /// Serves an open store until told to stop.
@@ -79,7 +85,7 @@ fn make_first_credential(store: &Store) -> Result<Option<Issued>, Failure> {
     }
     let record = own::command_line_event("credential.create", ADMIN_NAME, issued.credential.client_id.as_str())?;
     let change = CredentialChange::Create(issued.credential.clone());
-    store.writer.change(change, Prepared::new(record))?.wait()?;
+    store.writer.change(change, store.writer.prepare(record))?.wait()?;
     Ok((!is_chosen).then_some(issued))
 }
 

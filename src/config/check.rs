@@ -23,6 +23,8 @@ const READERS_MAX: u64 = 64;
 const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
 /// Any count or size: 2^40, beyond what a machine holds, and with sums of a few far from overflow.
 const SIZE_MAX: u64 = 1 << 40;
+/// Live streams. Each is a connection that stays open.
+const STREAMS_CEILING: u64 = 100_000;
 /// Levels of nesting: what is stored must be read again, and widely used parsers stop at 128.
 const JSON_DEPTH_CEILING: u64 = 100;
 
@@ -169,6 +171,7 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
         filter_values_max: section.size("filter_values_max", raw.filter_values_max)?,
         list_default: section.size("list_default", raw.list_default)?,
         list_max: section.size("list_max", raw.list_max)?,
+        streams_max: section.number("streams_max", raw.streams_max, 1..=STREAMS_CEILING)?,
     };
     let body = ("body_bytes_max", limits.body_bytes_max);
     section.at_most(("event_bytes_max", limits.event_bytes_max), body)?;

@@ -54,6 +54,8 @@ pub const QUEUE_EVENTS_MAX: usize = 20_000;
 /// Bytes of the events waiting to be written: four of the largest bodies. Past it senders are told to come back, which
 /// is better than memory that grows while a disk is slow.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Live streams open at once: each asks a small question after each commit, at most some times a second.
+pub const STREAMS_MAX: usize = 100;
 /// Which requests to auditbox are themselves recorded: all, since who read the log is part of what a log is asked.
 pub const RECORD: Record = Record::All;
 /// What is logged: starts, stops and troubles, with nothing for a request that went well.
@@ -193,6 +195,8 @@ pub struct LimitsConfig {
     pub list_default: usize,
     /// Events in a list at most.
     pub list_max: usize,
+    /// Live streams open at once.
+    pub streams_max: usize,
 }
 
 impl LimitsConfig {
@@ -225,6 +229,7 @@ impl Default for LimitsConfig {
             filter_values_max: limits::FILTER_VALUES_MAX,
             list_default: limits::LIST_DEFAULT,
             list_max: limits::LIST_MAX,
+            streams_max: STREAMS_MAX,
         }
     }
 }

@@ -108,6 +108,7 @@ pub(super) struct RawLimits {
     pub(super) filter_values_max: u64,
     pub(super) list_default: u64,
     pub(super) list_max: u64,
+    pub(super) streams_max: u64,
 }
 
 impl Default for RawLimits {
@@ -125,6 +126,7 @@ impl Default for RawLimits {
             filter_values_max: limits.filter_values_max as u64,
             list_default: limits.list_default as u64,
             list_max: limits.list_max as u64,
+            streams_max: limits.streams_max as u64,
         }
     }
 }

@@ -23,6 +23,8 @@ const ACTIONS: &[Row] = &[
     ("GET", "/v1/audit-log", "audit_log.list", Recording::Soon),
     ("POST", "/v1/audit-log", "audit_log.ingest", Recording::IfRefused),
     ("GET", "/v1/audit-log/stats", "audit_log.stats", Recording::Soon),
+    ("GET", "/v1/audit-log/export", "audit_log.export", Recording::Soon),
+    ("GET", "/v1/audit-log/stream", "audit_log.stream", Recording::Soon),
     ("GET", "/v1/audit-log/{identifier:.+}", "audit_log.get", Recording::Soon),
     ("POST", "/v1/auth/access_token", "access_token.create", Recording::Soon),
     ("GET", "/v1/credentials", "credential.list", Recording::Soon),

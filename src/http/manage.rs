@@ -16,7 +16,6 @@ use crate::{
         duration,
         timestamp::Timestamp,
     },
-    store::Prepared,
 };
 
 /// A credential to be made, as it was asked for.
@@ -50,7 +49,7 @@ pub(crate) async fn apply(
 ) -> Result<(), ApiError> {
     let record =
         caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
-    context.writer.change(change, Prepared::new(record))?.settled().await?;
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
     request.extensions_mut().insert(Note::Recorded);
     let gate = context.gate.clone();
     web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;

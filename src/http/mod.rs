@@ -14,6 +14,7 @@ mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;
 pub(crate) mod session;
+mod streams;
 mod unread;
 
 use std::net::IpAddr;
@@ -25,6 +26,8 @@ pub use error::ApiError;
 pub use fallback::not_found;
 pub(crate) use fallback::resource;
 pub use middleware::{authenticate, trace};
+pub(crate) use streams::Place;
+pub use streams::Streams;
 pub use unread::keep_unread;
 
 use crate::{
@@ -53,6 +56,8 @@ pub struct Context {
     pub body_limits: BodyLimits,
     /// Who may speak for another address in `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpNet>,
+    /// Answers that do not end by themselves.
+    pub streams: Streams,
     /// Whether clients talk TLS to this process itself.
     pub serves_tls: bool,
 }

@@ -1,12 +1,35 @@
-//! Finding events: a query in, an ordered page of positions out.
+//! Finding events: a question in, an ordered page of positions or a count out.
 //!
-//! This is all that the rest of auditbox knows of how events are found. It works inside the caller's read transaction,
-//! on one snapshot, and reads no bodies.
+//! The log is cut into chunks of 65,536 consecutive events. For each value that events can be found by, a chunk knows the
+//! set of its events that have it; a question is set algebra, chunk by chunk. Full chunks are sealed: their sets are rows
+//! of the file, and never change. What has come since is in memory in the same form.
+//!
+//! This layer works inside its caller's transactions, on one snapshot, and reads no bodies.
 
-mod identifier;
+mod bits;
+mod bytes;
+mod error;
+mod hash;
+mod keys;
+mod membership;
+mod memory;
+mod posting;
+mod resolve;
+mod rows;
+mod seal;
+mod sealed;
 mod search;
+mod snapshot;
 mod stats;
+mod terms;
+mod times;
+mod view;
 
-pub use identifier::identifier_hash;
-pub use search::{Found, last_seq, search};
-pub use stats::stats;
+pub use error::{IndexError, Result};
+pub use memory::{Entry, MemoryChunk};
+pub use rows::{delete_unsealed, difference, insert_chunk, insert_rows, sealed_chunks};
+pub use seal::{SealedRow, seal};
+pub use sealed::SealedChunk;
+pub use search::Found;
+pub use snapshot::{Index, SharedChunk, Snapshot};
+pub use terms::TermWriter;

@@ -1,17 +1,17 @@
-//! Search along one B-tree, testing each row's fields.
+//! A page of a list.
 //!
-//! A query walks the index that narrows it most (identifier, entity, blueprint, else time or arrival) in the order of the
-//! page, tests the row's encoded values against the filter, and stops when the page is full. So the rows come in order
-//! and nothing is sorted, save where several values of one field are walked one after another.
+//! Ordered by time, chunks are looked at from the end at which the page begins, by their own newest (or oldest) event. What
+//! was found so far is kept in a heap of the page's size; when it is full and no chunk that is left can hold anything
+//! nearer, the page is known. Events come late and chunks overlap in time, so this is seldom after the first chunk, and
+//! mostly after the second. Ordered by arrival, chunks follow one another.
 
-use rusqlite::{Connection, Row, types::ToSql};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::{
-    index::identifier_hash,
+    index::{Result, resolve::Resolved, snapshot::Snapshot},
     model::{
         cursor::Position,
-        field::Field,
-        filter::{Clause, Predicate},
+        filter::TimeRange,
         query::{Order, Query, Sort},
         timestamp::Timestamp,
     },
@@ -28,148 +28,136 @@ pub struct Found {
     pub through_seq: i64,
 }
 
-/// Runs a query on the connection's present snapshot.
-pub fn search(connection: &Connection, query: &Query) -> rusqlite::Result<Found> {
-    let through_seq = last_seq(connection)?;
-    let mut positions = Vec::new();
-    let walks = walks(query);
-    for walk in &walks {
-        positions.extend(take(connection, query, walk)?);
-        if walks.len() > 1 {
-            sort(&mut positions, query);
-            // What many walks find is not held all at once: one more than the page is enough.
-            positions.truncate(query.limit + 1);
-        }
-    }
-    let more = positions.len() > query.limit;
-    positions.truncate(query.limit);
-    Ok(Found { positions, more, through_seq })
-}
-
-/// The newest event's seq; 0 in an empty log.
-pub fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
-}
-
-/// One walk along one index: a condition, the value it binds, and the index that answers it.
-struct Walk {
-    condition: &'static str,
-    value: Box<dyn ToSql>,
-    index: &'static str,
-}
-
-/// The walks that together meet every row of the answer once.
-fn walks(query: &Query) -> Vec<Walk> {
-    let exact = |field| query.filter.including(field).and_then(exact_values);
-    if let Some(values) = exact(Field::Identifier) {
-        let walk = |value: &str| Walk {
-            condition: "identifier_hash = ?1",
-            value: Box::new(identifier_hash(value)),
-            index: "INDEXED BY event_identifier_hash",
+impl Snapshot<'_> {
+    /// Finds a page of events.
+    pub fn search(&self, query: &Query) -> Result<Found> {
+        let resolved = self.resolve(&query.filter)?;
+        let mut positions = match query.sort {
+            Sort::Time => self.by_time(query, resolved)?,
+            Sort::Received => self.by_arrival(query, resolved)?,
         };
-        return values.into_iter().map(walk).collect();
+        let more = positions.len() > query.limit;
+        positions.truncate(query.limit);
+        Ok(Found { positions, more, through_seq: self.through_seq() })
     }
-    let everything = |index| vec![Walk { condition: "?1 IS NULL", value: Box::new(None::<i64>), index }];
-    if query.sort == Sort::Received {
-        return everything("NOT INDEXED");
-    }
-    for (field, condition, index) in [
-        (Field::Entity, "entity = ?1", "INDEXED BY event_entity"),
-        (Field::Blueprint, "blueprint = ?1", "INDEXED BY event_blueprint"),
-    ] {
-        if let Some(values) = exact(field) {
-            let walk = |value: &str| Walk { condition, value: Box::new(value.to_owned()), index };
-            return values.into_iter().map(walk).collect();
+
+    /// The first events in order of time, one more than the page holds.
+    fn by_time(&self, query: &Query, mut resolved: Resolved) -> Result<Vec<Position>> {
+        let newest_first = query.order == Order::Descending;
+        let range = range_after(query);
+        let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
+        for chunk in self.chunks_by_time(&range, newest_first) {
+            if nearest.is_complete_before(&chunk.extent) {
+                break;
+            }
+            let mut view = self.view(&chunk);
+            view.confine(&range)?;
+            let bits = resolved.matching(&view)?;
+            view.in_order_of_time(&bits, newest_first, |position| {
+                // The range holds the cursor's instant whole; what it has seen of it comes first.
+                let seen =
+                    query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
+                seen || nearest.offer(position)
+            })?;
         }
+        Ok(nearest.into_positions())
     }
-    everything("INDEXED BY event_timestamp")
-}
 
-/// The distinct values of a clause whose predicates are all exact.
-fn exact_values(clause: &Clause) -> Option<Vec<&str>> {
-    let mut values = Vec::with_capacity(clause.predicates.len());
-    for predicate in &clause.predicates {
-        let Predicate::Exact(value) = predicate else {
-            return None;
-        };
-        values.push(value.as_str());
-    }
-    values.sort_unstable();
-    values.dedup();
-    Some(values)
-}
-
-/// The first of a walk's rows that pass, one more than the page holds.
-fn take(connection: &Connection, query: &Query, walk: &Walk) -> rusqlite::Result<Vec<Position>> {
-    let Bounds { first, last, after } = Bounds::of(query);
-    let mut statement = connection.prepare_cached(&statement(query, walk))?;
-    let mut rows = statement.query(rusqlite::params![walk.value, first, last, after.timestamp.micros(), after.seq])?;
-    let mut positions = Vec::new();
-    while let Some(row) = rows.next()? {
-        if query.filter.matches(row.get_ref(2)?.as_blob()?) {
-            positions.push(position(row)?);
+    /// The first events in order of arrival, one more than the page holds.
+    fn by_arrival(&self, query: &Query, mut resolved: Resolved) -> Result<Vec<Position>> {
+        let newest_first = query.order == Order::Descending;
+        let beyond =
+            |seq: i64| query.after.is_none_or(|after| if newest_first { seq < after.seq } else { seq > after.seq });
+        let mut positions = Vec::new();
+        for chunk in self.chunks_by_arrival(newest_first) {
             if positions.len() > query.limit {
                 break;
             }
-        }
-    }
-    Ok(positions)
-}
-
-fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
-    Ok(Position { seq: row.get(0)?, timestamp: Timestamp::from_micros(row.get(1)?) })
-}
-
-/// The only SQL that is put together, from fixed pieces; every value is bound.
-fn statement(query: &Query, walk: &Walk) -> String {
-    let (beyond, direction) = match query.order {
-        Order::Ascending => (">", "ASC"),
-        Order::Descending => ("<", "DESC"),
-    };
-    let (place, order) = match query.sort {
-        Sort::Time => {
-            (format!("(timestamp, seq) {beyond} (?4, ?5)"), format!("timestamp {direction}, seq {direction}"))
-        }
-        Sort::Received => (format!("?4 IS NOT NULL AND seq {beyond} ?5"), format!("seq {direction}")),
-    };
-    let Walk { condition, index, .. } = walk;
-    format!(
-        "SELECT seq, timestamp, fields FROM event {index} \
-         WHERE {condition} AND timestamp BETWEEN ?2 AND ?3 AND {place} ORDER BY {order}"
-    )
-}
-
-/// What a walk is confined to: event times, and the place after which the page begins.
-struct Bounds {
-    first: i64,
-    last: i64,
-    after: Position,
-}
-
-impl Bounds {
-    fn of(query: &Query) -> Self {
-        let before_all = Position { timestamp: Timestamp::from_micros(i64::MIN), seq: i64::MIN };
-        let behind_all = Position { timestamp: Timestamp::from_micros(i64::MAX), seq: i64::MAX };
-        let mut first = query.filter.time.from.map_or(i64::MIN, Timestamp::micros);
-        let mut last = query.filter.time.to.map_or(i64::MAX, Timestamp::micros);
-        let start = if query.order == Order::Ascending { before_all } else { behind_all };
-        // The place bounds the time as well, which lets the walk begin at it instead of stepping over what precedes it.
-        if let (Some(after), Sort::Time) = (query.after, query.sort) {
-            match query.order {
-                Order::Ascending => first = first.max(after.timestamp.micros()),
-                Order::Descending => last = last.min(after.timestamp.micros()),
+            if !chunk.overlaps(&query.filter.time) || !(beyond(chunk.first_seq) || beyond(chunk.last_seq)) {
+                continue;
             }
+            let mut view = self.view(&chunk);
+            view.confine(&query.filter.time)?;
+            let bits = resolved.matching(&view)?;
+            let mut found = view.positions(&bits)?;
+            found.retain(|position| beyond(position.seq));
+            found.sort_unstable_by_key(|position| position.seq);
+            if newest_first {
+                found.reverse();
+            }
+            found.truncate(query.limit + 1 - positions.len());
+            positions.append(&mut found);
         }
-        Self { first, last, after: query.after.unwrap_or(start) }
+        Ok(positions)
     }
 }
 
-fn sort(positions: &mut [Position], query: &Query) {
-    match query.sort {
-        Sort::Time => positions.sort_unstable(),
-        Sort::Received => positions.sort_unstable_by_key(|position| position.seq),
+/// The filter's range, cut at the cursor's instant, which stays in it.
+fn range_after(query: &Query) -> TimeRange {
+    let mut range = query.filter.time;
+    if let Some(after) = query.after {
+        match query.order {
+            Order::Descending => range.to = Some(range.to.map_or(after.timestamp, |to| to.min(after.timestamp))),
+            Order::Ascending => range.from = Some(range.from.map_or(after.timestamp, |from| from.max(after.timestamp))),
+        }
     }
-    if query.order == Order::Descending {
-        positions.reverse();
+    range
+}
+
+/// The events nearest to the end at which a page begins, as many as are wanted.
+struct Nearest {
+    newest_first: bool,
+    wanted: usize,
+    /// The farthest of them on top. Ascending by time, the order is turned round.
+    heap: BinaryHeap<Reverse<Key>>,
+}
+
+/// A position by how near it is: greater is nearer.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Newer(Position),
+    Older(Reverse<Position>),
+}
+
+impl Nearest {
+    fn key(&self, position: Position) -> Key {
+        if self.newest_first { Key::Newer(position) } else { Key::Older(Reverse(position)) }
+    }
+
+    /// Takes a position if it is near enough. If not, none that is farther need be offered.
+    fn offer(&mut self, position: Position) -> bool {
+        let key = self.key(position);
+        if self.heap.len() < self.wanted {
+            self.heap.push(Reverse(key));
+            return true;
+        }
+        let Some(mut farthest) = self.heap.peek_mut() else {
+            return false;
+        };
+        let is_nearer = key > farthest.0;
+        if is_nearer {
+            *farthest = Reverse(key);
+        }
+        is_nearer
+    }
+
+    /// Whether nothing in a chunk of this extent, nor in any after it, can be near enough.
+    fn is_complete_before(&self, (first, last): &(Timestamp, Timestamp)) -> bool {
+        let best = if self.newest_first {
+            self.key(Position { timestamp: *last, seq: i64::MAX })
+        } else {
+            self.key(Position { timestamp: *first, seq: i64::MIN })
+        };
+        self.heap.len() >= self.wanted && self.heap.peek().is_some_and(|farthest| best < farthest.0)
+    }
+
+    /// The positions, nearest first.
+    fn into_positions(self) -> Vec<Position> {
+        let sorted = self.heap.into_sorted_vec().into_iter();
+        sorted
+            .map(|Reverse(key)| match key {
+                Key::Newer(position) | Key::Older(Reverse(position)) => position,
+            })
+            .collect()
     }
 }

@@ -1,104 +1,211 @@
-//! Counting what matches, by walking every event.
+//! Counting: how many events match, the most common values among them, and how they spread over time.
+//!
+//! Everything here is counting bits of the sets that a list would be made of, chunk by chunk.
 
-use std::collections::HashMap;
-
-use rusqlite::Connection;
-
-use crate::model::{
-    error::ParameterError,
-    field::Field,
-    filter::Filter,
-    stats::{Bucket, FACET_VALUES_MAX, Facet, FacetValue, Histogram, HistogramQuery, Stats, StatsQuery},
-    timestamp::Timestamp,
-    values,
+use crate::{
+    index::{
+        Result,
+        bits::Bits,
+        resolve::{Resolved, terms_of},
+        snapshot::{Chunk, Snapshot},
+        terms,
+        view::View,
+    },
+    model::{
+        error::ParameterError,
+        field::Field,
+        filter::{Clause, Filter, Predicate},
+        stats::{Bucket, FACET_VALUES_MAX, Facet, FacetValue, Histogram, HistogramQuery, Stats, StatsQuery},
+        timestamp::Timestamp,
+        zone::Interval,
+    },
 };
 
-/// Counts on the connection's present snapshot. The inner error is a histogram that cannot be made.
-pub fn stats(connection: &Connection, query: &StatsQuery) -> rusqlite::Result<Result<Stats, ParameterError>> {
-    let filter = &query.query.filter;
-    let mut tallies: Vec<_> = query.facets.iter().map(|field| Tally::new(*field, filter)).collect();
-    let (mut count, mut times) = (0, Vec::new());
-    let mut statement = connection.prepare_cached("SELECT timestamp, fields FROM event")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let timestamp = Timestamp::from_micros(row.get(0)?);
-        if !filter.time.holds(timestamp) {
-            continue;
+impl Snapshot<'_> {
+    /// How many events match.
+    pub fn count(&self, filter: &Filter) -> Result<u64> {
+        let mut resolved = self.resolve(filter)?;
+        let mut count = 0;
+        for chunk in self.chunks_by_time(&filter.time, true) {
+            let mut view = self.view(&chunk);
+            view.confine(&filter.time)?;
+            count += u64::from(resolved.matching(&view)?.count());
         }
-        let values = row.get_ref(1)?.as_blob()?;
-        tallies.iter_mut().for_each(|tally| tally.add(values));
-        if filter.matches(values) {
-            count += 1;
-            let failed = values::iterate(values).any(|value| value == (Field::Status, "FAILURE"));
-            times.push((timestamp, failed));
-        }
+        Ok(count)
     }
-    let facets = tallies.into_iter().map(|tally| tally.facet(filter)).collect();
-    let histogram = match query.histogram.as_ref().map(|asked| histogram(asked, filter, &times)) {
-        Some(Err(error)) => return Ok(Err(error)),
-        Some(Ok(histogram)) => Some(histogram),
-        None => None,
-    };
-    Ok(Ok(Stats { count, facets, histogram }))
+
+    /// Counts what matches. The inner error is a histogram that cannot be made.
+    pub fn stats(&self, query: &StatsQuery) -> Result<Result<Stats, ParameterError>> {
+        let filter = &query.query.filter;
+        let mut resolved = self.resolve(filter)?;
+        let failure = self.resolve(&failures())?;
+        let mut tallies: Vec<_> = query.facets.iter().map(|field| Tally::new(*field)).collect();
+        let (mut count, mut matches) = (0, Vec::new());
+        for chunk in self.chunks_by_time(&filter.time, true) {
+            let mut view = self.view(&chunk);
+            view.confine(&filter.time)?;
+            let bits = tally(&mut resolved, &view, &mut tallies)?;
+            count += u64::from(bits.count());
+            if query.histogram.is_some() && !bits.is_empty() {
+                let mut failed = bits.clone();
+                for clause in &failure.clauses {
+                    failed.keep(&clause.passing(&view)?);
+                }
+                drop(view);
+                matches.push(Matches { chunk, bits, failed });
+            }
+        }
+        let histogram = match &query.histogram {
+            Some(asked) => match self.histogram(asked, filter, &matches)? {
+                Ok(histogram) => Some(histogram),
+                Err(error) => return Ok(Err(error)),
+            },
+            None => None,
+        };
+        let facets = tallies.into_iter().map(|tally| self.facet(tally, filter)).collect::<Result<_>>()?;
+        Ok(Ok(Stats { count, facets, histogram }))
+    }
+
+    fn histogram(
+        &self,
+        asked: &HistogramQuery,
+        filter: &Filter,
+        matches: &[Matches<'_>],
+    ) -> Result<Result<Histogram, ParameterError>> {
+        let (mut first, mut last) = (filter.time.from, filter.time.to);
+        if first.is_none() || last.is_none() {
+            let found = self.extent(matches)?;
+            first = first.or(found.map(|(first, _)| first));
+            last = last.or(found.map(|(_, last)| last));
+        }
+        let (interval, bounds) = match first.zip(last).filter(|(first, last)| first <= last) {
+            Some((first, last)) => match asked.bounds(first, last) {
+                Ok(found) => found,
+                Err(error) => return Ok(Err(error)),
+            },
+            None => (asked.interval.unwrap_or(Interval::Day), Vec::new()),
+        };
+        let buckets = bounds.len().saturating_sub(1);
+        let (mut all, mut failed) = (vec![0; buckets], vec![0; buckets]);
+        for found in matches.iter().filter(|_| buckets > 0) {
+            let mut view = self.view(&found.chunk);
+            view.spread(&found.bits, &bounds, &mut all)?;
+            view.spread(&found.failed, &bounds, &mut failed)?;
+        }
+        let counts = all.iter().zip(&failed);
+        let buckets = bounds.windows(2).zip(counts).map(|(ends, (all, failed))| Bucket {
+            start: ends[0],
+            end: ends[1],
+            success: all - failed,
+            failure: *failed,
+        });
+        Ok(Ok(Histogram { interval, zone: asked.zone.clone(), buckets: buckets.collect() }))
+    }
+
+    /// The earliest and the latest time of what matches.
+    fn extent(&self, matches: &[Matches<'_>]) -> Result<Option<(Timestamp, Timestamp)>> {
+        let mut whole: Option<(Timestamp, Timestamp)> = None;
+        for found in matches {
+            if let Some((first, last)) = self.view(&found.chunk).extent(&found.bits)? {
+                let (earliest, latest) = whole.unwrap_or((first, last));
+                whole = Some((earliest.min(first), latest.max(last)));
+            }
+        }
+        Ok(whole)
+    }
+
+    fn facet(&self, tally: Tally, filter: &Filter) -> Result<Facet> {
+        let Tally { field, counts } = tally;
+        let seen = || (0..).zip(&counts).filter(|(_, count)| **count > 0);
+        let distinct = seen().count() as u64;
+        let mut ordinals: Vec<u32> = seen().map(|(ordinal, _)| ordinal).collect();
+        let count_of = |ordinal: u32| counts.get(ordinal as usize).copied().unwrap_or(0);
+        let most_first = |ordinal: &u32| (std::cmp::Reverse(count_of(*ordinal)), *ordinal);
+        if ordinals.len() > FACET_VALUES_MAX {
+            ordinals.select_nth_unstable_by_key(FACET_VALUES_MAX, most_first);
+            ordinals.truncate(FACET_VALUES_MAX);
+        }
+        ordinals.sort_unstable_by_key(most_first);
+        for ordinal in self.named_terms(field, filter)? {
+            if !ordinals.contains(&ordinal) {
+                ordinals.push(ordinal);
+            }
+        }
+        let mut values = Vec::with_capacity(ordinals.len());
+        for ordinal in ordinals {
+            if let Some(value) = terms::value(self.connection(), field, ordinal)? {
+                values.push(FacetValue { value, count: count_of(ordinal) });
+            }
+        }
+        Ok(Facet { field, values, distinct })
+    }
+
+    /// The terms that the filter's clauses on a field name, a few at most: a prefix or a range names none.
+    fn named_terms(&self, field: Field, filter: &Filter) -> Result<Vec<u32>> {
+        let mut named = Vec::new();
+        for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
+            let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
+            let predicates = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
+            let ordinals = terms_of(self.connection(), self.tests(), &Clause { predicates, ..*clause })?;
+            named.extend(ordinals.iter().take(FACET_VALUES_MAX));
+        }
+        Ok(named)
+    }
 }
 
+/// A chunk's events that match, and those of them that failed.
+struct Matches<'s> {
+    chunk: Chunk<'s>,
+    bits: Bits,
+    failed: Bits,
+}
+
+/// How often each term of a field was found, by ordinal.
 struct Tally {
     field: Field,
-    filter: Filter,
-    counts: HashMap<String, u64>,
+    counts: Vec<u64>,
 }
 
 impl Tally {
-    fn new(field: Field, filter: &Filter) -> Self {
-        let mut filter = filter.clone();
-        filter.clauses.retain(|clause| clause.field != field);
-        Self { field, filter, counts: HashMap::new() }
+    fn new(field: Field) -> Self {
+        Self { field, counts: Vec::new() }
     }
 
-    fn add(&mut self, encoded: &[u8]) {
-        if self.filter.matches(encoded) {
-            let mut own: Vec<_> = values::iterate(encoded).filter(|(field, _)| *field == self.field).collect();
-            own.sort_unstable();
-            own.dedup();
-            for (_, value) in own {
-                *self.counts.entry(value.to_owned()).or_default() += 1;
-            }
+    fn add(&mut self, view: &View<'_>, bits: &Bits) -> Result<()> {
+        if bits.is_empty() {
+            return Ok(());
         }
-    }
-
-    fn facet(self, filter: &Filter) -> Facet {
-        let distinct = self.counts.len() as u64;
-        let mut values: Vec<_> = self.counts.into_iter().map(|(value, count)| FacetValue { value, count }).collect();
-        values.sort_unstable_by(|one, other| other.count.cmp(&one.count).then_with(|| one.value.cmp(&other.value)));
-        let mut kept: Vec<_> = values.drain(..values.len().min(FACET_VALUES_MAX)).collect();
-        for value in filter.named_values(self.field) {
-            if !kept.iter().any(|known| known.value == value) {
-                let count = values.iter().find(|known| known.value == value).map_or(0, |known| known.count);
-                kept.push(FacetValue { value: value.to_owned(), count });
+        view.count_terms(self.field, bits, |ordinal, count| {
+            let ordinal = ordinal as usize;
+            if ordinal >= self.counts.len() {
+                self.counts.resize(ordinal + 1, 0);
             }
-        }
-        Facet { field: self.field, values: kept, distinct }
+            self.counts[ordinal] += count;
+        })
     }
 }
 
-fn histogram(
-    asked: &HistogramQuery,
-    filter: &Filter,
-    times: &[(Timestamp, bool)],
-) -> Result<Histogram, ParameterError> {
-    let first = filter.time.from.or_else(|| times.iter().map(|(time, _)| *time).min());
-    let last = filter.time.to.or_else(|| times.iter().map(|(time, _)| *time).max());
-    let (interval, bounds) = match (first, last) {
-        (Some(first), Some(last)) if first <= last => asked.bounds(first, last)?,
-        _ => (asked.interval.unwrap_or(crate::model::zone::Interval::Day), Vec::new()),
-    };
-    let mut buckets: Vec<_> =
-        bounds.windows(2).map(|pair| Bucket { start: pair[0], end: pair[1], success: 0, failure: 0 }).collect();
-    for (time, failed) in times {
-        let place = bounds.partition_point(|bound| bound <= time);
-        if let Some(bucket) = place.checked_sub(1).and_then(|place| buckets.get_mut(place)) {
-            *if *failed { &mut bucket.failure } else { &mut bucket.success } += 1;
+/// Counts the terms of one chunk's events that match, for each field without the clauses on itself. Returns the events.
+fn tally(resolved: &mut Resolved, view: &View<'_>, tallies: &mut [Tally]) -> Result<Bits> {
+    let is_own =
+        |tally: &Tally, resolved: &Resolved| resolved.clauses.iter().any(|clause| clause.field == Some(tally.field));
+    let bits = resolved.matching(view)?;
+    if tallies.iter().any(|tally| is_own(tally, resolved)) {
+        let passing = resolved.clauses.iter().map(|clause| clause.passing(view)).collect::<Result<Vec<_>>>()?;
+        for tally in tallies {
+            let mut own = view.in_range();
+            let others = resolved.clauses.iter().zip(&passing).filter(|(clause, _)| clause.field != Some(tally.field));
+            others.for_each(|(_, passing)| own.keep(passing));
+            tally.add(view, &own)?;
         }
+    } else {
+        tallies.iter_mut().try_for_each(|tally| tally.add(view, &bits))?;
     }
-    Ok(Histogram { interval, zone: asked.zone.clone(), buckets })
+    Ok(bits)
+}
+
+fn failures() -> Filter {
+    let mut filter = Filter::default();
+    filter.add(Field::Status, false, Predicate::Exact("FAILURE".to_owned()));
+    filter
 }

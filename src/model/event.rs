@@ -284,7 +284,9 @@ impl<'a> Draft<'a> {
         if let Some(row) = row {
             self.values.push(row.field, &text);
         } else if key == "message" {
-            message_words(&text).iter().for_each(|word| self.values.push(Field::Word, word));
+            for word in message_words(&text) {
+                self.values.push(Field::Word, &word);
+            }
         }
         Ok(())
     }
@@ -310,6 +312,13 @@ pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
         (Some(one), Some(other)) => one == other,
         _ => false,
     }
+}
+
+/// The time and the searchable values of a stored event; `None` if the body cannot be read.
+pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
+    let raw: &RawValue = serde_json::from_str(body).ok()?;
+    let draft = Draft::read(raw, usize::MAX, Server::Dropped).ok()?;
+    Some((draft.at?, draft.values))
 }
 
 fn sent_part((body, filled): (&str, Filled)) -> Option<String> {

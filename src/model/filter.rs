@@ -32,7 +32,7 @@ impl TimeRange {
 }
 
 /// A test of one value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Predicate {
     /// Equal, byte for byte.
     Exact(String),

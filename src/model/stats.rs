@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::{
     error::ParameterError,
-    field::{FIELDS, Field},
+    field::{FIELDS, Field, FieldSpec},
     limits::QueryLimits,
     query::{Control, Query},
     timestamp::Timestamp,
@@ -151,8 +151,7 @@ impl StatsQuery {
 fn parse_facets(list: &str, facets: &mut Vec<Field>) -> Result<(), ParameterError> {
     for name in list.split(',').map(str::trim) {
         let spec = Field::of_parameter(name).filter(|spec| spec.is_countable()).ok_or_else(|| {
-            let names: Vec<_> =
-                FIELDS.iter().filter(|spec| spec.is_countable()).filter_map(|spec| spec.name()).collect();
+            let names: Vec<_> = FIELDS.iter().filter(|spec| spec.is_countable()).filter_map(FieldSpec::name).collect();
             ParameterError::new("facets", format!("must be of {}", names.join(", ")))
         })?;
         if !facets.contains(&spec.field) {

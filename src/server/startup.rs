@@ -1,6 +1,6 @@
 //! [`Application`]: built from a configuration and an open store, run until it is told to stop.
 //!
-//! It stops in this order: no more connections; requests in flight finish; records of reads are written; the writer
+//! It stops in this order: live streams end; no more connections; requests in flight finish; records of reads are written; the writer
 //! finishes its queue, copies its log into the file, and closes it.
 
 use std::{
@@ -24,7 +24,7 @@ use crate::{
     access::{Gate, GateOptions, Recorder},
     api,
     config::Config,
-    http::{self, BodyLimits, Context},
+    http::{self, BodyLimits, Context, Streams},
     server::tls,
     store::{ReadError, Store, WriteError},
     web as pages,
@@ -96,6 +96,7 @@ pub struct Application {
     recorder: Recorder,
     store: Store,
     signals: Signals,
+    streams: Streams,
 }
 
 impl Application {
@@ -105,9 +106,10 @@ impl Application {
         // From here on a signal stops the server in order, even if it comes before it runs.
         let signals = Signals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
-        let context = Data::new(context(config, &store, recorder.clone())?);
+        let streams = Streams::new(config.limits.streams_max);
+        let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
         let server = serve(config, socket, &context)?;
-        Ok(Self { server, address, recorder, store, signals })
+        Ok(Self { server, address, recorder, store, signals, streams })
     }
 
     /// Where it listens. The port is the real one, where 0 was asked for.
@@ -117,7 +119,7 @@ impl Application {
 
     /// Serves until SIGTERM or SIGINT, then stops in order. An error means that something was not right to the end.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
-        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle()));
+        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams));
         let served = self.server.await;
         stopping.abort();
         self.recorder.close().await;
@@ -128,7 +130,7 @@ impl Application {
     }
 }
 
-fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context, StartError> {
+fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams) -> Result<Context, StartError> {
     let gate = Gate::open(
         &store.own_reader,
         GateOptions {
@@ -155,6 +157,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
             limits.body_memory_bytes_max,
         ),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        streams,
         serves_tls: config.server.tls.is_some(),
     })
 }
@@ -203,11 +206,12 @@ impl Signals {
     }
 }
 
-async fn stop_on_signal(mut signals: Signals, server: ServerHandle) {
+async fn stop_on_signal(mut signals: Signals, server: ServerHandle, streams: Streams) {
     tokio::select! {
         _ = signals.terminate.recv() => {}
         _ = signals.interrupt.recv() => {}
     }
     tracing::info!("stopping: requests in flight are finished first");
+    streams.close();
     server.stop(true).await;
 }

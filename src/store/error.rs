@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::model::error::ParameterError;
+use crate::{index::IndexError, model::error::ParameterError};
 
 /// The file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,19 @@ pub enum OpenError {
     /// A file of a later version.
     #[error("{} has format {found}, this auditbox knows up to {known}: use a newer auditbox", .path.display())]
     Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// A file of an earlier version, which was only to be read.
+    #[error(
+        "{} has the older format {found}, this auditbox reads {known}: start the server on it once, which brings it up to \
+         date (keep a copy)", .path.display()
+    )]
+    Older {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -128,6 +141,12 @@ pub enum ReadError {
     Sqlite(String),
 }
 
+impl From<IndexError> for ReadError {
+    fn from(error: IndexError) -> Self {
+        Self::Sqlite(error.to_string())
+    }
+}
+
 impl From<rusqlite::Error> for ReadError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error.to_string())
@@ -148,8 +167,11 @@ pub(super) enum Failure {
     Final,
 }
 
-pub(super) fn classify(error: &rusqlite::Error) -> Failure {
+pub(super) fn classify(error: &IndexError) -> Failure {
     use rusqlite::ErrorCode;
+    let IndexError::Sqlite(error) = error else {
+        return Failure::Final;
+    };
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Failure::Passing(WriteError::DiskFull),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Passing(WriteError::Busy),

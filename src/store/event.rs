@@ -3,51 +3,67 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    model::{event::Filled, field::Field, values},
+    index::{Entry, TermWriter},
+    model::{
+        event::Filled,
+        field::{Field, Sharing},
+        timestamp::Timestamp,
+        values::{self, Values},
+    },
     store::Prepared,
 };
 
-/// Stores one event.
-pub(super) fn insert(connection: &Connection, seq: i64, event: &Prepared) -> rusqlite::Result<()> {
+/// The newest event's seq; 0 in an empty log.
+pub(super) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
+}
+
+/// Stores one event, and its values that the dictionary of the log does not have. Returns what the index keeps of it.
+pub(super) fn insert(
+    connection: &Connection,
+    terms: &mut TermWriter,
+    seq: i64,
+    event: &Prepared,
+) -> rusqlite::Result<Entry> {
+    let mut term = |field, value: &str| terms.ordinal(connection, field, value);
+    let mut first = |field| event.values.first(field).map(|value| term(field, value)).transpose();
+    let (entity, blueprint) = (first(Field::Entity)?, first(Field::Blueprint)?);
     connection
         .prepare_cached(
-            "INSERT INTO event (seq, timestamp, entity, blueprint, identifier_hash, filled, fields, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![
-            seq,
-            event.timestamp.micros(),
-            event.entity(),
-            event.blueprint(),
-            event.identifier_hash,
-            event.filled.code(),
-            event.values.as_bytes(),
-            event.stored,
-        ])?;
-    Ok(())
+        .execute(params![seq, event.timestamp.micros(), entity, blueprint, event.filled.code(), event.stored])?;
+    entry(event.timestamp, &event.values, term)
+}
+
+/// What the index keeps of an event with these values. `ordinal` looks a term up.
+pub(super) fn entry<E>(
+    timestamp: Timestamp,
+    values: &Values,
+    mut ordinal: impl FnMut(Field, &str) -> Result<u32, E>,
+) -> Result<Entry, E> {
+    let (mut terms, mut keys) = (Vec::new(), Vec::new());
+    for (field, value) in values::iterate(values.as_bytes()) {
+        match field.spec().sharing {
+            Sharing::Shared => terms.push((field, ordinal(field, value)?)),
+            Sharing::Own => keys.push((field, value.to_owned())),
+        }
+    }
+    Ok(Entry::new(timestamp, terms, keys))
 }
 
 /// A stored event's body and what the server had filled in.
 pub(super) struct Stored {
-    pub(super) seq: i64,
     pub(super) filled: Filled,
     pub(super) body: Vec<u8>,
 }
 
-/// The event with this identifier, found by its hash and confirmed by its fields.
-pub(super) fn by_identifier(connection: &Connection, hash: i64, identifier: &str) -> rusqlite::Result<Option<Stored>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, fields, filled, body FROM event INDEXED BY event_identifier_hash WHERE identifier_hash = ?1",
-    )?;
-    let mut rows = statement.query([hash])?;
-    while let Some(row) = rows.next()? {
-        let is_it = values::iterate(row.get_ref(1)?.as_blob()?)
-            .any(|(field, value)| field == Field::Identifier && value == identifier);
-        if is_it {
-            return Ok(Some(Stored { seq: row.get(0)?, filled: Filled::from_code(row.get(2)?), body: row.get(3)? }));
-        }
-    }
-    Ok(None)
+/// The stored form of the event with this seq, and what the server had filled in.
+pub(super) fn stored(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Stored>> {
+    connection
+        .prepare_cached("SELECT filled, body FROM event WHERE seq = ?1")?
+        .query_row([seq], |row| Ok(Stored { filled: Filled::from_code(row.get(0)?), body: row.get(1)? }))
+        .optional()
 }
 
 /// The stored form of the event with this seq.

@@ -3,28 +3,52 @@
 //! [`Store::open`] is the only way in. A [`Writer`] and a [`Reader`] are cheap handles of different types; neither lets a
 //! connection, a transaction or a type of rusqlite out. Everything that waits for the disk is here.
 
+mod batch;
 mod body;
 mod checkpoint;
 mod credential;
+mod dictionary;
+mod doctor;
 mod error;
 mod event;
 mod lock;
+mod migrate;
 mod open;
 mod prepared;
 mod queue;
 mod reader;
+mod reindex;
+mod sealer;
 mod spent;
+mod tail;
+mod wake;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+pub use doctor::{Finding, Report, examine};
 pub use error::{AppendError, ChangeError, OpenError, ReadError, WriteError};
 pub use lock::Lock;
 pub use open::change_credential_directly;
 pub use prepared::Prepared;
 pub use queue::QueueLimits;
 pub use reader::{Page, Reader, Slice};
+pub use wake::Arrivals;
 pub use writer::{Outcome, Pending, Policy, Writer};
+
+use crate::{
+    index::{Index, IndexError, TermWriter, sealed_chunks},
+    model::credential::Credential,
+};
+use body::Bodies;
+
+/// Events in a chunk of a new file's index: a position within it is then 16 bits.
+pub const CHUNK_EVENTS: u32 = 65_536;
+/// Full chunks that are sealed while the server runs. More, after a migration, are sealed before.
+const UNSEALED_AT_START: u32 = 2;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -35,6 +59,22 @@ pub struct Options {
     pub readers: u32,
     /// How much may wait to be written.
     pub queue: QueueLimits,
+    /// Events in a chunk of the index, 64 to 65,536; a file that is there already keeps its own. [`CHUNK_EVENTS`] but in
+    /// tests.
+    pub chunk_events: u32,
+}
+
+/// Who is told how far something long has come.
+pub trait Progress {
+    /// `done` of `total` are done of what `what` names. A total of 0 is not known.
+    fn advance(&self, what: &'static str, done: i64, total: i64);
+}
+
+/// Nobody is told.
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn advance(&self, _: &'static str, _: i64, _: i64) {}
 }
 
 /// An open file, and the lock that keeps other servers from it.
@@ -51,13 +91,21 @@ pub struct Store {
 
 impl Store {
     /// Opens the file, makes or migrates it where needed, and starts its writer.
-    pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let lock = Lock::take(&options.path)?;
-        let connection = open::writable(&options.path)?;
-        let reader = Reader::open(&options.path, options.readers)?;
-        let own_reader = Reader::open(&options.path, 1)?;
-        let checkpoints = checkpoint::Checkpoints::start(&options.path)?;
-        let (writer, thread) = writer::start(connection, checkpoints, options.queue)?;
+    pub fn open(options: &Options, progress: &dyn Progress) -> Result<Self, OpenError> {
+        let path = &options.path;
+        let lock = Lock::take(path)?;
+        let mut connection = open::writable(path, options.chunk_events, progress)?;
+        let failed = |error: IndexError| open::failed(path, &error.to_string());
+        let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
+        let mut terms = TermWriter::default();
+        reindex::complete(&mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
+        let index = Arc::new(index_of(&connection).map_err(failed)?);
+        let full = tail::extend(&connection, &index, &mut terms, &bodies).map_err(failed)?;
+        let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
+        let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
+        let checkpoints = checkpoint::Checkpoints::start(path)?;
+        let parts = writer::Parts { connection, checkpoints, index, terms, bodies, full };
+        let (writer, thread) = writer::start(path, parts, options.queue)?;
         Ok(Self { writer, reader, own_reader, thread, _lock: lock })
     }
 
@@ -72,5 +120,37 @@ impl Store {
 /// Opens an existing file for reading alone, beside whatever server may have it open.
 pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
     open::check_readable(path)?;
-    Reader::open(path, 1)
+    let load = || -> Result<_, IndexError> {
+        let mut connection = open::reading(path)?;
+        // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
+        let transaction = connection.transaction()?;
+        let (bodies, index) = (Bodies::load(&transaction)?, index_of(&transaction)?);
+        tail::extend(&transaction, &index, &mut TermWriter::default(), &bodies)?;
+        Ok((bodies, index))
+    };
+    let (bodies, index) = load().map_err(|error| open::failed(path, &error.to_string()))?;
+    Reader::open(path, 1, Arc::new(index), bodies)
+}
+
+/// Every credential of an existing file, beside whatever server may have it open.
+pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
+    open::check_readable(path)?;
+    open::reading(path).and_then(|connection| credential::all(&connection)).map_err(|error| open::refused(path, &error))
+}
+
+/// Makes the index of a file anew from its events. No server may have the file open.
+pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
+    let _lock = Lock::take(path)?;
+    open::check_readable(path)?;
+    let rebuild = |mut connection| -> Result<(), IndexError> {
+        reindex::clear(&mut connection)?;
+        let bodies = Bodies::load(&connection)?;
+        reindex::complete(&mut connection, &mut TermWriter::default(), &bodies, 0, progress)
+    };
+    let connection = open::writable(path, CHUNK_EVENTS, progress)?;
+    rebuild(connection).map_err(|error| open::failed(path, &error.to_string()))
+}
+
+fn index_of(connection: &rusqlite::Connection) -> Result<Index, IndexError> {
+    Ok(Index::new(reindex::chunk_events(connection)?, sealed_chunks(connection)?))
 }

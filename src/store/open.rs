@@ -1,4 +1,4 @@
-//! The one door to the file: how every connection is made, and how a file comes to its present format.
+//! The one door to the file: how every connection is made.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,16 +10,19 @@ use std::{
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::{
-    index,
-    model::credential::{self, CredentialChange},
-    store::{ChangeError, OpenError, Prepared, credential as credentials, error, event},
+    index::TermWriter,
+    model::{credential::CredentialChange, event::Event},
+    store::{
+        CHUNK_EVENTS, ChangeError, OpenError, Prepared, Progress, Quiet, body::Bodies, credential as credentials,
+        error, event, migrate,
+    },
 };
 
 /// "abox": how a file says that it is auditbox's.
-const APPLICATION_ID: i64 = 0x6162_6f78;
+pub(super) const APPLICATION_ID: i64 = 0x6162_6f78;
 /// The format that `schema.sql` describes.
-const FORMAT: i64 = 1;
-const SCHEMA: &str = include_str!("../../schema.sql");
+pub(super) const FORMAT: i64 = 2;
+pub(super) const SCHEMA: &str = include_str!("../../schema.sql");
 /// How every SQLite file begins (<https://www.sqlite.org/fileformat.html>, 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// How long a connection waits for another process (a command beside the server) to finish writing.
@@ -29,11 +32,18 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
 /// Opens the file to write: makes it if there is none, migrates it if it is older, refuses it if it is newer or not ours.
-pub(super) fn writable(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn writable(path: &Path, chunk_events: u32, progress: &dyn Progress) -> Result<Connection, OpenError> {
     make_private(path).map_err(|error| failed(path, &error.to_string()))?;
     known_format(path)?;
     let mut connection = beside_writer(path)?;
-    migrate(&mut connection, path)?;
+    migrate::migrate(&mut connection, path, chunk_events, progress)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write, outside any pool.
+pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, read_only_flags())?;
+    read_only(&connection)?;
     Ok(connection)
 }
 
@@ -67,6 +77,7 @@ pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
     }
     match known_format(path)? {
         FORMAT => Ok(()),
+        found @ 1.. => Err(OpenError::Older { path: path.to_owned(), found, known: FORMAT }),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }
@@ -104,21 +115,23 @@ fn may_be_a_database(path: &Path) -> io::Result<bool> {
 pub fn change_credential_directly(
     path: &Path,
     change: &CredentialChange,
-    record: &Prepared,
+    record: Event,
 ) -> Result<Result<(), ChangeError>, OpenError> {
-    let mut connection = writable(path)?;
-    let mut write = || -> rusqlite::Result<Result<(), ChangeError>> {
+    let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
+    let write = || -> rusqlite::Result<Result<(), ChangeError>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = credentials::change(&transaction, change)?;
         if outcome.is_ok() {
-            event::insert(&transaction, index::last_seq(&transaction)? + 1, record)?;
+            let record = Prepared::new(record, &Bodies::load(&transaction)?);
+            let seq = event::last_seq(&transaction)? + 1;
+            event::insert(&transaction, &mut TermWriter::default(), seq, &record)?;
             transaction.commit()?;
         }
         Ok(outcome)
     };
-    write().or_else(|error| match error::classify(&error) {
+    write().or_else(|error| match error::classify(&error.into()) {
         error::Failure::Passing(passing) => Ok(Err(passing.into())),
-        error::Failure::Final => Err(refused(path, &error)),
+        error::Failure::Final => Err(failed(path, "the change could not be written")),
     })
 }
 
@@ -151,51 +164,26 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Brings the file to the present format. Each step is a transaction: a crash leaves the format before or after it.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let sqlite = |error: rusqlite::Error| refused(path, &error);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-    match format_of(&transaction).map_err(sqlite)? {
-        (APPLICATION_ID, FORMAT) => Ok(()),
-        (APPLICATION_ID, found) if found > FORMAT => Err(newer(path, found)),
-        (0, 0) if is_empty(&transaction).map_err(sqlite)? => {
-            create(&transaction).map_err(sqlite)?;
-            transaction.commit().map_err(sqlite)
-        }
-        _ => Err(OpenError::Foreign(path.to_owned())),
-    }
-}
-
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(SCHEMA)?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
-    let key = credential::random::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    connection.execute("INSERT INTO setting (name, value) VALUES ('access_token_key', ?1)", [key.as_slice()])?;
-    connection.execute("INSERT INTO setting (name, value) VALUES ('credential_generation', 0)", [])?;
-    Ok(())
-}
-
-fn format_of(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+pub(super) fn format_of(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
     Ok((number("application_id")?, number("user_version")?))
 }
 
-fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-fn newer(path: &Path, found: i64) -> OpenError {
+pub(super) fn newer(path: &Path, found: i64) -> OpenError {
     OpenError::Newer { path: path.to_owned(), found, known: FORMAT }
 }
 
-fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
+pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
         _ => failed(path, &error.to_string()),
     }
 }
 
-fn failed(path: &Path, message: &str) -> OpenError {
+pub(super) fn failed(path: &Path, message: &str) -> OpenError {
     OpenError::Sqlite { path: PathBuf::from(path), message: message.to_owned() }
 }

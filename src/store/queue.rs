@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use crate::store::WriteError;
@@ -74,12 +75,15 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Takes everything that waits, up to a transaction's worth, waiting until there is something. Nothing at all means
-    /// that the queue is closed and empty.
-    pub(super) fn take(&self) -> Vec<T> {
+    /// Takes everything that waits, up to a transaction's worth, waiting for so long until there is something; nothing if
+    /// nothing came. `None` means that the queue is closed and empty.
+    pub(super) fn take(&self, wait: Duration) -> Option<Vec<T>> {
         let mut state = self.state();
-        while state.waiting.is_empty() && !state.closed {
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.is_empty() && !state.closed {
+            (state, _) = self.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.waiting.is_empty() && state.closed {
+            return None;
         }
         let (mut taken, mut events) = (Vec::with_capacity(state.waiting.len()), 0);
         while let Some((work, weight)) = state.waiting.pop_front() {
@@ -91,7 +95,7 @@ impl<T> Queue<T> {
                 break;
             }
         }
-        taken
+        Some(taken)
     }
 
     /// Lets nothing more in. What waits stays to be taken.

@@ -6,13 +6,13 @@
 //!
 //! Calls block on the disk: from async code, make them on a thread that may.
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use crate::{
-    index::{self, Found},
+    index::{Found, Index, Snapshot},
     model::{
         credential::Credential,
         cursor::Position,
@@ -20,7 +20,11 @@ use crate::{
         stats::{Stats, StatsQuery},
         ticket::TicketId,
     },
-    store::{OpenError, ReadError, body::Decoder, credential, event, open, spent},
+    store::{
+        OpenError, ReadError,
+        body::{Bodies, Decoder},
+        credential, event, open, spent,
+    },
 };
 
 /// How long a call waits for a connection before it says that there are too many questions.
@@ -30,6 +34,8 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
+    index: Arc<Index>,
+    bodies: Bodies,
 }
 
 /// A page of a list: where its events are, and the bodies of the first of them.
@@ -51,7 +57,7 @@ pub struct Slice {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path, connections: u32) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, connections: u32, index: Arc<Index>, bodies: Bodies) -> Result<Self, OpenError> {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(open::read_only_flags())
             .with_init(|connection| open::read_only(connection));
@@ -62,83 +68,89 @@ impl Reader {
             .test_on_check_out(false)
             .build(manager)
             .map_err(|error| OpenError::Sqlite { path: path.to_owned(), message: error.to_string() })?;
-        Ok(Self { pool })
+        Ok(Self { pool, index, bodies })
     }
 
     /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot.
     pub fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
-        self.on_snapshot(|connection| {
-            let found = index::search(connection, query)?;
-            let first = slice(connection, &found.positions, bytes_max)?;
-            let counted = query.count.then(|| count(connection, query)).transpose()?;
-            Ok(Page { found, first, count: counted })
+        self.on_snapshot(|snapshot, connection| {
+            let found = snapshot.search(query)?;
+            let count = query.count.then(|| snapshot.count(&query.filter)).transpose()?;
+            let first = slice(&mut self.decoder(connection), connection, &found.positions, bytes_max)?;
+            Ok(Page { found, first, count })
         })
     }
 
     /// Counts the events that match, their most common values, and how they spread over time, all on one snapshot.
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
-        self.on_snapshot(|connection| stats(connection, query))
+        self.on_snapshot(|snapshot, _| Ok(snapshot.stats(query)??))
     }
 
     /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
     pub fn slice(&self, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
-        self.on_snapshot(|connection| slice(connection, positions, bytes_max))
+        self.in_transaction(|connection| slice(&mut self.decoder(connection), connection, positions, bytes_max))
     }
 
     /// The event with this identifier.
     pub fn by_identifier(&self, identifier: &str) -> Result<Option<String>, ReadError> {
-        self.on_snapshot(|connection| {
-            let hash = index::identifier_hash(identifier);
-            let Some(found) = event::by_identifier(connection, hash, identifier)? else {
+        self.on_snapshot(|snapshot, connection| {
+            let Some(seq) = snapshot.find_identifier(identifier)? else {
                 return Ok(None);
             };
-            decode(&mut decoder()?, found.seq, &found.body).map(Some)
+            let stored = event::body(connection, seq)?;
+            stored.map(|stored| decode(&mut self.decoder(connection), seq, &stored)).transpose()
         })
     }
 
     /// How many events there are.
     pub fn count(&self) -> Result<i64, ReadError> {
-        self.on_snapshot(|connection| Ok(index::last_seq(connection)?))
+        self.in_transaction(|connection| Ok(event::last_seq(connection)?))
     }
 
     /// Every credential, revoked ones included.
     pub fn credentials(&self) -> Result<Vec<Credential>, ReadError> {
-        self.on_snapshot(|connection| Ok(credential::all(connection)?))
+        self.in_transaction(|connection| Ok(credential::all(connection)?))
     }
 
     /// A number that moves with every change to the credentials.
     pub fn credential_generation(&self) -> Result<i64, ReadError> {
-        self.on_snapshot(|connection| Ok(credential::generation(connection)?))
+        self.in_transaction(|connection| Ok(credential::generation(connection)?))
     }
 
     /// The tickets that are spent before their time.
     pub fn spent_tickets(&self) -> Result<HashSet<TicketId>, ReadError> {
-        self.on_snapshot(|connection| Ok(spent::all(connection)?))
+        self.in_transaction(|connection| Ok(spent::all(connection)?))
     }
 
     /// The key that access tokens are signed with.
     pub fn access_token_key(&self) -> Result<Vec<u8>, ReadError> {
-        self.on_snapshot(|connection| Ok(credential::access_token_key(connection)?))
+        self.in_transaction(|connection| Ok(credential::access_token_key(connection)?))
     }
 
-    fn on_snapshot<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+    fn on_snapshot<T>(
+        &self,
+        read: impl FnOnce(&Snapshot<'_>, &Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        self.in_transaction(|connection| read(&self.index.snapshot(connection)?, connection))
+    }
+
+    fn in_transaction<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let mut connection = self.pool.get()?;
         let transaction = connection.transaction()?;
         read(&transaction)
     }
+
+    fn decoder<'c>(&'c self, connection: &'c Connection) -> Decoder<'c> {
+        Decoder::new(connection, &self.bodies)
+    }
 }
 
-fn stats(connection: &Connection, query: &StatsQuery) -> Result<Stats, ReadError> {
-    Ok(index::stats(connection, query)??)
-}
-
-fn count(connection: &Connection, query: &Query) -> Result<u64, ReadError> {
-    let query = StatsQuery { query: query.clone(), facets: Vec::new(), histogram: None };
-    stats(connection, &query).map(|stats| stats.count)
-}
-
-fn slice(connection: &Connection, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
-    let mut decoder = decoder()?;
+fn slice(
+    decoder: &mut Decoder<'_>,
+    connection: &Connection,
+    positions: &[Position],
+    bytes_max: usize,
+) -> Result<Slice, ReadError> {
     let mut slice = Slice { bodies: Vec::new(), positions: 0 };
     let mut bytes = 0;
     for position in positions {
@@ -147,7 +159,7 @@ fn slice(connection: &Connection, positions: &[Position], bytes_max: usize) -> R
         }
         slice.positions += 1;
         if let Some(stored) = event::body(connection, position.seq)? {
-            let body = decode(&mut decoder, position.seq, &stored)?;
+            let body = decode(decoder, position.seq, &stored)?;
             bytes += body.len();
             slice.bodies.push(body);
         }
@@ -155,10 +167,6 @@ fn slice(connection: &Connection, positions: &[Position], bytes_max: usize) -> R
     Ok(slice)
 }
 
-fn decoder() -> Result<Decoder, ReadError> {
-    Decoder::new().map_err(|error| ReadError::Damaged { seq: 0, message: error.to_string() })
-}
-
-fn decode(decoder: &mut Decoder, seq: i64, stored: &[u8]) -> Result<String, ReadError> {
+fn decode(decoder: &mut Decoder<'_>, seq: i64, stored: &[u8]) -> Result<String, ReadError> {
     decoder.decode(stored).map(Into::into).map_err(|message| ReadError::Damaged { seq, message })
 }

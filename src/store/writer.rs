@@ -4,36 +4,50 @@
 //! carries, and nobody waits for anything but the disk. A request is answered after the commit that holds it; a process
 //! killed before it leaves nothing of it, killed after it all of it.
 //!
+//! What was committed is published to the index, in memory, before anyone is answered: who asks after an answer finds what
+//! it was about. Upkeep of the index (rows of sealed chunks, dictionaries) comes through the same queue, in small pieces.
+//!
 //! Every request of a batch is first decided (new, duplicate, conflict), then written: a refused one has written nothing,
 //! so there is nothing to take back. An error of SQLite takes the whole transaction back, and everyone in it is asked to
 //! send again.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
-    sync::Arc,
+    path::Path,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::{
-    index,
-    model::{credential::CredentialChange, event},
+    index::{self, Entry, Index, IndexError, SealedChunk, SealedRow, SharedChunk, TermWriter},
+    model::{credential::CredentialChange, event::Event},
     store::{
         AppendError, ChangeError, OpenError, Prepared, QueueLimits, WriteError,
-        body::Decoder,
+        batch::Batch,
+        body::{Bodies, Decoder},
         checkpoint::Checkpoints,
         credential,
+        dictionary::{self, Trained},
         error::{Failure, classify},
-        event as events,
+        event,
         queue::{Queue, Weight},
+        sealer::{self, Order, Sealer},
+        tail,
+        wake::{Arrivals, Wake},
     },
 };
 
-/// What a commit and an event write to the log beside the event's bytes: whole pages of the table and its indexes.
+/// What a commit writes to the log beside its events.
 const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
-const LOG_BYTES_PER_EVENT: usize = 4 * 1024;
+/// How long the writer waits for work before it looks whether a command beside the server has written.
+const IDLE: Duration = Duration::from_millis(500);
+/// Full chunks that may wait in memory to be sealed. Beyond, senders are asked to come later: memory is bounded.
+const UNSEALED_MAX: usize = 8;
 
 /// What happens to a batch that holds a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +73,20 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Writer {
     queue: Arc<Queue<Work>>,
+    index: Arc<Index>,
+    bodies: Bodies,
+    wake: Wake,
+}
+
+/// What the index has to have written.
+#[derive(Clone)]
+pub(super) enum Upkeep {
+    /// Rows of a chunk that is being sealed.
+    Rows(Arc<[SealedRow]>),
+    /// The chunk, all of whose rows are written.
+    Sealed(Arc<SealedChunk>),
+    /// A dictionary for bodies to come.
+    Dictionary(Arc<Trained>),
 }
 
 /// An answer that comes with the commit.
@@ -99,6 +127,7 @@ impl<T, E: From<WriteError>> Slot<T, E> {
 enum Work {
     Append { batch: Vec<Prepared>, policy: Policy, slot: Slot<Vec<Outcome>, AppendError> },
     Change { change: Box<CredentialChange>, record: Box<Prepared>, slot: Slot<(), ChangeError> },
+    Upkeep { upkeep: Upkeep, slot: Slot<(), WriteError> },
 }
 
 impl Work {
@@ -106,11 +135,27 @@ impl Work {
         match self {
             Self::Append { slot, .. } => slot.answer(failure),
             Self::Change { slot, .. } => slot.answer(failure),
+            Self::Upkeep { slot, .. } => slot.answer(failure),
         }
     }
 }
 
 impl Writer {
+    /// Makes an event ready to be written. This costs time (its body is compressed): not for the writer's thread.
+    pub fn prepare(&self, event: Event) -> Prepared {
+        Prepared::new(event, &self.bodies)
+    }
+
+    /// An event that was made ready here, as it would be served; empty if it cannot be had.
+    pub fn body_of(&self, event: &Prepared) -> String {
+        Decoder::of_own(&self.bodies).decode(&event.stored).map(Cow::into_owned).unwrap_or_default()
+    }
+
+    /// Word of what is committed from now on.
+    pub fn arrivals(&self) -> Arrivals {
+        self.wake.arrivals()
+    }
+
     /// Queues events to be stored. The answer has one outcome for each, in order.
     pub fn append(
         &self,
@@ -133,6 +178,19 @@ impl Writer {
         Ok(pending)
     }
 
+    /// Queues upkeep of the index.
+    pub(super) fn keep_up(&self, upkeep: Upkeep) -> Result<Pending<(), WriteError>, WriteError> {
+        let (slot, pending) = Slot::new();
+        let weight = Weight { events: 0, bytes: 0, reserved: true };
+        self.queue.push(Work::Upkeep { upkeep, slot }, weight)?;
+        Ok(pending)
+    }
+
+    /// The dictionaries that events are compressed with.
+    pub(super) fn bodies(&self) -> Bodies {
+        self.bodies.clone()
+    }
+
     /// Whether writes are taken.
     pub fn is_open(&self) -> bool {
         !self.queue.is_closed()
@@ -144,6 +202,9 @@ impl Writer {
         policy: Policy,
         reserved: bool,
     ) -> Result<Pending<Vec<Outcome>, AppendError>, WriteError> {
+        if !reserved && self.index.unsealed() > UNSEALED_MAX {
+            return Err(WriteError::QueueFull);
+        }
         let (slot, pending) = Slot::new();
         let weight = Weight { events: batch.len(), bytes: batch.iter().map(Prepared::bytes).sum(), reserved };
         self.queue.push(Work::Append { batch, policy, slot }, weight)?;
@@ -155,27 +216,54 @@ impl Writer {
 pub(super) struct Thread {
     queue: Arc<Queue<Work>>,
     handle: JoinHandle<Result<(), WriteError>>,
+    sealer: Sealer,
 }
 
 impl Thread {
     /// Lets the writer finish what waits, and says how it ended.
     pub(super) fn finish(self) -> Result<(), WriteError> {
         self.queue.close();
-        self.handle.join().unwrap_or(Err(WriteError::Stopped))
+        let finished = self.handle.join().unwrap_or(Err(WriteError::Stopped));
+        self.sealer.finish();
+        finished
     }
 }
 
-/// Starts the writer on its connection.
-pub(super) fn start(
-    connection: Connection,
-    checkpoints: Checkpoints,
-    limits: QueueLimits,
-) -> Result<(Writer, Thread), OpenError> {
+/// What a writer works on.
+pub(super) struct Parts {
+    pub(super) connection: Connection,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) index: Arc<Index>,
+    pub(super) terms: TermWriter,
+    pub(super) bodies: Bodies,
+    /// Chunks that were full when the file was opened.
+    pub(super) full: Vec<SharedChunk>,
+}
+
+/// Starts the writer on the file at `path`, and its sealer.
+pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(Writer, Thread), OpenError> {
+    let Parts { connection, checkpoints, index, terms, bodies, full } = parts;
     let queue = Arc::new(Queue::new(limits));
-    let state = State { connection, checkpoints, queue: Arc::clone(&queue) };
+    let wake = Wake::new();
+    let writer =
+        Writer { queue: Arc::clone(&queue), index: Arc::clone(&index), bodies: bodies.clone(), wake: wake.clone() };
+    let (orders, received) = mpsc::channel();
+    let sealer = sealer::start(path, writer.clone(), received)?;
+    let mut state = State {
+        connection,
+        checkpoints,
+        queue: Arc::clone(&queue),
+        index,
+        terms,
+        bodies,
+        orders,
+        wake,
+        is_training: false,
+    };
+    state.order(full);
     let handle =
         thread::Builder::new().name("writer".to_owned()).spawn(move || state.run()).map_err(OpenError::Thread)?;
-    Ok((Writer { queue: Arc::clone(&queue) }, Thread { queue, handle }))
+    Ok((writer, Thread { queue, handle, sealer }))
 }
 
 /// What only the writer's thread touches.
@@ -183,6 +271,13 @@ struct State {
     connection: Connection,
     checkpoints: Checkpoints,
     queue: Arc<Queue<Work>>,
+    index: Arc<Index>,
+    terms: TermWriter,
+    bodies: Bodies,
+    orders: mpsc::Sender<Order>,
+    wake: Wake,
+    /// Whether the first dictionary was ordered.
+    is_training: bool,
 }
 
 /// Whatever ends the thread, a panic included, nobody is left waiting for it.
@@ -195,71 +290,145 @@ impl Drop for State {
 impl State {
     fn run(mut self) -> Result<(), WriteError> {
         loop {
-            let work = self.queue.take();
-            if work.is_empty() {
+            let Some(work) = self.queue.take(IDLE) else {
                 break;
+            };
+            if !work.is_empty() || self.others_wrote()? {
+                self.write(work)?;
             }
-            self.write(work)?;
             // After everyone was answered: whatever this costs, nobody waits for it who is not yet to come.
             let advanced = self.checkpoints.advance(&self.connection);
-            advanced.or_else(|error| failed(&self.queue, &error, "checkpoint").1)?;
+            advanced.or_else(|error| failed(&self.queue, &error.into(), "checkpoint").1)?;
         }
         // A file that is closed is whole by itself: one file to copy.
-        let State { connection, checkpoints, queue } = &mut self;
-        checkpoints.finish(connection).or_else(|error| failed(queue, &error, "checkpoint").1)
+        let State { connection, checkpoints, queue, .. } = &mut self;
+        checkpoints.finish(connection).or_else(|error| failed(queue, &error.into(), "checkpoint").1)
     }
 
-    /// Writes and commits one batch, then answers everyone in it.
+    /// Whether the file holds more events than this process has written into it.
+    fn others_wrote(&self) -> Result<bool, WriteError> {
+        match event::last_seq(&self.connection) {
+            Ok(last_seq) => Ok(last_seq > self.index.through_seq()),
+            Err(error) => failed(&self.queue, &error.into(), "look at the file").1.map(|()| false),
+        }
+    }
+
+    /// Writes and commits one batch, publishes it, then answers everyone in it.
     fn write(&mut self, mut work: Vec<Work>) -> Result<(), WriteError> {
         let committed = self.transact(&mut work);
-        let (failure, outcome) =
-            committed.map_or_else(|error| failed(&self.queue, &error, "commit"), |()| (None, Ok(())));
+        let (failure, outcome) = match committed {
+            Ok(entries) => {
+                self.publish(&entries, &work);
+                (None, Ok(()))
+            }
+            Err(error) => {
+                // What the transaction had added is not in the file.
+                self.terms.forget();
+                failed(&self.queue, &error, "commit")
+            }
+        };
         for piece in work {
             piece.answer(failure);
         }
         outcome
     }
 
-    /// One transaction. On an error it is dropped, which rolls it back.
-    fn transact(&mut self, work: &mut [Work]) -> rusqlite::Result<()> {
+    /// One transaction. On an error it is dropped, which rolls it back. Returns what the index is to know of the events.
+    fn transact(&mut self, work: &mut [Work]) -> Result<Vec<Entry>, IndexError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read, not remembered: a command beside the server may have written too.
-        let mut last_seq = index::last_seq(&transaction)?;
-        let mut log_bytes = LOG_BYTES_PER_COMMIT;
-        let mut store = |event: &Prepared| {
-            last_seq += 1;
-            log_bytes += LOG_BYTES_PER_EVENT + event.bytes();
-            events::insert(&transaction, last_seq, event)
+        let last_seq = event::last_seq(&transaction)?;
+        if last_seq > self.index.through_seq() {
+            let full = tail::extend(&transaction, &self.index, &mut self.terms, &self.bodies)?;
+            seal(&self.orders, full);
+        }
+        let mut batch = Batch {
+            transaction: &transaction,
+            snapshot: self.index.snapshot(&transaction)?,
+            terms: &mut self.terms,
+            bodies: &self.bodies,
+            last_seq,
+            entries: Vec::new(),
+            fresh: HashMap::new(),
+            log_bytes: LOG_BYTES_PER_COMMIT,
         };
         for piece in work {
             match piece {
-                Work::Append { batch, policy, slot } => {
-                    let decided = decide(&transaction, batch, *policy)?;
-                    if let Ok(outcomes) = &decided {
-                        let new = batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored);
-                        new.map(|(event, _)| event).try_for_each(&mut store)?;
-                    }
-                    slot.result = Some(decided);
-                }
+                Work::Append { batch: appended, policy, slot } => slot.result = Some(batch.append(appended, *policy)?),
                 Work::Change { change, record, slot } => {
                     let changed = credential::change(&transaction, change)?;
                     if changed.is_ok() {
-                        store(record)?;
+                        batch.store(record)?;
                     }
                     slot.result = Some(changed);
                 }
+                Work::Upkeep { upkeep, slot } => {
+                    batch.log_bytes += keep_up(&transaction, upkeep)?;
+                    slot.result = Some(Ok(()));
+                }
             }
         }
+        let (entries, log_bytes) = (batch.entries, batch.log_bytes);
         transaction.commit()?;
         self.checkpoints.wrote(log_bytes);
-        Ok(())
+        Ok(entries)
+    }
+
+    /// Lets questions see what was committed.
+    fn publish(&mut self, entries: &[Entry], work: &[Work]) {
+        let full = self.index.publish(entries);
+        self.wake.everyone();
+        self.order(full);
+        for piece in work {
+            match piece {
+                Work::Upkeep { upkeep: Upkeep::Sealed(chunk), .. } => self.index.sealed(Arc::clone(chunk)),
+                Work::Upkeep { upkeep: Upkeep::Dictionary(trained), .. } => {
+                    self.bodies.adopt(trained.number, &trained.bytes);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Has full chunks sealed, and the first dictionary trained when it is time.
+    fn order(&mut self, full: Vec<SharedChunk>) {
+        seal(&self.orders, full);
+        if !self.is_training && !self.bodies.has_dictionary() && self.index.through_seq() >= dictionary::FIRST_EVENTS {
+            self.is_training = true;
+            drop(self.orders.send(Order::Train));
+        }
+    }
+}
+
+/// Has full chunks sealed. A sealer that is gone does not, which costs memory but no event.
+fn seal(orders: &mpsc::Sender<Order>, full: Vec<SharedChunk>) {
+    for chunk in full {
+        drop(orders.send(Order::Seal(chunk)));
+    }
+}
+
+/// Writes what the index has to have written; returns about how many bytes that is.
+fn keep_up(connection: &Connection, upkeep: &Upkeep) -> rusqlite::Result<usize> {
+    match upkeep {
+        Upkeep::Rows(rows) => {
+            index::insert_rows(connection, rows)?;
+            Ok(rows.iter().map(SealedRow::bytes).sum())
+        }
+        Upkeep::Sealed(chunk) => {
+            index::insert_chunk(connection, chunk)?;
+            Ok(LOG_BYTES_PER_COMMIT)
+        }
+        Upkeep::Dictionary(trained) => {
+            dictionary::insert(connection, trained.number, &trained.bytes, trained.ratio)?;
+            Ok(trained.bytes.len())
+        }
     }
 }
 
 /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
 /// longer known, so nothing more is written until the file has been opened anew. An error that SQLite has no other name
 /// for counts as one of these: the writer would rather stop than go on in doubt.
-fn failed(queue: &Queue<Work>, error: &rusqlite::Error, what: &str) -> (Option<WriteError>, Result<(), WriteError>) {
+fn failed(queue: &Queue<Work>, error: &IndexError, what: &str) -> (Option<WriteError>, Result<(), WriteError>) {
     match classify(error) {
         Failure::Passing(why) => {
             tracing::warn!(%error, "a {what} did not succeed, and may the next time");
@@ -271,42 +440,4 @@ fn failed(queue: &Queue<Work>, error: &rusqlite::Error, what: &str) -> (Option<W
             (Some(WriteError::Stopped), Err(WriteError::Stopped))
         }
     }
-}
-
-/// What is to become of each event of a batch. Nothing is written.
-fn decide(
-    connection: &Connection,
-    batch: &[Prepared],
-    policy: Policy,
-) -> rusqlite::Result<Result<Vec<Outcome>, AppendError>> {
-    let mut outcomes = Vec::with_capacity(batch.len());
-    let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
-    for (index, event) in batch.iter().enumerate() {
-        let outcome = if let Some(twin) = earlier.get(event.identifier()) {
-            compare((&twin.stored, twin.filled), event)
-        } else {
-            match events::by_identifier(connection, event.identifier_hash, event.identifier())? {
-                Some(stored) => compare((&stored.body, stored.filled), event),
-                None => Outcome::Stored,
-            }
-        };
-        if outcome == Outcome::Conflict && policy == Policy::AllOrNothing {
-            return Ok(Err(AppendError::Conflict { index, identifier: event.identifier().to_owned() }));
-        }
-        if outcome == Outcome::Stored && batch.len() > 1 {
-            earlier.insert(event.identifier(), event);
-        }
-        outcomes.push(outcome);
-    }
-    Ok(Ok(outcomes))
-}
-
-/// An event that cannot be read any more is not known to be the same: its sender hears of a conflict.
-fn compare((stored, filled): (&[u8], event::Filled), new: &Prepared) -> Outcome {
-    let same = || -> Option<bool> {
-        let (mut one, mut other) = (Decoder::new().ok()?, Decoder::new().ok()?);
-        let (one, other) = (one.decode(stored).ok()?, other.decode(&new.stored).ok()?);
-        Some(event::same_submission((&one, filled), (&other, new.filled)))
-    };
-    if same().unwrap_or(false) { Outcome::Duplicate } else { Outcome::Conflict }
 }

@@ -25,7 +25,6 @@ use crate::{
         event::Event,
         timestamp::Timestamp,
     },
-    store::Prepared,
     web::page::{self, Shell},
 };
 
@@ -153,7 +152,7 @@ async fn spend(
     request: &HttpRequest,
     context: &Context,
 ) -> Result<(), ApiError> {
-    context.writer.change(change, Prepared::new(record))?.settled().await?;
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
     request.extensions_mut().insert(Note::Recorded);
     let gate = context.gate.clone();
     Ok(web::block(move || gate.refresh()).await.map_err(ApiError::internal)??)

@@ -32,6 +32,8 @@ const COMMANDS: &[&[&str]] = &[
     &["check-config"],
     &["healthcheck"],
     &["demo"],
+    &["doctor"],
+    &["reindex"],
 ];
 
 fn directory() -> TempDir {

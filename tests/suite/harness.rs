@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use auditbox::store::{Options, QueueLimits, Quiet, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 use ureq::{Agent, http};
@@ -94,6 +95,15 @@ impl Server {
     /// A server on an empty file, with these environment variables.
     pub fn start_with(environment: &[(&str, &str)]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), environment)
+    }
+
+    /// A server on an empty file whose index has chunks of so many events.
+    pub fn start_chunked(chunk_events: u32) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = QueueLimits { events_max: 1, bytes_max: 1 };
+        let options = Options { path: directory.path().join("auditbox.db"), readers: 1, queue, chunk_events };
+        Store::open(&options, &Quiet).unwrap().close().unwrap();
+        Self::start_in(directory, &[])
     }
 
     /// A server in a directory that may hold a file already.

@@ -6,10 +6,11 @@
 //! | `cli` | every command, what it prints, its exit code |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
+//! | `export` | every event that matches, as a file |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
-//! | `migrations` | the file: new, newer, another's, damaged; its triggers and its indexes |
+//! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
@@ -17,7 +18,10 @@
 //! | `query` | every parameter of a list, and what it matches |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
+//! | `stats` | counts, facets, histograms, and words to search for |
+//! | `stream` | events as they arrive |
 //! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -29,6 +33,7 @@ mod auth;
 mod cli;
 mod durability;
 mod errors;
+mod export;
 mod harness;
 mod ingest;
 mod layers;
@@ -43,6 +48,9 @@ mod query;
 mod raw;
 mod record;
 mod refusals;
+mod sealing;
 mod session;
+mod stats;
+mod stream;
 mod tls;
 mod wire;

@@ -1,4 +1,4 @@
-//! The file: how a new one comes to be, which files are refused, what holds within one, and that it can be asked with
+//! The file: how a new one comes to be, how an older one is brought up to date, which files are refused, what holds within one, and that it can be asked with
 //! SQL by itself.
 
 use std::{
@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use auditbox::model::timestamp::Timestamp;
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -83,7 +84,7 @@ fn an_event_in_the_file_is_neither_changed_nor_deleted() {
         assert!(error.contains(refusal), "{statement}: {error}");
     }
     // Putting another in its place would be a change by another name.
-    let columns = "seq, timestamp, entity, blueprint, identifier_hash, filled, fields, body";
+    let columns = "seq, timestamp, entity, blueprint, filled, body";
     let copy = format!("({columns}) SELECT {columns} FROM event WHERE seq = 1");
     assert!(connection.execute(&format!("INSERT INTO event {copy}"), []).is_err());
     connection.pragma_update(None, "recursive_triggers", true).unwrap();
@@ -194,18 +195,17 @@ fn the_everyday_questions_are_answered_by_an_index_in_its_order() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     for (condition, order, index) in [
-        ("entity = 'svc-1'", "timestamp DESC, seq DESC", "event_entity (entity=?)"),
+        ("entity = 1", "timestamp DESC, seq DESC", "event_entity (entity=?)"),
         (
-            "entity = 'svc-1' AND timestamp BETWEEN 1 AND 2",
+            "entity = 1 AND timestamp BETWEEN 1 AND 2",
             "timestamp DESC, seq DESC",
             "event_entity (entity=? AND timestamp>? AND timestamp<?)",
         ),
-        ("entity = 'svc-1'", "timestamp, seq", "event_entity (entity=?)"),
-        ("blueprint = 'service'", "timestamp DESC, seq DESC", "event_blueprint (blueprint=?)"),
-        ("blueprint = 'service' AND timestamp > 1", "timestamp, seq", "event_blueprint (blueprint=? AND timestamp>?)"),
+        ("entity = 1", "timestamp, seq", "event_entity (entity=?)"),
+        ("blueprint = 0", "timestamp DESC, seq DESC", "event_blueprint (blueprint=?)"),
+        ("blueprint = 0 AND timestamp > 1", "timestamp, seq", "event_blueprint (blueprint=? AND timestamp>?)"),
         ("timestamp BETWEEN 1 AND 2", "timestamp DESC, seq DESC", "event_timestamp (timestamp>? AND timestamp<?)"),
         ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
-        ("identifier_hash = 1", "seq", "event_identifier_hash (identifier_hash=?)"),
         ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
     ] {
         let question =
@@ -223,9 +223,97 @@ fn anyone_may_read_the_columns_with_sql() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     let mut statement = connection
-        .prepare("SELECT entity, count(*) FROM event WHERE blueprint = 'service' GROUP BY entity ORDER BY entity")
+        .prepare("SELECT entity, count(*) FROM named_event WHERE blueprint = 'service' GROUP BY entity ORDER BY entity")
         .unwrap();
     let rows: Vec<(String, i64)> =
         statement.query_map([], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(rows, [("svc-0".to_owned(), 3), ("svc-1".to_owned(), 3), ("svc-2".to_owned(), 3)]);
+}
+
+/// The file as the first format had it, with this many events, each readable as it stands.
+fn file_of_format_1(events: u32) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("auditbox.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("format_1.sql")).unwrap();
+    connection.pragma_update(None, "application_id", i64::from(u32::from_be_bytes(*b"abox"))).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection
+        .execute("INSERT INTO setting VALUES ('access_token_key', ?1), ('credential_generation', 0)", [[7_u8; 32]])
+        .unwrap();
+    connection.execute_batch("BEGIN").unwrap();
+    for number in 1..=events {
+        let (identifier, entity) = (format!("e{number}"), format!("svc-{}", number % 3));
+        let at = Timestamp::from_micros(1_700_000_000_000_000 + i64::from(number % 1_000) * 1_000_000);
+        let body = format!(
+            "{{\"identifier\":\"{identifier}\",\"action\":\"CREATE\",\"resourceType\":\"entity\",\"status\":\"SUCCESS\",\
+             \"trigger\":{{\"at\":\"{at}\",\"origin\":\"API\"}},\"context\":{{\"entity\":\"{entity}\"}},\
+             \"receivedAt\":\"{at}\",\"receivedBy\":\"ci\"}}"
+        );
+        let mut fields = Vec::new();
+        for (code, value) in
+            [(1_u8, identifier.as_str()), (2, &entity), (7, "API"), (9, "entity"), (10, "CREATE"), (11, "SUCCESS")]
+        {
+            fields.push(code);
+            fields.extend(u16::try_from(value.len()).unwrap().to_le_bytes());
+            fields.extend(value.as_bytes());
+        }
+        let insert = "INSERT INTO event VALUES (?1, ?2, ?3, NULL, ?4, 0, ?5, ?6)";
+        let row = rusqlite::params![number, at.micros(), entity, i64::from(number), fields, body.into_bytes()];
+        connection.prepare_cached(insert).unwrap().execute(row).unwrap();
+    }
+    connection.execute_batch("COMMIT").unwrap();
+    (directory, path)
+}
+
+#[test]
+fn a_file_of_the_first_format_is_brought_up_to_date() {
+    let (directory, path) = file_of_format_1(2_500);
+    // Reading alone does not change a file.
+    let (code, message) = refusal(program(directory.path()).arg("query"));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("has the older format 1"), "{message}");
+    let server = Server::start_in(directory, &[]);
+    assert!(server.log().contains("bringing the file to its present format"), "{}", server.log());
+    let expected: Vec<_> = (1..=2_500).map(|number| format!("e{number}")).collect();
+    let by_arrival = server.list("sort=received&order=asc&limit=5000&include_own=false");
+    assert_eq!(by_arrival.identifiers(), expected);
+    assert_eq!(server.list("entity=svc-1&count=true&limit=1").json()["count"], 834);
+    assert_eq!(server.list("identifier=e77").identifiers(), ["e77"]);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let migrated = schema_of(&Connection::open(&path).unwrap());
+    let described = Connection::open_in_memory().unwrap();
+    described.execute_batch(SCHEMA).unwrap();
+    assert_eq!(migrated, schema_of(&described));
+    assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
+}
+
+#[test]
+fn a_migration_that_is_killed_goes_on_where_it_was() {
+    let (directory, path) = file_of_format_1(60_000);
+    let is_done = || {
+        let connection = Connection::open(&path).unwrap();
+        let aside = "SELECT count(*) FROM sqlite_schema WHERE name = 'event_1'";
+        pragma(&connection, "user_version") == 2
+            && connection.query_row(aside, [], |row| row.get::<_, i64>(0)).unwrap() == 0
+    };
+    let mut interrupted = 0;
+    for round in 0..12 {
+        let mut child = program(directory.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(30 + 25 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        interrupted += usize::from(!is_done());
+    }
+    assert!(interrupted > 0, "every migration was over before it was killed");
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.list("resources=entity&count=true&limit=1").json()["count"], 60_000);
+    let (status, directory) = server.stop();
+    assert!(status.success() && is_done());
+    assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
 }

@@ -1,10 +1,15 @@
-//! Any events in, any question asked: the answers are those of a plain filter over the same events.
+//! Any events in, any question asked: the answers are those of a plain filter over the same events. That goes for lists,
+//! counts, the values of fields, and the spread over time, and wherever the index is cut into chunks.
 
 mod events;
 mod plain;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
+use auditbox::store::CHUNK_EVENTS;
 use proptest::{
     collection::vec,
     prelude::*,
@@ -26,19 +31,27 @@ const QUESTIONS: u32 = 300;
 
 #[test]
 fn synthetic_and_odd_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
-    check(&events::synthetic());
+    check(&events::synthetic(), CHUNK_EVENTS);
+}
+
+#[test]
+fn chunks_of_the_index_make_no_difference() {
+    // Most chunks are sealed, and some events are in none.
+    for chunk_events in [64, 500] {
+        check(&events::synthetic(), chunk_events);
+    }
 }
 
 #[test]
 fn real_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
     match events::real() {
-        Some(events) => check(&events),
+        Some(events) => check(&events, 4_096),
         None => println!("skipped: AUDITBOX_REAL_EVENTS names no file of real events"),
     }
 }
 
-fn check(sent: &[String]) {
-    let server = Server::start();
+fn check(sent: &[String], chunk_events: u32) {
+    let server = Server::start_chunked(chunk_events);
     for batch in sent.chunks(BATCH_EVENTS) {
         let answer = server.post("/v1/audit-log", &batch.join("\n"));
         assert_eq!(answer.status, 201, "{}", answer.text);
@@ -62,7 +75,7 @@ fn check(sent: &[String]) {
 }
 
 fn everything() -> Question {
-    Question { terms: Vec::new(), from: None, to: None, by_arrival: false, ascending: false }
+    Question { terms: Vec::new(), search: None, from: None, to: None, by_arrival: false, ascending: false }
 }
 
 #[derive(Deserialize)]
@@ -131,7 +144,7 @@ fn assert_members_kept<'a>(sent: &Members<'_>, stored: &'a Members<'_>) -> Vec<&
 fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
     let expected = question.answer(events);
     let query = question.query();
-    let answer = server.list(&format!("{query}&limit={LIMIT}&includes=identifier"));
+    let answer = server.list(&format!("{query}&limit={LIMIT}&includes=identifier&count=true"));
     if answer.status != 200 {
         return Err(format!("{}\n{query}\n{question:#?}", answer.text));
     }
@@ -145,7 +158,86 @@ fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(),
     if more != (follows || expected.len() > LIMIT) {
         return Err(format!("{} in all, and yet next: {more}\n{query}", expected.len()));
     }
-    Ok(())
+    if answer.json()["count"] != expected.len() {
+        return Err(format!("{} instead of {}\n{query}\n{question:#?}", answer.json()["count"], expected.len()));
+    }
+    compare_counts(server, events, question)
+}
+
+/// The parameters whose values are counted.
+const FACETS: [&str; 5] = ["resources", "actor", "entity", "status", "path"];
+/// Values of one that are listed.
+const FACET_VALUES_MAX: usize = 100;
+
+/// Asks for counts, and counts plainly.
+fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
+    let query = question.query();
+    let path = format!("/v1/audit-log/stats?{query}&facets={}&histogram=auto&tz=Asia/Kolkata", FACETS.join(","));
+    let answer = server.get(&path);
+    let stats: Stats = serde_json::from_str(&answer.text).map_err(|error| format!("{error}: {}", answer.text))?;
+    let times = question.times(events);
+    let wrong = |what: &str| Err(format!("{what}\n{}\n{query}\n{question:#?}", answer.text));
+    if stats.count != times.len() as u64 {
+        return wrong("another count");
+    }
+    for parameter in PARAMETERS.iter().filter(|parameter| FACETS.contains(&parameter.name)) {
+        let (expected, facet) = (question.values(events, parameter), &stats.facets[parameter.name]);
+        let listed: BTreeMap<_, _> = facet.values.iter().map(|value| (value.value.as_str(), value.count)).collect();
+        let common = &facet.values[..expected.len().min(FACET_VALUES_MAX)];
+        let least = common.last().map_or(0, |value| value.count);
+        let is_right = listed.len() == facet.values.len()
+            && facet.distinct == expected.len() as u64
+            && listed.iter().all(|(value, count)| expected.get(*value).copied().unwrap_or(0) == *count)
+            && common.is_sorted_by_key(|value| Reverse(value.count))
+            && expected.iter().all(|(value, count)| *count <= least || listed.contains_key(value.as_str()));
+        if !is_right {
+            return wrong(&format!("{}: {expected:?}", parameter.name));
+        }
+    }
+    let in_bucket = |bucket: &Bucket, failed: bool| {
+        let within = |time: i64| plain::micros(&bucket.start) <= time && time < plain::micros(&bucket.end);
+        times.iter().filter(|(time, status)| within(*time) && *status == failed).count() as u64
+    };
+    let buckets = stats.histogram.buckets;
+    let is_right = buckets.windows(2).all(|pair| pair[0].end == pair[1].start)
+        && buckets.iter().map(|bucket| bucket.success + bucket.failure).sum::<u64>() == stats.count
+        // Years beyond 9999 cannot be read back.
+        && buckets.iter().filter(|bucket| !bucket.end.starts_with('(') && bucket.end.len() == 25).all(|bucket| {
+            in_bucket(bucket, false) == bucket.success && in_bucket(bucket, true) == bucket.failure
+        });
+    if is_right { Ok(()) } else { wrong("another histogram") }
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    count: u64,
+    facets: BTreeMap<String, Facet>,
+    histogram: Histogram,
+}
+
+#[derive(Deserialize)]
+struct Facet {
+    values: Vec<Counted>,
+    distinct: u64,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    value: String,
+    count: u64,
+}
+
+#[derive(Deserialize)]
+struct Histogram {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    start: String,
+    end: String,
+    success: u64,
+    failure: u64,
 }
 
 /// The distinct values that the events have for each parameter.
@@ -192,6 +284,7 @@ struct Sketch {
     /// An event that most of the values are taken from, so that terms meet.
     event: Index,
     terms: Vec<TermSketch>,
+    search: Option<(Index, u8)>,
     from: Option<(Index, u8)>,
     to: Option<(Index, u8)>,
     by_arrival: bool,
@@ -217,8 +310,16 @@ fn sketch() -> impl Strategy<Value = Sketch> {
         .prop_map(|(parameter, excludes, encoding, values)| TermSketch { parameter, excludes, encoding, values });
     let bound = || prop::option::weighted(0.25, (any::<Index>(), any::<u8>()));
     let order = (prop::bool::weighted(0.2), prop::bool::weighted(0.3));
-    (any::<Index>(), vec(term, 1..3), bound(), bound(), order).prop_map(
-        |(event, terms, from, to, (by_arrival, ascending))| Sketch { event, terms, from, to, by_arrival, ascending },
+    (any::<Index>(), vec(term, 0..3), bound(), bound(), bound(), order).prop_map(
+        |(event, terms, search, from, to, (by_arrival, ascending))| Sketch {
+            event,
+            terms,
+            search,
+            from,
+            to,
+            by_arrival,
+            ascending,
+        },
     )
 }
 
@@ -237,6 +338,7 @@ impl Sketch {
         let bound = |place: &Option<(Index, u8)>| place.map(|(index, spelling)| spell(index.get(events), spelling));
         Question {
             terms,
+            search: self.search.and_then(|(index, part)| search(index.get(events), part)),
             from: bound(&self.from),
             to: bound(&self.to),
             by_arrival: self.by_arrival,
@@ -262,6 +364,18 @@ impl TermSketch {
         let values = self.values.iter().filter_map(value).collect();
         Term { parameter, excludes: self.excludes, encoding: encoding_for(parameter, self.encoding), values }
     }
+}
+
+/// A part of one of the event's names or of its message, in another case.
+fn search(event: &Plain, part: u8) -> Option<String> {
+    let sources = ["/identifier", "/message", "/context/entity", "/context/runId", "/trigger/by/name", "/request/path"];
+    let sources: Vec<_> = sources.iter().filter_map(|source| event.event.pointer(source)?.as_str()).collect();
+    let text: Vec<char> = sources[usize::from(part) % sources.len()].chars().collect();
+    let length = 1 + usize::from(part / 7) % 12;
+    let begin = usize::from(part) % text.len();
+    let text: String = text[begin..].iter().take(length).collect();
+    let text = if part.is_multiple_of(2) { text.to_uppercase() } else { text };
+    (!text.trim().is_empty()).then_some(text)
 }
 
 /// A text that should find `value`; `None` where there is no telling.

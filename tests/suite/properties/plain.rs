@@ -2,7 +2,10 @@
 //!
 //! Written from the API's documentation and on nothing of auditbox, so that a mistake is not made twice.
 
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -187,10 +190,42 @@ pub struct Bound {
     pub micros: i64,
 }
 
+/// Where a search looks, the message apart.
+const SEARCHED: &[&str] = &[
+    "/identifier",
+    "/context/entity",
+    "/context/blueprint",
+    "/context/runId",
+    "/resourceType",
+    "/action",
+    "/trigger/by/userId",
+    "/trigger/by/name",
+    "/trigger/by/email",
+    "/request/path",
+];
+
+/// Runs of letters and digits, in lower case.
+pub fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// Whether every word of a search is in a name of the event, or in its message.
+fn is_found(search: &str, event: &Value) -> bool {
+    let names: Vec<_> =
+        SEARCHED.iter().filter_map(|source| event.pointer(source)?.as_str()).map(str::to_lowercase).collect();
+    let message: Vec<_> = words(event["message"].as_str().unwrap_or_default()).collect();
+    search.split_whitespace().all(|word| {
+        let mut parts = words(word).peekable();
+        let in_message = parts.peek().is_some() && parts.all(|part| message.iter().any(|word| word.contains(&part)));
+        in_message || names.iter().any(|name| name.contains(&word.to_lowercase()))
+    })
+}
+
 /// A whole question.
 #[derive(Debug)]
 pub struct Question {
     pub terms: Vec<Term>,
+    pub search: Option<String>,
     pub from: Option<Bound>,
     pub to: Option<Bound>,
     pub by_arrival: bool,
@@ -206,6 +241,9 @@ impl Question {
                 query.append_pair(&name, &text);
             }
         }
+        if let Some(search) = &self.search {
+            query.append_pair("q", search);
+        }
         for (name, bound) in [("from", &self.from), ("to", &self.to)] {
             if let Some(bound) = bound {
                 query.append_pair(name, &bound.text);
@@ -218,7 +256,7 @@ impl Question {
 
     /// The identifiers of all the events that answer it, in order.
     pub fn answer<'p>(&self, events: &'p [Plain]) -> Vec<&'p str> {
-        let mut found: Vec<_> = events.iter().enumerate().filter(|(_, event)| self.holds(event)).collect();
+        let mut found: Vec<_> = events.iter().enumerate().filter(|(_, event)| self.holds(event, None)).collect();
         found.sort_by_key(|(arrival, event)| (if self.by_arrival { 0 } else { event.micros }, *arrival));
         if !self.ascending {
             found.reverse();
@@ -226,9 +264,28 @@ impl Question {
         found.into_iter().map(|(_, event)| event.identifier.as_str()).collect()
     }
 
-    fn holds(&self, plain: &Plain) -> bool {
+    /// How many of the events that answer it have each value of a parameter, its own terms set aside.
+    pub fn values(&self, events: &[Plain], parameter: &Parameter) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for event in events.iter().filter(|event| self.holds(event, Some(parameter.name))) {
+            for value in parameter.values(&event.event).into_iter().collect::<BTreeSet<_>>() {
+                *counts.entry(value).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// The times of the events that answer it, and whether each failed.
+    pub fn times(&self, events: &[Plain]) -> Vec<(i64, bool)> {
+        let found = events.iter().filter(|event| self.holds(event, None));
+        found.map(|event| (event.micros, event.event["status"] == "FAILURE")).collect()
+    }
+
+    /// With the terms on one parameter set aside, if one is named.
+    fn holds(&self, plain: &Plain, aside: Option<&str>) -> bool {
         self.from.as_ref().is_none_or(|from| from.micros <= plain.micros)
             && self.to.as_ref().is_none_or(|to| plain.micros <= to.micros)
-            && self.terms.iter().all(|term| term.holds(&plain.event))
+            && self.search.as_ref().is_none_or(|search| is_found(search, &plain.event))
+            && self.terms.iter().all(|term| aside == Some(term.parameter.name) || term.holds(&plain.event))
     }
 }

@@ -1,0 +1,85 @@
+//! What is asked of everybody who is measured.
+
+use crate::{
+    questions::{Filter, Question},
+    report::{Answers, Named},
+    timing::Effort,
+};
+
+/// A log that has been loaded.
+pub(crate) trait Contender {
+    /// The first hundred that match, newest first, their bodies read: how many there were.
+    fn list(&mut self, filter: &Filter) -> usize;
+    /// The identifiers of the same.
+    fn identifiers(&mut self, filter: &Filter) -> Vec<String>;
+    /// How many match.
+    fn count(&mut self, filter: &Filter) -> u64;
+    /// Count, six facets and a histogram by day.
+    fn overview(&mut self, filter: &Filter);
+}
+
+/// Lists, each with every set of values.
+pub(crate) fn lists(contender: &mut dyn Contender, questions: &[Question], effort: Effort) -> Answers {
+    let ask = |question: &Question| {
+        let timing = effort.measure(|time| {
+            contender.list(&question.filters[time % question.filters.len()]);
+        });
+        Named::new(question.name, timing)
+    };
+    questions.iter().map(ask).collect()
+}
+
+/// Exact counts of the same.
+pub(crate) fn counts(contender: &mut dyn Contender, questions: &[Question], effort: Effort) -> Answers {
+    let ask = |question: &Question| {
+        let timing = effort.measure(|time| {
+            contender.count(&question.filters[time % question.filters.len()]);
+        });
+        Named::new(question.name, timing)
+    };
+    questions.iter().map(ask).collect()
+}
+
+/// Count, facets and histogram of everything, and of one event in a hundred.
+pub(crate) fn overviews(contender: &mut dyn Contender, effort: Effort) -> Answers {
+    [("everything", Filter::default()), ("one event in a hundred", crate::questions::one_percent())]
+        .into_iter()
+        .map(|(name, filter)| Named::new(name, effort.measure(|_| contender.overview(&filter))))
+        .collect()
+}
+
+/// What a contender answers to one question: the identifiers of the events it lists, in order, and the exact count.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) identifiers: Vec<String>,
+    pub(crate) count: u64,
+}
+
+/// The answers to each question with its first few values.
+pub(crate) fn answers(contender: &mut dyn Contender, questions: &[Question]) -> Vec<Answer> {
+    /// Of each question: a plain table may take seconds to count one.
+    const VALUES: usize = 3;
+    let filters = questions.iter().flat_map(|question| &question.filters[..VALUES.min(question.filters.len())]);
+    filters
+        .map(|filter| Answer { identifiers: contender.identifiers(filter), count: contender.count(filter) })
+        .collect()
+}
+
+/// Which of the questions two contenders answered differently.
+pub(crate) fn differences(questions: &[Question], one: &[Answer], other: &[Answer]) -> Vec<String> {
+    let values = one.len() / questions.len();
+    let pairs = one.iter().zip(other).enumerate().filter(|(_, (one, other))| one != other);
+    let describe = |(place, (one, other)): (usize, (&Answer, &Answer))| {
+        let name = questions[place / values].name;
+        let (listed, others) = (one.identifiers.len(), other.identifiers.len());
+        let order = if one.identifiers == other.identifiers { "the same" } else { "other" };
+        format!("{name}: {order} events listed, {listed} and {others}; counts {} and {}", one.count, other.count)
+    };
+    pairs.map(describe).collect()
+}
+
+/// The identifier of an event, from its body.
+pub(crate) fn identifier(body: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(body).unwrap();
+    event["identifier"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,107 @@
+//! Loading over HTTP while watching the clock: batches of 500 on four connections, each answer durable.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    events::{Event, Maker},
+    server::Server,
+};
+
+pub(crate) const BATCH_EVENTS: u64 = 500;
+const CONNECTIONS: usize = 4;
+/// Points of the curve of the rate.
+const WINDOWS: usize = 100;
+/// Batches of a point, at least: those of one commit are answered at once, which says nothing about the rate.
+const WINDOW_BATCHES_MIN: usize = 20;
+
+/// How a load went.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Load {
+    pub(crate) events: u64,
+    /// Of JSON, line breaks not counted.
+    pub(crate) raw_bytes: u64,
+    pub(crate) seconds: f64,
+    /// The longest that a request took.
+    pub(crate) longest_request_ms: f64,
+    /// The longest time in which none was answered.
+    pub(crate) longest_gap_ms: f64,
+    /// Events stored, and the events per second since the point before.
+    pub(crate) windows: Vec<(u64, f64)>,
+}
+
+/// A batch that was answered: when, counted from the begin, and how long it took.
+struct Answered {
+    at: Duration,
+    took: Duration,
+    bytes: u64,
+}
+
+impl Load {
+    pub(crate) fn rate(&self) -> f64 {
+        self.events as f64 / self.seconds
+    }
+}
+
+/// Sends the events from `first` to before `end`.
+pub(crate) fn load(server: &Server, maker: &Maker, first: u64, end: u64) -> Load {
+    let (next, begun) = (AtomicU64::new(first), Instant::now());
+    let mut answered: Vec<Answered> = thread::scope(|scope| {
+        let sender = || scope.spawn(|| send(server, maker, &next, end, begun));
+        let senders: Vec<_> = (0..CONNECTIONS).map(|_| sender()).collect();
+        senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
+    });
+    answered.sort_unstable_by_key(|answered| answered.at);
+    summarise(&answered, first, end)
+}
+
+/// Sends batch after batch, until another sender has taken the last.
+fn send(server: &Server, maker: &Maker, next: &AtomicU64, end: u64, begun: Instant) -> Vec<Answered> {
+    let mut connection = server.connect();
+    let (mut body, mut event, mut answered) = (String::new(), Event::default(), Vec::new());
+    loop {
+        let first = next.fetch_add(BATCH_EVENTS, Ordering::Relaxed);
+        if first >= end {
+            return answered;
+        }
+        body.clear();
+        let numbers = first..end.min(first + BATCH_EVENTS);
+        let breaks = numbers.end - numbers.start;
+        for number in numbers {
+            maker.make(number, &mut event);
+            body.push_str(&event.body);
+            body.push('\n');
+        }
+        let sent = Instant::now();
+        connection.post(&body);
+        answered.push(Answered { at: begun.elapsed(), took: sent.elapsed(), bytes: body.len() as u64 - breaks });
+    }
+}
+
+fn summarise(answered: &[Answered], first: u64, end: u64) -> Load {
+    let starts = std::iter::once(Duration::ZERO).chain(answered.iter().map(|answered| answered.at));
+    let gaps = answered.iter().zip(starts).map(|(answered, before)| answered.at.saturating_sub(before));
+    let milliseconds = |longest: Option<Duration>| longest.unwrap_or_default().as_secs_f64() * 1e3;
+    let (mut windows, mut begin) = (Vec::new(), Duration::ZERO);
+    let mut stored = first;
+    for window in answered.chunks(answered.len().div_ceil(WINDOWS).max(WINDOW_BATCHES_MIN)) {
+        let last = window[window.len() - 1].at;
+        let events = (window.len() as u64 * BATCH_EVENTS).min(end - stored);
+        stored += events;
+        windows.push((stored, events as f64 / last.saturating_sub(begin).as_secs_f64()));
+        begin = last;
+    }
+    Load {
+        events: end - first,
+        raw_bytes: answered.iter().map(|answered| answered.bytes).sum(),
+        seconds: begin.as_secs_f64(),
+        longest_request_ms: milliseconds(answered.iter().map(|answered| answered.took).max()),
+        longest_gap_ms: milliseconds(gaps.max()),
+        windows,
+    }
+}

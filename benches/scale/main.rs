@@ -1,0 +1,379 @@
+//! Whether auditbox stays fast as it grows, and what the same costs in a plain SQLite table and in PostgreSQL.
+//!
+//! `cargo bench --bench scale` loads 100,000 events over HTTP into the release program, asks it the questions that an
+//! audit log is asked, and then loads and asks the others. `-- --size 10m --keep DIR` does so with ten million and keeps
+//! the files, so that another run only asks. It talks to auditbox over HTTP and by its command line; what it reads from
+//! the file is the size of its tables. The generator and the questions are seeded: everybody gets the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints its figures, and stops where it cannot take them"
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "figures are printed with a few digits; numbers of events are small"
+)]
+
+mod bars;
+mod contender;
+mod events;
+mod kept;
+mod load;
+mod plot;
+mod postgresql;
+mod questions;
+mod random;
+mod report;
+mod server;
+mod sqlite;
+mod storage;
+mod timing;
+mod world;
+
+use std::{path::PathBuf, time::Instant};
+
+use clap::{Parser, ValueEnum};
+
+use contender::{Answer, Contender};
+use events::{Event, Maker};
+use kept::Kept;
+use postgresql::Postgres;
+use questions::{Filter, Question};
+use report::{Asked, Named, Report};
+use server::Server;
+use sqlite::PlainTable;
+use timing::Effort;
+
+/// Events of the loads whose rates are compared: into an empty file, and into the full one.
+const COMPARED_EVENTS: u64 = 100_000;
+/// The page of a scan that is compared with the first.
+const PAGE: usize = 1_000;
+/// Sets of values of each question.
+const VALUES: usize = 200;
+/// Above this size a question may take longer before it is left with fewer measurements: nobody waits for a clean clone.
+const QUICK_SIZE_MAX: u64 = 100_000;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Events to load
+    #[arg(long, default_value = "100k", value_parser = parse_size)]
+    size: u64,
+    /// Events to load into the others, if fewer: the first of the same
+    #[arg(long, value_parser = parse_size)]
+    baseline_size: Option<u64>,
+    /// Who to measure beside auditbox; none for nobody
+    #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
+    against: Vec<Baseline>,
+    /// The parts to measure; loading is done where something is missing
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Keep the loaded files in this directory, and use what is there
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Write plots into this directory
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/scale.json"))]
+    json: PathBuf,
+    /// What everything that looks random is made from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What cargo gives to every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Baseline {
+    Sqlite,
+    Postgres,
+    None,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// First 100 of the ten questions
+    Lists,
+    /// Their exact counts
+    Counts,
+    /// A scan by cursor
+    Pages,
+    /// Facets and histogram
+    Stats,
+    /// Words
+    Search,
+    /// Bytes by table
+    Tables,
+    /// More events into the full file
+    Growth,
+    /// The real events, 40 times
+    Real,
+    /// How fast events are made, which is to be no bottleneck
+    Generator,
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let lower = text.to_lowercase();
+    let (digits, factor) = match lower.strip_suffix(['k', 'm']) {
+        Some(digits) => (digits, if lower.ends_with('k') { 1_000 } else { 1_000_000 }),
+        None => (lower.as_str(), 1),
+    };
+    let number = digits.parse::<u64>().map_err(|_| "must be a number such as 100k or 10m".to_owned())?;
+    Some(number * factor).filter(|size| *size >= 1_000).ok_or_else(|| "must be at least 1000".to_owned())
+}
+
+fn main() {
+    let bench = Bench::new(Arguments::parse());
+    bench.run();
+}
+
+/// A run: what was asked for, what is loaded, what was found.
+struct Bench {
+    arguments: Arguments,
+    kept: Kept,
+    maker: Maker,
+    questions: Vec<Question>,
+    report: Report,
+    begun: Instant,
+}
+
+impl Bench {
+    fn new(arguments: Arguments) -> Self {
+        let kept = Kept::open(arguments.keep.as_deref(), arguments.seed, arguments.size);
+        let maker = Maker::new(kept.loaded.plan.clone());
+        let report = Report {
+            at: jiff::Timestamp::now().to_string(),
+            size: arguments.size,
+            seed: arguments.seed,
+            ..Report::default()
+        };
+        let questions = questions::ten(&maker, VALUES);
+        Self { arguments, kept, maker, questions, report, begun: Instant::now() }
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.arguments.only.is_empty() || self.arguments.only.contains(&part)
+    }
+
+    fn effort(&self, times: usize, seconds: u64) -> Effort {
+        let patience = if self.arguments.size > QUICK_SIZE_MAX { 4 } else { 1 };
+        Effort::new(times, patience * seconds)
+    }
+
+    /// Says what is done next, and when: a run at ten million takes an hour.
+    fn say(&self, what: &str) {
+        println!("[{:6.1} s] {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    fn run(mut self) {
+        if self.wants(Part::Generator) {
+            self.generate();
+        }
+        let answers = self.auditbox();
+        for baseline in [Baseline::Sqlite, Baseline::Postgres] {
+            if self.arguments.against.contains(&baseline) {
+                self.baseline(baseline, answers.as_ref());
+            }
+        }
+        if self.wants(Part::Real) {
+            self.say("auditbox: importing the real events");
+            self.report.real = storage::real(&self.kept.path(""));
+            if self.report.real.is_none() {
+                println!("real events: skipped, AUDITBOX_REAL_EVENTS names no file");
+            }
+        }
+        self.say("done\n");
+        self.report.print();
+        self.report.write_json(&self.arguments.json);
+        if let Some(directory) = &self.arguments.plots {
+            plot::write(&self.report, directory);
+        }
+    }
+
+    fn generate(&self) {
+        let (mut event, mut bytes, begun) = (Event::default(), 0, Instant::now());
+        for number in 0..COMPARED_EVENTS {
+            self.maker.make(number, &mut event);
+            bytes += event.body.len();
+        }
+        let rate = COMPARED_EVENTS as f64 / begun.elapsed().as_secs_f64();
+        println!("generator: {rate:.0} events/s on one core, mean {} bytes", bytes / COMPARED_EVENTS as usize);
+    }
+
+    /// Loads and asks auditbox; returns its answers to compare those of others with, if its file holds the same.
+    fn auditbox(&mut self) -> Option<Vec<Answer>> {
+        let path = self.kept.path("auditbox.db");
+        if self.kept.loaded.stored == 0 {
+            self.load();
+        }
+        self.report.first_load.clone_from(&self.kept.loaded.first_load);
+        self.report.load.clone_from(&self.kept.loaded.load);
+        let (file_bytes, raw_bytes) = (storage::file_bytes(&path), self.kept.loaded.raw_bytes);
+        self.report.file = Some(storage::Size { file_bytes, raw_bytes });
+        self.say("auditbox: starting on the loaded file");
+        self.kept.warm("auditbox.db");
+        let server = Server::start(&path);
+        self.report.start_seconds = Some(server.start.as_secs_f64());
+        self.ask_auditbox(&server);
+        let stored = self.kept.loaded.stored;
+        let answers =
+            (stored == self.arguments.size).then(|| contender::answers(&mut server.connect(), &self.questions));
+        if self.wants(Part::Tables) {
+            self.say("auditbox: measuring tables");
+            self.report.tables = storage::tables(&path);
+            self.report.tables_events = stored;
+        }
+        if self.wants(Part::Growth) {
+            self.say("auditbox: loading more");
+            let growth = load::load(&server, &self.maker, stored, stored + COMPARED_EVENTS);
+            self.kept.loaded.stored += growth.events;
+            self.kept.loaded.raw_bytes += growth.raw_bytes;
+            self.kept.save();
+            self.report.growth = Some(growth);
+        }
+        self.report.resident_bytes = Some(server.memory_bytes("VmRSS"));
+        self.report.anonymous_bytes = Some(server.memory_bytes("RssAnon"));
+        answers
+    }
+
+    fn load(&mut self) {
+        self.say("auditbox: loading");
+        let server = Server::start(&self.kept.path("auditbox.db"));
+        let size = self.arguments.size;
+        let compared = COMPARED_EVENTS.min(size);
+        let first = load::load(&server, &self.maker, 0, compared);
+        let rest = (compared < size).then(|| load::load(&server, &self.maker, compared, size));
+        self.say("auditbox: stopping");
+        server.stop();
+        let loaded = &mut self.kept.loaded;
+        loaded.stored = size;
+        loaded.raw_bytes = first.raw_bytes + rest.as_ref().map_or(0, |rest| rest.raw_bytes);
+        (loaded.first_load, loaded.load) = (Some(first), rest);
+        self.kept.save();
+    }
+
+    fn ask_auditbox(&mut self, server: &Server) {
+        let mut connection = server.connect();
+        let floor = self.effort(VALUES, 1).measure(|_| {
+            connection.get("/healthz");
+        });
+        self.report.http_floor = Some(floor);
+        self.report.auditbox = self.ask("auditbox", &mut connection, self.kept.loaded.stored);
+        if self.wants(Part::Counts) {
+            let effort = self.effort(50, 1);
+            let ask = |question: &Question| {
+                let timing = effort.measure(|time| {
+                    let filter = question.filters[time % question.filters.len()].query_string();
+                    connection.get(&format!("/v1/audit-log?count=true&limit=1&{filter}"));
+                });
+                Named::new(question.name, timing)
+            };
+            self.report.list_counts = self.questions.iter().map(ask).collect();
+        }
+        if self.wants(Part::Pages) {
+            self.say("auditbox: pages");
+            self.report.pages = pages(&mut connection, self.effort(VALUES, 2));
+        }
+        if self.wants(Part::Search) {
+            self.say("auditbox: searches");
+            let words =
+                [("common", world::COMMON_WORD), ("rare", world::RARE_WORD), ("nothing found", world::ABSENT_WORD)];
+            let search = |(what, word): (&str, &str)| {
+                let path = format!("/v1/audit-log?limit={}&q={word}", questions::LIMIT);
+                let timing = self.effort(VALUES, 2).measure(|_| {
+                    connection.get(&path);
+                });
+                Named::new(&format!("{what}: {word}"), timing)
+            };
+            self.report.searches = words.into_iter().map(search).collect();
+        }
+    }
+
+    /// What everybody is asked.
+    fn ask(&self, name: &str, contender: &mut dyn Contender, events: u64) -> Asked {
+        let mut asked = Asked { events, ..Asked::default() };
+        if self.wants(Part::Lists) {
+            self.say(&format!("{name}: lists"));
+            asked.lists = contender::lists(contender, &self.questions, self.effort(VALUES, 2));
+        }
+        if self.wants(Part::Counts) {
+            self.say(&format!("{name}: counts"));
+            asked.counts = contender::counts(contender, &self.questions, self.effort(VALUES, 1));
+        }
+        if self.wants(Part::Stats) {
+            self.say(&format!("{name}: facets and histograms"));
+            asked.overviews = contender::overviews(contender, self.effort(50, 2));
+        }
+        asked
+    }
+
+    fn baseline(&mut self, baseline: Baseline, auditbox: Option<&Vec<Answer>>) {
+        let size = self.arguments.baseline_size.map_or(self.arguments.size, |size| size.min(self.arguments.size));
+        let (name, mut contender): (_, Box<dyn Contender>) = match baseline {
+            Baseline::Sqlite => ("sqlite", Box::new(self.plain_table(size))),
+            Baseline::Postgres if Postgres::is_here() => ("postgres", Box::new(self.postgres(size))),
+            Baseline::Postgres => return println!("postgres: skipped, its binaries are not on this machine"),
+            Baseline::None => return,
+        };
+        let load = self.kept.loaded.baselines[name].clone();
+        let mut asked = self.ask(name, contender.as_mut(), load.events);
+        if let Some(auditbox) = auditbox.filter(|_| load.events == self.arguments.size) {
+            self.say(&format!("{name}: comparing answers"));
+            let answers = contender::answers(contender.as_mut(), &self.questions);
+            let differences = contender::differences(&self.questions, auditbox, &answers);
+            println!("{name}: {} questions, {} answered differently", answers.len(), differences.len());
+            self.report.differences.extend(differences.into_iter().map(|text| format!("auditbox and {name}: {text}")));
+        }
+        asked.load = Some(load);
+        self.report.baselines.insert(name, asked);
+    }
+
+    fn plain_table(&mut self, size: u64) -> PlainTable {
+        let path = self.kept.path("plain.db");
+        if !self.kept.loaded.baselines.contains_key("sqlite") {
+            self.say(&format!("sqlite: loading {size}"));
+            let load = PlainTable::load(&path, &self.maker, size);
+            self.kept.loaded.baselines.insert("sqlite".to_owned(), load);
+            self.kept.save();
+        }
+        self.kept.warm("plain.db");
+        PlainTable::open(&path)
+    }
+
+    fn postgres(&mut self, size: u64) -> Postgres {
+        let mut postgres = Postgres::start(&self.kept.path("postgres"));
+        if !self.kept.loaded.baselines.contains_key("postgres") {
+            self.say(&format!("postgres: loading {size}"));
+            let load = postgres.load(&self.maker, size);
+            self.kept.loaded.baselines.insert("postgres".to_owned(), load);
+            self.kept.save();
+        }
+        postgres
+    }
+}
+
+/// Follows the cursors of an unfiltered scan, then times the first page and the last that was reached.
+fn pages(connection: &mut server::Connection, effort: Effort) -> Vec<Named> {
+    let first = format!("/v1/audit-log?limit={}&{}", questions::LIMIT, Filter::default().query_string());
+    let (mut last, mut number) = (first.clone(), 1);
+    while number < PAGE {
+        let answer = connection.get_json(&last);
+        let Some(next) = answer["next"].as_str() else { break };
+        last = format!("{first}&cursor={next}");
+        number += 1;
+    }
+    [(1, first), (number, last)]
+        .into_iter()
+        .map(|(number, path)| {
+            let timing = effort.measure(|_| {
+                connection.get(&path);
+            });
+            Named::new(&format!("page {number}"), timing)
+        })
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! The questions, in a form that every contender can be asked in: as a query string, and as SQL.
+//!
+//! Values are taken from events that were loaded, by a seeded choice: the same for everybody, and never of nothing by
+//! accident.
+
+use form_urlencoded::Serializer;
+
+use crate::{
+    events::{Event, Maker},
+    random::Random,
+    world::{BLUEPRINTS, NETWORKS, RESOURCES},
+};
+
+/// What can be asked for: the column of the plain tables, and the parameter of the API.
+pub(crate) const COLUMNS: [(&str, &str); 12] = [
+    ("entity", "entity"),
+    ("blueprint", "blueprint"),
+    ("run", "run_id"),
+    ("origin", "origin"),
+    ("resource", "resources"),
+    ("action", "action"),
+    ("status", "status"),
+    ("actor", "actor"),
+    ("method", "method"),
+    ("path", "path"),
+    ("status_code", "status_code"),
+    ("ip", "ip"),
+];
+/// The columns whose values are counted, six of them.
+pub(crate) const FACETS: [&str; 6] = ["resource", "action", "status", "origin", "method", "actor"];
+/// Events of a list.
+pub(crate) const LIMIT: usize = 100;
+
+/// A test of one column.
+#[derive(Debug, Clone)]
+enum Test {
+    In(Vec<String>),
+    NotEqual(String),
+    /// A status code with this first digit.
+    Class(char),
+    /// An address that begins with these two numbers.
+    Network(String),
+}
+
+/// An AND of tests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter(Vec<(&'static str, Test)>);
+
+/// One question, with the values that it is asked with in turn.
+pub(crate) struct Question {
+    pub(crate) name: &'static str,
+    pub(crate) filters: Vec<Filter>,
+}
+
+impl Filter {
+    fn and(mut self, column: &'static str, value: &str) -> Self {
+        self.0.push((column, Test::In(vec![value.to_owned()])));
+        self
+    }
+
+    fn and_test(mut self, column: &'static str, test: Test) -> Self {
+        self.0.push((column, test));
+        self
+    }
+
+    /// As the parameters of the API.
+    pub(crate) fn query_string(&self) -> String {
+        let mut out = Serializer::new(String::new());
+        for (column, test) in &self.0 {
+            let parameter = parameter(column);
+            match test {
+                Test::In(values) => {
+                    for value in values {
+                        out.append_pair(parameter, value);
+                    }
+                }
+                Test::NotEqual(value) => {
+                    out.append_pair(&format!("not.{parameter}"), value);
+                }
+                Test::Class(digit) => {
+                    out.append_pair(parameter, &format!("{digit}xx"));
+                }
+                Test::Network(start) => {
+                    out.append_pair(parameter, &format!("{start}.0.0/16"));
+                }
+            }
+        }
+        out.finish()
+    }
+
+    /// As a WHERE clause with parameters named by `name`, and their values. Every test is one that a B-tree on the
+    /// column can answer.
+    pub(crate) fn sql(&self, name: fn(usize) -> String) -> (String, Vec<String>) {
+        let mut values: Vec<String> = Vec::new();
+        let mut bind = |value: &str| {
+            values.push(value.to_owned());
+            name(values.len())
+        };
+        let mut tests = Vec::new();
+        for (column, test) in &self.0 {
+            tests.push(match test {
+                Test::In(values) => {
+                    let names: Vec<_> = values.iter().map(|value| bind(value)).collect();
+                    format!("{column} IN ({})", names.join(","))
+                }
+                Test::NotEqual(value) => format!("{column} <> {}", bind(value)),
+                Test::Class(digit) => {
+                    let next = char::from(*digit as u8 + 1);
+                    format!("{column} >= {} AND {column} < {}", bind(&digit.to_string()), bind(&next.to_string()))
+                }
+                // '/' is the character after '.'.
+                Test::Network(start) => {
+                    let (first, after) = (format!("{start}."), format!("{start}/"));
+                    format!("{column} >= {} AND {column} < {}", bind(&first), bind(&after))
+                }
+            });
+        }
+        let clause = if tests.is_empty() { String::new() } else { format!("WHERE {}", tests.join(" AND ")) };
+        (clause, values)
+    }
+}
+
+/// The API's name of a column.
+pub(crate) fn parameter(column: &str) -> &'static str {
+    COLUMNS.iter().find(|(name, _)| *name == column).unwrap().1
+}
+
+/// The ten questions, each with `times` sets of values.
+pub(crate) fn ten(maker: &Maker, times: usize) -> Vec<Question> {
+    let mut random = Random::at(maker.plan.seed, u64::MAX);
+    let mut event = Event::default();
+    let mut question = |name, ask: fn(&Event, &mut Random) -> Filter| {
+        let filters = (0..times).map(|_| {
+            maker.make(random.below(maker.plan.size as usize) as u64, &mut event);
+            ask(&event, &mut random)
+        });
+        Question { name, filters: filters.collect() }
+    };
+    vec![
+        question("nothing", |_, _| Filter::default()),
+        question("one entity", |event, _| Filter::default().and("entity", &event.entity)),
+        question("one blueprint", |event, _| Filter::default().and("blueprint", event.blueprint)),
+        question("blueprint AND status AND origin", |event, _| {
+            let filter = Filter::default().and("blueprint", event.blueprint);
+            filter.and("status", event.status).and("origin", event.origin)
+        }),
+        question("actor AND action AND 2 of 12 resource types", |event, random| {
+            let filter = Filter::default().and("actor", &event.actor).and("action", event.action);
+            filter.and_test("resource", Test::In(resources(random, 2)))
+        }),
+        question("ip AND status code", |event, _| {
+            Filter::default().and("ip", &event.ip).and("status_code", event.status_code)
+        }),
+        question("four resource types AND FAILURE", |_, random| {
+            let filter = Filter::default().and_test("resource", Test::In(resources(random, 4)));
+            filter.and("status", "FAILURE")
+        }),
+        question("two common values whose AND is empty", |_, _| {
+            Filter::default().and("action", "UPDATE").and("method", "GET")
+        }),
+        question("not.origin AND blueprint", |event, _| {
+            let filter = Filter::default().and_test("origin", Test::NotEqual(event.origin.to_owned()));
+            filter.and("blueprint", event.blueprint)
+        }),
+        question("4xx AND CIDR /16", |_, random| {
+            let filter = Filter::default().and_test("status_code", Test::Class('4'));
+            filter.and_test("ip", Test::Network(random.pick(NETWORKS).to_owned()))
+        }),
+    ]
+}
+
+/// One event in a hundred.
+pub(crate) fn one_percent() -> Filter {
+    Filter::default().and("blueprint", BLUEPRINTS[BLUEPRINTS.len() - 1].0)
+}
+
+/// So many different resource types.
+fn resources(random: &mut Random, count: usize) -> Vec<String> {
+    let first = random.below(RESOURCES.len());
+    (0..count).map(|step| RESOURCES[(first + 5 * step) % RESOURCES.len()].0.to_owned()).collect()
+}

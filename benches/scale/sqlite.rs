@@ -1,0 +1,140 @@
+//! The plain SQLite table: the body as text, a column for each filter, and an index (column, timestamp) on each.
+//!
+//! Durable like auditbox (a write-ahead log, synchronous=FULL) and in batches of the same size. Asked in the bench's own
+//! process, so its figures hold no HTTP; and unlike auditbox it does not refuse an identifier that is there already.
+
+use std::{fs, path::Path, time::Instant};
+
+use rusqlite::{Connection, params, params_from_iter};
+
+use crate::{
+    contender::{Contender, identifier},
+    events::{Event, Maker},
+    load::BATCH_EVENTS,
+    questions::{COLUMNS, FACETS, Filter, LIMIT},
+    report::BaselineLoad,
+};
+
+/// The table, open.
+pub(crate) struct PlainTable {
+    connection: Connection,
+}
+
+fn open(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    // A cache of 256 MiB: with SQLite's own default of 2 MB the load would be measured by its misses.
+    connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-262144;").unwrap();
+    connection.set_prepared_statement_cache_capacity(256);
+    connection
+}
+
+fn create(connection: &Connection) {
+    let columns: Vec<_> = COLUMNS.iter().map(|(name, _)| format!("{name} TEXT")).collect();
+    let table = format!(
+        "CREATE TABLE event (seq INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, {}, body TEXT NOT NULL);
+         CREATE INDEX event_timestamp ON event (timestamp);",
+        columns.join(", ")
+    );
+    connection.execute_batch(&table).unwrap();
+    for (name, _) in COLUMNS {
+        connection.execute_batch(&format!("CREATE INDEX event_{name} ON event ({name}, timestamp)")).unwrap();
+    }
+}
+
+impl PlainTable {
+    /// Loads the first `size` events into a new file.
+    pub(crate) fn load(path: &Path, maker: &Maker, size: u64) -> BaselineLoad {
+        let connection = open(path);
+        create(&connection);
+        let begun = Instant::now();
+        let (mut event, mut first) = (Event::default(), 0);
+        while first < size {
+            let end = size.min(first + BATCH_EVENTS);
+            insert(&connection, maker, first..end, &mut event);
+            first = end;
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        connection.execute_batch("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
+        BaselineLoad { events: size, seconds, file_bytes: fs::metadata(path).unwrap().len() }
+    }
+
+    pub(crate) fn open(path: &Path) -> Self {
+        Self { connection: open(path) }
+    }
+}
+
+fn insert(connection: &Connection, maker: &Maker, numbers: std::ops::Range<u64>, event: &mut Event) {
+    let transaction = connection.unchecked_transaction().unwrap();
+    let places: Vec<_> = (1..=COLUMNS.len() + 2).map(|place| format!("?{place}")).collect();
+    let names: Vec<_> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let sql = format!("INSERT INTO event (timestamp, {}, body) VALUES ({})", names.join(","), places.join(","));
+    let mut statement = transaction.prepare_cached(&sql).unwrap();
+    for number in numbers {
+        maker.make(number, event);
+        let [entity, blueprint, run, origin, resource, action, status, actor, method, path, code, ip] = event.columns();
+        statement
+            .execute(params![
+                event.micros,
+                entity,
+                blueprint,
+                run,
+                origin,
+                resource,
+                action,
+                status,
+                actor,
+                method,
+                path,
+                code,
+                ip,
+                event.body
+            ])
+            .unwrap();
+    }
+    drop(statement);
+    transaction.commit().unwrap();
+}
+
+fn name(number: usize) -> String {
+    format!("?{number}")
+}
+
+impl PlainTable {
+    fn bodies(&self, filter: &Filter) -> Vec<String> {
+        let (clause, values) = filter.sql(name);
+        let sql = format!("SELECT body FROM event {clause} ORDER BY timestamp DESC LIMIT {LIMIT}");
+        let mut statement = self.connection.prepare_cached(&sql).unwrap();
+        let bodies = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0)).unwrap();
+        bodies.map(Result::unwrap).collect()
+    }
+}
+
+impl Contender for PlainTable {
+    fn list(&mut self, filter: &Filter) -> usize {
+        std::hint::black_box(self.bodies(filter)).len()
+    }
+
+    fn identifiers(&mut self, filter: &Filter) -> Vec<String> {
+        self.bodies(filter).iter().map(|body| identifier(body)).collect()
+    }
+
+    fn count(&mut self, filter: &Filter) -> u64 {
+        let (clause, values) = filter.sql(name);
+        let mut statement = self.connection.prepare_cached(&format!("SELECT count(*) FROM event {clause}")).unwrap();
+        statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    }
+
+    fn overview(&mut self, filter: &Filter) {
+        self.count(filter);
+        let (clause, values) = filter.sql(name);
+        let day = "timestamp / 86400000000, status".to_owned();
+        for by in FACETS.iter().map(|&column| column.to_owned()).chain([day]) {
+            let sql = format!("SELECT {by}, count(*) AS n FROM event {clause} GROUP BY {by} ORDER BY n DESC LIMIT 200");
+            let mut statement = self.connection.prepare_cached(&sql).unwrap();
+            let mut rows = statement.query(params_from_iter(&values)).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                std::hint::black_box(row.get_ref(0).unwrap());
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A set of positions within one chunk, one bit each.
+//!
+//! A chunk has at most 65,536 events, so a set takes at most 8 KiB and every operation on two of them is one pass over
+//! memory that the processor has at hand. Positions at or beyond the set's length are never in it.
+
+/// A set of positions below its length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+    length: u32,
+}
+
+const WORD_BITS: u32 = u64::BITS;
+
+impl Bits {
+    /// No position.
+    pub(super) fn none(length: u32) -> Self {
+        Self { words: vec![0; words_for(length)], length }
+    }
+
+    /// Every position.
+    pub(super) fn all(length: u32) -> Self {
+        let mut bits = Self { words: vec![u64::MAX; words_for(length)], length };
+        bits.trim();
+        bits
+    }
+
+    /// The bits, 64 to a word, lowest first.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Adds a position; one that the chunk does not have is not added.
+    pub(super) fn insert(&mut self, position: u16) {
+        if u32::from(position) < self.length {
+            self.words[usize::from(position) / 64] |= 1 << (position % 64);
+        }
+    }
+
+    /// Takes a position out.
+    pub(super) fn remove(&mut self, position: u16) {
+        if let Some(word) = self.words.get_mut(usize::from(position) / 64) {
+            *word &= !(1 << (position % 64));
+        }
+    }
+
+    /// Whether a position is in the set.
+    pub(super) fn holds(&self, position: u16) -> bool {
+        self.words.get(usize::from(position) / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
+    }
+
+    /// Adds what words read from elsewhere hold.
+    pub(super) fn add_words(&mut self, words: impl Iterator<Item = u64>) {
+        self.words.iter_mut().zip(words).for_each(|(own, other)| *own |= other);
+        self.trim();
+    }
+
+    /// Keeps what is in `other` too.
+    pub(super) fn keep(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(own, other)| *own &= other);
+    }
+
+    /// Takes out what is in `other`.
+    pub(super) fn take_out(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(own, other)| *own &= !other);
+    }
+
+    /// Adds what is in `other`.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(own, other)| *own |= other);
+    }
+
+    /// Keeps the positions from `begin` up to, not including, `end`.
+    pub(super) fn keep_range(&mut self, begin: u32, end: u32) {
+        for (index, word) in (0..).zip(&mut self.words) {
+            *word &= range_mask(index, begin, end);
+        }
+    }
+
+    /// How many positions are in the set.
+    pub(super) fn count(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// How many positions are in this set and in the other.
+    pub(super) fn count_common(&self, words: impl Iterator<Item = u64>) -> u32 {
+        self.words.iter().zip(words).map(|(own, other)| (own & other).count_ones()).sum()
+    }
+
+    /// How many positions from `begin` up to, not including, `end` are in the set.
+    pub(super) fn count_range(&self, begin: u32, end: u32) -> u32 {
+        let (first, last) = (begin / WORD_BITS, end.min(self.length).div_ceil(WORD_BITS));
+        (first..last)
+            .filter_map(|index| Some(self.words.get(index as usize)? & range_mask(index, begin, end)))
+            .map(u64::count_ones)
+            .sum()
+    }
+
+    /// Whether no position is in the set.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// The positions in the set, lowest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u16> {
+        self.words.iter().enumerate().flat_map(|(index, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some(position(index, bit))
+            })
+        })
+    }
+
+    /// The positions in the set, highest first.
+    pub(super) fn iter_down(&self) -> impl Iterator<Item = u16> {
+        self.words.iter().enumerate().rev().flat_map(|(index, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| WORD_BITS - 1 - rest.leading_zeros())?;
+                rest &= !(1 << bit);
+                Some(position(index, bit))
+            })
+        })
+    }
+
+    fn trim(&mut self) {
+        let beyond = self.length % WORD_BITS;
+        if let (Some(last), 1..) = (self.words.last_mut(), beyond) {
+            *last &= (1 << beyond) - 1;
+        }
+    }
+}
+
+/// How many words hold `length` bits.
+pub(super) const fn words_for(length: u32) -> usize {
+    length.div_ceil(WORD_BITS) as usize
+}
+
+fn position(word: usize, bit: u32) -> u16 {
+    // A set has at most 65,536 positions.
+    u16::try_from(word * 64 + bit as usize).unwrap_or(u16::MAX)
+}
+
+/// The bits of word `index` that stand for positions from `begin` up to, not including, `end`.
+fn range_mask(index: u32, begin: u32, end: u32) -> u64 {
+    let first = index * WORD_BITS;
+    // The lowest bits, up to a position.
+    let below = |position: u32| match position.saturating_sub(first) {
+        count @ 0..WORD_BITS => (1 << count) - 1,
+        _ => u64::MAX,
+    };
+    below(end) & !below(begin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn bits(length: u32, positions: &BTreeSet<u16>) -> Bits {
+        let mut bits = Bits::none(length);
+        for position in positions {
+            bits.insert(*position);
+        }
+        bits
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_is_a_set(
+            length in 1u32..400, one in prop::collection::btree_set(0u16..400, 0..60),
+            other in prop::collection::btree_set(0u16..400, 0..60), begin in 0u32..420, end in 0u32..420,
+        ) {
+            let below = |set: &BTreeSet<u16>| set.iter().copied().filter(|p| u32::from(*p) < length).collect::<BTreeSet<_>>();
+            let (first, second) = (bits(length, &one), bits(length, &other));
+            let (one, other) = (below(&one), below(&other));
+            let set = |bits: &Bits| bits.iter().collect::<BTreeSet<_>>();
+            let changed = |change: fn(&mut Bits, &Bits)| { let mut bits = first.clone(); change(&mut bits, &second); set(&bits) };
+            prop_assert_eq!(set(&first), one.clone());
+            prop_assert_eq!(first.iter_down().collect::<Vec<_>>(), one.iter().rev().copied().collect::<Vec<_>>());
+            prop_assert_eq!(changed(Bits::keep), &one & &other);
+            prop_assert_eq!(changed(Bits::take_out), &one - &other);
+            prop_assert_eq!(changed(Bits::add), &one | &other);
+            prop_assert_eq!(first.count() as usize, one.len());
+            prop_assert_eq!(first.count_common(second.words().iter().copied()) as usize, (&one & &other).len());
+            let within = |p: &u16| (begin..end).contains(&u32::from(*p));
+            prop_assert_eq!(first.count_range(begin, end) as usize, one.iter().filter(|p| within(p)).count());
+            let mut ranged = first.clone();
+            ranged.keep_range(begin, end);
+            prop_assert_eq!(set(&ranged), one.iter().copied().filter(within).collect::<BTreeSet<_>>());
+            prop_assert_eq!(Bits::all(length).count(), length);
+            prop_assert!(one.iter().all(|p| first.holds(*p)));
+        }
+    }
+}

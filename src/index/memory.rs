@@ -1,0 +1,200 @@
+//! The newest events, not yet sealed: the same information as a sealed chunk's, in columns, in order of arrival.
+//!
+//! Taking an event in is pushing a few numbers; a question is a pass over the columns it names, of at most 65,536 entries
+//! each. Nothing here is in the file: it is made again from the events when the file is opened.
+
+use hashbrown::HashTable;
+
+use crate::{
+    index::{bits::Bits, hash::value_hash},
+    model::{
+        field::{FIELDS, Field, Sharing},
+        timestamp::Timestamp,
+    },
+};
+
+/// What the index keeps of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Event time.
+    timestamp: Timestamp,
+    /// Its values that many events share, as ordinals in the dictionary of their field: in order, each once.
+    terms: Vec<(Field, u32)>,
+    /// Its values that few events share.
+    keys: Vec<(Field, String)>,
+}
+
+impl Entry {
+    /// An event's entry; a term that it has twice (an actor's name may be their e-mail address) counts once.
+    pub fn new(timestamp: Timestamp, mut terms: Vec<(Field, u32)>, keys: Vec<(Field, String)>) -> Self {
+        terms.sort_unstable();
+        terms.dedup();
+        Self { timestamp, terms, keys }
+    }
+}
+
+/// A chunk that is being filled, or waits to be sealed.
+#[derive(Debug)]
+pub struct MemoryChunk {
+    pub(super) number: u32,
+    pub(super) times: Vec<Timestamp>,
+    /// By field code, less one.
+    terms: Vec<TermColumn>,
+    /// The same.
+    keys: Vec<KeyColumn>,
+    /// Where each identifier is, by its hash.
+    identifiers: HashTable<(u64, u16)>,
+}
+
+/// The terms of one field: which event has which. An event may have none, or several.
+#[derive(Debug, Default)]
+pub(super) struct TermColumn {
+    pub(super) positions: Vec<u16>,
+    pub(super) ordinals: Vec<u32>,
+}
+
+/// The keys of one field, one after another in one text.
+#[derive(Debug, Default)]
+pub(super) struct KeyColumn {
+    positions: Vec<u16>,
+    ends: Vec<usize>,
+    text: String,
+}
+
+impl KeyColumn {
+    fn push(&mut self, position: u16, value: &str) {
+        self.positions.push(position);
+        self.text.push_str(value);
+        self.ends.push(self.text.len());
+    }
+
+    /// Each value and the event that has it, in order of arrival.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u16)> {
+        let begins = std::iter::once(&0).chain(&self.ends);
+        begins
+            .zip(&self.ends)
+            .zip(&self.positions)
+            .map(|((begin, end), position)| (&self.text[*begin..*end], *position))
+    }
+}
+
+impl MemoryChunk {
+    /// A chunk of this number, without events.
+    pub fn new(number: u32) -> Self {
+        Self {
+            number,
+            times: Vec::new(),
+            terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
+            keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
+            identifiers: HashTable::new(),
+        }
+    }
+
+    /// Adds the next event. The caller sees to it that a chunk gets no more than 65,536.
+    pub fn push(&mut self, entry: &Entry) {
+        let position = u16::try_from(self.times.len()).unwrap_or(u16::MAX);
+        self.times.push(entry.timestamp);
+        for (field, ordinal) in &entry.terms {
+            let column = &mut self.terms[column_of(*field)];
+            column.positions.push(position);
+            column.ordinals.push(*ordinal);
+        }
+        for (field, value) in &entry.keys {
+            self.keys[column_of(*field)].push(position, value);
+            if *field == Field::Identifier {
+                let hash = value_hash(value);
+                self.identifiers.insert_unique(hash, (hash, position), |(hash, _)| *hash);
+            }
+        }
+    }
+
+    /// Which chunk it is, counted from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// How many events there are.
+    pub fn length(&self) -> u32 {
+        u32::try_from(self.times.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn terms(&self, field: Field) -> &TermColumn {
+        &self.terms[column_of(field)]
+    }
+
+    pub(super) fn keys(&self, field: Field) -> &KeyColumn {
+        &self.keys[column_of(field)]
+    }
+
+    /// The position of the event with this identifier, whose hash is known.
+    pub(super) fn find_identifier(&self, identifier: &str, hash: u64) -> Option<u16> {
+        let keys = &self.keys[column_of(Field::Identifier)];
+        // Every event has one identifier, so that the column's places are the positions.
+        let is_it = |position: u16| keys.iter_at(usize::from(position)) == Some(identifier);
+        self.identifiers
+            .find(hash, |(found, position)| *found == hash && is_it(*position))
+            .map(|(_, position)| *position)
+    }
+
+    /// The positions, below the set's length, that have a term of `ordinals`, which are in order.
+    pub(super) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) {
+        let column = self.terms(field);
+        let entries = column.ordinals.iter().zip(&column.positions);
+        match ordinals {
+            [] => {}
+            [only] => entries.filter(|(ordinal, _)| *ordinal == only).for_each(|(_, position)| bits.insert(*position)),
+            _ => {
+                // A bit for each ordinal up to the highest: looking one up is then no search.
+                let wanted = OrdinalSet::new(ordinals);
+                entries.filter(|(ordinal, _)| wanted.holds(**ordinal)).for_each(|(_, position)| bits.insert(*position));
+            }
+        }
+    }
+
+    /// The positions, below the set's length, that have a key which passes.
+    pub(super) fn add_keys(&self, field: Field, passes: impl Fn(&str) -> bool, bits: &mut Bits) {
+        let found = self.keys(field).iter().filter(|(value, _)| passes(value));
+        found.for_each(|(_, position)| bits.insert(position));
+    }
+}
+
+impl KeyColumn {
+    fn iter_at(&self, place: usize) -> Option<&str> {
+        let begin = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.text.get(begin..*self.ends.get(place)?)
+    }
+}
+
+/// Ordinals, to be asked for one at a time.
+pub(super) struct OrdinalSet {
+    words: Vec<u64>,
+}
+
+impl OrdinalSet {
+    pub(super) fn new(ordinals: &[u32]) -> Self {
+        let highest = ordinals.iter().max().map_or(0, |highest| *highest as usize);
+        let mut words = vec![0; highest / 64 + 1];
+        for ordinal in ordinals {
+            words[*ordinal as usize / 64] |= 1 << (ordinal % 64);
+        }
+        Self { words }
+    }
+
+    pub(super) fn holds(&self, ordinal: u32) -> bool {
+        self.words.get(ordinal as usize / 64).is_some_and(|word| word >> (ordinal % 64) & 1 == 1)
+    }
+}
+
+/// Which fields are kept as keys.
+pub(super) fn key_fields() -> impl Iterator<Item = Field> {
+    FIELDS.iter().filter(|spec| spec.sharing == Sharing::Own).map(|spec| spec.field)
+}
+
+/// Which fields are kept as terms.
+pub(super) fn term_fields() -> impl Iterator<Item = Field> {
+    FIELDS.iter().filter(|spec| spec.sharing == Sharing::Shared).map(|spec| spec.field)
+}
+
+fn column_of(field: Field) -> usize {
+    usize::from(field.code()) - 1
+}

@@ -1,0 +1,234 @@
+//! How the events that have a term are written: a posting, and blocks of them.
+//!
+//! A posting is the set of a term's positions in one chunk, in whichever of four forms is shortest: nothing (every event
+//! has it), the positions (16 bits each), the positions that are missing, or a bit for each event. Which form it is and how
+//! long follows from how many positions it holds, so a block says only that; the idea is that of Roaring bitmaps
+//! (Chambi, Lemire, Kaser, Godin 2014), whose container is our chunk.
+//!
+//! A block is a run of one field's terms in order of ordinal: their number; for each how far its ordinal is from the one
+//! before and how many positions it has, less one; then the postings. The first ordinal is the key of the block's row.
+
+use crate::index::{
+    bits::{Bits, words_for},
+    bytes::{Bytes, numbers, push_varint},
+};
+
+/// A block is closed when it reaches this many bytes: with its row it then fills a page of the file.
+const BLOCK_BYTES: usize = 3_900;
+
+/// The form of a posting of `count` positions in a chunk of `length` events.
+enum Form {
+    All,
+    Present,
+    Missing,
+    Bitmap,
+}
+
+impl Form {
+    const fn of(count: u32, length: u32) -> Self {
+        let bitmap_bytes = words_for(length) * 8;
+        if count == length {
+            Self::All
+        } else if count as usize * 2 < bitmap_bytes {
+            Self::Present
+        } else if (length - count) as usize * 2 < bitmap_bytes {
+            Self::Missing
+        } else {
+            Self::Bitmap
+        }
+    }
+
+    /// Bytes that a posting takes.
+    const fn bytes(count: u32, length: u32) -> usize {
+        match Self::of(count, length) {
+            Self::All => 0,
+            Self::Present => count as usize * 2,
+            Self::Missing => (length - count) as usize * 2,
+            Self::Bitmap => words_for(length) * 8,
+        }
+    }
+}
+
+/// One term's posting, as it lies in a block.
+#[derive(Clone, Copy)]
+pub(super) struct Posting<'a> {
+    /// The term.
+    pub(super) ordinal: u32,
+    /// How many events have it.
+    pub(super) count: u32,
+    length: u32,
+    bytes: &'a [u8],
+}
+
+impl Posting<'_> {
+    /// Adds the positions to a set.
+    pub(super) fn add_to(&self, bits: &mut Bits) {
+        match Form::of(self.count, self.length) {
+            Form::All => *bits = Bits::all(self.length),
+            Form::Present => numbers(self.bytes).for_each(|position| bits.insert(position)),
+            Form::Missing => {
+                let mut own = Bits::all(self.length);
+                numbers(self.bytes).for_each(|position| own.remove(position));
+                bits.add(&own);
+            }
+            Form::Bitmap => bits.add_words(self.words()),
+        }
+    }
+
+    /// How many of the positions are in a set that holds `set_count`.
+    pub(super) fn count_in(&self, bits: &Bits, set_count: u32) -> u32 {
+        let among = |bytes| numbers(bytes).map(|position| u32::from(bits.holds(position))).sum::<u32>();
+        match Form::of(self.count, self.length) {
+            Form::All => set_count,
+            Form::Present => among(self.bytes),
+            Form::Missing => set_count.saturating_sub(among(self.bytes)),
+            Form::Bitmap => bits.count_common(self.words()),
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = u64> {
+        self.bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word))
+    }
+}
+
+/// The postings of a block that begins with ordinal `first`, in a chunk of `length` events. `None` if its heads do not fit
+/// its length, as only a damaged block's do.
+pub(super) fn postings(block: &[u8], first: u32, length: u32) -> Option<impl Iterator<Item = Posting<'_>>> {
+    let mut heads = Bytes(block);
+    let terms = heads.varint()?;
+    let (mut walk, mut bytes) = (Bytes(heads.0), 0);
+    for _ in 0..terms {
+        walk.varint()?;
+        // A count that its chunk cannot have would make a length that means nothing.
+        let count = walk.varint()?.checked_add(1)?;
+        (count <= length).then_some(())?;
+        bytes += Form::bytes(count, length);
+    }
+    let mut bodies = walk;
+    (bodies.0.len() == bytes).then_some(())?;
+    let mut ordinal = first;
+    Some((0..terms).map_while(move |_| {
+        ordinal = ordinal.checked_add(heads.varint()?)?;
+        let count = heads.varint()? + 1;
+        Some(Posting { ordinal, count, length, bytes: bodies.take(Form::bytes(count, length))? })
+    }))
+}
+
+/// Writes the blocks of one field of one chunk.
+pub(super) struct BlockWriter {
+    length: u32,
+    first: u32,
+    last: u32,
+    terms: u32,
+    heads: Vec<u8>,
+    bodies: Vec<u8>,
+    /// Each with its first ordinal.
+    done: Vec<(u32, Vec<u8>)>,
+}
+
+impl BlockWriter {
+    /// For a chunk of `length` events.
+    pub(super) fn new(length: u32) -> Self {
+        Self { length, first: 0, last: 0, terms: 0, heads: Vec::new(), bodies: Vec::new(), done: Vec::new() }
+    }
+
+    /// Adds a term whose ordinal is above all before it, with its positions: at least one, in order, each once.
+    pub(super) fn push(&mut self, ordinal: u32, positions: &[u16]) {
+        let Some(count) = u32::try_from(positions.len()).ok().filter(|count| *count > 0) else {
+            return;
+        };
+        let bytes = Form::bytes(count, self.length);
+        if self.terms > 0 && self.heads.len() + self.bodies.len() + bytes > BLOCK_BYTES {
+            self.close();
+        }
+        if self.terms == 0 {
+            (self.first, self.last) = (ordinal, ordinal);
+        }
+        push_varint(&mut self.heads, ordinal - self.last);
+        push_varint(&mut self.heads, count - 1);
+        self.write(count, positions);
+        (self.last, self.terms) = (ordinal, self.terms + 1);
+    }
+
+    /// The blocks, each with its first ordinal.
+    pub(super) fn finish(mut self) -> Vec<(u32, Vec<u8>)> {
+        if self.terms > 0 {
+            self.close();
+        }
+        self.done
+    }
+
+    fn close(&mut self) {
+        let mut block = Vec::with_capacity(self.heads.len() + self.bodies.len() + 5);
+        push_varint(&mut block, self.terms);
+        block.append(&mut self.heads);
+        block.append(&mut self.bodies);
+        self.done.push((self.first, block));
+        self.terms = 0;
+    }
+
+    fn write(&mut self, count: u32, positions: &[u16]) {
+        let set = |bits: &mut Bits| positions.iter().for_each(|position| bits.insert(*position));
+        match Form::of(count, self.length) {
+            Form::All => {}
+            Form::Present => self.bodies.extend(positions.iter().flat_map(|position| position.to_le_bytes())),
+            Form::Missing => {
+                let (mut missing, mut present) = (Bits::all(self.length), Bits::none(self.length));
+                set(&mut present);
+                missing.take_out(&present);
+                self.bodies.extend(missing.iter().flat_map(u16::to_le_bytes));
+            }
+            Form::Bitmap => {
+                let mut present = Bits::none(self.length);
+                set(&mut present);
+                self.bodies.extend(present.words().iter().flat_map(|word| word.to_le_bytes()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            length in 1u32..3_000,
+            terms in prop::collection::btree_map(any::<u32>(), (0u32..=1_000, any::<u64>()), 1..40),
+        ) {
+            let positions_of = |(share, seed): (u32, u64)| -> Vec<u16> {
+                let mut state = seed | 1;
+                let mut chosen: Vec<u16> = (0..length).filter(|_| {
+                    state ^= state << 13; state ^= state >> 7; state ^= state << 17;
+                    state % 1_000 < u64::from(share)
+                }).map(|position| u16::try_from(position).unwrap()).collect();
+                if chosen.is_empty() { chosen.push(0); }
+                chosen
+            };
+            let terms: BTreeMap<u32, Vec<u16>> = terms.into_iter().map(|(ordinal, how)| (ordinal, positions_of(how))).collect();
+            let mut writer = BlockWriter::new(length);
+            for (ordinal, positions) in &terms {
+                writer.push(*ordinal, positions);
+            }
+            let mut some = Bits::none(length);
+            (0..length).step_by(3).for_each(|position| some.insert(u16::try_from(position).unwrap()));
+            let mut found = BTreeMap::new();
+            for (first, block) in writer.finish() {
+                for posting in postings(&block, first, length).unwrap() {
+                    let mut bits = Bits::none(length);
+                    posting.add_to(&mut bits);
+                    prop_assert_eq!(bits.count(), posting.count);
+                    prop_assert_eq!(posting.count_in(&some, some.count()), bits.count_common(some.words().iter().copied()));
+                    found.insert(posting.ordinal, bits.iter().collect::<Vec<_>>());
+                }
+                for end in 0..block.len() {
+                    prop_assert!(postings(&block[..end], first, length).is_none());
+                }
+            }
+            prop_assert_eq!(found, terms);
+        }
+    }
+}

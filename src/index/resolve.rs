@@ -1,0 +1,153 @@
+//! A filter made ready for the index: each test of a value has become a set of terms.
+//!
+//! Done once a question. What is left to do for each chunk knows no texts but those of keys.
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{
+        Result,
+        bits::Bits,
+        terms::{Ordinals, Tests},
+        view::View,
+    },
+    model::{
+        field::{Field, Sharing},
+        filter::{Clause, Filter, Predicate},
+        search::{SearchWord, searched_fields},
+    },
+};
+
+/// Clauses that all must hold.
+pub(super) struct Resolved {
+    pub(super) clauses: Vec<ResolvedClause>,
+}
+
+/// Holds for an event if one of its sources does; if negated, if none does.
+pub(super) struct ResolvedClause {
+    /// The field that it is about; none for a word that is searched in many.
+    pub(super) field: Option<Field>,
+    negated: bool,
+    sources: Vec<Source>,
+}
+
+/// Something that an event may have.
+enum Source {
+    /// One of these terms.
+    Terms(Field, Ordinals),
+    /// A key that passes one of these predicates.
+    Keys(Field, Vec<Predicate>),
+    /// A key that holds this word.
+    KeysHolding(Field, SearchWord),
+    /// Words in its message, one of each of these sets.
+    Words(Vec<Ordinals>),
+}
+
+impl Resolved {
+    /// Looks the filter's values up in the dictionary.
+    pub(super) fn new(connection: &Connection, tests: &Tests, filter: &Filter) -> Result<Self> {
+        let clauses = filter.clauses.iter().map(|clause| resolve(connection, tests, clause));
+        let words = filter.search.iter().map(|word| resolve_word(connection, tests, word));
+        Ok(Self { clauses: clauses.chain(words).collect::<Result<_>>()? })
+    }
+
+    /// The events of a chunk that pass all clauses. The clause that left least of the chunk before is tried first, and
+    /// what follows is not tried once nothing is left.
+    pub(super) fn matching(&mut self, view: &View<'_>) -> Result<Bits> {
+        let mut bits = view.in_range();
+        let mut narrowest: Option<(usize, u32)> = None;
+        for index in 0..self.clauses.len() {
+            if bits.is_empty() {
+                break;
+            }
+            let clause = &self.clauses[index];
+            let own = clause.events(view)?;
+            if clause.negated {
+                bits.take_out(&own);
+            } else {
+                let count = own.count();
+                if narrowest.is_none_or(|(_, least)| count < least) {
+                    narrowest = Some((index, count));
+                }
+                bits.keep(&own);
+            }
+        }
+        if let Some((index, _)) = narrowest {
+            self.clauses.swap(0, index);
+        }
+        Ok(bits)
+    }
+}
+
+impl ResolvedClause {
+    /// The events of a chunk that the clause lets pass.
+    pub(super) fn passing(&self, view: &View<'_>) -> Result<Bits> {
+        let own = self.events(view)?;
+        if !self.negated {
+            return Ok(own);
+        }
+        let mut others = Bits::all(view.length());
+        others.take_out(&own);
+        Ok(others)
+    }
+
+    /// The events of a chunk that have what the clause is about, whatever its sign.
+    fn events(&self, view: &View<'_>) -> Result<Bits> {
+        let mut bits = Bits::none(view.length());
+        for source in &self.sources {
+            match source {
+                Source::Terms(field, ordinals) => view.add_terms(*field, ordinals, &mut bits)?,
+                Source::Keys(field, predicates) => view.add_keys(*field, predicates, &mut bits)?,
+                Source::KeysHolding(field, word) => view.add_keys_holding(*field, word, &mut bits)?,
+                Source::Words(parts) => {
+                    let mut all = Bits::all(view.length());
+                    for part in parts {
+                        let mut some = Bits::none(view.length());
+                        view.add_terms(Field::Word, part, &mut some)?;
+                        all.keep(&some);
+                    }
+                    bits.add(&all);
+                }
+            }
+        }
+        Ok(bits)
+    }
+}
+
+fn resolve(connection: &Connection, tests: &Tests, clause: &Clause) -> Result<ResolvedClause> {
+    let field = clause.field;
+    let source = match field.spec().sharing {
+        Sharing::Own => Source::Keys(field, clause.predicates.clone()),
+        Sharing::Shared => Source::Terms(field, terms_of(connection, tests, clause)?),
+    };
+    Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source] })
+}
+
+/// The terms that pass a clause's predicates, whatever its sign.
+pub(super) fn terms_of(connection: &Connection, tests: &Tests, clause: &Clause) -> Result<Ordinals> {
+    if let [only] = clause.predicates.as_slice() {
+        return tests.passing(connection, clause.field, only);
+    }
+    let mut all = Vec::new();
+    for predicate in &clause.predicates {
+        all.extend_from_slice(&tests.passing(connection, clause.field, predicate)?);
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all.into())
+}
+
+fn resolve_word(connection: &Connection, tests: &Tests, word: &SearchWord) -> Result<ResolvedClause> {
+    let mut sources = Vec::new();
+    for field in searched_fields() {
+        sources.push(match field.spec().sharing {
+            Sharing::Own => Source::KeysHolding(field, word.clone()),
+            Sharing::Shared => Source::Terms(field, tests.holding(connection, field, word)?),
+        });
+    }
+    if !word.parts.is_empty() {
+        let parts = word.parts.iter().map(|part| tests.words_holding(connection, part));
+        sources.push(Source::Words(parts.collect::<Result<_>>()?));
+    }
+    Ok(ResolvedClause { field: None, negated: false, sources })
+}

@@ -1,0 +1,119 @@
+//! The index's rows in the file: writing sealed chunks, reading their own rows, taking out what a crash has left.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    index::{
+        IndexError, Result,
+        membership::Membership,
+        memory::key_fields,
+        seal::SealedRow,
+        sealed::{Place, SealedChunk, Table},
+    },
+    model::timestamp::Timestamp,
+};
+
+/// Writes rows of a chunk. Until the chunk's own row is written nobody reads them.
+pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Result<()> {
+    for row in rows {
+        let sql = match row.table {
+            Table::Time => "INSERT INTO chunk_time (place, times) VALUES (?1, ?2)",
+            Table::Posting => "INSERT INTO chunk_posting (place, terms) VALUES (?1, ?2)",
+            Table::Key => "INSERT INTO chunk_key (place, keys) VALUES (?1, ?2)",
+        };
+        connection.prepare_cached(sql)?.execute(params![row.place.0, row.bytes])?;
+    }
+    Ok(())
+}
+
+/// Writes a chunk's own row: with it the chunk is sealed.
+pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::Result<()> {
+    let first_times: Vec<u8> = chunk.first_times.iter().flat_map(|time| time.micros().to_le_bytes()).collect();
+    let key_blocks: Vec<u8> = chunk.block_bits.iter().flat_map(|(field, bits)| [field.code(), *bits]).collect();
+    connection
+        .prepare_cached(
+            "INSERT INTO chunk (number, events, first, last, first_times, key_blocks, identifiers) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            chunk.number,
+            chunk.length,
+            chunk.first.micros(),
+            chunk.last.micros(),
+            first_times,
+            key_blocks,
+            chunk.identifiers.to_bytes(),
+        ])?;
+    Ok(())
+}
+
+/// Every sealed chunk, in order.
+pub fn sealed_chunks(connection: &Connection) -> Result<Vec<SealedChunk>> {
+    connection.prepare(&format!("{SELECT_CHUNK} ORDER BY number"))?.query_and_then([], read_chunk)?.collect()
+}
+
+const SELECT_CHUNK: &str = "SELECT number, events, first, last, first_times, key_blocks, identifiers FROM chunk";
+
+fn read_chunk(row: &Row<'_>) -> Result<SealedChunk> {
+    let number = row.get(0)?;
+    let blob = |column| row.get_ref(column).and_then(|value| Ok(value.as_blob()?));
+    let damaged = || IndexError::damaged(number, "the row");
+    let (first_times, _) = blob(4)?.as_chunks();
+    let (key_blocks, _) = blob(5)?.as_chunks();
+    let mut block_bits = Vec::new();
+    for field in key_fields() {
+        let bits = key_blocks.iter().find(|[code, _]| *code == field.code()).map(|[_, bits]| *bits);
+        block_bits.push((field, bits.ok_or_else(damaged)?));
+    }
+    Ok(SealedChunk {
+        number,
+        length: row.get(1)?,
+        first: Timestamp::from_micros(row.get(2)?),
+        last: Timestamp::from_micros(row.get(3)?),
+        first_times: first_times.iter().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(*bytes))).collect(),
+        block_bits,
+        identifiers: Membership::from_bytes(blob(6)?).ok_or_else(damaged)?,
+    })
+}
+
+/// Takes out the rows of a chunk whose own row was never written, and of those after it. Returns how many there were.
+pub fn delete_unsealed(connection: &Connection, first_unsealed: u32) -> rusqlite::Result<usize> {
+    let mut deleted = 0;
+    for table in Table::ALL {
+        let sql = format!("DELETE FROM {} WHERE place >= ?1", table.name());
+        deleted += connection.execute(&sql, [Place::first(first_unsealed).0])?;
+    }
+    Ok(deleted)
+}
+
+/// The first row of a chunk in the file that is not what it should be, is missing, or is one too many.
+pub fn difference(connection: &Connection, rows: &[SealedRow], chunk: &SealedChunk) -> Result<Option<String>> {
+    for table in Table::ALL {
+        let expected: Vec<_> = rows.iter().filter(|row| row.table == table).collect();
+        let (name, column) = (table.name(), table.column());
+        let mut statement = connection.prepare_cached(&format!("SELECT {column} FROM {name} WHERE place = ?1"))?;
+        for row in &expected {
+            let found: Option<Vec<u8>> = statement.query_row([row.place.0], |found| found.get(0)).optional()?;
+            if found.as_ref() != Some(&row.bytes) {
+                let how = if found.is_some() { "is damaged" } else { "is missing" };
+                return Ok(Some(format!("row {} of {name} {how}", row.place.0)));
+            }
+        }
+        let ends = [Place::first(chunk.number).0, Place::first(chunk.number + 1).0];
+        let sql = format!("SELECT count(*) FROM {name} WHERE place >= ?1 AND place < ?2");
+        let count: u32 = connection.prepare_cached(&sql)?.query_row(ends, |row| row.get(0))?;
+        if count as usize != expected.len() {
+            return Ok(Some(format!("{name} has {count} rows instead of {}", expected.len())));
+        }
+    }
+    let own = connection
+        .prepare_cached(&format!("{SELECT_CHUNK} WHERE number = ?1"))?
+        .query_and_then([chunk.number], read_chunk)?
+        .next()
+        .transpose();
+    Ok(match own {
+        Ok(Some(own)) if own == *chunk => None,
+        Ok(_) | Err(IndexError::Damaged(_)) => Some("its own row is damaged".to_owned()),
+        Err(error) => return Err(error),
+    })
+}

@@ -1,0 +1,244 @@
+//! Sealed chunks: what is kept of each in memory, and how the rest is read from its rows.
+
+use rusqlite::{Connection, params};
+
+use crate::{
+    index::{
+        IndexError, Result,
+        bits::Bits,
+        keys::{self, KeyBlock},
+        membership::Membership,
+        posting::{self, Posting},
+        times::{BLOCK_EVENTS, TimeBlock},
+    },
+    model::{cursor::Position, field::Field, timestamp::Timestamp},
+};
+
+/// Above so many terms of one field, its postings are read in one go instead of term by term.
+const SEEKS_MAX: usize = 16;
+
+/// Which table a row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Timestamps and offsets.
+    Time,
+    /// Terms and their postings.
+    Posting,
+    /// Keys and their postings.
+    Key,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 3] = [Self::Time, Self::Posting, Self::Key];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "chunk_time",
+            Self::Posting => "chunk_posting",
+            Self::Key => "chunk_key",
+        }
+    }
+
+    /// The column beside the place.
+    pub(super) const fn column(self) -> &'static str {
+        match self {
+            Self::Time => "times",
+            Self::Posting => "terms",
+            Self::Key => "keys",
+        }
+    }
+}
+
+/// A row's key: the chunk's number in the upper bits, below it what is particular to the table. Rows of one chunk are
+/// neighbours, and a chunk's are written behind all before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(pub(super) i64);
+
+/// Bits below the chunk's number: a field and an ordinal, the widest that there is.
+const CHUNK_SHIFT: u32 = 38;
+const FIELD_SHIFT: u32 = 32;
+
+impl Place {
+    /// The first that a chunk can have.
+    pub(super) const fn first(chunk: u32) -> Self {
+        // Chunks are counted from 0 and number fewer than 2^25: there are no more events than 2^41.
+        Self((chunk as i64) << CHUNK_SHIFT)
+    }
+
+    pub(super) const fn time_block(chunk: u32, block: u16) -> Self {
+        Self(Self::first(chunk).0 | block as i64)
+    }
+
+    pub(super) const fn posting(chunk: u32, field: Field, ordinal: u32) -> Self {
+        Self(Self::first(chunk).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
+    }
+
+    pub(super) const fn key_block(chunk: u32, field: Field, block: u16) -> Self {
+        Self(Self::first(chunk).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
+    }
+
+    /// The ordinal in a posting's place.
+    fn ordinal(self) -> u32 {
+        u32::try_from(self.0 & i64::from(u32::MAX)).unwrap_or(0)
+    }
+}
+
+/// A sealed chunk's own row, as it is kept in memory.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SealedChunk {
+    pub(super) number: u32,
+    /// Events in it.
+    pub(super) length: u32,
+    /// The earliest event time.
+    pub(super) first: Timestamp,
+    /// The latest.
+    pub(super) last: Timestamp,
+    /// The first time in each block.
+    pub(super) first_times: Vec<Timestamp>,
+    /// Into how many blocks the keys of each field are dealt, as a power of two.
+    pub(super) block_bits: Vec<(Field, u8)>,
+    pub(super) identifiers: Membership,
+}
+
+/// One chunk, with the connection to read it on.
+pub(super) struct Reading<'c> {
+    pub(super) chunk: &'c SealedChunk,
+    pub(super) connection: &'c Connection,
+    /// The block of times looked at last: neighbours are mostly asked for one after another.
+    block: Option<(usize, TimeBlock)>,
+}
+
+impl<'c> Reading<'c> {
+    pub(super) fn new(chunk: &'c SealedChunk, connection: &'c Connection) -> Self {
+        Self { chunk, connection, block: None }
+    }
+
+    /// Adds the events that have a term of `ordinals`, which are in order.
+    pub(super) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) -> Result<()> {
+        let ([first, ..], [.., last]) = (ordinals, ordinals) else {
+            return Ok(());
+        };
+        if ordinals.len() > SEEKS_MAX {
+            let mut wanted = ordinals.iter().copied().peekable();
+            return self.each_posting(field, *first, *last, |posting| {
+                while wanted.next_if(|ordinal| *ordinal < posting.ordinal).is_some() {}
+                if wanted.next_if_eq(&posting.ordinal).is_some() {
+                    posting.add_to(bits);
+                }
+            });
+        }
+        for ordinal in ordinals {
+            self.each_posting(field, *ordinal, *ordinal, |posting| {
+                if posting.ordinal == *ordinal {
+                    posting.add_to(bits);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the postings of a field, in order of ordinal: those from `first` to `last`, both included, and
+    /// maybe some around them.
+    pub(super) fn each_posting(
+        &self,
+        field: Field,
+        first: u32,
+        last: u32,
+        mut each: impl FnMut(&Posting<'_>),
+    ) -> Result<()> {
+        // The block that may hold `first` begins at or before it.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
+             coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place",
+        )?;
+        let place = |ordinal| Place::posting(self.chunk.number, field, ordinal).0;
+        let mut rows = statement.query(params![place(0), place(first), place(last)])?;
+        while let Some(row) = rows.next()? {
+            let (place, block) = (Place(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+            let postings = posting::postings(block, place.ordinal(), self.chunk.length);
+            postings.ok_or_else(|| self.damaged("a posting"))?.for_each(|posting| each(&posting));
+        }
+        Ok(())
+    }
+
+    /// Adds the events that have this key.
+    pub(super) fn add_key(&self, field: Field, value: &str, bits: &mut Bits) -> Result<()> {
+        let number = keys::block_of(value, self.block_bits(field));
+        self.each_key_block(field, number, number, |block| block.add_exact(value, bits))
+    }
+
+    /// Calls `each` with the blocks of a field's keys from `first` to `last`, both included.
+    pub(super) fn each_key_block(
+        &self,
+        field: Field,
+        first: u16,
+        last: u16,
+        mut each: impl FnMut(&KeyBlock) -> Option<()>,
+    ) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT keys FROM chunk_key WHERE place BETWEEN ?1 AND ?2 ORDER BY place")?;
+        let place = |block| Place::key_block(self.chunk.number, field, block).0;
+        let mut rows = statement.query(params![place(first), place(last)])?;
+        while let Some(row) = rows.next()? {
+            let block = KeyBlock::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
+            block.and_then(|block| each(&block)).ok_or_else(|| self.damaged("the keys"))?;
+        }
+        Ok(())
+    }
+
+    /// Where the event of a rank stands in the log.
+    pub(super) fn position(&mut self, rank: u16) -> Result<Position> {
+        let (number, index) = (usize::from(rank) / BLOCK_EVENTS, usize::from(rank) % BLOCK_EVENTS);
+        if self.block.as_ref().is_none_or(|(known, _)| *known != number) {
+            self.block = Some((number, self.time_block(number)?));
+        }
+        let found = self.block.as_ref().and_then(|(_, block)| block.get(index));
+        let (timestamp, offset) = found.ok_or_else(|| self.damaged("the times"))?;
+        Ok(Position { timestamp, seq: seq_of(self.chunk.number, self.chunk.length, offset) })
+    }
+
+    /// How many events of the chunk stand before a place in the order of time.
+    pub(super) fn rank_of(&mut self, place: Position) -> Result<u32> {
+        let times = &self.chunk.first_times;
+        // Blocks that begin before the time hold events before it; those that begin at it may, by arrival.
+        let low = times.partition_point(|first| *first < place.timestamp).saturating_sub(1) * BLOCK_EVENTS;
+        let high = times.partition_point(|first| *first <= place.timestamp) * BLOCK_EVENTS;
+        let bound = |rank: usize| u32::try_from(rank).unwrap_or(u32::MAX).min(self.chunk.length);
+        let (mut low, mut high) = (bound(low), bound(high));
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.position(u16::try_from(middle).unwrap_or(u16::MAX))? < place {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    fn time_block(&self, number: usize) -> Result<TimeBlock> {
+        let mut statement = self.connection.prepare_cached("SELECT times FROM chunk_time WHERE place = ?1")?;
+        let place = Place::time_block(self.chunk.number, u16::try_from(number).unwrap_or(u16::MAX)).0;
+        let mut rows = statement.query([place])?;
+        let events = (self.chunk.length as usize).saturating_sub(number * BLOCK_EVENTS).min(BLOCK_EVENTS);
+        let block = match rows.next()? {
+            Some(row) => TimeBlock::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, events),
+            None => None,
+        };
+        block.ok_or_else(|| self.damaged("the times"))
+    }
+
+    fn block_bits(&self, field: Field) -> u8 {
+        self.chunk.block_bits.iter().find(|(known, _)| *known == field).map_or(0, |(_, bits)| *bits)
+    }
+
+    fn damaged(&self, part: &str) -> IndexError {
+        IndexError::damaged(self.chunk.number, part)
+    }
+}
+
+/// The seq of the event at an offset of a chunk of so many events: every chunk but the one being filled has as many.
+fn seq_of(chunk: u32, length: u32, offset: u16) -> i64 {
+    i64::from(chunk) * i64::from(length) + i64::from(offset) + 1
+}

@@ -1,0 +1,244 @@
+//! The index as a whole: sealed chunks in the file, newer ones in memory, and what a question sees of both.
+//!
+//! The writer publishes events here after their commit. A question takes hold of what is published and of SQLite's
+//! snapshot in one step, so that it sees one state of the log, and works on that whatever is written meanwhile: chunks in
+//! memory only grow, and it knows how far to look; a chunk that is sealed meanwhile is still in memory for it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{
+        Result,
+        bits::Bits,
+        hash::value_hash,
+        memory::{Entry, MemoryChunk},
+        resolve::Resolved,
+        sealed::{Reading, SealedChunk},
+        terms::Tests,
+        view::View,
+    },
+    model::{
+        field::Field,
+        filter::{Filter, TimeRange},
+        timestamp::Timestamp,
+    },
+};
+
+/// A chunk in memory, which one thread fills and many read.
+pub type SharedChunk = Arc<RwLock<MemoryChunk>>;
+
+/// The index. Shared by the writer, which adds to it, and the readers.
+#[derive(Debug)]
+pub struct Index {
+    chunk_events: u32,
+    state: RwLock<State>,
+    tests: Tests,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    /// In order of arrival.
+    sealed: Arc<Vec<Arc<SealedChunk>>>,
+    /// After them, in order of arrival; the last is being filled.
+    memory: Vec<SharedChunk>,
+    /// The newest event that is published.
+    through_seq: i64,
+}
+
+impl Index {
+    /// An index with these sealed chunks, in order, and nothing in memory yet.
+    pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>) -> Self {
+        let next = sealed.last().map_or(0, |chunk| chunk.number + 1);
+        let state = State {
+            through_seq: i64::from(next) * i64::from(chunk_events),
+            sealed: Arc::new(sealed.into_iter().map(Arc::new).collect()),
+            memory: vec![shared(next)],
+        };
+        Self { chunk_events, state: RwLock::new(state), tests: Tests::default() }
+    }
+
+    /// Adds events, which follow the newest that is published, and lets questions see them. Returns the chunks that this
+    /// has filled: they are to be sealed.
+    pub fn publish(&self, entries: &[Entry]) -> Vec<SharedChunk> {
+        let State { mut memory, through_seq, .. } = self.state();
+        let (mut full, mut rest) = (Vec::new(), entries);
+        while let (Some(last), false) = (memory.last(), rest.is_empty()) {
+            let mut chunk = last.write().unwrap_or_else(PoisonError::into_inner);
+            let room = self.chunk_events.saturating_sub(chunk.length()) as usize;
+            let (own, others) = rest.split_at(room.min(rest.len()));
+            for entry in own {
+                chunk.push(entry);
+            }
+            let is_full = chunk.length() >= self.chunk_events;
+            let next = chunk.number + 1;
+            drop(chunk);
+            if is_full {
+                full.push(Arc::clone(last));
+                memory.push(shared(next));
+            }
+            rest = others;
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.memory = memory;
+        state.through_seq = through_seq + i64::try_from(entries.len()).unwrap_or(0);
+        full
+    }
+
+    /// Puts a sealed chunk, whose rows are committed, in the place of the oldest in memory.
+    pub fn sealed(&self, chunk: Arc<SealedChunk>) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.number);
+        Arc::make_mut(&mut state.sealed).push(chunk);
+    }
+
+    /// The newest event that is published.
+    pub fn through_seq(&self) -> i64 {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).through_seq
+    }
+
+    /// Full chunks in memory that wait to be sealed.
+    pub fn unsealed(&self) -> usize {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).memory.len().saturating_sub(1)
+    }
+
+    /// What is published, together with the connection's snapshot. The connection must be in a transaction.
+    pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        // SQLite's snapshot begins with the first statement that reads. It is made while nothing can be published, so it
+        // has all that is.
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))?;
+        Ok(Snapshot { connection, index: self, state: state.clone() })
+    }
+
+    fn state(&self) -> State {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn shared(number: u32) -> SharedChunk {
+    Arc::new(RwLock::new(MemoryChunk::new(number)))
+}
+
+/// One state of the log.
+pub struct Snapshot<'c> {
+    connection: &'c Connection,
+    index: &'c Index,
+    state: State,
+}
+
+/// A chunk of a snapshot: where it is, and what it spans.
+pub(super) struct Chunk<'s> {
+    place: PlaceOf<'s>,
+    /// The earliest and the latest time.
+    pub(super) extent: (Timestamp, Timestamp),
+    pub(super) first_seq: i64,
+    pub(super) last_seq: i64,
+}
+
+#[derive(Clone, Copy)]
+enum PlaceOf<'s> {
+    Sealed(&'s SealedChunk),
+    Memory(&'s SharedChunk),
+}
+
+impl Chunk<'_> {
+    /// Whether any of its events may be within a range.
+    pub(super) fn overlaps(&self, range: &TimeRange) -> bool {
+        range.from.is_none_or(|from| from <= self.extent.1) && range.to.is_none_or(|to| to >= self.extent.0)
+    }
+}
+
+impl Snapshot<'_> {
+    /// The newest event of this state.
+    pub fn through_seq(&self) -> i64 {
+        self.state.through_seq
+    }
+
+    /// The seq of the event with this identifier, if there is one.
+    pub fn find_identifier(&self, identifier: &str) -> Result<Option<i64>> {
+        let hash = value_hash(identifier);
+        // Who sends an event again does so soon: the newest first.
+        for chunk in self.state.memory.iter().rev() {
+            let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(position) = chunk.find_identifier(identifier, hash) {
+                let seq = self.seq_before(chunk.number) + 1 + i64::from(position);
+                return Ok((seq <= self.state.through_seq).then_some(seq));
+            }
+        }
+        for chunk in self.state.sealed.iter().rev().filter(|chunk| chunk.identifiers.may_hold(hash)) {
+            let (mut reading, mut bits) = (Reading::new(chunk, self.connection), Bits::none(chunk.length));
+            reading.add_key(Field::Identifier, identifier, &mut bits)?;
+            if let Some(rank) = bits.iter().next() {
+                return reading.position(rank).map(|position| Some(position.seq));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    pub(super) fn tests(&self) -> &Tests {
+        &self.index.tests
+    }
+
+    pub(super) fn resolve(&self, filter: &Filter) -> Result<Resolved> {
+        Resolved::new(self.connection, &self.index.tests, filter)
+    }
+
+    pub(super) fn view<'s>(&'s self, chunk: &Chunk<'s>) -> View<'s> {
+        match chunk.place {
+            PlaceOf::Sealed(sealed) => View::sealed(sealed, self.connection),
+            PlaceOf::Memory(memory) => {
+                let length = u32::try_from(chunk.last_seq - chunk.first_seq + 1).unwrap_or(0);
+                View::memory(memory, length, chunk.first_seq - 1)
+            }
+        }
+    }
+
+    /// Every chunk that has events, in order of arrival or from its end.
+    pub(super) fn chunks_by_arrival(&self, newest_first: bool) -> Vec<Chunk<'_>> {
+        let sealed = self.state.sealed.iter().map(|chunk| Chunk {
+            place: PlaceOf::Sealed(chunk),
+            extent: (chunk.first, chunk.last),
+            first_seq: self.seq_before(chunk.number) + 1,
+            last_seq: self.seq_before(chunk.number) + i64::from(chunk.length),
+        });
+        let memory = self.state.memory.iter().filter_map(|memory| self.chunk_in_memory(memory));
+        let mut chunks: Vec<_> = sealed.chain(memory).collect();
+        if newest_first {
+            chunks.reverse();
+        }
+        chunks
+    }
+
+    /// Every chunk that may have events within a range, by its newest event, newest first, or by its oldest, oldest first.
+    pub(super) fn chunks_by_time(&self, range: &TimeRange, newest_first: bool) -> Vec<Chunk<'_>> {
+        let mut chunks = self.chunks_by_arrival(newest_first);
+        chunks.retain(|chunk| chunk.overlaps(range));
+        if newest_first {
+            chunks.sort_by_key(|chunk| std::cmp::Reverse(chunk.extent.1));
+        } else {
+            chunks.sort_by_key(|chunk| chunk.extent.0);
+        }
+        chunks
+    }
+
+    /// A chunk in memory, as far as this snapshot sees it; `None` if it sees nothing of it.
+    fn chunk_in_memory<'s>(&self, memory: &'s SharedChunk) -> Option<Chunk<'s>> {
+        let chunk = memory.read().unwrap_or_else(PoisonError::into_inner);
+        let seq_before = self.seq_before(chunk.number);
+        let length = usize::try_from(self.state.through_seq - seq_before).ok()?.min(chunk.times.len());
+        let times = &chunk.times[..length];
+        let extent = (*times.iter().min()?, *times.iter().max()?);
+        let last_seq = seq_before + i64::try_from(length).ok()?;
+        Some(Chunk { place: PlaceOf::Memory(memory), extent, first_seq: seq_before + 1, last_seq })
+    }
+
+    fn seq_before(&self, chunk: u32) -> i64 {
+        i64::from(chunk) * i64::from(self.index.chunk_events)
+    }
+}

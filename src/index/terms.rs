@@ -1,0 +1,207 @@
+//! The dictionary of the log: every value that many events share, with a number of its own.
+//!
+//! A value's ordinal counts from 0 within its field, in the order in which the log first saw the values. Terms are never
+//! taken out, so what was once found out about a range of ordinals stays true: which terms pass a test of the value is
+//! remembered, and only terms that came since are tested.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    index::Result,
+    model::{field::Field, filter::Predicate, search::SearchWord},
+};
+
+/// Terms remembered by the writer in each of two generations: most events name what others have named shortly before.
+const REMEMBERED_MAX: usize = 100_000;
+/// Tests whose outcome is remembered.
+const TESTS_MAX: usize = 256;
+
+/// Ordinals of one field, in order.
+pub(super) type Ordinals = Arc<[u32]>;
+
+/// What the writer knows of the dictionary. It adds to the file what it does not find there.
+#[derive(Debug, Default)]
+pub struct TermWriter {
+    young: Generation,
+    old: Generation,
+}
+
+/// Terms by field and value.
+#[derive(Debug, Default)]
+struct Generation {
+    fields: HashMap<Field, HashMap<Box<str>, u32>>,
+    count: usize,
+}
+
+impl Generation {
+    fn get(&self, field: Field, value: &str) -> Option<u32> {
+        self.fields.get(&field)?.get(value).copied()
+    }
+
+    fn insert(&mut self, field: Field, value: &str, ordinal: u32) {
+        self.fields.entry(field).or_default().insert(Box::from(value), ordinal);
+        self.count += 1;
+    }
+}
+
+impl TermWriter {
+    /// The ordinal of a value; a new one, in the connection's transaction, if the value is new.
+    pub fn ordinal(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u32> {
+        if let Some(ordinal) = self.known(connection, field, value)? {
+            return Ok(ordinal);
+        }
+        let ordinal = add(connection, field, value)?;
+        self.remember(field, value, ordinal);
+        Ok(ordinal)
+    }
+
+    /// The ordinal of a value, if the log has seen it.
+    pub fn known(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
+        if let Some(ordinal) = self.young.get(field, value) {
+            return Ok(Some(ordinal));
+        }
+        let found = match self.old.get(field, value) {
+            Some(ordinal) => Some(ordinal),
+            None => find(connection, field, value)?,
+        };
+        if let Some(ordinal) = found {
+            self.remember(field, value, ordinal);
+        }
+        Ok(found)
+    }
+
+    fn remember(&mut self, field: Field, value: &str, ordinal: u32) {
+        if self.young.count >= REMEMBERED_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(field, value, ordinal);
+    }
+
+    /// Forgets everything. To be called when a transaction is taken back: what it added is not there.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The ordinal of a value, if the log has seen it.
+pub(super) fn find(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
+    connection
+        .prepare_cached("SELECT ordinal FROM term WHERE field = ?1 AND value = ?2")?
+        .query_row(params![field.code(), value], |row| row.get(0))
+        .optional()
+}
+
+fn add(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u32> {
+    // Counted in the file, not in memory: a command beside the server may have added some.
+    connection
+        .prepare_cached(
+            "INSERT INTO term (field, ordinal, value) \
+             SELECT ?1, coalesce(max(ordinal), -1) + 1, ?2 FROM term WHERE field = ?1 RETURNING ordinal",
+        )?
+        .query_row(params![field.code(), value], |row| row.get(0))
+}
+
+/// The value of a term.
+pub(super) fn value(connection: &Connection, field: Field, ordinal: u32) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT value FROM term WHERE field = ?1 AND ordinal = ?2")?
+        .query_row(params![field.code(), ordinal], |row| row.get(0))
+        .optional()
+}
+
+/// A test of a term's value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Test {
+    Predicate(Predicate),
+    /// Holds this word.
+    Word(String),
+}
+
+/// What is known of the terms that pass tests.
+#[derive(Debug, Default)]
+pub(super) struct Tests(Mutex<HashMap<(Field, Test), Tested>>);
+
+#[derive(Debug, Clone)]
+struct Tested {
+    /// Terms with a lower ordinal have been tested.
+    through: u32,
+    passed: Ordinals,
+}
+
+impl Tests {
+    /// The terms of a field that pass a predicate.
+    pub(super) fn passing(&self, connection: &Connection, field: Field, predicate: &Predicate) -> Result<Ordinals> {
+        match predicate {
+            Predicate::Exact(value) => Ok(find(connection, field, value)?.into_iter().collect()),
+            Predicate::Prefix(prefix) => prefixed(connection, field, prefix),
+            _ => {
+                let test = Test::Predicate(predicate.clone());
+                self.tested(connection, field, test, |value| predicate.matches(value))
+            }
+        }
+    }
+
+    /// The terms of a field that hold a word of a search.
+    pub(super) fn holding(&self, connection: &Connection, field: Field, word: &SearchWord) -> Result<Ordinals> {
+        self.tested(connection, field, Test::Word(word.text.clone()), |value| word.is_in(value))
+    }
+
+    /// The words of messages that hold a part of a search.
+    pub(super) fn words_holding(&self, connection: &Connection, part: &str) -> Result<Ordinals> {
+        self.tested(connection, Field::Word, Test::Word(part.to_owned()), |value| value.contains(part))
+    }
+
+    fn tested(
+        &self,
+        connection: &Connection,
+        field: Field,
+        test: Test,
+        passes: impl Fn(&str) -> bool,
+    ) -> Result<Ordinals> {
+        let key = (field, test);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
+        let (mut through, mut new) = (known.through, Vec::new());
+        let mut statement =
+            connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2")?;
+        let mut rows = statement.query(params![field.code(), known.through])?;
+        while let Some(row) = rows.next()? {
+            let ordinal: u32 = row.get(0)?;
+            through = ordinal.saturating_add(1);
+            if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
+                new.push(ordinal);
+            }
+        }
+        if through == known.through {
+            return Ok(known.passed);
+        }
+        let all: Ordinals = known.passed.iter().copied().chain(new).collect();
+        let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tests.len() >= TESTS_MAX {
+            tests.clear();
+        }
+        tests.insert(key, Tested { through, passed: Arc::clone(&all) });
+        Ok(all)
+    }
+}
+
+/// Values are in byte order in the file, so those with one beginning are neighbours.
+fn prefixed(connection: &Connection, field: Field, prefix: &str) -> Result<Ordinals> {
+    let mut statement =
+        connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value")?;
+    let mut rows = statement.query(params![field.code(), prefix])?;
+    let mut passed: Vec<u32> = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?.starts_with(prefix) {
+            break;
+        }
+        passed.push(row.get(0)?);
+    }
+    passed.sort_unstable();
+    Ok(passed.into())
+}

@@ -1,0 +1,164 @@
+//! Looking for damage: every event is read, and every chunk of the index made again and compared.
+//!
+//! Nothing is written. Each chunk is looked at on a snapshot of its own, so that a server beside may go on writing and
+//! copying its log.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{self, Entry, IndexError, MemoryChunk, TermWriter},
+    model::{event, field::Field, timestamp::Timestamp},
+    store::{
+        OpenError, Progress,
+        body::{Bodies, Decoder},
+        event as events, open, reindex,
+    },
+};
+
+/// Something that is not as it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about: an event, a chunk of the index, or the file.
+    pub subject: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Events read.
+    pub events: u64,
+    /// Chunks of the index compared.
+    pub chunks: u32,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// Findings that are listed. A disk that is failing would yield millions.
+const FINDINGS_MAX: usize = 1_000;
+
+/// Looks through the file at `path`.
+pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError> {
+    open::check_readable(path)?;
+    let mut connection = open::reading(path).map_err(|error| open::refused(path, &error))?;
+    let mut examination = Examination { report: Report::default(), terms: TermWriter::default() };
+    examination.file(&mut connection, progress).map_err(|error| open::failed(path, &error.to_string()))?;
+    Ok(examination.report)
+}
+
+struct Examination {
+    report: Report,
+    terms: TermWriter,
+}
+
+impl Examination {
+    fn file(&mut self, connection: &mut Connection, progress: &dyn Progress) -> Result<(), IndexError> {
+        progress.advance("looking at the pages of the file", 0, 0);
+        self.pages(connection)?;
+        let chunk_events = reindex::chunk_events(connection)?;
+        let mut number = 0;
+        loop {
+            let transaction = connection.transaction()?;
+            let last_seq = events::last_seq(&transaction)?;
+            if i64::from(number) * i64::from(chunk_events) >= last_seq {
+                return Ok(());
+            }
+            progress.advance("reading events", i64::from(number) * i64::from(chunk_events), last_seq);
+            self.chunk(&transaction, number, chunk_events)?;
+            number += 1;
+        }
+    }
+
+    /// SQLite's own look at the structure of the file.
+    fn pages(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
+        let messages: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        messages.into_iter().filter(|message| message != "ok").for_each(|message| self.find("the file", message));
+        Ok(())
+    }
+
+    fn chunk(&mut self, connection: &Connection, number: u32, chunk_events: u32) -> Result<(), IndexError> {
+        let bodies = Bodies::load(connection)?;
+        let mut decoder = Decoder::new(connection, &bodies);
+        let mut chunk = MemoryChunk::new(number);
+        let mut expected = i64::from(number) * i64::from(chunk_events);
+        reindex::each_event(connection, number, chunk_events, |row| {
+            expected += 1;
+            let seq: i64 = row.get(0)?;
+            if seq != expected {
+                self.find(&format!("event {expected}"), format!("is missing: the next is {seq}"));
+                expected = seq;
+            }
+            self.report.events += 1;
+            chunk.push(&self.event(connection, &mut decoder, row)?);
+            Ok(())
+        })?;
+        if number < reindex::next_chunk(connection)? {
+            self.report.chunks += 1;
+            self.compare(connection, &chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Checks one event against what its row says, and makes its entry.
+    fn event(
+        &mut self,
+        connection: &Connection,
+        decoder: &mut Decoder<'_>,
+        row: &rusqlite::Row<'_>,
+    ) -> rusqlite::Result<Entry> {
+        let subject = format!("event {}", row.get::<_, i64>(0)?);
+        let timestamp = Timestamp::from_micros(row.get(1)?);
+        let columns = [(Field::Entity, row.get::<_, Option<u32>>(2)?), (Field::Blueprint, row.get(3)?)];
+        let found = decoder.decode(row.get_ref(4)?.as_blob()?);
+        let found = found.and_then(|body| event::searchable(&body).ok_or_else(|| "it is no event".to_owned()));
+        let (found_timestamp, values) = match found {
+            Ok(found) => found,
+            Err(message) => {
+                self.find(&subject, format!("is damaged: {message}"));
+                let known = columns.into_iter().filter_map(|(field, ordinal)| Some((field, ordinal?)));
+                return Ok(Entry::new(timestamp, known.collect(), Vec::new()));
+            }
+        };
+        let identifier = values.first(Field::Identifier).unwrap_or_default();
+        let subject = format!("{subject} ({identifier})");
+        if found_timestamp != timestamp {
+            self.find(&subject, format!("stands at {timestamp}, but happened at {found_timestamp}"));
+        }
+        let mut unknown = Vec::new();
+        let entry = events::entry(timestamp, &values, |field, value| {
+            let ordinal = self.terms.known(connection, field, value)?;
+            for (_, column) in columns.iter().filter(|(own, _)| *own == field) {
+                if *column != ordinal {
+                    unknown.push(format!("its {} is {value:?}, but its row says another", field.spec().label));
+                }
+            }
+            if ordinal.is_none() {
+                unknown.push(format!("{} {value:?} is not in the dictionary", field.spec().label));
+            }
+            Ok::<_, rusqlite::Error>(ordinal.unwrap_or(u32::MAX))
+        })?;
+        for message in unknown {
+            self.find(&subject, message);
+        }
+        Ok(entry)
+    }
+
+    fn compare(&mut self, connection: &Connection, chunk: &MemoryChunk) -> Result<(), IndexError> {
+        let subject = format!("chunk {} of the index", chunk.number());
+        let (rows, sealed) = index::seal(chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;
+        if let Some(difference) = index::difference(connection, &rows, &sealed)? {
+            self.find(&subject, difference);
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, subject: &str, message: String) {
+        if self.report.findings.len() < FINDINGS_MAX {
+            self.report.findings.push(Finding { subject: subject.to_owned(), message });
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How a file comes to the present format.
+//!
+//! Every step is a transaction, and each leaves a file that the next attempt goes on from: a crash or a full disk costs
+//! what the step under way had done. Nothing of the old form is taken away before all of it stands in the new one.
+
+use std::{collections::HashSet, path::Path};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::{
+    index::TermWriter,
+    model::{credential, field::Field, values},
+    store::{
+        OpenError, Progress, event,
+        open::{self, APPLICATION_ID, FORMAT, SCHEMA},
+    },
+};
+
+/// Events of the old format that are carried over in one transaction.
+const STEP_EVENTS: i64 = 10_000;
+
+/// Brings the file to the present format. `chunk_events` is how many events the chunks of a new index will have.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    chunk_events: u32,
+    progress: &dyn Progress,
+) -> Result<(), OpenError> {
+    let sqlite = |error: rusqlite::Error| open::refused(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+    match open::format_of(&transaction).map_err(sqlite)? {
+        (APPLICATION_ID, found) if found > FORMAT => return Err(open::newer(path, found)),
+        (APPLICATION_ID, FORMAT) => drop(transaction),
+        (APPLICATION_ID, 1) => {
+            begin_from_1(&transaction, chunk_events).map_err(sqlite)?;
+            transaction.commit().map_err(sqlite)?;
+        }
+        (0, 0) if open::is_empty(&transaction).map_err(sqlite)? => {
+            create(&transaction, chunk_events).map_err(sqlite)?;
+            return transaction.commit().map_err(sqlite);
+        }
+        _ => return Err(OpenError::Foreign(path.to_owned())),
+    }
+    finish_from_1(connection, progress).map_err(sqlite)
+}
+
+fn create(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    let key = credential::random::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    set(connection, "access_token_key", key.as_slice())?;
+    set(connection, "credential_generation", 0)?;
+    set(connection, "chunk_events", chunk_events)
+}
+
+fn set(connection: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
+    connection.execute("INSERT INTO setting (name, value) VALUES (?1, ?2)", params![name, value]).map(drop)
+}
+
+/// Format 1 kept the values of an event beside its body, found events by B-trees, and had no index of its own. Its events
+/// are put aside, and what the present format has besides is made. From here on no older auditbox opens the file.
+fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted;
+         DROP INDEX event_timestamp; DROP INDEX event_entity; DROP INDEX event_blueprint;
+         DROP INDEX event_identifier_hash;
+         ALTER TABLE event RENAME TO event_1;",
+    )?;
+    let present: HashSet<String> = names(connection)?;
+    // Taken from the schema itself, so that a migrated file cannot differ from a new one.
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(SCHEMA)?;
+    let mut statement = fresh.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !present.contains(&row.get::<_, String>(0)?) {
+            connection.execute_batch(&row.get::<_, String>(1)?)?;
+        }
+    }
+    set(connection, "chunk_events", chunk_events)?;
+    connection.pragma_update(None, "user_version", FORMAT)
+}
+
+fn names(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    connection.prepare("SELECT name FROM sqlite_schema")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Carries over what is still put aside, if anything is.
+fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
+    let is_aside = connection
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(()))
+        .optional()?
+        .is_some();
+    if !is_aside {
+        return Ok(());
+    }
+    let total = connection.query_row("SELECT coalesce(max(seq), 0) FROM event_1", [], |row| row.get(0))?;
+    let mut terms = TermWriter::default();
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = event::last_seq(&transaction)?;
+        progress.advance("bringing the file to its present format", done, total);
+        if done >= total {
+            // The pages are used again for what comes; the file does not shrink by itself.
+            transaction.execute_batch("DROP TABLE event_1")?;
+            return transaction.commit();
+        }
+        carry_over(&transaction, &mut terms, done)?;
+        transaction.commit()?;
+    }
+}
+
+fn carry_over(transaction: &Transaction<'_>, terms: &mut TermWriter, after: i64) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) \
+         SELECT seq, timestamp, ?2, ?3, filled, body FROM event_1 WHERE seq = ?1",
+    )?;
+    let mut statement =
+        transaction.prepare_cached("SELECT seq, fields FROM event_1 WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let mut rows = statement.query([after, STEP_EVENTS])?;
+    while let Some(row) = rows.next()? {
+        let fields = row.get_ref(1)?.as_blob()?;
+        let mut ordinal = |wanted: Field| {
+            let value = values::iterate(fields).find(|(field, _)| *field == wanted);
+            value.map(|(field, value)| terms.ordinal(transaction, field, value)).transpose()
+        };
+        insert.execute(params![row.get::<_, i64>(0)?, ordinal(Field::Entity)?, ordinal(Field::Blueprint)?])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Making the index from the events: sealed chunks, one after another, each in a transaction of its own.
+//!
+//! This is what `auditbox reindex` does, what follows a migration, and what happens when a file is opened that has more
+//! events without an index than are kept in memory.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::{
+    index::{self, IndexError, MemoryChunk, TermWriter},
+    store::{
+        Progress,
+        body::{Bodies, Decoder},
+        event, tail,
+    },
+};
+
+/// Takes the whole index out of the file. The dictionary of terms stays: events refer to it.
+pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("DELETE FROM chunk", [])?;
+    index::delete_unsealed(&transaction, 0)?;
+    transaction.commit()
+}
+
+/// Takes out what a crash has left of a chunk that was not sealed, then seals every full chunk but `spare` of the newest.
+pub(super) fn complete(
+    connection: &mut Connection,
+    terms: &mut TermWriter,
+    bodies: &Bodies,
+    spare: u32,
+    progress: &dyn Progress,
+) -> Result<(), IndexError> {
+    let chunk_events = chunk_events(connection)?;
+    let last_seq = event::last_seq(connection)?;
+    let full = u32::try_from(last_seq / i64::from(chunk_events)).unwrap_or(u32::MAX);
+    let sealed = next_chunk(connection)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    index::delete_unsealed(&transaction, sealed)?;
+    transaction.commit()?;
+    for number in sealed..full.saturating_sub(spare) {
+        progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut chunk = MemoryChunk::new(number);
+        let mut decoder = Decoder::new(&transaction, bodies);
+        each_event(&transaction, number, chunk_events, |row| {
+            chunk.push(&tail::read(&transaction, terms, &mut decoder, row)?);
+            Ok(())
+        })?;
+        let (rows, sealed) = index::seal(&chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;
+        index::insert_rows(&transaction, &rows)?;
+        index::insert_chunk(&transaction, &sealed)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Calls `each` with the rows (seq, timestamp, entity, blueprint, body) of a chunk's events, in order.
+pub(super) fn each_event(
+    connection: &Connection,
+    chunk: u32,
+    chunk_events: u32,
+    mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let before = i64::from(chunk) * i64::from(chunk_events);
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, timestamp, entity, blueprint, body FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
+    )?;
+    let mut rows = statement.query([before, before + i64::from(chunk_events)])?;
+    while let Some(row) = rows.next()? {
+        each(row)?;
+    }
+    Ok(())
+}
+
+/// How many events a chunk of this file has.
+pub(super) fn chunk_events(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT value FROM setting WHERE name = 'chunk_events'", [], |row| row.get(0))
+}
+
+/// The number of the first chunk that is not sealed.
+pub(super) fn next_chunk(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT coalesce(max(number), -1) + 1 FROM chunk", [], |row| row.get(0))
+}

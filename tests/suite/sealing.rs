@@ -1,0 +1,199 @@
+//! Chunks of the index are sealed while events come in, and whenever the process is killed at it, nothing is lost, nothing
+//! is found twice, and the index is what the events say.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use rusqlite::Connection as Database;
+use serde_json::json;
+
+use crate::{
+    harness::{Server, eventually, run},
+    wire::Connection,
+};
+
+/// Small, so that there is nearly always a chunk being sealed.
+const CHUNK_EVENTS: u32 = 128;
+const ROUNDS: u64 = 50;
+const BATCH_EVENTS: usize = 40;
+
+/// Sends batches until the connection breaks; adds what was acknowledged.
+fn send(url: &str, token: &str, round: u64, number: u64, acknowledged: &mut BTreeSet<String>) {
+    let Ok(mut connection) = Connection::open(url) else { return };
+    for step in 0.. {
+        let identifiers: Vec<_> = (0..BATCH_EVENTS).map(|n| format!("{round}-{number}-{step}-{n}")).collect();
+        let event = |identifier: &String| {
+            json!({
+                "identifier": identifier, "action": "UPDATE", "resourceType": "entity",
+                "context": { "entity": format!("svc-{}", identifier.len() % 5), "runId": format!("run-{round}-{step}") },
+                "message": "rolled out",
+            })
+        };
+        let batch = json!(identifiers.iter().map(event).collect::<Vec<_>>()).to_string();
+        match connection.request("POST", "/v1/audit-log", token, &batch) {
+            Ok(reply) if reply.status == 201 => acknowledged.extend(identifiers),
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Rows of chunks that were never sealed: what a kill in the middle leaves.
+fn leftovers(server: &Server) -> u32 {
+    let database = Database::open(server.database()).unwrap();
+    let count =
+        "SELECT count(*) FROM chunk_posting WHERE place >= (SELECT coalesce(max(number), -1) + 1 FROM chunk) << 38";
+    database.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+fn sealed(server: &Server) -> u32 {
+    let database = Database::open(server.database()).unwrap();
+    database.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn killed_while_it_seals_it_seals_again_and_nothing_is_lost() {
+    let mut server = Server::start_chunked(CHUNK_EVENTS);
+    let (mut acknowledged, mut interrupted) = (BTreeSet::new(), 0);
+    for round in 0..ROUNDS {
+        let (url, token) = (server.url.clone(), server.token.clone());
+        thread::scope(|scope| {
+            let senders: Vec<_> = (0..3)
+                .map(|number| {
+                    let (url, token) = (&url, &token);
+                    scope.spawn(move || {
+                        let mut acknowledged = BTreeSet::new();
+                        send(url, token, round, number, &mut acknowledged);
+                        acknowledged
+                    })
+                })
+                .collect();
+            // Not a time that is waited for, but one at which it may be at anything.
+            thread::sleep(Duration::from_millis(40 + (round * 37) % 90));
+            server.kill();
+            for sender in senders {
+                acknowledged.extend(sender.join().unwrap());
+            }
+        });
+        interrupted += u64::from(leftovers(&server) > 0);
+        server.start_again();
+    }
+    assert!(interrupted > 0, "no kill came while a chunk was being sealed: this test shows nothing");
+    let full = sealed(&server);
+    assert!(u64::from(full) > ROUNDS, "{full} chunks");
+
+    // As the index finds them, and as they lie in the file.
+    let found = found(&server);
+    let (once, count) = (found.iter().collect::<BTreeSet<_>>(), found.len());
+    assert_eq!(once.len(), count, "an event is found twice");
+    let lost: Vec<_> = acknowledged.iter().filter(|identifier| !once.contains(identifier)).collect();
+    assert!(lost.is_empty(), "acknowledged, and not found: {lost:?}");
+    let stats = server.get("/v1/audit-log/stats?facets=entity&q=rolled").json();
+    assert_eq!(stats["count"], count);
+    let values = stats["facets"]["entity"]["values"].as_array().unwrap();
+    assert_eq!(values.iter().map(|value| value["count"].as_u64().unwrap()).sum::<u64>(), count as u64);
+    // Every full chunk is sealed in the end.
+    eventually("the last chunk's sealing", || {
+        let newest: u32 = Database::open(server.database())
+            .unwrap()
+            .query_row("SELECT max(seq) FROM event", [], |row| row.get(0))
+            .unwrap();
+        (sealed(&server) == newest / CHUNK_EVENTS).then_some(())
+    });
+    doctor(&server);
+}
+
+fn found(server: &Server) -> Vec<String> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = server.list(&format!("resources=entity&includes=identifier&limit=20000{cursor}"));
+        found.extend(page.identifiers());
+        match page.json()["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return found,
+        }
+    }
+}
+
+fn doctor(server: &Server) {
+    let examined = run(server.directory(), &["doctor"]);
+    let said = String::from_utf8_lossy(&examined.stdout);
+    assert!(examined.status.success() && said.contains("Nothing is wrong."), "{said}");
+}
+
+/// A server that has sealed chunks, stopped.
+fn sealed_file() -> (tempfile::TempDir, std::path::PathBuf) {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    let event = |n: usize| {
+        json!({
+            "identifier": format!("event-{n}"), "action": "UPDATE", "resourceType": "entity",
+            "context": { "entity": format!("svc-{}", n % 5), "runId": format!("run-{}", n / 3) },
+            "trigger": { "by": { "name": format!("ci-{}", n % 3) } },
+        })
+    };
+    server.store(&(0..500).map(event).collect::<Vec<_>>());
+    eventually("sealing", || (sealed(&server) == 3).then_some(()));
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let path = directory.path().join("auditbox.db");
+    (directory, path)
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_and_reindex_mends_the_index() {
+    for (damage, named) in [
+        (
+            "UPDATE chunk_posting SET terms = CAST(x'05' || terms AS BLOB) WHERE place = (SELECT min(place) FROM chunk_posting)",
+            "chunk 0 of the index: row",
+        ),
+        (
+            "UPDATE chunk_key SET keys = x'00' WHERE place = (SELECT max(place) FROM chunk_key)",
+            "chunk 2 of the index: row",
+        ),
+        ("DELETE FROM chunk_time WHERE place = 1 << 38", "chunk 1 of the index: row"),
+        ("UPDATE chunk SET last = last + 1 WHERE number = 1", "chunk 1 of the index: its own row"),
+        ("INSERT INTO chunk_time VALUES ((1 << 38) + 77, x'00')", "chunk 1 of the index: chunk_time has 2 rows"),
+    ] {
+        let (directory, path) = sealed_file();
+        assert_eq!(Database::open(&path).unwrap().execute(damage, []).unwrap(), 1, "{damage}");
+        let examined = run(directory.path(), &["doctor"]);
+        let said = String::from_utf8_lossy(&examined.stdout).into_owned();
+        assert_eq!(examined.status.code(), Some(1), "{damage}: {said}");
+        assert!(said.contains(named), "{damage}: {said}");
+        assert!(run(directory.path(), &["reindex"]).status.success());
+        let examined = run(directory.path(), &["doctor"]);
+        assert!(examined.status.success(), "{damage}: {}", String::from_utf8_lossy(&examined.stdout));
+        let server = Server::start_in(directory, &[]);
+        assert_eq!(server.list("entity=svc-1&count=true&limit=1").json()["count"], 100);
+    }
+}
+
+#[test]
+fn doctor_names_the_event_that_is_damaged_and_others_are_still_served() {
+    let (directory, path) = sealed_file();
+    let database = Database::open(&path).unwrap();
+    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
+    for (seq, damage) in [
+        (100, "body = CAST(substr(body, 1, length(body) - 1) || x'fe' AS BLOB)"),
+        (200, "timestamp = 5"),
+        (450, "entity = 999"),
+    ] {
+        database.execute(&format!("UPDATE event SET {damage} WHERE seq = ?1"), [seq]).unwrap();
+    }
+    drop(database);
+    let examined = run(directory.path(), &["doctor"]);
+    let said = String::from_utf8_lossy(&examined.stdout).into_owned();
+    assert_eq!(examined.status.code(), Some(1));
+    for named in ["event 100: is damaged", "event 200 (event-", "event 450 (event-"] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.list("identifier=event-7").identifiers(), ["event-7"]);
+}
+
+#[test]
+fn reindex_waits_for_no_server() {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    let refused = run(server.directory(), &["reindex"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is open in another auditbox"));
+}

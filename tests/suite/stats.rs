@@ -1,0 +1,123 @@
+//! Counts, the most common values of fields, the spread over time, and words to search for.
+
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+
+fn event(identifier: &str, at: &str, action: &str, status: &str) -> Value {
+    json!({
+        "identifier": identifier, "action": action, "resourceType": "Entity", "status": status,
+        "trigger": { "at": at, "by": { "name": "release bot", "email": "release bot" } },
+        "context": { "entity": "Checkout-API", "runId": format!("run-of-{identifier}") },
+        "message": if status == "FAILURE" { "Timed out: pool #14100 exhausted" } else { "done" },
+    })
+}
+
+fn server() -> Server {
+    let server = Server::start();
+    server.store(&[
+        event("a", "2024-03-30T22:30:00Z", "CREATE", "SUCCESS"),
+        event("b", "2024-03-30T23:30:00Z", "UPDATE", "SUCCESS"),
+        event("c", "2024-03-31T12:00:00Z", "UPDATE", "FAILURE"),
+        event("d", "2024-03-31T22:30:00Z", "DELETE", "SUCCESS"),
+    ]);
+    server
+}
+
+fn stats(server: &Server, query: &str) -> Value {
+    let answer = server.get(&format!("/v1/audit-log/stats?{query}"));
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()
+}
+
+#[test]
+fn who_may_not_read_may_not_count() {
+    let server = Server::start();
+    let ingest = server.credential("sender", &["ingest"]);
+    let path = "/v1/audit-log/stats";
+    assert_eq!(server.request("GET", path, &[], b"").refusal(), (401, "unauthorized".to_owned()));
+    assert_eq!(server.request_as(&ingest, "GET", path, "").refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn the_values_of_a_field_are_counted_without_its_own_filter() {
+    let server = server();
+    let found = stats(&server, "action=UPDATE&facets=action,status,actor,entity");
+    assert_eq!(found["count"], 2);
+    let one = |value: &str, count: u64| json!({ "value": value, "count": count });
+    assert_eq!(found["facets"]["action"]["values"], json!([one("UPDATE", 2), one("CREATE", 1), one("DELETE", 1)]));
+    assert_eq!(found["facets"]["status"]["values"], json!([one("SUCCESS", 1), one("FAILURE", 1)]));
+    // An actor whose name is also their address is one.
+    assert_eq!(found["facets"]["actor"], json!({ "values": [one("release bot", 2)], "distinct": 1 }));
+    assert_eq!(found["histogram"], Value::Null);
+    // A value that is chosen stays on the list even where nothing has it.
+    let found = stats(&server, "action=CREATE&status=FAILURE&resources=entity&facets=action,resources");
+    assert_eq!(found["facets"]["action"]["values"], json!([one("UPDATE", 1), one("CREATE", 0)]));
+    assert_eq!(found["facets"]["resources"]["values"], json!([one("Entity", 0)]));
+}
+
+#[test]
+fn buckets_are_days_of_the_zone_that_was_asked_for() {
+    let server = server();
+    let found = stats(&server, "histogram=1d&tz=Europe/Berlin");
+    let bucket = |start: &str, end: &str, success: u64, failure: u64| json!({ "start": start, "end": end, "success": success, "failure": failure });
+    // The clocks went forward on the 31st.
+    assert_eq!(
+        found["histogram"],
+        json!({ "interval": "1d", "tz": "Europe/Berlin", "buckets": [
+            bucket("2024-03-30T00:00:00+01:00", "2024-03-31T00:00:00+01:00", 1, 0),
+            bucket("2024-03-31T00:00:00+01:00", "2024-04-01T00:00:00+02:00", 1, 1),
+            bucket("2024-04-01T00:00:00+02:00", "2024-04-02T00:00:00+02:00", 1, 0),
+        ] })
+    );
+    // A range that was asked for is covered, events or none.
+    let found = stats(&server, "histogram=1h&from=2024-05-01T00:00:00Z&to=2024-05-01T02:59:59Z");
+    assert_eq!(found["histogram"]["buckets"].as_array().unwrap().len(), 3);
+    let found = stats(&server, "histogram=auto&entity=nothing");
+    assert_eq!(found["histogram"]["buckets"], json!([]));
+}
+
+#[test]
+fn what_cannot_be_counted_is_refused_by_name() {
+    let server = server();
+    server.store(&[event("old", "0001-01-01T00:00:00Z", "CREATE", "SUCCESS")]);
+    for (query, parameter) in [
+        ("facets=identifier", "facets"),
+        ("facets=", "facets"),
+        ("histogram=2h", "histogram"),
+        ("histogram=1m", "histogram"),
+        ("histogram=1d&histogram=1d", "histogram"),
+        ("tz=Nowhere/At_all", "tz"),
+        ("count=maybe", "count"),
+        ("q=", "q"),
+        ("q=%20", "q"),
+        ("nonsense=1", "nonsense"),
+    ] {
+        let answer = server.get(&format!("/v1/audit-log/stats?{query}"));
+        assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{query}");
+        assert_eq!(answer.json()["details"][0]["parameter"], parameter, "{query}: {}", answer.text);
+    }
+}
+
+#[test]
+fn words_are_found_in_names_and_messages() {
+    let server = server();
+    for (search, found) in [
+        ("checkout", "d,c,b,a"),
+        ("OUT-ap", "d,c,b,a"),
+        ("run-of-b", "b"),
+        ("timed%20POOL", "c"),
+        ("(%2314100)", "c"),
+        ("exhaust%20delete", ""),
+        ("delete%20bot", "d"),
+        ("done%20entity", "d,b,a"),
+        ("%23", ""),
+    ] {
+        for name in ["q", "search"] {
+            assert_eq!(server.list(&format!("{name}={search}")).identifiers().join(","), found, "{search}");
+        }
+    }
+    assert_eq!(server.list("q=checkout&action=UPDATE&count=true&limit=1").json()["count"], 2);
+    let long = "x".repeat(1_025);
+    assert_eq!(server.list(&format!("q={long}")).refusal(), (422, "invalid_request".to_owned()));
+}
