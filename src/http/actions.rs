@@ -39,6 +39,14 @@ const ACTIONS: &[Row] = &[
     ("GET", "/openapi.json", "documentation", Recording::Never),
     ("GET", "/docs", "documentation", Recording::Never),
     ("GET", "/docs/{_:.*}", "documentation", Recording::Never),
+    ("GET", "/", "page.start", Recording::Never),
+    ("GET", "/audit-logs", "page.audit_log", Recording::Soon),
+    ("GET", "/security/audit-logs", "page.audit_log", Recording::Soon),
+    ("GET", "/audit-logs/{identifier:.+}", "page.event", Recording::Soon),
+    ("GET", "/credentials", "page.credentials", Recording::Soon),
+    ("POST", "/credentials", "credential.create", Recording::Before),
+    ("POST", "/credentials/{client_id}", "credential.change", Recording::Before),
+    ("GET", "/assets/{name}", "asset", Recording::Never),
 ];
 
 /// What the record calls this request, and when it is recorded. One that no row names is recorded all the same, and

@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod error;
 mod fallback;
+pub(crate) mod manage;
 mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;

@@ -2,20 +2,31 @@
 
 use actix_web::{
     HttpResponseBuilder,
-    http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    http::header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    },
 };
 
-/// Nothing but what this server sends, and nothing at all that stands in the page itself.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Every page's: nothing of it is kept, framed, or told to other sites, and it runs and loads nothing but what this server
+/// sends, and nothing at all that stands in the page itself.
+pub(super) const HEADERS: [(HeaderName, &str); 6] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    // Not `no-referrer`: with it browsers send forms from `Origin: null`, as if from anywhere.
+    (REFERRER_POLICY, "same-origin"),
+    (CACHE_CONTROL, "no-store"),
+    (VARY, "accept-encoding"),
+];
 
-/// Marks an answer as a page that holds data: nothing of it is kept, framed, or told to other sites.
+/// Marks an answer as a page that holds data.
 pub(super) fn page(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
+    for header in HEADERS {
+        response.insert_header(header);
+    }
     response
-        .content_type(ContentType::html())
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        // Not `no-referrer`: with it browsers send forms from `Origin: null`, as if from anywhere.
-        .insert_header((REFERRER_POLICY, "same-origin"))
-        .insert_header((CACHE_CONTROL, "no-store"))
 }

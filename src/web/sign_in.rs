@@ -4,18 +4,14 @@
 //! such a link shows whom it is for, and uses nothing up: what looks at links before people do must not spend them.
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest, HttpResponse, ResponseError,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ACCEPT, LOCATION, RETRY_AFTER},
+        header::{LOCATION, RETRY_AFTER},
     },
-    middleware::Next,
     web::{self, Data, Payload},
 };
 use askama::Template;
-use memchr::memmem;
 
 use crate::{
     access::Admission,
@@ -29,7 +25,7 @@ use crate::{
         event::Event,
         timestamp::Timestamp,
     },
-    web::headers,
+    web::page::{self, Shell},
 };
 
 /// A client id, a secret or a code, and where to go.
@@ -43,6 +39,7 @@ const ACTION: &str = "session.create";
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct Page<'a> {
+    shell: Shell,
     /// What went wrong.
     refusal: Option<&'a str>,
     client_id: &'a str,
@@ -95,11 +92,11 @@ pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> Result
     let asked = Asked::read(request.query_string())?;
     let Some(code) = &asked.code else {
         let is_in = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
-        return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, &asked, None, None) };
+        return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, &request, &asked, None, None) };
     };
     match context.gate.check_link(code, Timestamp::now()) {
-        Ok((admission, _)) => show(StatusCode::OK, &asked, None, Some(&admission)),
-        Err(_) => show(StatusCode::UNAUTHORIZED, &asked, Some(LINK_IS_OVER), None),
+        Ok((admission, _)) => show(StatusCode::OK, &request, &asked, None, Some(&admission)),
+        Err(_) => show(StatusCode::UNAUTHORIZED, &request, &asked, Some(LINK_IS_OVER), None),
     }
 }
 
@@ -126,7 +123,7 @@ pub(super) async fn enter(
     };
     match admitted {
         Ok(admission) => begin(admission, asked.next(), &request, &context),
-        Err(error) => refuse(&error, &asked),
+        Err(error) => refuse(&error, &request, &asked),
     }
 }
 
@@ -172,14 +169,14 @@ fn begin(admission: Admission, next: &str, request: &HttpRequest, context: &Cont
 }
 
 /// The form again, with what was wrong.
-fn refuse(error: &ApiError, asked: &Asked) -> Result<HttpResponse, ApiError> {
+fn refuse(error: &ApiError, request: &HttpRequest, asked: &Asked) -> Result<HttpResponse, ApiError> {
     let answer = error.error_response();
     let text = match (answer.status(), asked.client_id.is_empty()) {
         (StatusCode::UNAUTHORIZED, true) => LINK_IS_OVER,
         (StatusCode::UNAUTHORIZED, false) => WRONG_SECRET,
         _ => error.message(),
     };
-    let mut page = show(answer.status(), asked, Some(text), None)?;
+    let mut page = show(answer.status(), request, asked, Some(text), None)?;
     if let Some(wait) = answer.headers().get(RETRY_AFTER) {
         page.headers_mut().insert(RETRY_AFTER, wait.clone());
     }
@@ -188,14 +185,16 @@ fn refuse(error: &ApiError, asked: &Asked) -> Result<HttpResponse, ApiError> {
 
 fn show(
     status: StatusCode,
+    request: &HttpRequest,
     asked: &Asked,
     refusal: Option<&str>,
     link: Option<&Admission>,
 ) -> Result<HttpResponse, ApiError> {
     let link = asked.code.as_deref().zip(link.map(|admission| admission.credential.name.as_str()));
-    let page = Page { refusal, client_id: &asked.client_id, next: asked.next(), link };
+    let shell = Shell::new(request, "sign-in", "Sign in");
+    let page = Page { shell, refusal, client_id: &asked.client_id, next: asked.next(), link };
     let text = page.render().map_err(ApiError::internal)?;
-    Ok(headers::page(&mut HttpResponse::build(status)).body(text))
+    Ok(page::response(status).body(text))
 }
 
 /// Ends the session, here and in the browser.
@@ -216,25 +215,6 @@ pub(super) async fn leave(request: HttpRequest, context: Data<Context>) -> Resul
     let mut response = HttpResponse::SeeOther();
     session::end(&mut response, &request, &context);
     Ok(response.insert_header((LOCATION, "/sign-in")).finish())
-}
-
-#[expect(dead_code, reason = "the pages that it is for come next")]
-/// Around a page: a browser that is not let in is sent to sign in, and comes back here afterwards.
-pub(super) async fn first<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let response = next.call(request).await?;
-    let request = response.request();
-    let wants_page =
-        request.headers().get(ACCEPT).is_some_and(|accept| memmem::find(accept.as_bytes(), b"text/html").is_some());
-    if response.status() != StatusCode::UNAUTHORIZED || !request.method().is_safe() || !wants_page {
-        return Ok(response.map_into_left_body());
-    }
-    let here = request.uri().path_and_query().map_or(HOME, |here| here.as_str());
-    let encoded: String = form_urlencoded::byte_serialize(here.as_bytes()).collect();
-    let sent = send_to(&format!("/sign-in?next={encoded}"));
-    Ok(response.into_response(sent).map_into_right_body())
 }
 
 fn send_to(place: &str) -> HttpResponse {
