@@ -29,12 +29,7 @@ pub(super) const SCRIPT: Asset =
 pub(super) const ICON: Asset = Asset::new("icon", "svg", "image/svg+xml", include_str!("assets/icon.svg"));
 
 impl Asset {
-    const fn new(
-        stem: &'static str,
-        extension: &'static str,
-        media_type: &'static str,
-        content: &'static str,
-    ) -> Self {
+    const fn new(stem: &'static str, extension: &'static str, media_type: &'static str, content: &'static str) -> Self {
         Self { stem, extension, media_type, content, hash: fnv_1a(content.as_bytes()) }
     }
 

@@ -18,8 +18,7 @@ use crate::{
 };
 
 /// Parameters that a page has beside the API's. Those after `at` are of the form alone, and are rewritten.
-const OWN: &[&str] =
-    &["range", "tz", "at", "newer", "facets", "from_time", "to_time", "kept", "fields"];
+const OWN: &[&str] = &["range", "tz", "at", "newer", "facets", "from_time", "to_time", "kept", "fields"];
 /// What a form sends beside a field's name to say that its values are excluded.
 const MODE: &str = "mode.";
 
@@ -206,9 +205,7 @@ impl Given {
 fn is_known(name: &str) -> bool {
     let plain = name.strip_suffix("[]").unwrap_or(name);
     let field = plain.strip_prefix("not.").or_else(|| plain.strip_prefix(MODE)).unwrap_or(plain);
-    Field::of_parameter(field).is_some()
-        || OWN.contains(&plain)
-        || CONTROLS.iter().any(|control| control.name == plain)
+    Field::of_parameter(field).is_some() || OWN.contains(&plain) || CONTROLS.iter().any(|control| control.name == plain)
 }
 
 #[cfg(test)]

@@ -146,11 +146,7 @@ async fn show(
     Ok(page::page(status, &template))
 }
 
-async fn form(
-    request: &HttpRequest,
-    context: &Context,
-    payload: Payload,
-) -> Result<Vec<(String, String)>, ApiError> {
+async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<Vec<(String, String)>, ApiError> {
     let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
     let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
     let pairs = parameters::decode(&body)?;

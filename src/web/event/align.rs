@@ -48,8 +48,7 @@ fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
             json::text(value).map(|text| text.into_owned())
         })
     };
-    let identified: Option<Vec<_>> =
-        elements.iter().map(|element| Some((identifier(element)?, *element))).collect();
+    let identified: Option<Vec<_>> = elements.iter().map(|element| Some((identifier(element)?, *element))).collect();
     let mut seen = std::collections::HashSet::new();
     identified.filter(|elements| elements.iter().all(|(id, _)| seen.insert(id.clone())))
 }

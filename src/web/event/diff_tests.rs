@@ -15,7 +15,8 @@ fn diff(before: &Value, after: &Value) -> Diff {
 
 fn said(diff: &Diff) -> Vec<String> {
     let text = |side: &Option<Shown>| side.as_ref().map_or_else(String::new, Shown::text);
-    let line = |line: &Line| format!("{} {}: {}>{}", line.change.word(), line.path, text(&line.before), text(&line.after));
+    let line =
+        |line: &Line| format!("{} {}: {}>{}", line.change.word(), line.path, text(&line.before), text(&line.after));
     diff.lines.iter().map(line).collect()
 }
 
@@ -89,11 +90,7 @@ fn odd_keys_and_texts_cannot_be_mistaken() {
     let before = json!({ "a.b": { "": "", " x": " padded" }, "\"": "null" });
     assert_eq!(
         said(&diff(&before, &Value::Null)),
-        [
-            "removed [\"a.b\"][\"\"]: \"\">",
-            "removed [\"a.b\"][\" x\"]: \" padded\">",
-            "removed [\"\\\"\"]: null>",
-        ]
+        ["removed [\"a.b\"][\"\"]: \"\">", "removed [\"a.b\"][\" x\"]: \" padded\">", "removed [\"\\\"\"]: null>",]
     );
 }
 
@@ -109,7 +106,8 @@ fn large_events_stay_bounded() {
     assert!(diff(&json!({ "list": long }), &json!({ "list": long[1..] })).lines.len() <= LINES_MAX);
     let text = |n: usize| json!({ "text": "word ".repeat(n), "more": "x".repeat(n) });
     let texts = diff(&text(100_000), &text(100_001));
-    let bytes: usize = texts.lines.iter().flat_map(|line| [&line.before, &line.after]).flatten().map(Shown::bytes).sum();
+    let bytes: usize =
+        texts.lines.iter().flat_map(|line| [&line.before, &line.after]).flatten().map(Shown::bytes).sum();
     assert!(bytes < 2 * SHOWN_BYTES_MAX, "{bytes}");
     assert!(texts.lines[0].before.as_ref().unwrap().chars_left_out > 0);
 }

@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn tokens_stay_and_only_the_space_between_them_changes() {
         let (text, is_cut) = pretty(r#"{"a":[1.0, {"b":"x \" { , :"}],"c":{ },"d":[]}"#, 1_000);
-        let expected = "{\n  \"a\": [\n    1.0,\n    {\n      \"b\": \"x \\\" { , :\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}";
+        let expected =
+            "{\n  \"a\": [\n    1.0,\n    {\n      \"b\": \"x \\\" { , :\"\n    }\n  ],\n  \"c\": {},\n  \"d\": []\n}";
         assert_eq!((text.as_str(), is_cut), (expected, false));
     }
 

@@ -142,13 +142,7 @@ fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<M
     })
 }
 
-fn options(
-    spec: &FieldSpec,
-    name: &str,
-    facet: Option<&Facet>,
-    chosen: &[String],
-    labels: &Labels,
-) -> Vec<Choice> {
+fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String], labels: &Labels) -> Vec<Choice> {
     let same = |value: &str, other: &str| match spec.matching {
         Matching::IgnoreCase => value.to_lowercase() == other.to_lowercase(),
         _ => value == other,

@@ -64,12 +64,7 @@ impl Found {
 }
 
 /// Finds a page.
-pub(super) fn load(
-    reader: &Reader,
-    asked: &Asked,
-    labels: &Labels,
-    limits: &QueryLimits,
-) -> Result<Found, ApiError> {
+pub(super) fn load(reader: &Reader, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> Result<Found, ApiError> {
     if !asked.problems.is_empty() {
         return Ok(Found::Bad(asked.problems.clone()));
     }

@@ -2,15 +2,7 @@
 
 use crate::{
     model::{json, timestamp::Timestamp, zone::Zone},
-    web::{
-        asked,
-        entry::Entry,
-        event::Diff,
-        labels::Labels,
-        sentence::Sentence,
-        when::When,
-        wording,
-    },
+    web::{asked, entry::Entry, event::Diff, labels::Labels, sentence::Sentence, when::When, wording},
 };
 
 /// Bytes before and after together up to which a row says what changed. Larger ones say so on the event's own page.

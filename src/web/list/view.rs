@@ -176,9 +176,8 @@ pub(super) fn bottom(asked: &Asked, counted: Result<Stats, String>, labels: &Lab
 }
 
 fn table(asked: &Asked, page: Page) -> Table {
-    let link = |cursor: Option<String>, place: fn(String) -> Place| {
-        cursor.map(|cursor| asked.turned_to(place(cursor)).href())
-    };
+    let link =
+        |cursor: Option<String>, place: fn(String) -> Place| cursor.map(|cursor| asked.turned_to(place(cursor)).href());
     let (before_word, after_word) = if asked.ascending { ("Older", "Newer") } else { ("Newer", "Older") };
     let order = match (asked.by_arrival, asked.ascending) {
         (false, false) => "newest first",
