@@ -253,7 +253,8 @@ fn everything_is_done_with_keys_alone() {
     page.back();
     page.until("all are shown again", || page.count(WHAT) == 5);
     page.until_true("document.documentElement.classList.contains('js')");
-    // From row to row, opening one in its place, then the event itself.
+    // Out of the search box, where letters are letters; then from row to row, opening one in its place, then the event itself.
+    page.press(TAB);
     page.press("j");
     page.press("j");
     let second = page.texts(WHAT)[1].clone();
