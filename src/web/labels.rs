@@ -25,8 +25,9 @@ impl Labels {
     }
 
     /// Names as the server's operator has them.
-    pub(super) fn of_context(_: &Context) -> Self {
-        Self::new([])
+    pub(super) fn of_context(context: &Context) -> Self {
+        let entries = context.resource_types.entries().iter();
+        Self::new(entries.map(|entry| (entry.value(), entry.label(), entry.description())))
     }
 
     /// No catalogue.

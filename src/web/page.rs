@@ -142,5 +142,6 @@ fn is_reader(request: &HttpRequest) -> bool {
 
 fn sign_in_href(request: &HttpRequest) -> String {
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
-    form_urlencoded::Serializer::new("/sign-in?".to_owned()).append_pair("next", here).finish()
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
+    format!("/sign-in?{query}")
 }

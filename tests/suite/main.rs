@@ -13,6 +13,7 @@
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `openapi` | the API's description, held against what the server does |
+//! | `pages` | what people see: pages, their filter, their headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
@@ -42,6 +43,7 @@ mod layers;
 mod limits;
 mod migrations;
 mod openapi;
+mod pages;
 mod paging;
 mod parameters;
 mod process;

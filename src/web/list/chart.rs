@@ -19,6 +19,8 @@ const BAR: usize = 16;
 const HEIGHT: u64 = 1_000;
 /// What is not nothing can be seen.
 const HEIGHT_MIN: u64 = 25;
+/// Height of the pattern that failures are drawn with, in units.
+const HATCH: u64 = 60;
 /// Marks under the bars.
 const TICKS: usize = 4;
 
@@ -53,6 +55,8 @@ pub(in crate::web) struct Bar {
     pub(in crate::web) success_height: u64,
     pub(in crate::web) failure_y: u64,
     pub(in crate::web) failure_height: u64,
+    /// Whether the failed part is too thin for a pattern.
+    pub(in crate::web) is_thin: bool,
     pub(in crate::web) span: String,
     pub(in crate::web) success: String,
     pub(in crate::web) failure: String,
@@ -100,6 +104,7 @@ fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64) -> Bar {
         success_height,
         failure_y: HEIGHT - success_height - failure_height,
         failure_height,
+        is_thin: failure_height < HATCH,
         span: when::span(bucket.start, bucket.end, &asked.zone),
         success: grouped(bucket.success),
         failure: grouped(bucket.failure),
@@ -111,7 +116,12 @@ fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64) -> Bar {
 fn ticks(histogram: &Histogram) -> Vec<String> {
     let buckets = &histogram.buckets;
     let within_a_day = matches!(histogram.interval.name(), "1m" | "5m" | "15m" | "1h");
-    let format = if within_a_day { "%a %d %b %H:%M" } else { "%a %d %b %Y" };
+    let within_a_year = matches!(histogram.interval.name(), "3h" | "12h" | "1d");
+    let format = match (within_a_day, within_a_year) {
+        (true, _) => "%a %d %b %H:%M",
+        (_, true) => "%a %d %b",
+        _ => "%d %b %Y",
+    };
     let places = (0..TICKS.min(buckets.len())).map(|tick| buckets[tick * buckets.len() / TICKS.min(buckets.len())]);
     let local = places.filter_map(|bucket| histogram.zone.local(bucket.start));
     local.map(|(local, _)| local.strftime(format).to_string()).collect()
