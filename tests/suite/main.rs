@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
+//! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
@@ -31,6 +32,7 @@
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
 mod auth;
+mod browser;
 mod cli;
 mod durability;
 mod errors;
