@@ -10,9 +10,11 @@ use crate::{
     access::{
         directory::{Directory, POLL},
         limiter::{Exceeded, Limiter},
+        session::Sessions,
     },
     model::{
         credential::{ClientId, Credential, Secret, SecretHash},
+        ticket::Ticket,
         timestamp::Timestamp,
         token::{API_TOKEN_PREFIX, AccessTokens, parse_api_token},
     },
@@ -28,6 +30,10 @@ pub struct GateOptions {
     pub failed_logins_max: u32,
     /// The window, in seconds.
     pub failed_logins_window_seconds: u32,
+    /// How long a session is good for when it is not used, in seconds.
+    pub session_idle_seconds: u32,
+    /// How long a session is good for, however much it is used, in seconds.
+    pub session_seconds: u32,
 }
 
 /// Why somebody is not let in.
@@ -39,6 +45,17 @@ pub enum Denied {
     BadToken,
     /// Too many failed logins from this address.
     TooMany(Exceeded),
+}
+
+/// Somebody who was let in, and for how long that holds.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The credential.
+    pub credential: Arc<Credential>,
+    /// The session, where it is one that lets them in.
+    pub session: Option<Ticket>,
+    /// When what they showed ends by itself.
+    pub(super) until: Option<Timestamp>,
 }
 
 /// An access token and how long it is good for.
@@ -53,13 +70,14 @@ pub struct AccessToken {
 /// The only way in. A cheap handle.
 #[derive(Clone)]
 pub struct Gate {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    directory: Directory,
+pub(super) struct Inner {
+    pub(super) directory: Directory,
     limiter: Limiter,
     tokens: AccessTokens,
+    pub(super) sessions: Sessions,
     access_token_seconds: i64,
 }
 
@@ -67,8 +85,10 @@ impl Gate {
     /// Reads the credentials. Blocks on the disk.
     pub fn open(reader: &Reader, options: GateOptions) -> Result<Self, ReadError> {
         let window = Duration::from_secs(options.failed_logins_window_seconds.into());
+        let key = reader.access_token_key()?;
         let inner = Inner {
-            tokens: AccessTokens::new(&reader.access_token_key()?),
+            tokens: AccessTokens::new(&key),
+            sessions: Sessions::new(&key, options),
             directory: Directory::load(reader.clone())?,
             limiter: Limiter::new(options.failed_logins_max, window),
             access_token_seconds: options.access_token_seconds.into(),
@@ -77,7 +97,7 @@ impl Gate {
     }
 
     /// The credential that a Bearer token stands for, presented from `address`.
-    pub fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Arc<Credential>, Denied> {
+    pub fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Admission, Denied> {
         if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
             // The secret comes first: guessing 256 bits is hopeless at any speed, and somebody else's failed logins must
@@ -90,11 +110,39 @@ impl Gate {
                 }
                 self.inner.limiter.failed(address, clock);
             }
-            return credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::BadToken);
+            let credential = credential.filter(|_| is_right);
+            return self.admit(credential, None, None, now).ok_or(Denied::BadToken);
         }
-        let client_id = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
+        let (client_id, expires) = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
         let credential = self.inner.directory.find(&client_id);
-        credential.filter(|credential| credential.is_usable(now)).ok_or(Denied::BadToken)
+        self.admit(credential, None, Some(expires), now).ok_or(Denied::BadToken)
+    }
+
+    /// Whether somebody who was let in would still be let in.
+    pub fn still_admits(&self, admission: &Admission, now: Timestamp) -> bool {
+        let directory = &self.inner.directory;
+        let known = directory.find(&admission.credential.client_id);
+        known.is_some_and(|credential| credential.is_usable(now))
+            && admission.until.is_none_or(|until| now < until)
+            && admission.session.as_ref().is_none_or(|ticket| !directory.is_spent(&ticket.id))
+    }
+
+    /// When a credential was last used, if it was since the server started.
+    pub fn last_use(&self, client_id: &ClientId) -> Option<Timestamp> {
+        self.inner.directory.last_use(client_id)
+    }
+
+    /// Lets somebody in by a credential, if it is there and usable.
+    pub(super) fn admit(
+        &self,
+        credential: Option<Arc<Credential>>,
+        session: Option<Ticket>,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Admission> {
+        let credential = credential.filter(|credential| credential.is_usable(now))?;
+        self.inner.directory.use_at(&credential.client_id, now);
+        Some(Admission { credential, session, until })
     }
 
     /// Lets a client in by its secret, and gives it an access token, which never outlives the credential.
@@ -104,15 +152,13 @@ impl Gate {
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<(Arc<Credential>, AccessToken), Denied> {
-        // An id that no credential can have is treated like one that none has.
-        let client_id =
-            ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
-        let credential = self.check_login(&client_id, secret, address, now)?;
+    ) -> Result<(Admission, AccessToken), Denied> {
+        let credential = self.check_secret(client_id, secret, address, now)?;
         let longest = now.plus_seconds(self.inner.access_token_seconds);
         let expires = credential.expires_at.map_or(longest, |end| end.min(longest));
-        let token = self.inner.tokens.issue(&client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
-        Ok((credential, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
+        let token = self.inner.tokens.issue(&credential.client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
+        let admission = Admission { credential, session: None, until: Some(expires) };
+        Ok((admission, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
     }
 
     /// Notices changes made through this server at once. Blocks on the disk.
@@ -137,18 +183,22 @@ impl Gate {
         }
     }
 
-    fn check_login(
+    /// The credential of a client id, if this is its secret and it is usable now. Failures are counted by address.
+    pub(super) fn check_secret(
         &self,
-        client_id: &ClientId,
+        client_id: &str,
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Arc<Credential>, Denied> {
+        // An id that no credential can have is treated like one that none has.
+        let client_id =
+            ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
         let clock = Instant::now();
         if let Some(exceeded) = self.inner.limiter.exceeded(address, clock) {
             return Err(Denied::TooMany(exceeded));
         }
-        let (credential, is_right) = self.compare(client_id, secret);
+        let (credential, is_right) = self.compare(&client_id, secret);
         // The right secret of a credential that is not usable now is no guess: a sender whose credential was switched off
         // must not lock out all others behind its address.
         if is_right {
@@ -156,7 +206,9 @@ impl Gate {
         } else {
             self.inner.limiter.failed(address, clock);
         }
-        credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::WrongSecret)
+        let credential = credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::WrongSecret)?;
+        self.inner.directory.use_at(&credential.client_id, now);
+        Ok(credential)
     }
 
     /// The credential, if there is one, and whether this is its secret. The same work is done in either case.

@@ -7,7 +7,9 @@ mod directory;
 mod gate;
 mod limiter;
 mod recorder;
+mod session;
 
-pub use gate::{AccessToken, Denied, Gate, GateOptions};
+pub use gate::{AccessToken, Admission, Denied, Gate, GateOptions};
 pub use limiter::Exceeded;
 pub use recorder::Recorder;
+pub use session::{SessionToken, sign_in_code};

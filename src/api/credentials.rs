@@ -1,7 +1,7 @@
 //! `/v1/credentials`: who may use this server, for those who may say so.
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse,
     http::StatusCode,
     web::{self, Data, Path, Payload},
 };
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         body::Body,
-        caller::{Admin, Caller, Note},
+        caller::Admin,
+        manage::{Wanted, apply, issue, parse_client_id},
     },
     model::{
-        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},
-        duration,
+        credential::{Credential, CredentialChange},
         timestamp::Timestamp,
         token,
     },
@@ -45,7 +45,12 @@ struct Switch {
 pub(super) async fn list(_: Admin, context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let (reader, now) = (context.reader.clone(), Timestamp::now());
     let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;
-    let shown: Vec<_> = all.iter().map(|credential| show(credential, now)).collect();
+    let shown = all.iter().map(|credential| {
+        let mut shown = show(credential, now);
+        shown["lastUsedAt"] = json!(context.gate.last_use(&credential.client_id).map(|at| at.to_string()));
+        shown
+    });
+    let shown: Vec<_> = shown.collect();
     Ok(HttpResponse::Ok().json(json!({ "ok": true, "credentials": shown })))
 }
 
@@ -58,7 +63,13 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let asked: NewCredential = read_json(&context, &request, payload).await?;
     let now = Timestamp::now();
-    let issued = issue(&asked, now)?;
+    let wanted = Wanted {
+        name: &asked.name,
+        scopes: &asked.scopes,
+        actor_type: asked.actor_type.as_deref(),
+        expires: asked.expires.as_deref(),
+    };
+    let issued = issue(&wanted, now)?;
     let change = CredentialChange::Create(issued.credential.clone());
     apply(change, StatusCode::CREATED, &caller.0, &request, &context).await?;
     let mut shown = show(&issued.credential, now);
@@ -95,34 +106,6 @@ pub(super) async fn revoke(
     Ok(HttpResponse::Ok().json(json!({ "ok": true })))
 }
 
-/// Stores a change and the record of the request that made it, both or neither; then the gate knows of it too.
-async fn apply(
-    change: CredentialChange,
-    status: StatusCode,
-    caller: &Caller,
-    request: &HttpRequest,
-    context: &Data<Context>,
-) -> Result<(), ApiError> {
-    let record =
-        caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
-    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
-    request.extensions_mut().insert(Note::Recorded);
-    let gate = context.gate.clone();
-    web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;
-    Ok(())
-}
-
-fn issue(asked: &NewCredential, now: Timestamp) -> Result<Issued, ApiError> {
-    let refuse = |field: &'static str| move |message: String| ApiError::invalid(format!("{field}: {message}"));
-    let name = CredentialName::parse(&asked.name).map_err(refuse("name"))?;
-    let scopes = Scopes::parse(&asked.scopes.join(",")).map_err(refuse("scopes"))?;
-    let actor_type = asked.actor_type.as_deref().unwrap_or(ActorType::ServiceAccount.name());
-    let actor_type = ActorType::parse(actor_type).map_err(refuse("actorType"))?;
-    let expires = asked.expires.as_deref().map(duration::parse_seconds).transpose().map_err(refuse("expires"))?;
-    let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
-    Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)
-}
-
 fn show(credential: &Credential, now: Timestamp) -> Value {
     let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
     json!({
@@ -136,10 +119,6 @@ fn show(credential: &Credential, now: Timestamp) -> Value {
         "disabledAt": instant(credential.disabled_at),
         "revokedAt": instant(credential.revoked_at),
     })
-}
-
-fn parse_client_id(text: &str) -> Result<ClientId, ApiError> {
-    ClientId::parse(text).map_err(|message| ApiError::invalid(format!("clientId: {message}")))
 }
 
 async fn read_json<T: for<'de> Deserialize<'de>>(

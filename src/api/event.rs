@@ -7,7 +7,7 @@ use actix_web::{
 };
 use percent_encoding::percent_decode_str;
 
-use crate::api::{ApiError, Context, caller::Read, error::NOT_FOUND};
+use crate::http::{ApiError, Context, caller::Read, error::NOT_FOUND};
 
 const PREFIX: &str = "/v1/audit-log/";
 

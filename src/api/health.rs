@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web::Data};
 use serde_json::json;
 
 use crate::{
-    api::{ApiError, Context},
+    http::{ApiError, Context},
     store::WriteError,
 };
 

@@ -8,7 +8,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         caller::{Ingest, Note},
         error::{CONFLICT, INVALID_REQUEST},
@@ -40,7 +40,7 @@ pub(super) async fn ingest(
     let body = context.body_limits.read(request.headers(), payload).await?;
     let reading = Reading {
         at: Timestamp::now(),
-        by: caller.0.credential.name.as_str().to_owned(),
+        by: caller.0.credential().name.as_str().to_owned(),
         limits: context.event_limits,
         events_max: context.batch_events_max,
         writer: context.writer.clone(),

@@ -15,7 +15,7 @@ use actix_web::{
 use futures_util::{Stream, stream};
 
 use crate::{
-    api::{ApiError, Context, caller::Read, parameters},
+    http::{ApiError, Context, caller::Read, parameters},
     model::{
         cursor::Position,
         error::ParameterError,
@@ -26,20 +26,14 @@ use crate::{
 };
 
 /// Bytes of events in one slice.
-const SLICE_BYTES: usize = 128 * 1024;
+pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
 pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
     let (reader, asked) = (context.reader.clone(), query.clone());
     let page = web::block(move || reader.page(&asked, SLICE_BYTES)).await.map_err(ApiError::internal)??;
-    if let Some(after) = query.after.filter(|after| query.sort == Sort::Received && after.seq > page.found.through_seq)
-    {
-        // Read on from there, and what lies between would be missed for good: the file was put back to an older state.
-        let newest = page.found.through_seq;
-        let message = format!("is of event {}, and this log ends at {newest}; begin again without it", after.seq);
-        return Err(ParameterError::new("cursor", message).into());
-    }
+    check_cursor(&query, page.found.through_seq)?;
     let next = next_cursor(&query, &page);
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
@@ -67,6 +61,18 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
         tail: Some(tail),
     };
     Ok(response.streaming(rest.stream()))
+}
+
+/// Refuses a place in the order of arrival that this log has not come to. Read on from there, and what lies between would
+/// be missed for good: the file was put back to an older state.
+pub(super) fn check_cursor(query: &Query, newest: i64) -> Result<(), ParameterError> {
+    match query.after.filter(|after| query.sort == Sort::Received && after.seq > newest) {
+        None => Ok(()),
+        Some(after) => {
+            let message = format!("is of event {}, and this log ends at {newest}; begin again without it", after.seq);
+            Err(ParameterError::new("cursor", message))
+        }
+    }
 }
 
 /// Where the next page begins. A query that follows the log always has one: after the last event it was given, or after

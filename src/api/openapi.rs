@@ -6,12 +6,15 @@
     reason = "json! takes parts by reference; whoever builds one is done with it"
 )]
 
+mod schemas;
+
 use actix_web::{HttpResponse, web::Data};
 use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    api::{
+    api::export::FORMAT,
+    http::{
         Context,
         error::{self, KINDS, Kind},
     },
@@ -45,10 +48,12 @@ pub fn document(limits: &QueryLimits) -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "session": [] }],
         "paths": {
             "/v1/audit-log": { "get": list(limits), "post": ingest() },
             "/v1/audit-log/stats": { "get": stats(limits) },
+            "/v1/audit-log/export": { "get": export(limits) },
+            "/v1/audit-log/stream": { "get": stream(limits) },
             "/v1/audit-log/{identifier}": { "get": one_event() },
             "/v1/auth/access_token": { "post": access_token() },
             "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
@@ -60,11 +65,21 @@ pub fn document(limits: &QueryLimits) -> Value {
             "/readyz": { "get": health("Whether the process takes writes", &[error::OVERLOADED]) },
         },
         "components": {
-            "securitySchemes": { "bearer": {
-                "type": "http", "scheme": "bearer",
-                "description": "An access token from /v1/auth/access_token, or an API token (abx_…).",
-            } },
-            "schemas": { "Event": event(), "NewEvent": new_event(), "Credential": credential(), "Error": envelope() },
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "An access token from /v1/auth/access_token, or an API token (abx_…).",
+                },
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": "auditbox_session",
+                    "description": "Of somebody who signed in with a browser (under TLS its name begins with __Host-). \
+                                    What changes something must come from a page of this server.",
+                },
+            },
+            "schemas": {
+                "Event": schemas::event(), "NewEvent": schemas::new_event(),
+                "Credential": schemas::credential(), "Error": schemas::envelope(),
+            },
         },
     })
 }
@@ -138,6 +153,40 @@ fn stats(limits: &QueryLimits) -> Value {
         &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
     )
     .with("parameters", filters(limits).chain(own).collect())
+}
+
+fn export(limits: &QueryLimits) -> Value {
+    let (name, summary) = FORMAT;
+    let format = json!({ "name": name, "in": "query", "required": true, "description": summary,
+        "schema": { "type": "string", "enum": ["csv", "ndjson"] } });
+    let text = json!({ "schema": { "type": "string" } });
+    let success = json!({
+        "description": "Every event that matched when the export began; one that breaks off is not complete. Without a \
+                        limit there is none. In CSV a cell that begins like a formula has an apostrophe before it; in \
+                        NDJSON a line is the stored event.",
+        "headers": { "Content-Disposition": { "description": "A name for the file", "schema": { "type": "string" } } },
+        "content": { "text/csv": text, "application/x-ndjson": text },
+    });
+    operation(
+        "export",
+        "Get every event that matches as a file",
+        200,
+        success,
+        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
+    )
+    .with("parameters", std::iter::once(format).chain(filters(limits)).collect())
+}
+
+fn stream(limits: &QueryLimits) -> Value {
+    let last = json!({ "name": "Last-Event-ID", "in": "header", "required": false, "schema": { "type": "string" },
+        "description": "Go on after the message with this id; so does cursor. Without either, with what arrives from now on" });
+    let success = json!({
+        "description": "Server-sent events without end, by arrival: the data of each is an event, its id the place after it",
+        "content": { "text/event-stream": { "schema": { "type": "string" } } },
+    });
+    let parameters = filters(limits).filter(|parameter| parameter["name"] != "limit" && parameter["name"] != "count");
+    operation("stream", "Follow the log", 200, success, &[&AUTHENTICATED, &[error::INVALID_REQUEST]])
+        .with("parameters", parameters.chain(std::iter::once(last)).collect())
 }
 
 /// The parameters that say which events, and how they are listed.
@@ -354,83 +403,6 @@ impl With for Value {
         self[key] = value;
         self
     }
-}
-
-fn envelope() -> Value {
-    json!({
-        "type": "object",
-        "required": ["ok", "error", "message"],
-        "properties": {
-            "ok": { "const": false },
-            "error": { "type": "string", "enum": KINDS.iter().map(|kind| kind.code).collect::<Vec<_>>() },
-            "message": { "type": "string" },
-            "details": { "type": "array", "items": { "type": "object" }, "description": "The parts at fault, where there are several" },
-        },
-    })
-}
-
-fn credential() -> Value {
-    let instant = || json!({ "type": ["string", "null"], "format": "date-time" });
-    json!({
-        "type": "object",
-        "required": ["clientId", "name", "actorType", "scopes", "state", "createdAt"],
-        "properties": {
-            "clientId": { "type": "string" },
-            "name": { "type": "string" },
-            "actorType": { "enum": ["user", "service_account"] },
-            "scopes": { "type": "array", "items": { "enum": ["ingest", "read", "admin"] } },
-            "state": { "enum": ["active", "disabled", "expired", "revoked"] },
-            "createdAt": { "type": "string", "format": "date-time" },
-            "expiresAt": instant(), "disabledAt": instant(), "revokedAt": instant(),
-            "clientSecret": { "type": "string", "description": "In the answer that makes the credential, and never again" },
-            "apiToken": { "type": "string", "description": "In the answer that makes the credential, and never again" },
-        },
-    })
-}
-
-fn new_event() -> Value {
-    let text = || json!({ "type": ["string", "null"], "minLength": 1 });
-    let texts = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), text())).collect::<Map<_, _>>();
-    let mut request = texts(&["method", "path", "ip", "userAgent"]);
-    request.insert("statusCode".to_owned(), json!({ "type": ["integer", "null"], "minimum": 100, "maximum": 999 }));
-    json!({
-        "type": "object",
-        "required": ["action", "resourceType"],
-        "properties": {
-            "identifier": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "description": "Makes a retry a duplicate; assigned where absent" },
-            "action": { "type": "string", "minLength": 1, "maxLength": 128 },
-            "resourceType": { "type": "string", "minLength": 1, "maxLength": 128 },
-            "status": { "enum": ["SUCCESS", "FAILURE", null], "default": "SUCCESS" },
-            "message": text(),
-            "trigger": { "type": ["object", "null"], "properties": {
-                "at": { "type": ["string", "null"], "format": "date-time", "description": "Event time; the time of receipt where absent" },
-                "origin": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "default": "API" },
-                "by": { "type": ["object", "null"], "properties": texts(&["userId", "orgId", "type", "name", "email"]) },
-            } },
-            "context": { "type": ["object", "null"], "properties": texts(&[
-                "entity", "blueprint", "runId", "webhookId", "webhookEventId", "integrationId", "actionType",
-            ]) },
-            "request": { "type": ["object", "null"], "properties": request },
-            "diff": { "type": ["object", "null"], "properties": {
-                "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] },
-            } },
-            "additionalData": { "description": "Kept as it is" },
-        },
-    })
-}
-
-fn event() -> Value {
-    json!({ "allOf": [
-        { "$ref": "#/components/schemas/NewEvent" },
-        {
-            "type": "object",
-            "required": ["identifier", "status", "trigger", "receivedAt", "receivedBy"],
-            "properties": {
-                "receivedAt": { "type": "string", "format": "date-time", "description": "When the server took it" },
-                "receivedBy": { "type": "string", "description": "The name of the credential that sent it" },
-            },
-        },
-    ] })
 }
 
 #[cfg(test)]

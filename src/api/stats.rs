@@ -7,7 +7,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::{ApiError, Context, caller::Read, parameters},
+    http::{ApiError, Context, caller::Read, parameters},
     model::stats::{Bucket, Facet, Histogram, Stats, StatsQuery},
 };
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
         caller::{Caller, Finding, peer},
     },
@@ -37,12 +37,12 @@ pub(super) async fn access_token(
         ApiError::invalid(format!("body: must be a JSON object with the strings clientId and clientSecret: {error}"))
     })?;
     let (address, secret) = (peer(&request, &context), Secret::presented(login.client_secret));
-    let (credential, access) =
+    let (admission, access) =
         context.gate.login(&login.client_id, &secret, address, Timestamp::now()).inspect_err(|_| {
             tracing::warn!(%address, "a login failed");
         })?;
     // From here on the request has a caller, and so comes on the record.
-    request.extensions_mut().insert::<Finding>(Ok(Caller { credential }));
+    request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
     Ok(HttpResponse::Ok().json(json!({
         "ok": true, "accessToken": access.token, "expiresIn": access.expires_in, "tokenType": "Bearer",
     })))

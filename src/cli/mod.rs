@@ -10,6 +10,7 @@ mod credential;
 mod demo;
 mod doctor;
 mod import;
+mod login_link;
 mod query;
 mod serve;
 mod source;
@@ -58,6 +59,7 @@ enum Command {
     Query(query::Arguments),
     #[command(subcommand)]
     Credential(credential::Command),
+    LoginLink(login_link::Arguments),
     /// Read the configuration, say what is wrong with it, and print what is in force
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
@@ -90,6 +92,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Import(arguments) => import::run(&config, &arguments),
         Command::Query(arguments) => query::run(&config, &arguments),
         Command::Credential(command) => credential::run(&config, command),
+        Command::LoginLink(arguments) => login_link::run(&config, &arguments),
         Command::CheckConfig => {
             status::check_config(&config);
             Ok(())

@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::{
-    cli::{Failure, bar::Bar, credential, status},
+    cli::{Failure, bar::Bar, credential, login_link, status},
     config::Config,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
@@ -42,6 +42,7 @@ pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
     // The first credential is shown only once: what can keep the server from starting must do so before it is made.
     let socket = Socket::open(config)?;
     let first = make_first_credential(&store)?;
+    let key = store.reader.access_token_key()?;
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(config, socket, store)?;
         // The port that was asked for may be 0; from here on it is the real one.
@@ -51,8 +52,10 @@ pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
         println!("auditbox {} serves {} at {url}", env!("CARGO_PKG_VERSION"), config.database.path.display());
         if let Some(issued) = &first {
             greet(&url, issued);
+            println!("Open this in a browser within five minutes, or print another with `auditbox login-link`:\n");
+            println!("  {}\n", login_link::link(&url, &key, &issued.credential, Timestamp::now())?);
         }
-        application.run_until_stopped().await
+        application.run_until_stopped().await.map_err(Failure::from)
     })?;
     Ok(())
 }

@@ -12,8 +12,11 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use super::{
     AuthConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, Record, SelfAuditConfig, ServerConfig,
     TlsFiles,
-    raw::{RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawSelfAudit, RawServer},
+    raw::{
+        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawResourceType, RawSelfAudit, RawServer,
+    },
 };
+use crate::model::resource_type::Catalogue;
 
 /// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
 const WORKERS_MAX: u64 = 1024;
@@ -23,6 +26,8 @@ const READERS_MAX: u64 = 64;
 const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
 /// Any count or size: 2^40, beyond what a machine holds, and with sums of a few far from overflow.
 const SIZE_MAX: u64 = 1 << 40;
+/// Live streams. Each is a connection that stays open.
+const STREAMS_CEILING: u64 = 100_000;
 /// Levels of nesting: what is stored must be read again, and widely used parsers stop at 128.
 const JSON_DEPTH_CEILING: u64 = 100;
 
@@ -88,6 +93,7 @@ pub(super) fn config(raw: RawConfig) -> Result<Config, Problem> {
         limits: limits(&raw.limits)?,
         self_audit: self_audit(&raw.self_audit)?,
         log: log(raw.log)?,
+        resource_types: resource_types(&raw.resource_types)?,
     })
 }
 
@@ -142,15 +148,17 @@ fn database(raw: RawDatabase) -> Result<DatabaseConfig, Problem> {
 fn auth(raw: &RawAuth) -> Result<AuthConfig, Problem> {
     let section = Section("auth");
     let seconds = 1..=SECONDS_MAX;
-    Ok(AuthConfig {
+    let window = section.number("failed_logins_window_seconds", raw.failed_logins_window_seconds, seconds.clone())?;
+    let auth = AuthConfig {
         access_token_seconds: section.number("access_token_seconds", raw.access_token_seconds, seconds.clone())?,
         failed_logins_max: section.number("failed_logins_max", raw.failed_logins_max, 1..=u32::MAX.into())?,
-        failed_logins_window_seconds: section.number(
-            "failed_logins_window_seconds",
-            raw.failed_logins_window_seconds,
-            seconds,
-        )?,
-    })
+        failed_logins_window_seconds: window,
+        session_idle_seconds: section.number("session_idle_seconds", raw.session_idle_seconds, seconds.clone())?,
+        session_seconds: section.number("session_seconds", raw.session_seconds, seconds)?,
+    };
+    let idle = ("session_idle_seconds", auth.session_idle_seconds as usize);
+    section.at_most(idle, ("session_seconds", auth.session_seconds as usize))?;
+    Ok(auth)
 }
 
 fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
@@ -167,6 +175,7 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
         filter_values_max: section.size("filter_values_max", raw.filter_values_max)?,
         list_default: section.size("list_default", raw.list_default)?,
         list_max: section.size("list_max", raw.list_max)?,
+        streams_max: section.number("streams_max", raw.streams_max, 1..=STREAMS_CEILING)?,
     };
     let body = ("body_bytes_max", limits.body_bytes_max);
     section.at_most(("event_bytes_max", limits.event_bytes_max), body)?;
@@ -178,6 +187,11 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
 
 fn self_audit(raw: &RawSelfAudit) -> Result<SelfAuditConfig, Problem> {
     Ok(SelfAuditConfig { record: Section("self_audit").word("record", &raw.record, &Record::ALL, Record::name)? })
+}
+
+fn resource_types(raw: &[RawResourceType]) -> Result<Catalogue, Problem> {
+    let entries = raw.iter().map(|entry| (&*entry.value, &*entry.label, &*entry.description));
+    Catalogue::parse(entries).map_err(|(key, text)| Section(RESOURCE_TYPES).problem(key, text))
 }
 
 fn log(raw: RawLog) -> Result<LogConfig, Problem> {

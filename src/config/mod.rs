@@ -16,8 +16,11 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::model::limits::{self, EventLimits, QueryLimits};
 pub use crate::model::own::Record;
+use crate::model::{
+    limits::{self, EventLimits, QueryLimits},
+    resource_type::Catalogue,
+};
 
 /// Where to listen. The loopback address, because a log open to the network must be somebody's decision.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8686);
@@ -37,6 +40,10 @@ pub const DATABASE_READERS: u32 = 4;
 pub const ACCESS_TOKEN_SECONDS: u32 = 10_800;
 /// Failed logins in a window before an address must wait: more than a person mistypes, hopeless for guessing.
 pub const FAILED_LOGINS_MAX: u32 = 10;
+/// Seconds a session is good for when nobody uses it: a working day.
+pub const SESSION_IDLE_SECONDS: u32 = 8 * 60 * 60;
+/// Seconds a session is good for at most: after a week whoever it is signs in again.
+pub const SESSION_SECONDS: u32 = 7 * 24 * 60 * 60;
 /// Seconds of that window. Short, so that whoever shares an address with a broken client is soon let in again.
 pub const FAILED_LOGINS_WINDOW_SECONDS: u32 = 60;
 /// Bytes of a request body once decompressed: a full batch of events of a kilobyte, with room to spare.
@@ -50,6 +57,8 @@ pub const QUEUE_EVENTS_MAX: usize = 20_000;
 /// Bytes of the events waiting to be written: four of the largest bodies. Past it senders are told to come back, which
 /// is better than memory that grows while a disk is slow.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Live streams open at once: each asks a small question after each commit, at most some times a second.
+pub const STREAMS_MAX: usize = 100;
 /// Which requests to auditbox are themselves recorded: all, since who read the log is part of what a log is asked.
 pub const RECORD: Record = Record::All;
 /// What is logged: starts, stops and troubles, with nothing for a request that went well.
@@ -72,6 +81,8 @@ pub struct Config {
     pub self_audit: SelfAuditConfig,
     /// `[log]`: what goes to standard error.
     pub log: LogConfig,
+    /// `[[resource_types]]`: what the kinds of things that are acted on are called.
+    pub resource_types: Catalogue,
 }
 
 impl Config {
@@ -146,6 +157,10 @@ pub struct AuthConfig {
     pub failed_logins_max: u32,
     /// The length of that window.
     pub failed_logins_window_seconds: u32,
+    /// How long a session is good for when it is not used.
+    pub session_idle_seconds: u32,
+    /// How long a session is good for at most; not less than `session_idle_seconds`.
+    pub session_seconds: u32,
 }
 
 impl Default for AuthConfig {
@@ -154,6 +169,8 @@ impl Default for AuthConfig {
             access_token_seconds: ACCESS_TOKEN_SECONDS,
             failed_logins_max: FAILED_LOGINS_MAX,
             failed_logins_window_seconds: FAILED_LOGINS_WINDOW_SECONDS,
+            session_idle_seconds: SESSION_IDLE_SECONDS,
+            session_seconds: SESSION_SECONDS,
         }
     }
 }
@@ -183,6 +200,8 @@ pub struct LimitsConfig {
     pub list_default: usize,
     /// Events in a list at most.
     pub list_max: usize,
+    /// Live streams open at once.
+    pub streams_max: usize,
 }
 
 impl LimitsConfig {
@@ -215,6 +234,7 @@ impl Default for LimitsConfig {
             filter_values_max: limits::FILTER_VALUES_MAX,
             list_default: limits::LIST_DEFAULT,
             list_max: limits::LIST_MAX,
+            streams_max: STREAMS_MAX,
         }
     }
 }

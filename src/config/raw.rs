@@ -15,11 +15,12 @@ use toml::{Table, Value};
 use super::{
     AuthConfig, ConfigError, DatabaseConfig, LimitsConfig, LogConfig, SelfAuditConfig, ServerConfig, check::Problem,
 };
+use crate::model::resource_type;
 
 const VARIABLE_PREFIX: &str = "AUDITBOX_";
 
 /// The file. Numbers are wider than their settings, so that those out of range get a message that names the range.
-#[derive(Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) server: RawServer,
@@ -28,6 +29,26 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) self_audit: RawSelfAudit,
     pub(super) log: RawLog,
+    pub(super) resource_types: Vec<RawResourceType>,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        let entry = |&(value, label, description): &(&str, &str, &str)| RawResourceType {
+            value: value.to_owned(),
+            label: label.to_owned(),
+            description: description.to_owned(),
+        };
+        Self {
+            server: RawServer::default(),
+            database: RawDatabase::default(),
+            auth: RawAuth::default(),
+            limits: RawLimits::default(),
+            self_audit: RawSelfAudit::default(),
+            log: RawLog::default(),
+            resource_types: resource_type::KNOWN.iter().map(entry).collect(),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +98,8 @@ pub(super) struct RawAuth {
     pub(super) access_token_seconds: u64,
     pub(super) failed_logins_max: u64,
     pub(super) failed_logins_window_seconds: u64,
+    pub(super) session_idle_seconds: u64,
+    pub(super) session_seconds: u64,
 }
 
 impl Default for RawAuth {
@@ -86,6 +109,8 @@ impl Default for RawAuth {
             access_token_seconds: auth.access_token_seconds.into(),
             failed_logins_max: auth.failed_logins_max.into(),
             failed_logins_window_seconds: auth.failed_logins_window_seconds.into(),
+            session_idle_seconds: auth.session_idle_seconds.into(),
+            session_seconds: auth.session_seconds.into(),
         }
     }
 }
@@ -104,6 +129,7 @@ pub(super) struct RawLimits {
     pub(super) filter_values_max: u64,
     pub(super) list_default: u64,
     pub(super) list_max: u64,
+    pub(super) streams_max: u64,
 }
 
 impl Default for RawLimits {
@@ -121,6 +147,7 @@ impl Default for RawLimits {
             filter_values_max: limits.filter_values_max as u64,
             list_default: limits.list_default as u64,
             list_max: limits.list_max as u64,
+            streams_max: limits.streams_max as u64,
         }
     }
 }
@@ -149,6 +176,18 @@ impl Default for RawLog {
         let LogConfig { level, format } = LogConfig::default();
         Self { level, format: format.name().to_owned() }
     }
+}
+
+/// The one section that is a list: of entries that all have these keys.
+pub(super) const RESOURCE_TYPES: &str = "resource_types";
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawResourceType {
+    pub(super) value: String,
+    pub(super) label: String,
+    #[serde(default)]
+    pub(super) description: String,
 }
 
 /// Where the settings came from, to send the operator to the right place.
@@ -204,6 +243,10 @@ pub(super) fn read(
 /// Refuses sections and keys that `schema` lacks, and values of another kind than there.
 fn hold_to_schema(table: &Table, schema: &Table, file: &str) -> Result<(), ConfigError> {
     for (section, given) in table {
+        if let Some(entry) = schema.get(section).and_then(Value::as_array).and_then(|list| list.first()?.as_table()) {
+            hold_list_to_schema(section, given, entry, file)?;
+            continue;
+        }
         let Some(known) = schema.get(section).and_then(Value::as_table) else {
             let problem = format!("is not a section; there are {}", names(schema));
             return Err(key_error(file.to_owned(), format!("[{section}]"), problem));
@@ -218,6 +261,31 @@ fn hold_to_schema(table: &Table, schema: &Table, file: &str) -> Result<(), Confi
                 Some(_) => continue,
             };
             return Err(key_error(file.to_owned(), format!("[{section}] {key}"), problem));
+        }
+    }
+    Ok(())
+}
+
+/// The same for a list of entries. A description may be left out.
+fn hold_list_to_schema(section: &str, given: &Value, known: &Table, file: &str) -> Result<(), ConfigError> {
+    let refuse = |key: &str, problem: String| {
+        let place = if key.is_empty() { format!("[[{section}]]") } else { format!("[[{section}]] {key}") };
+        Err(key_error(file.to_owned(), place, problem))
+    };
+    let entries = given.as_array().map(|list| list.iter().map(Value::as_table).collect::<Option<Vec<_>>>());
+    let Some(Some(entries)) = entries else {
+        return refuse("", "must be a list of entries, each under its own [[ ]]".to_owned());
+    };
+    for entry in entries {
+        if let Some(key) = entry.keys().find(|key| !known.contains_key(*key)) {
+            return refuse(key, format!("is not a key; there are {}", names(known)));
+        }
+        for (key, example) in known {
+            match entry.get(key) {
+                Some(value) if same_kind(example, value) => {}
+                None if key == "description" => {}
+                _ => return refuse(key, format!("must be {}", kind(example))),
+            }
         }
     }
     Ok(())

@@ -38,7 +38,8 @@ fn the_example_is_the_default_and_names_every_key() {
 #[test]
 fn each_key_has_a_variable() {
     for (section, keys) in Table::try_from(RawConfig::default()).unwrap() {
-        for (key, value) in keys.as_table().unwrap() {
+        // A list of entries is set in a file alone.
+        for (key, value) in keys.as_table().into_iter().flatten() {
             let name = format!("AUDITBOX_{}_{}", section.to_uppercase(), key.to_uppercase());
             let text = match value {
                 toml::Value::String(text) => text.clone(),
@@ -166,6 +167,26 @@ fn tls_takes_both_files_or_neither() {
     assert_eq!(config.server.tls, Some(TlsFiles { certificate: "c.pem".into(), key: "k.pem".into() }));
     refused("[server]\ntls_certificate = 'c.pem'", &[], &["[server] tls_key must be set too"]);
     refused("[server]\ntls_key = 'k.pem'", &[], &["[server] tls_certificate must be set too"]);
+}
+
+#[test]
+fn the_catalogue_of_resource_types_is_the_operators_own() {
+    let entry = "[[resource_types]]\nvalue = 'AWS::S3::Bucket'\nlabel = 'Bucket'\n";
+    let config = load(entry, &[]).unwrap();
+    let [only] = config.resource_types.entries() else { panic!("{config:?}") };
+    assert_eq!((only.value(), only.label(), only.description()), ("AWS::S3::Bucket", "Bucket", ""));
+    assert!(load("resource_types = []", &[]).unwrap().resource_types.entries().is_empty());
+    for (text, parts) in [
+        ("[[resource_types]]\nvalue = 'a'", "[[resource_types]] label must be a text"),
+        ("[[resource_types]]\nvalue = 'a'\nlabel = 1", "[[resource_types]] label must be a text"),
+        ("[[resource_types]]\nvalue = 'a'\nlabel = 'A'\ncolour = 'red'", "[[resource_types]] colour is not a key"),
+        ("[resource_types]\nvalue = 'a'", "[[resource_types]] must be a list"),
+        ("resource_types = ['a']", "[[resource_types]] must be a list"),
+        (&format!("{entry}{entry}"), "`AWS::S3::Bucket` stands twice"),
+        ("[[resource_types]]\nvalue = ''\nlabel = 'A'", "[resource_types] value must be 1 to 128"),
+    ] {
+        refused(text, &[], &[parts]);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::model::{event::OWN_ORIGIN, timestamp::Timestamp};
+use crate::model::{event::OWN_ORIGIN, ticket::TicketId, timestamp::Timestamp};
 
 /// Characters of a secret that an operator chooses, at least: with fewer, a stolen file could be searched for it.
 const SECRET_CHARS_MIN: usize = 24;
@@ -318,6 +318,9 @@ pub enum CredentialChange {
     Enable(ClientId),
     /// Gone for good.
     Revoke(ClientId),
+    /// A ticket of this credential is spent: a session has ended, or a link has been used. Kept until the ticket would
+    /// have ended by itself.
+    Spend(ClientId, TicketId, Timestamp),
 }
 
 impl CredentialChange {
@@ -325,7 +328,7 @@ impl CredentialChange {
     pub fn client_id(&self) -> &ClientId {
         match self {
             Self::Create(credential) => &credential.client_id,
-            Self::Disable(id) | Self::Enable(id) | Self::Revoke(id) => id,
+            Self::Disable(id) | Self::Enable(id) | Self::Revoke(id) | Self::Spend(id, ..) => id,
         }
     }
 
@@ -336,6 +339,7 @@ impl CredentialChange {
             Self::Disable(_) => "credential.disable",
             Self::Enable(_) => "credential.enable",
             Self::Revoke(_) => "credential.revoke",
+            Self::Spend(..) => "session.end",
         }
     }
 }

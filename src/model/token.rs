@@ -72,12 +72,13 @@ impl AccessTokens {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
     }
 
-    /// The client id that a token names, if it was made here and is good at `now`. A token from the future was made
+    /// The client id that a token names and when it ends, if it was made here and is good at `now`. A token from the future was made
     /// before the clock was set back: it is not honoured, or it could outlive its time.
-    pub fn read(&self, token: &str, now: Timestamp) -> Option<ClientId> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Option<(ClientId, Timestamp)> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
         let good = claims.iat <= now.seconds() && now.seconds() < claims.exp;
-        good.then(|| ClientId::parse(&claims.sub).ok()).flatten()
+        let expires = Timestamp::from_micros(0).plus_seconds(claims.exp);
+        good.then(|| Some((ClientId::parse(&claims.sub).ok()?, expires))).flatten()
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
         let client_id = ClientId::generate().unwrap();
         let token = tokens.issue(&client_id, now, now.plus_seconds(60)).unwrap();
         assert_eq!(token.split('.').count(), 3);
-        assert_eq!(tokens.read(&token, now.plus_seconds(59)), Some(client_id));
+        assert_eq!(tokens.read(&token, now.plus_seconds(59)), Some((client_id, now.plus_seconds(60))));
         assert_eq!(tokens.read(&token, now.plus_seconds(60)), None);
         assert_eq!(tokens.read(&token, now.plus_seconds(-1)), None);
         assert_eq!(AccessTokens::new(b"another").read(&token, now), None);

@@ -1,6 +1,6 @@
 //! [`Application`]: built from a configuration and an open store, run until it is told to stop.
 //!
-//! It stops in this order: no more connections; requests in flight finish; records of reads are written; the writer
+//! It stops in this order: live streams end; no more connections; requests in flight finish; records of reads are written; the writer
 //! finishes its queue, copies its log into the file, and closes it.
 
 use std::{
@@ -15,17 +15,19 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
     middleware::{Compress, from_fn},
-    web::Data,
+    web::{self, Data},
 };
 use rustls::ServerConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     access::{Gate, GateOptions, Recorder},
-    api::{self, BodyLimits, Context},
+    api,
     config::Config,
+    http::{self, BodyLimits, Context, Streams},
     server::tls,
     store::{ReadError, Store, WriteError},
+    web as pages,
 };
 
 /// Connections that wait to be accepted. The system caps it at its own limit.
@@ -94,6 +96,7 @@ pub struct Application {
     recorder: Recorder,
     store: Store,
     signals: Signals,
+    streams: Streams,
 }
 
 impl Application {
@@ -103,9 +106,10 @@ impl Application {
         // From here on a signal stops the server in order, even if it comes before it runs.
         let signals = Signals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
-        let context = Data::new(context(config, &store, recorder.clone())?);
+        let streams = Streams::new(config.limits.streams_max);
+        let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
         let server = serve(config, socket, &context)?;
-        Ok(Self { server, address, recorder, store, signals })
+        Ok(Self { server, address, recorder, store, signals, streams })
     }
 
     /// Where it listens. The port is the real one, where 0 was asked for.
@@ -115,7 +119,7 @@ impl Application {
 
     /// Serves until SIGTERM or SIGINT, then stops in order. An error means that something was not right to the end.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
-        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle()));
+        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams));
         let served = self.server.await;
         stopping.abort();
         self.recorder.close().await;
@@ -126,13 +130,15 @@ impl Application {
     }
 }
 
-fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context, StartError> {
+fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams) -> Result<Context, StartError> {
     let gate = Gate::open(
         &store.own_reader,
         GateOptions {
             access_token_seconds: config.auth.access_token_seconds,
             failed_logins_max: config.auth.failed_logins_max,
             failed_logins_window_seconds: config.auth.failed_logins_window_seconds,
+            session_idle_seconds: config.auth.session_idle_seconds,
+            session_seconds: config.auth.session_seconds,
         },
     )?;
     gate.watch();
@@ -151,6 +157,9 @@ fn context(config: &Config, store: &Store, recorder: Recorder) -> Result<Context
             limits.body_memory_bytes_max,
         ),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        resource_types: config.resource_types.clone(),
+        streams,
+        serves_tls: config.server.tls.is_some(),
     })
 }
 
@@ -161,11 +170,13 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
     let app = move || {
         App::new()
             .app_data(context.clone())
-            .wrap(from_fn(api::authenticate))
+            .wrap(from_fn(http::authenticate))
             .wrap(Compress::default())
-            .wrap(from_fn(api::trace))
-            .wrap(from_fn(api::keep_unread))
+            .wrap(from_fn(http::trace))
+            .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
+            .configure(pages::configure)
+            .default_service(web::to(http::not_found))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };
@@ -196,11 +207,12 @@ impl Signals {
     }
 }
 
-async fn stop_on_signal(mut signals: Signals, server: ServerHandle) {
+async fn stop_on_signal(mut signals: Signals, server: ServerHandle, streams: Streams) {
     tokio::select! {
         _ = signals.terminate.recv() => {}
         _ = signals.interrupt.recv() => {}
     }
     tracing::info!("stopping: requests in flight are finished first");
+    streams.close();
     server.stop(true).await;
 }

@@ -7,7 +7,7 @@ use crate::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash},
         timestamp::Timestamp,
     },
-    store::ChangeError,
+    store::{ChangeError, spent},
 };
 
 /// Every credential, revoked ones included, oldest first.
@@ -37,7 +37,11 @@ pub(super) fn access_token_key(connection: &Connection) -> rusqlite::Result<Vec<
 pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusqlite::Result<Result<(), ChangeError>> {
     let now = Timestamp::now().micros();
     let id = change.client_id().as_str();
-    if let CredentialChange::Create(credential) = change {
+    if let CredentialChange::Spend(_, ticket, until) = change {
+        if !spent::add(connection, ticket, *until, now)? {
+            return Ok(Err(ChangeError::Spent));
+        }
+    } else if let CredentialChange::Create(credential) = change {
         if let Some(taken) = find_taken(connection, credential)? {
             return Ok(Err(taken));
         }

@@ -111,6 +111,9 @@ pub enum ChangeError {
     /// It was revoked, which is for good.
     #[error("the credential {0:?} is revoked, which is for good: make a new one")]
     Revoked(String),
+    /// The ticket was spent before.
+    #[error("it was used before, and is good only once")]
+    Spent,
     /// The write failed.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -19,7 +19,9 @@ mod queue;
 mod reader;
 mod reindex;
 mod sealer;
+mod spent;
 mod tail;
+mod wake;
 mod writer;
 
 use std::{
@@ -34,6 +36,7 @@ pub use open::change_credential_directly;
 pub use prepared::Prepared;
 pub use queue::QueueLimits;
 pub use reader::{Page, Reader, Slice};
+pub use wake::Arrivals;
 pub use writer::{Outcome, Pending, Policy, Writer};
 
 use crate::{

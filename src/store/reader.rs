@@ -6,7 +6,7 @@
 //!
 //! Calls block on the disk: from async code, make them on a thread that may.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
@@ -18,11 +18,12 @@ use crate::{
         cursor::Position,
         query::Query,
         stats::{Stats, StatsQuery},
+        ticket::TicketId,
     },
     store::{
         OpenError, ReadError,
         body::{Bodies, Decoder},
-        credential, event, open,
+        credential, event, open, spent,
     },
 };
 
@@ -114,6 +115,11 @@ impl Reader {
     /// A number that moves with every change to the credentials.
     pub fn credential_generation(&self) -> Result<i64, ReadError> {
         self.in_transaction(|connection| Ok(credential::generation(connection)?))
+    }
+
+    /// The tickets that are spent before their time.
+    pub fn spent_tickets(&self) -> Result<HashSet<TicketId>, ReadError> {
+        self.in_transaction(|connection| Ok(spent::all(connection)?))
     }
 
     /// The key that access tokens are signed with.

@@ -38,6 +38,7 @@ use crate::{
         queue::{Queue, Weight},
         sealer::{self, Order, Sealer},
         tail,
+        wake::{Arrivals, Wake},
     },
 };
 
@@ -74,6 +75,7 @@ pub struct Writer {
     queue: Arc<Queue<Work>>,
     index: Arc<Index>,
     bodies: Bodies,
+    wake: Wake,
 }
 
 /// What the index has to have written.
@@ -147,6 +149,11 @@ impl Writer {
     /// An event that was made ready here, as it would be served; empty if it cannot be had.
     pub fn body_of(&self, event: &Prepared) -> String {
         Decoder::of_own(&self.bodies).decode(&event.stored).map(Cow::into_owned).unwrap_or_default()
+    }
+
+    /// Word of what is committed from now on.
+    pub fn arrivals(&self) -> Arrivals {
+        self.wake.arrivals()
     }
 
     /// Queues events to be stored. The answer has one outcome for each, in order.
@@ -237,11 +244,22 @@ pub(super) struct Parts {
 pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(Writer, Thread), OpenError> {
     let Parts { connection, checkpoints, index, terms, bodies, full } = parts;
     let queue = Arc::new(Queue::new(limits));
-    let writer = Writer { queue: Arc::clone(&queue), index: Arc::clone(&index), bodies: bodies.clone() };
+    let wake = Wake::new();
+    let writer =
+        Writer { queue: Arc::clone(&queue), index: Arc::clone(&index), bodies: bodies.clone(), wake: wake.clone() };
     let (orders, received) = mpsc::channel();
     let sealer = sealer::start(path, writer.clone(), received)?;
-    let mut state =
-        State { connection, checkpoints, queue: Arc::clone(&queue), index, terms, bodies, orders, is_training: false };
+    let mut state = State {
+        connection,
+        checkpoints,
+        queue: Arc::clone(&queue),
+        index,
+        terms,
+        bodies,
+        orders,
+        wake,
+        is_training: false,
+    };
     state.order(full);
     let handle =
         thread::Builder::new().name("writer".to_owned()).spawn(move || state.run()).map_err(OpenError::Thread)?;
@@ -257,6 +275,7 @@ struct State {
     terms: TermWriter,
     bodies: Bodies,
     orders: mpsc::Sender<Order>,
+    wake: Wake,
     /// Whether the first dictionary was ordered.
     is_training: bool,
 }
@@ -358,6 +377,7 @@ impl State {
     /// Lets questions see what was committed.
     fn publish(&mut self, entries: &[Entry], work: &[Work]) {
         let full = self.index.publish(entries);
+        self.wake.everyone();
         self.order(full);
         for piece in work {
             match piece {

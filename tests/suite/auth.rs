@@ -294,7 +294,9 @@ fn a_new_credential_is_shown_once_with_its_secrets() {
     assert!(!list.contains(secret) && !list.contains(token) && !list.contains("Secret") && !list.contains("hash"));
     let mut public = expected;
     public.as_object_mut().unwrap().retain(|key, _| key != "clientSecret" && key != "apiToken");
-    assert_eq!(listed(&server, client_id), public);
+    let listed = listed(&server, client_id);
+    public["lastUsedAt"] = listed["lastUsedAt"].clone();
+    assert_eq!(listed, public);
 }
 
 #[test]
@@ -657,4 +659,21 @@ fn secrets_are_neither_in_the_log_nor_in_the_record() {
         assert!(!log.contains(hidden), "{hidden} is in the log:\n{log}");
         assert!(!record.contains(hidden), "{hidden} is in the record: {record}");
     }
+}
+
+#[test]
+fn the_list_tells_when_a_credential_was_last_used() {
+    let server = Server::start();
+    let made = create(&server, &json!({ "name": "ci", "scopes": ["read"] }));
+    let client_id = text(&made, "clientId");
+    assert_eq!(listed(&server, client_id)["lastUsedAt"], Value::Null);
+    // Trying in vain is not using.
+    login(&server, client_id, "wrong");
+    assert_eq!(listed(&server, client_id)["lastUsedAt"], Value::Null);
+    let before = Timestamp::now().to_string();
+    assert!(opens(&server, text(&made, "apiToken")));
+    let used = text(&listed(&server, client_id), "lastUsedAt").to_owned();
+    assert!(before <= used && used <= Timestamp::now().to_string(), "{used}");
+    login(&server, client_id, text(&made, "clientSecret"));
+    assert!(*used <= *text(&listed(&server, client_id), "lastUsedAt"));
 }

@@ -28,6 +28,7 @@ const COMMANDS: &[&[&str]] = &[
     &["credential", "disable"],
     &["credential", "enable"],
     &["credential", "revoke"],
+    &["login-link"],
     &["check-config"],
     &["healthcheck"],
     &["demo"],

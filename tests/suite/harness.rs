@@ -110,8 +110,17 @@ impl Server {
     pub fn start_in(directory: TempDir, environment: &[(&str, &str)]) -> Self {
         let environment: Vec<_> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (child, url) = spawn(directory.path(), &environment);
+        let (child, url) = spawn(directory.path(), &environment, &[]);
         let mut server = Self { child, directory, environment, url, token: String::new() };
+        server.token = server.login(CLIENT_ID, CLIENT_SECRET);
+        server
+    }
+
+    /// What `auditbox demo` serves.
+    pub fn start_demo(events: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (child, url) = spawn(directory.path(), &[], &["demo", "--events", &events.to_string()]);
+        let mut server = Self { child, directory, environment: Vec::new(), url, token: String::new() };
         server.token = server.login(CLIENT_ID, CLIENT_SECRET);
         server
     }
@@ -151,12 +160,26 @@ impl Server {
 
     /// A request with these headers and no others.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send(10, method, path, headers, body)
+    }
+
+    /// The same, where a redirection is itself the answer.
+    pub fn request_once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send(0, method, path, headers, body)
+    }
+
+    fn send(&self, redirects: u32, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let agent: Agent =
-            Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build().into();
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .max_redirects(redirects)
+            .max_redirects_will_error(false)
+            .build()
+            .into();
         let request = request.body(body.to_vec()).unwrap();
         let sent = agent.run(request);
         let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
@@ -226,7 +249,7 @@ impl Server {
 
     /// Starts the server again on the same file.
     pub fn start_again(&mut self) {
-        (self.child, self.url) = spawn(self.directory.path(), &self.environment);
+        (self.child, self.url) = spawn(self.directory.path(), &self.environment, &[]);
         self.token = self.login(CLIENT_ID, CLIENT_SECRET);
     }
 }
@@ -239,9 +262,10 @@ impl Drop for Server {
 }
 
 /// Starts the program and waits until it says where it listens.
-fn spawn(directory: &Path, environment: &[(String, String)]) -> (Child, String) {
+fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str]) -> (Child, String) {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("stderr.txt")).unwrap();
     let mut command = program(directory);
+    command.args(arguments);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -34,6 +34,11 @@ fn operation<'d>(document: &'d Value, method: &str, path: &str) -> &'d Value {
 fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
     let promised = &operation(document, method, path)["responses"][answer.status.to_string()];
     assert!(promised.is_object(), "{method} {path}: {} is not documented: {}", answer.status, answer.text);
+    if answer.status < 400 && promised["content"].get("application/json").is_none() {
+        let kind = answer.header("content-type").and_then(|kind| kind.split(';').next()).unwrap();
+        assert!(promised["content"].get(kind).is_some(), "{method} {path}: {kind} is not documented");
+        return;
+    }
     let envelope = answer.json();
     if answer.status < 400 {
         let schema = &promised["content"]["application/json"]["schema"];
@@ -59,6 +64,7 @@ const GOOD: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/audit-log?partial=true", r#"{"action":"READ","resourceType":"x"}{}"#, 200),
     ("GET", "/v1/audit-log?limit=1", "", 200),
     ("GET", "/v1/audit-log/stats?facets=action,status&histogram=1d&tz=Europe/Berlin", "", 200),
+    ("GET", "/v1/audit-log/export?format=ndjson&entity=none", "", 200),
     ("GET", "/v1/audit-log/e1", "", 200),
     (
         "POST",
@@ -88,6 +94,8 @@ fn every_documented_operation_answers_as_documented() {
         check(&document, method, &path, &answer);
         seen.insert(operation(&document, method, &path)["operationId"].as_str().unwrap().to_owned());
     }
+    // It has no end; its own tests read it.
+    seen.insert("stream".to_owned());
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     let documented: Vec<_> =

@@ -61,11 +61,32 @@ impl Connection {
         Ok(Reply { status, body: String::from_utf8(body).map_err(io::Error::other)? })
     }
 
-    fn line(&mut self) -> io::Result<String> {
+    /// The next chunk of a body that is sent in chunks (RFC 9112 section 7.1); an error at its end.
+    pub(crate) fn chunk(&mut self) -> io::Result<String> {
+        let length = usize::from_str_radix(&self.line()?, 16).map_err(io::Error::other)?;
+        if length == 0 {
+            return Err(cut_off());
+        }
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        self.line()?;
+        String::from_utf8(bytes).map_err(io::Error::other)
+    }
+
+    /// Whatever comes until the server closes.
+    pub(crate) fn rest(&mut self) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes)?;
+        String::from_utf8(bytes).map_err(io::Error::other)
+    }
+
+    /// The next line, without its end.
+    pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         // A line that was cut off is no line: it might have been a longer one.
-        line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(cut_off)
+        let whole = line.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        whole.map(str::to_owned).ok_or_else(cut_off)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::error::ParameterError;
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The pairs of a query string, in order.
-pub(super) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterError> {
+pub(crate) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterError> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let decoded = pairs.map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use futures_util::StreamExt;
 
-use crate::api::{
+use crate::http::{
     ApiError,
     error::{OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
 };
@@ -40,12 +40,12 @@ impl BodyLimits {
     }
 
     /// The same budget with a smaller limit for one body.
-    pub(super) fn at_most(&self, bytes_max: usize) -> Self {
+    pub(crate) fn at_most(&self, bytes_max: usize) -> Self {
         Self { bytes_max: bytes_max.min(self.bytes_max), ..self.clone() }
     }
 
     /// Reads a body whole and undoes its `Content-Encoding`.
-    pub(super) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
+    pub(crate) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
         let encoding = Encoding::of(headers)?;
         if announced_bytes(headers).is_some_and(|bytes| bytes > self.bytes_max) {
             return Err(self.too_large());
@@ -112,8 +112,8 @@ fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// A body, and its share of the memory that all bodies may hold.
-pub(super) struct Body {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
     share: Share,
 }
 

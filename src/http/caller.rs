@@ -6,13 +6,13 @@
 use std::{
     future::{Ready, ready},
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
 
 use crate::{
-    api::{
+    access::{Admission, Denied},
+    http::{
         ApiError, Context,
         error::{FORBIDDEN, NOT_AUTHENTICATED},
     },
@@ -25,20 +25,25 @@ use crate::{
 
 /// An authenticated caller, kept with the request.
 #[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) credential: Arc<Credential>,
+pub(crate) struct Caller {
+    pub(crate) admission: Admission,
 }
 
 impl Caller {
+    /// What the caller was let in by.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.admission.credential
+    }
+
     /// This request for the record.
-    pub(super) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
+    pub(crate) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         OwnRequest {
-            actor_name: self.credential.name.as_str().to_owned(),
-            actor_id: self.credential.client_id.as_str().to_owned(),
-            actor_type: self.credential.actor_type.name(),
+            actor_name: self.credential().name.as_str().to_owned(),
+            actor_id: self.credential().client_id.as_str().to_owned(),
+            actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
             path: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
@@ -51,8 +56,8 @@ impl Caller {
 
 /// The address a request comes from: the peer's, or the one that the nearest trusted proxy saw. Entries that a client put
 /// into `X-Forwarded-For` itself stand to the left of that one and are never reached.
-pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
-    let mut address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+pub(crate) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
+    let mut address = peer_address(request);
     if !context.trusts(address) {
         return address;
     }
@@ -67,8 +72,13 @@ pub(super) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
     address
 }
 
+/// The address at the other end of the connection.
+pub(super) fn peer_address(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
+}
+
 /// Something a handler says to the record.
-pub(super) enum Note {
+pub(crate) enum Note {
     /// The handler has put this request on the record itself.
     Recorded,
     /// Part of what was asked was refused.
@@ -76,25 +86,28 @@ pub(super) enum Note {
 }
 
 /// How the middleware's finding is kept with the request.
-pub(super) type Finding = Result<Caller, ApiErrorKind>;
+pub(crate) type Finding = Result<Caller, ApiErrorKind>;
 
 /// Why there is no caller: kept in a form that can be copied into an answer.
 #[derive(Clone, Copy)]
-pub(super) enum ApiErrorKind {
-    /// No Authorization header, or not one of a Bearer token.
+pub(crate) enum ApiErrorKind {
+    /// Neither a Bearer token nor a session.
     NoToken,
-    /// A token, and what the gate says of it.
-    Denied(crate::access::Denied),
+    /// A token or a session, and what the gate says of it.
+    Denied(Denied),
+    /// A session whose request was made by some other site's page.
+    CrossSite,
 }
 
 fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
     match request.extensions().get::<Finding>() {
-        Some(Ok(caller)) if caller.credential.scopes.allow(scope) => Ok(caller.clone()),
+        Some(Ok(caller)) if caller.credential().scopes.allow(scope) => Ok(caller.clone()),
         Some(Ok(caller)) => {
-            let (name, scope) = (caller.credential.name.as_str(), scope.name());
+            let (name, scope) = (caller.credential().name.as_str(), scope.name());
             Err(ApiError::new(FORBIDDEN, format!("the credential {name:?} does not have the scope {scope}")))
         }
         Some(Err(ApiErrorKind::Denied(denied))) => Err((*denied).into()),
+        Some(Err(ApiErrorKind::CrossSite)) => Err(ApiError::cross_site()),
         Some(Err(ApiErrorKind::NoToken)) | None => {
             Err(ApiError::new(NOT_AUTHENTICATED, "send a token: Authorization: Bearer <token>"))
         }
@@ -102,11 +115,11 @@ fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
 }
 
 /// The caller may send events.
-pub(super) struct Ingest(pub(super) Caller);
+pub(crate) struct Ingest(pub(crate) Caller);
 /// The caller may ask for events.
-pub(super) struct Read;
+pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.
-pub(super) struct Admin(pub(super) Caller);
+pub(crate) struct Admin(pub(crate) Caller);
 
 macro_rules! permission {
     ($name:ident, $scope:expr, $make:expr) => {
@@ -122,5 +135,5 @@ macro_rules! permission {
 }
 
 permission!(Ingest, Scope::Ingest, Ingest);
-permission!(Read, Scope::Read, |_| Read);
+permission!(Read, Scope::Read, Read);
 permission!(Admin, Scope::Admin, Admin);

@@ -19,27 +19,27 @@ use crate::{
 
 /// A kind of error.
 #[derive(Debug)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// What `error` says.
-    pub(super) code: &'static str,
+    pub(crate) code: &'static str,
     /// The HTTP status.
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     /// When it is given, for the API's documentation.
-    pub(super) summary: &'static str,
+    pub(crate) summary: &'static str,
 }
 
 macro_rules! kinds {
     ($($name:ident = $status:ident, $code:literal, $summary:literal;)*) => {
-        $(pub(super) const $name: &Kind = &Kind { code: $code, status: StatusCode::$status, summary: $summary };)*
+        $(pub(crate) const $name: &Kind = &Kind { code: $code, status: StatusCode::$status, summary: $summary };)*
         /// Every kind there is.
-        pub(super) const KINDS: &[&Kind] = &[$($name),*];
+        pub(crate) const KINDS: &[&Kind] = &[$($name),*];
     };
 }
 
 kinds! {
     INVALID_CREDENTIALS = UNAUTHORIZED, "invalid_credentials", "The client id or the client secret is wrong";
     NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
-    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or the request comes from another site's page";
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
@@ -64,29 +64,37 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub(super) fn new(kind: &'static Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: &'static Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), details: None, retry_after_seconds: None, rate_limit: None, cause: None }
     }
 
     /// A refused query or body.
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(INVALID_REQUEST, message)
     }
 
     /// A fault of the server. The client learns that there was one.
-    pub(super) fn internal(cause: impl fmt::Display) -> Self {
+    pub(crate) fn internal(cause: impl fmt::Display) -> Self {
         let message = "the server could not answer; its log says why, under this answer's X-Trace-Id";
         Self { cause: Some(cause.to_string()), ..Self::new(INTERNAL, message) }
     }
 
     /// Something that goes better later.
-    pub(super) fn later(kind: &'static Kind, message: impl Into<String>, wait: Duration) -> Self {
+    pub(crate) fn later(kind: &'static Kind, message: impl Into<String>, wait: Duration) -> Self {
         // A whole number of seconds, rounded up: who comes again then is not too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self { retry_after_seconds: Some(seconds.max(1)), ..Self::new(kind, message) }
     }
 
-    pub(super) fn with_details(self, details: Value) -> Self {
+    /// A request that a page of some other site may have sent with somebody's session.
+    pub(crate) fn cross_site() -> Self {
+        Self::new(
+            FORBIDDEN,
+            "a request by session must come from a page of this server: its Origin names another, or none",
+        )
+    }
+
+    pub(crate) fn with_details(self, details: Value) -> Self {
         Self { details: Some(Box::new(details)), ..self }
     }
 
@@ -190,6 +198,7 @@ impl From<ChangeError> for ApiError {
         match error {
             ChangeError::Write(error) => error.into(),
             ChangeError::Unknown(_) => Self::new(NOT_FOUND, error.to_string()),
+            ChangeError::Spent => Self::new(NOT_AUTHENTICATED, error.to_string()),
             ChangeError::NameTaken(_) | ChangeError::ClientIdTaken(_) | ChangeError::Revoked(_) => {
                 Self::new(CONFLICT, error.to_string())
             }

@@ -13,10 +13,11 @@ use actix_web::{
 use uuid::Uuid;
 
 use crate::{
-    api::{
+    http::{
         ApiError, Context,
+        actions::{self, Recording},
         caller::{ApiErrorKind, Caller, Finding, Note, peer},
-        routes::{self, Recording},
+        origin, session,
     },
     model::timestamp::Timestamp,
 };
@@ -63,7 +64,8 @@ async fn handle<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let response = next.call(request).await?;
+    let mut response = next.call(request).await?;
+    session::renew(&mut response, &context);
     match record(&response, &context).await {
         Ok(()) => Ok(response.map_into_left_body()),
         // What cannot be put on the record is not answered as if it had been.
@@ -77,9 +79,19 @@ fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let token = token.ok_or(ApiErrorKind::NoToken)?;
-    let checked = context.gate.check_token(token, peer(request, context), Timestamp::now());
-    checked.map(|credential| Caller { credential }).map_err(ApiErrorKind::Denied)
+    let admitted = match token {
+        Some(token) => context.gate.check_token(token, peer(request, context), Timestamp::now()),
+        None => {
+            let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
+            let admitted = context.gate.check_session(&session, Timestamp::now());
+            // A browser sends the cookie whoever made the request; what changes something must be asked for by our pages.
+            if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
+                return Err(ApiErrorKind::CrossSite);
+            }
+            admitted
+        }
+    };
+    admitted.map(|admission| Caller { admission }).map_err(ApiErrorKind::Denied)
 }
 
 async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(), ApiError> {
@@ -97,7 +109,7 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
         Some(Note::Refused(message)) => Some(message.as_str()),
         None => error_of(response).map(ApiError::message),
     };
-    let (action, recording) = routes::recording_of(request);
+    let (action, recording) = actions::recording_of(request);
     let own = || caller.own_request(request, action);
     match recording {
         Recording::Never => {}

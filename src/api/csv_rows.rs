@@ -1,0 +1,121 @@
+//! Events as rows of CSV (RFC 4180).
+//!
+//! The columns are the event time in UTC, then every value that events can be found by, then what else an event tells;
+//! nested values that auditbox does not interpret are cells of JSON. A spreadsheet takes some texts for formulas: a cell
+//! that begins like one gets an apostrophe before it.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::model::{
+    field::{FIELDS, Object},
+    json::{self, Members},
+    limits::OBJECT_KEYS_MAX,
+    timestamp::Timestamp,
+};
+
+/// What an event tells beside what it can be found by.
+const FURTHER: &[(Object, &str)] = &[
+    (Object::Event, "message"),
+    (Object::By, "orgId"),
+    (Object::Request, "userAgent"),
+    (Object::Diff, "before"),
+    (Object::Diff, "after"),
+    (Object::Event, "additionalData"),
+    (Object::Event, "receivedAt"),
+    (Object::Event, "receivedBy"),
+];
+/// The keys of an event: the sender's, and the two that the server adds.
+const KEYS_MAX: usize = OBJECT_KEYS_MAX + 2;
+
+/// Writes rows; the first is the header.
+pub(super) struct CsvRows {
+    columns: Vec<(Object, &'static str)>,
+    header_is_written: bool,
+}
+
+impl CsvRows {
+    pub(super) fn new() -> Self {
+        let time = (Object::Trigger, "at");
+        let fields = FIELDS.iter().flat_map(|spec| spec.sources).copied();
+        let columns = std::iter::once(time).chain(fields).chain(FURTHER.iter().copied()).collect();
+        Self { columns, header_is_written: false }
+    }
+
+    /// The rows of these events, after the header if it has not been written yet.
+    pub(super) fn write(&mut self, bodies: &[String]) -> csv::Result<Vec<u8>> {
+        let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        if !self.header_is_written {
+            out.write_record(self.columns.iter().map(|(object, key)| object.path(key)))?;
+            self.header_is_written = true;
+        }
+        for body in bodies {
+            let mut cells = vec![Cow::Borrowed(""); self.columns.len()];
+            self.fill(&mut cells, Object::Event, body);
+            out.write_record(cells.into_iter().map(harmless).map(Cow::into_owned))?;
+        }
+        out.into_inner().map_err(|error| error.into_error().into())
+    }
+
+    /// What cannot be read is left empty: an event that is damaged is for others to find.
+    fn fill<'b>(&self, cells: &mut [Cow<'b, str>], object: Object, text: &'b str) {
+        let Ok(members) = Members::read(text, KEYS_MAX) else {
+            return;
+        };
+        for (key, value) in members {
+            if let Some(inner) = object.inner(&key) {
+                self.fill(cells, inner, value.get());
+            } else if let Some(column) = self.columns.iter().position(|known| *known == (object, key.as_ref())) {
+                cells[column] = cell(value, (object, key.as_ref()) == (Object::Trigger, "at"));
+            }
+        }
+    }
+}
+
+/// A string as its text, anything else as JSON; nothing for null.
+fn cell(value: &RawValue, is_time: bool) -> Cow<'_, str> {
+    if json::is_null(value) {
+        return Cow::Borrowed("");
+    }
+    match json::text(value) {
+        Some(text) if is_time => Timestamp::parse(&text).map_or(text, |at| Cow::Owned(at.to_string())),
+        Some(text) => text,
+        None => Cow::Borrowed(value.get()),
+    }
+}
+
+fn harmless(cell: Cow<'_, str>) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { Cow::Owned(format!("'{cell}")) } else { cell }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spreadsheet_would_run_it_shows() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"] {
+            assert_eq!(harmless(Cow::Borrowed(text)), format!("'{text}"));
+        }
+        for text in ["", "a=1", "1-1", "'=1", " =1"] {
+            assert_eq!(harmless(Cow::Borrowed(text)), text);
+        }
+    }
+
+    #[test]
+    fn every_row_has_every_column() {
+        let mut rows = CsvRows::new();
+        let bodies =
+            [r#"{"trigger":{"at":"2024-05-01T14:00:00+02:00"},"diff":{"before":null,"after":{"a":1}}}"#, "{", "{}"];
+        let text = rows.write(&bodies.map(str::to_owned)).unwrap();
+        let mut read = csv::Reader::from_reader(text.as_slice());
+        assert_eq!(read.headers().unwrap().get(0), Some("trigger.at"));
+        let records: Vec<_> = read.records().map(Result::unwrap).collect();
+        assert_eq!(records.len(), 3);
+        assert_eq!(records[0].get(0), Some("2024-05-01T12:00:00.000000Z"));
+        assert!(records[0].iter().any(|cell| cell == r#"{"a":1}"#));
+        assert!(records[1].iter().chain(&records[2]).all(str::is_empty));
+        assert!(String::from_utf8(rows.write(&["{}".to_owned()]).unwrap()).unwrap().starts_with(','));
+    }
+}

@@ -1,0 +1,25 @@
+//! An event on one line, for forms that end an event with its line.
+
+/// Adds a JSON text to `out` without line breaks. Within a JSON text they stand between values alone (RFC 8259 section
+/// 7 has them escaped in strings), where a space means the same.
+pub(super) fn push_line(out: &mut String, json: &str) {
+    let mut rest = json;
+    while let Some(at) = rest.find(['\n', '\r']) {
+        out.push_str(&rest[..at]);
+        out.push(' ');
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push_line;
+
+    #[test]
+    fn an_event_of_many_lines_becomes_one_that_means_the_same() {
+        let mut out = "> ".to_owned();
+        push_line(&mut out, "{\"a\":{\r\n \"b\": \"x\\ny\"\n}}");
+        assert_eq!(out, r#"> {"a":{   "b": "x\ny" }}"#);
+    }
+}

@@ -1,0 +1,230 @@
+//! `GET /v1/audit-log/stream`: events as they arrive, as server-sent events (HTML Standard, section 9.2).
+//!
+//! A stream is the list by arrival, oldest first, that goes on when it comes to its end. Each event carries the cursor of
+//! the place after it; with that (`Last-Event-ID`, or `cursor`) another connection goes on without a gap, whatever became
+//! of this one. Nothing is sent before the client has taken what was: a slow reader is paced by its own socket, and holds
+//! neither a connection to the file nor a snapshot while it is slow.
+
+use std::{collections::VecDeque, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{CACHE_CONTROL, CONTENT_TYPE, ContentEncoding},
+    web::{self, Bytes, Data},
+};
+use futures_util::{Stream, stream};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    access::{Admission, Gate},
+    api::{
+        line::push_line,
+        list::{SLICE_BYTES, check_cursor},
+    },
+    http::{ApiError, Context, Place, caller::Read, error::OVERLOADED, parameters},
+    model::{cursor::Position, error::ParameterError, query::Query, timestamp::Timestamp},
+    store::{Arrivals, ReadError, Reader},
+};
+
+/// How long a stream is silent at most: proxies close what is silent for a minute.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long at least between two looks: under a storm of commits, events come in bundles.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long at most until it is noticed that a credential is gone.
+const CHECK: Duration = Duration::from_secs(1);
+/// How long until a server that had too many questions is asked again.
+const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
+/// Positions found at a time, at 16 bytes each.
+const PAGE_EVENTS: usize = 1_024;
+/// After how long a client is told to come back for a place.
+const PLACE_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of an event beside its body: the cursor, and the names of the lines.
+const EVENT_BYTES_MORE: usize = 64;
+/// How soon a browser connects again, in milliseconds.
+const RETRY: &str = "retry: 1000\n";
+
+/// Sends the events that match as they arrive.
+pub(super) async fn stream(
+    caller: Read,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let query = parse(&request, &context)?;
+    let message = "as many streams are open as may be; [limits] streams_max is how many";
+    let place = context.streams.take().ok_or_else(|| ApiError::later(OVERLOADED, message, PLACE_WAIT))?;
+    let live = Live::begin(&context, query, caller.0.admission, place).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // What is compressed is held back until there is enough of it; what a proxy buffers, too.
+        .insert_header(ContentEncoding::Identity)
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(live.stream()))
+}
+
+/// A query that follows the log. What says how a list is cut does not apply, and is refused.
+fn parse(request: &HttpRequest, context: &Context) -> Result<Query, ApiError> {
+    let mut pairs = parameters::decode(request.query_string())?;
+    for name in ["limit", "count"] {
+        if pairs.iter().any(|(given, _)| given.trim_end_matches("[]") == name) {
+            return Err(ParameterError::new(name, "is for lists; a stream has no end").into());
+        }
+    }
+    // Where a browser connects again it sends the same URL: the place it has come to is in the header.
+    if let Some(last) = request.headers().get("last-event-id").filter(|last| !last.is_empty()) {
+        let last = last.to_str().map_err(|_| ParameterError::new("Last-Event-ID", "is not a cursor of this server"))?;
+        pairs.retain(|(given, _)| given.trim_end_matches("[]") != "cursor");
+        pairs.push(("cursor".into(), last.into()));
+    }
+    for (name, only) in [("sort", "received"), ("order", "asc")] {
+        match pairs.iter().find(|(given, _)| given == name) {
+            None => pairs.push((name.into(), only.into())),
+            Some((_, value)) if value == only => {}
+            Some(_) => return Err(ParameterError::new(name, format!("must be {only}: a stream is by arrival")).into()),
+        }
+    }
+    let mut query = Query::parse(pairs, &context.query_limits)?;
+    query.limit = PAGE_EVENTS;
+    Ok(query)
+}
+
+/// An open stream.
+struct Live {
+    reader: Reader,
+    gate: Gate,
+    admission: Admission,
+    place: Place,
+    arrivals: Arrivals,
+    /// Begins after what has been found.
+    query: Query,
+    /// Found, and not sent yet.
+    positions: VecDeque<Position>,
+    /// Whether more is known to be there.
+    more: bool,
+    ready: Option<Bytes>,
+    next_look: Instant,
+    next_heartbeat: Instant,
+}
+
+impl Live {
+    async fn begin(context: &Context, mut query: Query, admission: Admission, place: Place) -> Result<Self, ApiError> {
+        let arrivals = context.writer.arrivals();
+        let reader = context.reader.clone();
+        let newest = web::block(move || reader.count()).await.map_err(ApiError::internal)??;
+        check_cursor(&query, newest)?;
+        let start = query.after.unwrap_or(at(newest));
+        query.after = Some(start);
+        let now = Instant::now();
+        // The place is sent before there is an event: a connection that is lost before the first goes on from here too.
+        let ready = format!("{RETRY}id: {}\n\n", query.cursor(start));
+        Ok(Self {
+            reader: context.reader.clone(),
+            gate: context.gate.clone(),
+            admission,
+            place,
+            arrivals,
+            query,
+            positions: VecDeque::new(),
+            more: true,
+            ready: Some(ready.into()),
+            next_look: now,
+            next_heartbeat: now + HEARTBEAT,
+        })
+    }
+
+    fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
+        stream::try_unfold(self, Self::advance)
+    }
+
+    /// The next bytes; none at the end of the stream.
+    async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
+        loop {
+            if self.place.is_closing() || !self.gate.still_admits(&self.admission, Timestamp::now()) {
+                return Ok(None);
+            }
+            if let Some(bytes) = self.ready.take() {
+                self.next_heartbeat = Instant::now() + HEARTBEAT;
+                return Ok(Some((bytes, self)));
+            }
+            if !self.positions.is_empty() {
+                self = self.blocking(Self::fetch).await?;
+            } else if self.more {
+                sleep_until(self.next_look).await;
+                self.arrivals.look();
+                self = self.blocking(Self::find).await?;
+            } else if Instant::now() >= self.next_heartbeat {
+                // With the place as it is now: what did not match need not be looked at again.
+                let place = self.query.after.map(|after| self.query.cursor(after)).unwrap_or_default();
+                self.ready = Some(format!(":\nid: {place}\n\n").into());
+                // What another process wrote into the file comes without word of it.
+                self.more = true;
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// Does what waits for the disk on a thread that may wait.
+    async fn blocking(mut self, work: fn(&mut Self) -> Result<(), ReadError>) -> Result<Self, ApiError> {
+        let working = web::block(move || {
+            let outcome = work(&mut self);
+            (self, outcome)
+        });
+        let (live, outcome) = working.await.map_err(ApiError::internal)?;
+        match outcome {
+            Ok(()) => Ok(live),
+            Err(ReadError::Overloaded) => {
+                sleep(OVERLOAD_WAIT).await;
+                Ok(live)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn find(&mut self) -> Result<(), ReadError> {
+        let found = self.reader.page(&self.query, 0)?.found;
+        // Where that was all, the place is the end of the log rather than the last event that matched.
+        let place = if found.more { found.positions.last().copied() } else { Some(at(found.through_seq)) };
+        let after = self.query.after.map_or(0, |after| after.seq);
+        self.query.after = place.filter(|place| place.seq > after).or(self.query.after);
+        self.more = found.more;
+        self.next_look = Instant::now() + if found.more { Duration::ZERO } else { LOOK_AGAIN };
+        self.positions = found.positions.into();
+        Ok(())
+    }
+
+    fn fetch(&mut self) -> Result<(), ReadError> {
+        let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
+        let mut text = String::with_capacity(slice.bodies.iter().map(|body| body.len() + EVENT_BYTES_MORE).sum());
+        // An event that is gone has no body. Then those after it carry places before their own: a client that goes on from
+        // one of them is sent an event again, and misses none.
+        for (body, position) in slice.bodies.iter().zip(&self.positions) {
+            text.push_str("id: ");
+            text.push_str(&self.query.cursor(*position));
+            text.push_str("\ndata: ");
+            match &self.query.includes {
+                Some(includes) => push_line(&mut text, &includes.project(body)),
+                None => push_line(&mut text, body),
+            }
+            text.push_str("\n\n");
+        }
+        self.positions.drain(..slice.positions);
+        self.ready = Some(Bytes::from(text)).filter(|bytes| !bytes.is_empty());
+        Ok(())
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) {
+        let check = self.next_heartbeat.min(Instant::now() + CHECK);
+        tokio::select! {
+            () = self.arrivals.wait() => self.more = true,
+            () = self.place.closing() => {}
+            () = sleep_until(check) => {}
+        }
+    }
+}
+
+/// The place after the event with this seq, in the order of arrival.
+fn at(seq: i64) -> Position {
+    Position { timestamp: Timestamp::from_micros(0), seq }
+}

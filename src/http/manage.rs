@@ -1,0 +1,62 @@
+//! Changes to the credentials, whether JSON or a form asks for them.
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::StatusCode,
+    web::{self, Data},
+};
+
+use crate::{
+    http::{
+        ApiError, Context,
+        caller::{Caller, Note},
+    },
+    model::{
+        credential::{ActorType, ClientId, CredentialChange, CredentialName, Issued, Scopes},
+        duration,
+        timestamp::Timestamp,
+    },
+};
+
+/// A credential to be made, as it was asked for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) scopes: &'a [String],
+    pub(crate) actor_type: Option<&'a str>,
+    /// How long it is to be good for.
+    pub(crate) expires: Option<&'a str>,
+}
+
+/// Makes a credential. It is not yet known to anyone.
+pub(crate) fn issue(wanted: &Wanted<'_>, now: Timestamp) -> Result<Issued, ApiError> {
+    let refuse = |field: &'static str| move |message: String| ApiError::invalid(format!("{field}: {message}"));
+    let name = CredentialName::parse(wanted.name).map_err(refuse("name"))?;
+    let scopes = Scopes::parse(&wanted.scopes.join(",")).map_err(refuse("scopes"))?;
+    let actor_type = wanted.actor_type.unwrap_or(ActorType::ServiceAccount.name());
+    let actor_type = ActorType::parse(actor_type).map_err(refuse("actorType"))?;
+    let expires = wanted.expires.map(duration::parse_seconds).transpose().map_err(refuse("expires"))?;
+    let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
+    Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)
+}
+
+/// Stores a change and the record of the request that made it, both or neither; then the gate knows of it too.
+pub(crate) async fn apply(
+    change: CredentialChange,
+    status: StatusCode,
+    caller: &Caller,
+    request: &HttpRequest,
+    context: &Data<Context>,
+) -> Result<(), ApiError> {
+    let record =
+        caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
+    request.extensions_mut().insert(Note::Recorded);
+    let gate = context.gate.clone();
+    web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;
+    Ok(())
+}
+
+/// Reads a client id.
+pub(crate) fn parse_client_id(text: &str) -> Result<ClientId, ApiError> {
+    ClientId::parse(text).map_err(|message| ApiError::invalid(format!("clientId: {message}")))
+}

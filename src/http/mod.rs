@@ -1,0 +1,74 @@
+//! What every request shares, whether it is answered with JSON or with a page.
+//!
+//! The context that handlers work with, who calls and what they may do (`caller`), what every request goes through
+//! (`middleware`) and what the record calls it (`actions`), bodies and query strings within their bounds, and the one
+//! table of errors. Nothing here knows what a route answers.
+
+pub(crate) mod actions;
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod error;
+mod fallback;
+pub(crate) mod manage;
+mod middleware;
+pub(crate) mod origin;
+pub(crate) mod parameters;
+pub(crate) mod session;
+mod streams;
+mod unread;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use body::BodyLimits;
+pub use error::ApiError;
+pub use fallback::not_found;
+pub(crate) use fallback::resource;
+pub use middleware::{authenticate, trace};
+pub(crate) use streams::Place;
+pub use streams::Streams;
+pub use unread::keep_unread;
+
+use crate::{
+    access::{Gate, Recorder},
+    model::{
+        limits::{EventLimits, QueryLimits},
+        resource_type::Catalogue,
+    },
+    store::{Reader, Writer},
+};
+
+/// What handlers work with: handles and limits. Made once, shared by all.
+pub struct Context {
+    /// Reads the file.
+    pub reader: Reader,
+    /// Writes it.
+    pub writer: Writer,
+    /// Lets clients in.
+    pub gate: Gate,
+    /// Keeps the record of requests.
+    pub recorder: Recorder,
+    /// What events are held to.
+    pub event_limits: EventLimits,
+    /// What queries are held to.
+    pub query_limits: QueryLimits,
+    /// Events in one request, at most.
+    pub batch_events_max: usize,
+    /// What request bodies are held to.
+    pub body_limits: BodyLimits,
+    /// Who may speak for another address in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What resource types are called.
+    pub resource_types: Catalogue,
+    /// Answers that do not end by themselves.
+    pub streams: Streams,
+    /// Whether clients talk TLS to this process itself.
+    pub serves_tls: bool,
+}
+
+impl Context {
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
+    }
+}

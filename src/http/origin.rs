@@ -1,0 +1,63 @@
+//! Whether a request was made by a page of this server, and over a connection that nobody can listen to.
+//!
+//! A browser says where a request comes from: `Origin` (RFC 6454 section 7), or `Referer`, or, where a page's policy keeps
+//! both back, `Sec-Fetch-Site`. None of these can be set by a page of another site.
+
+use actix_web::{
+    HttpRequest,
+    http::{
+        Uri,
+        header::{HOST, HeaderName, ORIGIN, REFERER},
+        uri::Authority,
+    },
+};
+
+use crate::http::{Context, caller::peer_address};
+
+/// Whether the browser says that a page of this server made the request. A request that says nothing was not.
+pub(crate) fn is_own(request: &HttpRequest, context: &Context) -> bool {
+    match header(request, &ORIGIN).filter(|origin| *origin != "null").or_else(|| header(request, &REFERER)) {
+        Some(page) => is_of_this_server(page, request, context),
+        None => header(request, &HeaderName::from_static("sec-fetch-site")) == Some("same-origin"),
+    }
+}
+
+/// Whether the browser says that a page of another site made the request. One that says nothing is not a browser's.
+pub(crate) fn is_foreign(request: &HttpRequest, context: &Context) -> bool {
+    let says = [ORIGIN, REFERER, HeaderName::from_static("sec-fetch-site")];
+    says.iter().any(|name| request.headers().contains_key(name)) && !is_own(request, context)
+}
+
+/// Whether the client's connection is TLS, here or at a proxy that is trusted to say so.
+pub(crate) fn is_secure(request: &HttpRequest, context: &Context) -> bool {
+    context.serves_tls || forwarded(request, context, "x-forwarded-proto") == Some("https")
+}
+
+fn is_of_this_server(page: &str, request: &HttpRequest, context: &Context) -> bool {
+    let Some((page, https)) = page.parse::<Uri>().ok().and_then(|page| {
+        let authority = page.authority()?.as_str().to_ascii_lowercase();
+        Some((authority, page.scheme_str() == Some("https")))
+    }) else {
+        return false;
+    };
+    // What a page that was sent in the clear asks for may have been written by anyone on the way.
+    if is_secure(request, context) && !https {
+        return false;
+    }
+    let port = if https { ":443" } else { ":80" };
+    let same = |host: &str| host.to_ascii_lowercase().trim_end_matches(port) == page.trim_end_matches(port);
+    let host = header(request, &HOST).or_else(|| request.uri().authority().map(Authority::as_str));
+    host.is_some_and(same) || forwarded(request, context, "x-forwarded-host").is_some_and(same)
+}
+
+/// What a trusted proxy says of the request that it passes on.
+fn forwarded<'r>(request: &'r HttpRequest, context: &Context, name: &'static str) -> Option<&'r str> {
+    if !context.trusts(peer_address(request)) {
+        return None;
+    }
+    header(request, &HeaderName::from_static(name))
+}
+
+fn header<'r>(request: &'r HttpRequest, name: &HeaderName) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}

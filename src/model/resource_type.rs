@@ -1,0 +1,137 @@
+//! What the kinds of things that are acted on are called: a catalogue for people. An event may name any kind; one that the
+//! catalogue does not have is shown as it is.
+
+use std::collections::HashSet;
+
+/// Entries of a catalogue. Each is shown in a list that people read.
+const ENTRIES_MAX: usize = 1_000;
+/// Bytes of a value: the event's own limit.
+const VALUE_BYTES_MAX: usize = 128;
+/// Characters of a label, and of a description.
+const LABEL_CHARS_MAX: usize = 128;
+const DESCRIPTION_CHARS_MAX: usize = 500;
+
+/// Value, label and description of the kinds that Porter and Port have.
+pub const KNOWN: &[(&str, &str, &str)] = &[
+    ("application", "Application", "Application deployments and their configuration"),
+    ("datastore", "Datastore", "Managed databases and caches"),
+    ("addon", "Addon", "Addons"),
+    ("environment_group", "Environment group", "Environment groups"),
+    ("cluster", "Cluster", "Clusters"),
+    ("project", "Project", "Project settings, members and integrations"),
+    ("blueprint", "Blueprint", "The shape of a kind of entity"),
+    ("entity", "Entity", "An entry of the catalog"),
+    ("run", "Run", "One run of an action"),
+    ("webhook", "Webhook", "A webhook that brings data in"),
+    ("scorecard", "Scorecard", "Rules that entities are rated by"),
+    ("action", "Action", "A self-service action or an automation"),
+    ("blueprint_permission", "Blueprint permission", "Who may do what with a blueprint's entities"),
+    ("action_permission", "Action permission", "Who may run and approve an action"),
+    ("integration", "Integration", "An installation that brings data in"),
+    ("secret", "Secret", "A secret's existence and name, never its value"),
+];
+
+/// An entry of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceType {
+    value: String,
+    label: String,
+    description: String,
+}
+
+impl ResourceType {
+    /// Reads an entry. The error names the part that is wrong.
+    pub fn parse(value: &str, label: &str, description: &str) -> Result<Self, (&'static str, String)> {
+        if value.is_empty() || value.len() > VALUE_BYTES_MAX || value.contains('\0') {
+            return Err(("value", format!("must be 1 to {VALUE_BYTES_MAX} bytes, not `{value}`")));
+        }
+        let is_line = |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
+        if label.trim().is_empty() || !is_line(label, LABEL_CHARS_MAX) {
+            return Err(("label", format!("of `{value}` must be 1 to {LABEL_CHARS_MAX} characters on one line")));
+        }
+        if !is_line(description, DESCRIPTION_CHARS_MAX) {
+            let message = format!("of `{value}` must be at most {DESCRIPTION_CHARS_MAX} characters on one line");
+            return Err(("description", message));
+        }
+        Ok(Self { value: value.to_owned(), label: label.to_owned(), description: description.to_owned() })
+    }
+
+    /// What events say, in any case.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What people read.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// More about it; may be empty.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+}
+
+/// The entries of a catalogue, in the order they are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalogue(Vec<ResourceType>);
+
+impl Catalogue {
+    /// A catalogue of these entries. The error names the part that is wrong.
+    pub fn parse<'a>(
+        entries: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<Self, (&'static str, String)> {
+        let (mut catalogue, mut seen) = (Vec::new(), HashSet::new());
+        for (value, label, description) in entries {
+            if !seen.insert(value.to_lowercase()) {
+                return Err(("value", format!("`{value}` stands twice")));
+            }
+            if catalogue.len() == ENTRIES_MAX {
+                return Err(("value", format!("is one of more than {ENTRIES_MAX}")));
+            }
+            catalogue.push(ResourceType::parse(value, label, description)?);
+        }
+        Ok(Self(catalogue))
+    }
+
+    /// The entries, in order.
+    pub fn entries(&self) -> &[ResourceType] {
+        &self.0
+    }
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        let entry = |&(value, label, description): &(&str, &str, &str)| ResourceType {
+            value: value.to_owned(),
+            label: label.to_owned(),
+            description: description.to_owned(),
+        };
+        Self(KNOWN.iter().map(entry).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_a_catalogue() {
+        assert_eq!(Catalogue::parse(KNOWN.iter().copied()), Ok(Catalogue::default()));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_shown_is_refused_by_its_part() {
+        let long = "x".repeat(501);
+        for ((value, label, description), part) in [
+            (("", "a", ""), "value"),
+            ((&*long, "a", ""), "value"),
+            (("a", " ", ""), "label"),
+            (("a", "a\nb", ""), "label"),
+            (("a", "a", &*long), "description"),
+        ] {
+            assert_eq!(ResourceType::parse(value, label, description).unwrap_err().0, part);
+        }
+        assert!(Catalogue::parse([("a", "A", ""), ("A", "B", "")]).unwrap_err().1.contains("twice"));
+    }
+}

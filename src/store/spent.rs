@@ -1,0 +1,35 @@
+//! Tickets that are spent before their time: sessions that have ended, links that have been used.
+//!
+//! Each is a setting called `spent:` and the ticket's identity, whose value is when the ticket would have ended by itself.
+//! Past that instant it need not be remembered, and is forgotten when the next one is spent.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use crate::model::{ticket::TicketId, timestamp::Timestamp};
+
+const PREFIX: &str = "spent:";
+
+/// Every ticket that is known to be spent.
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<HashSet<TicketId>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name FROM setting WHERE name >= 'spent:' AND name < 'spent;'")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let mut spent = HashSet::new();
+    for name in names {
+        // A name that no ticket has stands for none.
+        spent.extend(name?.strip_prefix(PREFIX).and_then(TicketId::parse));
+    }
+    Ok(spent)
+}
+
+/// Spends a ticket; false if it was spent before.
+pub(super) fn add(connection: &Connection, id: &TicketId, until: Timestamp, now: i64) -> rusqlite::Result<bool> {
+    connection.execute("DELETE FROM setting WHERE name >= 'spent:' AND name < 'spent;' AND value < ?1", [now])?;
+    let added = connection.execute(
+        "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        (format!("{PREFIX}{}", id.as_str()), until.micros()),
+    )?;
+    Ok(added > 0)
+}

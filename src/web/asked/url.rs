@@ -1,0 +1,114 @@
+//! URLs of the list: each choice under its API name, defaults left out, always in one order.
+
+use form_urlencoded::Serializer;
+
+use crate::{
+    model::zone::Zone,
+    web::asked::{Asked, Place, Preset, Range, Selection, range},
+};
+
+/// Where the list is.
+const PATH: &str = "/audit-logs";
+
+/// A parameter and its value, not encoded.
+pub(super) type Pair = (String, String);
+
+impl Asked {
+    /// The page's URL.
+    pub(in crate::web) fn href(&self) -> String {
+        let mut pairs = self.pairs_without_range();
+        match self.range {
+            Range::Last(Preset::DEFAULT) => {}
+            Range::Last(preset) => pairs.push(("range".to_owned(), preset.name().to_owned())),
+            Range::Between { from, to } => {
+                for (name, instant) in [("from", from), ("to", to)] {
+                    pairs.extend(instant.map(|instant| (name.to_owned(), range::exact(&self.zone, instant))));
+                }
+            }
+        }
+        match &self.place {
+            Place::First => {}
+            Place::After(cursor) => pairs.push(("cursor".to_owned(), cursor.clone())),
+            Place::Before(cursor) => pairs.push(("newer".to_owned(), cursor.clone())),
+        }
+        to_url(PATH, &pairs)
+    }
+
+    /// The same list as another representation of the API has it, at `path` with `more`.
+    pub(in crate::web) fn api_href(&self, path: &str, more: &[(&str, &str)]) -> String {
+        let mut pairs: Vec<Pair> = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        pairs.extend(self.filter_pairs().into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())));
+        to_url(path, &pairs)
+    }
+
+    /// The chosen values alone, as a query string.
+    pub(in crate::web) fn kept(&self) -> String {
+        to_query(&selection_pairs(&self.selections))
+    }
+
+    fn pairs_without_range(&self) -> Vec<Pair> {
+        let mut pairs = selection_pairs(&self.selections);
+        let mut push = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
+        if let Some(words) = &self.words {
+            push("q", words);
+        }
+        if self.zone != Zone::utc() {
+            push("tz", self.zone.name());
+        }
+        for (name, value, given) in [
+            ("include_own", "true", self.include_own),
+            ("sort", "received", self.by_arrival),
+            ("order", "asc", self.ascending),
+        ] {
+            if given {
+                push(name, value);
+            }
+        }
+        for field in &self.facets {
+            if let Some(name) = field.spec().name() {
+                push("facets", name);
+            }
+        }
+        if self.pinned && matches!(self.range, Range::Last(preset) if preset != Preset::All) {
+            push("at", &range::exact(&Zone::utc(), self.at));
+        }
+        pairs
+    }
+}
+
+/// The URL of one event's page.
+pub(in crate::web) fn event_href(identifier: &str, zone: &Zone) -> String {
+    let encoded = percent_encoding::utf8_percent_encode(identifier, percent_encoding::NON_ALPHANUMERIC);
+    let path = format!("{PATH}/{encoded}");
+    if *zone == Zone::utc() { path } else { to_url(&path, &[("tz".to_owned(), zone.name().to_owned())]) }
+}
+
+/// Chosen values as parameters. One value with a comma in it is bracketed, or it would be read as several.
+pub(super) fn selection_pairs(selections: &[Selection]) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for selection in selections {
+        let spec = selection.spec();
+        let Some(name) = spec.name() else {
+            continue;
+        };
+        let sign = if selection.negated { "not." } else { "" };
+        if let Some(list) = &selection.list {
+            pairs.push((format!("{sign}{name}"), list.clone()));
+            continue;
+        }
+        let bracket = match selection.values.as_slice() {
+            [only] if spec.comma_list && only.contains(',') => "[]",
+            _ => "",
+        };
+        pairs.extend(selection.values.iter().map(|value| (format!("{sign}{name}{bracket}"), value.clone())));
+    }
+    pairs
+}
+
+fn to_url(path: &str, pairs: &[Pair]) -> String {
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", to_query(pairs)) }
+}
+
+fn to_query(pairs: &[Pair]) -> String {
+    Serializer::new(String::new()).extend_pairs(pairs).finish()
+}

@@ -1,0 +1,201 @@
+//! A stored event as a page shows it: read one level deep, so that a list of large ones is as quick as a list of small ones.
+//!
+//! Nothing here trusts the event: whatever is missing, or of another type than it should be, is simply not shown.
+
+use serde_json::value::RawValue;
+
+use crate::model::{
+    event::OWN_ORIGIN,
+    json::{self, Members},
+    limits::OBJECT_KEYS_MAX,
+    timestamp::Timestamp,
+};
+
+/// Keys of a stored event: the sender's, and the two of the server.
+const KEYS_MAX: usize = OBJECT_KEYS_MAX + 2;
+
+/// What a page needs of an event.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    pub(super) identifier: String,
+    pub(super) action: String,
+    pub(super) resource_type: String,
+    pub(super) failed: bool,
+    pub(super) message: Option<String>,
+    pub(super) at: Option<Timestamp>,
+    /// The event time as the sender wrote it.
+    pub(super) at_as_sent: Option<String>,
+    pub(super) received_at: Option<Timestamp>,
+    pub(super) received_by: Option<String>,
+    pub(super) origin: Option<String>,
+    pub(super) actor: Actor,
+    pub(super) context: Context,
+    pub(super) request: Request,
+    pub(super) before: Option<Box<RawValue>>,
+    pub(super) after: Option<Box<RawValue>>,
+}
+
+/// Who did it, as the sender says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Actor {
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) organisation: Option<String>,
+}
+
+/// What it was done to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Context {
+    pub(super) entity: Option<String>,
+    pub(super) blueprint: Option<String>,
+    pub(super) run: Option<String>,
+    pub(super) webhook: Option<String>,
+    pub(super) webhook_event: Option<String>,
+    pub(super) integration: Option<String>,
+    pub(super) action_type: Option<String>,
+    /// The rest: the key, and the value's own bytes.
+    pub(super) others: Vec<(String, String)>,
+}
+
+/// The request that did it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Request {
+    pub(super) method: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) status_code: Option<String>,
+    pub(super) ip: Option<String>,
+    pub(super) user_agent: Option<String>,
+}
+
+impl Entry {
+    /// Reads a stored event.
+    pub(super) fn read(body: &str) -> Self {
+        let mut entry = Self::default();
+        for (key, value) in members(body) {
+            match key.as_str() {
+                "identifier" => entry.identifier = text(value).unwrap_or_default(),
+                "action" => entry.action = text(value).unwrap_or_default(),
+                "resourceType" => entry.resource_type = text(value).unwrap_or_default(),
+                "status" => entry.failed = text(value).as_deref() == Some("FAILURE"),
+                "message" => entry.message = text(value),
+                "receivedAt" => entry.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
+                "receivedBy" => entry.received_by = text(value),
+                "trigger" => entry.read_trigger(value.get()),
+                "context" => entry.context = Context::read(value.get()),
+                "request" => entry.request = Request::read(value.get()),
+                "diff" => entry.read_diff(value.get()),
+                _ => {}
+            }
+        }
+        entry
+    }
+
+    /// The name, else the address, else the id of whoever did it.
+    pub(super) fn actor_name(&self) -> Option<&str> {
+        let Actor { name, email, id, .. } = &self.actor;
+        name.as_deref().or(email.as_deref()).or(id.as_deref())
+    }
+
+    /// Whether this is auditbox's own record.
+    pub(super) fn is_own(&self) -> bool {
+        self.origin.as_deref() == Some(OWN_ORIGIN)
+    }
+
+    fn read_trigger(&mut self, trigger: &str) {
+        for (key, value) in members(trigger) {
+            match key.as_str() {
+                "at" => {
+                    self.at_as_sent = text(value);
+                    self.at = self.at_as_sent.as_deref().and_then(Timestamp::parse);
+                }
+                "origin" => self.origin = text(value),
+                "by" => self.actor = Actor::read(value.get()),
+                _ => {}
+            }
+        }
+    }
+
+    fn read_diff(&mut self, diff: &str) {
+        for (key, value) in members(diff) {
+            let side = match key.as_str() {
+                "before" => &mut self.before,
+                "after" => &mut self.after,
+                _ => continue,
+            };
+            *side = Some(value.to_owned()).filter(|value| !json::is_null(value));
+        }
+    }
+}
+
+impl Actor {
+    fn read(by: &str) -> Self {
+        let mut actor = Self::default();
+        for (key, value) in members(by) {
+            let slot = match key.as_str() {
+                "userId" => &mut actor.id,
+                "name" => &mut actor.name,
+                "email" => &mut actor.email,
+                "type" => &mut actor.kind,
+                "orgId" => &mut actor.organisation,
+                _ => continue,
+            };
+            *slot = text(value);
+        }
+        actor
+    }
+}
+
+impl Context {
+    fn read(context: &str) -> Self {
+        let mut read = Self::default();
+        for (key, value) in members(context) {
+            let slot = match key.as_str() {
+                "entity" => &mut read.entity,
+                "blueprint" => &mut read.blueprint,
+                "runId" => &mut read.run,
+                "webhookId" => &mut read.webhook,
+                "webhookEventId" => &mut read.webhook_event,
+                "integrationId" => &mut read.integration,
+                "actionType" => &mut read.action_type,
+                _ => {
+                    if !json::is_null(value) {
+                        read.others.push((key, value.get().to_owned()));
+                    }
+                    continue;
+                }
+            };
+            *slot = text(value);
+        }
+        read
+    }
+}
+
+impl Request {
+    fn read(request: &str) -> Self {
+        let mut read = Self::default();
+        for (key, value) in members(request) {
+            match key.as_str() {
+                "method" => read.method = text(value),
+                "path" => read.path = text(value),
+                "ip" => read.ip = text(value),
+                "userAgent" => read.user_agent = text(value),
+                "statusCode" if !json::is_null(value) => {
+                    read.status_code = Some(value.get().trim_matches('"').to_owned());
+                }
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
+fn members(object: &str) -> impl Iterator<Item = (String, &RawValue)> {
+    let members = Members::read(object, KEYS_MAX).ok();
+    members.into_iter().flatten().map(|(key, value)| (key.into_owned(), value))
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    json::text(value).map(std::borrow::Cow::into_owned)
+}

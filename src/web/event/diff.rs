@@ -1,0 +1,244 @@
+//! What changed: two JSON objects compared field by field.
+//!
+//! Values are compared as they were written, white space between tokens apart, so that `1.0` and `1` differ and no number
+//! loses digits. Objects are compared by key, arrays by their longest common part, or by identifier where every element has
+//! one. The work is bounded: at most [`LINES_MAX`] lines, and parts too large to align are compared place by place.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    model::json::{self, Members},
+    web::event::{align, value::Shown},
+};
+
+/// Lines of one comparison. What is beyond is counted, and is in the event itself.
+const LINES_MAX: usize = 1_000;
+/// Equal fields that are kept to be unfolded.
+const EQUAL_MAX: usize = 300;
+/// Bytes that the values of all lines may show together; beyond it each is cut to a few words.
+const SHOWN_BYTES_MAX: usize = 192 * 1024;
+
+/// What became of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum Change {
+    Added,
+    Removed,
+    Changed,
+    Equal,
+}
+
+impl Change {
+    /// The word for it.
+    pub(in crate::web) const fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Equal => "unchanged",
+        }
+    }
+}
+
+/// One field.
+#[derive(Debug)]
+pub(in crate::web) struct Line {
+    /// `properties.labels[2]`
+    pub(in crate::web) path: String,
+    pub(in crate::web) change: Change,
+    pub(in crate::web) before: Option<Shown>,
+    pub(in crate::web) after: Option<Shown>,
+}
+
+/// A comparison.
+#[derive(Debug, Default)]
+pub(in crate::web) struct Diff {
+    /// What differs, in the order of the fields.
+    pub(in crate::web) lines: Vec<Line>,
+    /// Fields that differ and are not among the lines.
+    pub(in crate::web) lines_left_out: usize,
+    /// What does not.
+    pub(in crate::web) equal: Vec<Line>,
+    /// Equal fields that are not listed.
+    pub(in crate::web) equal_left_out: usize,
+    shown_bytes: usize,
+}
+
+impl Diff {
+    /// Compares what was before with what is after; either may be absent.
+    pub(in crate::web) fn of(before: Option<&RawValue>, after: Option<&RawValue>) -> Self {
+        let mut diff = Self::default();
+        let compact = |side: Option<&RawValue>| side.map(|side| compact(side.get()));
+        let (before, after) = (compact(before), compact(after));
+        diff.compare("", before.as_deref(), after.as_deref());
+        diff
+    }
+
+    /// How many fields became what, in words.
+    pub(in crate::web) fn summary(&self) -> String {
+        let count = |change: Change| self.lines.iter().filter(|line| line.change == change).count();
+        let mut counts: Vec<_> = [Change::Changed, Change::Added, Change::Removed]
+            .into_iter()
+            .map(|change| (count(change), change.word()))
+            .collect();
+        counts.push((self.equal_count(), Change::Equal.word()));
+        counts.retain(|(count, _)| *count > 0);
+        counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Equal fields, listed or not.
+    pub(in crate::web) fn equal_count(&self) -> usize {
+        self.equal.len() + self.equal_left_out
+    }
+
+    fn compare(&mut self, path: &str, before: Option<&str>, after: Option<&str>) {
+        // What is full is full: the rest is counted without being taken apart.
+        if self.lines.len() >= LINES_MAX && before != after {
+            self.lines_left_out += 1;
+            return;
+        }
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => self.equal(path, before),
+            (Some(before), Some(after)) => self.compare_both(path, before, after),
+            (Some(side), None) => self.one_sided(path, side, Change::Removed),
+            (None, Some(side)) => self.one_sided(path, side, Change::Added),
+            (None, None) => {}
+        }
+    }
+
+    fn compare_both(&mut self, path: &str, before: &str, after: &str) {
+        match (Parts::of(before), Parts::of(after)) {
+            (Parts::Object(before), Parts::Object(after)) => self.compare_objects(path, &before, &after),
+            (Parts::Array(before), Parts::Array(after)) => {
+                for (place, before, after) in align::arrays(&before, &after) {
+                    self.compare(&format!("{path}[{place}]"), before, after);
+                }
+            }
+            _ => {
+                let (before, after) = Shown::pair(before, after, self.room());
+                self.push(path, Change::Changed, Some(before), Some(after));
+            }
+        }
+    }
+
+    fn compare_objects(&mut self, path: &str, before: &[(String, &str)], after: &[(String, &str)]) {
+        let later: HashMap<&str, &str> = after.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let earlier: HashMap<&str, &str> = before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        for (key, value) in before {
+            self.compare(&join(path, key), Some(value), later.get(key.as_str()).copied());
+        }
+        for (key, value) in after.iter().filter(|(key, _)| !earlier.contains_key(key.as_str())) {
+            self.compare(&join(path, key), None, Some(value));
+        }
+    }
+
+    /// What is on one side only, taken apart down to what is best read whole.
+    fn one_sided(&mut self, path: &str, side: &str, change: Change) {
+        let pick = |value| if change == Change::Added { (None, Some(value)) } else { (Some(value), None) };
+        match Parts::of(side) {
+            Parts::Object(members) if !members.is_empty() => {
+                for (key, value) in &members {
+                    let (before, after) = pick(*value);
+                    self.compare(&join(path, key), before, after);
+                }
+            }
+            Parts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
+                for (place, element) in elements.iter().enumerate() {
+                    let (before, after) = pick(*element);
+                    self.compare(&format!("{path}[{place}]"), before, after);
+                }
+            }
+            _ => {
+                let (before, after) = pick(side);
+                let room = self.room();
+                let show = |side: Option<&str>| side.map(|side| Shown::alone(side, room));
+                self.push(path, change, show(before), show(after));
+            }
+        }
+    }
+
+    fn equal(&mut self, path: &str, value: &str) {
+        if let Parts::Object(members) = Parts::of(value)
+            && !members.is_empty()
+            && self.equal.len() < EQUAL_MAX
+        {
+            for (key, value) in &members {
+                self.equal(&join(path, key), value);
+            }
+            return;
+        }
+        if self.equal.len() >= EQUAL_MAX {
+            self.equal_left_out += 1;
+            return;
+        }
+        let shown = Shown::alone(value, self.room());
+        self.shown_bytes += shown.bytes();
+        self.equal.push(Line { path: path.to_owned(), change: Change::Equal, before: None, after: Some(shown) });
+    }
+
+    fn push(&mut self, path: &str, change: Change, before: Option<Shown>, after: Option<Shown>) {
+        self.shown_bytes += [&before, &after].into_iter().flatten().map(Shown::bytes).sum::<usize>();
+        self.lines.push(Line { path: path.to_owned(), change, before, after });
+    }
+
+    fn room(&self) -> usize {
+        SHOWN_BYTES_MAX.saturating_sub(self.shown_bytes)
+    }
+}
+
+/// A value taken apart one level.
+pub(super) enum Parts<'a> {
+    Object(Vec<(String, &'a str)>),
+    Array(Vec<&'a str>),
+    Scalar,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        match text.as_bytes().first() {
+            // An object with a key twice is shown whole: it has no one meaning.
+            Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
+                Self::Object(members.into_iter().map(|(key, value)| (key.into_owned(), value.get())).collect())
+            }),
+            Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(text)
+                .map_or(Self::Scalar, |elements| Self::Array(elements.into_iter().map(RawValue::get).collect())),
+            _ => Self::Scalar,
+        }
+    }
+}
+
+/// The path of a member. A key that would read as several is quoted.
+fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && !key.contains(['.', '[', ']', '"', ' ']);
+    match (path.is_empty(), plain) {
+        (true, true) => key.to_owned(),
+        (false, true) => format!("{path}.{key}"),
+        (_, false) => {
+            let mut quoted = format!("{path}[");
+            json::push_string(&mut quoted, key);
+            quoted + "]"
+        }
+    }
+}
+
+/// The text without white space between tokens.
+fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for char in text.chars() {
+        if in_string {
+            out.push(char);
+            in_string = escaped || char != '"';
+            escaped = !escaped && char == '\\';
+        } else if !char.is_ascii_whitespace() {
+            out.push(char);
+            in_string = char == '"';
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;

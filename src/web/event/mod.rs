@@ -1,0 +1,178 @@
+//! `/audit-logs/{identifier}`: one event, told in full, and what happened around it.
+
+mod align;
+mod diff;
+mod facts;
+mod pretty;
+mod related;
+mod value;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Data},
+};
+use askama::Template;
+use percent_encoding::percent_decode_str;
+
+pub(in crate::web) use diff::Diff;
+
+use crate::{
+    http::{ApiError, Context, caller::Read, error::NOT_FOUND, parameters},
+    model::{limits::QueryLimits, timestamp::Timestamp},
+    store::Reader,
+    web::{
+        asked::Asked,
+        entry::Entry,
+        event::{
+            facts::{Group, Times},
+            related::Related,
+        },
+        labels::Labels,
+        list::shortened,
+        page::{self, Shell},
+        sentence::Sentence,
+        when::grouped,
+        wording,
+    },
+};
+
+const SECTION: &str = "log";
+const PREFIX: &str = "/audit-logs/";
+/// Bytes of the raw event that its page holds. The whole of a larger one is behind a link.
+const RAW_BYTES_MAX: usize = 64 * 1024;
+
+/// What both forms of an event show.
+struct Told {
+    sentence: Sentence,
+    tone: &'static str,
+    failed: bool,
+    message: Option<String>,
+    times: Times,
+    groups: Vec<Group>,
+    diff: Option<Diff>,
+    raw: String,
+    raw_is_cut: bool,
+    raw_size: String,
+    api_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "event/page.html")]
+struct EventPage {
+    shell: Shell,
+    told: Told,
+    related: Vec<Related>,
+}
+
+/// An event within a list.
+#[derive(Template)]
+#[template(path = "event/within.html")]
+struct Within {
+    told: Told,
+    href: String,
+}
+
+#[derive(Template)]
+#[template(path = "event/unknown.html")]
+struct Unknown {
+    shell: Shell,
+    identifier: String,
+}
+
+/// Shows the event with this identifier; with `within=list`, the part of it that a list unfolds.
+pub(super) async fn one(
+    allowed: Result<Read, ApiError>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let shown = match allowed {
+        Ok(_) => show(&request, &context).await,
+        Err(error) => Err(error),
+    };
+    Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+async fn show(request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
+    let identifier = identifier(request)?;
+    let (asked, is_within) = read(request)?;
+    let (reader, limits, labels) = (context.reader.clone(), context.query_limits, Labels::of_context(context));
+    let sought = identifier.clone();
+    let found = web::block(move || find(&reader, &sought, &asked, !is_within, &labels, &limits)).await;
+    let Some((told, related)) = found.map_err(ApiError::internal)?? else {
+        return Ok(unknown(request, identifier));
+    };
+    if is_within {
+        let href = request.path().to_owned();
+        return Ok(page::page(StatusCode::OK, &Within { told, href }));
+    }
+    let shell = Shell::new(request, SECTION, shortened(&told.sentence.to_string()));
+    Ok(page::page(StatusCode::OK, &EventPage { shell, told, related }))
+}
+
+fn find(
+    reader: &Reader,
+    identifier: &str,
+    asked: &Asked,
+    with_related: bool,
+    labels: &Labels,
+    limits: &QueryLimits,
+) -> Result<Option<(Told, Vec<Related>)>, ApiError> {
+    let Some(body) = reader.by_identifier(identifier)? else {
+        return Ok(None);
+    };
+    let entry = Entry::read(&body);
+    let related = if with_related { related::find(reader, &entry, asked, labels, limits)? } else { Vec::new() };
+    Ok(Some((tell(&entry, &body, asked, labels), related)))
+}
+
+fn tell(entry: &Entry, body: &str, asked: &Asked, labels: &Labels) -> Told {
+    let has_diff = entry.before.is_some() || entry.after.is_some();
+    let (raw, raw_is_cut) = pretty::pretty(body, RAW_BYTES_MAX);
+    Told {
+        sentence: Sentence::new(entry, labels),
+        tone: wording::tone(&entry.action),
+        failed: entry.failed,
+        message: entry.message.clone(),
+        times: Times::of(entry, &asked.zone, asked.at),
+        groups: facts::groups(entry, asked, labels),
+        diff: has_diff.then(|| Diff::of(entry.before.as_deref(), entry.after.as_deref())),
+        raw,
+        raw_is_cut,
+        raw_size: grouped(body.len() as u64),
+        api_href: format!(
+            "/v1/audit-log/{}",
+            percent_encoding::utf8_percent_encode(&entry.identifier, percent_encoding::NON_ALPHANUMERIC)
+        ),
+    }
+}
+
+fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
+    let error = ApiError::new(NOT_FOUND, format!("there is no event {identifier:?}"));
+    let shell = Shell::new(request, SECTION, "Unknown event");
+    page::error_as(request, error, &Unknown { shell, identifier })
+}
+
+/// Taken from the URL itself: the router's own decoding would replace what is not UTF-8, and so might find another event.
+fn identifier(request: &HttpRequest) -> Result<String, ApiError> {
+    let encoded = request.uri().path();
+    let encoded = encoded.strip_prefix(PREFIX).unwrap_or(encoded);
+    let decoded = percent_decode_str(encoded).decode_utf8();
+    decoded.map(Into::into).map_err(|_| ApiError::invalid("identifier: is not UTF-8"))
+}
+
+/// The zone to show it in, and whether it is to be shown within a list.
+fn read(request: &HttpRequest) -> Result<(Asked, bool), ApiError> {
+    let (mut is_within, mut zone) = (false, Vec::new());
+    for (name, value) in parameters::decode(request.query_string())? {
+        match name.as_ref() {
+            "within" => is_within = value == "list",
+            _ => zone.push((name, value)),
+        }
+    }
+    let asked = Asked::read(&zone, Timestamp::now());
+    match asked.problems.first() {
+        Some(problem) => Err(problem.clone().into()),
+        None => Ok((asked, is_within)),
+    }
+}

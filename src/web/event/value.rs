@@ -1,0 +1,175 @@
+//! A value as it is shown: strings as their text, everything else as it was written; what changed within a text marked; what
+//! is long folded, and cut where even unfolding it would be too much.
+
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+use crate::model::json;
+
+/// Characters up to which a value stands open.
+const OPEN_CHARS: usize = 240;
+/// Lines up to which it does.
+const OPEN_LINES: usize = 6;
+/// Characters that can be unfolded.
+const CHARS_MAX: usize = 20_000;
+/// Characters of the line that stands for a folded value.
+const SUMMARY_CHARS: usize = 100;
+/// Bytes of two texts together up to which their words are compared.
+const WORDS_BYTES_MAX: usize = 16 * 1024;
+/// Words of two texts together up to which they are compared.
+const TOKENS_MAX: usize = 6_000;
+/// Changed words, as parts of all, above which marking them only hides the text: three quarters.
+const MARKED_PARTS_MAX: (usize, usize) = (3, 4);
+/// A value that fits into a row beside others.
+const SHORT_CHARS: usize = 32;
+
+/// A piece of text, and whether it is what changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::web) struct Piece {
+    pub(in crate::web) text: String,
+    pub(in crate::web) is_marked: bool,
+}
+
+/// A value, ready to be shown.
+#[derive(Debug, Clone)]
+pub(in crate::web) struct Shown {
+    /// `string`, `number` … for its colour.
+    pub(in crate::web) kind: &'static str,
+    pub(in crate::web) pieces: Vec<Piece>,
+    /// What stands for it while it is folded; empty where it need not be.
+    pub(in crate::web) summary: String,
+    /// Characters that are not shown at all.
+    pub(in crate::web) chars_left_out: usize,
+    /// Characters in all.
+    pub(in crate::web) chars: usize,
+}
+
+impl Shown {
+    /// A value by itself, in at most about `room` bytes.
+    pub(super) fn alone(raw: &str, room: usize) -> Self {
+        let (kind, text) = read(raw);
+        Self::new(kind, &text, vec![Piece { text: text.clone(), is_marked: false }], room)
+    }
+
+    /// Two values, what differs between them marked.
+    pub(super) fn pair(before: &str, after: &str, room: usize) -> (Self, Self) {
+        let ((before_kind, before), (after_kind, after)) = (read(before), read(after));
+        let is_text = before_kind == "string" && after_kind == "string";
+        let (old, new) = if is_text && before.len() + after.len() <= WORDS_BYTES_MAX.min(room) {
+            marked(&before, &after)
+        } else {
+            let whole = |text: &str| vec![Piece { text: text.to_owned(), is_marked: false }];
+            (whole(&before), whole(&after))
+        };
+        (Self::new(before_kind, &before, old, room / 2), Self::new(after_kind, &after, new, room / 2))
+    }
+
+    /// Its text without marks.
+    pub(in crate::web) fn text(&self) -> String {
+        self.pieces.iter().map(|piece| piece.text.as_str()).collect()
+    }
+
+    /// Whether it fits into a row beside others.
+    pub(in crate::web) fn is_short(&self) -> bool {
+        self.chars <= SHORT_CHARS && self.summary.is_empty()
+    }
+
+    /// Bytes that it takes up.
+    pub(super) fn bytes(&self) -> usize {
+        self.summary.len() + self.pieces.iter().map(|piece| piece.text.len()).sum::<usize>()
+    }
+
+    fn new(kind: &'static str, text: &str, pieces: Vec<Piece>, room: usize) -> Self {
+        let chars = text.chars().count();
+        let is_long = chars > OPEN_CHARS || text.lines().count() > OPEN_LINES;
+        let max = if text.len() <= room { CHARS_MAX } else { SUMMARY_CHARS };
+        let pieces = if chars > max { cut(&pieces, max) } else { pieces };
+        let summary = if is_long && max > SUMMARY_CHARS {
+            let line: String = text.chars().take(SUMMARY_CHARS).collect();
+            line.split_whitespace().collect::<Vec<_>>().join(" ") + "…"
+        } else {
+            String::new()
+        };
+        Self { kind, pieces, summary, chars_left_out: chars.saturating_sub(max), chars }
+    }
+}
+
+/// The kind of a value, and its text. A string that is empty, or would read as something else, keeps its quotes.
+fn read(raw: &str) -> (&'static str, String) {
+    let kind = match raw.as_bytes().first() {
+        Some(b'"') => "string",
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "boolean",
+        _ => "number",
+    };
+    let text = (kind == "string").then(|| serde_json::from_str(raw).ok().and_then(json::text)).flatten();
+    match text {
+        Some(text) if !text.trim().is_empty() && text.trim().len() == text.len() => (kind, text.into_owned()),
+        _ => (kind, raw.to_owned()),
+    }
+}
+
+fn marked(before: &str, after: &str) -> (Vec<Piece>, Vec<Piece>) {
+    let (earlier, later) = (tokens(before), tokens(after));
+    if earlier.len() + later.len() > TOKENS_MAX {
+        let whole = |text: &str| vec![Piece { text: text.to_owned(), is_marked: false }];
+        return (whole(before), whole(after));
+    }
+    let (mut old, mut new): (Vec<Piece>, Vec<Piece>) = (Vec::new(), Vec::new());
+    for operation in capture_diff_slices(Algorithm::Myers, &earlier, &later) {
+        let (tag, from, to) = operation.as_tag_tuple();
+        let is_marked = tag != DiffTag::Equal;
+        push(&mut old, earlier[from].concat(), is_marked);
+        push(&mut new, later[to].concat(), is_marked);
+    }
+    let unmark = |pieces: &mut Vec<Piece>| {
+        let length = |pieces: &[Piece]| pieces.iter().map(|piece| piece.text.len()).sum::<usize>();
+        let changed: usize = pieces.iter().filter(|piece| piece.is_marked).map(|piece| piece.text.len()).sum();
+        let (part, whole) = MARKED_PARTS_MAX;
+        if changed * whole > length(pieces) * part {
+            let text = pieces.iter().map(|piece| piece.text.as_str()).collect();
+            *pieces = vec![Piece { text, is_marked: false }];
+        }
+    };
+    unmark(&mut old);
+    unmark(&mut new);
+    (old, new)
+}
+
+fn push(pieces: &mut Vec<Piece>, text: String, is_marked: bool) {
+    match pieces.last_mut() {
+        _ if text.is_empty() => {}
+        Some(last) if last.is_marked == is_marked => last.text.push_str(&text),
+        _ => pieces.push(Piece { text, is_marked }),
+    }
+}
+
+/// Words, and each character between them: so that what changed within a path or a link is found too.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut begin = 0;
+    for (at, char) in text.char_indices() {
+        if !char.is_alphanumeric() {
+            tokens.extend([&text[begin..at], &text[at..at + char.len_utf8()]]);
+            begin = at + char.len_utf8();
+        }
+    }
+    tokens.push(&text[begin..]);
+    tokens.retain(|token| !token.is_empty());
+    tokens
+}
+
+fn cut(pieces: &[Piece], max: usize) -> Vec<Piece> {
+    let mut left = max;
+    let mut out = Vec::new();
+    for piece in pieces {
+        let text: String = piece.text.chars().take(left).collect();
+        left -= text.chars().count();
+        out.push(Piece { text, is_marked: piece.is_marked });
+        if left == 0 {
+            break;
+        }
+    }
+    out
+}

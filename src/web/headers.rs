@@ -1,0 +1,32 @@
+//! What a page tells the browser about itself.
+
+use actix_web::{
+    HttpResponseBuilder,
+    http::header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+/// Every page's: nothing of it is kept, framed, or told to other sites, and it runs and loads nothing but what this server
+/// sends, and nothing at all that stands in the page itself.
+pub(super) const HEADERS: [(HeaderName, &str); 6] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    // Not `no-referrer`: with it browsers send forms from `Origin: null`, as if from anywhere.
+    (REFERRER_POLICY, "same-origin"),
+    (CACHE_CONTROL, "no-store"),
+    (VARY, "accept-encoding"),
+];
+
+/// Marks an answer as a page that holds data.
+pub(super) fn page(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
+    for header in HEADERS {
+        response.insert_header(header);
+    }
+    response
+}

@@ -1,0 +1,182 @@
+//! The menus of the filter: for each field what could be chosen, how many events have it, and what is.
+
+use std::collections::HashMap;
+
+use crate::{
+    model::{
+        field::{Field, FieldSpec, Matching},
+        stats::{Facet, Stats},
+    },
+    web::{asked::Asked, labels::Labels, list::rows::Row, when::grouped},
+};
+
+/// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
+/// values, or are asked for too rarely, to make every page wait for them.
+const MENUS: &[(Field, bool)] = &[
+    (Field::Status, true),
+    (Field::Action, true),
+    (Field::ResourceType, true),
+    (Field::Actor, true),
+    (Field::Blueprint, true),
+    (Field::Origin, true),
+    (Field::Method, true),
+    (Field::StatusCode, true),
+    (Field::Entity, false),
+    (Field::Ip, false),
+    (Field::Path, false),
+    (Field::ActorType, false),
+    (Field::Run, false),
+    (Field::ActionType, false),
+    (Field::Webhook, false),
+    (Field::WebhookEvent, false),
+    (Field::Installation, false),
+    (Field::Identifier, false),
+];
+/// Menus that are open to begin with: what is in the log can be read off them.
+const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
+/// Values of one menu that a page lists. The rest can be typed.
+const OPTIONS_MAX: usize = 40;
+
+/// The menu of one field.
+#[derive(Debug)]
+pub(in crate::web) struct Menu {
+    /// The API's name of the field.
+    pub(in crate::web) name: &'static str,
+    pub(in crate::web) label: &'static str,
+    pub(in crate::web) is_open: bool,
+    /// Whether what is chosen is excluded.
+    pub(in crate::web) is_excluding: bool,
+    /// How many values are chosen.
+    pub(in crate::web) chosen: usize,
+    pub(in crate::web) options: Vec<Choice>,
+    /// How many values there are besides.
+    pub(in crate::web) more: Option<String>,
+    /// The page that counts this field's values, where this one does not.
+    pub(in crate::web) count_href: Option<String>,
+    /// What can be typed, if anything can.
+    pub(in crate::web) hint: Option<&'static str>,
+    /// What is excluded besides what is chosen: parameters that go with the form as they are.
+    pub(in crate::web) kept: Vec<(String, String)>,
+}
+
+/// A value that can be chosen.
+#[derive(Debug)]
+pub(in crate::web) struct Choice {
+    /// The parameter that chooses it.
+    pub(in crate::web) name: String,
+    pub(in crate::web) value: String,
+    pub(in crate::web) label: String,
+    pub(in crate::web) title: String,
+    pub(in crate::web) count: Option<String>,
+    pub(in crate::web) is_chosen: bool,
+}
+
+/// The fields whose values are to be counted.
+pub(in crate::web) fn counted(asked: &Asked) -> Vec<Field> {
+    let is_counted = |field: Field, always: bool| {
+        always || asked.facets.contains(&field) || asked.selections.iter().any(|selection| selection.field == field)
+    };
+    let counted = MENUS.iter().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
+    counted.map(|(field, _)| *field).collect()
+}
+
+/// What actors are known by besides their names: each identifier or address, and the name.
+#[derive(Debug, Clone, Default)]
+pub(in crate::web) struct Aliases(HashMap<String, String>);
+
+impl Aliases {
+    /// Those of the events of a page.
+    pub(in crate::web) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let pairs = rows.into_iter().flat_map(|row| row.aliases.iter().map(|alias| (alias.clone(), row.actor.clone())));
+        Self(pairs.collect())
+    }
+
+    /// An actor with a name, an address and an identifier would be in the menu three times, with the same count. The name
+    /// is enough.
+    fn leave_names(&self, facet: &mut Facet) {
+        let counts: HashMap<String, u64> =
+            facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();
+        facet.values.retain(|counted| {
+            let name = self.0.get(&counted.value);
+            name.and_then(|name| counts.get(name)).is_none_or(|count| *count != counted.count)
+        });
+    }
+}
+
+/// Every menu.
+pub(in crate::web) fn menus(asked: &Asked, mut stats: Stats, labels: &Labels, known: &Aliases) -> Vec<Menu> {
+    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| known.leave_names(facet));
+    MENUS.iter().filter_map(|(field, _)| menu(*field, asked, &stats, labels)).collect()
+}
+
+fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<Menu> {
+    let spec = field.spec();
+    let name = spec.name()?;
+    let facet = stats.facets.iter().find(|facet| facet.field == field);
+    let including = asked.selection(field, false);
+    let excluding = asked.selection(field, true);
+    let chosen = including.or(excluding);
+    let values = chosen.map_or(&[][..], |selection| &selection.values);
+    let options = options(spec, name, facet, values, labels);
+    let listed = options.iter().filter(|option| option.count.is_some()).count() as u64;
+    let more = facet.map_or(0, |facet| facet.distinct.saturating_sub(listed));
+    let count_href = (facet.is_none() && spec.is_countable()).then(|| {
+        let mut asked = asked.clone();
+        asked.facets.push(field);
+        format!("{}#menu-{name}", asked.href())
+    });
+    let kept = excluding.filter(|_| including.is_some()).map_or(Vec::new(), |excluding| {
+        excluding.values.iter().map(|value| (format!("not.{name}[]"), value.clone())).collect()
+    });
+    Some(Menu {
+        name,
+        label: spec.label,
+        is_open: chosen.is_some() || asked.facets.contains(&field) || OPEN.contains(&field),
+        is_excluding: including.is_none() && excluding.is_some(),
+        chosen: values.len(),
+        options,
+        more: (more > 0).then(|| grouped(more)),
+        count_href,
+        hint: hint(spec),
+        kept,
+    })
+}
+
+fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String], labels: &Labels) -> Vec<Choice> {
+    let same = |value: &str, other: &str| match spec.matching {
+        Matching::IgnoreCase => value.to_lowercase() == other.to_lowercase(),
+        _ => value == other,
+    };
+    let choice = |value: &str, count: Option<u64>, is_chosen| Choice {
+        // A comma in a value is part of it, whichever way the form is sent.
+        name: if spec.comma_list && value.contains(',') { format!("{name}[]") } else { name.to_owned() },
+        label: labels.of(spec.field, value).into_owned(),
+        title: labels.hint(spec.field, value),
+        value: value.to_owned(),
+        count: count.map(grouped),
+        is_chosen,
+    };
+    let counted = facet.map_or(&[][..], |facet| &facet.values);
+    let is_chosen = |value: &str| chosen.iter().any(|chosen| same(chosen, value));
+    // What is chosen stands first, whether or not any event has it: it must be possible to take it back.
+    let unlisted = chosen.iter().filter(|chosen| !counted.iter().any(|counted| same(chosen, &counted.value)));
+    let mut options: Vec<Choice> = unlisted.map(|value| choice(value, None, true)).collect();
+    if let (Matching::OneOf(values), None) = (spec.matching, facet) {
+        options.extend(values.iter().filter(|value| !is_chosen(value)).map(|value| choice(value, None, false)));
+    }
+    let (first, others): (Vec<_>, Vec<_>) = counted.iter().partition(|counted| is_chosen(&counted.value));
+    options.extend(first.into_iter().map(|counted| choice(&counted.value, Some(counted.count), true)));
+    let room = OPTIONS_MAX.saturating_sub(options.len());
+    options.extend(others.into_iter().take(room).map(|counted| choice(&counted.value, Some(counted.count), false)));
+    options
+}
+
+fn hint(spec: &FieldSpec) -> Option<&'static str> {
+    Some(match spec.matching {
+        Matching::OneOf(_) => return None,
+        Matching::Prefix => "How it begins: /v1/…",
+        Matching::StatusCode => "403 or 4xx",
+        Matching::Network => "Address or 10.0.0.0/8",
+        Matching::Exact | Matching::IgnoreCase => "Another value",
+    })
+}

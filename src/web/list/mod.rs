@@ -1,0 +1,95 @@
+//! `/audit-logs`: the log, filtered.
+//!
+//! The rows come first; how they spread over time and what could be chosen follow in the same answer, when they have been
+//! counted. A list whose counting fails is still a list.
+
+mod chart;
+mod chips;
+mod fields;
+mod load;
+mod rows;
+mod view;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Data},
+};
+use askama::Template;
+
+pub(in crate::web) use chips::shortened;
+use fields::Aliases;
+pub(in crate::web) use rows::Row;
+
+use crate::{
+    http::{ApiError, Context, caller::Read, parameters},
+    model::{limits::QueryLimits, timestamp::Timestamp},
+    web::{asked::Asked, labels::Labels, page, page::Shell, stream},
+};
+
+const SECTION: &str = "log";
+
+/// Shows the events that match.
+pub(super) async fn list(
+    allowed: Result<Read, ApiError>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    if let Err(error) = allowed {
+        return Ok(page::error(&request, SECTION, error));
+    }
+    let asked = read(&request);
+    if !asked.tidy && asked.problems.is_empty() {
+        return Ok(page::redirect(&asked.href()));
+    }
+    let labels = Labels::of_context(&context);
+    match answer(&request, context, asked, labels).await {
+        Ok(response) => Ok(response),
+        Err(error) => Ok(page::error(&request, SECTION, error)),
+    }
+}
+
+async fn answer(
+    request: &HttpRequest,
+    context: Data<Context>,
+    asked: Asked,
+    labels: Labels,
+) -> Result<HttpResponse, ApiError> {
+    let (reader, limits, sought, names) = (context.reader.clone(), context.query_limits, asked.clone(), labels.clone());
+    let found = web::block(move || load::load(&reader, &sought, &names, &limits)).await;
+    let found = found.map_err(ApiError::internal)??;
+    let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let known = found.aliases();
+    let shell = Shell::new(request, SECTION, "Audit log");
+    let top = view::top(shell, request, &asked, found, &labels, &context.query_limits);
+    let top = top.render().map_err(ApiError::internal)?;
+    let rest = rest(context, asked, labels, known);
+    Ok(stream::two_parts(request, page::response(status), top, rest))
+}
+
+/// What is asked for. A query string that is not UTF-8 asks for nothing, and says so.
+fn read(request: &HttpRequest) -> Asked {
+    let now = Timestamp::now();
+    match parameters::decode(request.query_string()) {
+        Ok(pairs) => Asked::read(&pairs, now),
+        Err(problem) => Asked { problems: vec![problem], ..Asked::nothing(now) },
+    }
+}
+
+/// The chart and the menus, once they have been counted.
+async fn rest(context: Data<Context>, asked: Asked, labels: Labels, known: Aliases) -> String {
+    let (reader, limits): (_, QueryLimits) = (context.reader.clone(), context.query_limits);
+    let sought = asked.clone();
+    let counted = web::block(move || load::count(&reader, &sought, &limits)).await;
+    let counted = match counted.map_err(ApiError::internal).and_then(|counted| counted) {
+        Ok(counted) => Ok(counted),
+        Err(error) => {
+            if let Some(cause) = error.cause() {
+                tracing::error!(cause, "events could not be counted");
+            }
+            Err(error.message().to_owned())
+        }
+    };
+    // The page has begun: whatever happens now, it ends as a page.
+    view::bottom(&asked, counted, &labels, &known).render().unwrap_or_default()
+}

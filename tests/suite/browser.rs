@@ -1,0 +1,28 @@
+//! The pages, looked at with a real browser.
+
+mod accessibility;
+mod driver;
+mod event;
+mod list;
+mod live;
+mod pictures;
+mod session;
+
+use serde_json::{Value, json};
+
+/// An event of `resource_type` at `at`.
+fn event(identifier: &str, resource_type: &str, at: &str) -> Value {
+    json!({
+        "identifier": identifier, "action": "UPDATE", "resourceType": resource_type,
+        "trigger": { "at": at, "origin": "UI", "by": { "type": "user", "name": "ada", "email": "ada@example.com" } },
+        "context": { "entity": format!("thing-{identifier}"), "blueprint": "service" },
+    })
+}
+
+/// The rows of a list: what each says was done.
+const WHAT: &str = ".log table.events tbody th.c-what";
+
+/// The path of an event's page.
+fn event_path(identifier: &str) -> String {
+    format!("/audit-logs/{identifier}")
+}

@@ -1,0 +1,64 @@
+//! Pictures of the pages for the documentation, of what `auditbox demo` serves.
+//!
+//! Made where `AUDITBOX_PICTURES` names a directory to write them to: `docs` for those that are shown. They show the time
+//! they were made at, so that no two makings are the same.
+
+use std::{env, fs, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    browser::{WHAT, driver::Page},
+    harness::{CLIENT_ID, CLIENT_SECRET, Server},
+};
+
+#[test]
+fn the_main_pages_light_and_dark_wide_and_narrow() {
+    let Some(directory) = env::var_os("AUDITBOX_PICTURES") else {
+        println!("skipped: AUDITBOX_PICTURES does not say where to");
+        return;
+    };
+    let server = Server::start_demo(5_000);
+    for (name, scopes) in [("ci-deploy", &["ingest"][..]), ("nightly-report", &["read"]), ("siem", &["read"])] {
+        server.credential(name, scopes);
+    }
+    let Some(page) = Page::of(&server) else { return };
+    let picture = |name: &str| {
+        for scheme in ["light", "dark"] {
+            page.prefer(scheme);
+            for (width, height) in [(1280, 800), (390, 844)] {
+                page.resize(width, height);
+                page.run("scrollTo(0, 0); document.activeElement.blur()", Vec::new());
+                let path = Path::new(&directory).join(format!("{name}-{scheme}-{width}.png"));
+                fs::write(path, page.picture()).unwrap();
+            }
+        }
+        page.resize(1280, 800);
+    };
+    page.open("/sign-in");
+    page.until("the form is shown", || page.text("h1") == "Sign in");
+    picture("sign-in");
+    page.sign_in(CLIENT_ID, CLIENT_SECRET);
+    page.until("events are shown", || page.count(WHAT) > 10);
+    page.until_true("document.querySelector('[data-chart] a')");
+    picture("list");
+    page.open(&an_update(&server));
+    page.until("what changed is shown", || page.count("table.diff tbody tr") > 2);
+    picture("event");
+    page.open("/credentials");
+    page.until("the credentials are shown", || page.count("table tbody tr") > 3);
+    picture("credentials");
+}
+
+/// The page of the update that changes most fields, of the recent ones by people.
+fn an_update(server: &Server) -> String {
+    let answer = server.list("action=UPDATE&resources=entity&actor_type=user&status=SUCCESS&limit=300").json();
+    let changes = |event: &Value| {
+        let side = |name: &str| event["diff"][name].as_object().cloned().unwrap_or_default();
+        let (before, after) = (side("before"), side("after"));
+        after.iter().filter(|(key, value)| before.get(*key) != Some(value)).count()
+    };
+    let events = answer["audits"].as_array().unwrap();
+    let event = events.iter().max_by_key(|event| changes(event)).unwrap();
+    format!("/audit-logs/{}", event["identifier"].as_str().unwrap())
+}

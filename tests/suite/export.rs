@@ -1,0 +1,190 @@
+//! Every event that matches as a file: complete, in order, exactly the filter, and broken off rather than cut short.
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Answer, Server, eventually},
+    wire::Connection,
+};
+
+fn export(server: &Server, query: &str) -> Answer {
+    server.get(&format!("/v1/audit-log/export?{query}"))
+}
+
+/// Events a second apart, oldest first, alternating between two entities.
+fn events(count: usize) -> Vec<Value> {
+    let event = |number: usize| {
+        let (minute, second) = (number / 60 % 60, number % 60);
+        json!({
+            "identifier": format!("e{number:05}"), "action": "UPDATE", "resourceType": "entity",
+            "trigger": { "at": format!("2024-05-01T{:02}:{minute:02}:{second:02}Z", number / 3600) },
+            "context": { "entity": if number.is_multiple_of(2) { "even" } else { "odd" } },
+        })
+    };
+    (0..count).map(event).collect()
+}
+
+fn lines(answer: &Answer) -> Vec<Value> {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn identifiers(answer: &Answer) -> Vec<String> {
+    lines(answer).iter().map(|event| event["identifier"].as_str().unwrap().to_owned()).collect()
+}
+
+fn table(answer: &Answer) -> (Vec<String>, Vec<Vec<String>>) {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let mut reader = csv::Reader::from_reader(answer.text.as_bytes());
+    let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows = reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
+    (header, rows)
+}
+
+#[test]
+fn it_is_for_those_who_may_read() {
+    let server = Server::start();
+    let path = "/v1/audit-log/export?format=csv";
+    assert_eq!(server.request("GET", path, &[], b"").refusal(), (401, "unauthorized".to_owned()));
+    let sender = server.credential("sender", &["ingest", "admin"]);
+    assert_eq!(server.request_as(&sender, "GET", path, "").refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_exported_as_asked_is_refused_by_name() {
+    let server = Server::start();
+    for (query, named) in [
+        ("", "format"),
+        ("format=xml", "format"),
+        ("format=csv&format=ndjson", "format"),
+        ("format=csv&includes=action", "includes"),
+        ("format=csv&nonsense=1", "nonsense"),
+        ("format=ndjson&limit=0", "limit"),
+        ("format=ndjson&cursor=x", "cursor"),
+    ] {
+        let answer = export(&server, query);
+        assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{query}");
+        assert_eq!(answer.json()["details"][0]["parameter"], named, "{query}: {}", answer.text);
+    }
+}
+
+#[test]
+fn all_that_matches_is_exported_in_the_order_of_the_list_and_past_its_limits() {
+    let limits = [("AUDITBOX_LIMITS_LIST_MAX", "10"), ("AUDITBOX_LIMITS_LIST_DEFAULT", "10")];
+    let server = Server::start_with(&limits);
+    // More than two of the pages that are found at a time, and more than one slice.
+    let all = events(9_000);
+    all.chunks(3_000).for_each(|batch| drop(server.store(batch)));
+    let expected = |keep: &dyn Fn(usize) -> bool| -> Vec<String> {
+        (0..9_000).rev().filter(|number| keep(*number)).map(|number| format!("e{number:05}")).collect()
+    };
+    assert_eq!(identifiers(&export(&server, "format=ndjson")), expected(&|_| true));
+    assert_eq!(identifiers(&export(&server, "format=ndjson&entity=odd")), expected(&|number| number % 2 == 1));
+    let oldest: Vec<_> = expected(&|_| true).into_iter().rev().take(5_000).collect();
+    assert_eq!(identifiers(&export(&server, "format=ndjson&order=asc&limit=5000")), oldest);
+    let arrival = identifiers(&export(&server, "format=ndjson&sort=received&order=asc"));
+    assert_eq!(arrival, expected(&|_| true).into_iter().rev().collect::<Vec<_>>());
+    let (_, rows) = table(&export(&server, "format=csv&entity=even&from=2024-05-01T01:00:00Z"));
+    assert_eq!(rows.len(), expected(&|number| number % 2 == 0 && number >= 3_600).len());
+    // From a place on, as the list goes on from it.
+    let next = server.list("limit=10").json()["next"].as_str().unwrap().to_owned();
+    let rest = identifiers(&export(&server, &format!("format=ndjson&cursor={next}")));
+    assert_eq!(rest, expected(&|number| number < 8_990));
+}
+
+#[test]
+fn nothing_that_matches_is_an_empty_file() {
+    let server = Server::start();
+    let answer = export(&server, "format=ndjson");
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+    let (header, rows) = table(&export(&server, "format=csv"));
+    assert_eq!((header[0].as_str(), rows.len()), ("trigger.at", 0));
+}
+
+#[test]
+fn a_line_is_the_stored_event_and_never_two() {
+    let server = Server::start();
+    let sent = "{\"identifier\":\"e1\",\"action\":\"READ\",\"resourceType\":\"x\",\"additionalData\":{\n \"n\": 1.0,\r\n \"t\": \"a\\nb\"}}";
+    assert_eq!(server.post("/v1/audit-log", sent).status, 201);
+    let answer = export(&server, "format=ndjson");
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    assert_eq!(answer.text.lines().count(), 1, "{}", answer.text);
+    assert!(answer.text.contains(r#""additionalData":{  "n": 1.0,   "t": "a\nb"}"#), "{}", answer.text);
+    let listed = server.list("").json()["audits"][0].clone();
+    assert_eq!(lines(&answer), [listed]);
+    let answer = export(&server, "format=ndjson&includes=action");
+    assert_eq!(answer.text, "{\"action\":\"READ\"}\n");
+}
+
+#[test]
+fn a_row_has_every_value_and_no_formula() {
+    let server = Server::start();
+    server.store(&[json!({
+        "identifier": "=cmd|' /C calc'!A0", "action": "+1", "resourceType": "@SUM(A1)", "status": "FAILURE",
+        "message": "\tquoted \"text\", and\r\nlines",
+        "trigger": { "at": "2024-05-01T14:00:00+02:00", "origin": "-1", "by": { "name": "Ä é 🦀" } },
+        "context": { "entity": "<script>" }, "request": { "method": "GET", "statusCode": 404 },
+        "diff": { "before": null, "after": { "n": 1 } }, "additionalData": [1, 2],
+    })]);
+    let answer = export(&server, "format=csv");
+    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    let disposition = answer.header("content-disposition").unwrap();
+    assert!(disposition.starts_with("attachment; filename=\"audit-log-2") && disposition.ends_with("Z.csv\""));
+    let (header, rows) = table(&answer);
+    let cell = |name: &str| rows[0][header.iter().position(|known| known == name).unwrap()].as_str();
+    for (name, expected) in [
+        ("trigger.at", "2024-05-01T12:00:00.000000Z"),
+        ("identifier", "'=cmd|' /C calc'!A0"),
+        ("action", "'+1"),
+        ("resourceType", "'@SUM(A1)"),
+        ("status", "FAILURE"),
+        ("message", "'\tquoted \"text\", and\r\nlines"),
+        ("trigger.origin", "'-1"),
+        ("trigger.by.name", "Ä é 🦀"),
+        ("trigger.by.email", ""),
+        ("context.entity", "<script>"),
+        ("request.statusCode", "404"),
+        ("diff.before", ""),
+        ("diff.after", r#"{"n":1}"#),
+        ("additionalData", "[1,2]"),
+        ("receivedBy", "admin"),
+    ] {
+        assert_eq!(cell(name), expected, "{name}");
+    }
+    assert_eq!(rows.len(), 1);
+}
+
+#[test]
+fn an_export_is_itself_on_the_record() {
+    let server = Server::start();
+    export(&server, "format=csv&entity=a");
+    let records = eventually("the record", || {
+        let answer = server.list("origin=auditbox&action=audit_log.export").json();
+        Some(answer["audits"].as_array().unwrap().clone()).filter(|found| !found.is_empty())
+    });
+    assert_eq!(records[0]["request"]["path"], "/v1/audit-log/export?format=csv&entity=a");
+}
+
+#[test]
+fn a_failure_in_the_middle_breaks_the_connection() {
+    let server = Server::start();
+    let filling = "x".repeat(1_000);
+    let event = |number: usize| json!({ "identifier": format!("e{number}"), "action": "READ", "resourceType": "x", "additionalData": filling });
+    server.store(&(0..1_000).map(event).collect::<Vec<_>>());
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    database
+        .execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET body = x'00' WHERE seq = 10;")
+        .unwrap();
+    for format in ["csv", "ndjson"] {
+        let mut connection = Connection::open(&server.url).unwrap();
+        let request = format!(
+            "GET /v1/audit-log/export?format={format} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+            server.token
+        );
+        connection.send(&request).unwrap();
+        let answer = connection.rest().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.200}");
+        assert!(answer.contains("e999"), "{answer:.400}");
+        assert!(!answer.ends_with("0\r\n\r\n"), "it ends as if it were complete");
+    }
+}

@@ -1,0 +1,266 @@
+//! Events as they arrive: from now on or from a place on, without a gap, and not for longer than the credential is good.
+
+use std::{collections::VecDeque, io};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{CLIENT_ID, CLIENT_SECRET, Server, eventually},
+    wire::Connection,
+};
+
+const PATH: &str = "/v1/audit-log/stream";
+
+/// A client that follows a stream.
+struct Follower {
+    connection: Connection,
+    /// What has come and has not been read.
+    lines: VecDeque<String>,
+    /// The newest place it has been told.
+    place: String,
+}
+
+impl Follower {
+    /// Opens a stream; `headers` are whole lines.
+    fn open(server: &Server, query: &str, headers: &str) -> Self {
+        let mut connection = Connection::open(&server.url).unwrap();
+        connection.send(&format!("GET {PATH}?{query} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")).unwrap();
+        let status = connection.line().unwrap();
+        assert!(status.contains(" 200 "), "{status}");
+        let head: Vec<_> =
+            std::iter::from_fn(|| Some(connection.line().unwrap()).filter(|line| !line.is_empty())).collect();
+        assert!(head.iter().any(|line| line == "content-type: text/event-stream"), "{head:?}");
+        let mut follower = Self { connection, lines: VecDeque::new(), place: String::new() };
+        assert_eq!(follower.line().unwrap(), "retry: 1000");
+        assert_eq!(follower.message().unwrap(), None);
+        assert!(!follower.place.is_empty());
+        follower
+    }
+
+    fn with_token(server: &Server, query: &str) -> Self {
+        Self::open(server, query, &format!("Authorization: Bearer {}\r\n", server.token))
+    }
+
+    fn again(server: &Server, query: &str, place: &str) -> Self {
+        let headers = format!("Authorization: Bearer {}\r\nLast-Event-ID: {place}\r\n", server.token);
+        Self::open(server, query, &headers)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        if self.lines.is_empty() {
+            // The server sends whole messages.
+            self.lines.extend(self.connection.chunk()?.lines().map(str::to_owned));
+        }
+        Ok(self.lines.pop_front().unwrap_or_default())
+    }
+
+    /// The next message's data; an error at the end of the stream.
+    fn message(&mut self) -> io::Result<Option<String>> {
+        let mut data = None;
+        loop {
+            let line = self.line()?;
+            match line.split_once(": ") {
+                Some(("id", place)) => place.clone_into(&mut self.place),
+                Some(("data", text)) => data = Some(text.to_owned()),
+                None if line.is_empty() => return Ok(data),
+                _ => assert_eq!(line, ":"),
+            }
+        }
+    }
+
+    /// The next event.
+    fn event(&mut self) -> Value {
+        let data = std::iter::repeat_with(|| self.message().unwrap()).flatten().next().unwrap();
+        serde_json::from_str(&data).unwrap()
+    }
+
+    fn identifier(&mut self) -> String {
+        self.event()["identifier"].as_str().unwrap().to_owned()
+    }
+
+    /// Reads until the server ends the stream.
+    fn read_out(mut self) {
+        while self.message().is_ok() {}
+    }
+}
+
+fn event(identifier: &str, entity: &str, at: &str) -> Value {
+    json!({
+        "identifier": identifier, "action": "UPDATE", "resourceType": "entity",
+        "trigger": { "at": at }, "context": { "entity": entity },
+    })
+}
+
+#[test]
+fn it_is_for_those_who_may_read() {
+    let server = Server::start();
+    assert_eq!(server.request("GET", PATH, &[], b"").refusal(), (401, "unauthorized".to_owned()));
+    let sender = server.credential("sender", &["ingest", "admin"]);
+    assert_eq!(server.request_as(&sender, "GET", PATH, "").refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn what_a_stream_cannot_do_is_refused_by_name() {
+    let server = Server::start();
+    for (query, named) in [
+        ("limit=5", "limit"),
+        ("count=true", "count"),
+        ("sort=time", "sort"),
+        ("order=desc", "order"),
+        ("cursor=x", "cursor"),
+        ("nonsense=1", "nonsense"),
+        ("from=yesterday", "from"),
+    ] {
+        let answer = server.get(&format!("{PATH}?{query}"));
+        assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{query}");
+        assert_eq!(answer.json()["details"][0]["parameter"], named, "{query}");
+    }
+    let bearer = format!("Bearer {}", server.token);
+    let headers = [("authorization", &*bearer), ("last-event-id", "nonsense")];
+    assert_eq!(server.request("GET", PATH, &headers, b"").refusal(), (422, "invalid_request".to_owned()));
+    // A place that this log has not come to.
+    server.store(&[event("e1", "a", "2024-05-01T12:00:00Z")]);
+    let follower = Follower::with_token(&server, "");
+    let other = Server::start();
+    let bearer = format!("Bearer {}", other.token);
+    let headers = [("authorization", &*bearer), ("last-event-id", &*follower.place)];
+    let answer = other.request("GET", PATH, &headers, b"");
+    // Signing in there is its one event; the place is after several.
+    assert!(answer.status == 422 && answer.text.contains("begin again"), "{}", answer.text);
+}
+
+#[test]
+fn a_stream_begins_with_what_arrives_from_now_on_and_keeps_to_its_filter() {
+    let server = Server::start();
+    server.store(&[event("before", "a", "2024-05-01T12:00:00Z")]);
+    let mut all = Follower::with_token(&server, "");
+    let mut some = Follower::with_token(&server, "entity=a&includes=identifier");
+    server.store(&[event("e1", "b", "2024-05-01T12:00:00Z")]);
+    // Late events too: it is the arrival that counts.
+    server.store(&[event("e2", "a", "2020-01-01T00:00:00Z"), event("e3", "b", "2024-05-01T12:00:00Z")]);
+    server.store(&[event("e4", "a", "2024-05-01T11:00:00Z")]);
+    let stored = server.get("/v1/audit-log/e1").json()["audit"].clone();
+    assert_eq!(all.event(), stored);
+    assert_eq!([all.identifier(), all.identifier(), all.identifier()], ["e2", "e3", "e4"]);
+    assert_eq!([some.event(), some.event()], [json!({ "identifier": "e2" }), json!({ "identifier": "e4" })]);
+}
+
+#[test]
+fn a_stream_is_not_compressed_for_it_would_be_held_back() {
+    let server = Server::start();
+    let headers = format!("Authorization: Bearer {}\r\nAccept-Encoding: gzip, zstd\r\n", server.token);
+    let mut follower = Follower::open(&server, "", &headers);
+    server.store(&[event("e1", "a", "2024-05-01T12:00:00Z")]);
+    assert_eq!(follower.identifier(), "e1");
+}
+
+#[test]
+fn an_event_of_many_lines_is_one_message() {
+    let server = Server::start();
+    let mut follower = Follower::with_token(&server, "");
+    let sent = "{\"identifier\":\"e1\",\"action\":\"A\",\"resourceType\":\"x\",\"additionalData\":{\r\n\"id\":\n\n\"data: x\"}}";
+    assert_eq!(server.post("/v1/audit-log", sent).status, 201);
+    assert_eq!(follower.event()["additionalData"], json!({ "id": "data: x" }));
+}
+
+#[test]
+fn a_stream_goes_on_from_its_place_without_a_gap_even_after_a_restart() {
+    let mut server = Server::start();
+    let mut follower = Follower::with_token(&server, "entity=a");
+    let before_any = follower.place.clone();
+    server.store(&[event("e1", "a", "2024-05-01T12:00:00Z"), event("e2", "a", "2024-05-01T12:00:00Z")]);
+    assert_eq!(follower.identifier(), "e1");
+    let after_e1 = follower.place.clone();
+    drop(follower);
+    server.store(&[event("x", "b", "2024-05-01T12:00:00Z"), event("e3", "a", "2024-05-01T12:00:00Z")]);
+    server.kill();
+    server.start_again();
+    server.store(&[event("e4", "a", "2024-05-01T12:00:00Z")]);
+    let mut follower = Follower::again(&server, "entity=a", &after_e1);
+    server.store(&[event("e5", "a", "2024-05-01T12:00:00Z")]);
+    assert_eq!([(); 4].map(|()| follower.identifier()), ["e2", "e3", "e4", "e5"]);
+    let mut follower = Follower::again(&server, "entity=a", &before_any);
+    assert_eq!(follower.identifier(), "e1");
+    // The header is of a later connection than the URL.
+    let mut follower = Follower::again(&server, &format!("entity=a&cursor={before_any}"), &after_e1);
+    assert_eq!(follower.identifier(), "e2");
+    let mut follower = Follower::with_token(&server, &format!("entity=a&cursor={before_any}"));
+    assert_eq!(follower.identifier(), "e1");
+    // A list that follows the log and a stream know each other's places.
+    let page = server.list("entity=a&sort=received&order=asc&limit=3").json();
+    let mut follower = Follower::again(&server, "entity=a", page["next"].as_str().unwrap());
+    assert_eq!(follower.identifier(), "e4");
+}
+
+#[test]
+fn a_long_way_back_is_caught_up_with_in_order() {
+    let server = Server::start();
+    let place = Follower::with_token(&server, "").place;
+    let filling = "x".repeat(500);
+    let numbered = |number: usize| {
+        let mut event = event(&format!("e{number}"), "a", "2024-05-01T12:00:00Z");
+        event["additionalData"] = json!(filling);
+        event
+    };
+    server.store(&(0..3_000).map(numbered).collect::<Vec<_>>());
+    let mut follower = Follower::again(&server, "", &place);
+    for number in 0..3_000 {
+        assert_eq!(follower.identifier(), format!("e{number}"));
+    }
+}
+
+#[test]
+fn no_more_streams_are_open_than_may_be_and_a_place_comes_free_again() {
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "2")]);
+    let (one, _other) = (Follower::with_token(&server, ""), Follower::with_token(&server, ""));
+    let answer = server.get(PATH);
+    assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
+    assert_eq!(answer.header("retry-after"), Some("10"));
+    drop(one);
+    // The server learns that it is gone when it next has something to say.
+    eventually("a free place", || {
+        server.store(&[event("e", "a", "2024-05-01T12:00:00Z"), json!({ "action": "A", "resourceType": "x" })]);
+        let mut connection = Connection::open(&server.url).unwrap();
+        let (token, host) = (&server.token, "Host: test");
+        let request = format!("GET {PATH} HTTP/1.1\r\n{host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        connection.send(&request).unwrap();
+        connection.line().unwrap().contains(" 200 ").then_some(())
+    });
+}
+
+#[test]
+fn a_stream_ends_with_the_credential_and_with_the_session() {
+    let server = Server::start();
+    let made = server.post("/v1/credentials", r#"{"name":"reader","scopes":["read"]}"#).json();
+    let token = made["credential"]["apiToken"].as_str().unwrap();
+    let follower = Follower::open(&server, "", &format!("Authorization: Bearer {token}\r\n"));
+    let path = format!("/v1/credentials/{}", made["credential"]["clientId"].as_str().unwrap());
+    assert_eq!(server.request_as(&server.token, "PATCH", &path, r#"{"disabled":true}"#).status, 200);
+    follower.read_out();
+
+    let form = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
+    let answer = server.request_once("POST", "/sign-in", &[], form.as_bytes());
+    let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let follower = Follower::open(&server, "", &format!("Cookie: {cookie}\r\n"));
+    let headers = [("cookie", &*cookie), ("origin", &*server.url)];
+    assert_eq!(server.request_once("POST", "/sign-out", &headers, b"").status, 303);
+    follower.read_out();
+}
+
+#[test]
+fn streams_do_not_keep_the_server_from_stopping() {
+    let server = Server::start_with(&[("AUDITBOX_SERVER_SHUTDOWN_SECONDS", "600")]);
+    let followers = [(); 3].map(|()| Follower::with_token(&server, ""));
+    let (status, _directory) = server.stop();
+    assert!(status.success());
+    followers.into_iter().for_each(Follower::read_out);
+}
+
+#[test]
+fn a_stream_is_on_the_record_once() {
+    let server = Server::start();
+    let mut follower = Follower::with_token(&server, "origin=auditbox&action=audit_log.stream");
+    let record = follower.event();
+    assert_eq!(record["request"]["path"], format!("{PATH}?origin=auditbox&action=audit_log.stream"));
+    assert_eq!(record["request"]["statusCode"], 200);
+}
