@@ -19,12 +19,25 @@ use crate::{events::Plan, load::Load, report::BaselineLoad};
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Loaded {
     pub(crate) plan: Plan,
-    /// Events in auditbox's file, those that were added to measure growth among them; 0 before it was loaded.
-    pub(crate) stored: u64,
-    pub(crate) raw_bytes: u64,
+    /// Events that were sent to auditbox, those that were added to measure growth among them, whether or not they
+    /// arrived: the number of the next. 0 before the file was loaded.
+    #[serde(alias = "stored")]
+    pub(crate) sent: u64,
+    /// Of these, not in the file: runs that were adding them were broken off.
+    #[serde(default)]
+    pub(crate) missing: u64,
+    /// Of JSON in auditbox's file; unknown while events are added, and thus for ever when that was broken off.
+    pub(crate) raw_bytes: Option<u64>,
     pub(crate) first_load: Option<Load>,
     pub(crate) load: Option<Load>,
     pub(crate) baselines: BTreeMap<String, BaselineLoad>,
+}
+
+impl Loaded {
+    /// Events in auditbox's file.
+    pub(crate) fn stored(&self) -> u64 {
+        self.sent - self.missing
+    }
 }
 
 /// The directory of the files, and what they hold.
@@ -49,8 +62,9 @@ impl Kept {
             Ok(text) => serde_json::from_str(&text).unwrap(),
             Err(_) => Loaded {
                 plan: Plan::ending_now(seed, size),
-                stored: 0,
-                raw_bytes: 0,
+                sent: 0,
+                missing: 0,
+                raw_bytes: None,
                 first_load: None,
                 load: None,
                 baselines: BTreeMap::new(),
@@ -79,6 +93,28 @@ impl Kept {
         let mut file = fs::File::open(self.path(name)).unwrap();
         let mut buffer = vec![0; 1024 * 1024];
         while file.read(&mut buffer).unwrap() > 0 {}
+    }
+
+    /// Takes `found` for the number of events in auditbox's file. What is to be said of it, if a run that was adding
+    /// some was broken off, whenever that was.
+    pub(crate) fn reconcile(&mut self, found: u64) -> Option<String> {
+        let noted = self.loaded.stored();
+        if found != noted {
+            let sent = self.loaded.sent;
+            assert!(
+                found <= sent,
+                "auditbox.db holds {found} events, more than the {sent} that were sent: not its own"
+            );
+            (self.loaded.missing, self.loaded.raw_bytes) = (sent - found, None);
+            self.save();
+        }
+        self.loaded.raw_bytes.is_none().then(|| {
+            format!(
+                "a run that was adding events was broken off: auditbox.db holds {found}, of {} that were sent; figures \
+                 are of {found}, and the file is not compared with the JSON in it, whose length is unknown",
+                self.loaded.sent
+            )
+        })
     }
 
     pub(crate) fn save(&self) {

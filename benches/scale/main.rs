@@ -19,10 +19,12 @@
 )]
 
 mod bars;
+mod client;
 mod contender;
 mod events;
 mod kept;
 mod load;
+mod plain_http;
 mod plot;
 mod postgresql;
 mod questions;
@@ -34,7 +36,11 @@ mod storage;
 mod timing;
 mod world;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::{Parser, ValueEnum};
 
@@ -43,13 +49,16 @@ use events::{Event, Maker};
 use kept::Kept;
 use postgresql::Postgres;
 use questions::{Filter, Question};
-use report::{Asked, Named, Report};
+use report::{Asked, IDLE_SECONDS, Memory, Named, Report, SQLITE, SQLITE_OVER_HTTP};
 use server::Server;
 use sqlite::PlainTable;
 use timing::Effort;
 
 /// Events of the loads whose rates are compared: into an empty file, and into the full one.
 const COMPARED_EVENTS: u64 = 100_000;
+/// The same from a million events on, where there is time to measure a rate for longer.
+const COMPARED_EVENTS_LARGE: u64 = 300_000;
+const LARGE_SIZE_MIN: u64 = 1_000_000;
 /// The page of a scan that is compared with the first.
 const PAGE: usize = 1_000;
 /// Sets of values of each question.
@@ -125,6 +134,11 @@ fn parse_size(text: &str) -> Result<u64, String> {
     };
     let number = digits.parse::<u64>().map_err(|_| "must be a number such as 100k or 10m".to_owned())?;
     Some(number * factor).filter(|size| *size >= 1_000).ok_or_else(|| "must be at least 1000".to_owned())
+}
+
+/// Events of the loads whose rates are compared, for a file of `size`.
+fn compared_events(size: u64) -> u64 {
+    if size >= LARGE_SIZE_MIN { COMPARED_EVENTS_LARGE } else { COMPARED_EVENTS.min(size) }
 }
 
 fn main() {
@@ -208,19 +222,21 @@ impl Bench {
     /// Loads and asks auditbox; returns its answers to compare those of others with, if its file holds the same.
     fn auditbox(&mut self) -> Option<Vec<Answer>> {
         let path = self.kept.path("auditbox.db");
-        if self.kept.loaded.stored == 0 {
+        if self.kept.loaded.sent == 0 {
             self.load();
         }
         self.report.first_load.clone_from(&self.kept.loaded.first_load);
         self.report.load.clone_from(&self.kept.loaded.load);
-        let (file_bytes, raw_bytes) = (storage::file_bytes(&path), self.kept.loaded.raw_bytes);
-        self.report.file = Some(storage::Size { file_bytes, raw_bytes });
+        let file_bytes = storage::file_bytes(&path);
         self.say("auditbox: starting on the loaded file");
         self.kept.warm("auditbox.db");
         let server = Server::start(&path);
         self.report.start_seconds = Some(server.start.as_secs_f64());
+        self.look_at_kept(&server);
+        let raw_bytes = self.kept.loaded.raw_bytes;
+        self.report.file = raw_bytes.map(|raw_bytes| storage::Size { file_bytes, raw_bytes });
         self.ask_auditbox(&server);
-        let stored = self.kept.loaded.stored;
+        let stored = self.kept.loaded.stored();
         let answers =
             (stored == self.arguments.size).then(|| contender::answers(&mut server.connect(), &self.questions));
         if self.wants(Part::Tables) {
@@ -229,32 +245,61 @@ impl Bench {
             self.report.tables_events = stored;
         }
         if self.wants(Part::Growth) {
-            self.say("auditbox: loading more");
-            // Noted before they are sent: whatever becomes of this run, the next must send others.
-            self.kept.loaded.stored += COMPARED_EVENTS;
-            self.kept.save();
-            let growth = load::load(&server, &self.maker, stored, stored + COMPARED_EVENTS);
-            self.kept.loaded.raw_bytes += growth.raw_bytes;
-            self.kept.save();
-            self.report.growth = Some(growth);
+            self.grow(&server);
         }
-        self.report.resident_bytes = Some(server.memory_bytes("VmRSS"));
-        self.report.anonymous_bytes = Some(server.memory_bytes("RssAnon"));
+        self.report.memory = Some(self.memory(&server));
         answers
+    }
+
+    /// A run before this one may have been broken off while it added events: the file says how many there are.
+    fn look_at_kept(&mut self, server: &Server) {
+        let found = server.connect().count(&Filter::default());
+        if let Some(note) = self.kept.reconcile(found) {
+            self.say(&note);
+            self.report.notes.push(note);
+        }
+    }
+
+    /// Adds as many events as were measured into the empty file.
+    fn grow(&mut self, server: &Server) {
+        let size = self.arguments.size;
+        let events = self.report.first_load.as_ref().map_or_else(|| compared_events(size), |first| first.events);
+        self.say(&format!("auditbox: loading {events} more"));
+        // Noted before they are sent: whatever becomes of this run, the next must send others, and know of these.
+        let (first, raw_bytes) = (self.kept.loaded.sent, self.kept.loaded.raw_bytes.take());
+        self.kept.loaded.sent += events;
+        self.kept.save();
+        let growth = load::load(server, &self.maker, first, first + events);
+        self.kept.loaded.raw_bytes = raw_bytes.map(|raw_bytes| raw_bytes + growth.raw_bytes);
+        self.kept.save();
+        self.report.growth = Some(growth);
+    }
+
+    /// What the server takes after its last request, and when it has been left alone.
+    fn memory(&self, server: &Server) -> Memory {
+        let (resident_bytes, anonymous_bytes) = (server.memory_bytes("VmRSS"), server.memory_bytes("RssAnon"));
+        self.say(&format!("auditbox: left alone for {IDLE_SECONDS} s"));
+        thread::sleep(Duration::from_secs(IDLE_SECONDS));
+        Memory {
+            resident_bytes,
+            anonymous_bytes,
+            peak_resident_bytes: server.memory_bytes("VmHWM"),
+            idle_resident_bytes: server.memory_bytes("VmRSS"),
+        }
     }
 
     fn load(&mut self) {
         self.say("auditbox: loading");
         let server = Server::start(&self.kept.fresh("auditbox.db"));
         let size = self.arguments.size;
-        let compared = COMPARED_EVENTS.min(size);
+        let compared = compared_events(size);
         let first = load::load(&server, &self.maker, 0, compared);
         let rest = (compared < size).then(|| load::load(&server, &self.maker, compared, size));
         self.say("auditbox: stopping");
         server.stop();
         let loaded = &mut self.kept.loaded;
-        loaded.stored = size;
-        loaded.raw_bytes = first.raw_bytes + rest.as_ref().map_or(0, |rest| rest.raw_bytes);
+        loaded.sent = size;
+        loaded.raw_bytes = Some(first.raw_bytes + rest.as_ref().map_or(0, |rest| rest.raw_bytes));
         (loaded.first_load, loaded.load) = (Some(first), rest);
         self.kept.save();
     }
@@ -265,7 +310,7 @@ impl Bench {
             connection.get("/healthz");
         });
         self.report.http_floor = Some(floor);
-        self.report.auditbox = self.ask("auditbox", &mut connection, self.kept.loaded.stored);
+        self.report.auditbox = self.ask("auditbox", &mut connection, self.kept.loaded.stored());
         if self.wants(Part::Counts) {
             let effort = self.effort(50, 1);
             let ask = |question: &Question| {
@@ -316,30 +361,47 @@ impl Bench {
 
     fn baseline(&mut self, baseline: Baseline, auditbox: Option<&Vec<Answer>>) {
         let size = self.arguments.baseline_size.map_or(self.arguments.size, |size| size.min(self.arguments.size));
-        let (name, mut contender): (_, Box<dyn Contender>) = match baseline {
-            Baseline::Sqlite => ("sqlite", Box::new(self.plain_table(size))),
-            Baseline::Postgres if Postgres::is_here() => ("postgres", Box::new(self.postgres(size))),
-            Baseline::Postgres => return println!("postgres: skipped, its binaries are not on this machine"),
-            Baseline::None => return,
-        };
-        let load = self.kept.loaded.baselines[name].clone();
-        let mut asked = self.ask(name, contender.as_mut(), load.events);
-        if let Some(auditbox) = auditbox.filter(|_| load.events == self.arguments.size) {
-            self.say(&format!("{name}: comparing answers"));
-            let answers = contender::answers(contender.as_mut(), &self.questions);
-            let differences = contender::differences(&self.questions, auditbox, &answers);
-            println!("{name}: {} questions, {} answered differently", answers.len(), differences.len());
-            self.report.differences.extend(differences.into_iter().map(|text| format!("auditbox and {name}: {text}")));
+        match baseline {
+            Baseline::Sqlite => {
+                let mut table = self.plain_table(size);
+                let load = self.kept.loaded.baselines[SQLITE].clone();
+                let mut asked = self.ask(SQLITE, &mut table, load.events);
+                let mut connection = plain_http::serve(table);
+                let over_http = self.ask(SQLITE_OVER_HTTP, &mut connection, load.events);
+                // Over HTTP only: the statements are the same, and a count may take seconds.
+                self.compare(SQLITE_OVER_HTTP, &mut connection, load.events, auditbox);
+                asked.load = Some(load);
+                self.report.baselines.extend([(SQLITE, asked), (SQLITE_OVER_HTTP, over_http)]);
+            }
+            Baseline::Postgres if Postgres::is_here() => {
+                const NAME: &str = "postgres";
+                let mut postgres = self.postgres(size);
+                let load = self.kept.loaded.baselines[NAME].clone();
+                let mut asked = self.ask(NAME, &mut postgres, load.events);
+                self.compare(NAME, &mut postgres, load.events, auditbox);
+                asked.load = Some(load);
+                self.report.baselines.insert(NAME, asked);
+            }
+            Baseline::Postgres => println!("postgres: skipped, its binaries are not on this machine"),
+            Baseline::None => {}
         }
-        asked.load = Some(load);
-        self.report.baselines.insert(name, asked);
+    }
+
+    /// Notes which questions `contender`, which holds `events`, answers differently from auditbox.
+    fn compare(&mut self, name: &str, contender: &mut dyn Contender, events: u64, auditbox: Option<&Vec<Answer>>) {
+        let Some(auditbox) = auditbox.filter(|_| events == self.arguments.size) else { return };
+        self.say(&format!("{name}: comparing answers"));
+        let answers = contender::answers(contender, &self.questions);
+        let differences = contender::differences(&self.questions, auditbox, &answers);
+        println!("{name}: {} questions, {} answered differently", answers.len(), differences.len());
+        self.report.differences.extend(differences.into_iter().map(|text| format!("auditbox and {name}: {text}")));
     }
 
     fn plain_table(&mut self, size: u64) -> PlainTable {
-        if !self.kept.loaded.baselines.contains_key("sqlite") {
+        if !self.kept.loaded.baselines.contains_key(SQLITE) {
             self.say(&format!("sqlite: loading {size}"));
             let load = PlainTable::load(&self.kept.fresh("plain.db"), &self.maker, size);
-            self.kept.loaded.baselines.insert("sqlite".to_owned(), load);
+            self.kept.loaded.baselines.insert(SQLITE.to_owned(), load);
             self.kept.save();
         }
         self.kept.warm("plain.db");
@@ -361,7 +423,7 @@ impl Bench {
 }
 
 /// Follows the cursors of an unfiltered scan, then times the first page and the last that was reached.
-fn pages(connection: &mut server::Connection, effort: Effort) -> Vec<Named> {
+fn pages(connection: &mut client::Connection, effort: Effort) -> Vec<Named> {
     let first = format!("/v1/audit-log?limit={}&{}", questions::LIMIT, Filter::default().query_string());
     let (mut last, mut number) = (first.clone(), 1);
     while number < PAGE {

@@ -1,4 +1,4 @@
-//! The questions, in a form that every contender can be asked in: as a query string, and as SQL.
+//! The questions, in a form that every contender can be asked in: as a query string (and read from it), and as SQL.
 //!
 //! Values are taken from events that were loaded, by a seeded choice: the same for everybody, and never of nothing by
 //! accident.
@@ -28,6 +28,8 @@ pub(crate) const COLUMNS: [(&str, &str); 12] = [
 ];
 /// The columns whose values are counted, six of them.
 pub(crate) const FACETS: [&str; 6] = ["resource", "action", "status", "origin", "method", "actor"];
+/// Parameters of a request that are no part of a filter.
+const OTHER_PARAMETERS: [&str; 3] = ["limit", "facets", "histogram"];
 /// Events of a list.
 pub(crate) const LIMIT: usize = 100;
 
@@ -86,6 +88,30 @@ impl Filter {
             }
         }
         out.finish()
+    }
+
+    /// What `query_string` wrote: the same tests in the same order. Parameters that are no test are passed over.
+    pub(crate) fn parse(query: &str) -> Self {
+        let mut tests: Vec<(&'static str, Test)> = Vec::new();
+        for (parameter, value) in form_urlencoded::parse(query.as_bytes()) {
+            if OTHER_PARAMETERS.contains(&&*parameter) {
+                continue;
+            }
+            let (name, is_negated) = parameter.strip_prefix("not.").map_or((&*parameter, false), |name| (name, true));
+            let column = COLUMNS.iter().find(|(_, known)| *known == name).unwrap().0;
+            if is_negated {
+                tests.push((column, Test::NotEqual(value.into_owned())));
+            } else if let Some(digit) = value.strip_suffix("xx").filter(|_| column == "status_code") {
+                tests.push((column, Test::Class(digit.parse().unwrap())));
+            } else if let Some(start) = value.strip_suffix(".0.0/16").filter(|_| column == "ip") {
+                tests.push((column, Test::Network(start.to_owned())));
+            } else if let Some((_, Test::In(values))) = tests.last_mut().filter(|(last, _)| *last == column) {
+                values.push(value.into_owned());
+            } else {
+                tests.push((column, Test::In(vec![value.into_owned()])));
+            }
+        }
+        Self(tests)
     }
 
     /// As a WHERE clause with parameters named by `name`, and their values. Every test is one that a B-tree on the

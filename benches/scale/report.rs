@@ -12,6 +12,14 @@ use crate::{
     timing::Timing,
 };
 
+/// The plain SQLite table, asked in the bench's own process.
+pub(crate) const SQLITE: &str = "sqlite";
+/// The same, asked over HTTP as auditbox is.
+pub(crate) const SQLITE_OVER_HTTP: &str = "sqlite over HTTP";
+
+/// So long after the last request memory is looked at once more.
+pub(crate) const IDLE_SECONDS: u64 = 10;
+
 /// A question's name and what it took.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Named {
@@ -49,6 +57,20 @@ pub(crate) struct Asked {
     pub(crate) load: Option<BaselineLoad>,
 }
 
+/// What auditbox's process takes of the memory, as the kernel counts it.
+#[expect(clippy::struct_field_names, reason = "each name ends in its unit")]
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Memory {
+    /// After everything was asked.
+    pub(crate) resident_bytes: u64,
+    /// Of these, not the pages of files.
+    pub(crate) anonymous_bytes: u64,
+    /// The most that it was at any time.
+    pub(crate) peak_resident_bytes: u64,
+    /// Once more when it had been left alone.
+    pub(crate) idle_resident_bytes: u64,
+}
+
 /// Everything that was measured. What was not asked for is empty.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
@@ -73,8 +95,9 @@ pub(crate) struct Report {
     pub(crate) file: Option<Size>,
     pub(crate) real: Option<Size>,
     pub(crate) start_seconds: Option<f64>,
-    pub(crate) resident_bytes: Option<u64>,
-    pub(crate) anonymous_bytes: Option<u64>,
+    pub(crate) memory: Option<Memory>,
+    /// What a reader must know of the files that were measured.
+    pub(crate) notes: Vec<String>,
     /// Questions that contenders with the same events answered differently.
     pub(crate) differences: Vec<String>,
 }
@@ -97,6 +120,9 @@ impl Report {
         print_answers("Pages of a scan by cursor", &self.pages);
         print_answers("Search words, first 100", &self.searches);
         self.print_storage();
+        for note in &self.notes {
+            println!("NOTE: {note}");
+        }
         for difference in &self.differences {
             println!("ANSWERED DIFFERENTLY: {difference}");
         }
@@ -176,8 +202,14 @@ impl Report {
                 println!("{what}: {} bytes for {} of JSON ({:.3})", size.file_bytes, size.raw_bytes, size.share());
             }
         }
-        if let (Some(resident), Some(anonymous)) = (self.resident_bytes, self.anonymous_bytes) {
-            println!("memory: {:.1} MB resident, {:.1} MB of it anonymous", megabytes(resident), megabytes(anonymous));
+        if let Some(memory) = &self.memory {
+            println!(
+                "memory: {:.1} MB resident, {:.1} MB of it anonymous; {IDLE_SECONDS} s later {:.1} MB; at most {:.1} MB",
+                megabytes(memory.resident_bytes),
+                megabytes(memory.anonymous_bytes),
+                megabytes(memory.idle_resident_bytes),
+                megabytes(memory.peak_resident_bytes)
+            );
         }
         if let Some(start) = self.start_seconds {
             println!("start on the loaded file, to the answer of the first question: {start:.3} s\n");

@@ -1,11 +1,12 @@
 //! The plain SQLite table: the body as text, a column for each filter, and an index (column, timestamp) on each.
 //!
 //! Durable like auditbox (a write-ahead log, synchronous=FULL) and in batches of the same size. Asked in the bench's own
-//! process, so its figures hold no HTTP; and unlike auditbox it does not refuse an identifier that is there already.
+//! process its figures hold no HTTP; `plain_http` puts it behind HTTP. Unlike auditbox it does not refuse an identifier
+//! that is there already.
 
 use std::{fs, path::Path, time::Instant};
 
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use crate::{
     contender::{Contender, identifier},
@@ -14,6 +15,9 @@ use crate::{
     questions::{COLUMNS, FACETS, Filter, LIMIT},
     report::BaselineLoad,
 };
+
+/// What a histogram by day is grouped by.
+pub(crate) const DAY_AND_STATUS: &str = "timestamp / 86400000000, status";
 
 /// The table, open.
 pub(crate) struct PlainTable {
@@ -100,12 +104,38 @@ fn name(number: usize) -> String {
 }
 
 impl PlainTable {
-    fn bodies(&self, filter: &Filter) -> Vec<String> {
+    /// The bodies of the first hundred that match, newest first.
+    pub(crate) fn each_body(&self, filter: &Filter, mut take: impl FnMut(&str)) {
         let (clause, values) = filter.sql(name);
         let sql = format!("SELECT body FROM event {clause} ORDER BY timestamp DESC LIMIT {LIMIT}");
         let mut statement = self.connection.prepare_cached(&sql).unwrap();
-        let bodies = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0)).unwrap();
-        bodies.map(Result::unwrap).collect()
+        let mut rows = statement.query(params_from_iter(values)).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            take(row.get_ref(0).unwrap().as_str().unwrap());
+        }
+    }
+
+    pub(crate) fn count_of(&self, filter: &Filter) -> u64 {
+        let (clause, values) = filter.sql(name);
+        let mut statement = self.connection.prepare_cached(&format!("SELECT count(*) FROM event {clause}")).unwrap();
+        statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    }
+
+    /// How many match by the values of `by`: rows of these and the number.
+    pub(crate) fn each_group(&self, filter: &Filter, by: &str, mut take: impl FnMut(&Row<'_>)) {
+        let (clause, values) = filter.sql(name);
+        let sql = format!("SELECT {by}, count(*) AS n FROM event {clause} GROUP BY {by} ORDER BY n DESC LIMIT 200");
+        let mut statement = self.connection.prepare_cached(&sql).unwrap();
+        let mut rows = statement.query(params_from_iter(values)).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            take(row);
+        }
+    }
+
+    fn bodies(&self, filter: &Filter) -> Vec<String> {
+        let mut bodies = Vec::new();
+        self.each_body(filter, |body| bodies.push(body.to_owned()));
+        bodies
     }
 }
 
@@ -119,22 +149,15 @@ impl Contender for PlainTable {
     }
 
     fn count(&mut self, filter: &Filter) -> u64 {
-        let (clause, values) = filter.sql(name);
-        let mut statement = self.connection.prepare_cached(&format!("SELECT count(*) FROM event {clause}")).unwrap();
-        statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+        self.count_of(filter)
     }
 
     fn overview(&mut self, filter: &Filter) {
-        self.count(filter);
-        let (clause, values) = filter.sql(name);
-        let day = "timestamp / 86400000000, status".to_owned();
-        for by in FACETS.iter().map(|&column| column.to_owned()).chain([day]) {
-            let sql = format!("SELECT {by}, count(*) AS n FROM event {clause} GROUP BY {by} ORDER BY n DESC LIMIT 200");
-            let mut statement = self.connection.prepare_cached(&sql).unwrap();
-            let mut rows = statement.query(params_from_iter(&values)).unwrap();
-            while let Some(row) = rows.next().unwrap() {
+        self.count_of(filter);
+        for by in FACETS.into_iter().chain([DAY_AND_STATUS]) {
+            self.each_group(filter, by, |row| {
                 std::hint::black_box(row.get_ref(0).unwrap());
-            }
+            });
         }
     }
 }
