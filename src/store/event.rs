@@ -1,6 +1,6 @@
 //! The rows of events: each statement beside its function.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::{
     index::{Entry, TermWriter},
@@ -66,7 +66,7 @@ pub(super) fn stored(connection: &Connection, seq: i64) -> rusqlite::Result<Opti
         .optional()
 }
 
-/// The stored form of the event with this seq.
-pub(super) fn body(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection.prepare_cached("SELECT body FROM event WHERE seq = ?1")?.query_row([seq], |row| row.get(0)).optional()
+/// The statement that fetches an event's stored form by its seq: made once for all that are fetched.
+pub(super) fn body_statement(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached("SELECT body FROM event WHERE seq = ?1")
 }

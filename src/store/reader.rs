@@ -19,6 +19,7 @@ use crate::{
         query::Query,
         stats::{Stats, StatsQuery},
         ticket::TicketId,
+        timestamp::Timestamp,
     },
     store::{
         OpenError, ReadError,
@@ -97,8 +98,8 @@ impl Reader {
             let Some(seq) = snapshot.find_identifier(identifier)? else {
                 return Ok(None);
             };
-            let stored = event::body(connection, seq)?;
-            stored.map(|stored| decode(&self.decoder(connection), seq, &stored)).transpose()
+            let place = Position { timestamp: Timestamp::from_micros(0), seq };
+            Ok(slice(&self.decoder(connection), connection, &[place], 1)?.bodies.pop())
         })
     }
 
@@ -153,13 +154,15 @@ fn slice(
 ) -> Result<Slice, ReadError> {
     let mut slice = Slice { bodies: Vec::new(), positions: 0 };
     let mut bytes = 0;
+    let mut statement = event::body_statement(connection)?;
     for position in positions {
         if bytes >= bytes_max {
             break;
         }
         slice.positions += 1;
-        if let Some(stored) = event::body(connection, position.seq)? {
-            let body = decode(decoder, position.seq, &stored)?;
+        let mut rows = statement.query([position.seq])?;
+        if let Some(row) = rows.next()? {
+            let body = decode(decoder, position.seq, row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
             bytes += body.len();
             slice.bodies.push(body);
         }
