@@ -46,6 +46,7 @@ pub(in crate::web) enum Place {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of its own, given or not")]
 pub(in crate::web) struct Asked {
     /// By field, in the order of the field table; for each at most one that includes and one that excludes.
     pub(in crate::web) selections: Vec<Selection>,

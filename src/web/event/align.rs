@@ -1,6 +1,6 @@
 //! Which elements of two arrays belong together.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
@@ -45,12 +45,12 @@ fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
         IDENTIFIERS.iter().find_map(|name| {
             let (_, value) = members.iter().find(|(key, _)| key == name)?;
             let value = serde_json::from_str(value).ok()?;
-            json::text(value).map(|text| text.into_owned())
+            json::text(value).map(Cow::into_owned)
         })
     };
-    let identified: Option<Vec<_>> = elements.iter().map(|element| Some((identifier(element)?, *element))).collect();
+    let named: Option<Vec<_>> = elements.iter().map(|element| Some((identifier(element)?, *element))).collect();
     let mut seen = std::collections::HashSet::new();
-    identified.filter(|elements| elements.iter().all(|(id, _)| seen.insert(id.clone())))
+    named.filter(|elements| elements.iter().all(|(id, _)| seen.insert(id.clone())))
 }
 
 /// By what is equal in both; what lies between is paired in order.
