@@ -12,9 +12,9 @@ pub(crate) fn resource(path: &str) -> Resource {
     web::resource(path).default_service(web::to(method_not_allowed))
 }
 
-/// The answer to a path that is no route.
-pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(NOT_FOUND, format!("there is nothing at {}", request.path())))
+/// What is wrong with a path that is no route.
+pub(crate) fn nothing_at(request: &HttpRequest) -> ApiError {
+    ApiError::new(NOT_FOUND, format!("there is nothing at {}", request.path()))
 }
 
 /// Says which methods the path does take (RFC 9110 section 15.5.6).

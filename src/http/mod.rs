@@ -23,8 +23,7 @@ use ipnet::IpNet;
 
 pub use body::BodyLimits;
 pub use error::ApiError;
-pub use fallback::not_found;
-pub(crate) use fallback::resource;
+pub(crate) use fallback::{nothing_at, resource};
 pub use middleware::{authenticate, trace};
 pub(crate) use streams::Place;
 pub use streams::Streams;

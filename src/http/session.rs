@@ -7,6 +7,7 @@ use actix_web::{
     HttpMessage, HttpRequest, HttpResponseBuilder,
     cookie::{Cookie, SameSite, time::Duration},
     dev::ServiceResponse,
+    http::header::{CACHE_CONTROL, HeaderValue},
 };
 
 use crate::{
@@ -44,8 +45,13 @@ pub(crate) fn end(response: &mut HttpResponseBuilder, request: &HttpRequest, con
     response.cookie(cookie(nothing, origin::is_secure(request, context)));
 }
 
-/// Renews the session that a request was let in by, if it is time.
+/// Renews the session that a request was let in by, if it is time. Not with an answer that may be kept: whoever is given
+/// a copy of that must not be given the session.
 pub(super) fn renew<B>(response: &mut ServiceResponse<B>, context: &Context) {
+    let kept = response.headers().get(CACHE_CONTROL).map(|value| value.as_bytes() != b"no-store");
+    if kept == Some(true) {
+        return;
+    }
     let request = response.request();
     let renewed = {
         let extensions = request.extensions();
@@ -55,6 +61,7 @@ pub(super) fn renew<B>(response: &mut ServiceResponse<B>, context: &Context) {
     };
     if let Some(session) = renewed {
         let cookie = cookie(session, origin::is_secure(request, context));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Err(error) = response.response_mut().add_cookie(&cookie) {
             tracing::error!(%error, "a session could not be renewed");
         }

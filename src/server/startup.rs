@@ -176,7 +176,7 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
             .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
             .configure(pages::configure)
-            .default_service(web::to(http::not_found))
+            .default_service(web::to(pages::not_found))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };

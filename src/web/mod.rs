@@ -20,4 +20,5 @@ mod stream;
 mod when;
 mod wording;
 
+pub use page::not_found;
 pub use routes::configure;

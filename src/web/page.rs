@@ -13,7 +13,7 @@ use memchr::memmem;
 
 use crate::{
     http::{
-        ApiError,
+        self, ApiError,
         caller::{Caller, Finding, Note},
     },
     model::credential::Scope,
@@ -128,6 +128,12 @@ pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl T
     response
 }
 
+/// The answer to a path that is no route, of the pages or of the API: a page for whoever reads pages.
+pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let nothing = http::nothing_at(&request);
+    if wants_page(&request) { Ok(error(&request, "", nothing)) } else { Err(nothing) }
+}
+
 /// Has the record say why a request was refused.
 pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
     request.extensions_mut().insert(Note::Refused(error.message().to_owned()));
@@ -135,9 +141,11 @@ pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
 
 /// Whether a person with a browser asks, who can sign in; a program is told that its token is wrong.
 fn is_reader(request: &HttpRequest) -> bool {
-    let wants_page =
-        request.headers().get(ACCEPT).is_some_and(|accept| memmem::find(accept.as_bytes(), b"text/html").is_some());
-    wants_page && request.method().is_safe() && !request.headers().contains_key(AUTHORIZATION)
+    wants_page(request) && request.method().is_safe() && !request.headers().contains_key(AUTHORIZATION)
+}
+
+fn wants_page(request: &HttpRequest) -> bool {
+    request.headers().get(ACCEPT).is_some_and(|accept| memmem::find(accept.as_bytes(), b"text/html").is_some())
 }
 
 fn sign_in_href(request: &HttpRequest) -> String {

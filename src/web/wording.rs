@@ -124,6 +124,10 @@ pub(super) fn tone(action: &str) -> &'static str {
 
 /// A code as people write it: `environment_group` is "Environment group".
 pub(super) fn readable(code: &str) -> String {
+    // `AWS::S3::Bucket` is a name of its own.
+    if code.contains("::") {
+        return code.to_owned();
+    }
     let text = words(code).join(" ");
     let mut chars = text.chars();
     match chars.next() {
@@ -178,9 +182,13 @@ mod tests {
 
     #[test]
     fn codes_become_readable_and_what_is_no_code_stays() {
-        for (code, text) in
-            [("environment_group", "Environment group"), ("apiRequest", "Api request"), ("__", "__"), ("", "")]
-        {
+        for (code, text) in [
+            ("environment_group", "Environment group"),
+            ("apiRequest", "Api request"),
+            ("AWS::S3::Bucket", "AWS::S3::Bucket"),
+            ("__", "__"),
+            ("", ""),
+        ] {
             assert_eq!(readable(code), text);
         }
     }

@@ -205,6 +205,11 @@ fn a_session_ends_when_it_is_not_used_and_at_the_latest_at_its_time() {
         (answer.status == 200).then(|| cookie(&answer))
     });
     assert!(used.0.starts_with(NAME), "{used:?}");
+    // What a proxy may keep for others does not carry it.
+    let page = server.request_once("GET", "/sign-in", &[], b"").text;
+    let style = page.split_once("rel=\"stylesheet\" href=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    let answer = with(&server, &session(&server), "GET", &style, &[], "");
+    assert_eq!((answer.status, answer.header("set-cookie")), (200, None));
     eventually("the end of an idle session", || (!opens(&server, &cookie_unused)).then_some(()));
 
     let absolute = [("AUDITBOX_AUTH_SESSION_IDLE_SECONDS", "2"), ("AUDITBOX_AUTH_SESSION_SECONDS", "2")];

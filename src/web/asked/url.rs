@@ -1,6 +1,7 @@
 //! URLs of the list: each choice under its API name, defaults left out, always in one order.
 
 use form_urlencoded::Serializer;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::{
     model::zone::Zone,
@@ -9,6 +10,10 @@ use crate::{
 
 /// Where the list is.
 const PATH: &str = "/audit-logs";
+
+/// What an identifier in a path is encoded of: all but letters, digits and the marks that stand for themselves (RFC 3986
+/// section 2.3). The dot is not among them, as one alone means the directory.
+const WITHIN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 /// A parameter and its value, not encoded.
 pub(super) type Pair = (String, String);
@@ -78,7 +83,7 @@ impl Asked {
 
 /// The URL of one event's page.
 pub(in crate::web) fn event_href(identifier: &str, zone: &Zone) -> String {
-    let encoded = percent_encoding::utf8_percent_encode(identifier, percent_encoding::NON_ALPHANUMERIC);
+    let encoded = percent_encoding::utf8_percent_encode(identifier, WITHIN_PATH);
     let path = format!("{PATH}/{encoded}");
     if *zone == Zone::utc() { path } else { to_url(&path, &[("tz".to_owned(), zone.name().to_owned())]) }
 }

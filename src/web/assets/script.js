@@ -137,6 +137,8 @@
 
   let stream = null;
   let fresh = 0;
+  // The place after the newest event that was announced; before any, the page's own is in its button.
+  let place = null;
   const title = document.title;
 
   function showFresh() {
@@ -154,10 +156,20 @@
     button.setAttribute("aria-pressed", String(!isOn));
     delete button.dataset.state;
     if (isOn) { say("Live is paused"); return; }
-    stream = new EventSource(button.dataset.live);
-    const seen = () => { fresh += 1; showFresh(); if (fresh === 1) say("There are new events"); };
-    stream.onmessage = seen;
-    stream.addEventListener("event", seen);
+    follow(button);
+    say("Live is on");
+  }
+
+  function follow(button) {
+    const url = new URL(button.dataset.live, location.href);
+    if (place) url.searchParams.set("cursor", place);
+    stream = new EventSource(url);
+    stream.onmessage = (event) => {
+      place = event.lastEventId || place;
+      fresh += 1;
+      showFresh();
+      if (fresh === 1) say("There are new events");
+    };
     stream.onopen = () => { delete button.dataset.state; };
     stream.onerror = () => {
       button.dataset.state = "waiting";
@@ -166,7 +178,6 @@
       button.setAttribute("aria-pressed", "false");
       say("Live has stopped");
     };
-    say("Live is on");
   }
 
   async function takeFresh() {
@@ -191,6 +202,11 @@
       }
       fresh = 0;
       showFresh();
+      // What has come since this page was made is announced anew.
+      const [button, then] = [one("[data-live]"), one("[data-live]", page)];
+      button.dataset.live = then.dataset.live;
+      place = null;
+      if (stream) { stream.close(); follow(button); }
       linkOf(rows()[0])?.focus();
     } catch {
       location.assign(url);
@@ -225,6 +241,15 @@
     location.assign(from);
   });
   document.addEventListener("dragstart", (event) => { if (event.target.closest?.("[data-chart]")) event.preventDefault(); });
+
+  // Signing out: a browser that keeps pages as they were must not show them again.
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches?.("form[action='/sign-out']")) remember("left", Date.now());
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted && Number(recall("left")) > performance.timeOrigin) location.reload();
+  });
 
   // Pointers and forms
 

@@ -48,6 +48,8 @@ pub(super) struct Page {
     /// Cursors of what stands before this page and after it, if anything does.
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
+    /// The newest event that could have been found.
+    through_seq: i64,
 }
 
 impl Found {
@@ -63,19 +65,28 @@ impl Found {
     }
 }
 
-/// Finds a page.
-pub(super) fn load(reader: &Reader, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> Result<Found, ApiError> {
+/// Finds a page, and the place from which a live tail goes on after it.
+pub(super) fn load(
+    reader: &Reader,
+    asked: &Asked,
+    labels: &Labels,
+    limits: &QueryLimits,
+) -> Result<(Found, Option<String>), ApiError> {
     if !asked.problems.is_empty() {
-        return Ok(Found::Bad(asked.problems.clone()));
+        return Ok((Found::Bad(asked.problems.clone()), None));
     }
     match page(reader, asked, labels, limits) {
         Ok(page) if page.rows.is_empty() => {
+            let live = live(asked, page.through_seq, limits)?;
             let all = query(&asked.all(), false, None, 1, limits).map_err(ApiError::from)?;
             let is_empty = reader.page(&all, 0)?.found.positions.is_empty();
-            Ok(if is_empty { Found::Nothing } else { Found::NoMatch })
+            Ok((if is_empty { Found::Nothing } else { Found::NoMatch }, Some(live)))
         }
-        Ok(page) => Ok(Found::Page(page)),
-        Err(ReadError::Refused(problem)) => Ok(Found::Bad(vec![problem])),
+        Ok(page) => {
+            let live = live(asked, page.through_seq, limits)?;
+            Ok((Found::Page(page), Some(live)))
+        }
+        Err(ReadError::Refused(problem)) => Ok((Found::Bad(vec![problem]), None)),
         Err(error) => Err(error.into()),
     }
 }
@@ -119,7 +130,17 @@ fn page(reader: &Reader, asked: &Asked, labels: &Labels, limits: &QueryLimits) -
         count: found.count.unwrap_or_default(),
         before: cursor(true, first.filter(|_| has_before))?,
         after: cursor(false, last.filter(|_| has_after))?,
+        through_seq: found.found.through_seq,
     })
+}
+
+/// The place after the newest event that a page could have shown.
+fn live(asked: &Asked, through_seq: i64, limits: &QueryLimits) -> Result<String, ParameterError> {
+    let mut pairs = asked.filter_pairs();
+    pairs.push((Cow::Borrowed("sort"), Cow::Borrowed("received")));
+    pairs.push((Cow::Borrowed("order"), Cow::Borrowed("asc")));
+    let place = Position { timestamp: Timestamp::from_micros(0), seq: through_seq };
+    Ok(Query::parse(pairs, limits)?.cursor(place))
 }
 
 /// The list's query; `backwards` in the opposite order.

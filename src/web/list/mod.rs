@@ -57,11 +57,11 @@ async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let (reader, limits, sought, names) = (context.reader.clone(), context.query_limits, asked.clone(), labels.clone());
     let found = web::block(move || load::load(&reader, &sought, &names, &limits)).await;
-    let found = found.map_err(ApiError::internal)??;
+    let (found, live) = found.map_err(ApiError::internal)??;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let known = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
-    let top = view::top(shell, request, &asked, found, &labels, &context.query_limits);
+    let top = view::top(shell, request, &asked, (found, live), &labels, &context.query_limits);
     let top = top.render().map_err(ApiError::internal)?;
     let rest = rest(context, asked, labels, known);
     Ok(stream::two_parts(request, page::response(status), top, rest))

@@ -135,7 +135,7 @@ pub(super) fn top(
     shell: Shell,
     request: &HttpRequest,
     asked: &Asked,
-    found: Found,
+    (found, live): (Found, Option<String>),
     labels: &Labels,
     limits: &QueryLimits,
 ) -> Top {
@@ -148,7 +148,7 @@ pub(super) fn top(
         clear_href: can_clear.then(|| cleared.href()),
         rest_href: asked.begin().href(),
         own_href: Some(own.href()),
-        live_href: asked.api_href("/v1/audit-log/stream", &[]),
+        live_href: asked.api_href("/v1/audit-log/stream", live.as_deref().map(|place| ("cursor", place)).as_slice()),
         csv_href: asked.api_href("/v1/audit-log/export", &[("format", "csv")]),
         ndjson_href: asked.api_href("/v1/audit-log/export", &[("format", "ndjson")]),
         body: match found {

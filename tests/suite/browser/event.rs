@@ -65,11 +65,11 @@ fn an_events_page_has_an_address_of_its_own_and_leads_to_what_is_like_it() {
     assert_eq!(raw["identifier"], awkward);
     let related = page.texts("section.related").join("\n");
     assert!(related.contains("2024-04-01") && related.contains("2024-05-01"), "{related}");
-    page.click("a[aria-label^='Only events with this Entity']");
+    page.click("a[aria-label='Only this: Entity']");
     page.until("both of this entity are shown", || page.count(WHAT) == 2);
     page.back();
     page.until("it is open again", || page.text("h1").contains("api"));
-    page.click("a[aria-label^='Only events without this Entity']");
+    page.click("a[aria-label='Without this: Entity']");
     page.until("the others are shown", || page.count(WHAT) >= 1 && page.at().contains("not.entity=api"));
 
     page.open(&event_path("nobody"));
@@ -130,7 +130,7 @@ fn an_event_whose_every_field_is_hostile_harms_nobody() {
     harmless("event");
     let links = page.value("[...document.querySelectorAll('.links a')].map((link) => link.href)");
     assert!(links.as_array().unwrap().len() > 4, "{links}");
-    page.click("a[aria-label^='Only events with this']");
+    page.click("a[aria-label^='Only this:']");
     page.until("the link finds it", || page.count(WHAT) == 1);
     harmless("filter");
     page.resize(390, 800);

@@ -71,7 +71,7 @@ fn chips_are_removed_one_by_one_and_all_at_once() {
     page.until("the last is gone", || page.count(CHIPS) == left);
     assert!(!page.at().contains("actor") && page.at().contains("range=30d"), "{}", page.at());
     page.open(path);
-    page.click("a.clear");
+    page.click(".clear a");
     page.until("the filter is gone", || !page.at().contains("actor") && page.count(WHAT) == 5);
 }
 
