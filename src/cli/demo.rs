@@ -51,6 +51,7 @@ fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {
         let draft = Draft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
         batch.push(store.writer.prepare(draft.accept(&receipt)));
         if batch.len() == BATCH_EVENTS || events.peek().is_none() {
+            store.writer.wait_for_room();
             store.writer.append(std::mem::take(&mut batch), Policy::AllOrNothing)?.wait()?;
         }
     }

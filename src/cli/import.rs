@@ -220,6 +220,7 @@ impl Import {
         }
         let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &self.target {
             Target::File(writer) => {
+                writer.wait_for_room();
                 let pending = writer.append(batch.prepared, Policy::Partial)?;
                 Box::new(move || Ok(pending.wait()?.into_iter().map(Fate::from).collect()))
             }

@@ -173,7 +173,7 @@ impl From<WriteError> for ApiError {
         let second = Duration::from_secs(1);
         match error {
             WriteError::QueueFull | WriteError::Busy => Self::later(OVERLOADED, error.to_string(), second),
-            WriteError::Stopped => Self::later(OVERLOADED, error.to_string(), 30 * second),
+            WriteError::Stopped | WriteError::IndexDamaged => Self::later(OVERLOADED, error.to_string(), 30 * second),
             WriteError::DiskFull => Self::later(DISK_FULL, error.to_string(), 30 * second),
         }
     }

@@ -44,8 +44,8 @@ pub struct MemoryChunk {
     terms: Vec<TermColumn>,
     /// The same.
     keys: Vec<KeyColumn>,
-    /// Where each identifier is, by its hash.
-    identifiers: HashTable<(u64, u16)>,
+    /// Where each identifier is in its column, by its hash. An event that is damaged has none.
+    identifiers: HashTable<(u64, usize)>,
 }
 
 /// The terms of one field: which event has which. An event may have none, or several.
@@ -105,10 +105,11 @@ impl MemoryChunk {
             column.ordinals.push(*ordinal);
         }
         for (field, value) in &entry.keys {
-            self.keys[column_of(*field)].push(position, value);
+            let column = &mut self.keys[column_of(*field)];
+            column.push(position, value);
             if *field == Field::Identifier {
-                let hash = value_hash(value);
-                self.identifiers.insert_unique(hash, (hash, position), |(hash, _)| *hash);
+                let (hash, place) = (value_hash(value), column.ends.len() - 1);
+                self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
             }
         }
     }
@@ -134,11 +135,9 @@ impl MemoryChunk {
     /// The position of the event with this identifier, whose hash is known.
     pub(super) fn find_identifier(&self, identifier: &str, hash: u64) -> Option<u16> {
         let keys = &self.keys[column_of(Field::Identifier)];
-        // Every event has one identifier, so that the column's places are the positions.
-        let is_it = |position: u16| keys.iter_at(usize::from(position)) == Some(identifier);
-        self.identifiers
-            .find(hash, |(found, position)| *found == hash && is_it(*position))
-            .map(|(_, position)| *position)
+        let is_it = |place: usize| keys.value(place) == Some(identifier);
+        let (_, place) = self.identifiers.find(hash, |(found, place)| *found == hash && is_it(*place))?;
+        keys.positions.get(*place).copied()
     }
 
     /// The positions, below the set's length, that have a term of `ordinals`, which are in order.
@@ -165,15 +164,29 @@ impl MemoryChunk {
         }
     }
 
-    /// The positions, below the set's length, that have a key which passes.
-    pub(super) fn add_keys(&self, field: Field, passes: impl Fn(&str) -> bool, bits: &mut Bits) {
-        let found = self.keys(field).iter().filter(|(value, _)| passes(value));
-        found.for_each(|(_, position)| bits.insert(position));
+    /// Adds the positions, below the set's length, that have a key which passes: of the column's entries from `first` on, so
+    /// many. Whether there are more.
+    pub(super) fn add_keys(
+        &self,
+        field: Field,
+        (first, entries): (usize, usize),
+        passes: impl Fn(&str) -> bool,
+        bits: &mut Bits,
+    ) -> bool {
+        let column = self.keys(field);
+        let last = column.positions.len().min(first.saturating_add(entries));
+        for place in first..last {
+            if column.value(place).is_some_and(&passes) {
+                bits.insert(column.positions[place]);
+            }
+        }
+        last < column.positions.len()
     }
 }
 
 impl KeyColumn {
-    fn iter_at(&self, place: usize) -> Option<&str> {
+    /// The value at a place of the column.
+    fn value(&self, place: usize) -> Option<&str> {
         let begin = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
         self.text.get(begin..*self.ends.get(place)?)
     }

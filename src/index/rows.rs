@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::{
     index::{
         IndexError, Result,
+        keys::BLOCK_BITS_MAX,
         membership::Membership,
         memory::key_fields,
         seal::SealedRow,
@@ -47,9 +48,19 @@ pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::R
     Ok(())
 }
 
-/// Every sealed chunk, in order.
-pub fn sealed_chunks(connection: &Connection) -> Result<Vec<SealedChunk>> {
-    connection.prepare(&format!("{SELECT_CHUNK} ORDER BY number"))?.query_and_then([], read_chunk)?.collect()
+/// Every sealed chunk, in order: all that there are, of so many events each.
+pub fn sealed_chunks(connection: &Connection, chunk_events: u32) -> Result<Vec<SealedChunk>> {
+    let chunks: Vec<SealedChunk> = connection
+        .prepare(&format!("{SELECT_CHUNK} ORDER BY number"))?
+        .query_and_then([], read_chunk)?
+        .collect::<Result<_>>()?;
+    // A chunk that is missing would be a hole that nobody sees.
+    for (number, chunk) in (0..).zip(&chunks) {
+        if (chunk.number, chunk.length) != (number, chunk_events) {
+            return Err(IndexError::damaged(number, "the row"));
+        }
+    }
+    Ok(chunks)
 }
 
 const SELECT_CHUNK: &str = "SELECT number, events, first, last, first_times, key_blocks, identifiers FROM chunk";
@@ -63,7 +74,7 @@ fn read_chunk(row: &Row<'_>) -> Result<SealedChunk> {
     let mut block_bits = Vec::new();
     for field in key_fields() {
         let bits = key_blocks.iter().find(|[code, _]| *code == field.code()).map(|[_, bits]| *bits);
-        block_bits.push((field, bits.ok_or_else(damaged)?));
+        block_bits.push((field, bits.filter(|bits| *bits <= BLOCK_BITS_MAX).ok_or_else(damaged)?));
     }
     Ok(SealedChunk {
         number,

@@ -4,7 +4,7 @@
 
 use crate::{
     index::{
-        Result,
+        IndexError, Result,
         bits::Bits,
         resolve::{Resolved, terms_of},
         snapshot::{Chunk, Snapshot},
@@ -39,7 +39,10 @@ impl Snapshot<'_> {
         let filter = &query.query.filter;
         let mut resolved = self.resolve(filter)?;
         let failure = self.resolve(&failures())?;
-        let mut tallies: Vec<_> = query.facets.iter().map(|field| Tally::new(*field)).collect();
+        let mut tallies = Vec::with_capacity(query.facets.len());
+        for field in &query.facets {
+            tallies.push(Tally::new(*field, terms::count(self.connection(), *field)?));
+        }
         let (mut count, mut matches) = (0, Vec::new());
         for chunk in self.chunks_by_time(&filter.time, true) {
             let mut view = self.view(&chunk);
@@ -86,18 +89,16 @@ impl Snapshot<'_> {
             None => (asked.interval.unwrap_or(Interval::Day), Vec::new()),
         };
         let buckets = bounds.len().saturating_sub(1);
-        let (mut all, mut failed) = (vec![0; buckets], vec![0; buckets]);
+        let mut counts = vec![[0; 2]; buckets];
         for found in matches.iter().filter(|_| buckets > 0) {
             let mut view = self.view(&found.chunk);
-            view.spread(&found.bits, &bounds, &mut all)?;
-            view.spread(&found.failed, &bounds, &mut failed)?;
+            view.spread([&found.bits, &found.failed], &bounds, &mut counts)?;
         }
-        let counts = all.iter().zip(&failed);
-        let buckets = bounds.windows(2).zip(counts).map(|(ends, (all, failed))| Bucket {
+        let buckets = bounds.windows(2).zip(counts).map(|(ends, [all, failed])| Bucket {
             start: ends[0],
             end: ends[1],
             success: all - failed,
-            failure: *failed,
+            failure: failed,
         });
         Ok(Ok(Histogram { interval, zone: asked.zone.clone(), buckets: buckets.collect() }))
     }
@@ -167,21 +168,26 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(field: Field) -> Self {
-        Self { field, counts: Vec::new() }
+    /// Of a field whose dictionary has so many terms.
+    fn new(field: Field, terms: usize) -> Self {
+        Self { field, counts: vec![0; terms] }
     }
 
     fn add(&mut self, view: &View<'_>, bits: &Bits) -> Result<()> {
         if bits.is_empty() {
             return Ok(());
         }
-        view.count_terms(self.field, bits, |ordinal, count| {
-            let ordinal = ordinal as usize;
-            if ordinal >= self.counts.len() {
-                self.counts.resize(ordinal + 1, 0);
+        let mut unknown = None;
+        view.count_terms(self.field, bits, |ordinal, count| match self.counts.get_mut(ordinal as usize) {
+            Some(sum) => *sum += count,
+            None => unknown = Some(ordinal),
+        })?;
+        match unknown {
+            Some(ordinal) => {
+                Err(IndexError::Damaged(format!("the dictionary has no term {ordinal} of {}", self.field.spec().label)))
             }
-            self.counts[ordinal] += count;
-        })
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,11 +16,14 @@ use crate::{
     model::{field::Field, filter::Predicate, search::SearchWord},
 };
 
-/// Terms remembered by the writer in each of two generations: most events name what others have named shortly before.
-const REMEMBERED_MAX: usize = 50_000;
+/// Bytes of terms remembered by the writer in each of two generations: most events name what others have named shortly
+/// before.
+const REMEMBERED_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// What remembering a term costs beside its value.
+const REMEMBERED_BYTES_EACH: usize = 64;
 /// Ordinals that passed tests and are remembered, all tests together: 8 MB.
 const TESTED_MAX: usize = 2_000_000;
-/// What remembering the outcome of a test costs, in ordinals: outcomes may be empty.
+/// What remembering a test costs beside its text and its outcome, in ordinals.
 const TEST_COST: usize = 100;
 
 /// Ordinals of one field, in order.
@@ -37,7 +40,7 @@ pub struct TermWriter {
 #[derive(Debug, Default)]
 struct Generation {
     fields: HashMap<Field, HashMap<Box<str>, u32>>,
-    count: usize,
+    bytes: usize,
 }
 
 impl Generation {
@@ -47,7 +50,7 @@ impl Generation {
 
     fn insert(&mut self, field: Field, value: &str, ordinal: u32) {
         self.fields.entry(field).or_default().insert(Box::from(value), ordinal);
-        self.count += 1;
+        self.bytes += value.len() + REMEMBERED_BYTES_EACH;
     }
 }
 
@@ -78,7 +81,7 @@ impl TermWriter {
     }
 
     fn remember(&mut self, field: Field, value: &str, ordinal: u32) {
-        if self.young.count >= REMEMBERED_MAX {
+        if self.young.bytes >= REMEMBERED_BYTES_MAX {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(field, value, ordinal);
@@ -108,6 +111,14 @@ fn add(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u
         .query_row(params![field.code(), value], |row| row.get(0))
 }
 
+/// How many terms a field has.
+pub(super) fn count(connection: &Connection, field: Field) -> rusqlite::Result<usize> {
+    let count: u32 = connection
+        .prepare_cached("SELECT coalesce(max(ordinal), -1) + 1 FROM term WHERE field = ?1")?
+        .query_row([field.code()], |row| row.get(0))?;
+    Ok(count as usize)
+}
+
 /// The value of a term.
 pub(super) fn value(connection: &Connection, field: Field, ordinal: u32) -> rusqlite::Result<Option<String>> {
     connection
@@ -122,6 +133,18 @@ enum Test {
     Predicate(Predicate),
     /// Holds this word.
     Word(String),
+}
+
+impl Test {
+    /// What remembering it costs, in ordinals of four bytes.
+    fn cost(&self) -> usize {
+        let text = match self {
+            Self::Predicate(Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text))
+            | Self::Word(text) => text.len(),
+            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) => 0,
+        };
+        TEST_COST + text / 4
+    }
 }
 
 /// What is known of the terms that pass tests.
@@ -169,8 +192,8 @@ impl Tests {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
         let (mut through, mut new) = (known.through, Vec::new());
-        let mut statement =
-            connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2")?;
+        let mut statement = connection
+            .prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 ORDER BY ordinal")?;
         let mut rows = statement.query(params![field.code(), known.through])?;
         while let Some(row) = rows.next()? {
             let ordinal: u32 = row.get(0)?;
@@ -184,7 +207,7 @@ impl Tests {
         }
         let all: Ordinals = known.passed.iter().copied().chain(new).collect();
         let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held: usize = tests.values().map(|tested| tested.passed.len() + TEST_COST).sum();
+        let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
         if held + all.len() > TESTED_MAX {
             tests.clear();
         }

@@ -33,8 +33,9 @@ pub(super) struct View<'c> {
 
 enum Kind<'c> {
     Sealed(Reading<'c>),
-    /// With the seq before its first event.
-    Memory(RwLockReadGuard<'c, MemoryChunk>, i64),
+    /// With the seq before its first event. It is locked for one pass over one column at a time: whoever asks much of it
+    /// must not keep the writer from it for long.
+    Memory(&'c RwLock<MemoryChunk>, i64),
 }
 
 impl<'c> View<'c> {
@@ -45,9 +46,7 @@ impl<'c> View<'c> {
 
     /// The first `length` events of a chunk in memory, which come after `seq_before`.
     pub(super) fn memory(chunk: &'c RwLock<MemoryChunk>, length: u32, seq_before: i64) -> Self {
-        // A writer that panicked left whole columns or none of an event; what is beyond `length` is not looked at.
-        let guard = chunk.read().unwrap_or_else(PoisonError::into_inner);
-        Self { length: length.min(guard.length()), kind: Kind::Memory(guard, seq_before), range: None }
+        Self { length, kind: Kind::Memory(chunk, seq_before), range: None }
     }
 
     /// Confines the view to a range of time.
@@ -58,7 +57,7 @@ impl<'c> View<'c> {
         let mut bits = Bits::all(self.length);
         match &mut self.kind {
             Kind::Memory(chunk, _) => {
-                for (position, time) in (0..=u16::MAX).zip(&chunk.times[..self.length as usize]) {
+                for (position, time) in (0..=u16::MAX).zip(read(chunk).times.iter().take(self.length as usize)) {
                     if !range.holds(*time) {
                         bits.remove(position);
                     }
@@ -96,7 +95,7 @@ impl<'c> View<'c> {
         match &self.kind {
             Kind::Sealed(reading) => reading.add_terms(field, ordinals, bits),
             Kind::Memory(chunk, _) => {
-                chunk.add_terms(field, ordinals, bits);
+                read(chunk).add_terms(field, ordinals, bits);
                 Ok(())
             }
         }
@@ -111,7 +110,8 @@ impl<'c> View<'c> {
                     .each_key_block(field, 0, u16::MAX, |block| block.add_passing(|value| other.matches(value), bits)),
             }),
             Kind::Memory(chunk, _) => {
-                chunk.add_keys(field, |value| predicates.iter().any(|predicate| predicate.matches(value)), bits);
+                let passes = |value: &str| predicates.iter().any(|predicate| predicate.matches(value));
+                add_keys(chunk, field, passes, bits);
                 Ok(())
             }
         }
@@ -122,7 +122,7 @@ impl<'c> View<'c> {
         match &self.kind {
             Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(word, bits)),
             Kind::Memory(chunk, _) => {
-                chunk.add_keys(field, |value| word.is_in(value), bits);
+                add_keys(chunk, field, |value| word.is_in(value), bits);
                 Ok(())
             }
         }
@@ -143,6 +143,7 @@ impl<'c> View<'c> {
                 })
             }
             Kind::Memory(chunk, _) => {
+                let chunk = read(chunk);
                 let column = chunk.terms(field);
                 let entries = column.positions.iter().zip(&column.ordinals);
                 entries.filter(|(position, _)| bits.holds(**position)).for_each(|(_, ordinal)| each(*ordinal, 1));
@@ -170,6 +171,7 @@ impl<'c> View<'c> {
                 }
             }
             Kind::Memory(chunk, seq_before) => {
+                let chunk = &read(chunk);
                 for position in positions {
                     each(place(chunk, *seq_before, position));
                 }
@@ -188,6 +190,7 @@ impl<'c> View<'c> {
                 }
             }
             Kind::Memory(chunk, seq_before) => {
+                let chunk = &read(chunk);
                 positions.extend(bits.iter().map(|position| place(chunk, *seq_before, position)));
             }
         }
@@ -204,20 +207,25 @@ impl<'c> View<'c> {
                 Ok(Some((reading.position(first)?.timestamp, reading.position(last)?.timestamp)))
             }
             Kind::Memory(chunk, _) => {
+                let chunk = read(chunk);
                 let times = || bits.iter().map(|position| chunk.times[usize::from(position)]);
                 Ok(times().min().zip(times().max()))
             }
         }
     }
 
-    /// How many of a set's events are in each of the buckets between `bounds`, which are in order: added to `counts`.
-    pub(super) fn spread(&mut self, bits: &Bits, bounds: &[Timestamp], counts: &mut [u64]) -> Result<()> {
+    /// How many of the events of two sets are in each of the buckets between `bounds`, which are in order: added to
+    /// `counts`.
+    pub(super) fn spread(&mut self, sets: [&Bits; 2], bounds: &[Timestamp], counts: &mut [[u64; 2]]) -> Result<()> {
         match &mut self.kind {
             Kind::Memory(chunk, _) => {
-                for position in bits.iter() {
-                    let place = bounds.partition_point(|bound| *bound <= chunk.times[usize::from(position)]);
-                    if let Some(count) = place.checked_sub(1).and_then(|bucket| counts.get_mut(bucket)) {
-                        *count += 1;
+                let chunk = read(chunk);
+                for (set, bits) in sets.into_iter().enumerate() {
+                    for position in bits.iter() {
+                        let place = bounds.partition_point(|bound| *bound <= chunk.times[usize::from(position)]);
+                        if let Some(count) = place.checked_sub(1).and_then(|bucket| counts.get_mut(bucket)) {
+                            count[set] += 1;
+                        }
                     }
                 }
             }
@@ -228,7 +236,9 @@ impl<'c> View<'c> {
                 for (bucket, end) in (begin..).zip(bounds.iter().skip(begin + 1)) {
                     let next = if *end > last { self.length } else { reading.rank_of(before(*end))? };
                     if let Some(count) = counts.get_mut(bucket) {
-                        *count += u64::from(bits.count_range(rank, next));
+                        for (set, bits) in sets.into_iter().enumerate() {
+                            count[set] += u64::from(bits.count_range(rank, next));
+                        }
                     }
                     rank = next;
                     if *end > last {
@@ -239,6 +249,22 @@ impl<'c> View<'c> {
         }
         Ok(())
     }
+}
+
+/// Entries of a column that are looked at under one lock.
+const LOCKED_ENTRIES: usize = 2_048;
+
+/// Adds the events of a chunk in memory with a key that passes.
+fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> bool, bits: &mut Bits) {
+    let mut first = 0;
+    while read(chunk).add_keys(field, (first, LOCKED_ENTRIES), &passes, bits) {
+        first += LOCKED_ENTRIES;
+    }
+}
+
+/// Nothing that fills a chunk panics; if it did, what a question may see was whole before.
+fn read(chunk: &RwLock<MemoryChunk>) -> RwLockReadGuard<'_, MemoryChunk> {
+    chunk.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The place before all events of an instant.

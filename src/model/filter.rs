@@ -9,7 +9,6 @@ use crate::model::{
     field::{Field, FieldSpec, Matching},
     search::SearchWord,
     timestamp::Timestamp,
-    values,
 };
 
 /// The resource type of auditbox's own records of requests made to it.
@@ -51,6 +50,9 @@ impl Predicate {
     pub fn parse(spec: &FieldSpec, text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("must not be empty".to_owned());
+        }
+        if text.contains('\0') {
+            return Err("holds a NUL character, which no value does".to_owned());
         }
         match spec.matching {
             Matching::Exact => Ok(Self::Exact(text.to_owned())),
@@ -157,30 +159,6 @@ impl Filter {
         self.clauses.sort_unstable_by_key(|clause| (clause.field, clause.negated));
         self.search.sort_unstable();
         self.search.dedup();
-    }
-
-    /// The clause that includes by `field`, if any.
-    pub fn including(&self, field: Field) -> Option<&Clause> {
-        self.clauses.iter().find(|clause| clause.field == field && !clause.negated)
-    }
-
-    /// The values that the clauses on `field`, whichever their sign, name in full.
-    pub fn named_values(&self, field: Field) -> impl Iterator<Item = &str> {
-        let clauses = self.clauses.iter().filter(move |clause| clause.field == field);
-        clauses.flat_map(|clause| &clause.predicates).filter_map(|predicate| match predicate {
-            Predicate::Exact(value) => Some(value.as_str()),
-            _ => None,
-        })
-    }
-
-    /// Whether an event with these encoded values passes every clause. The range of time is not looked at.
-    pub fn matches(&self, encoded_values: &[u8]) -> bool {
-        self.clauses.iter().all(|clause| {
-            let passes = values::iterate(encoded_values)
-                .filter(|(field, _)| *field == clause.field)
-                .any(|(_, value)| clause.predicates.iter().any(|predicate| predicate.matches(value)));
-            passes != clause.negated
-        }) && self.search.iter().all(|word| word.matches(encoded_values))
     }
 }
 

@@ -1,6 +1,6 @@
-//! The filterable values of one event, in the form in which they are kept beside it.
+//! The filterable values of one event, as they go from parsing to the writer.
 //!
-//! The encoding is the file's: for each value the field's code (one byte), the value's length in bytes (two bytes,
+//! The encoding was that of the file's first format: for each value the field's code (one byte), the value's length in bytes (two bytes,
 //! little-endian), the value in UTF-8. A field that is absent has no entry; a field with several sources may have more
 //! than one.
 

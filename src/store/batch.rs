@@ -10,7 +10,7 @@ use crate::{
     index::{Entry, IndexError, Snapshot, TermWriter},
     model::event,
     store::{
-        AppendError, Outcome, Policy, Prepared,
+        AppendError, Outcome, Policy, Prepared, WriteError,
         body::{Bodies, Decoder},
         event::{self as events, Stored},
     },
@@ -42,7 +42,17 @@ impl Batch<'_> {
         batch: &[Prepared],
         policy: Policy,
     ) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
-        let decided = self.decide(batch, policy)?;
+        let decided = match self.decide(batch, policy) {
+            Err(IndexError::Damaged(part)) => {
+                // Whether these are new cannot be known; what others send can still be stored.
+                tracing::error!(
+                    part,
+                    "the index is damaged: events were refused; stop the server and run auditbox reindex"
+                );
+                return Ok(Err(WriteError::IndexDamaged.into()));
+            }
+            decided => decided?,
+        };
         if let Ok(outcomes) = &decided {
             for (event, _) in batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored) {
                 self.store(event)?;

@@ -65,7 +65,10 @@ impl Bodies {
     /// Writes new events with this dictionary, which is in the file.
     pub(super) fn adopt(&self, number: u32, bytes: &[u8]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let dictionary = known.add(number, bytes);
+        let Some(dictionary) = known.add(number, bytes) else {
+            tracing::error!(number, "a dictionary is damaged: what was written with it cannot be read");
+            return;
+        };
         if known.current.is_none_or(|current| current.number <= number) {
             known.current = Some(dictionary);
         }
@@ -100,19 +103,21 @@ impl Bodies {
         let bytes: Option<Vec<u8>> = connection
             .query_row("SELECT bytes FROM dictionary WHERE number = ?1", [number], |row| row.get(0))
             .optional()?;
-        Ok(bytes.map(|bytes| self.0.write().unwrap_or_else(PoisonError::into_inner).add(number, &bytes)))
+        Ok(bytes.and_then(|bytes| self.0.write().unwrap_or_else(PoisonError::into_inner).add(number, &bytes)))
     }
 }
 
 impl Known {
-    fn add(&mut self, number: u32, bytes: &[u8]) -> &'static Dictionary {
-        self.by_number.entry(number).or_insert_with(|| {
-            Box::leak(Box::new(Dictionary {
-                number,
-                encoder: EncoderDictionary::copy(bytes, LEVEL),
-                decoder: DecoderDictionary::copy(bytes),
-            }))
-        })
+    /// Makes a dictionary ready; `None` if it is damaged.
+    fn add(&mut self, number: u32, bytes: &[u8]) -> Option<&'static Dictionary> {
+        if let Some(known) = self.by_number.get(&number) {
+            return Some(known);
+        }
+        let (encoder, decoder) =
+            (EncoderDictionary::try_copy(bytes, LEVEL).ok()?, DecoderDictionary::try_copy(bytes).ok()?);
+        let dictionary: &'static Dictionary = Box::leak(Box::new(Dictionary { number, encoder, decoder }));
+        self.by_number.insert(number, dictionary);
+        Some(dictionary)
     }
 }
 
@@ -175,7 +180,7 @@ impl<'c> Decoder<'c> {
             None => None,
             Some(number) => {
                 let found = self.bodies.numbered(self.connection, number).map_err(|error| error.to_string())?;
-                Some(found.ok_or_else(|| format!("the file has no dictionary {number}"))?)
+                Some(found.ok_or_else(|| format!("the file has no sound dictionary {number}"))?)
             }
         };
         let code = DECOMPRESSOR.with_borrow_mut(|context| match dictionary {
@@ -243,6 +248,8 @@ mod tests {
         assert_eq!(decoder.decode(&dense).unwrap(), body(7));
         assert_eq!(decoder.decode(&plain).unwrap(), body(0));
         connection.execute("DELETE FROM dictionary", []).unwrap();
-        assert!(Decoder::new(&connection, &Bodies::default()).decode(&dense).unwrap_err().contains("no dictionary 2"));
+        assert!(
+            Decoder::new(&connection, &Bodies::default()).decode(&dense).unwrap_err().contains("no sound dictionary 2")
+        );
     }
 }

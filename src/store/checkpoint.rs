@@ -104,6 +104,11 @@ impl Checkpoints {
     }
 }
 
+/// Copies the whole log into the file and empties it: for long work while nobody else writes.
+pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
+    copy(connection, "TRUNCATE").map(drop)
+}
+
 /// Copies what can be copied; returns the length of the log in bytes.
 fn copy(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");

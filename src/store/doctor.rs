@@ -9,11 +9,12 @@ use rusqlite::Connection;
 
 use crate::{
     index::{self, Entry, IndexError, MemoryChunk, TermWriter},
-    model::{event, field::Field, timestamp::Timestamp},
+    model::field::Field,
     store::{
         OpenError, Progress,
         body::{Bodies, Decoder},
         event as events, open, reindex,
+        tail::Read,
     },
 };
 
@@ -59,6 +60,7 @@ impl Examination {
         progress.advance("looking at the pages of the file", 0, 0);
         self.pages(connection)?;
         let chunk_events = reindex::chunk_events(connection)?;
+        let bodies = Bodies::load(connection)?;
         let mut number = 0;
         loop {
             let transaction = connection.transaction()?;
@@ -67,7 +69,7 @@ impl Examination {
                 return Ok(());
             }
             progress.advance("reading events", i64::from(number) * i64::from(chunk_events), last_seq);
-            self.chunk(&transaction, number, chunk_events)?;
+            self.chunk(&transaction, &bodies, number, chunk_events)?;
             number += 1;
         }
     }
@@ -80,20 +82,25 @@ impl Examination {
         Ok(())
     }
 
-    fn chunk(&mut self, connection: &Connection, number: u32, chunk_events: u32) -> Result<(), IndexError> {
-        let bodies = Bodies::load(connection)?;
-        let decoder = Decoder::new(connection, &bodies);
+    fn chunk(
+        &mut self,
+        connection: &Connection,
+        bodies: &Bodies,
+        number: u32,
+        chunk_events: u32,
+    ) -> Result<(), IndexError> {
+        let decoder = Decoder::new(connection, bodies);
         let mut chunk = MemoryChunk::new(number);
         let mut expected = i64::from(number) * i64::from(chunk_events);
         reindex::each_event(connection, number, chunk_events, |row| {
             expected += 1;
-            let seq: i64 = row.get(0)?;
-            if seq != expected {
-                self.find(&format!("event {expected}"), format!("is missing: the next is {seq}"));
-                expected = seq;
+            let read = Read::row(row, &decoder)?;
+            if read.seq != expected {
+                self.find(&format!("event {expected}"), format!("is missing: the next is {}", read.seq));
+                expected = read.seq;
             }
             self.report.events += 1;
-            chunk.push(&self.event(connection, &decoder, row)?);
+            chunk.push(&self.event(connection, &read)?);
             Ok(())
         })?;
         if number < reindex::next_chunk(connection)? {
@@ -104,44 +111,33 @@ impl Examination {
     }
 
     /// Checks one event against what its row says, and makes its entry.
-    fn event(
-        &mut self,
-        connection: &Connection,
-        decoder: &Decoder<'_>,
-        row: &rusqlite::Row<'_>,
-    ) -> rusqlite::Result<Entry> {
-        let subject = format!("event {}", row.get::<_, i64>(0)?);
-        let timestamp = Timestamp::from_micros(row.get(1)?);
-        let columns = [(Field::Entity, row.get::<_, Option<u32>>(2)?), (Field::Blueprint, row.get(3)?)];
-        let found = decoder.decode(row.get_ref(4)?.as_blob()?);
-        let found = found.and_then(|body| event::searchable(&body).ok_or_else(|| "it is no event".to_owned()));
-        let (found_timestamp, values) = match found {
-            Ok(found) => found,
+    fn event(&mut self, connection: &Connection, read: &Read) -> rusqlite::Result<Entry> {
+        let mut wrong = Vec::new();
+        let subject = match &read.body {
             Err(message) => {
-                self.find(&subject, format!("is damaged: {message}"));
-                let known = columns.into_iter().filter_map(|(field, ordinal)| Some((field, ordinal?)));
-                return Ok(Entry::new(timestamp, known.collect(), Vec::new()));
+                wrong.push(format!("is damaged: {message}"));
+                format!("event {}", read.seq)
+            }
+            Ok((timestamp, values)) => {
+                if *timestamp != read.timestamp {
+                    wrong.push(format!("stands at {}, but happened at {timestamp}", read.timestamp));
+                }
+                format!("event {} ({})", read.seq, values.first(Field::Identifier).unwrap_or_default())
             }
         };
-        let identifier = values.first(Field::Identifier).unwrap_or_default();
-        let subject = format!("{subject} ({identifier})");
-        if found_timestamp != timestamp {
-            self.find(&subject, format!("stands at {timestamp}, but happened at {found_timestamp}"));
-        }
-        let mut unknown = Vec::new();
-        let entry = events::entry(timestamp, &values, |field, value| {
-            let ordinal = self.terms.known(connection, field, value)?;
-            for (_, column) in columns.iter().filter(|(own, _)| *own == field) {
-                if *column != ordinal {
-                    unknown.push(format!("its {} is {value:?}, but its row says another", field.spec().label));
-                }
+        let terms = &mut self.terms;
+        let entry = read.entry(|field, value| {
+            let ordinal = terms.known(connection, field, value)?;
+            let label = field.spec().label;
+            if read.columns.iter().any(|(own, column)| *own == field && *column != ordinal) {
+                wrong.push(format!("its {label} is {value:?}, but its row says another"));
             }
             if ordinal.is_none() {
-                unknown.push(format!("{} {value:?} is not in the dictionary", field.spec().label));
+                wrong.push(format!("{label} {value:?} is not in the dictionary"));
             }
-            Ok::<_, rusqlite::Error>(ordinal.unwrap_or(u32::MAX))
+            Ok(ordinal)
         })?;
-        for message in unknown {
+        for message in wrong {
             self.find(&subject, message);
         }
         Ok(entry)

@@ -75,6 +75,9 @@ pub enum WriteError {
     /// No room.
     #[error("the disk is full; nothing was stored: make room and send it again")]
     DiskFull,
+    /// The index cannot say whether the event is there already.
+    #[error("the index is damaged, so that a duplicate could not be told: the operator has to run auditbox reindex")]
+    IndexDamaged,
     /// The writer stopped, after an error of the disk or because the server is stopping.
     #[error("the server takes no more writes; send it again once it has been restarted")]
     Stopped,

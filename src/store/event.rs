@@ -33,19 +33,19 @@ pub(super) fn insert(
             "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![seq, event.timestamp.micros(), entity, blueprint, event.filled.code(), event.stored])?;
-    entry(event.timestamp, &event.values, term)
+    entry(event.timestamp, &event.values, |field, value| term(field, value).map(Some))
 }
 
-/// What the index keeps of an event with these values. `ordinal` looks a term up.
-pub(super) fn entry<E>(
+/// What the index keeps of an event with these values. `ordinal` looks a term up; one that it does not know is left out.
+pub(super) fn entry(
     timestamp: Timestamp,
     values: &Values,
-    mut ordinal: impl FnMut(Field, &str) -> Result<u32, E>,
-) -> Result<Entry, E> {
+    mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
+) -> rusqlite::Result<Entry> {
     let (mut terms, mut keys) = (Vec::new(), Vec::new());
     for (field, value) in values::iterate(values.as_bytes()) {
         match field.spec().sharing {
-            Sharing::Shared => terms.push((field, ordinal(field, value)?)),
+            Sharing::Shared => terms.extend(ordinal(field, value)?.map(|ordinal| (field, ordinal))),
             Sharing::Own => keys.push((field, value.to_owned())),
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     index::TermWriter,
     model::{credential, field::Field, values},
     store::{
-        OpenError, Progress, event,
+        OpenError, Progress, checkpoint, event,
         open::{self, APPLICATION_ID, FORMAT, SCHEMA},
     },
 };
@@ -86,13 +86,16 @@ fn names(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
     connection.prepare("SELECT name FROM sqlite_schema")?.query_map([], |row| row.get(0))?.collect()
 }
 
+/// Whether nothing is put aside: a file of which that is not so has only a part of its events in their place.
+pub(super) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
+    let aside =
+        connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(())).optional()?;
+    Ok(aside.is_none())
+}
+
 /// Carries over what is still put aside, if anything is.
 fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
-    let is_aside = connection
-        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(()))
-        .optional()?
-        .is_some();
-    if !is_aside {
+    if is_complete(connection)? {
         return Ok(());
     }
     let total = connection.query_row("SELECT coalesce(max(seq), 0) FROM event_1", [], |row| row.get(0))?;
@@ -104,10 +107,12 @@ fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqli
         if done >= total {
             // The pages are used again for what comes; the file does not shrink by itself.
             transaction.execute_batch("DROP TABLE event_1")?;
-            return transaction.commit();
+            transaction.commit()?;
+            return checkpoint::empty(connection);
         }
         carry_over(&transaction, &mut terms, done)?;
         transaction.commit()?;
+        checkpoint::empty(connection)?;
     }
 }
 

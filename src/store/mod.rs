@@ -40,13 +40,18 @@ pub use wake::Arrivals;
 pub use writer::{Outcome, Pending, Policy, Writer};
 
 use crate::{
-    index::{Index, IndexError, TermWriter, sealed_chunks},
+    index::{Index, IndexError, SharedChunk, TermWriter, sealed_chunks},
     model::credential::Credential,
 };
 use body::Bodies;
+use tail::Terms;
 
 /// Events in a chunk of a new file's index: a position within it is then 16 bits.
 pub const CHUNK_EVENTS: u32 = 65_536;
+/// What may be set.
+const CHUNK_EVENTS_RANGE: std::ops::RangeInclusive<u32> = 64..=CHUNK_EVENTS;
+/// Events without an index that a command which only reads takes into memory: more than a server leaves behind.
+const READ_UNSEALED_MAX: i64 = 12 * CHUNK_EVENTS as i64;
 /// Full chunks that are sealed while the server runs. More, after a migration, are sealed before.
 const UNSEALED_AT_START: u32 = 2;
 
@@ -100,7 +105,7 @@ impl Store {
         let mut terms = TermWriter::default();
         reindex::complete(&mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
         let index = Arc::new(index_of(&connection).map_err(failed)?);
-        let full = tail::extend(&connection, &index, &mut terms, &bodies).map_err(failed)?;
+        let full = newest(&mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
         let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path)?;
@@ -125,7 +130,12 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
         let transaction = connection.transaction()?;
         let (bodies, index) = (Bodies::load(&transaction)?, index_of(&transaction)?);
-        tail::extend(&transaction, &index, &mut TermWriter::default(), &bodies)?;
+        let unsealed = event::last_seq(&transaction)? - index.through_seq();
+        if unsealed > READ_UNSEALED_MAX {
+            let message = format!("{unsealed} events have no index: start the server on it, or run `auditbox reindex`");
+            return Err(IndexError::Damaged(message));
+        }
+        tail::extend(&transaction, &index, &bodies, Terms::Known(TermWriter::default()), &Quiet)?;
         Ok((bodies, index))
     };
     let (bodies, index) = load().map_err(|error| open::failed(path, &error.to_string()))?;
@@ -152,5 +162,20 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
 }
 
 fn index_of(connection: &rusqlite::Connection) -> Result<Index, IndexError> {
-    Ok(Index::new(reindex::chunk_events(connection)?, sealed_chunks(connection)?))
+    let chunk_events = reindex::chunk_events(connection)?;
+    Ok(Index::new(chunk_events, sealed_chunks(connection, chunk_events)?))
+}
+
+/// Takes what is not sealed into the index, in one transaction: there may be many terms to add.
+fn newest(
+    connection: &mut rusqlite::Connection,
+    index: &Index,
+    bodies: &Bodies,
+    terms: &mut TermWriter,
+    progress: &dyn Progress,
+) -> Result<Vec<SharedChunk>, IndexError> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let full = tail::extend(&transaction, index, bodies, Terms::Added(terms), progress)?;
+    transaction.commit()?;
+    Ok(full)
 }

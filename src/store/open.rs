@@ -76,7 +76,11 @@ pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Missing(path.to_owned()));
     }
     match known_format(path)? {
-        FORMAT => Ok(()),
+        FORMAT => match reading(path).and_then(|connection| migrate::is_complete(&connection)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(OpenError::Older { path: path.to_owned(), found: FORMAT - 1, known: FORMAT }),
+            Err(error) => Err(refused(path, &error)),
+        },
         found @ 1.. => Err(OpenError::Older { path: path.to_owned(), found, known: FORMAT }),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
@@ -117,6 +121,10 @@ pub fn change_credential_directly(
     change: &CredentialChange,
     record: Event,
 ) -> Result<Result<(), ChangeError>, OpenError> {
+    if path.exists() {
+        // Bringing a file up to date is for who holds its lock, and takes long.
+        check_readable(path)?;
+    }
     let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
     let write = || -> rusqlite::Result<Result<(), ChangeError>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

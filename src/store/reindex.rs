@@ -8,18 +8,23 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{
     index::{self, IndexError, MemoryChunk, TermWriter},
     store::{
-        Progress,
+        CHUNK_EVENTS_RANGE, Progress,
         body::{Bodies, Decoder},
-        event, tail,
+        checkpoint, event,
+        tail::Read,
     },
 };
 
-/// Takes the whole index out of the file. The dictionary of terms stays: events refer to it.
+/// Takes the whole index out of the file, the newest chunk first. The dictionary of terms stays: events refer to it.
 pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute("DELETE FROM chunk", [])?;
-    index::delete_unsealed(&transaction, 0)?;
-    transaction.commit()
+    for number in (0..next_chunk(connection)?).rev() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("DELETE FROM chunk WHERE number >= ?1", [number])?;
+        index::delete_unsealed(&transaction, number)?;
+        transaction.commit()?;
+        checkpoint::empty(connection)?;
+    }
+    Ok(())
 }
 
 /// Takes out what a crash has left of a chunk that was not sealed, then seals every full chunk but `spare` of the newest.
@@ -43,18 +48,24 @@ pub(super) fn complete(
         let mut chunk = MemoryChunk::new(number);
         let decoder = Decoder::new(&transaction, bodies);
         each_event(&transaction, number, chunk_events, |row| {
-            chunk.push(&tail::read(&transaction, terms, &decoder, row)?);
+            let read = Read::row(row, &decoder)?;
+            read.report();
+            chunk.push(&read.entry(|field, value| terms.ordinal(&transaction, field, value).map(Some))?);
             Ok(())
         })?;
+        if chunk.length() != chunk_events {
+            return Err(IndexError::Damaged(format!("events of chunk {number} are missing")));
+        }
         let (rows, sealed) = index::seal(&chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;
         index::insert_rows(&transaction, &rows)?;
         index::insert_chunk(&transaction, &sealed)?;
         transaction.commit()?;
+        checkpoint::empty(connection)?;
     }
     Ok(())
 }
 
-/// Calls `each` with the rows (seq, timestamp, entity, blueprint, body) of a chunk's events, in order.
+/// Calls `each` with the rows of a chunk's events, as [`Read`] takes them, in order.
 pub(super) fn each_event(
     connection: &Connection,
     chunk: u32,
@@ -62,9 +73,8 @@ pub(super) fn each_event(
     mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let before = i64::from(chunk) * i64::from(chunk_events);
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, timestamp, entity, blueprint, body FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
-    )?;
+    let sql = format!("SELECT {} FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq", Read::COLUMNS);
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([before, before + i64::from(chunk_events)])?;
     while let Some(row) = rows.next()? {
         each(row)?;
@@ -73,8 +83,12 @@ pub(super) fn each_event(
 }
 
 /// How many events a chunk of this file has.
-pub(super) fn chunk_events(connection: &Connection) -> rusqlite::Result<u32> {
-    connection.query_row("SELECT value FROM setting WHERE name = 'chunk_events'", [], |row| row.get(0))
+pub(super) fn chunk_events(connection: &Connection) -> Result<u32, IndexError> {
+    let events = connection.query_row("SELECT value FROM setting WHERE name = 'chunk_events'", [], |row| row.get(0))?;
+    if !CHUNK_EVENTS_RANGE.contains(&events) {
+        return Err(IndexError::Damaged(format!("setting chunk_events is {events}")));
+    }
+    Ok(events)
 }
 
 /// The number of the first chunk that is not sealed.

@@ -27,7 +27,7 @@ use crate::{
     index::{self, Entry, Index, IndexError, SealedChunk, SealedRow, SharedChunk, TermWriter},
     model::{credential::CredentialChange, event::Event},
     store::{
-        AppendError, ChangeError, OpenError, Prepared, QueueLimits, WriteError,
+        AppendError, ChangeError, OpenError, Prepared, QueueLimits, Quiet, WriteError,
         batch::Batch,
         body::{Bodies, Decoder},
         checkpoint::Checkpoints,
@@ -37,7 +37,7 @@ use crate::{
         event,
         queue::{Queue, Weight},
         sealer::{self, Order, Sealer},
-        tail,
+        tail::{self, Terms},
         wake::{Arrivals, Wake},
     },
 };
@@ -46,6 +46,8 @@ use crate::{
 const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
 /// How long the writer waits for work before it looks whether a command beside the server has written.
 const IDLE: Duration = Duration::from_millis(500);
+/// How often to look whether there is room.
+const ROOM_WAIT: Duration = Duration::from_millis(20);
 /// Full chunks that may wait in memory to be sealed. Beyond, senders are asked to come later: memory is bounded.
 const UNSEALED_MAX: usize = 8;
 
@@ -189,6 +191,14 @@ impl Writer {
     /// The dictionaries that events are compressed with.
     pub(super) fn bodies(&self) -> Bodies {
         self.bodies.clone()
+    }
+
+    /// Waits, holding the thread, until full chunks have been sealed so far that more is taken. For who writes a lot and has
+    /// nobody to send away.
+    pub fn wait_for_room(&self) {
+        while self.is_open() && self.index.unsealed() > UNSEALED_MAX {
+            thread::sleep(ROOM_WAIT);
+        }
     }
 
     /// Whether writes are taken.
@@ -339,7 +349,7 @@ impl State {
         // Read, not remembered: a command beside the server may have written too.
         let last_seq = event::last_seq(&transaction)?;
         if last_seq > self.index.through_seq() {
-            let full = tail::extend(&transaction, &self.index, &mut self.terms, &self.bodies)?;
+            let full = tail::extend(&transaction, &self.index, &self.bodies, Terms::Added(&mut self.terms), &Quiet)?;
             seal(&self.orders, full);
         }
         let mut batch = Batch {
@@ -403,7 +413,9 @@ impl State {
 /// Has full chunks sealed. A sealer that is gone does not, which costs memory but no event.
 fn seal(orders: &mpsc::Sender<Order>, full: Vec<SharedChunk>) {
     for chunk in full {
-        drop(orders.send(Order::Seal(chunk)));
+        if orders.send(Order::Seal(chunk)).is_err() {
+            tracing::error!("chunks are not sealed any more: restart the server");
+        }
     }
 }
 

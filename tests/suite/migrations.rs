@@ -273,6 +273,10 @@ fn a_file_of_the_first_format_is_brought_up_to_date() {
     let (code, message) = refusal(program(directory.path()).arg("query"));
     assert_eq!(code, Some(1));
     assert!(message.contains("has the older format 1"), "{message}");
+    let (code, message) =
+        refusal(program(directory.path()).args(["credential", "create", "--name", "ci", "--scope", "read"]));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("has the older format 1"), "{message}");
     let server = Server::start_in(directory, &[]);
     assert!(server.log().contains("bringing the file to its present format"), "{}", server.log());
     let expected: Vec<_> = (1..=2_500).map(|number| format!("e{number}")).collect();
@@ -308,7 +312,12 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
         std::thread::sleep(std::time::Duration::from_millis(30 + 25 * round));
         child.kill().unwrap();
         child.wait().unwrap();
-        interrupted += usize::from(!is_done());
+        if !is_done() {
+            interrupted += 1;
+            // What is there so far is not taken for the whole.
+            let (code, message) = refusal(program(directory.path()).arg("query"));
+            assert!(code == Some(1) && message.contains("has the older format 1"), "{message}");
+        }
     }
     assert!(interrupted > 0, "every migration was over before it was killed");
     let server = Server::start_in(directory, &[]);

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
+use auditbox::model::timestamp::Timestamp;
 use rusqlite::Connection as Database;
 use serde_json::json;
 
@@ -196,4 +197,126 @@ fn reindex_waits_for_no_server() {
     let refused = run(server.directory(), &["reindex"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is open in another auditbox"));
+}
+
+#[test]
+fn an_event_of_a_sealed_chunk_that_comes_again_is_known() {
+    let (directory, path) = sealed_file();
+    let mut server = Server::start_in(directory, &[]);
+    let again = |n: usize, name: &str| {
+        json!({
+            "identifier": format!("event-{n}"), "action": "UPDATE", "resourceType": "entity",
+            "context": { "entity": format!("svc-{}", n % 5), "runId": format!("run-{}", n / 3) },
+            "trigger": { "by": { "name": name } },
+        })
+    };
+    for n in [0, 127, 128, 300, 383, 384, 499] {
+        let answer = server.store(&[again(n, &format!("ci-{}", n % 3))]).json();
+        assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(0), &json!(1)), "{n}");
+        let answer = server.post("/v1/audit-log", &again(n, "someone else").to_string());
+        assert_eq!(answer.refusal(), (409, "conflict".to_owned()), "{n}");
+    }
+    // The same where the event before it is damaged.
+    server.kill();
+    let database = Database::open(&path).unwrap();
+    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
+    let damaged = database.execute("UPDATE event SET body = CAST(x'28b52ffd' AS BLOB) WHERE seq = 450", []).unwrap();
+    assert_eq!(damaged, 1);
+    drop(database);
+    server.start_again();
+    for n in [460, 499] {
+        let answer = server.store(&[again(n, &format!("ci-{}", n % 3))]).json();
+        assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(0), &json!(1)), "{n}");
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_up_is_refused_and_others_are_stored() {
+    let (directory, path) = sealed_file();
+    let database = Database::open(&path).unwrap();
+    // Blocks of identifiers: field 1 of chunk 0.
+    let damage = "UPDATE chunk_key SET keys = x'00' WHERE place >> 32 = 1";
+    assert!(database.execute(damage, []).unwrap() > 0);
+    drop(database);
+    let server = Server::start_in(directory, &[]);
+    let event =
+        |identifier: &str| json!({ "identifier": identifier, "action": "READ", "resourceType": "x" }).to_string();
+    assert_eq!(server.post("/v1/audit-log", &event("event-7")).refusal(), (503, "overloaded".to_owned()));
+    assert_eq!(server.post("/v1/audit-log", &event("another")).status, 201);
+}
+
+#[test]
+fn a_hole_in_the_index_is_not_passed_over() {
+    let (directory, path) = sealed_file();
+    assert_eq!(Database::open(&path).unwrap().execute("DELETE FROM chunk WHERE number = 1", []).unwrap(), 1);
+    let refused = run(directory.path(), &["serve"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("auditbox reindex"));
+    assert!(run(directory.path(), &["reindex"]).status.success());
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.list("resources=entity&count=true&limit=1").json()["count"], 500);
+}
+
+#[test]
+fn who_reads_while_events_come_in_sees_every_state_whole() {
+    const EVENTS: usize = 3_000;
+    let server = Server::start_chunked(64);
+    let event = |n: usize| {
+        let at = format!("2024-05-01T00:{:02}:{:02}Z", n / 60 % 60, n % 60);
+        json!({ "identifier": format!("e{n}"), "action": "READ", "resourceType": "x", "trigger": { "at": at } })
+    };
+    let (url, token) = (server.url.clone(), server.token.clone());
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut connection = Connection::open(&url).unwrap();
+            for first in (0..EVENTS).step_by(10) {
+                let batch = json!((first..first + 10).map(event).collect::<Vec<_>>()).to_string();
+                assert_eq!(connection.request("POST", "/v1/audit-log", &token, &batch).unwrap().status, 201);
+            }
+        });
+        let (mut seen, mut looks) = (0, 0);
+        while seen < EVENTS {
+            let is_over = writing.is_finished();
+            let page = server.list("resources=x&includes=identifier&limit=5000&count=true");
+            let (found, count) = (page.identifiers(), page.json()["count"].as_u64().unwrap());
+            assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "an event twice");
+            assert_eq!(found.len() as u64, count);
+            assert!(found.len() >= seen && found.len() % 10 == 0, "{} after {seen}", found.len());
+            (seen, looks) = (found.len(), looks + 1);
+            assert!(seen == EVENTS || !is_over, "{seen} when all were acknowledged");
+        }
+        assert!(looks > 1);
+    });
+}
+
+#[test]
+fn bodies_are_written_with_a_dictionary_once_there_is_one() {
+    let server = Server::start();
+    let event = |n: usize| {
+        json!({
+            "identifier": format!("event-{n}"), "action": "UPDATE", "resourceType": "entity",
+            "context": { "entity": format!("svc-{}", n % 50), "blueprint": "service", "runId": format!("run-{}", n / 3) },
+            "trigger": { "by": { "name": format!("ci-{}", n % 7), "email": format!("ci-{}@example.com", n % 7) } },
+            "diff": { "before": { "replicas": n % 9, "version": format!("1.{n}.0") }, "after": { "replicas": n % 8 } },
+        })
+    };
+    server.store(&(0..3_000).map(event).collect::<Vec<_>>());
+    let database = Database::open(server.database()).unwrap();
+    eventually("a dictionary", || {
+        let count: u32 = database.query_row("SELECT count(*) FROM dictionary", [], |row| row.get(0)).unwrap();
+        (count == 1).then_some(())
+    });
+    server.store(&[event(5_000)]);
+    let newest = "SELECT body FROM named_event WHERE entity = 'svc-0' ORDER BY seq DESC LIMIT 1";
+    // It is taken into use just after it is in the file.
+    let length = eventually("a body written with it", || {
+        server.store(&[event(50 * usize::try_from(Timestamp::now().micros() % 1_000_000).unwrap() + 10_000)]);
+        let body: Vec<u8> = database.query_row(newest, [], |row| row.get(0)).unwrap();
+        zstd::zstd_safe::get_dict_id_from_frame(&body).map(|_| body.len())
+    });
+    let oldest = "SELECT body FROM named_event WHERE entity = 'svc-0' ORDER BY seq LIMIT 1";
+    let first: Vec<u8> = database.query_row(oldest, [], |row| row.get(0)).unwrap();
+    assert!(length * 2 < first.len(), "{length} instead of {}", first.len());
+    assert_eq!(server.list("identifier=event-5000").identifiers(), ["event-5000"]);
+    assert_eq!(server.list("identifier=event-0").identifiers(), ["event-0"]);
 }

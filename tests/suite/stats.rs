@@ -91,6 +91,7 @@ fn what_cannot_be_counted_is_refused_by_name() {
         ("count=maybe", "count"),
         ("q=", "q"),
         ("q=%20", "q"),
+        ("identifier=a%00b", "identifier"),
         ("nonsense=1", "nonsense"),
     ] {
         let answer = server.get(&format!("/v1/audit-log/stats?{query}"));

@@ -242,18 +242,18 @@ impl Page {
     /// Whether the reader prefers dark pages.
     pub(super) fn prefer(&self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.control("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.control("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
     /// The size of what is seen of a page, in CSS pixels.
     pub(super) fn resize(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.control("Emulation.setDeviceMetricsOverride", size);
+        self.control("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// Switches the pages' own script off.
     pub(super) fn without_script(&self) {
-        self.control("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+        self.control("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
     }
 
     /// What is seen, as PNG.
@@ -262,7 +262,7 @@ impl Page {
     }
 
     /// A command of the browser's own protocol.
-    fn control(&self, command: &str, parameters: Value) {
+    fn control(&self, command: &str, parameters: &Value) {
         let body = json!({ "cmd": command, "params": parameters });
         self.wait(self.client.issue_cmd(Control(body))).unwrap_or_else(|error| panic!("{command}: {error}"));
     }
