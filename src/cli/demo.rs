@@ -44,11 +44,12 @@ pub(super) fn run(mut config: Config, arguments: &Arguments) -> Result<(), Failu
 
 fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {
     let now = Timestamp::now();
-    let receipt = Receipt { at: now, by: RECEIVED_BY };
     let mut batch = Vec::with_capacity(BATCH_EVENTS);
     let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
     while let Some(text) = events.next() {
         let draft = Draft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
+        // As if each had been sent when it happened.
+        let receipt = Receipt { at: draft.happened_at().unwrap_or(now), by: RECEIVED_BY };
         batch.push(store.writer.prepare(draft.accept(&receipt)));
         if batch.len() == BATCH_EVENTS || events.peek().is_none() {
             store.writer.wait_for_room();

@@ -136,6 +136,11 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
+    /// When it happened, if the sender says.
+    pub fn happened_at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
     /// The sender's identifier, if there is one.
     pub fn identifier(&self) -> Option<&str> {
         self.values.first(Field::Identifier)
