@@ -10,7 +10,7 @@ use crate::model::field::{FIELDS, Field};
 /// Different words of one message that can be found. What follows is text for people.
 const MESSAGE_WORDS_MAX: usize = 256;
 /// Bytes of one word that are kept; the rest of a longer one is cut off.
-const WORD_BYTES_MAX: usize = 128;
+const WORD_BYTES_MAX: usize = 1_024;
 /// Words in one search.
 const SEARCH_WORDS_MAX: usize = 32;
 /// Bytes of one search.
@@ -103,7 +103,7 @@ mod tests {
     fn words_and_searches_are_bounded() {
         let long = (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(message_words(&long).len(), MESSAGE_WORDS_MAX);
-        assert!(message_words(&"é".repeat(500)).iter().all(|word| word.len() <= WORD_BYTES_MAX));
+        assert!(message_words(&"é".repeat(5_000)).iter().all(|word| word.len() <= WORD_BYTES_MAX));
         assert!(SearchWord::parse_all(&long).is_err());
         assert!(SearchWord::parse_all(&"a ".repeat(33)).is_err());
         assert!(SearchWord::parse_all(" ").is_err());
