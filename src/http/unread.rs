@@ -14,9 +14,10 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage,
-    body::{BodySize, BoxBody, MessageBody},
+    body::{self, BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
+    http::Method,
     middleware::Next,
     web::Bytes,
 };
@@ -27,10 +28,16 @@ pub async fn keep_unread<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let body = Rc::new(RefCell::new(request.take_payload()));
-    request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&body))) });
+    let unread = Rc::new(RefCell::new(request.take_payload()));
+    request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&unread))) });
+    let is_head = request.method() == Method::HEAD;
     let response = next.call(request).await?;
-    Ok(response.map_into_boxed_body().map_body(|_, answer| Answer { answer, _body: body }))
+    Ok(response.map_into_boxed_body().map_body(|_, answer| {
+        // Of a body that is made as it goes out, the library would make all of it for a HEAD too, and throw it away.
+        let is_made = is_head && answer.size() == BodySize::Stream;
+        let answer = if is_made { body::None::new().boxed() } else { answer };
+        Answer { answer, _body: unread }
+    }))
 }
 
 /// The request's body for whoever reads it.

@@ -26,6 +26,10 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<HashSet<TicketId>
 
 /// Spends a ticket; false if it was spent before.
 pub(super) fn add(connection: &Connection, id: &TicketId, until: Timestamp, now: i64) -> rusqlite::Result<bool> {
+    if until.micros() <= now {
+        // It has ended: what says that it was spent before may be gone already.
+        return Ok(false);
+    }
     connection.execute("DELETE FROM setting WHERE name >= 'spent:' AND name < 'spent;' AND value < ?1", [now])?;
     let added = connection.execute(
         "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",

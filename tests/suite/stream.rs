@@ -264,3 +264,19 @@ fn a_stream_is_on_the_record_once() {
     assert_eq!(record["request"]["path"], format!("{PATH}?origin=auditbox&action=audit_log.stream"));
     assert_eq!(record["request"]["statusCode"], 200);
 }
+
+#[test]
+fn asking_for_the_head_alone_begins_no_stream_and_leaves_the_connection_good() {
+    let server = Server::start();
+    server.store(&[json!({ "action": "READ", "resourceType": "x" })]);
+    let mut connection = Connection::open(&server.url).unwrap();
+    for path in [PATH, "/v1/audit-log/export?format=csv", "/v1/audit-log/export?format=ndjson"] {
+        let head = format!("HEAD {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\r\n", server.token);
+        connection.send(&head).unwrap();
+        let status = connection.line().unwrap();
+        assert!(status.contains(" 200 "), "{path}: {status}");
+        while !connection.line().unwrap().is_empty() {}
+        let health = connection.request("GET", "/healthz", &server.token, "").unwrap();
+        assert_eq!(health.status, 200, "{path}");
+    }
+}

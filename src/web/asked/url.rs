@@ -12,7 +12,7 @@ use crate::{
 const PATH: &str = "/audit-logs";
 
 /// What an identifier in a path is encoded of: all but letters, digits and the marks that stand for themselves (RFC 3986
-/// section 2.3). The dot is not among them, as one alone means the directory.
+/// section 2.3), the dot excepted.
 const WITHIN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 /// A parameter and its value, not encoded.
@@ -81,8 +81,13 @@ impl Asked {
     }
 }
 
-/// The URL of one event's page.
+/// The URL of one event's page. Of an identifier that a browser takes for a directory, encoded or not (WHATWG URL, section
+/// 4.2), there is none: it leads to the list of that one event.
 pub(in crate::web) fn event_href(identifier: &str, zone: &Zone) -> String {
+    if matches!(identifier, "." | "..") {
+        let pairs = [("identifier", identifier), ("range", "all"), ("tz", zone.name())];
+        return to_url(PATH, &pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
     let encoded = percent_encoding::utf8_percent_encode(identifier, WITHIN_PATH);
     let path = format!("{PATH}/{encoded}");
     if *zone == Zone::utc() { path } else { to_url(&path, &[("tz".to_owned(), zone.name().to_owned())]) }

@@ -112,7 +112,7 @@ impl Diff {
             (Parts::Object(before), Parts::Object(after)) => self.compare_objects(path, &before, &after),
             (Parts::Array(before), Parts::Array(after)) => {
                 for (place, before, after) in align::arrays(&before, &after) {
-                    self.compare(&format!("{path}[{place}]"), before, after);
+                    self.compare(&bounded(format!("{path}[{place}]")), before, after);
                 }
             }
             _ => {
@@ -126,10 +126,10 @@ impl Diff {
         let later: HashMap<&str, &str> = after.iter().map(|(key, value)| (key.as_str(), *value)).collect();
         let earlier: HashMap<&str, &str> = before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
         for (key, value) in before {
-            self.compare(&join(path, key), Some(value), later.get(key.as_str()).copied());
+            self.compare(&bounded(join(path, key)), Some(value), later.get(key.as_str()).copied());
         }
         for (key, value) in after.iter().filter(|(key, _)| !earlier.contains_key(key.as_str())) {
-            self.compare(&join(path, key), None, Some(value));
+            self.compare(&bounded(join(path, key)), None, Some(value));
         }
     }
 
@@ -140,13 +140,13 @@ impl Diff {
             Parts::Object(members) if !members.is_empty() => {
                 for (key, value) in &members {
                     let (before, after) = pick(*value);
-                    self.compare(&join(path, key), before, after);
+                    self.compare(&bounded(join(path, key)), before, after);
                 }
             }
             Parts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
                 for (place, element) in elements.iter().enumerate() {
                     let (before, after) = pick(*element);
-                    self.compare(&format!("{path}[{place}]"), before, after);
+                    self.compare(&bounded(format!("{path}[{place}]")), before, after);
                 }
             }
             _ => {
@@ -164,7 +164,7 @@ impl Diff {
             && self.equal.len() < EQUAL_MAX
         {
             for (key, value) in &members {
-                self.equal(&join(path, key), value);
+                self.equal(&bounded(join(path, key)), value);
             }
             return;
         }
@@ -173,12 +173,12 @@ impl Diff {
             return;
         }
         let shown = Shown::alone(value, self.room());
-        self.shown_bytes += shown.bytes();
+        self.shown_bytes += path.len() + shown.bytes();
         self.equal.push(Line { path: path.to_owned(), change: Change::Equal, before: None, after: Some(shown) });
     }
 
     fn push(&mut self, path: &str, change: Change, before: Option<Shown>, after: Option<Shown>) {
-        self.shown_bytes += [&before, &after].into_iter().flatten().map(Shown::bytes).sum::<usize>();
+        self.shown_bytes += path.len() + [&before, &after].into_iter().flatten().map(Shown::bytes).sum::<usize>();
         self.lines.push(Line { path: path.to_owned(), change, before, after });
     }
 
@@ -205,6 +205,16 @@ impl<'a> Parts<'a> {
                 .map_or(Self::Scalar, |elements| Self::Array(elements.into_iter().map(RawValue::get).collect())),
             _ => Self::Scalar,
         }
+    }
+}
+
+/// Bytes of a path that are shown: its end. Every line has one, and a key may be as long as an event.
+const PATH_BYTES_MAX: usize = 256;
+
+fn bounded(path: String) -> String {
+    match path.len().checked_sub(PATH_BYTES_MAX) {
+        None | Some(0) => path,
+        Some(beyond) => format!("…{}", &path[path.ceil_char_boundary(beyond)..]),
     }
 }
 

@@ -110,6 +110,11 @@ fn large_events_stay_bounded() {
         texts.lines.iter().flat_map(|line| [&line.before, &line.after]).flatten().map(Shown::bytes).sum();
     assert!(bytes < 2 * SHOWN_BYTES_MAX, "{bytes}");
     assert!(texts.lines[0].before.as_ref().unwrap().chars_left_out > 0);
+    // A key is as long as its sender likes, and stands on every line of what is within it.
+    let long_key = |value: u32| json!({ "k".repeat(100_000): { "a": many(value), "b": [[value, {}]] } });
+    let paths = diff(&long_key(1), &long_key(2));
+    assert_eq!(paths.lines.len(), LINES_MAX);
+    assert!(paths.lines.iter().all(|line| line.path.len() < 512 && line.path.starts_with('…')));
 }
 
 #[test]
