@@ -14,7 +14,10 @@ use rusqlite::{Connection, params};
 
 use crate::{
     model::timestamp::Timestamp,
-    store::body::{self, Bodies, Decoder},
+    store::{
+        body::{self, Bodies, Decoder},
+        event,
+    },
 };
 
 /// Of real events, 32 KiB leave 260 bytes, 110 KiB leave 232, 256 KiB leave 212; what each thread then holds in memory
@@ -113,10 +116,10 @@ fn latest(connection: &Connection) -> rusqlite::Result<Option<(u32, f64)>> {
 
 /// Bodies of the newest `events` events, evenly spread, and how many bytes they take in the file.
 fn sample(connection: &Connection, bodies: &Bodies, events: i64) -> rusqlite::Result<(Vec<String>, usize)> {
-    let newest: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
+    let newest = event::last_seq(connection)?;
     let step = (events / SAMPLES_MAX).max(1);
     let decoder = Decoder::new(connection, bodies);
-    let mut statement = connection.prepare_cached("SELECT body FROM event WHERE seq = ?1")?;
+    let mut statement = event::body_statement(connection)?;
     let (mut samples, mut stored_bytes, mut bytes) = (Vec::new(), 0, 0);
     let mut seq = newest;
     while seq > (newest - events).max(0) && bytes < SAMPLE_BYTES_MAX {
