@@ -18,6 +18,8 @@ use crate::{
 
 /// Events of the old format that are carried over in one transaction.
 const STEP_EVENTS: i64 = 10_000;
+/// What whoever watches is told.
+const STEP: &str = "bringing the file to its present format";
 
 /// Brings the file to the present format. `chunk_events` is how many events the chunks of a new index will have.
 pub(super) fn migrate(
@@ -34,6 +36,11 @@ pub(super) fn migrate(
         (APPLICATION_ID, 1) => {
             begin_from_1(&transaction, chunk_events).map_err(sqlite)?;
             transaction.commit().map_err(sqlite)?;
+        }
+        (APPLICATION_ID, 2) => {
+            from_2(&transaction, progress).map_err(sqlite)?;
+            transaction.commit().map_err(sqlite)?;
+            checkpoint::empty(connection).map_err(sqlite)?;
         }
         (0, 0) if open::is_empty(&transaction).map_err(sqlite)? => {
             create(&transaction, chunk_events).map_err(sqlite)?;
@@ -67,19 +74,43 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
          DROP INDEX event_identifier_hash;
          ALTER TABLE event RENAME TO event_1;",
     )?;
+    complete(connection)?;
+    set(connection, "chunk_events", chunk_events)?;
+    connection.pragma_update(None, "user_version", FORMAT)
+}
+
+/// Format 2 had the entities of all its events in one order, and a view that no index helped.
+fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
+    let total = event::last_seq(connection)?;
+    progress.advance(STEP, 0, total);
+    connection.execute_batch("DROP INDEX event_entity; DROP VIEW named_event")?;
+    complete(connection)?;
+    progress.advance(STEP, total, total);
+    connection.pragma_update(None, "user_version", FORMAT)
+}
+
+/// Makes what the present format has and the file does not. Taken from the schema itself, so that a migrated file cannot
+/// differ from a new one.
+fn complete(connection: &Connection) -> rusqlite::Result<()> {
     let present: HashSet<String> = names(connection)?;
-    // Taken from the schema itself, so that a migrated file cannot differ from a new one.
     let fresh = Connection::open_in_memory()?;
     fresh.execute_batch(SCHEMA)?;
-    let mut statement = fresh.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+    let mut statement =
+        fresh.prepare("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY rowid")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if !present.contains(&row.get::<_, String>(0)?) {
             connection.execute_batch(&row.get::<_, String>(1)?)?;
         }
     }
-    set(connection, "chunk_events", chunk_events)?;
-    connection.pragma_update(None, "user_version", FORMAT)
+    connection.execute_batch("ANALYZE sqlite_schema; DELETE FROM sqlite_stat1")?;
+    let mut statement = fresh.prepare("SELECT tbl, idx, stat FROM sqlite_stat1")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, index, rows): (String, String, String) = row.try_into()?;
+        connection.execute("INSERT INTO sqlite_stat1 VALUES (?1, ?2, ?3)", [table, index, rows])?;
+    }
+    Ok(())
 }
 
 fn names(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
@@ -103,7 +134,7 @@ fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqli
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = event::last_seq(&transaction)?;
-        progress.advance("bringing the file to its present format", done, total);
+        progress.advance(STEP, done, total);
         if done >= total {
             // The pages are used again for what comes; the file does not shrink by itself.
             transaction.execute_batch("DROP TABLE event_1")?;

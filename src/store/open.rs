@@ -21,7 +21,7 @@ use crate::{
 /// "abox": how a file says that it is auditbox's.
 pub(super) const APPLICATION_ID: i64 = 0x6162_6f78;
 /// The format that `schema.sql` describes.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 pub(super) const SCHEMA: &str = include_str!("../../schema.sql");
 /// How every SQLite file begins (<https://www.sqlite.org/fileformat.html>, 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -78,7 +78,7 @@ pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
     match known_format(path)? {
         FORMAT => match reading(path).and_then(|connection| migrate::is_complete(&connection)) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(OpenError::Older { path: path.to_owned(), found: FORMAT - 1, known: FORMAT }),
+            Ok(false) => Err(OpenError::Older { path: path.to_owned(), found: 1, known: FORMAT }),
             Err(error) => Err(refused(path, &error)),
         },
         found @ 1.. => Err(OpenError::Older { path: path.to_owned(), found, known: FORMAT }),

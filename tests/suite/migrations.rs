@@ -195,27 +195,47 @@ fn the_everyday_questions_are_answered_by_an_index_in_its_order() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     for (condition, order, index) in [
-        ("entity = 1", "timestamp DESC, seq DESC", "event_entity (entity=?)"),
-        (
-            "entity = 1 AND timestamp BETWEEN 1 AND 2",
-            "timestamp DESC, seq DESC",
-            "event_entity (entity=? AND timestamp>? AND timestamp<?)",
-        ),
-        ("entity = 1", "timestamp, seq", "event_entity (entity=?)"),
         ("blueprint = 0", "timestamp DESC, seq DESC", "event_blueprint (blueprint=?)"),
         ("blueprint = 0 AND timestamp > 1", "timestamp, seq", "event_blueprint (blueprint=? AND timestamp>?)"),
         ("timestamp BETWEEN 1 AND 2", "timestamp DESC, seq DESC", "event_timestamp (timestamp>? AND timestamp<?)"),
         ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
         ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
     ] {
-        let question =
-            format!("EXPLAIN QUERY PLAN SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
-        let mut statement = connection.prepare(&question).unwrap();
-        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+        let question = format!("SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
+        let plan = plan_of(&connection, &question);
         // One step: a second one would be a sort.
         assert_eq!(plan.len(), 1, "{question}: {plan:?}");
         assert!(plan[0].starts_with("SEARCH event USING ") && plan[0].ends_with(index), "{question}: {plan:?}");
     }
+}
+
+/// The steps in which SQLite answers a question.
+fn plan_of(connection: &Connection, question: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
+    let steps = statement.query_map([], |row| row.get(3)).unwrap();
+    steps.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn an_entity_is_found_by_its_index_by_number_and_by_name() {
+    let (_directory, path) = file();
+    let connection = Connection::open(path).unwrap();
+    let parts = "event_entity (ANY(<expr>) AND entity=?";
+    for (question, step) in [
+        ("SELECT body FROM event WHERE entity = 1 ORDER BY timestamp DESC, seq DESC", format!("{parts})")),
+        (
+            "SELECT body FROM event WHERE entity = 1 AND timestamp BETWEEN 1 AND 2",
+            format!("{parts} AND timestamp>? AND timestamp<?)"),
+        ),
+        ("SELECT at FROM named_event WHERE entity = 'svc-1' ORDER BY timestamp", format!("{parts})")),
+        ("SELECT at FROM named_event WHERE blueprint = 'service'", "event_blueprint (blueprint=?)".to_owned()),
+    ] {
+        let plan = plan_of(&connection, question);
+        assert!(plan.iter().any(|found| found.ends_with(&step)), "{question}: {plan:?}");
+        assert!(!plan.iter().any(|found| found.starts_with("SCAN")), "{question}: {plan:?}");
+    }
+    let question = "SELECT count(*) FROM named_event WHERE entity = 'svc-1'";
+    assert_eq!(connection.query_row(question, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
 }
 
 #[test]
@@ -286,11 +306,46 @@ fn a_file_of_the_first_format_is_brought_up_to_date() {
     assert_eq!(server.list("identifier=e77").identifiers(), ["e77"]);
     let (status, directory) = server.stop();
     assert!(status.success());
-    let migrated = schema_of(&Connection::open(&path).unwrap());
+    is_as_described(&directory, &path);
+}
+
+/// The file is what a new one would be, and whole.
+fn is_as_described(directory: &TempDir, path: &Path) {
+    let migrated = Connection::open(path).unwrap();
     let described = Connection::open_in_memory().unwrap();
     described.execute_batch(SCHEMA).unwrap();
-    assert_eq!(migrated, schema_of(&described));
+    assert_eq!(schema_of(&migrated), schema_of(&described));
+    let statistics = |connection: &Connection| -> Vec<(String, String, String)> {
+        let mut statement = connection.prepare("SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY idx").unwrap();
+        statement.query_map([], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(statistics(&migrated), statistics(&described));
     assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
+}
+
+#[test]
+fn a_file_of_the_second_format_is_brought_up_to_date() {
+    let (directory, path) = file();
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP VIEW named_event; DROP INDEX event_entity; DROP TABLE sqlite_stat1;
+             CREATE INDEX event_entity ON event (entity, timestamp) WHERE entity IS NOT NULL;
+             CREATE VIEW named_event AS
+             SELECT event.seq, event.timestamp, (SELECT value FROM term WHERE field = 2 AND ordinal = event.entity) AS entity
+             FROM event;
+             PRAGMA user_version = 2",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let (code, message) = refusal(program(directory.path()).arg("query"));
+    assert!(code == Some(1) && message.contains("has the older format 2"), "{message}");
+    let server = Server::start_in(directory, &[]);
+    assert!(server.log().contains("bringing the file to its present format"), "{}", server.log());
+    assert_eq!(server.list("entity=svc-1&include_own=false").identifiers(), ["e7", "e4", "e1"]);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    is_as_described(&directory, &path);
 }
 
 #[test]
@@ -299,7 +354,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     let is_done = || {
         let connection = Connection::open(&path).unwrap();
         let aside = "SELECT count(*) FROM sqlite_schema WHERE name = 'event_1'";
-        pragma(&connection, "user_version") == 2
+        pragma(&connection, "user_version") == 3
             && connection.query_row(aside, [], |row| row.get::<_, i64>(0)).unwrap() == 0
     };
     let mut interrupted = 0;
