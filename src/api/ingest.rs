@@ -37,6 +37,7 @@ pub(super) async fn ingest(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let policy = parse_policy(request.query_string())?;
+    context.writer.check_room()?;
     let body = context.body_limits.read(request.headers(), payload).await?;
     let reading = Reading {
         at: Timestamp::now(),

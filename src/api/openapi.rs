@@ -22,7 +22,9 @@ use crate::{
         field::{FIELDS, FieldSpec, Matching},
         limits::QueryLimits,
         query::{CONTROLS, INCLUDABLE},
+        search::{SEARCH_BYTES_MAX, SEARCH_WORDS_MAX},
         stats::STATS_CONTROLS,
+        zone::Interval,
     },
 };
 
@@ -77,12 +79,19 @@ pub fn document(limits: &QueryLimits) -> Value {
                 },
             },
             "schemas": {
-                "Event": schemas::event(), "NewEvent": schemas::new_event(),
+                "Event": schemas::event(), "EventPart": schemas::event_part(), "NewEvent": schemas::new_event(),
                 "Credential": schemas::credential(), "Error": schemas::envelope(),
             },
         },
     })
 }
+
+/// Status codes and classes of them, with or without commas.
+const STATUS_CODES: &str = "^[1-9]([0-9]{2}|[xX]{2})(,[1-9]([0-9]{2}|[xX]{2}))*$";
+/// Durations in one unit or more. There are other spellings; none is needed.
+const DURATION: &str = "^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$";
+/// A credential's name: neither a control character, nor white space at either end.
+const NAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$";
 
 /// What any request that needs a credential may be answered with.
 const AUTHENTICATED: [&Kind; 5] =
@@ -101,7 +110,10 @@ fn list(limits: &QueryLimits) -> Value {
         "required": ["ok", "audits", "next"],
         "properties": {
             "ok": { "const": true },
-            "audits": { "type": "array", "items": { "type": "object" }, "description": "Events; with includes, parts of them" },
+            "audits": {
+                "type": "array", "items": { "$ref": "#/components/schemas/EventPart" },
+                "description": "Events; with includes, parts of them",
+            },
             "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
             "count": { "type": "integer", "description": "With count=true: how many events match in all" },
         },
@@ -143,8 +155,9 @@ fn stats(limits: &QueryLimits) -> Value {
         },
         "histogram": histogram,
     } });
-    let own =
-        STATS_CONTROLS.iter().map(|control| parameter(control.name, control.summary, json!({ "type": "string" })));
+    let own = STATS_CONTROLS
+        .iter()
+        .map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
     operation(
         "stats",
         "Count events, their most common values, and how they spread over time",
@@ -298,10 +311,13 @@ fn create_credential() -> Value {
     let asked = json!({
         "type": "object", "required": ["name", "scopes"], "additionalProperties": false,
         "properties": {
-            "name": { "type": "string", "minLength": 1, "maxLength": 128 },
+            "name": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": NAME },
             "scopes": { "type": "array", "minItems": 1, "items": { "enum": ["ingest", "read", "admin"] } },
-            "actorType": { "enum": ["user", "service_account"] },
-            "expires": { "type": "string", "description": "How long from now, such as 90d" },
+            "actorType": { "enum": ["user", "service_account", null] },
+            "expires": {
+                "type": ["string", "null"], "pattern": DURATION,
+                "description": "How long from now, such as 90d, or 1h 30m; a hundred years at most",
+            },
         },
     });
     let schema = json!({ "type": "object", "required": ["ok", "credential"], "properties": {
@@ -334,7 +350,8 @@ fn health(summary: &str, errors: &[&Kind]) -> Value {
 fn filter(name: &str, spec: &FieldSpec, summary: &str) -> Value {
     let value = match spec.matching {
         Matching::OneOf(values) => json!({ "type": "string", "enum": values }),
-        _ => json!({ "type": "string", "minLength": 1 }),
+        Matching::StatusCode => json!({ "type": "string", "pattern": STATUS_CODES }),
+        _ => json!({ "type": "string", "minLength": 1, "pattern": schemas::NO_NUL }),
     };
     parameter(name, summary, json!({ "type": "array", "items": value }))
 }
@@ -346,6 +363,19 @@ fn control_schema(name: &str, limits: &QueryLimits) -> Value {
             json!({ "type": "integer", "minimum": 1, "default": limits.list_default, "description": format!("At most {}", limits.list_max) })
         }
         "includes" => json!({ "type": "array", "items": { "type": "string", "enum": INCLUDABLE } }),
+        "q" | "search" => json!({
+            "type": "string", "minLength": 1, "maxLength": SEARCH_BYTES_MAX,
+            "pattern": format!("^\\s*\\S+(\\s+\\S+){{0,{}}}\\s*$", SEARCH_WORDS_MAX - 1),
+        }),
+        "facets" => {
+            let names: Vec<_> =
+                FIELDS.iter().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).collect();
+            json!({ "type": "array", "items": { "type": "string", "enum": names } })
+        }
+        "histogram" => {
+            let widths: Vec<_> = std::iter::once("auto").chain(Interval::ALL.iter().map(|(name, _)| *name)).collect();
+            json!({ "type": "string", "enum": widths })
+        }
         "sort" => json!({ "type": "string", "enum": ["time", "received"], "default": "time" }),
         "order" => json!({ "type": "string", "enum": ["desc", "asc"], "default": "desc" }),
         "count" | "include_own" | "include_deleted_entities" => json!({ "type": "boolean", "default": false }),

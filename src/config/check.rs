@@ -22,6 +22,8 @@ use crate::model::resource_type::Catalogue;
 const WORKERS_MAX: u64 = 1024;
 /// Connections that read the database. Each costs a thread's worth of memory and file handles, and none is won beyond.
 const READERS_MAX: u64 = 64;
+/// Bytes of the write-ahead log: below this, one that is as long as ordinary writing makes it would be full.
+const LOG_BYTES_MIN: u64 = 128 * 1024 * 1024;
 /// Seconds of any duration: a year. Added to a clock it cannot overflow.
 const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
 /// Any count or size: 2^40, beyond what a machine holds, and with sums of a few far from overflow.
@@ -142,6 +144,7 @@ fn database(raw: RawDatabase) -> Result<DatabaseConfig, Problem> {
     Ok(DatabaseConfig {
         path: PathBuf::from(raw.path),
         readers: section.number("readers", raw.readers, 1..=READERS_MAX)?,
+        log_bytes_max: section.number("log_bytes_max", raw.log_bytes_max, LOG_BYTES_MIN..=SIZE_MAX)?,
     })
 }
 

@@ -83,12 +83,13 @@ impl Default for RawServer {
 pub(super) struct RawDatabase {
     pub(super) path: String,
     pub(super) readers: u64,
+    pub(super) log_bytes_max: u64,
 }
 
 impl Default for RawDatabase {
     fn default() -> Self {
-        let DatabaseConfig { path, readers } = DatabaseConfig::default();
-        Self { path: path.display().to_string(), readers: readers.into() }
+        let DatabaseConfig { path, readers, log_bytes_max } = DatabaseConfig::default();
+        Self { path: path.display().to_string(), readers: readers.into(), log_bytes_max }
     }
 }
 

@@ -98,9 +98,13 @@ impl Index {
         self.state.read().unwrap_or_else(PoisonError::into_inner).through_seq
     }
 
-    /// Full chunks in memory that wait to be sealed.
-    pub fn unsealed(&self) -> usize {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).memory.len().saturating_sub(1)
+    /// Full chunks in memory that wait to be sealed, and the bytes of memory that they hold.
+    pub fn unsealed(&self) -> (usize, usize) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        // The last is being filled, and is nobody's to wait for.
+        let full = state.memory.split_last().map_or(&[][..], |(_, full)| full);
+        let bytes = full.iter().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum();
+        (full.len(), bytes)
     }
 
     /// What is published, together with the connection's snapshot. The connection must be in a transaction.

@@ -5,9 +5,13 @@
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
+//! | `clock` | a clock that jumps under a running server |
+//! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
+//! | `held` | another program's read transaction, and the bound of the write-ahead log |
+//! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
@@ -34,10 +38,14 @@
 mod auth;
 mod browser;
 mod cli;
+mod clock;
+mod conformance;
 mod durability;
 mod errors;
 mod export;
 mod harness;
+mod held;
+mod hostile;
 mod ingest;
 mod layers;
 mod limits;
