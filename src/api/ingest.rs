@@ -3,7 +3,7 @@
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Data, Payload},
+    web::{Data, Payload},
 };
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ pub(super) async fn ingest(
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
         reading.read(&body.bytes)?
     } else {
-        web::block(move || reading.read(&body.bytes)).await.map_err(ApiError::internal)??
+        context.body_limits.work(move || reading.read(&body.bytes)).await??
     };
     match policy {
         Policy::AllOrNothing => store_all(&context, items).await,

@@ -60,7 +60,7 @@ pub fn document(limits: &QueryLimits) -> Value {
             "/v1/auth/access_token": { "post": access_token() },
             "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
             "/v1/credentials/{clientId}": {
-                "patch": change_credential("Switch a credential off or on again", Some(object(&[("disabled", "boolean")]))),
+                "patch": change_credential("Switch a credential off or on again", Some(only(&[("disabled", "boolean")]))),
                 "delete": change_credential("Revoke a credential for good", None),
             },
             "/healthz": { "get": health("Whether the process answers", &[]) },
@@ -86,8 +86,8 @@ pub fn document(limits: &QueryLimits) -> Value {
     })
 }
 
-/// Status codes and classes of them, with or without commas.
-const STATUS_CODES: &str = "^[1-9]([0-9]{2}|[xX]{2})(,[1-9]([0-9]{2}|[xX]{2}))*$";
+/// A status code, or a class of them. One text may be a list of them with commas; several texts are one each.
+const STATUS_CODE: &str = "^[1-9]([0-9]{2}|[xX]{2})$";
 /// Durations in one unit or more. There are other spellings; none is needed.
 const DURATION: &str = "^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$";
 /// A credential's name: neither a control character, nor white space at either end.
@@ -350,7 +350,7 @@ fn health(summary: &str, errors: &[&Kind]) -> Value {
 fn filter(name: &str, spec: &FieldSpec, summary: &str) -> Value {
     let value = match spec.matching {
         Matching::OneOf(values) => json!({ "type": "string", "enum": values }),
-        Matching::StatusCode => json!({ "type": "string", "pattern": STATUS_CODES }),
+        Matching::StatusCode => json!({ "type": "string", "pattern": STATUS_CODE }),
         _ => json!({ "type": "string", "minLength": 1, "pattern": schemas::NO_NUL }),
     };
     parameter(name, summary, json!({ "type": "array", "items": value }))
@@ -399,6 +399,11 @@ fn body(schema: Value) -> Value {
 fn object(keys: &[(&str, &str)]) -> Value {
     let properties: Map<_, _> = keys.iter().map(|(key, kind)| ((*key).to_owned(), json!({ "type": kind }))).collect();
     json!({ "type": "object", "required": keys.iter().map(|(key, _)| key).collect::<Vec<_>>(), "properties": properties })
+}
+
+/// The same, and no other key is taken.
+fn only(keys: &[(&str, &str)]) -> Value {
+    object(keys).with("additionalProperties", json!(false))
 }
 
 fn response(description: &str, schema: Value) -> Value {

@@ -9,6 +9,8 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod error;
 mod fallback;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub(crate) mod manage;
 mod middleware;
 pub(crate) mod origin;

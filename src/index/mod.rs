@@ -10,6 +10,8 @@ mod bits;
 mod bytes;
 mod error;
 mod hash;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod keys;
 mod membership;
 mod memory;

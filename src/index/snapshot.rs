@@ -249,3 +249,30 @@ impl Snapshot<'_> {
         i64::from(chunk) * i64::from(self.index.chunk_events)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_to_be_sealed_is_counted_in_bytes_too() {
+        const EVENTS: u32 = 64;
+        let index = Index::new(EVENTS, Vec::new());
+        // The longest keys that an event may have, and as many words as its message is taken apart into.
+        let entry = |number: usize| {
+            let terms = (0..256).map(|word| (Field::Word, word)).collect();
+            let keys = [(Field::Identifier, 256), (Field::Run, 1_024), (Field::WebhookEvent, 1_024)];
+            let keys = keys.map(|(field, bytes)| (field, format!("{number:0bytes$}")));
+            Entry::new(Timestamp::from_micros(0), terms, keys.into())
+        };
+        let entries: Vec<_> = (0..EVENTS as usize).map(entry).collect();
+        assert_eq!(index.unsealed(), (0, 0));
+        assert!(index.publish(&entries[1..]).is_empty());
+        assert_eq!(index.unsealed(), (0, 0), "what is being filled waits for nobody");
+        let full = index.publish(&entries);
+        let (chunks, bytes) = index.unsealed();
+        assert_eq!((chunks, full.len()), (1, 1));
+        let least = EVENTS as usize * (256 + 1_024 + 1_024 + 256 * 6);
+        assert!((least..3 * least).contains(&bytes), "{bytes} of {least}");
+    }
+}

@@ -11,6 +11,8 @@ pub mod error;
 pub mod event;
 pub mod field;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod json;
 pub mod limits;
 pub mod own;

@@ -11,6 +11,8 @@ mod dictionary;
 mod doctor;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod lock;
 mod migrate;
 mod open;

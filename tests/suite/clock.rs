@@ -164,7 +164,7 @@ fn what_was_spent_stays_spent() {
         let answer = session::with(server, cookie, "POST", "/sign-out", &[("origin", &server.url)], "");
         assert_eq!(answer.status, 303, "{}", answer.text);
     };
-    let link = session::link(server, &[CLIENT_ID]);
+    let link = session::link(server, &["--credential", CLIENT_ID]);
     assert_eq!(session::use_link(server, &link).status, 303);
     let (ended, kept) = (session::session(server), session::session(server));
     sign_out(&ended);

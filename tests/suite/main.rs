@@ -17,6 +17,7 @@
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `openapi` | the API's description, held against what the server does |
+//! | `overload` | more than the server can do, of everything at once |
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
@@ -51,6 +52,7 @@ mod layers;
 mod limits;
 mod migrations;
 mod openapi;
+mod overload;
 mod pages;
 mod paging;
 mod parameters;
