@@ -2,6 +2,8 @@
 //!
 //! In tests and fuzzers alone.
 
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
 use crate::api::csv_rows::CsvRows;
 
 /// Writes rows for `bodies`, and reads them back: one for each, all of one width, none that a spreadsheet would run.

@@ -37,8 +37,10 @@ pub(super) async fn ingest(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let policy = parse_policy(request.query_string())?;
-    context.writer.check_room()?;
     let body = context.body_limits.read(request.headers(), payload).await?;
+    // Once the body is there: who is answered while still sending may find his connection reset, and no answer. Before it is
+    // read: what will be refused need cost nothing more.
+    context.writer.check_room()?;
     let reading = Reading {
         at: Timestamp::now(),
         by: caller.0.credential().name.as_str().to_owned(),

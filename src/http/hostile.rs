@@ -2,6 +2,8 @@
 //!
 //! In tests and fuzzers alone.
 
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
 use std::{borrow::Cow, sync::atomic::Ordering, time::Duration};
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
         body::{BodyLimits, Encoding},
         parameters,
     },
-    model::{limits::QueryLimits, query::Query, stats::StatsQuery},
+    model::{cursor::Position, limits::QueryLimits, query::Query, stats::StatsQuery, timestamp::Timestamp},
 };
 
 /// Reads a query string as a list does and as counting does. A cursor that it makes is one that it reads.
@@ -20,10 +22,7 @@ pub fn read_query(query: &str) {
     let limits = QueryLimits::default();
     let _ = StatsQuery::parse(pairs.clone(), &limits);
     if let Ok(query) = Query::parse(pairs.clone(), &limits) {
-        let position = query.after.unwrap_or(crate::model::cursor::Position {
-            timestamp: crate::model::timestamp::Timestamp::from_micros(-1),
-            seq: 7,
-        });
+        let position = query.after.unwrap_or(Position { timestamp: Timestamp::from_micros(-1), seq: 7 });
         let rest = pairs.into_iter().filter(|(name, _)| name.trim_end_matches("[]") != "cursor");
         let next = rest.chain([(Cow::Borrowed("cursor"), Cow::Owned(query.cursor(position)))]);
         assert_eq!(Query::parse(next, &limits).map(|query| query.after), Ok(Some(position)));

@@ -2,6 +2,8 @@
 //!
 //! In tests and fuzzers alone. Nothing here says what a row holds; only that reading it ends, and within its bounds.
 
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
 use crate::{
     index::{
         bits::Bits,

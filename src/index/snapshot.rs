@@ -4,7 +4,10 @@
 //! snapshot in one step, so that it sees one state of the log, and works on that whatever is written meanwhile: chunks in
 //! memory only grow, and it knows how far to look; a chunk that is sealed meanwhile is still in memory for it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use rusqlite::Connection;
 
@@ -34,6 +37,8 @@ pub type SharedChunk = Arc<RwLock<MemoryChunk>>;
 pub struct Index {
     chunk_events: u32,
     state: RwLock<State>,
+    /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
+    unsealed: (AtomicUsize, AtomicUsize),
     tests: Tests,
 }
 
@@ -56,7 +61,12 @@ impl Index {
             sealed: Arc::new(sealed.into_iter().map(Arc::new).collect()),
             memory: vec![shared(next)],
         };
-        Self { chunk_events, state: RwLock::new(state), tests: Tests::default() }
+        Self {
+            chunk_events,
+            state: RwLock::new(state),
+            unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
+            tests: Tests::default(),
+        }
     }
 
     /// Adds events, which follow the newest that is published, and lets questions see them. Returns the chunks that this
@@ -80,6 +90,9 @@ impl Index {
             }
             rest = others;
         }
+        if !full.is_empty() {
+            self.count_unsealed(&memory);
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory = memory;
         state.through_seq = through_seq + i64::try_from(entries.len()).unwrap_or(0);
@@ -91,6 +104,7 @@ impl Index {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.number);
         Arc::make_mut(&mut state.sealed).push(chunk);
+        self.count_unsealed(&state.memory);
     }
 
     /// The newest event that is published.
@@ -100,11 +114,17 @@ impl Index {
 
     /// Full chunks in memory that wait to be sealed, and the bytes of memory that they hold.
     pub fn unsealed(&self) -> (usize, usize) {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let (chunks, bytes) = &self.unsealed;
+        (chunks.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
+    }
+
+    fn count_unsealed(&self, memory: &[SharedChunk]) {
         // The last is being filled, and is nobody's to wait for.
-        let full = state.memory.split_last().map_or(&[][..], |(_, full)| full);
-        let bytes = full.iter().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum();
-        (full.len(), bytes)
+        let full = memory.split_last().map_or(&[][..], |(_, full)| full);
+        let held = full.iter().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum();
+        let (chunks, bytes) = &self.unsealed;
+        chunks.store(full.len(), Ordering::Relaxed);
+        bytes.store(held, Ordering::Relaxed);
     }
 
     /// What is published, together with the connection's snapshot. The connection must be in a transaction.

@@ -2,15 +2,18 @@
 //!
 //! In tests and fuzzers alone.
 
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
 use crate::model::{
     batch,
     cursor::{self, Fingerprint},
     event::{self, Draft, Receipt, Sender},
-    field::FIELDS,
+    field::{FIELDS, Field},
     filter::Predicate,
     limits::EventLimits,
     timestamp::Timestamp,
     token::parse_api_token,
+    values::{self, Values},
     zone::Zone,
 };
 
@@ -33,15 +36,14 @@ pub fn take_events(body: &[u8]) {
         let (one, other) = (draft.accept(&receipt), again.accept(&later));
         assert!(one.body.starts_with('{') && serde_json::from_str::<&serde_json::value::RawValue>(&one.body).is_ok());
         let (timestamp, values) =
-            event::searchable(&one.body).unwrap_or((Timestamp::from_micros(0), Default::default()));
+            event::searchable(&one.body).unwrap_or((Timestamp::from_micros(0), Values::default()));
         assert_eq!((timestamp, sorted(&values)), (one.timestamp, sorted(&one.values)));
         assert!(!named || event::same_submission((&one.body, one.filled), (&other.body, other.filled)));
     }
 }
 
-fn sorted(values: &crate::model::values::Values) -> Vec<(crate::model::field::Field, String)> {
-    let mut all: Vec<_> =
-        crate::model::values::iterate(values.as_bytes()).map(|(field, value)| (field, value.to_owned())).collect();
+fn sorted(values: &Values) -> Vec<(Field, String)> {
+    let mut all: Vec<_> = values::iterate(values.as_bytes()).map(|(field, value)| (field, value.to_owned())).collect();
     all.sort_unstable();
     all
 }

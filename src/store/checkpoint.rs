@@ -162,12 +162,12 @@ impl Checkpoints {
 
     /// Looks how long the log is. Whether there is room for more. Says so in the program's log when there no longer is.
     fn measure(&mut self) -> bool {
-        let had_room = self.room.is_there(false);
+        let was_full = !self.room.is_there(false);
         // One that is not there is empty.
         let bytes = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
         self.room.bytes.store(bytes, Ordering::Relaxed);
         let has_room = self.room.is_there(false);
-        if had_room && !has_room {
+        if !was_full && !has_room {
             tracing::error!(log_bytes = bytes, "no more events are taken until it ends: {HELD}");
         }
         has_room

@@ -2,6 +2,8 @@
 //!
 //! In tests and fuzzers alone.
 
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
 use crate::store::body::{Bodies, Decoder};
 
 /// Reads `stored` as the stored form of an event. What can be read is stored and read again as it is.

@@ -219,7 +219,7 @@ impl Writer {
         if self.room.is_there(false) { Ok(()) } else { Err(WriteError::LogFull) }
     }
 
-    /// Whether events would be taken now. Asked before a request's body is read: what will be refused costs nothing more.
+    /// Whether events would be taken now; the error says why not.
     pub fn check_room(&self) -> Result<(), WriteError> {
         self.check()?;
         if self.is_behind() || self.queue.is_full() { Err(WriteError::QueueFull) } else { Ok(()) }

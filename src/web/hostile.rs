@@ -2,6 +2,8 @@
 //!
 //! In tests and fuzzers alone.
 
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
 use serde_json::value::RawValue;
 
 use crate::web::{entry::Entry, event::Diff};
