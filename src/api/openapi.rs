@@ -388,7 +388,12 @@ fn parameter(name: &str, summary: &str, schema: Value) -> Value {
 }
 
 fn path_parameter(name: &str, summary: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "description": summary, "schema": { "type": "string" } })
+    // A client id has few characters, an identifier may have any.
+    let schema = match name {
+        "clientId" => json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "description": summary, "schema": schema })
 }
 
 fn body(schema: Value) -> Value {

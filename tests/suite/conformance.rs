@@ -67,9 +67,9 @@ fn item_of<'d>(document: &'d Value, path: &str) -> Option<&'d Value> {
 }
 
 fn check_content(promised: &Value, answer: &Answer, context: &dyn Fn() -> String) {
-    let content = promised["content"].as_object().unwrap();
+    let kinds = promised["content"].as_object().unwrap();
     let kind = answer.header("content-type").and_then(|kind| kind.split(';').next()).unwrap_or_default();
-    let described = content.get(kind).unwrap_or_else(|| panic!("the type {kind:?} is not documented: {}", context()));
+    let described = kinds.get(kind).unwrap_or_else(|| panic!("the type {kind:?} is not documented: {}", context()));
     if kind == "application/json" {
         check_json(&described["schema"], answer, context);
     }

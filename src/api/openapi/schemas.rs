@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::openapi::With,
     http::error::KINDS,
-    model::field::{Field, Object},
+    model::{
+        field::{Field, Object},
+        limits::OBJECT_KEYS_MAX,
+    },
 };
 
 /// An error.
@@ -50,7 +53,7 @@ const TEXT_CHARS_MAX: usize = 8_192;
 
 /// An event as it is sent.
 pub(super) fn new_event() -> Value {
-    json!({ "type": "object", "required": ["action", "resourceType"], "properties": sent() })
+    read(sent()).with("type", json!("object")).with("required", json!(["action", "resourceType"]))
 }
 
 /// An event, or the keys of it that were asked for.
@@ -78,6 +81,14 @@ pub(super) fn event() -> Value {
     ] })
 }
 
+/// An object whose keys the server reads, with these among them.
+fn read(properties: Map<String, Value>) -> Value {
+    json!({
+        "type": ["object", "null"], "properties": properties, "maxProperties": OBJECT_KEYS_MAX,
+        "propertyNames": { "pattern": "^[^\\x00]*$" },
+    })
+}
+
 /// The keys of an event that its sender may set and the server reads.
 fn sent() -> Map<String, Value> {
     let text = |object: Object, key: &str| {
@@ -95,6 +106,18 @@ fn sent() -> Map<String, Value> {
         Object::Context,
         &["entity", "blueprint", "runId", "webhookId", "webhookEventId", "integrationId", "actionType"],
     );
+    let mut trigger = Map::new();
+    trigger.insert(
+        "at".to_owned(),
+        json!({
+            "type": ["string", "null"], "format": "date-time",
+            "description": "Event time; the time of receipt where absent",
+        }),
+    );
+    trigger.insert("origin".to_owned(), text(Object::Trigger, "origin").with("default", json!("API")));
+    trigger.insert("by".to_owned(), read(by));
+    let object = || json!({ "type": ["object", "null"] });
+    let diff = ["before", "after"].map(|key| (key.to_owned(), object())).into_iter().collect();
     let properties = json!({
         "identifier": text(Object::Event, "identifier")
             .with("description", json!("Makes a retry a duplicate; assigned where absent")),
@@ -102,19 +125,10 @@ fn sent() -> Map<String, Value> {
         "resourceType": required("resourceType"),
         "status": { "enum": ["SUCCESS", "FAILURE", null], "default": "SUCCESS" },
         "message": { "type": ["string", "null"], "minLength": 1, "pattern": NO_NUL },
-        "trigger": { "type": ["object", "null"], "properties": {
-            "at": {
-                "type": ["string", "null"], "format": "date-time",
-                "description": "Event time; the time of receipt where absent",
-            },
-            "origin": text(Object::Trigger, "origin").with("default", json!("API")),
-            "by": { "type": ["object", "null"], "properties": by },
-        } },
-        "context": { "type": ["object", "null"], "properties": context },
-        "request": { "type": ["object", "null"], "properties": request },
-        "diff": { "type": ["object", "null"], "properties": {
-            "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] },
-        } },
+        "trigger": read(trigger),
+        "context": read(context),
+        "request": read(request),
+        "diff": read(diff),
         "additionalData": { "description": "Kept as it is" },
     });
     match properties {
