@@ -8,6 +8,7 @@
 
 mod bits;
 mod bytes;
+mod divide;
 mod error;
 mod hash;
 #[cfg(any(test, fuzzing))]
@@ -27,6 +28,7 @@ mod terms;
 mod times;
 mod view;
 
+pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use memory::{Entry, MemoryChunk};
 pub use rows::{delete_unsealed, difference, insert_chunk, insert_rows, sealed_chunks};
