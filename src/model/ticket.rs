@@ -123,7 +123,7 @@ impl Tickets {
     }
 
     /// Reads a ticket, if it was made here for this purpose and is good at `now`. One from the future was made before the
-    /// clock was set back: by more than [`CLOCK_BACK_SECONDS`], and it is not honoured, or it could outlive its time.
+    /// clock was set back: by more than a minute, and it is not honoured, or it could outlive its time.
     pub fn read(&self, text: &str, now: Timestamp) -> Option<Ticket> {
         let claims = jsonwebtoken::decode::<Claims>(text, &self.decoding, &self.validation).ok()?.claims;
         if claims.iat > now.seconds().saturating_add(CLOCK_BACK_SECONDS)

@@ -75,7 +75,7 @@ impl AccessTokens {
     }
 
     /// The client id that a token names and when it ends, if it was made here and is good at `now`. A token from the future
-    /// was made before the clock was set back: by more than [`CLOCK_BACK_SECONDS`], and it is not honoured, or it could
+    /// was made before the clock was set back: by more than a minute, and it is not honoured, or it could
     /// outlive its time.
     pub fn read(&self, token: &str, now: Timestamp) -> Option<(ClientId, Timestamp)> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
