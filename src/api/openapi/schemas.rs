@@ -81,6 +81,9 @@ pub(super) fn event() -> Value {
             "properties": {
                 "receivedAt": { "type": "string", "format": "date-time", "description": "When the server took it" },
                 "receivedBy": { "type": "string", "description": "The name of the credential that sent it" },
+                "masked": { "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 101, "description":
+                    "Where secrets were replaced by \"[masked]\", as JSON pointers; the pointer of what one lies in where its own \
+                     is long, and \"\" for those after the hundredth" },
             },
         },
     ] })
