@@ -466,15 +466,13 @@ impl ObjectWriter {
     fn strings(&mut self, key: &str, values: &[String]) {
         for (place, value) in values.iter().enumerate() {
             if place == 0 {
-                self.raw(key, "[");
+                self.raw(key, "[")
             } else {
-                self.0.push(',');
+                self.0.push(',')
             }
             json::push_string(&mut self.0, value);
         }
-        if !values.is_empty() {
-            self.0.push(']');
-        }
+        self.0.push_str(if values.is_empty() { "" } else { "]" });
     }
 
     fn parts(&mut self, keys: &[&str], parts: &Parts<'_>) {
