@@ -464,15 +464,10 @@ impl ObjectWriter {
 
     /// Nothing, if there are none.
     fn strings(&mut self, key: &str, values: &[String]) {
-        for (place, value) in values.iter().enumerate() {
-            if place == 0 {
-                self.raw(key, "[")
-            } else {
-                self.0.push(',')
-            }
-            json::push_string(&mut self.0, value);
+        if !values.is_empty() {
+            // Writing strings into memory cannot fail.
+            self.raw(key, &serde_json::to_string(values).unwrap_or_default());
         }
-        self.0.push_str(if values.is_empty() { "" } else { "]" });
     }
 
     fn parts(&mut self, keys: &[&str], parts: &Parts<'_>) {
