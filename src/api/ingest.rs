@@ -1,5 +1,7 @@
 //! `POST /v1/audit-log`: events in.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     http::StatusCode,
@@ -17,8 +19,10 @@ use crate::{
     model::{
         batch,
         error::{FieldError, ParameterError},
-        event::{Draft, Receipt, Sender},
+        event::{Receipt, Sender},
         limits::EventLimits,
+        mask::Mask,
+        sent::Sent,
         timestamp::Timestamp,
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
@@ -45,6 +49,7 @@ pub(super) async fn ingest(
         at: Timestamp::now(),
         by: caller.0.credential().name.as_str().to_owned(),
         limits: context.event_limits,
+        mask: Arc::clone(&context.mask),
         events_max: context.batch_events_max,
         writer: context.writer.clone(),
     };
@@ -77,6 +82,7 @@ struct Reading {
     at: Timestamp,
     by: String,
     limits: EventLimits,
+    mask: Arc<Mask>,
     events_max: usize,
     writer: Writer,
 }
@@ -94,7 +100,8 @@ impl Reading {
         })?;
         let receipt = Receipt { at: self.at, by: &self.by };
         let read = |raw| {
-            let draft = Draft::parse(raw, &self.limits, Sender::Client)?;
+            let sent = Sent::new(raw, &self.limits, &self.mask)?;
+            let draft = sent.read(&self.limits, Sender::Client)?;
             Ok(self.writer.prepare(draft.accept(&receipt)))
         };
         Ok(events.into_iter().map(read).collect())

@@ -13,10 +13,11 @@ use super::{
     AuthConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, Record, SelfAuditConfig, ServerConfig,
     TlsFiles,
     raw::{
-        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawResourceType, RawSelfAudit, RawServer,
+        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawMask, RawResourceType, RawSelfAudit,
+        RawServer,
     },
 };
-use crate::model::resource_type::Catalogue;
+use crate::model::{mask::Mask, resource_type::Catalogue};
 
 /// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
 const WORKERS_MAX: u64 = 1024;
@@ -93,6 +94,7 @@ pub(super) fn config(raw: RawConfig) -> Result<Config, Problem> {
         database: database(raw.database)?,
         auth: auth(&raw.auth)?,
         limits: limits(&raw.limits)?,
+        mask: mask(&raw.mask)?,
         self_audit: self_audit(&raw.self_audit)?,
         log: log(raw.log)?,
         resource_types: resource_types(&raw.resource_types)?,
@@ -186,6 +188,13 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
     section.at_most(("batch_events_max", limits.batch_events_max), ("queue_events_max", limits.queue_events_max))?;
     section.at_most(("list_default", limits.list_default), ("list_max", limits.list_max))?;
     Ok(limits)
+}
+
+fn mask(raw: &RawMask) -> Result<Mask, Problem> {
+    if !raw.enabled {
+        return Ok(Mask::off());
+    }
+    Mask::parse(raw.names.iter().map(String::as_str)).map_err(|text| Section("mask").problem("names", text))
 }
 
 fn self_audit(raw: &RawSelfAudit) -> Result<SelfAuditConfig, Problem> {

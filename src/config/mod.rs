@@ -19,6 +19,7 @@ use ipnet::IpNet;
 pub use crate::model::own::Record;
 use crate::model::{
     limits::{self, EventLimits, QueryLimits},
+    mask::Mask,
     resource_type::Catalogue,
 };
 
@@ -80,6 +81,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[limits]`: what one request, and all of them together, may take.
     pub limits: LimitsConfig,
+    /// `[mask]`: what is masked in events before they are stored.
+    pub mask: Mask,
     /// `[self_audit]`: auditbox's own events.
     pub self_audit: SelfAuditConfig,
     /// `[log]`: what goes to standard error.

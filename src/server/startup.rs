@@ -7,6 +7,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -26,6 +27,7 @@ use crate::{
     api,
     config::Config,
     http::{self, BodyLimits, Context, Streams},
+    model::own::OwnMask,
     server::tls,
     store::{ReadError, Store, WriteError},
     web as pages,
@@ -153,6 +155,8 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         gate,
         recorder,
         event_limits: limits.event(),
+        mask: Arc::new(config.mask.clone()),
+        own_mask: OwnMask::default(),
         query_limits: limits.query(),
         batch_events_max: limits.batch_events_max,
         body_limits: BodyLimits::new(

@@ -2,6 +2,7 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `access` | every route, with every kind of credential in every state |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
@@ -15,7 +16,9 @@
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
+//! | `mask` | secrets in events: replaced before they are stored |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
+//! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `overload` | more than the server can do, of everything at once |
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
@@ -26,9 +29,11 @@
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
 //! | `stats` | counts, facets, histograms, and words to search for |
 //! | `stream` | events as they arrive |
+//! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
 //! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -36,6 +41,7 @@
 #![allow(clippy::print_stdout, reason = "a test that could not be made says so")]
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
+mod access;
 mod auth;
 mod browser;
 mod cli;
@@ -50,7 +56,9 @@ mod hostile;
 mod ingest;
 mod layers;
 mod limits;
+mod mask;
 mod migrations;
+mod network;
 mod openapi;
 mod overload;
 mod pages;
@@ -63,8 +71,10 @@ mod raw;
 mod record;
 mod refusals;
 mod sealing;
+mod secrets;
 mod session;
 mod stats;
 mod stream;
+mod supply;
 mod tls;
 mod wire;

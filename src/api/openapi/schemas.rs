@@ -67,6 +67,12 @@ pub(super) fn event_part() -> Value {
         "receivedBy".to_owned(),
         json!({ "type": "string", "description": "The name of the credential that sent it" }),
     );
+    properties.insert(
+        "masked".to_owned(),
+        json!({ "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 101, "description":
+            "Where secrets were replaced by \"[masked]\", as JSON pointers; the pointer of what one lies in where its own is \
+             long, and \"\" for those after the hundredth" }),
+    );
     json!({ "type": "object", "properties": properties })
 }
 
