@@ -224,7 +224,8 @@
   document.addEventListener("visibilitychange", () => {
     const button = one("[data-live]");
     if (!wanted || !button) return;
-    if (document.hidden) letGo(); else { tries = 0; follow(button); }
+    if (document.hidden) letGo();
+    else if (!stream) { tries = 0; follow(button); }
   });
 
   async function takeFresh() {
