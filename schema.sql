@@ -10,6 +10,7 @@
 --   access_token_key       the 32 random bytes that access tokens are signed with
 --   chunk_events           how many events a chunk of the index has
 --   credential_generation  a counter that moves with every change to the credentials, so that a running server notices
+--   used:<client id>       when a credential was last used, noted every few seconds
 --   spent:<ticket>         a session that has ended or a sign-in link that was used, and when it would have ended by itself
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,

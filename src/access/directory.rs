@@ -5,9 +5,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
+
+use tokio::sync::watch;
 
 use crate::{
     model::{
@@ -21,14 +23,34 @@ use crate::{
 /// How long a change made outside this process may go unnoticed.
 pub(super) const POLL: Duration = Duration::from_millis(250);
 
+/// Somebody who waits for a change. What they wait for comes at the latest [`POLL`] after it was made.
+pub struct Changes(watch::Receiver<()>);
+
+impl Changes {
+    /// Waits until something has changed since the last time. May be given up at any time.
+    pub async fn wait(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 pub(super) struct Directory {
     /// A connection of its own: whoever keeps all others busy with questions must not thereby keep his credential.
     reader: Reader,
     /// Held while the file is read again: two at once could put the older state back.
     refreshing: Mutex<()>,
     known: RwLock<Known>,
-    /// When each was last used, since this process began.
-    used: Mutex<HashMap<ClientId, Timestamp>>,
+    /// When each was last used.
+    used: Mutex<HashMap<ClientId, Use>>,
+    changed: watch::Sender<()>,
+}
+
+/// A credential's last use.
+struct Use {
+    at: Timestamp,
+    /// Whether the file does not know of it yet.
+    is_new: bool,
 }
 
 struct Known {
@@ -40,7 +62,13 @@ struct Known {
 impl Directory {
     pub(super) fn load(reader: Reader) -> Result<Self, ReadError> {
         let known = read(&reader)?;
-        Ok(Self { reader, refreshing: Mutex::new(()), known: RwLock::new(known), used: Mutex::default() })
+        let used = reader.credential_uses()?.into_iter().map(|(id, at)| (id, Use { at, is_new: false })).collect();
+        let (changed, _) = watch::channel(());
+        Ok(Self { reader, refreshing: Mutex::new(()), known: RwLock::new(known), used: Mutex::new(used), changed })
+    }
+
+    pub(super) fn changes(&self) -> Changes {
+        Changes(self.changed.subscribe())
     }
 
     pub(super) fn find(&self, client_id: &ClientId) -> Option<Arc<Credential>> {
@@ -55,18 +83,40 @@ impl Directory {
 
     /// Takes note that a credential was used.
     pub(super) fn use_at(&self, client_id: &ClientId, now: Timestamp) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used();
         // The clock's word as it is: after one that was ahead is put right, the latest would stand in the future for long.
         if let Some(last) = used.get_mut(client_id) {
-            *last = now;
+            *last = Use { at: now, is_new: true };
         } else {
-            used.insert(client_id.clone(), now);
+            used.insert(client_id.clone(), Use { at: now, is_new: true });
         }
     }
 
-    /// When a credential was last used, if it was since this process began.
+    /// When a credential was last used.
     pub(super) fn last_use(&self, client_id: &ClientId) -> Option<Timestamp> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).get(client_id).copied()
+        self.used().get(client_id).map(|last| last.at)
+    }
+
+    /// The uses that the file does not know of yet, from now on taken to be known.
+    pub(super) fn take_new_uses(&self) -> Vec<(ClientId, Timestamp)> {
+        let mut used = self.used();
+        let new =
+            used.iter_mut().filter_map(|(id, last)| std::mem::take(&mut last.is_new).then(|| (id.clone(), last.at)));
+        new.collect()
+    }
+
+    /// Takes back that the file knows of these.
+    pub(super) fn uses_are_new(&self, these: &[(ClientId, Timestamp)]) {
+        let mut used = self.used();
+        for (id, _) in these {
+            if let Some(last) = used.get_mut(id) {
+                last.is_new = true;
+            }
+        }
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashMap<ClientId, Use>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the file again if its credentials have changed. Blocks on the disk.
@@ -76,6 +126,7 @@ impl Directory {
         if self.reader.credential_generation()? != generation {
             let fresh = read(&self.reader)?;
             *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+            self.changed.send_replace(());
         }
         Ok(())
     }

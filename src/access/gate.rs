@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     access::{
-        directory::{Directory, POLL},
+        directory::{Changes, Directory, POLL},
         limiter::{Exceeded, Limiter},
         session::Sessions,
     },
@@ -57,6 +57,13 @@ pub struct Admission {
     pub session: Option<Ticket>,
     /// When what they showed ends by itself.
     pub(super) until: Option<Timestamp>,
+}
+
+impl Admission {
+    /// When it ends if nothing is done about it: what was shown, or the credential, whichever ends first.
+    pub fn ends(&self) -> Option<Timestamp> {
+        [self.until, self.credential.expires_at].into_iter().flatten().min()
+    }
 }
 
 /// An access token and how long it is good for.
@@ -133,9 +140,14 @@ impl Gate {
             && admission.session.as_ref().is_none_or(|ticket| !directory.is_spent(&ticket.id))
     }
 
-    /// When a credential was last used, if it was since the server started.
+    /// When a credential was last used.
     pub fn last_use(&self, client_id: &ClientId) -> Option<Timestamp> {
         self.inner.directory.last_use(client_id)
+    }
+
+    /// Word of changes to the credentials, and of sessions that were ended, from now on.
+    pub fn changes(&self) -> Changes {
+        self.inner.directory.changes()
     }
 
     /// Lets somebody in by a credential, if it is there and usable.
@@ -207,9 +219,7 @@ impl Gate {
         let (credential, is_right) = self.compare(&client_id, secret);
         // The right secret of a credential that is not usable now is no guess: a sender whose credential was switched off
         // must not lock out all others behind its address.
-        if is_right {
-            self.inner.limiter.succeeded(address);
-        } else {
+        if !is_right {
             self.inner.limiter.failed(address, clock);
         }
         let credential = credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::WrongSecret)?;

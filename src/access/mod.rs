@@ -8,8 +8,11 @@ mod gate;
 mod limiter;
 mod recorder;
 mod session;
+mod uses;
 
+pub use directory::Changes;
 pub use gate::{AccessToken, Admission, Denied, Gate, GateOptions};
 pub use limiter::Exceeded;
 pub use recorder::Recorder;
 pub use session::{SessionToken, sign_in_code};
+pub use uses::Uses;

@@ -19,6 +19,7 @@ use tokio::{
 
 use crate::{
     model::{
+        error::FieldError,
         event::Event,
         own::{OwnRequest, Record},
     },
@@ -77,7 +78,16 @@ impl Recorder {
 
     /// Puts a request on the record shortly after it is answered.
     pub fn record_soon(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
-        let Some(record) = prepare(request, status, message) else {
+        self.buffer(prepare(request, status, message), request, status);
+    }
+
+    /// Puts a request on the record whose answer began with `status` and broke off.
+    pub fn record_broken(&self, request: &OwnRequest, status: u16, message: &str) {
+        self.buffer(sound(request.broken_event(status, message), request, status), request, status);
+    }
+
+    fn buffer(&self, record: Option<Event>, request: &OwnRequest, status: u16) {
+        let Some(record) = record else {
             return;
         };
         if self.buffer.try_send(Buffered::Record(Box::new(self.writer.prepare(record)))).is_err() {
@@ -100,9 +110,13 @@ impl Recorder {
     }
 }
 
-/// A record that its own rules refuse would be a mistake in this program; it must not take the request with it.
 fn prepare(request: &OwnRequest, status: u16, message: Option<&str>) -> Option<Event> {
-    match request.event(status, message) {
+    sound(request.event(status, message), request, status)
+}
+
+/// A record that its own rules refuse would be a mistake in this program; it must not take the request with it.
+fn sound(record: Result<Event, FieldError>, request: &OwnRequest, status: u16) -> Option<Event> {
+    match record {
         Ok(event) => Some(event),
         Err(error) => {
             tracing::error!(%error, ?request, status, "this request could not be put on the record");

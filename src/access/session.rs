@@ -103,7 +103,10 @@ impl Gate {
         if end <= now {
             return Err(Denied::BadToken);
         }
-        self.admit(Some(credential), Some(ticket), Some(end), now).ok_or(Denied::BadToken)
+        // What goes on for longer than a request, a stream, does not go on for longer than the ticket it began with: the
+        // ticket ends when the session is idle, and only requests that somebody makes bring another.
+        let until = end.min(ticket.expires);
+        self.admit(Some(credential), Some(ticket), Some(until), now).ok_or(Denied::BadToken)
     }
 
     /// A new ticket for a session that goes on, if it is time for one.

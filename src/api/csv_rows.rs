@@ -1,7 +1,8 @@
 //! Events as rows of CSV (RFC 4180).
 //!
 //! The columns are the event time in UTC, then every value that events can be found by, then what else an event tells;
-//! nested values that auditbox does not interpret are cells of JSON. A spreadsheet takes some texts for formulas: a cell
+//! nested values that auditbox does not interpret are cells of JSON. Whatever else an event says stands in the last column,
+//! `others`, as one JSON object: the event less all that has a column. A spreadsheet takes some texts for formulas: a cell
 //! that begins like one gets an apostrophe before it.
 
 use std::borrow::Cow;
@@ -27,6 +28,9 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "receivedBy"),
     (Object::Event, "masked"),
 ];
+/// The last column.
+const OTHERS: &str = "others";
+
 /// Writes rows; the first is the header.
 pub(super) struct CsvRows {
     columns: Vec<(Object, &'static str)>,
@@ -45,29 +49,41 @@ impl CsvRows {
     pub(super) fn write(&mut self, bodies: &[String]) -> csv::Result<Vec<u8>> {
         let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         if !self.header_is_written {
-            out.write_record(self.columns.iter().map(|(object, key)| object.path(key)))?;
+            let names = self.columns.iter().map(|(object, key)| object.path(key));
+            out.write_record(names.chain([OTHERS.to_owned()]))?;
             self.header_is_written = true;
         }
         for body in bodies {
             let mut cells = vec![Cow::Borrowed(""); self.columns.len()];
-            self.fill(&mut cells, Object::Event, body);
+            let others = self.fill(&mut cells, Object::Event, body);
+            cells.push(Cow::Owned(others.unwrap_or_default()));
             out.write_record(cells.into_iter().map(harmless).map(Cow::into_owned))?;
         }
         out.into_inner().map_err(|error| error.into_error().into())
     }
 
-    /// What cannot be read is left empty: an event that is damaged is for others to find.
-    fn fill<'b>(&self, cells: &mut [Cow<'b, str>], object: Object, text: &'b str) {
-        let Ok(members) = Members::read(text, STORED_KEYS_MAX) else {
-            return;
-        };
+    /// Fills in the cells; returns what has none, as an object, if there is any. What cannot be read is left empty: an
+    /// event that is damaged is for others to find.
+    fn fill<'b>(&self, cells: &mut [Cow<'b, str>], object: Object, text: &'b str) -> Option<String> {
+        let members = Members::read(text, STORED_KEYS_MAX).ok()?;
+        let mut others = String::new();
         for (key, value) in members {
-            if let Some(inner) = object.inner(&key) {
-                self.fill(cells, inner, value.get());
+            let other = if let Some(inner) = object.inner(&key) {
+                self.fill(cells, inner, value.get())
             } else if let Some(column) = self.columns.iter().position(|known| *known == (object, key.as_ref())) {
                 cells[column] = cell(value, (object, key.as_ref()) == (Object::Trigger, "at"));
+                None
+            } else {
+                Some(value.get().to_owned())
+            };
+            if let Some(other) = other {
+                others.push(if others.is_empty() { '{' } else { ',' });
+                others.push_str(&serde_json::Value::from(key.as_ref()).to_string());
+                others.push(':');
+                others.push_str(&other);
             }
         }
+        (!others.is_empty()).then(|| others + "}")
     }
 }
 

@@ -3,28 +3,33 @@
 //! The file is the log as it was when the export began, however long the client takes: what arrives meanwhile is left
 //! out. Positions are found page by page and bodies follow in slices, each when the client has taken the one before it,
 //! so that memory is bounded and a slow client holds no connection to the file. A failure midway breaks the connection:
-//! a file never ends as if it were complete.
+//! a file never ends as if it were complete. Nor does its record: it is made when all is sent, or when it breaks off.
 
 use std::collections::VecDeque;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE},
+    http::{
+        Method, StatusCode, Version,
+        header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
     web::{self, Bytes, Data},
 };
 use futures_util::{Stream, stream};
 
 use crate::{
+    access::Recorder,
     api::{
         csv_rows::CsvRows,
         line::push_line,
         list::{SLICE_BYTES, check_cursor},
     },
-    http::{ApiError, Context, caller::Read, parameters},
+    http::{ApiError, Context, actions, caller::Read, parameters},
     model::{
         cursor::Position,
         error::ParameterError,
         limits::QueryLimits,
+        own::OwnRequest,
         query::{Includes, Query},
         timestamp::Timestamp,
     },
@@ -40,12 +45,27 @@ const ALL_EVENTS: usize = usize::MAX / 2;
 pub(super) const FORMAT: (&str, &str) = ("format", "csv or ndjson");
 
 /// Sends the events that match as a file.
-pub(super) async fn export(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn export(
+    caller: Read,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    if request.version() < Version::HTTP_11 {
+        // There the end of the connection is the end of the file, and one that breaks off looks complete.
+        return Err(ApiError::invalid(
+            "HTTP: an export needs HTTP/1.1 or later; a proxy may be what asks with an earlier",
+        ));
+    }
     let (form, extension, query) = parse(request.query_string(), &context.query_limits)?;
     let media_type = form.media_type();
     let mut export = Export::new(context.reader.clone(), form, query);
     let export = web::block(move || export.begin().map(|()| export)).await.map_err(ApiError::internal)??;
     // RFC 3339 without the characters that some systems do not take in a name.
+    let own = caller.0.own_request(&request, actions::recording_of(&request).0);
+    // A request for the head alone sends no file; the middleware records it.
+    let is_file = request.method() != Method::HEAD;
+    let ending = Ending { recorder: context.recorder.clone(), request: is_file.then_some(own), events: 0 };
+    let export = Export { ending: Some(ending), ..export };
     let time: String = Timestamp::now().to_string().chars().take(19).filter(|char| *char != ':').collect();
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, media_type))
@@ -116,13 +136,41 @@ struct Export {
     /// Found, and not sent yet.
     positions: VecDeque<Position>,
     more: bool,
-    ready: Option<Vec<u8>>,
+    ready: Option<(Vec<u8>, usize)>,
+    /// From when the answer begins.
+    ending: Option<Ending>,
+}
+
+/// Puts the export on the record, as complete or, if it is dropped before that, as broken off.
+struct Ending {
+    recorder: Recorder,
+    request: Option<OwnRequest>,
+    /// How many events have been handed over.
+    events: usize,
+}
+
+impl Ending {
+    fn complete(&mut self) {
+        if let Some(request) = self.request.take() {
+            self.recorder.record_soon(&request, StatusCode::OK.as_u16(), None);
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            let message = format!("broken off after {} events: the file is not complete", self.events);
+            self.recorder.record_broken(&request, StatusCode::OK.as_u16(), &message);
+        }
+    }
 }
 
 impl Export {
     fn new(reader: Reader, form: Form, query: Query) -> Self {
         let wanted = query.limit;
-        Self { reader, form, query, wanted, through_seq: 0, positions: VecDeque::new(), more: true, ready: None }
+        let positions = VecDeque::new();
+        Self { reader, form, query, wanted, through_seq: 0, positions, more: true, ready: None, ending: None }
     }
 
     /// Finds the first events: what is wrong with the question shows before anything is sent.
@@ -130,7 +178,7 @@ impl Export {
         let page = self.find(SLICE_BYTES)?;
         self.through_seq = page.found.through_seq;
         check_cursor(&self.query, self.through_seq)?;
-        self.ready = Some(self.form.write(&page.first)?);
+        self.ready = Some((self.form.write(&page.first)?, page.first.bodies.len()));
         let first = page.first.positions;
         self.take(page, first);
         Ok(())
@@ -160,16 +208,25 @@ impl Export {
     }
 
     async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
-        if let Some(bytes) = self.ready.take().filter(|bytes| !bytes.is_empty()) {
+        if let Some((bytes, events)) = self.ready.take().filter(|(bytes, _)| !bytes.is_empty()) {
+            self.sent(events);
             return Ok(Some((bytes.into(), self)));
         }
-        web::block(move || self.fetch()).await.map_err(ApiError::internal)?
+        let fetched = web::block(move || self.fetch()).await.map_err(ApiError::internal).flatten();
+        fetched.inspect_err(|error| tracing::error!(cause = error.cause(), %error, "an export broke off"))
+    }
+
+    fn sent(&mut self, events: usize) {
+        if let Some(ending) = &mut self.ending {
+            ending.events += events;
+        }
     }
 
     fn fetch(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
         loop {
             if self.positions.is_empty() {
                 if !self.more {
+                    self.ending.as_mut().map(Ending::complete);
                     return Ok(None);
                 }
                 let page = self.find(0)?;
@@ -179,6 +236,7 @@ impl Export {
             let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
             self.positions.drain(..slice.positions);
             let bytes = self.form.write(&slice)?;
+            self.sent(slice.bodies.len());
             if !bytes.is_empty() {
                 return Ok(Some((bytes.into(), self)));
             }

@@ -8,7 +8,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     http::header::{CACHE_CONTROL, CONTENT_TYPE, ContentEncoding},
     web::{self, Bytes, Data},
 };
@@ -16,12 +16,12 @@ use futures_util::{Stream, stream};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    access::{Admission, Gate},
+    access::{Admission, Changes, Gate},
     api::{
         line::push_line,
         list::{SLICE_BYTES, check_cursor},
     },
-    http::{ApiError, Context, Place, caller::Read, error::OVERLOADED, parameters},
+    http::{ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, session::Settled},
     model::{cursor::Position, error::ParameterError, query::Query, timestamp::Timestamp},
     store::{Arrivals, ReadError, Reader},
 };
@@ -30,8 +30,6 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long at least between two looks: under a storm of commits, events come in bundles.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long at most until it is noticed that a credential is gone.
-const CHECK: Duration = Duration::from_secs(1);
 /// How long until a server that had too many questions is asked again.
 const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
 /// Positions found at a time, at 16 bytes each.
@@ -49,9 +47,11 @@ pub(super) async fn stream(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
+    // A stream that a page opens again by itself is not somebody who uses their session.
+    request.extensions_mut().insert(Settled);
     let query = parse(&request, &context)?;
-    let message = "as many streams are open as may be; [limits] streams_max is how many";
-    let place = context.streams.take().ok_or_else(|| ApiError::later(OVERLOADED, message, PLACE_WAIT))?;
+    let holder = &caller.0.credential().client_id;
+    let place = context.streams.take(holder, &request).map_err(no_place)?;
     let live = Live::begin(&context, query, caller.0.admission, place).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
@@ -60,6 +60,14 @@ pub(super) async fn stream(
         .insert_header(ContentEncoding::Identity)
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(live.stream()))
+}
+
+fn no_place(why: NoPlace) -> ApiError {
+    let message = match why {
+        NoPlace::Full => "as many streams are open as may be; [limits] streams_max is how many".to_owned(),
+        NoPlace::ShareTaken { share } => format!("this credential has {share} streams open, and may have no more"),
+    };
+    ApiError::later(OVERLOADED, message, PLACE_WAIT)
 }
 
 /// A query that follows the log. What says how a list is cut does not apply, and is refused.
@@ -93,6 +101,7 @@ struct Live {
     reader: Reader,
     gate: Gate,
     admission: Admission,
+    changes: Changes,
     place: Place,
     arrivals: Arrivals,
     /// Begins after what has been found.
@@ -120,6 +129,7 @@ impl Live {
         Ok(Self {
             reader: context.reader.clone(),
             gate: context.gate.clone(),
+            changes: context.gate.changes(),
             admission,
             place,
             arrivals,
@@ -215,11 +225,14 @@ impl Live {
 
     /// Waits until there may be something to do.
     async fn wait(&mut self) {
-        let check = self.next_heartbeat.min(Instant::now() + CHECK);
+        let end = self.admission.ends().map(|end| end.micros().saturating_sub(Timestamp::now().micros()));
+        let end = end.map(|micros| Instant::now() + Duration::from_micros(micros.try_into().unwrap_or(0)));
+        let next = end.map_or(self.next_heartbeat, |end| end.min(self.next_heartbeat));
         tokio::select! {
             () = self.arrivals.wait() => self.more = true,
             () = self.place.closing() => {}
-            () = sleep_until(check) => {}
+            () = self.changes.wait() => {}
+            () = sleep_until(next) => {}
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Recording {
     Before,
     /// Before its answer if it was refused; otherwise its events are its record.
     IfRefused,
+    /// Always; by its handler when all of its answer is sent, or it is known that not all of it will be.
+    AtEnd,
 }
 
 /// A method, a route, what the record calls it, and when it is recorded.
@@ -23,7 +25,7 @@ const ACTIONS: &[Row] = &[
     ("GET", "/v1/audit-log", "audit_log.list", Recording::Soon),
     ("POST", "/v1/audit-log", "audit_log.ingest", Recording::IfRefused),
     ("GET", "/v1/audit-log/stats", "audit_log.stats", Recording::Soon),
-    ("GET", "/v1/audit-log/export", "audit_log.export", Recording::Soon),
+    ("GET", "/v1/audit-log/export", "audit_log.export", Recording::AtEnd),
     ("GET", "/v1/audit-log/stream", "audit_log.stream", Recording::Soon),
     ("GET", "/v1/audit-log/{identifier:.+}", "audit_log.get", Recording::Soon),
     ("POST", "/v1/auth/access_token", "access_token.create", Recording::Soon),

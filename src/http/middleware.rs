@@ -6,7 +6,10 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+    http::{
+        Method,
+        header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    },
     middleware::Next,
     web::Data,
 };
@@ -22,6 +25,8 @@ use crate::{
     model::timestamp::Timestamp,
 };
 
+/// Where everything holds data.
+const DATA: &str = "/v1/";
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// Gives every answer its `X-Trace-Id`, and every request its line in the program's log.
@@ -38,7 +43,17 @@ pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Re
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(TRACE_ID, value);
     }
+    let is_data = response.request().path().starts_with(DATA);
+    keep_private(response.headers_mut(), is_data);
     Ok(response)
+}
+
+/// Has nobody guess at what an answer is, and nobody keep one that holds data.
+fn keep_private(headers: &mut HeaderMap, is_data: bool) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_data && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 /// Finds out who calls, and puts what they did on the record. Whether they may is for the handler to say.
@@ -69,7 +84,11 @@ async fn handle<B: MessageBody + 'static>(
     match record(&response, &context).await {
         Ok(()) => Ok(response.map_into_left_body()),
         // What cannot be put on the record is not answered as if it had been.
-        Err(error) => Ok(response.into_response(error.error_response().map_into_right_body())),
+        Err(error) => {
+            let is_data = response.request().path().starts_with(DATA);
+            let told = if is_data { error.error_response() } else { (context.error_page)(response.request(), error) };
+            Ok(response.into_response(told.map_into_right_body()))
+        }
     }
 }
 
@@ -112,7 +131,6 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     let (action, recording) = actions::recording_of(request);
     let own = || caller.own_request(request, action);
     match recording {
-        Recording::Never => {}
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {
             if context.recorder.records_writes() {
@@ -124,6 +142,10 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
                 context.recorder.record_soon(&own(), status, refused);
             }
         }
+        Recording::AtEnd if request.method() == Method::HEAD || refused.is_some() || status >= 400 => {
+            context.recorder.record_soon(&own(), status, refused);
+        }
+        Recording::Never | Recording::AtEnd => {}
     }
     Ok(())
 }

@@ -21,14 +21,15 @@ mod unread;
 
 use std::{net::IpAddr, sync::Arc};
 
+use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
 pub use body::BodyLimits;
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
 pub use middleware::{authenticate, trace};
-pub(crate) use streams::Place;
-pub use streams::Streams;
+pub(crate) use streams::{NoPlace, Place};
+pub use streams::{Streams, keep_connection};
 pub use unread::keep_unread;
 
 use crate::{
@@ -72,6 +73,8 @@ pub struct Context {
     pub streams: Streams,
     /// Whether clients talk TLS to this process itself.
     pub serves_tls: bool,
+    /// How an error is told to whoever reads pages.
+    pub error_page: fn(&HttpRequest, ApiError) -> HttpResponse,
 }
 
 impl Context {

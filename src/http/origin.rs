@@ -28,6 +28,12 @@ pub(crate) fn is_foreign(request: &HttpRequest, context: &Context) -> bool {
     says.iter().any(|name| request.headers().contains_key(name)) && !is_own(request, context)
 }
 
+/// The page of this server that led to a request, as its path and query, where the browser says that one did.
+pub(crate) fn leading_page(request: &HttpRequest, context: &Context) -> Option<String> {
+    let page = header(request, &REFERER).filter(|page| is_of_this_server(page, request, context))?;
+    page.parse::<Uri>().ok()?.path_and_query().map(ToString::to_string)
+}
+
 /// Whether the client's connection is TLS, here or at a proxy that is trusted to say so.
 pub(crate) fn is_secure(request: &HttpRequest, context: &Context) -> bool {
     context.serves_tls || forwarded(request, context, "x-forwarded-proto") == Some("https")

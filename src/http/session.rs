@@ -19,7 +19,7 @@ use crate::{
 const NAME: &str = "auditbox_session";
 const NAME_UNDER_TLS: &str = "__Host-auditbox_session";
 
-/// A handler that has begun or ended the session of this request; it is not renewed.
+/// A handler that has begun or ended the session of this request, or is no sign that it is in use; it is not renewed.
 pub(crate) struct Settled;
 
 /// What the request shows of a session.

@@ -1,38 +1,100 @@
-//! Answers that do not end by themselves: how many there may be, and the word that the server stops.
+//! Answers that do not end by themselves: how many there may be, for all and for one credential, and how they end with
+//! the server.
+//!
+//! A stream that is read ends by itself when it hears that the server stops. One whose client does not read cannot: its
+//! last bytes wait for the client. Its connection is cut a moment later, so that nobody can keep a server from stopping.
 
-use std::sync::Arc;
+use std::{
+    any::Any,
+    collections::HashMap,
+    net::{Shutdown, TcpStream},
+    os::fd::AsFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::{HttpRequest, dev::Extensions, rt::net::TcpStream as Socket};
+use tokio::sync::watch;
+
+use crate::model::credential::ClientId;
+
+/// One credential may hold one of so many places: a quarter of them.
+const SHARES: usize = 4;
+/// How long a stream has to end by itself when the server stops.
+const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// A handle; clones are one.
 #[derive(Clone)]
 pub struct Streams {
-    places: Arc<Semaphore>,
+    places: usize,
+    taken: Arc<Mutex<Taken>>,
     closing: Arc<watch::Sender<bool>>,
+}
+
+#[derive(Default)]
+struct Taken {
+    by_credential: HashMap<ClientId, usize>,
+    /// By the number of its place: the connection that each stream is sent on.
+    connections: HashMap<u64, Connection>,
+    all: usize,
+    last_number: u64,
 }
 
 /// A place among the streams, given back when dropped.
 pub(crate) struct Place {
+    number: u64,
+    holder: ClientId,
+    taken: Arc<Mutex<Taken>>,
     closing: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// All are taken.
+    Full,
+    /// This credential has its share.
+    ShareTaken {
+        /// How many that is.
+        share: usize,
+    },
 }
 
 impl Streams {
     /// With places for this many at once.
     pub fn new(places: usize) -> Self {
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { places, closing: Arc::new(watch::Sender::new(false)) }
+        Self { places, taken: Arc::default(), closing: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// A place, if there is one.
-    pub(crate) fn take(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Place { closing: self.closing.subscribe(), _permit: permit })
+    /// A place for an answer to `request`, if there is one.
+    pub(crate) fn take(&self, holder: &ClientId, request: &HttpRequest) -> Result<Place, NoPlace> {
+        let share = self.places.div_ceil(SHARES);
+        let mut taken = lock(&self.taken);
+        if taken.by_credential.get(holder).is_some_and(|held| *held >= share) {
+            return Err(NoPlace::ShareTaken { share });
+        }
+        if taken.all >= self.places {
+            return Err(NoPlace::Full);
+        }
+        taken.all += 1;
+        *taken.by_credential.entry(holder.clone()).or_default() += 1;
+        taken.last_number += 1;
+        let number = taken.last_number;
+        if let Some(connection) = request.conn_data::<Connection>() {
+            taken.connections.insert(number, connection.clone());
+        }
+        let (holder, closing) = (holder.clone(), self.closing.subscribe());
+        Ok(Place { number, holder, taken: Arc::clone(&self.taken), closing })
     }
 
     /// Ends all streams: they would keep the server from stopping.
-    pub fn close(&self) {
+    pub async fn close(&self) {
         self.closing.send_replace(true);
+        tokio::time::sleep(END_WITHIN).await;
+        for connection in lock(&self.taken).connections.values() {
+            connection.cut();
+        }
     }
 }
 
@@ -46,5 +108,46 @@ impl Place {
     pub(crate) async fn closing(&mut self) {
         // Without the sender there is no server left.
         let _ = self.closing.wait_for(|closing| *closing).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        taken.all -= 1;
+        taken.connections.remove(&self.number);
+        if let Some(held) = taken.by_credential.get_mut(&self.holder) {
+            *held -= 1;
+            if *held == 0 {
+                taken.by_credential.remove(&self.holder);
+            }
+        }
+    }
+}
+
+/// Nothing here panics while it holds the lock.
+fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Another handle of a client's connection, by which it can be cut while the server's own is busy with it.
+#[derive(Clone)]
+struct Connection(Arc<TcpStream>);
+
+impl Connection {
+    fn cut(&self) {
+        // One that is gone already is as good.
+        drop(self.0.shutdown(Shutdown::Both));
+    }
+}
+
+/// Keeps a handle of each connection with it. A connection of which none can be had, for want of file descriptors, is
+/// served all the same.
+pub fn keep_connection(connection: &dyn Any, data: &mut Extensions) {
+    let socket = connection
+        .downcast_ref::<Socket>()
+        .or_else(|| connection.downcast_ref::<TlsStream<Socket>>().map(|stream| stream.get_ref().0));
+    if let Some(handle) = socket.and_then(|socket| socket.as_fd().try_clone_to_owned().ok()) {
+        data.insert(Connection(Arc::new(handle.into())));
     }
 }

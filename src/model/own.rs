@@ -19,7 +19,7 @@ const TEXT_BYTES_MAX: usize = 8_192;
 /// Bytes kept of a method: the event's own limit.
 const METHOD_BYTES_MAX: usize = 128;
 
-/// Which requests to auditbox are put on the record. Changes to the credentials always are.
+/// Which requests to auditbox are put on the record. Changes to the credentials, and exports, always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// Every authenticated request.
@@ -83,10 +83,19 @@ pub struct OwnRequest {
 impl OwnRequest {
     /// The record of this request, answered with `status_code`; `message` says why, where it was refused.
     pub fn event(&self, status_code: u16, message: Option<&str>) -> Result<Event, FieldError> {
+        self.ended(if status_code < 400 { "SUCCESS" } else { "FAILURE" }, status_code, message)
+    }
+
+    /// The record of this request, whose answer began with `status_code` and broke off.
+    pub fn broken_event(&self, status_code: u16, message: &str) -> Result<Event, FieldError> {
+        self.ended("FAILURE", status_code, Some(message))
+    }
+
+    fn ended(&self, status: &str, status_code: u16, message: Option<&str>) -> Result<Event, FieldError> {
         let event = json!({
             "action": self.action,
             "resourceType": OWN_RESOURCE_TYPE,
-            "status": if status_code < 400 { "SUCCESS" } else { "FAILURE" },
+            "status": status,
             "message": message.filter(|message| !message.is_empty()).map(bounded),
             "trigger": {
                 "at": self.at.to_string(),

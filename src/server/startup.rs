@@ -1,6 +1,7 @@
 //! [`Application`]: built from a configuration and an open store, run until it is told to stop.
 //!
-//! It stops in this order: live streams end; no more connections; requests in flight finish; records of reads are written; the writer
+//! It stops in this order: live streams end; no more connections; requests in flight finish; records of reads, and when
+//! credentials were last used, are written; the writer
 //! finishes its queue, copies its log into the file, and closes it.
 
 use std::{
@@ -23,12 +24,12 @@ use socket2::SockRef;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    access::{Gate, GateOptions, Recorder},
+    access::{Gate, GateOptions, Recorder, Uses},
     api,
     config::Config,
     http::{self, BodyLimits, Context, Streams},
     model::own::OwnMask,
-    server::tls,
+    server::{files, tls},
     store::{ReadError, Store, WriteError},
     web as pages,
 };
@@ -86,6 +87,7 @@ impl Socket {
     /// Reads the certificate, if there is one, and listens.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let unusable = |source| StartError::Listen { address: config.server.listen, source };
+        files::allow_many();
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
         let listener = TcpListener::bind(config.server.listen).map_err(unusable)?;
         // The standard library lets 128 wait. A socket that listens may be told otherwise.
@@ -100,6 +102,7 @@ pub struct Application {
     server: Server,
     address: SocketAddr,
     recorder: Recorder,
+    uses: Uses,
     store: Store,
     signals: Signals,
     streams: Streams,
@@ -114,8 +117,9 @@ impl Application {
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
+        let uses = Uses::keep(&context.gate, store.writer.clone());
         let server = serve(config, socket, &context)?;
-        Ok(Self { server, address, recorder, store, signals, streams })
+        Ok(Self { server, address, recorder, uses, store, signals, streams })
     }
 
     /// Where it listens. The port is the real one, where 0 was asked for.
@@ -129,6 +133,7 @@ impl Application {
         let served = self.server.await;
         stopping.abort();
         self.recorder.close().await;
+        self.uses.close().await;
         let store = self.store;
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served?;
@@ -167,6 +172,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         trusted_proxies: config.server.trusted_proxies.clone(),
         resource_types: config.resource_types.clone(),
         streams,
+        error_page: pages::error_page,
         serves_tls: config.server.tls.is_some(),
     })
 }
@@ -189,6 +195,7 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };
     let server = HttpServer::new(app)
+        .on_connect(http::keep_connection)
         .workers(workers)
         .max_connections(config.server.connections_max.div_ceil(workers))
         .keep_alive(KEEP_ALIVE)
@@ -220,6 +227,5 @@ async fn stop_on_signal(mut signals: Signals, server: ServerHandle, streams: Str
         _ = signals.interrupt.recv() => {}
     }
     tracing::info!("stopping: requests in flight are finished first");
-    streams.close();
-    server.stop(true).await;
+    tokio::join!(streams.close(), server.stop(true));
 }

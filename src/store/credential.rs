@@ -70,6 +70,32 @@ pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusq
     Ok(Ok(()))
 }
 
+/// When each credential was last used, as far as it was noted: a setting called `used:` and the client id.
+pub(super) fn uses(connection: &Connection) -> rusqlite::Result<Vec<(ClientId, Timestamp)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT substr(name, 6), value FROM setting WHERE name >= 'used:' AND name < 'used;'")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let mut uses = Vec::new();
+    for row in rows {
+        let (id, micros) = row?;
+        // An id that no credential can have is of none.
+        uses.extend(ClientId::parse(&id).ok().map(|id| (id, Timestamp::from_micros(micros))));
+    }
+    Ok(uses)
+}
+
+/// Notes when credentials were last used. That is no change of any of them: nobody need read them again.
+pub(super) fn note_uses(connection: &Connection, uses: &[(ClientId, Timestamp)]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO setting (name, value) VALUES ('used:' || ?1, ?2) \
+         ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+    )?;
+    for (id, at) in uses {
+        statement.execute(params![id.as_str(), at.micros()])?;
+    }
+    Ok(())
+}
+
 fn find_taken(connection: &Connection, credential: &Credential) -> rusqlite::Result<Option<ChangeError>> {
     let (id, name) = (credential.client_id.as_str(), credential.name.as_str());
     let holds = |sql: &str, value: &str| connection.query_row(sql, [value], |row| row.get::<_, bool>(0));

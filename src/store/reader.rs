@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use crate::{
     index::{Found, Index, Snapshot},
     model::{
-        credential::Credential,
+        credential::{ClientId, Credential},
         cursor::Position,
         query::Query,
         stats::{Stats, StatsQuery},
@@ -129,6 +129,11 @@ impl Reader {
     /// The tickets that are spent before their time.
     pub fn spent_tickets(&self) -> Result<HashSet<TicketId>, ReadError> {
         self.in_transaction(|connection| Ok(spent::all(connection)?))
+    }
+
+    /// When each credential was last used, as far as it was noted.
+    pub fn credential_uses(&self) -> Result<Vec<(ClientId, Timestamp)>, ReadError> {
+        self.in_transaction(|connection| Ok(credential::uses(connection)?))
     }
 
     /// The key that access tokens are signed with.

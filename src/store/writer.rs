@@ -25,7 +25,11 @@ use tokio::sync::oneshot;
 
 use crate::{
     index::{self, Entry, Index, IndexError, SealedChunk, SealedRow, SharedChunk, TermWriter},
-    model::{credential::CredentialChange, event::Event},
+    model::{
+        credential::{ClientId, CredentialChange},
+        event::Event,
+        timestamp::Timestamp,
+    },
     store::{
         AppendError, ChangeError, OpenError, Prepared, QueueLimits, Quiet, WriteError,
         batch::Batch,
@@ -134,6 +138,7 @@ enum Work {
     Append { batch: Vec<Prepared>, policy: Policy, slot: Slot<Vec<Outcome>, AppendError> },
     Change { change: Box<CredentialChange>, record: Box<Prepared>, slot: Slot<(), ChangeError> },
     Upkeep { upkeep: Upkeep, slot: Slot<(), WriteError> },
+    Uses { uses: Vec<(ClientId, Timestamp)>, slot: Slot<(), WriteError> },
 }
 
 impl Work {
@@ -141,7 +146,7 @@ impl Work {
         match self {
             Self::Append { slot, .. } => slot.answer(failure),
             Self::Change { slot, .. } => slot.answer(failure),
-            Self::Upkeep { slot, .. } => slot.answer(failure),
+            Self::Upkeep { slot, .. } | Self::Uses { slot, .. } => slot.answer(failure),
         }
     }
 }
@@ -181,6 +186,13 @@ impl Writer {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 1, bytes: record.bytes(), reserved: true };
         self.push(Work::Change { change: Box::new(change), record: Box::new(record), slot }, weight)?;
+        Ok(pending)
+    }
+
+    /// Queues that credentials were last used at these times.
+    pub fn note_uses(&self, uses: Vec<(ClientId, Timestamp)>) -> Result<Pending<(), WriteError>, WriteError> {
+        let (slot, pending) = Slot::new();
+        self.queue.push(Work::Uses { uses, slot }, Weight { events: 0, bytes: 0, reserved: true })?;
         Ok(pending)
     }
 
@@ -410,6 +422,10 @@ impl State {
                 }
                 Work::Upkeep { upkeep, slot } => {
                     batch.log_bytes += keep_up(&transaction, upkeep)?;
+                    slot.result = Some(Ok(()));
+                }
+                Work::Uses { uses, slot } => {
+                    credential::note_uses(&transaction, uses)?;
                     slot.result = Some(Ok(()));
                 }
             }

@@ -22,5 +22,5 @@ mod stream;
 mod when;
 mod wording;
 
-pub use page::not_found;
+pub use page::{error_page, not_found};
 pub use routes::configure;

@@ -20,7 +20,7 @@ use crate::{
     web::{
         assets::{ICON, SCRIPT, STYLE},
         headers::{self, HEADERS},
-        wording,
+        sign_in, wording,
     },
 };
 
@@ -90,6 +90,8 @@ struct ErrorPage {
     heading: &'static str,
     message: String,
     sign_in_href: Option<String>,
+    /// Where whoever signs out to sign in as somebody else wants to go.
+    next: Option<String>,
 }
 
 /// An error as a page. Whoever is not signed in is led to where they can.
@@ -110,10 +112,17 @@ pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiErro
     if let Some(first) = message.get(..1) {
         message = first.to_uppercase() + &message[1..];
     }
-    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    let sign_in_href = refused.then(|| sign_in_href(request));
+    // Who is signed in would only be sent back here from where one signs in: they must sign out first.
+    let is_in = caller(request).is_some();
+    let sign_in_href = (status == StatusCode::UNAUTHORIZED && !is_in).then(|| sign_in_href(request));
+    let next = (status == StatusCode::FORBIDDEN && is_in).then(|| here(request).to_owned());
     let shell = Shell::new(request, section, heading);
-    error_as(request, error, &ErrorPage { shell, heading, message, sign_in_href })
+    error_as(request, error, &ErrorPage { shell, heading, message, sign_in_href, next })
+}
+
+/// An error that no page's own handler knows of.
+pub fn error_page(request: &HttpRequest, error: ApiError) -> HttpResponse {
+    self::error(request, "", error)
 }
 
 /// An error as this page.
@@ -149,7 +158,11 @@ fn wants_page(request: &HttpRequest) -> bool {
 }
 
 fn sign_in_href(request: &HttpRequest) -> String {
-    let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", here).finish();
-    format!("/sign-in?{query}")
+    sign_in::href_leading_to(here(request))
+}
+
+/// What can be got again of what was asked for: a form that was sent is not sent a second time.
+fn here(request: &HttpRequest) -> &str {
+    let is_page = request.method().is_safe();
+    request.uri().path_and_query().filter(|_| is_page).map_or("/audit-logs", |here| here.as_str())
 }

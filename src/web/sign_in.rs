@@ -30,9 +30,11 @@ use crate::{
 
 /// A client id, a secret or a code, and where to go.
 const BODY_BYTES_MAX: usize = 32 * 1024;
+const PATH: &str = "/sign-in";
 /// Where to go when nothing else is asked for.
 const HOME: &str = "/audit-logs";
 const NEXT_BYTES_MAX: usize = 8 * 1024;
+const SECTION: &str = "sign-in";
 const ACTION: &str = "session.create";
 
 /// The form.
@@ -88,15 +90,34 @@ fn is_local(next: &str) -> bool {
 }
 
 /// Shows the form, or whom a link is for. Who is signed in already is sent on.
-pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> HttpResponse {
+    as_page(welcome(&request, &context), &request)
+}
+
+/// Begins a session.
+pub(super) async fn enter(request: HttpRequest, context: Data<Context>, payload: Payload) -> HttpResponse {
+    as_page(let_in(&request, &context, payload).await, &request)
+}
+
+/// Ends the session, here and in the browser.
+pub(super) async fn leave(request: HttpRequest, context: Data<Context>, payload: Payload) -> HttpResponse {
+    as_page(let_out(&request, &context, payload).await, &request)
+}
+
+/// Whoever sends these forms reads pages.
+fn as_page(answer: Result<HttpResponse, ApiError>, request: &HttpRequest) -> HttpResponse {
+    answer.unwrap_or_else(|error| page::error(request, SECTION, error))
+}
+
+fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
     let asked = Asked::read(request.query_string())?;
     let Some(code) = &asked.code else {
         let is_in = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
-        return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, &request, &asked, None, None) };
+        return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, request, &asked, None, None) };
     };
     match context.gate.check_link(code, Timestamp::now()) {
-        Ok((admission, _)) => show(StatusCode::OK, &request, &asked, None, Some(&admission)),
-        Err(_) => show(StatusCode::UNAUTHORIZED, &request, &asked, Some(LINK_IS_OVER), None),
+        Ok((admission, _)) => show(StatusCode::OK, request, &asked, None, Some(&admission)),
+        Err(_) => show(StatusCode::UNAUTHORIZED, request, &asked, Some(LINK_IS_OVER), None),
     }
 }
 
@@ -104,27 +125,26 @@ const LINK_IS_OVER: &str = "This link is no longer good: it has been used, or is
                             Print another with auditbox login-link.";
 const WRONG_SECRET: &str = "There is no usable credential with this client ID and secret.";
 
-/// Begins a session.
-pub(super) async fn enter(
-    request: HttpRequest,
-    context: Data<Context>,
-    payload: Payload,
-) -> Result<HttpResponse, ApiError> {
+async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
     // Somebody else's page must not sign a person in as somebody else.
-    if origin::is_foreign(&request, &context) {
+    if origin::is_foreign(request, context) {
         return Err(ApiError::cross_site());
     }
-    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
-    let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
-    let mut asked = Asked::read(&body)?;
+    let mut asked = form(request, context, payload).await?;
     let admitted = match asked.code.take() {
-        Some(code) => use_link(&code, &request, &context).await,
-        None => check_secret(&mut asked, &request, &context),
+        Some(code) => use_link(&code, request, context).await,
+        None => check_secret(&mut asked, request, context),
     };
     match admitted {
-        Ok(admission) => begin(admission, asked.next(), &request, &context),
-        Err(error) => refuse(&error, &request, &asked),
+        Ok(admission) => begin(admission, asked.next(), request, context),
+        Err(error) => refuse(&error, request, &asked),
     }
+}
+
+async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<Asked, ApiError> {
+    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
+    let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
+    Asked::read(&body)
 }
 
 fn check_secret(asked: &mut Asked, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
@@ -191,30 +211,38 @@ fn show(
     link: Option<&Admission>,
 ) -> Result<HttpResponse, ApiError> {
     let link = asked.code.as_deref().zip(link.map(|admission| admission.credential.name.as_str()));
-    let shell = Shell::new(request, "sign-in", "Sign in");
+    let shell = Shell::new(request, SECTION, "Sign in");
     let page = Page { shell, refusal, client_id: &asked.client_id, next: asked.next(), link };
     let text = page.render().map_err(ApiError::internal)?;
     Ok(page::response(status).body(text))
 }
 
-/// Ends the session, here and in the browser.
-pub(super) async fn leave(request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
     let found = request.extensions().get::<Finding>().cloned();
     if let Some(Err(ApiErrorKind::CrossSite)) = found {
         return Err(ApiError::cross_site());
     }
+    // Where whoever signs in next wants to go.
+    let next = form(request, context, payload).await?.next;
     if let Some(Ok(caller)) = found
         && let Some(ticket) = &caller.admission.session
     {
         let (id, client_id, until) = (ticket.id.clone(), ticket.client_id.clone(), context.gate.session_end(ticket));
         let change = CredentialChange::Spend(client_id, id, until);
-        let record = caller.own_request(&request, change.action());
+        let record = caller.own_request(request, change.action());
         let record = record.event(StatusCode::SEE_OTHER.as_u16(), None).map_err(ApiError::internal)?;
-        spend(change, record, &request, &context).await?;
+        spend(change, record, request, context).await?;
     }
     let mut response = HttpResponse::SeeOther();
-    session::end(&mut response, &request, &context);
-    Ok(response.insert_header((LOCATION, "/sign-in")).finish())
+    session::end(&mut response, request, context);
+    let to = next.map_or_else(|| PATH.to_owned(), |next| href_leading_to(&next));
+    Ok(response.insert_header((LOCATION, to)).finish())
+}
+
+/// The page to sign in on, which leads on to `next`.
+pub(super) fn href_leading_to(next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{PATH}?{query}")
 }
 
 fn send_to(place: &str) -> HttpResponse {

@@ -45,6 +45,15 @@ impl When {
         }
     }
 
+    /// The same in UTC, where another zone is shown.
+    pub(super) fn utc(&self) -> Option<String> {
+        let (date, time) = self.machine.trim_end_matches('Z').split_once('T').filter(|_| self.offset != "UTC")?;
+        let time = time.trim_end_matches('0').trim_end_matches('.');
+        // Seconds and minutes that are zero stay: only the fraction is cut.
+        let time = if time.len() < 8 { &self.machine[11..19] } else { time };
+        Some(format!("{date} {time} UTC"))
+    }
+
     /// Date, time and zone in one line.
     pub(super) fn full(&self) -> String {
         format!("{} {}{} {}", self.date, self.clock, self.fraction, self.offset)
@@ -134,6 +143,10 @@ mod tests {
         let shown = |text, zone: &Zone| When::new(at(text), zone, now).full();
         assert_eq!(shown("2024-05-01T10:00:00.120Z", &berlin), "2024-05-01 12:00:00.12 +02:00");
         assert_eq!(shown("2024-05-01T10:00:00Z", &Zone::utc()), "2024-05-01 10:00:00 UTC");
+        let beside = |text, zone: &Zone| When::new(at(text), zone, now).utc();
+        assert_eq!(beside("2024-05-01T00:30:00.120+02:00", &berlin), Some("2024-04-30 22:30:00.12 UTC".to_owned()));
+        assert_eq!(beside("2024-05-01T10:00:00Z", &berlin), Some("2024-05-01 10:00:00 UTC".to_owned()));
+        assert_eq!(beside("2024-05-01T10:00:00Z", &Zone::utc()), None);
     }
 
     #[test]

@@ -258,3 +258,27 @@ fn odd_bytes_in_a_request_line_are_no_fault_of_the_server() {
         }
     }
 }
+
+#[test]
+fn answers_that_hold_data_are_neither_kept_nor_guessed_at() {
+    let server = Server::start();
+    server.post("/v1/audit-log", r#"{"identifier":"e1","action":"A","resourceType":"x"}"#);
+    for path in [
+        "/v1/audit-log",
+        "/v1/audit-log/e1",
+        "/v1/audit-log/none",
+        "/v1/audit-log/stats",
+        "/v1/audit-log/export?format=csv",
+        "/v1/audit-log?limit=0",
+        "/v1/credentials",
+        "/v1/nothing",
+    ] {
+        let answers = [server.get(path), server.request("GET", path, &[], b"")];
+        for answer in answers {
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{path} {}", answer.status);
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path} {}", answer.status);
+        }
+    }
+    let token = server.post("/v1/auth/access_token", "{}");
+    assert_eq!(token.header("cache-control"), Some("no-store"));
+}

@@ -155,6 +155,57 @@ fn a_row_has_every_value_and_no_formula() {
 }
 
 #[test]
+fn what_has_no_column_of_its_own_stands_in_the_last() {
+    let server = Server::start();
+    let sent = r#"{"identifier":"e1","action":"A","resourceType":"x","ticket":1.0,"trigger":{"by":{"team":"a \"b\""}},"context":{"entity":"e","region":null},"diff":{"why":[1, 2]}}"#;
+    assert_eq!(server.post("/v1/audit-log", sent).status, 201);
+    server.store(&[
+        json!({ "identifier": "e0", "action": "A", "resourceType": "x", "trigger": { "at": "2024-05-01T12:00:00Z" } }),
+    ]);
+    let (header, rows) = table(&export(&server, "format=csv"));
+    assert_eq!(header.last().map(String::as_str), Some("others"));
+    let others: Value = serde_json::from_str(rows[0].last().unwrap()).unwrap();
+    let expected = json!({
+        "ticket": 1.0, "trigger": { "by": { "team": "a \"b\"" } }, "context": { "region": null }, "diff": { "why": [1, 2] },
+    });
+    assert_eq!(others, expected);
+    assert!(rows[0].last().unwrap().contains("1.0"), "{rows:?}");
+    assert_eq!(rows[1].last().map(String::as_str), Some(""));
+}
+
+#[test]
+fn where_a_break_would_look_like_the_end_nothing_is_exported() {
+    let server = Server::start();
+    let mut connection = Connection::open(&server.url).unwrap();
+    let token = &server.token;
+    let request = format!("GET /v1/audit-log/export?format=csv HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
+    connection.send(&request).unwrap();
+    let answer = connection.rest().unwrap();
+    assert!(answer.contains(" 422 ") && answer.contains("HTTP/1.1"), "{answer}");
+}
+
+/// The records of exports: how each ended, and what is said of it.
+fn records(server: &Server) -> Vec<(String, Value)> {
+    let answer = server.list("origin=auditbox&action=audit_log.export&sort=received&order=asc").json();
+    let audits = answer["audits"].as_array().unwrap().clone();
+    audits.iter().map(|event| (event["status"].as_str().unwrap().to_owned(), event["message"].clone())).collect()
+}
+
+#[test]
+fn an_export_is_on_the_record_whatever_else_is() {
+    for policy in ["writes", "off"] {
+        let server = Server::start_with(&[("AUDITBOX_SELF_AUDIT_RECORD", policy)]);
+        export(&server, "format=csv");
+        export(&server, "format=xml");
+        let (_, directory) = server.stop();
+        let server = Server::start_in(directory, &[]);
+        let found = records(&server);
+        let endings: Vec<_> = found.iter().map(|(status, _)| status.as_str()).collect();
+        assert_eq!(endings, ["SUCCESS", "FAILURE"], "{policy}: {found:?}");
+    }
+}
+
+#[test]
 fn an_export_is_itself_on_the_record() {
     let server = Server::start();
     export(&server, "format=csv&entity=a");
@@ -163,6 +214,23 @@ fn an_export_is_itself_on_the_record() {
         Some(answer["audits"].as_array().unwrap().clone()).filter(|found| !found.is_empty())
     });
     assert_eq!(records[0]["request"]["path"], "/v1/audit-log/export?format=csv&entity=a");
+}
+
+#[test]
+fn an_export_that_its_client_leaves_is_not_recorded_as_complete() {
+    let server = Server::start();
+    let filling = "x".repeat(900_000);
+    for number in 0..30 {
+        server.store(&[json!({ "identifier": format!("e{number}"), "action": "A", "resourceType": "x", "additionalData": filling })]);
+    }
+    let mut connection = Connection::open(&server.url).unwrap();
+    let token = &server.token;
+    let path = "/v1/audit-log/export?format=ndjson";
+    connection.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n")).unwrap();
+    assert!(connection.line().unwrap().contains(" 200 "));
+    drop(connection);
+    let found = eventually("the record", || Some(records(&server)).filter(|found| !found.is_empty()));
+    assert_eq!(found[0].0, "FAILURE", "{found:?}");
 }
 
 #[test]
@@ -186,5 +254,10 @@ fn a_failure_in_the_middle_breaks_the_connection() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer:.200}");
         assert!(answer.contains("e999"), "{answer:.400}");
         assert!(!answer.ends_with("0\r\n\r\n"), "it ends as if it were complete");
+    }
+    let found = eventually("the records", || Some(records(&server)).filter(|found| found.len() == 2));
+    for (status, message) in found {
+        assert_eq!(status, "FAILURE");
+        assert!(message.as_str().unwrap().starts_with("broken off after "), "{message}");
     }
 }

@@ -26,6 +26,7 @@
 //! | `parameters` | parameters that are refused by name, or held to a limit |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 //! | `query` | every parameter of a list, and what it matches |
+//! | `readme` | the README's first five minutes, pasted as they stand |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
@@ -68,6 +69,7 @@ mod process;
 mod properties;
 mod query;
 mod raw;
+mod readme;
 mod record;
 mod refusals;
 mod sealing;

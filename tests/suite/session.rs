@@ -77,8 +77,22 @@ fn without_a_right_secret_nobody_is_let_in() {
     for wrong in ["x", "a.b.c", &server.token, ""] {
         assert!(!opens(&server, &format!("{NAME}={wrong}")), "{wrong}");
     }
-    let page = server.request_once("POST", "/sign-in", &[], b"client_id=%ff");
-    assert_eq!(page.refusal(), (422, "invalid_request".to_owned()));
+    // Whoever fills in forms reads pages.
+    let foreign = [("origin", "https://evil.example")];
+    let large = vec![b'x'; 40_000];
+    for (path, headers, body, status) in [
+        ("/sign-in", &[][..], &b"client_id=%ff"[..], 422),
+        ("/sign-in", &[], &large, 413),
+        ("/sign-in", &foreign, b"client_id=x", 403),
+        ("/sign-out", &[], b"next=%ff", 422),
+    ] {
+        let answer = server.request_once("POST", path, headers, body);
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path} {status}");
+        assert!(answer.text.contains("<h1>"), "{}", answer.text);
+    }
+    let answer = server.request_once("GET", "/sign-in?next=%ff", &[], b"");
+    assert_eq!((answer.status, answer.header("content-type")), (422, Some("text/html; charset=utf-8")));
 }
 
 #[test]
@@ -91,6 +105,28 @@ fn a_session_does_what_its_credential_may_and_no_more() {
     assert!(opens(&server, &cookie));
     let answer = with(&server, &cookie, "GET", "/v1/credentials", &[], "");
     assert_eq!(answer.refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn who_may_not_signs_out_and_in_as_another_and_is_led_back() {
+    let server = Server::start();
+    let made = server.post("/v1/credentials", r#"{"name":"reader","scopes":["read"],"actorType":"user"}"#).json();
+    let text = |key: &str| made["credential"][key].as_str().unwrap();
+    let reader = cookie(&sign_in(&server, text("clientId"), text("clientSecret"), "/")).0;
+    let html = ("accept", "text/html");
+    let page = with(&server, &reader, "GET", "/credentials", &[html], "");
+    assert_eq!(page.status, 403);
+    assert!(!page.text.contains("href=\"/sign-in"), "{}", page.text);
+    assert!(page.text.contains("<input type=\"hidden\" name=\"next\" value=\"/credentials\">"), "{}", page.text);
+    let origin = ("origin", &*server.url);
+    let left = with(&server, &reader, "POST", "/sign-out", &[origin], "next=/credentials");
+    assert_eq!(left.header("location"), Some("/sign-in?next=%2Fcredentials"));
+    assert!(!opens(&server, &reader));
+    let other = sign_in(&server, CLIENT_ID, CLIENT_SECRET, "/credentials");
+    assert_eq!(other.header("location"), Some("/credentials"));
+    assert_eq!(with(&server, &cookie(&other).0, "GET", "/credentials", &[html], "").status, 200);
+    let left = with(&server, &cookie(&other).0, "POST", "/sign-out", &[origin], "next=//evil.example");
+    assert_eq!(left.header("location"), Some("/sign-in"));
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Events as they arrive: from now on or from a place on, without a gap, and not for longer than the credential is good.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::VecDeque,
+    io, thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{CLIENT_ID, CLIENT_SECRET, Server, eventually},
+    harness::{CLIENT_ID, CLIENT_SECRET, Server, eventually, run},
     wire::Connection,
 };
 
@@ -78,9 +82,11 @@ impl Follower {
         self.event()["identifier"].as_str().unwrap().to_owned()
     }
 
-    /// Reads until the server ends the stream.
+    /// Reads until the server ends the stream, which must say nothing more: it shows a sign of life every 15 seconds, so
+    /// that a stream which goes on is told from one that ends.
     fn read_out(mut self) {
-        while self.message().is_ok() {}
+        let message = self.message();
+        assert!(message.is_err(), "{message:?}");
     }
 }
 
@@ -212,8 +218,11 @@ fn a_long_way_back_is_caught_up_with_in_order() {
 #[test]
 fn no_more_streams_are_open_than_may_be_and_a_place_comes_free_again() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "2")]);
-    let (one, _other) = (Follower::with_token(&server, ""), Follower::with_token(&server, ""));
-    let answer = server.get(PATH);
+    let other = server.credential("other", &["read"]);
+    let one = Follower::with_token(&server, "");
+    let _other = Follower::open(&server, "", &format!("Authorization: Bearer {other}\r\n"));
+    let third = server.credential("third", &["read"]);
+    let answer = server.request_as(&third, "GET", PATH, "");
     assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
     assert_eq!(answer.header("retry-after"), Some("10"));
     drop(one);
@@ -229,6 +238,22 @@ fn no_more_streams_are_open_than_may_be_and_a_place_comes_free_again() {
 }
 
 #[test]
+fn one_credential_takes_its_share_of_the_places_and_leaves_the_rest_to_others() {
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "8")]);
+    let _two = [(); 2].map(|()| Follower::with_token(&server, ""));
+    let answer = server.get(PATH);
+    assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
+    assert!(answer.text.contains("2 streams open"), "{}", answer.text);
+    // It is the credential that counts, not how it was shown.
+    let again = server.login(CLIENT_ID, CLIENT_SECRET);
+    assert_eq!(server.request_as(&again, "GET", PATH, "").status, 503);
+    let other = server.credential("other", &["read"]);
+    let mut follower = Follower::open(&server, "", &format!("Authorization: Bearer {other}\r\n"));
+    server.store(&[event("e1", "a", "2024-05-01T12:00:00Z")]);
+    assert_eq!(follower.identifier(), "e1");
+}
+
+#[test]
 fn a_stream_ends_with_the_credential_and_with_the_session() {
     let server = Server::start();
     let made = server.post("/v1/credentials", r#"{"name":"reader","scopes":["read"]}"#).json();
@@ -238,13 +263,69 @@ fn a_stream_ends_with_the_credential_and_with_the_session() {
     assert_eq!(server.request_as(&server.token, "PATCH", &path, r#"{"disabled":true}"#).status, 200);
     follower.read_out();
 
-    let form = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
-    let answer = server.request_once("POST", "/sign-in", &[], form.as_bytes());
-    let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let cookie = session(&server);
     let follower = Follower::open(&server, "", &format!("Cookie: {cookie}\r\n"));
     let headers = [("cookie", &*cookie), ("origin", &*server.url)];
     assert_eq!(server.request_once("POST", "/sign-out", &headers, b"").status, 303);
     follower.read_out();
+}
+
+/// A session, as the browser sends it back.
+fn session(server: &Server) -> String {
+    let form = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
+    let answer = server.request_once("POST", "/sign-in", &[], form.as_bytes());
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_stream_ends_when_a_command_beside_the_server_ends_its_credential() {
+    let server = Server::start();
+    for (name, command) in [("one", "disable"), ("two", "revoke")] {
+        let token = server.credential(name, &["read"]);
+        let follower = Follower::open(&server, "", &format!("Authorization: Bearer {token}\r\n"));
+        assert!(run(server.directory(), &["credential", command, name]).status.success());
+        eventually("the end", || (server.request_as(&token, "GET", PATH, "").status == 401).then_some(()));
+        // It hears of that by itself: otherwise it would look again at its next sign of life.
+        let noticed = Instant::now();
+        follower.read_out();
+        assert!(noticed.elapsed() < Duration::from_secs(5), "{command}");
+    }
+}
+
+#[test]
+fn a_stream_ends_with_the_ticket_it_began_with_and_keeps_no_session_alive() {
+    let idle = [("AUDITBOX_AUTH_SESSION_IDLE_SECONDS", "2"), ("AUDITBOX_AUTH_SESSION_SECONDS", "1000")];
+    let server = Server::start_with(&idle);
+    let follower = Follower::open(&server, "", &format!("Cookie: {}\r\n", session(&server)));
+    follower.read_out();
+
+    // With an idle limit of a second any request renews a session, but not one that a page makes by itself.
+    let server = Server::start_with(&[("AUDITBOX_AUTH_SESSION_IDLE_SECONDS", "1")]);
+    eventually("a session that is renewed", || {
+        let cookie = session(&server);
+        let headers = [("cookie", &*cookie), ("accept-encoding", "identity")];
+        let asked = |path: &str| server.request_once("HEAD", path, &headers, b"");
+        let (stream, list) = (asked(PATH), asked("/v1/audit-log?limit=1"));
+        assert_eq!(stream.header("set-cookie"), None);
+        (stream.status == 200 && list.header("set-cookie").is_some()).then_some(())
+    });
+}
+
+#[test]
+fn who_does_not_read_a_stream_does_not_keep_the_server_from_stopping() {
+    let server = Server::start_with(&[("AUDITBOX_SERVER_SHUTDOWN_SECONDS", "600")]);
+    let unread = Follower::with_token(&server, "");
+    let filling = "x".repeat(900_000);
+    for number in 0..40 {
+        let mut event = event(&format!("e{number}"), "a", "2024-05-01T12:00:00Z");
+        event["additionalData"] = json!(filling);
+        server.store(&[event]);
+    }
+    // Far more than sockets hold is on its way, and nobody takes it: in a moment the server waits for this client.
+    thread::sleep(Duration::from_secs(2));
+    let (status, _directory) = server.stop();
+    assert!(status.success());
+    drop(unread);
 }
 
 #[test]

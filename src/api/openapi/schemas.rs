@@ -39,7 +39,7 @@ pub(super) fn credential() -> Value {
             "state": { "enum": ["active", "disabled", "expired", "revoked"] },
             "createdAt": { "type": "string", "format": "date-time" },
             "expiresAt": instant(), "disabledAt": instant(), "revokedAt": instant(),
-            "lastUsedAt": { "type": ["string", "null"], "format": "date-time", "description": "Null if not since the server started" },
+            "lastUsedAt": { "type": ["string", "null"], "format": "date-time", "description": "Null if never, as far as is known" },
             "clientSecret": { "type": "string", "description": "In the answer that makes the credential, and never again" },
             "apiToken": { "type": "string", "description": "In the answer that makes the credential, and never again" },
         },

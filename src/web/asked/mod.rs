@@ -12,7 +12,7 @@ mod url;
 use std::borrow::Cow;
 
 pub(in crate::web) use range::{Preset, Range, to_fields};
-pub(in crate::web) use url::event_href;
+pub(in crate::web) use url::{event_api_href, event_href};
 
 use crate::model::{
     error::ParameterError,

@@ -10,6 +10,8 @@ use crate::{
 
 /// Where the list is.
 const PATH: &str = "/audit-logs";
+/// Where the API's list is.
+const API_PATH: &str = "/v1/audit-log";
 
 /// What an identifier in a path is encoded of: all but letters, digits and the marks that stand for themselves (RFC 3986
 /// section 2.3), the dot excepted.
@@ -93,6 +95,14 @@ pub(in crate::web) fn event_href(identifier: &str, zone: &Zone) -> String {
     if *zone == Zone::utc() { path } else { to_url(&path, &[("tz".to_owned(), zone.name().to_owned())]) }
 }
 
+/// The URL of one event of the API; where there is none, of the list of that one event.
+pub(in crate::web) fn event_api_href(identifier: &str) -> String {
+    if matches!(identifier, "." | "..") {
+        return to_url(API_PATH, &[("identifier".to_owned(), identifier.to_owned())]);
+    }
+    format!("{API_PATH}/{}", percent_encoding::utf8_percent_encode(identifier, WITHIN_PATH))
+}
+
 /// Chosen values as parameters. One value with a comma in it is bracketed, or it would be read as several.
 pub(super) fn selection_pairs(selections: &[Selection]) -> Vec<Pair> {
     let mut pairs = Vec::new();
@@ -121,4 +131,21 @@ fn to_url(path: &str, pairs: &[Pair]) -> String {
 
 fn to_query(pairs: &[Pair]) -> String {
     Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_browser_takes_for_a_directory_is_not_a_path() {
+        assert_eq!(event_api_href("a/b é"), "/v1/audit-log/a%2Fb%20%C3%A9");
+        for (identifier, of_page, of_api) in [
+            (".", "/audit-logs?identifier=.&range=all&tz=UTC", "/v1/audit-log?identifier=."),
+            ("..", "/audit-logs?identifier=..&range=all&tz=UTC", "/v1/audit-log?identifier=.."),
+        ] {
+            assert_eq!(event_href(identifier, &Zone::utc()), of_page);
+            assert_eq!(event_api_href(identifier), of_api);
+        }
+    }
 }

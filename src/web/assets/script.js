@@ -149,18 +149,40 @@
     one("button", place).textContent = `${fresh} new event${fresh === 1 ? "" : "s"}`;
   }
 
-  function live(button) {
-    const isOn = stream !== null;
+  // Whether the reader wants it, however it is at the moment; when to try again; and how often it was tried in vain.
+  let wanted = false;
+  let retry = 0;
+  let tries = 0;
+
+  // Where the tail is, in words; with a link for whoever must sign in again.
+  function tell(button, text, href) {
+    const note = one("[data-live-note]");
+    if (text) button.dataset.state = "waiting"; else delete button.dataset.state;
+    if (!note) return;
+    note.replaceChildren(text ?? "");
+    if (!href) return;
+    const link = document.createElement("a");
+    [link.href, link.textContent] = [href, "Sign in"];
+    note.append(" ", link);
+  }
+
+  function letGo() {
+    clearTimeout(retry);
     stream?.close();
     stream = null;
-    button.setAttribute("aria-pressed", String(!isOn));
-    delete button.dataset.state;
-    if (isOn) { say("Live is paused"); return; }
-    follow(button);
-    say("Live is on");
+  }
+
+  function live(button) {
+    wanted = !wanted;
+    button.setAttribute("aria-pressed", String(wanted));
+    letGo();
+    tell(button);
+    if (wanted) follow(button);
+    say(wanted ? "Live is on" : "Live is paused");
   }
 
   function follow(button) {
+    letGo();
     const url = new URL(button.dataset.live, location.href);
     if (place) url.searchParams.set("cursor", place);
     stream = new EventSource(url);
@@ -170,15 +192,41 @@
       showFresh();
       if (fresh === 1) say("There are new events");
     };
-    stream.onopen = () => { delete button.dataset.state; };
+    stream.onopen = () => { tries = 0; tell(button); };
     stream.onerror = () => {
-      button.dataset.state = "waiting";
-      if (stream?.readyState !== EventSource.CLOSED) return;
-      stream = null;
-      button.setAttribute("aria-pressed", "false");
-      say("Live has stopped");
+      tell(button, "Live: no connection; trying again.");
+      // A connection that breaks the browser takes up by itself; after an answer that is no stream it gives up.
+      if (stream?.readyState === EventSource.CLOSED) refused(button, url);
     };
   }
+
+  // Finds out what is wrong, says so, and tries again, later each time, from the place that was reached.
+  async function refused(button, url) {
+    letGo();
+    let status = 0;
+    let wait = Math.min(60, 2 ** tries++);
+    try {
+      const answer = await fetch(url, { method: "HEAD" });
+      status = answer.status;
+      wait = Math.max(wait, Number(answer.headers.get("retry-after")) || 0);
+    } catch { /* no connection */ }
+    if (!wanted || stream || document.hidden) return;
+    if (status === 401) {
+      tell(button, "Live has stopped: you are signed out.", `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+      return;
+    }
+    const why = status === 503 || status === 429 ? "there are too many" : status === 403 ? "this is not allowed any more" : status >= 400 ? `the server answers ${status}` : "no connection";
+    tell(button, `Live: ${why}; trying again in ${wait} s.`);
+    retry = setTimeout(follow, wait * 1000, button);
+  }
+
+  // Places are few: a page that nobody sees lets go of its own, and goes on from where it was when it is seen again.
+  document.addEventListener("visibilitychange", () => {
+    const button = one("[data-live]");
+    if (!wanted || !button) return;
+    if (document.hidden) letGo();
+    else if (!stream) { tries = 0; follow(button); }
+  });
 
   async function takeFresh() {
     const url = new URL(location.href);
@@ -206,7 +254,7 @@
       const [button, then] = [one("[data-live]"), one("[data-live]", page)];
       button.dataset.live = then.dataset.live;
       place = null;
-      if (stream) { stream.close(); follow(button); }
+      if (wanted) follow(button);
       linkOf(rows()[0])?.focus();
     } catch {
       location.assign(url);

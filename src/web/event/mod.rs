@@ -18,11 +18,11 @@ use percent_encoding::percent_decode_str;
 pub(in crate::web) use diff::Diff;
 
 use crate::{
-    http::{ApiError, Context, caller::Read, error::NOT_FOUND, parameters},
+    http::{ApiError, Context, caller::Read, error::NOT_FOUND, origin, parameters},
     model::{limits::QueryLimits, timestamp::Timestamp},
     store::Reader,
     web::{
-        asked::Asked,
+        asked::{self, Asked, event_href},
         entry::Entry,
         event::{
             facts::{Group, Times},
@@ -39,6 +39,8 @@ use crate::{
 
 const SECTION: &str = "log";
 const PREFIX: &str = "/audit-logs/";
+/// Where the list is.
+const LISTS: [&str; 2] = ["/audit-logs", "/security/audit-logs"];
 /// Bytes of the raw event that its page holds. The whole of a larger one is behind a link.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
@@ -63,6 +65,8 @@ struct EventPage {
     shell: Shell,
     told: Told,
     related: Vec<Related>,
+    /// The list to go back to.
+    back: String,
 }
 
 /// An event within a list.
@@ -97,17 +101,25 @@ async fn show(request: &HttpRequest, context: &Data<Context>) -> Result<HttpResp
     let identifier = identifier(request)?;
     let (asked, is_within) = read(request)?;
     let (reader, limits, labels) = (context.reader.clone(), context.query_limits, Labels::of_context(context));
-    let sought = identifier.clone();
+    let (sought, zone) = (identifier.clone(), asked.zone.clone());
+    let back = back(request, context, &asked);
     let found = web::block(move || find(&reader, &sought, &asked, !is_within, &labels, &limits)).await;
     let Some((told, related)) = found.map_err(ApiError::internal)?? else {
         return Ok(unknown(request, identifier));
     };
     if is_within {
-        let href = request.path().to_owned();
+        let href = event_href(&identifier, &zone);
         return Ok(page::page(StatusCode::OK, &Within { told, href }));
     }
     let shell = Shell::new(request, SECTION, shortened(&told.sentence.to_string()));
-    Ok(page::page(StatusCode::OK, &EventPage { shell, told, related }))
+    Ok(page::page(StatusCode::OK, &EventPage { shell, told, related, back }))
+}
+
+/// The list that led here, as it was; without one, the list in the same zone.
+fn back(request: &HttpRequest, context: &Context, asked: &Asked) -> String {
+    let is_list = |page: &String| LISTS.contains(&page.split('?').next().unwrap_or_default());
+    let led = origin::leading_page(request, context).filter(is_list);
+    led.unwrap_or_else(|| Asked { zone: asked.zone.clone(), ..Asked::nothing(asked.at) }.href())
 }
 
 fn find(
@@ -140,10 +152,7 @@ fn tell(entry: &Entry, body: &str, asked: &Asked, labels: &Labels) -> Told {
         raw,
         raw_is_cut,
         raw_size: grouped(body.len() as u64),
-        api_href: format!(
-            "/v1/audit-log/{}",
-            percent_encoding::utf8_percent_encode(&entry.identifier, percent_encoding::NON_ALPHANUMERIC)
-        ),
+        api_href: asked::event_api_href(&entry.identifier),
     }
 }
 

@@ -63,3 +63,74 @@ fn it_goes_on_without_a_gap_after_the_server_has_started_again() {
     page.click("[data-fresh] button");
     page.until("they are shown", || page.count(WHAT) == 4);
 }
+
+/// Has the page believe that it is seen, or that it is not.
+fn seen(page: &Page, is_seen: bool) {
+    let script = "Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true }); \
+                  document.dispatchEvent(new Event('visibilitychange'));";
+    page.run(script, vec![serde_json::json!(!is_seen)]);
+}
+
+#[test]
+fn it_says_what_is_wrong_tries_again_and_misses_nothing() {
+    // One place for the owner of the page, which a program with the same credential takes.
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "1")]);
+    post(&server, "old", "application");
+    let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
+    let mut other = crate::wire::Connection::open(&server.url).unwrap();
+    let token = &server.token;
+    let request = format!("GET /v1/audit-log/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    other.send(&request).unwrap();
+    assert!(other.line().unwrap().contains(" 200 "));
+    page.click("button[data-live]");
+    page.until("it says why", || page.text("[data-live-note]").contains("too many; trying again in"));
+    post(&server, "new1", "application");
+    drop(other);
+    // The server learns that it is gone when it next has something to say.
+    post(&server, "new2", "application");
+    // A page that is seen again tries at once, though the wait is not over.
+    page.until("both are announced", || {
+        seen(&page, true);
+        page.text("[data-fresh] button").contains("2 new events")
+    });
+    page.until("it says nothing more", || page.text("[data-live-note]").is_empty());
+}
+
+#[test]
+fn a_page_that_is_not_seen_lets_go_of_its_place_and_goes_on_from_it() {
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "1")]);
+    post(&server, "old", "application");
+    let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
+    page.click("button[data-live]");
+    post(&server, "new1", "application");
+    page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
+    seen(&page, false);
+    let mut number = 1;
+    crate::harness::eventually("a free place", || {
+        // The server learns that it is gone when it next has something to say.
+        number += 1;
+        post(&server, &format!("new{number}"), "application");
+        let bearer = format!("Bearer {}", server.token);
+        let headers = [("authorization", &*bearer), ("accept-encoding", "identity")];
+        (server.request("HEAD", "/v1/audit-log/stream", &headers, b"").status == 200).then_some(())
+    });
+    let before = server.list("").identifiers().len();
+    assert_eq!(page.text("[data-fresh] button"), "1 new event");
+    seen(&page, true);
+    let all = format!("{} new event", before - 1);
+    page.until("the others are announced", || page.text("[data-fresh] button").contains(&all));
+}
+
+#[test]
+fn who_has_been_signed_out_is_told_where_to_sign_in() {
+    let server = Server::start();
+    post(&server, "old", "application");
+    let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
+    page.click("button[data-live]");
+    page.until("it is live", || page.attribute("button[data-live]", "aria-pressed").as_deref() == Some("true"));
+    let cookie = page.cookie();
+    let headers = [("cookie", &*cookie), ("origin", &*server.url)];
+    assert_eq!(server.request_once("POST", "/sign-out", &headers, b"").status, 303);
+    page.until("it says so", || page.text("[data-live-note]").contains("you are signed out"));
+    assert_eq!(page.attribute("[data-live-note] a", "href").as_deref(), Some("/sign-in?next=%2Faudit-logs"));
+}

@@ -132,3 +132,46 @@ fn an_event_with_hardly_anything_has_a_page() {
     }
     assert!(text(&page(&server, "/audit-logs/none")).contains("Before and after are equal"));
 }
+
+#[test]
+fn the_way_back_is_the_list_that_led_here_and_utc_stands_beside_another_zone() {
+    let server = Server::start();
+    server.store(&[event("e1", "2024-05-01T10:00:00Z", "UPDATE", "entity")]);
+    let bearer = format!("Bearer {}", server.token);
+    let asked = |path: &str, referer: &str| {
+        server.request("GET", path, &[("authorization", &bearer), ("referer", referer)], b"").text
+    };
+    let back = |html: &str| links(html.split("class=\"back\"").nth(1).unwrap())[0].clone();
+    let list = "/audit-logs?action=UPDATE&tz=Europe%2FBerlin&range=all";
+    let path = "/audit-logs/e1?tz=Europe/Berlin";
+    assert_eq!(back(&asked(path, &format!("{}{list}", server.url))), list);
+    for elsewhere in ["https://evil.example/audit-logs?x=1", &format!("{}/audit-logs/e2", server.url), "nonsense"] {
+        assert_eq!(back(&asked(path, elsewhere)), "/audit-logs?tz=Europe%2FBerlin", "{elsewhere}");
+    }
+    assert_eq!(back(&page(&server, "/audit-logs/e1")), "/audit-logs");
+    let shown = text(&page(&server, path));
+    assert!(shown.contains("2024-05-01 12:00:00 +02:00") && shown.contains("2024-05-01 10:00:00 UTC"), "{shown}");
+    let within = page_part(&server, &format!("{path}&within=list"));
+    assert!(links(&within).contains(&"/audit-logs/e1?tz=Europe%2FBerlin".to_owned()), "{within}");
+}
+
+fn page_part(server: &Server, path: &str) -> String {
+    let answer = server.get(path);
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.text
+}
+
+#[test]
+fn what_is_cut_cannot_be_copied_and_the_whole_is_a_link_away() {
+    let server = Server::start();
+    let mut large = event("large", "2024-05-01T10:00:00Z", "UPDATE", "entity");
+    large["additionalData"] = serde_json::json!("x".repeat(100_000));
+    let small = event("small", "2024-05-01T10:00:00Z", "UPDATE", "entity");
+    let mut dots = large.clone();
+    dots["identifier"] = serde_json::json!("..");
+    server.store(&[large, small, dots]);
+    assert!(page(&server, "/audit-logs/small").contains("class=\"copyable\""));
+    let html = page(&server, "/audit-logs/large");
+    assert!(!html.contains("class=\"copyable\""));
+    assert!(links(&html).contains(&"/v1/audit-log/large".to_owned()));
+}
