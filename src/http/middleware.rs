@@ -6,7 +6,10 @@ use actix_web::{
     Error, HttpMessage, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{AUTHORIZATION, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web::Data,
 };
@@ -115,7 +118,10 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
         Recording::Never => {}
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {
-            if context.recorder.records_writes() {
+            // Who is sent away because the disk takes nothing must not wait for the disk to hear so.
+            if context.recorder.records_writes() && is_sent_away(response.status()) {
+                context.recorder.record_soon(&own(), status, refused);
+            } else if context.recorder.records_writes() {
                 context.recorder.record(&own(), status, refused).await?;
             }
         }
@@ -126,6 +132,11 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether nothing was done because nothing can be written now.
+fn is_sent_away(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE)
 }
 
 fn error_of<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {

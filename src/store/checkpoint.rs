@@ -13,9 +13,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 
-use crate::store::{OpenError, open};
+use crate::store::{OpenError, open, rehearsal};
 
 /// Bytes written to the log before it is copied. Larger means less copying (a page that changes often is copied once) and
 /// a larger log.
@@ -37,12 +37,18 @@ pub(super) struct Checkpoints {
     going: Option<u32>,
     /// About how much was written since the other thread last began.
     log_bytes: usize,
+    /// [`BEGIN_BYTES`], but in rehearsals.
+    begin_bytes: usize,
 }
 
 impl Checkpoints {
     /// Starts the other thread on the file at `path`.
     pub(super) fn start(path: &Path) -> Result<Self, OpenError> {
         let connection = open::beside_writer(path)?;
+        // The writer decides in what state the log is left.
+        let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        configured.map_err(|error| open::refused(path, &error))?;
+        let begin_bytes = rehearsal::checkpoint_bytes(BEGIN_BYTES);
         let (begin, orders) = mpsc::sync_channel::<()>(1);
         let (finished, copied) = mpsc::sync_channel(1);
         let copying = move || {
@@ -53,7 +59,7 @@ impl Checkpoints {
             }
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(copying).map_err(OpenError::Thread)?;
-        Ok(Self { begin: Some(begin), thread: Some(thread), copied, going: None, log_bytes: 0 })
+        Ok(Self { begin: Some(begin), thread: Some(thread), copied, going: None, log_bytes: 0, begin_bytes })
     }
 
     /// Takes note of a commit of about so many bytes.
@@ -65,7 +71,7 @@ impl Checkpoints {
     pub(super) fn advance(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         // Taken: an error must not leave a thread that is done looking as if it were going.
         match self.going.take() {
-            None if self.log_bytes >= BEGIN_BYTES => self.go(1),
+            None if self.log_bytes >= self.begin_bytes => self.go(1),
             None => {}
             Some(rounds) => match self.copied.try_recv() {
                 Err(TryRecvError::Empty) => self.going = Some(rounds),

@@ -64,7 +64,10 @@ impl Reader {
             .with_init(|connection| open::read_only(connection));
         let pool = r2d2::Pool::builder()
             .max_size(connections)
-            .min_idle(Some(1))
+            // All are made now and kept: where the system has no descriptor left, or the file is gone from its place, reading
+            // goes on.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connection_timeout(CONNECTION_WAIT)
             .test_on_check_out(false)
             .build(manager)

@@ -8,6 +8,7 @@
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
+//! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
@@ -37,6 +38,7 @@ mod cli;
 mod durability;
 mod errors;
 mod export;
+mod faults;
 mod harness;
 mod ingest;
 mod layers;
