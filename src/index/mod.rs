@@ -8,6 +8,7 @@
 
 mod bits;
 mod bytes;
+mod divide;
 mod error;
 mod hash;
 mod keys;
@@ -25,6 +26,7 @@ mod terms;
 mod times;
 mod view;
 
+pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use memory::{Entry, MemoryChunk};
 pub use rows::{delete_unsealed, difference, insert_chunk, insert_rows, sealed_chunks};

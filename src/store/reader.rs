@@ -31,6 +31,7 @@ use crate::{
 /// How long a call waits for a connection before it says that there are too many questions.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
+
 /// A handle to the pool.
 #[derive(Clone)]
 pub struct Reader {
@@ -77,9 +78,11 @@ impl Reader {
 
     /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot.
     pub fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
-        self.on_snapshot(|snapshot, connection| {
+        self.in_transaction(|connection| {
+            let second = query.count.then(|| self.pool.try_get()).flatten();
+            let (snapshot, second) = self.index.snapshot_for_two(connection, second)?;
             let found = snapshot.search(query)?;
-            let count = query.count.then(|| snapshot.count(&query.filter)).transpose()?;
+            let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
             let first = slice(&self.decoder(connection), connection, &found.positions, bytes_max)?;
             Ok(Page { found, first, count })
         })
@@ -87,7 +90,10 @@ impl Reader {
 
     /// Counts the events that match, their most common values, and how they spread over time, all on one snapshot.
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
-        self.on_snapshot(|snapshot, _| Ok(snapshot.stats(query)??))
+        self.in_transaction(|connection| {
+            let (snapshot, second) = self.index.snapshot_for_two(connection, self.pool.try_get())?;
+            Ok(snapshot.stats(query, second)??)
+        })
     }
 
     /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
