@@ -31,7 +31,6 @@ use crate::{
 /// How long a call waits for a connection before it says that there are too many questions.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
-
 /// A handle to the pool.
 #[derive(Clone)]
 pub struct Reader {

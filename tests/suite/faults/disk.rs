@@ -237,9 +237,9 @@ fn a_file_that_is_gone_from_its_place_is_not_written_to() {
         let mut subject = Subject::must_start(&place);
         assert_eq!(subject.post("/v1/audit-log", &event(0).to_string()).status, 201);
         if is_moved {
-            fs::rename(&at, &elsewhere).unwrap()
+            fs::rename(&at, &elsewhere).unwrap();
         } else {
-            fs::remove_dir_all(&at).unwrap()
+            fs::remove_dir_all(&at).unwrap();
         }
         let refused = subject.post("/v1/audit-log", &event(1).to_string());
         has_stopped_writing(&mut subject, &refused);

@@ -57,10 +57,10 @@ impl Place {
     }
 }
 
-/// The same command, run by another: what the program's name and arguments would be follows `wrapper`.
-pub(super) fn wrapped(wrapper: &[String], command: &Command) -> Command {
-    let mut wrapped = Command::new(&wrapper[0]);
-    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+/// The same command, run by another: what the program's name and arguments would be follows `outer`.
+pub(super) fn wrapped(outer: &[String], command: &Command) -> Command {
+    let mut wrapped = Command::new(&outer[0]);
+    wrapped.args(&outer[1..]).arg(command.get_program()).args(command.get_args());
     wrapped.current_dir(command.get_current_dir().unwrap());
     for (name, value) in command.get_envs() {
         match value {
