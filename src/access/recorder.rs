@@ -1,13 +1,14 @@
 //! The record of requests made to auditbox itself.
 //!
-//! What changes something, or was meant to, is on disk before its answer goes out. A read is answered first: its record
-//! is buffered, and written with others a moment later. The buffer is bounded. Where it is full because the disk takes
-//! nothing, the record goes to the program's own log instead, whole, so that it is not lost without a trace.
+//! What changes something, or was meant to, is on disk before its answer goes out. A read is answered first, and so is who
+//! is sent away because nothing can be written: the record is buffered, and written with others a moment later. The buffer
+//! is bounded. Where it is full because the disk takes nothing, the record goes to the program's own log instead, whole,
+//! so that it is not lost without a trace.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -28,6 +29,8 @@ use crate::{
 
 /// Records that may wait in the buffer.
 const BUFFERED_MAX: usize = 10_000;
+/// Bytes of records that may wait in it: what a request says of itself may be long.
+const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Records written in one go.
 const BATCH_MAX: usize = 1_000;
 /// How long records of reads gather before they are written: one commit for many reads.
@@ -41,6 +44,8 @@ pub struct Recorder {
     policy: Record,
     writer: Writer,
     buffer: mpsc::Sender<Buffered>,
+    /// Bytes of what is in the buffer, or taken from it and not yet written.
+    waiting_bytes: Arc<AtomicUsize>,
     closing: Arc<AtomicBool>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -56,8 +61,10 @@ impl Recorder {
     pub fn start(writer: Writer, policy: Record) -> Self {
         let (buffer, buffered) = mpsc::channel(BUFFERED_MAX);
         let closing = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(write_buffered(writer.clone(), buffered, Arc::clone(&closing)));
-        Self { policy, writer, buffer, closing, task: Arc::new(Mutex::new(Some(task))) }
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let writing = write_buffered(writer.clone(), buffered, Arc::clone(&waiting_bytes), Arc::clone(&closing));
+        let task = tokio::spawn(writing);
+        Self { policy, writer, buffer, waiting_bytes, closing, task: Arc::new(Mutex::new(Some(task))) }
     }
 
     /// Whether reads are recorded.
@@ -90,7 +97,11 @@ impl Recorder {
         let Some(record) = record else {
             return;
         };
-        if self.buffer.try_send(Buffered::Record(Box::new(self.writer.prepare(record)))).is_err() {
+        let record = self.writer.prepare(record);
+        let bytes = record.bytes();
+        let fits = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= BUFFERED_BYTES_MAX;
+        if !fits || self.buffer.try_send(Buffered::Record(Box::new(record))).is_err() {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             tracing::error!(?request, status, "this request could not be put on the record");
         }
     }
@@ -125,7 +136,12 @@ fn sound(record: Result<Event, FieldError>, request: &OwnRequest, status: u16) -
     }
 }
 
-async fn write_buffered(writer: Writer, mut buffered: mpsc::Receiver<Buffered>, closing: Arc<AtomicBool>) {
+async fn write_buffered(
+    writer: Writer,
+    mut buffered: mpsc::Receiver<Buffered>,
+    waiting_bytes: Arc<AtomicUsize>,
+    closing: Arc<AtomicBool>,
+) {
     let mut arrived = Vec::with_capacity(BATCH_MAX);
     while buffered.recv_many(&mut arrived, BATCH_MAX).await > 0 {
         let is_full = arrived.len() == BATCH_MAX;
@@ -136,7 +152,9 @@ async fn write_buffered(writer: Writer, mut buffered: mpsc::Receiver<Buffered>, 
                 Buffered::Flush(done) => flushed.push(done),
             }
         }
+        let bytes = records.iter().map(Prepared::bytes).sum();
         write_or_log(&writer, records, &closing).await;
+        waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         for done in flushed {
             // Whoever asked may have stopped waiting.
             let _ = done.send(());

@@ -34,7 +34,7 @@ const ACTIONS: &[Row] = &[
     ("PATCH", "/v1/credentials/{client_id}", "credential.switch", Recording::Before),
     ("DELETE", "/v1/credentials/{client_id}", "credential.revoke", Recording::Before),
     ("GET", "/sign-in", "sign_in.page", Recording::Never),
-    ("POST", "/sign-in", "session.create", Recording::Before),
+    ("POST", "/sign-in", "session.create", Recording::Soon),
     ("POST", "/sign-out", "session.end", Recording::Before),
     ("GET", "/healthz", "health", Recording::Never),
     ("GET", "/readyz", "health", Recording::Never),

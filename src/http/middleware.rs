@@ -7,7 +7,7 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        Method, StatusCode,
         header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
@@ -133,7 +133,10 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     match recording {
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {
-            if context.recorder.records_writes() {
+            // Who is sent away because the disk takes nothing must not wait for the disk to hear so.
+            if context.recorder.records_writes() && is_sent_away(response.status()) {
+                context.recorder.record_soon(&own(), status, refused);
+            } else if context.recorder.records_writes() {
                 context.recorder.record(&own(), status, refused).await?;
             }
         }
@@ -148,6 +151,11 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
         Recording::Never | Recording::AtEnd => {}
     }
     Ok(())
+}
+
+/// Whether nothing was done because nothing can be written now.
+fn is_sent_away(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE)
 }
 
 fn error_of<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {

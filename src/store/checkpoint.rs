@@ -24,9 +24,9 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 
-use crate::store::{OpenError, open};
+use crate::store::{OpenError, open, place, rehearsal};
 
 /// Bytes written to the log before it is copied. Larger means less copying (a page that changes often is copied once) and
 /// a larger log.
@@ -70,12 +70,18 @@ pub(super) struct Checkpoints {
     /// The log's own file.
     log: PathBuf,
     room: LogRoom,
+    /// [`BEGIN_BYTES`], but in rehearsals.
+    begin_bytes: usize,
 }
 
 impl Checkpoints {
     /// Starts the other thread on the file at `path`.
     pub(super) fn start(path: &Path, log_bytes_max: u64) -> Result<Self, OpenError> {
         let connection = open::beside_writer(path)?;
+        // The writer decides in what state the log is left.
+        let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        configured.map_err(|error| open::refused(path, &error))?;
+        let begin_bytes = rehearsal::checkpoint_bytes(BEGIN_BYTES);
         let (begin, orders) = mpsc::sync_channel::<()>(1);
         let (finished, copied) = mpsc::sync_channel(1);
         let copying = move || {
@@ -87,10 +93,9 @@ impl Checkpoints {
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(copying).map_err(OpenError::Thread)?;
         // Beside the file itself, where the path is a link to it.
-        let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
-        log.push("-wal");
+        let log = place::log_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
         let room = LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max };
-        Ok(Self { begin: Some(begin), thread: Some(thread), copied, going: None, log_bytes: 0, log: log.into(), room })
+        Ok(Self { begin: Some(begin), thread: Some(thread), copied, going: None, log_bytes: 0, log, room, begin_bytes })
     }
 
     /// How long the log is, for those who want to write.
@@ -110,7 +115,7 @@ impl Checkpoints {
         }
         // Taken: an error must not leave a thread that is done looking as if it were going.
         match self.going.take() {
-            None if self.log_bytes >= BEGIN_BYTES => self.go(1),
+            None if self.log_bytes >= self.begin_bytes => self.go(1),
             None => {}
             Some(rounds) => match self.copied.try_recv() {
                 Err(TryRecvError::Empty) => self.going = Some(rounds),

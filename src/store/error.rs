@@ -50,6 +50,17 @@ pub enum OpenError {
         /// This program's.
         known: i64,
     },
+    /// There is no room to open it: the log beside it needs a few pages.
+    #[error(
+        "cannot open {}: the disk is full; nothing was changed: make room and start again", .0.display()
+    )]
+    Full(PathBuf),
+    /// It, or where it lies, cannot be written to.
+    #[error(
+        "cannot open {}: it, or its directory, is read-only for this user; nothing was changed: make both writable and \
+         start again", .0.display()
+    )]
+    ReadOnly(PathBuf),
     /// The file is damaged, or the disk refuses.
     #[error(
         "cannot open {}: {message}; the file was left as it is: keep a copy of it and of its -wal file before anything \
@@ -176,11 +187,20 @@ pub(super) enum Failure {
     Final,
 }
 
+/// Whether an error says that there was no room for the log's index, the file `-shm`. It counts as an error of the disk with
+/// SQLite, but that file only says where things are in the log: it is made anew at every start, and nothing is lost with it.
+pub(super) const fn is_room_for_log_index(extended_code: i32) -> bool {
+    extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+}
+
 pub(super) fn classify(error: &IndexError) -> Failure {
     use rusqlite::ErrorCode;
     let IndexError::Sqlite(error) = error else {
         return Failure::Final;
     };
+    if error.sqlite_error().is_some_and(|error| is_room_for_log_index(error.extended_code)) {
+        return Failure::Passing(WriteError::DiskFull);
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Failure::Passing(WriteError::DiskFull),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Passing(WriteError::Busy),

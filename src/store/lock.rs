@@ -6,6 +6,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +22,11 @@ impl Lock {
     pub fn take(path: &Path) -> Result<Self, OpenError> {
         let lock_path = lock_path(path);
         let open = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-        let file = open.map_err(|source| OpenError::Lock { path: lock_path.clone(), source })?;
+        let file = open.map_err(|source| match source.kind() {
+            ErrorKind::StorageFull => OpenError::Full(path.to_owned()),
+            ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.to_owned()),
+            _ => OpenError::Lock { path: lock_path.clone(), source },
+        })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),

@@ -16,10 +16,13 @@ pub mod hostile;
 mod lock;
 mod migrate;
 mod open;
+mod place;
 mod prepared;
 mod queue;
 mod reader;
+mod rehearsal;
 mod reindex;
+mod renew;
 mod sealer;
 mod spent;
 mod tail;
@@ -105,7 +108,8 @@ impl Store {
         let path = &options.path;
         let lock = Lock::take(path)?;
         let mut connection = open::writable(path, options.chunk_events, progress)?;
-        let failed = |error: IndexError| open::failed(path, &error.to_string());
+        renew::log(&mut connection, path)?;
+        let failed = |error: IndexError| open::unusable(path, &error);
         let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
         reindex::complete(&mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
@@ -114,7 +118,8 @@ impl Store {
         let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max)?;
-        let parts = writer::Parts { connection, checkpoints, index, terms, bodies, full };
+        let place = place::Place::of(path).map_err(|error| open::unavailable(path, &error))?;
+        let parts = writer::Parts { connection, place, checkpoints, index, terms, bodies, full };
         let (writer, thread) = writer::start(path, parts, options.queue)?;
         Ok(Self { writer, reader, own_reader, thread, _lock: lock })
     }
@@ -162,8 +167,9 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
         let bodies = Bodies::load(&connection)?;
         reindex::complete(&mut connection, &mut TermWriter::default(), &bodies, 0, progress)
     };
-    let connection = open::writable(path, CHUNK_EVENTS, progress)?;
-    rebuild(connection).map_err(|error| open::failed(path, &error.to_string()))
+    let mut connection = open::writable(path, CHUNK_EVENTS, progress)?;
+    renew::log(&mut connection, path)?;
+    rebuild(connection).map_err(|error| open::unusable(path, &error))
 }
 
 fn index_of(connection: &rusqlite::Connection) -> Result<Index, IndexError> {

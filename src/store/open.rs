@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    index::TermWriter,
+    index::{IndexError, TermWriter},
     model::{credential::CredentialChange, event::Event},
     store::{
         CHUNK_EVENTS, ChangeError, OpenError, Prepared, Progress, Quiet, body::Bodies, credential as credentials,
-        error, event, migrate,
+        error, event, migrate, rehearsal,
     },
 };
 
@@ -33,7 +33,7 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 
 /// Opens the file to write: makes it if there is none, migrates it if it is older, refuses it if it is newer or not ours.
 pub(super) fn writable(path: &Path, chunk_events: u32, progress: &dyn Progress) -> Result<Connection, OpenError> {
-    make_private(path).map_err(|error| failed(path, &error.to_string()))?;
+    make_private(path).map_err(|error| unavailable(path, &error))?;
     known_format(path)?;
     let mut connection = beside_writer(path)?;
     migrate::migrate(&mut connection, path, chunk_events, progress)?;
@@ -89,7 +89,7 @@ pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
 /// The format of a file that this program may open to write; 0 if it is empty. Nothing is written to find it out: setting
 /// up a connection that writes would already change another program's file.
 fn known_format(path: &Path) -> Result<i64, OpenError> {
-    if !may_be_a_database(path).map_err(|error| failed(path, &error.to_string()))? {
+    if !may_be_a_database(path).map_err(|error| unavailable(path, &error))? {
         return Err(OpenError::Foreign(path.to_owned()));
     }
     let look = || {
@@ -160,7 +160,7 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     // Readers never wait for the writer, nor it for them.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // One fsync of the log at each commit: what is acknowledged survives loss of power, not only of the process.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", rehearsal::synchronous("FULL"))?;
     // The writer decides when to copy the log back into the file: after it has answered, not before.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A log that a burst made large gives its room back at the next restart of it.
@@ -186,8 +186,28 @@ pub(super) fn newer(path: &Path, found: i64) -> OpenError {
 }
 
 pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
+    match (error.sqlite_error_code(), error.sqlite_error()) {
+        (Some(ErrorCode::NotADatabase), _) => OpenError::Foreign(path.to_owned()),
+        (Some(ErrorCode::ReadOnly), _) => OpenError::ReadOnly(path.to_owned()),
+        (Some(ErrorCode::DiskFull), _) => OpenError::Full(path.to_owned()),
+        (_, Some(error)) if error::is_room_for_log_index(error.extended_code) => OpenError::Full(path.to_owned()),
+        _ => failed(path, &error.to_string()),
+    }
+}
+
+/// What it means that a part of the file cannot be used.
+pub(super) fn unusable(path: &Path, error: &IndexError) -> OpenError {
+    match error {
+        IndexError::Sqlite(error) => refused(path, error),
+        IndexError::Damaged(_) => failed(path, &error.to_string()),
+    }
+}
+
+/// What it means that the system refuses the file.
+pub(super) fn unavailable(path: &Path, error: &io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Full(path.to_owned()),
+        io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.to_owned()),
         _ => failed(path, &error.to_string()),
     }
 }

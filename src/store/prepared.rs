@@ -37,7 +37,7 @@ impl Prepared {
     }
 
     /// Memory held, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.identifier.len() + self.values.as_bytes().len() + self.stored.len()
     }
 }

@@ -31,9 +31,6 @@ use crate::{
 /// How long a call waits for a connection before it says that there are too many questions.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
-/// Connections kept open: one to answer with, and one for the thread that helps it count.
-const IDLE_CONNECTIONS: u32 = 2;
-
 /// A handle to the pool.
 #[derive(Clone)]
 pub struct Reader {
@@ -67,7 +64,10 @@ impl Reader {
             .with_init(|connection| open::read_only(connection));
         let pool = r2d2::Pool::builder()
             .max_size(connections)
-            .min_idle(Some(IDLE_CONNECTIONS.min(connections)))
+            // All are made now and kept: where the system has no descriptor left, or the file is gone from its place, reading
+            // goes on.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connection_timeout(CONNECTION_WAIT)
             .test_on_check_out(false)
             .build(manager)

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -39,6 +39,7 @@ use crate::{
         dictionary::{self, Trained},
         error::{Failure, classify},
         event,
+        place::Place,
         queue::{Queue, Weight},
         sealer::{self, Order, Sealer},
         tail::{self, Terms},
@@ -285,6 +286,7 @@ impl Thread {
 /// What a writer works on.
 pub(super) struct Parts {
     pub(super) connection: Connection,
+    pub(super) place: Place,
     pub(super) checkpoints: Checkpoints,
     pub(super) index: Arc<Index>,
     pub(super) terms: TermWriter,
@@ -295,7 +297,7 @@ pub(super) struct Parts {
 
 /// Starts the writer on the file at `path`, and its sealer.
 pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(Writer, Thread), OpenError> {
-    let Parts { connection, checkpoints, index, terms, bodies, full } = parts;
+    let Parts { connection, place, checkpoints, index, terms, bodies, full } = parts;
     let queue = Arc::new(Queue::new(limits));
     let wake = Wake::new();
     let writer = Writer {
@@ -309,6 +311,7 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
     let sealer = sealer::start(path, writer.clone(), received)?;
     let mut state = State {
         connection,
+        place,
         checkpoints,
         queue: Arc::clone(&queue),
         index,
@@ -327,6 +330,7 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
 /// What only the writer's thread touches.
 struct State {
     connection: Connection,
+    place: Place,
     checkpoints: Checkpoints,
     queue: Arc<Queue<Work>>,
     index: Arc<Index>,
@@ -347,6 +351,15 @@ impl Drop for State {
 
 impl State {
     fn run(mut self) -> Result<(), WriteError> {
+        let ended = self.work();
+        if ended.is_err() {
+            // The log stays for the next start, which writes it anew: copying it now would trust what is not known.
+            drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+        }
+        ended
+    }
+
+    fn work(&mut self) -> Result<(), WriteError> {
         loop {
             let Some(work) = self.queue.take(IDLE) else {
                 break;
@@ -359,7 +372,7 @@ impl State {
             advanced.or_else(|error| failed(&self.queue, &error.into(), "checkpoint").1)?;
         }
         // A file that is closed is whole by itself: one file to copy.
-        let State { connection, checkpoints, queue, .. } = &mut self;
+        let State { connection, checkpoints, queue, .. } = self;
         checkpoints.finish(connection).or_else(|error| failed(queue, &error.into(), "checkpoint").1)
     }
 
@@ -375,10 +388,13 @@ impl State {
     fn write(&mut self, mut work: Vec<Work>) -> Result<(), WriteError> {
         let committed = self.transact(&mut work);
         let (failure, outcome) = match committed {
-            Ok(entries) => {
-                self.publish(&entries, &work);
-                (None, Ok(()))
-            }
+            Ok(entries) => match self.place.check() {
+                Ok(()) => {
+                    self.publish(&entries, &work);
+                    (None, Ok(()))
+                }
+                Err(moved) => gone(&self.queue, &moved),
+            },
             Err(error) => {
                 // What the transaction had added is not in the file.
                 self.terms.forget();
@@ -487,6 +503,17 @@ fn keep_up(connection: &Connection, upkeep: &Upkeep) -> rusqlite::Result<usize> 
             Ok(trained.bytes.len())
         }
     }
+}
+
+/// The file was moved or deleted: what is written to it now may be gone when this process ends.
+fn gone(queue: &Queue<Work>, moved: &str) -> (Option<WriteError>, Result<(), WriteError>) {
+    tracing::error!(
+        moved,
+        "no more writes are taken. What was acknowledged before can still be read here: export it, or copy the open files \
+         from /proc/<pid>/fd, before this process is stopped"
+    );
+    queue.close();
+    (Some(WriteError::Stopped), Err(WriteError::Stopped))
 }
 
 /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no

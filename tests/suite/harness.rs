@@ -174,25 +174,8 @@ impl Server {
     }
 
     fn send(&self, redirects: u32, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let agent: Agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .max_redirects(redirects)
-            .max_redirects_will_error(false)
-            .build()
-            .into();
-        let request = request.body(body.to_vec()).unwrap();
-        let sent = agent.run(request);
-        let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
-        let answer = Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap(),
-        };
+        let answer = exchange(&self.url, redirects, method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
         conformance::check(method, path, &answer);
         answer
     }
@@ -266,6 +249,34 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Sends a request to the server at `url` and reads its answer whole, following so many redirections.
+pub fn exchange(
+    url: &str,
+    redirects: u32,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Answer, ureq::Error> {
+    let mut request = http::Request::builder().method(method).uri(format!("{url}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .max_redirects(redirects)
+        .max_redirects_will_error(false)
+        .build()
+        .into();
+    let mut response = agent.run(request.body(body.to_vec()).unwrap())?;
+    Ok(Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.body_mut().with_config().limit(u64::MAX).read_to_string()?,
+    })
 }
 
 /// Starts the program and waits until it says where it listens.

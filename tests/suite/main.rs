@@ -11,6 +11,7 @@
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
+//! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
@@ -51,6 +52,7 @@ mod conformance;
 mod durability;
 mod errors;
 mod export;
+mod faults;
 mod harness;
 mod held;
 mod hostile;

@@ -19,7 +19,7 @@ fn traced(directory: &std::path::Path, trace: &std::path::Path) -> Option<Comman
         Command::new("strace").args(["-f", "-e", CALLS, "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
         println!("skipped: there is no strace, or it may not trace");
-        assert!(std::env::var_os("AUDITBOX_REQUIRE_TOOLS").is_none(), "strace is required");
+        assert!(std::env::var_os("AUDITBOX_REQUIRE_STRACE").is_none(), "strace is required");
         return None;
     }
     let plain = program(directory);

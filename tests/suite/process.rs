@@ -25,10 +25,6 @@ impl Process {
         Self { child, outputs }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has printed by now.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.outputs.path().join("out")).unwrap()
@@ -47,6 +43,32 @@ impl Process {
                 output.lines().find(|line| line.starts_with("auditbox ") && output.contains(&format!("{line}\n")));
             line.and_then(|line| line.split(" at ").nth(1).map(str::to_owned))
         })
+    }
+
+    /// The same, where it may end before: then what it said.
+    pub(crate) fn started(&mut self) -> Result<String, String> {
+        eventually("a start, or an end", || {
+            let ended = self.child.try_wait().unwrap().is_some();
+            let output = self.output();
+            let line = output.split_inclusive('\n').find(|line| line.starts_with("auditbox ") && line.ends_with('\n'));
+            match line.and_then(|line| line.trim_end().split(" at ").nth(1)) {
+                Some(url) => Some(Ok(url.to_owned())),
+                None => ended.then(|| Err(self.log())),
+            }
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, which may come too late.
+    pub(crate) fn signal(&self, name: &str) {
+        Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
     }
 
     /// Stops it as a supervisor would.

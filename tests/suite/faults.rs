@@ -1,0 +1,97 @@
+//! What a 2xx promises, held against kills, loss of power and disks that fail.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | `crash` | SIGKILL at random and at chosen system calls: what was acknowledged is there, once, byte for byte |
+//! | `power` | the same on a file system that loses what was not synced; and that it does see losses where there are some |
+//! | `disk` | full, read-only, failing, hanging, vanished disks and no descriptors: honest refusals, and reading goes on |
+//!
+//! The short forms run with the others. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set how often, `AUDITBOX_SEED` which choices.
+//! A test that needs `strace`, `/dev/fuse` or the right to mount says so where that is missing, and fails instead if
+//! `AUDITBOX_REQUIRE_STRACE`, `AUDITBOX_REQUIRE_FUSE` or `AUDITBOX_REQUIRE_MOUNT` is set.
+
+mod crash;
+mod disk;
+mod ledger;
+mod medium;
+mod mount;
+mod power;
+mod subject;
+
+use std::{
+    env,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use auditbox::store::{Options, QueueLimits, Quiet, Store};
+
+/// Small, so that there is nearly always a chunk being sealed.
+const CHUNK_EVENTS: u32 = 128;
+/// The log is copied into the file this often, so that kills and cuts hit it.
+const CHECKPOINT_BYTES: (&str, &str) = ("AUDITBOX_REHEARSE_CHECKPOINT_BYTES", "1500000");
+
+/// Numbers that look random; the same for the same seed (`SplitMix64`).
+pub(super) struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The seed of the environment, or this one.
+    fn chosen(seed: u64) -> Self {
+        Self(number("AUDITBOX_SEED", seed))
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        self.bits() % end
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
+/// A number of the environment.
+fn number(name: &str, usual: u64) -> u64 {
+    env::var(name).map_or(usual, |value| value.parse().unwrap())
+}
+
+/// Makes an empty file whose index has small chunks.
+fn make_chunked(path: &Path) {
+    let queue = QueueLimits { events_max: 1, bytes_max: 1 };
+    let options =
+        Options { path: path.to_owned(), readers: 1, queue, log_bytes_max: u64::MAX, chunk_events: CHUNK_EVENTS };
+    Store::open(&options, &Quiet).unwrap().close().unwrap();
+}
+
+/// Whether a test can be made; where it cannot, it says why, or fails if the environment insists.
+fn can(works: bool, what: &str, insists: &str) -> bool {
+    if !works {
+        assert!(env::var_os(insists).is_none(), "{what}");
+        println!("skipped: {what}");
+    }
+    works
+}
+
+/// Whether `strace` is there and may trace.
+fn can_trace() -> bool {
+    let works = runs("strace", &["-o", "/dev/null", "true"]);
+    can(works, "there is no strace, or it may not trace", "AUDITBOX_REQUIRE_STRACE")
+}
+
+/// Whether this runs to a good end.
+fn runs(tool: &str, arguments: &[&str]) -> bool {
+    let run =
+        Command::new(tool).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    run.is_ok_and(|status| status.success())
+}
