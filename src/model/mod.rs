@@ -16,6 +16,7 @@ pub mod limits;
 pub mod own;
 pub mod query;
 pub mod resource_type;
+pub mod retention;
 pub mod search;
 pub mod stats;
 pub mod ticket;
