@@ -7,7 +7,7 @@ use crate::{
     cli::Failure,
     config::Config,
     model::timestamp::Timestamp,
-    store::{self, Drop},
+    store::{self, Due},
 };
 
 /// Say what of the log is past its time by [retention], rule by rule; nothing is dropped
@@ -40,30 +40,30 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         println!("[retention] is not set: every event is kept for ever.");
         return Ok(());
     }
-    let drops = store::open_for_reading(path)?.drops(&config.retention, now)?;
-    if drops.is_empty() {
+    let dues = store::open_for_reading(path)?.due(&config.retention, now)?;
+    if dues.is_empty() {
         println!("Nothing is past its time.");
         return Ok(());
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"]);
-    for drop in &drops {
-        table.add_row(row(drop));
+    for due in &dues {
+        table.add_row(row(due));
     }
-    let events: u64 = drops.iter().map(|drop| drop.count).sum();
+    let events: u64 = dues.iter().map(|due| due.count).sum();
     println!("{table}\n{events} events are past their time. Nothing was dropped: the server does that.");
     Ok(())
 }
 
-fn row(drop: &Drop) -> [String; 6] {
+fn row(due: &Due) -> [String; 6] {
     // Types are a sender's texts: what would steer a terminal is not passed on to it.
     let printable = |text: &str| text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
     [
-        printable(&drop.rule),
-        drop.before.to_string(),
-        drop.resource_type.as_deref().map_or_else(|| "(others)".to_owned(), printable),
-        drop.count.to_string(),
-        drop.times.0.to_string(),
-        drop.times.1.to_string(),
+        printable(&due.rule),
+        due.before.to_string(),
+        due.resource_type.as_deref().map_or_else(|| "(others)".to_owned(), printable),
+        due.count.to_string(),
+        due.times.0.to_string(),
+        due.times.1.to_string(),
     ]
 }

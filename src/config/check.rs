@@ -13,8 +13,8 @@ use super::{
     AuthConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, Record, SelfAuditConfig, ServerConfig,
     TlsFiles,
     raw::{
-        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawResourceType, RawRetention, RawSelfAudit,
-        RawServer,
+        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawResourceType, RawRetention,
+        RawSelfAudit, RawServer,
     },
 };
 use crate::model::{resource_type::Catalogue, retention::Rules};

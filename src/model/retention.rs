@@ -115,7 +115,10 @@ mod tests {
         let [general, session, login] = cutoffs.as_slice() else { panic!("{cutoffs:?}") };
         assert_eq!((general.rule.as_str(), general.before), ("keep_days", at("2024-01-31T12:00:00Z")));
         assert_eq!(general.scope, Scope::AllBut(["user_session", "invoice", "login"].map(String::from).into()));
-        assert_eq!((session.rule.as_str(), session.before), ("resource_types.User_Session", at("2023-01-26T12:00:00Z")));
+        assert_eq!(
+            (session.rule.as_str(), session.before),
+            ("resource_types.User_Session", at("2023-01-26T12:00:00Z"))
+        );
         assert_eq!(session.scope, Scope::Only("user_session".to_owned()));
         assert_eq!((login.days, login.before), (1, at("2024-02-29T12:00:00Z")));
     }

@@ -28,8 +28,8 @@ pub(super) struct Dropped(Vec<Run>);
 impl Dropped {
     /// What was dropped from `first` to `last`; no run reaches over either.
     pub(super) fn within(connection: &Connection, first: i64, last: i64) -> rusqlite::Result<Self> {
-        let mut statement =
-            connection.prepare_cached("SELECT first, last FROM dropped WHERE first BETWEEN ?1 AND ?2 ORDER BY first")?;
+        let mut statement = connection
+            .prepare_cached("SELECT first, last FROM dropped WHERE first BETWEEN ?1 AND ?2 ORDER BY first")?;
         let runs = statement.query_map([first, last], |row| row.try_into())?;
         Ok(Self(runs.collect::<Result<_, _>>()?))
     }
@@ -168,9 +168,8 @@ pub(super) fn span(number: u32, chunk_events: u32) -> Run {
 /// Checks that the sealed chunks, together with what was dropped, are everything up to the newest of them: one that is
 /// missing would be a hole that nobody sees.
 pub(super) fn check(connection: &Connection, chunk_events: u32, sealed: &[SealedChunk]) -> Result<(), IndexError> {
-    let mut statement = connection.prepare(
-        "SELECT sum(last - first + 1) FROM dropped WHERE first BETWEEN ?1 AND ?2",
-    )?;
+    let mut statement =
+        connection.prepare("SELECT sum(last - first + 1) FROM dropped WHERE first BETWEEN ?1 AND ?2")?;
     let mut next = 0;
     for chunk in sealed {
         let number = chunk.home().number;

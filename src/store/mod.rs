@@ -38,7 +38,7 @@ pub use open::{change_credential_directly, trust_clock};
 pub use prepared::Prepared;
 pub use queue::QueueLimits;
 pub use reader::{Page, Reader, Slice};
-pub use retention::{Drop, EVERY as RETENTION_EVERY, Retention};
+pub use retention::{Due, EVERY as RETENTION_EVERY, Retention};
 pub use wake::Arrivals;
 pub use writer::{Outcome, Pending, Policy, Writer};
 

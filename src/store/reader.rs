@@ -112,8 +112,8 @@ impl Reader {
     }
 
     /// What of the log is past its time at `now`, by rule and type. Nothing is dropped.
-    pub fn drops(&self, rules: &Rules, now: Timestamp) -> Result<Vec<retention::Drop>, ReadError> {
-        self.in_transaction(|connection| Ok(retention::drops(connection, &self.index, &rules.cutoffs(now))?))
+    pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<retention::Due>, ReadError> {
+        self.on_snapshot(|snapshot, _| Ok(retention::due(snapshot, &rules.cutoffs(now))?))
     }
 
     /// The seq of the newest event.

@@ -101,7 +101,8 @@ impl Server {
     pub fn start_chunked(chunk_events: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let queue = QueueLimits { events_max: 1, bytes_max: 1 };
-        let options = Options { path: directory.path().join("auditbox.db"), readers: 1, queue, chunk_events, retention: None };
+        let options =
+            Options { path: directory.path().join("auditbox.db"), readers: 1, queue, chunk_events, retention: None };
         Store::open(&options, &Quiet).unwrap().close().unwrap();
         Self::start_in(directory, &[])
     }

@@ -20,6 +20,7 @@
 //! | `query` | every parameter of a list, and what it matches |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
 //! | `stats` | counts, facets, histograms, and words to search for |
@@ -52,6 +53,7 @@ mod query;
 mod raw;
 mod record;
 mod refusals;
+mod retention;
 mod sealing;
 mod session;
 mod stats;

@@ -27,14 +27,19 @@ use std::{
 
 use rusqlite::Connection;
 
-pub use plan::Drop;
 pub(super) use clock::{believe, believed};
-pub(super) use plan::drops;
+pub use plan::Due;
+pub(super) use plan::due;
 pub(super) use step::Step;
 
 use crate::{
     index::{self, Expired, Home, Index, IndexError, Stage, TermWriter, UsedTerms},
-    model::{field::Field, own, retention::{Cutoff, Rules}, timestamp::Timestamp},
+    model::{
+        field::Field,
+        own,
+        retention::{Cutoff, Rules},
+        timestamp::Timestamp,
+    },
     store::{
         OpenError, Pending, WriteError,
         body::{Bodies, Decoder},

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::{
-    index::{Expired, Group, Index, IndexError},
+    index::{Expired, Group, IndexError, Snapshot},
     model::{retention::Cutoff, timestamp::Timestamp},
 };
 
 /// Events of one type that one rule drops.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drop {
+pub struct Due {
     /// The rule, as it stands in the configuration.
     pub rule: String,
     /// Events before this instant are past their time.
@@ -50,24 +49,17 @@ pub(super) fn details(expired: &Expired, cutoffs: &[Cutoff]) -> Value {
 }
 
 /// Everything that is past its time, whether or not its chunk is worth the work yet.
-pub(in crate::store) fn drops(
-    connection: &Connection,
-    index: &Index,
-    cutoffs: &[Cutoff],
-) -> Result<Vec<Drop>, IndexError> {
-    let snapshot = index.snapshot(connection)?;
+pub(in crate::store) fn due(snapshot: &Snapshot<'_>, cutoffs: &[Cutoff]) -> Result<Vec<Due>, IndexError> {
     let mut sums: BTreeMap<(usize, Option<String>), Group> = BTreeMap::new();
     for number in snapshot.chunks() {
         // Of a chunk with a single event past its time, one in any share is.
         for group in snapshot.expired(number, cutoffs, u32::MAX, 0)?.map_or_else(Vec::new, |expired| expired.groups) {
-            sums.entry((group.rule, group.resource_type.clone()))
-                .and_modify(|sum| sum.add(&group))
-                .or_insert(group);
+            sums.entry((group.rule, group.resource_type.clone())).and_modify(|sum| sum.add(&group)).or_insert(group);
         }
     }
-    let drop = |((rule, resource_type), group): ((usize, Option<String>), Group)| {
+    let due = |((rule, resource_type), group): ((usize, Option<String>), Group)| {
         let cutoff = cutoffs.get(rule)?;
-        Some(Drop {
+        Some(Due {
             rule: cutoff.rule.clone(),
             before: cutoff.before,
             resource_type,
@@ -75,5 +67,5 @@ pub(in crate::store) fn drops(
             times: group.times,
         })
     };
-    Ok(sums.into_iter().filter_map(drop).collect())
+    Ok(sums.into_iter().filter_map(due).collect())
 }
