@@ -105,7 +105,7 @@ impl Snapshot<'_> {
         let Some(chunk) = chunks.iter().find(|chunk| chunk.number == number) else {
             return Ok(None);
         };
-        let (mut all, mut is_overdue, mut sets) = (Bits::none(chunk.length), false, Vec::new());
+        let (mut all, mut is_overdue, mut by_rule) = (Bits::none(chunk.length), false, Vec::new());
         for (rule, cutoff) in cutoffs.iter().enumerate() {
             let Some((mut view, bits)) = self.past(chunk, cutoff)? else {
                 continue;
@@ -115,14 +115,14 @@ impl Snapshot<'_> {
             };
             is_overdue |= earliest < cutoff.before.plus_seconds(-overdue_seconds);
             all.add(&bits);
-            sets.push((rule, bits));
+            by_rule.push((rule, bits));
         }
         let past = all.count();
         if past == 0 || !(is_overdue || u64::from(past) * u64::from(share) >= u64::from(chunk.length)) {
             return Ok(None);
         }
         let mut groups = Vec::new();
-        for (rule, bits) in sets {
+        for (rule, bits) in by_rule {
             self.groups(chunk, rule, &cutoffs[rule].scope, bits, &mut groups)?;
         }
         let mut seqs: Vec<i64> = self.view(chunk).positions(&all)?.iter().map(|position| position.seq).collect();
@@ -179,7 +179,7 @@ impl Snapshot<'_> {
             view.add_terms(Field::ResourceType, &[ordinal], &mut own)?;
             own.keep(&rest);
             rest.take_out(&own);
-            let name = terms::value(self.connection(), Field::ResourceType, ordinal)?;
+            let name = terms::value(self.connection, Field::ResourceType, ordinal)?;
             groups.extend(Group::of(rule, name, &view.positions(&own)?));
         }
         groups.extend(Group::of(rule, None, &view.positions(&rest)?));

@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// Events that arrive one after another and share what is known of the latest of them.
+const RUN_EVENTS: usize = 64;
+
 /// What the index keeps of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -56,6 +59,8 @@ pub struct MemoryChunk {
     pub(super) offsets: Vec<u16>,
     /// The earliest and the latest of them.
     pub(super) extent: Option<(Timestamp, Timestamp)>,
+    /// The latest time up to the end of each run of [`RUN_EVENTS`] that is full.
+    latest_through: Vec<Timestamp>,
     /// By field code, less one.
     terms: Vec<TermColumn>,
     /// The same.
@@ -109,6 +114,7 @@ impl MemoryChunk {
             times: Vec::new(),
             offsets: Vec::new(),
             extent: None,
+            latest_through: Vec::new(),
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
@@ -135,6 +141,9 @@ impl MemoryChunk {
         self.offsets.push(offset);
         let (first, last) = self.extent.unwrap_or((timestamp, timestamp));
         self.extent = Some((first.min(timestamp), last.max(timestamp)));
+        if self.times.len().is_multiple_of(RUN_EVENTS) {
+            self.latest_through.push(last.max(timestamp));
+        }
         position
     }
 
@@ -182,6 +191,12 @@ impl MemoryChunk {
     /// How many of its events stand up to this seq in the log.
     pub(super) fn length_through(&self, seq: i64) -> usize {
         self.offsets.partition_point(|offset| self.seq_before + 1 + i64::from(*offset) <= seq)
+    }
+
+    /// A time that no event up to the one at this position is later than.
+    pub(super) fn latest_through(&self, position: u16) -> Timestamp {
+        let full_run = self.latest_through.get(usize::from(position) / RUN_EVENTS).copied();
+        full_run.or(self.extent.map(|(_, last)| last)).unwrap_or(Timestamp::from_micros(i64::MAX))
     }
 
     /// Which chunk it is, counted from 0.

@@ -8,6 +8,7 @@
 
 mod bits;
 mod bytes;
+mod divide;
 mod error;
 mod expired;
 mod hash;
@@ -26,6 +27,7 @@ mod terms;
 mod times;
 mod view;
 
+pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use expired::{Expired, Group};
 pub use memory::{Entry, MemoryChunk};

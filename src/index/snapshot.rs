@@ -6,7 +6,10 @@
 //! are dropped, another chunk takes the place of theirs; rows of the former are taken out of the file only after that, so
 //! that whoever holds it has a snapshot in which they stand.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    ops::Deref,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rusqlite::Connection;
 
@@ -14,6 +17,7 @@ use crate::{
     index::{
         Result,
         bits::Bits,
+        divide::Second,
         hash::value_hash,
         memory::{Entry, MemoryChunk, OrdinalSet},
         resolve::{Resolved, terms_of},
@@ -40,7 +44,7 @@ pub struct Index {
 }
 
 #[derive(Debug, Clone)]
-struct State {
+pub(super) struct State {
     /// In order of arrival.
     sealed: Arc<Vec<Arc<SealedChunk>>>,
     /// After them, in order of arrival; the last is being filled.
@@ -163,15 +167,31 @@ impl Index {
     /// What is published, together with the connection's snapshot. The connection must be in a transaction.
     pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        // SQLite's snapshot begins with the first statement that reads. It is made while nothing can be published, so it
-        // has all that is.
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))?;
+        begin(connection)?;
         Ok(Snapshot { connection, index: self, state: state.clone() })
+    }
+
+    /// The same on two connections, of which another thread may take the second one: both see one state of the log.
+    pub fn snapshot_for_two<'c, C: Deref<Target = Connection>>(
+        &'c self,
+        connection: &'c Connection,
+        second: Option<C>,
+    ) -> Result<(Snapshot<'c>, Option<Second<C>>)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        begin(connection)?;
+        let second = second.map(|second| Second::begin(second, state.clone())).transpose()?;
+        Ok((Snapshot { connection, index: self, state: state.clone() }, second))
     }
 
     fn state(&self) -> State {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Begins SQLite's snapshot, which the first statement that reads does. To be called while nothing can be published, so that
+/// the snapshot has all that is.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))
 }
 
 fn shared(number: u32, chunk_events: u32) -> SharedChunk {
@@ -180,9 +200,9 @@ fn shared(number: u32, chunk_events: u32) -> SharedChunk {
 
 /// One state of the log.
 pub struct Snapshot<'c> {
-    connection: &'c Connection,
-    index: &'c Index,
-    state: State,
+    pub(super) connection: &'c Connection,
+    pub(super) index: &'c Index,
+    pub(super) state: State,
 }
 
 /// What becomes of a chunk's events.
@@ -247,10 +267,6 @@ impl Snapshot<'_> {
             }
         }
         Ok(None)
-    }
-
-    pub(super) fn connection(&self) -> &Connection {
-        self.connection
     }
 
     /// The terms that pass a clause's predicates, whatever its sign.

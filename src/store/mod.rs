@@ -128,7 +128,9 @@ impl Store {
     pub fn close(self) -> Result<(), WriteError> {
         // SQLite removes its log when the last connection closes, which only one that writes can do.
         drop((self.reader, self.own_reader));
-        self.retainer.map(retention::Retainer::finish);
+        if let Some(retainer) = self.retainer {
+            retainer.finish();
+        }
         self.thread.finish()
     }
 }
