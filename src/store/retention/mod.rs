@@ -53,6 +53,8 @@ use step::{Cut, Left};
 pub const EVERY: Duration = Duration::from_secs(60 * 60);
 /// The same while the clock is not believed: the operator's word is to be heard soon.
 const EVERY_UNBELIEVED: Duration = Duration::from_secs(60);
+/// The same where a chunk waits to be sealed, which takes a second.
+const SEALED_SOON: Duration = Duration::from_secs(2);
 /// A chunk is redone when one event in so many of it is past its time,
 const SHARE: u32 = 8;
 /// or when one has been for so many seconds.
@@ -123,8 +125,9 @@ pub(super) fn start(
     let run = move || {
         loop {
             let wait = match round.run() {
-                Ok(true) => every,
-                Ok(false) => every.min(EVERY_UNBELIEVED),
+                Ok(Outcome::Through) => every,
+                Ok(Outcome::Unbelieved) => every.min(EVERY_UNBELIEVED),
+                Ok(Outcome::Waiting) => every.min(SEALED_SOON),
                 Err(Failed::Stopped) => break,
                 Err(Failed::Index(error)) => {
                     tracing::error!(%error, "retention broke off, and is tried again later");
@@ -170,6 +173,16 @@ impl<E: Into<IndexError>> From<E> for Failed {
     }
 }
 
+/// How far a round came.
+enum Outcome {
+    /// Through the log.
+    Through,
+    /// Nowhere: the clock is not believed.
+    Unbelieved,
+    /// Past a chunk that waits to be sealed and has events that are past their time.
+    Waiting,
+}
+
 /// What a round needs.
 struct Round {
     path: PathBuf,
@@ -183,8 +196,8 @@ struct Round {
 }
 
 impl Round {
-    /// Goes through the log once. False if the clock is not believed.
-    fn run(&self) -> Result<bool, Failed> {
+    /// Goes through the log once.
+    fn run(&self) -> Result<Outcome, Failed> {
         let mut connection = open::reading(&self.path)?;
         let now = Timestamp::now();
         let before = clock::believed(&connection)?.or(self.newest_receipt);
@@ -195,17 +208,20 @@ impl Round {
                 "the clock is more than a week ahead of when it was last believed: nothing is dropped; if it is right, \
                  run auditbox retention --trust-clock"
             );
-            return Ok(false);
+            return Ok(Outcome::Unbelieved);
         }
         self.have(Step::Clock(before.map_or(now, |before| before.max(now))))?;
         let cutoffs = self.rules.cutoffs(now);
-        let (mut events, mut chunks) = (0, 0);
+        let (mut events, mut chunks, mut outcome) = (0, 0, Outcome::Through);
         let numbers = {
             let transaction = connection.transaction()?;
             self.index.snapshot(&transaction)?.chunks()
         };
         for number in numbers {
-            let dropped = self.chunk(&mut connection, number, &cutoffs)?;
+            let Some(dropped) = self.chunk(&mut connection, number, &cutoffs)? else {
+                outcome = Outcome::Waiting;
+                continue;
+            };
             if dropped > 0 {
                 (events, chunks) = (events + dropped, chunks + 1);
                 tracing::info!(chunk = number, events = dropped, "events past their time were dropped");
@@ -217,19 +233,20 @@ impl Round {
         if events > 0 {
             tracing::info!(events, chunks, "retention has gone through the log");
         }
-        Ok(true)
+        Ok(outcome)
     }
 
-    /// Drops what is past its time in one chunk; returns how many events.
-    fn chunk(&self, connection: &mut Connection, number: u32, cutoffs: &[Cutoff]) -> Result<usize, Failed> {
+    /// Drops what is past its time in one chunk; returns how many events, or `None` if it waits to be sealed.
+    fn chunk(&self, connection: &mut Connection, number: u32, cutoffs: &[Cutoff]) -> Result<Option<usize>, Failed> {
         let transaction = connection.transaction()?;
         let expired = self.index.snapshot(&transaction)?.expired(number, cutoffs, SHARE, OVERDUE_SECONDS)?;
-        let Some(expired) = expired.filter(|expired| expired.stage != Stage::Waiting) else {
-            return Ok(0);
+        let Some(expired) = expired else {
+            return Ok(Some(0));
         };
         let runs = dropped::runs_of(&expired.seqs);
         let (rows, left) = match expired.stage {
-            Stage::Filling | Stage::Waiting => (Vec::new(), Left::Filling),
+            Stage::Waiting => return Ok(None),
+            Stage::Filling => (Vec::new(), Left::Filling),
             Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Left::Nothing),
             Stage::Sealed(side) => {
                 let home = Home { number, side: side.other() };
@@ -247,11 +264,11 @@ impl Round {
         let record = own::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let record = self.writer.prepare(record);
         if !self.have(Step::Cut(Cut { number, runs: runs.clone(), left, record }))? {
-            // It was filled meanwhile: it waits until it is sealed.
-            return Ok(0);
+            // It was filled meanwhile.
+            return Ok(None);
         }
         self.clean(&expired, &runs)?;
-        Ok(expired.seqs.len())
+        Ok(Some(expired.seqs.len()))
     }
 
     /// Seals what is left of a chunk.
