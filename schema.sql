@@ -11,6 +11,10 @@
 --   chunk_events           how many events a chunk of the index has
 --   credential_generation  a counter that moves with every change to the credentials, so that a running server notices
 --   used:<client id>       when a credential was last used, noted every few seconds
+--   dropping               the chunk of which events that were dropped may still have their rows, while that is so
+--   drops                  how often retention has dropped something
+--   retention_clock        the last time of the clock that retention has believed
+--   terms_unswept          there while values that only dropped events had may still be in the table of terms
 --   spent:<ticket>         a session that has ended or a sign-in link that was used, and when it would have ended by itself
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -18,7 +22,7 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 
 -- One row an event, in the order of commits.
---   seq        dense, from 1: the order of arrival
+--   seq        from 1, the order of arrival: dense but for what stands in the table dropped
 --   timestamp  event time
 --   entity     context.entity, where there is one, as the ordinal of its term (below)
 --   blueprint  context.blueprint, where there is one, likewise
@@ -47,7 +51,16 @@ CREATE INDEX event_blueprint ON event (blueprint, timestamp)         WHERE bluep
 CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
 BEGIN SELECT RAISE(ABORT, 'an event is never changed'); END;
 
+-- Events that retention has dropped, from `first` to `last`, both included and within one chunk. They are put down in the
+-- transaction that writes the record of it (origin auditbox, action DELETE, resource type audit_log) and takes them out of
+-- the index; their rows follow. What stands here stays: any other hole in the order of arrival is a loss.
+CREATE TABLE dropped (
+    first INTEGER PRIMARY KEY,
+    last  INTEGER NOT NULL
+) STRICT;
+
 CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+WHEN OLD.seq > coalesce((SELECT last FROM dropped WHERE first <= OLD.seq ORDER BY first DESC LIMIT 1), 0)
 BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
 
 -- The same with names in place of numbers: SELECT at FROM named_event WHERE entity = 'checkout' ORDER BY timestamp
@@ -71,7 +84,9 @@ CREATE TABLE dictionary (
 -- The values that events can be found by and that many events share, once each.
 --   field    which field; the codes are those of src/model/field.rs: 2 entity, 3 blueprint, 7 origin, 9 resource type,
 --            10 action, 11 status, 13 actor, 15 method, 16 path, 17 status code, 18 address, 19 word of the message, …
---   ordinal  from 0 within the field, in the order in which the log first saw the values
+--   ordinal  from 0 within the field, in the order in which the log first saw the values; one is never given twice
+--   value    the value. A value that only dropped events had is taken out; while its ordinal is the highest of its field,
+--            a NUL and the ordinal stand in its place
 CREATE TABLE term (
     field   INTEGER NOT NULL,
     ordinal INTEGER NOT NULL,
@@ -81,17 +96,20 @@ CREATE TABLE term (
 
 CREATE UNIQUE INDEX term_value ON term (field, value);
 
--- The index: the log in chunks of consecutive events (setting chunk_events, 65,536), each sealed when it is full and never
--- changed. All of it can be made anew from the events (auditbox reindex). A chunk's own row is written last: rows of the
+-- The index: the log in chunks of consecutive events (setting chunk_events, 65,536), each sealed when it is full. Where
+-- events are dropped a chunk is sealed anew without them, or is no more. All of it can be made anew from the events (auditbox reindex). A chunk's own row is written last: rows of the
 -- other tables that belong to no chunk are left from a crash. Within a chunk events are numbered by time, ties by arrival:
 -- these numbers are the positions that postings hold.
---   number       from 0: the events from number * events + 1 on
+--   number       from 0: the events from number * chunk_events + 1 on
+--   side         1 where the places of the chunk's other rows are higher by 2^62: a chunk that is sealed anew changes sides
+--   events       how many it has
 --   first, last  the earliest and the latest timestamp
 --   first_times  the first timestamp of each block of chunk_time: 8 bytes each, little-endian
 --   key_blocks   for each field of chunk_key its code and the base-2 logarithm of its number of blocks: 2 bytes
 --   identifiers  a split block Bloom filter of the identifiers, as Apache Parquet lays it out
 CREATE TABLE chunk (
     number      INTEGER PRIMARY KEY,
+    side        INTEGER NOT NULL,
     events      INTEGER NOT NULL,
     first       INTEGER NOT NULL,
     last        INTEGER NOT NULL,

@@ -2,15 +2,15 @@
 //!
 //! What changes something, or was meant to, is on disk before its answer goes out. A read is answered first, and so is who
 //! is sent away because nothing can be written: the record is buffered, and written with others a moment later. The buffer
-//! is bounded. Where it is full because the disk takes nothing, the record goes to the program's own log instead, whole,
-//! so that it is not lost without a trace.
+//! is bounded: where it is full, reads wait until the writer has caught up. Where it is full because the disk takes nothing,
+//! they do not, and the record goes to the program's own log instead, so that it is not lost without a trace.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -35,6 +35,9 @@ const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BATCH_MAX: usize = 1_000;
 /// How long records of reads gather before they are written: one commit for many reads.
 const GATHER: Duration = Duration::from_millis(200);
+/// How long a read waits for room in the buffer, and how often it looks. A disk that has taken nothing for so long is stuck.
+const ROOM_WITHIN: Duration = Duration::from_secs(2);
+const ROOM_POLL: Duration = Duration::from_millis(10);
 /// How long until a disk that took nothing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ pub struct Recorder {
     buffer: mpsc::Sender<Buffered>,
     /// Bytes of what is in the buffer, or taken from it and not yet written.
     waiting_bytes: Arc<AtomicUsize>,
+    /// Whether the disk takes nothing, as far as is known: nobody waits for room meanwhile.
+    stuck: Arc<AtomicBool>,
     closing: Arc<AtomicBool>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -61,10 +66,11 @@ impl Recorder {
     pub fn start(writer: Writer, policy: Record) -> Self {
         let (buffer, buffered) = mpsc::channel(BUFFERED_MAX);
         let closing = Arc::new(AtomicBool::new(false));
-        let waiting_bytes = Arc::new(AtomicUsize::new(0));
-        let writing = write_buffered(writer.clone(), buffered, Arc::clone(&waiting_bytes), Arc::clone(&closing));
-        let task = tokio::spawn(writing);
-        Self { policy, writer, buffer, waiting_bytes, closing, task: Arc::new(Mutex::new(Some(task))) }
+        let (waiting_bytes, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let recorder = Self { policy, writer, buffer, waiting_bytes, stuck, closing, task: Arc::new(Mutex::new(None)) };
+        let task = tokio::spawn(recorder.clone().write_buffered(buffered));
+        *recorder.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        recorder
     }
 
     /// Whether reads are recorded.
@@ -83,8 +89,26 @@ impl Recorder {
         write(&self.writer, vec![self.writer.prepare(record)]).await
     }
 
-    /// Puts a request on the record shortly after it is answered.
-    pub fn record_soon(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
+    /// Puts a request on the record shortly after it is answered. Waits for room where there is none.
+    pub async fn record_soon(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
+        let Some(record) = prepare(request, status, message) else {
+            return;
+        };
+        let mut record = self.writer.prepare(record);
+        let until = Instant::now() + ROOM_WITHIN;
+        while let Err(refused) = self.try_buffer(record) {
+            if self.stuck.load(Ordering::Relaxed) || Instant::now() >= until {
+                self.stuck.store(true, Ordering::Relaxed);
+                lost(request, status);
+                return;
+            }
+            record = refused;
+            tokio::time::sleep(ROOM_POLL).await;
+        }
+    }
+
+    /// The same for whoever cannot wait.
+    pub fn record_now(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
         self.buffer(prepare(request, status, message), request, status);
     }
 
@@ -97,12 +121,25 @@ impl Recorder {
         let Some(record) = record else {
             return;
         };
-        let record = self.writer.prepare(record);
+        if self.try_buffer(self.writer.prepare(record)).is_err() {
+            lost(request, status);
+        }
+    }
+
+    /// Puts a record in the buffer, or gives it back where there is no room.
+    fn try_buffer(&self, record: Prepared) -> Result<(), Prepared> {
         let bytes = record.bytes();
         let fits = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= BUFFERED_BYTES_MAX;
-        if !fits || self.buffer.try_send(Buffered::Record(Box::new(record))).is_err() {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            tracing::error!(?request, status, "this request could not be put on the record");
+        let place = self.buffer.try_reserve().ok().filter(|_| fits);
+        match place {
+            Some(place) => {
+                place.send(Buffered::Record(Box::new(record)));
+                Ok(())
+            }
+            None => {
+                self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Err(record)
+            }
         }
     }
 
@@ -117,6 +154,31 @@ impl Recorder {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             task.abort();
+        }
+    }
+
+    async fn write_buffered(self, mut buffered: mpsc::Receiver<Buffered>) {
+        let mut arrived = Vec::with_capacity(BATCH_MAX);
+        while buffered.recv_many(&mut arrived, BATCH_MAX).await > 0 {
+            let is_full = arrived.len() == BATCH_MAX;
+            let (mut records, mut flushed) = (Vec::with_capacity(arrived.len()), Vec::new());
+            for item in arrived.drain(..) {
+                match item {
+                    Buffered::Record(record) => records.push(*record),
+                    Buffered::Flush(done) => flushed.push(done),
+                }
+            }
+            let bytes = records.iter().map(Prepared::bytes).sum();
+            write_or_log(&self.writer, records, &self.closing).await;
+            self.stuck.store(false, Ordering::Relaxed);
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            for done in flushed {
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(());
+            }
+            if !is_full && !self.closing.load(Ordering::Relaxed) {
+                tokio::time::sleep(GATHER).await;
+            }
         }
     }
 }
@@ -136,33 +198,8 @@ fn sound(record: Result<Event, FieldError>, request: &OwnRequest, status: u16) -
     }
 }
 
-async fn write_buffered(
-    writer: Writer,
-    mut buffered: mpsc::Receiver<Buffered>,
-    waiting_bytes: Arc<AtomicUsize>,
-    closing: Arc<AtomicBool>,
-) {
-    let mut arrived = Vec::with_capacity(BATCH_MAX);
-    while buffered.recv_many(&mut arrived, BATCH_MAX).await > 0 {
-        let is_full = arrived.len() == BATCH_MAX;
-        let (mut records, mut flushed) = (Vec::with_capacity(arrived.len()), Vec::new());
-        for item in arrived.drain(..) {
-            match item {
-                Buffered::Record(record) => records.push(*record),
-                Buffered::Flush(done) => flushed.push(done),
-            }
-        }
-        let bytes = records.iter().map(Prepared::bytes).sum();
-        write_or_log(&writer, records, &closing).await;
-        waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        for done in flushed {
-            // Whoever asked may have stopped waiting.
-            let _ = done.send(());
-        }
-        if !is_full && !closing.load(Ordering::Relaxed) {
-            tokio::time::sleep(GATHER).await;
-        }
-    }
+fn lost(request: &OwnRequest, status: u16) {
+    tracing::error!(?request, status, "this request could not be put on the record");
 }
 
 /// Writes records of reads, trying again for as long as the writer may recover and the server goes on. Those that cannot

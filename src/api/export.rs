@@ -152,7 +152,7 @@ struct Ending {
 impl Ending {
     fn complete(&mut self) {
         if let Some(request) = self.request.take() {
-            self.recorder.record_soon(&request, StatusCode::OK.as_u16(), None);
+            self.recorder.record_now(&request, StatusCode::OK.as_u16(), None);
         }
     }
 }

@@ -119,7 +119,7 @@ impl Live {
     async fn begin(context: &Context, mut query: Query, admission: Admission, place: Place) -> Result<Self, ApiError> {
         let arrivals = context.writer.arrivals();
         let reader = context.reader.clone();
-        let newest = web::block(move || reader.count()).await.map_err(ApiError::internal)??;
+        let newest = web::block(move || reader.newest_seq()).await.map_err(ApiError::internal)??;
         check_cursor(&query, newest)?;
         let start = query.after.unwrap_or(at(newest));
         query.after = Some(start);

@@ -17,6 +17,9 @@ pub(super) fn examine(config: &Config) -> Result<(), Failure> {
     }
     let path = config.database.path.display();
     println!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks);
+    if report.dropped > 0 {
+        println!("{} events were dropped by retention; the records of it are events like any other.", report.dropped);
+    }
     match report.findings.len() {
         0 => {
             println!("Nothing is wrong.");

@@ -12,6 +12,7 @@ mod doctor;
 mod import;
 mod login_link;
 mod query;
+mod retention;
 mod serve;
 mod source;
 mod status;
@@ -68,6 +69,7 @@ enum Command {
     /// Read every event of the file and check its index against them; writes nothing, and may run beside a server
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
     Doctor,
+    Retention(retention::Arguments),
     /// Make the index of the file anew from its events; the server must be stopped
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
     Reindex,
@@ -100,6 +102,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Healthcheck(arguments) => status::healthcheck(&config, &arguments),
         Command::Demo(arguments) => demo::run(config, &arguments),
         Command::Doctor => doctor::examine(&config),
+        Command::Retention(arguments) => retention::run(&config, &arguments),
         Command::Reindex => doctor::reindex(&config),
     }
 }

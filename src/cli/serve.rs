@@ -11,7 +11,7 @@ use crate::{
         timestamp::Timestamp,
     },
     server::{Application, Socket},
-    store::{self, Options, QueueLimits, Store},
+    store::{self, Options, QueueLimits, Retention, Store},
     telemetry,
 };
 
@@ -20,12 +20,23 @@ const ADMIN_NAME: &str = "admin";
 
 /// Opens the file and serves it until told to stop.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    let store = open(config)?;
+    start_log(config)?;
+    let retention = Retention { rules: config.retention.clone(), every: store::RETENTION_EVERY };
+    let store = open_with(config, Some(retention))?;
     serve(config, store)
 }
 
-/// Opens the configured file to write.
+/// From here on the program says what it does.
+pub(super) fn start_log(config: &Config) -> Result<(), Failure> {
+    telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))
+}
+
+/// Opens the configured file to write; nothing of it is dropped.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
+    open_with(config, None)
+}
+
+fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Failure> {
     let queue = QueueLimits { events_max: config.limits.queue_events_max, bytes_max: config.limits.queue_bytes_max };
     let options = Options {
         path: config.database.path.clone(),
@@ -33,13 +44,13 @@ pub(super) fn open(config: &Config) -> Result<Store, Failure> {
         queue,
         chunk_events: store::CHUNK_EVENTS,
         log_bytes_max: config.database.log_bytes_max,
+        retention,
     };
     Ok(Store::open(&options, &Bar::default())?)
 }
 
 /// Serves an open store until told to stop.
 pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
-    telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))?;
     // The first credential is shown only once: what can keep the server from starting must do so before it is made.
     let socket = Socket::open(config)?;
     let first = make_first_credential(&store)?;

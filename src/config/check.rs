@@ -13,11 +13,11 @@ use super::{
     AuthConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, Record, SelfAuditConfig, ServerConfig,
     TlsFiles,
     raw::{
-        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawMask, RawResourceType, RawSelfAudit,
-        RawServer,
+        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawMask, RawResourceType, RawRetention,
+        RawSelfAudit, RawServer,
     },
 };
-use crate::model::{mask::Mask, resource_type::Catalogue};
+use crate::model::{mask::Mask, resource_type::Catalogue, retention::Rules};
 
 /// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
 const WORKERS_MAX: u64 = 1024;
@@ -96,6 +96,7 @@ pub(super) fn config(raw: RawConfig) -> Result<Config, Problem> {
         limits: limits(&raw.limits)?,
         mask: mask(&raw.mask)?,
         self_audit: self_audit(&raw.self_audit)?,
+        retention: retention(&raw.retention)?,
         log: log(raw.log)?,
         resource_types: resource_types(&raw.resource_types)?,
     })
@@ -199,6 +200,11 @@ fn mask(raw: &RawMask) -> Result<Mask, Problem> {
 
 fn self_audit(raw: &RawSelfAudit) -> Result<SelfAuditConfig, Problem> {
     Ok(SelfAuditConfig { record: Section("self_audit").word("record", &raw.record, &Record::ALL, Record::name)? })
+}
+
+fn retention(raw: &RawRetention) -> Result<Rules, Problem> {
+    let by_type = raw.resource_types.iter().map(|(name, days)| (name.as_str(), *days));
+    Rules::parse(raw.keep_days, by_type).map_err(|(key, text)| Section("retention").problem(key, text))
 }
 
 fn resource_types(raw: &[RawResourceType]) -> Result<Catalogue, Problem> {

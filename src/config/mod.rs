@@ -21,6 +21,7 @@ use crate::model::{
     limits::{self, EventLimits, QueryLimits},
     mask::Mask,
     resource_type::Catalogue,
+    retention::Rules,
 };
 
 /// Where to listen. The loopback address, because a log open to the network must be somebody's decision.
@@ -65,6 +66,8 @@ pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const STREAMS_MAX: usize = 100;
 /// Which requests to auditbox are themselves recorded: all, since who read the log is part of what a log is asked.
 pub const RECORD: Record = Record::All;
+/// Days that events are kept: 0 is for ever. What a log drops must be somebody's decision.
+pub const KEEP_DAYS: u64 = 0;
 /// What is logged: starts, stops and troubles, with nothing for a request that went well.
 pub const LOG_LEVEL: &str = "info";
 /// How it is logged: for a person; whoever collects logs asks for JSON.
@@ -85,6 +88,8 @@ pub struct Config {
     pub mask: Mask,
     /// `[self_audit]`: auditbox's own events.
     pub self_audit: SelfAuditConfig,
+    /// `[retention]`: how long events are kept.
+    pub retention: Rules,
     /// `[log]`: what goes to standard error.
     pub log: LogConfig,
     /// `[[resource_types]]`: what the kinds of things that are acted on are called.

@@ -4,7 +4,7 @@
 //! are held to it, which lets every mistake be named as `[section] key`. What a value means is not looked at.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     path::{Path, PathBuf},
 };
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{
-    AuthConfig, ConfigError, DatabaseConfig, LimitsConfig, LogConfig, SelfAuditConfig, ServerConfig, check::Problem,
+    AuthConfig, ConfigError, DatabaseConfig, KEEP_DAYS, LimitsConfig, LogConfig, SelfAuditConfig, ServerConfig,
+    check::Problem,
 };
 use crate::model::{mask, resource_type};
 
@@ -29,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) mask: RawMask,
     pub(super) self_audit: RawSelfAudit,
+    pub(super) retention: RawRetention,
     pub(super) log: RawLog,
     pub(super) resource_types: Vec<RawResourceType>,
 }
@@ -47,6 +49,7 @@ impl Default for RawConfig {
             limits: RawLimits::default(),
             mask: RawMask::default(),
             self_audit: RawSelfAudit::default(),
+            retention: RawRetention::default(),
             log: RawLog::default(),
             resource_types: resource_type::KNOWN.iter().map(entry).collect(),
         }
@@ -177,6 +180,20 @@ pub(super) struct RawSelfAudit {
 impl Default for RawSelfAudit {
     fn default() -> Self {
         Self { record: SelfAuditConfig::default().record.name().to_owned() }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRetention {
+    pub(super) keep_days: u64,
+    /// Keys of the operator's own.
+    pub(super) resource_types: BTreeMap<String, u64>,
+}
+
+impl Default for RawRetention {
+    fn default() -> Self {
+        Self { keep_days: KEEP_DAYS, resource_types: BTreeMap::new() }
     }
 }
 
@@ -313,8 +330,10 @@ fn set_variable(table: &mut Table, schema: &Table, name: &str, text: &str) -> Re
     let Some((section, known)) = sections.find(|(section, _)| name.starts_with(&variable_name(section, ""))) else {
         return Ok(false);
     };
-    let Some((key, example)) = known.iter().find(|(key, _)| variable_name(section, key) == name) else {
-        let variables: Vec<_> = known.keys().map(|key| variable_name(section, key)).collect();
+    // A table of the operator's own keys is set in a file alone.
+    let keys = || known.iter().filter(|(_, example)| !example.is_table());
+    let Some((key, example)) = keys().find(|(key, _)| variable_name(section, key) == name) else {
+        let variables: Vec<_> = keys().map(|(key, _)| variable_name(section, key)).collect();
         let problem = format!("has no key for this variable; there are {}", variables.join(", "));
         return Err(key_error(name.to_owned(), format!("[{section}]"), problem));
     };
@@ -347,6 +366,8 @@ fn same_kind(example: &Value, given: &Value) -> bool {
     match (example, given) {
         (Value::Integer(_), Value::Integer(number)) => !number.is_negative(),
         (Value::Array(_), Value::Array(items)) => items.iter().all(Value::is_str),
+        // Its keys are the operator's own.
+        (Value::Table(_), Value::Table(given)) => given.values().all(|value| same_kind(&Value::Integer(0), value)),
         _ => example.same_type(given),
     }
 }
@@ -356,6 +377,7 @@ fn kind(example: &Value) -> &'static str {
         Value::Integer(_) => "a whole number that is not negative",
         Value::Array(_) => "a list of texts",
         Value::Boolean(_) => "true or false",
+        Value::Table(_) => "keys with whole numbers that are not negative",
         _ => "a text in quotes",
     }
 }

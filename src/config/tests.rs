@@ -38,8 +38,8 @@ fn the_example_is_the_default_and_names_every_key() {
 #[test]
 fn each_key_has_a_variable() {
     for (section, keys) in Table::try_from(RawConfig::default()).unwrap() {
-        // A list of entries is set in a file alone.
-        for (key, value) in keys.as_table().into_iter().flatten() {
+        // A list of entries, or a table of keys of one's own, is set in a file alone.
+        for (key, value) in keys.as_table().into_iter().flatten().filter(|(_, value)| !value.is_table()) {
             let name = format!("AUDITBOX_{}_{}", section.to_uppercase(), key.to_uppercase());
             let text = match value {
                 toml::Value::String(text) => text.clone(),
@@ -204,6 +204,30 @@ fn what_is_masked_is_the_operators_choice() {
     for name in ["x", "-_-", "a\\u0007b", &"x".repeat(65)] {
         refused(&format!("[mask]\nnames = [\"{name}\"]"), &[], &["[mask] names must list names of 2 to 64"]);
     }
+}
+
+#[test]
+fn retention_keeps_for_days_and_by_type() {
+    use crate::model::retention::Rules;
+    let text = "[retention]\nkeep_days = 400\n[retention.resource_types]\nuser_session = 30\n'AWS::S3::Bucket' = 0";
+    let config = load(text, &[]).unwrap();
+    assert_eq!(config.retention, Rules::parse(400, [("AWS::S3::Bucket", 0), ("user_session", 30)]).unwrap());
+    assert!(!load("", &[("AUDITBOX_RETENTION_KEEP_DAYS", "30")]).unwrap().retention.keep_everything());
+    assert!(load("[retention]\nkeep_days = 0", &[]).unwrap().retention.keep_everything());
+    for (text, part) in [
+        ("[retention]\nkeep_days = 36501", "[retention] keep_days must be between 0 (for ever) and 36500, not 36501"),
+        ("[retention]\nkeep_days = -1", "[retention] keep_days must be a whole number"),
+        ("[retention]\nkeep_day = 1", "[retention] keep_day is not a key; there are keep_days, resource_types"),
+        ("[retention]\nresource_types = 1", "[retention] resource_types must be keys with whole numbers"),
+        ("[retention.resource_types]\na = '1'", "[retention] resource_types must be keys with whole numbers"),
+        ("[retention.resource_types]\na = 36501", "[retention] resource_types `a` must be between 0 (for ever) and"),
+        ("[retention.resource_types]\na = 1\nA = 2", "[retention] resource_types `a` stands twice"),
+        ("[retention.resource_types]\n'' = 1", "[retention] resource_types `` is no type of resource"),
+    ] {
+        refused(text, &[], &[part]);
+    }
+    refused("", &[("AUDITBOX_RETENTION_KEEP_DAYS", "99999")], &["AUDITBOX_RETENTION_KEEP_DAYS: [retention] keep_days"]);
+    refused("", &[("AUDITBOX_RETENTION_RESOURCE_TYPES", "a")], &["[retention] has no key for this variable"]);
 }
 
 #[test]

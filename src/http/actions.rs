@@ -7,6 +7,8 @@ use actix_web::{HttpRequest, http::Method};
 pub(crate) enum Recording {
     /// Not at all: it concerns no data.
     Never,
+    /// Before it is answered if that can be written, else after: who signs in may read on a full disk.
+    BeforeOrAfter,
     /// Shortly after its answer.
     Soon,
     /// Before its answer.
@@ -34,7 +36,7 @@ const ACTIONS: &[Row] = &[
     ("PATCH", "/v1/credentials/{client_id}", "credential.switch", Recording::Before),
     ("DELETE", "/v1/credentials/{client_id}", "credential.revoke", Recording::Before),
     ("GET", "/sign-in", "sign_in.page", Recording::Never),
-    ("POST", "/sign-in", "session.create", Recording::Soon),
+    ("POST", "/sign-in", "session.create", Recording::BeforeOrAfter),
     ("POST", "/sign-out", "session.end", Recording::Before),
     ("GET", "/healthz", "health", Recording::Never),
     ("GET", "/readyz", "health", Recording::Never),

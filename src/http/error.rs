@@ -212,7 +212,7 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::Overloaded => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(1)),
             ReadError::Refused(error) => error.into(),
-            ReadError::Damaged { .. } | ReadError::Sqlite(_) => Self::internal(error),
+            ReadError::Damaged { .. } | ReadError::Changed | ReadError::Sqlite(_) => Self::internal(error),
         }
     }
 }

@@ -135,18 +135,23 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
         Recording::IfRefused | Recording::Before => {
             // Who is sent away because the disk takes nothing must not wait for the disk to hear so.
             if context.recorder.records_writes() && is_sent_away(response.status()) {
-                context.recorder.record_soon(&own(), status, refused);
+                context.recorder.record_now(&own(), status, refused);
             } else if context.recorder.records_writes() {
                 context.recorder.record(&own(), status, refused).await?;
             }
         }
+        Recording::BeforeOrAfter => {
+            if context.recorder.records_writes() && context.recorder.record(&own(), status, refused).await.is_err() {
+                context.recorder.record_now(&own(), status, refused);
+            }
+        }
         Recording::Soon => {
             if context.recorder.records_reads() {
-                context.recorder.record_soon(&own(), status, refused);
+                context.recorder.record_soon(&own(), status, refused).await;
             }
         }
         Recording::AtEnd if request.method() == Method::HEAD || refused.is_some() || status >= 400 => {
-            context.recorder.record_soon(&own(), status, refused);
+            context.recorder.record_soon(&own(), status, refused).await;
         }
         Recording::Never | Recording::AtEnd => {}
     }

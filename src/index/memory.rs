@@ -19,6 +19,8 @@ const RUN_EVENTS: usize = 64;
 /// What the index keeps of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Where it stands in the log.
+    seq: i64,
     /// Event time.
     timestamp: Timestamp,
     /// Its values that many events share, as ordinals in the dictionary of their field: in order, each once.
@@ -29,10 +31,20 @@ pub struct Entry {
 
 impl Entry {
     /// An event's entry; a term that it has twice (an actor's name may be their e-mail address) counts once.
-    pub fn new(timestamp: Timestamp, mut terms: Vec<(Field, u32)>, keys: Vec<(Field, String)>) -> Self {
+    pub fn new(seq: i64, timestamp: Timestamp, mut terms: Vec<(Field, u32)>, keys: Vec<(Field, String)>) -> Self {
         terms.sort_unstable();
         terms.dedup();
-        Self { timestamp, terms, keys }
+        Self { seq, timestamp, terms, keys }
+    }
+
+    /// Where the event stands in the log.
+    pub(super) fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// Whether the event has a term.
+    pub fn has(&self, field: Field, ordinal: u32) -> bool {
+        self.terms.binary_search(&(field, ordinal)).is_ok()
     }
 }
 
@@ -40,7 +52,11 @@ impl Entry {
 #[derive(Debug)]
 pub struct MemoryChunk {
     pub(super) number: u32,
+    /// The seq before its first event's, were none dropped.
+    pub(super) seq_before: i64,
     pub(super) times: Vec<Timestamp>,
+    /// How far each event stands from the first: its position, unless some before it were dropped.
+    pub(super) offsets: Vec<u16>,
     /// The earliest and the latest of them.
     pub(super) extent: Option<(Timestamp, Timestamp)>,
     /// The latest time up to the end of each run of [`RUN_EVENTS`] that is full.
@@ -86,11 +102,17 @@ impl KeyColumn {
 }
 
 impl MemoryChunk {
-    /// A chunk of this number, without events.
-    pub fn new(number: u32) -> Self {
+    /// A chunk of this number, in an index whose chunks span so many events, without events.
+    pub fn new(number: u32, chunk_events: u32) -> Self {
+        Self::after(number, i64::from(number) * i64::from(chunk_events))
+    }
+
+    fn after(number: u32, seq_before: i64) -> Self {
         Self {
             number,
+            seq_before,
             times: Vec::new(),
+            offsets: Vec::new(),
             extent: None,
             latest_through: Vec::new(),
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
@@ -99,28 +121,76 @@ impl MemoryChunk {
         }
     }
 
-    /// Adds the next event. The caller sees to it that a chunk gets no more than 65,536.
+    /// Adds an event that follows those it has. The caller sees to it that a chunk gets none beyond its 65,536.
     pub fn push(&mut self, entry: &Entry) {
-        let position = u16::try_from(self.times.len()).unwrap_or(u16::MAX);
-        self.times.push(entry.timestamp);
-        let (first, last) = self.extent.unwrap_or((entry.timestamp, entry.timestamp));
-        self.extent = Some((first.min(entry.timestamp), last.max(entry.timestamp)));
-        if self.times.len().is_multiple_of(RUN_EVENTS) {
-            self.latest_through.push(last.max(entry.timestamp));
-        }
+        let offset = u16::try_from(entry.seq - self.seq_before - 1).unwrap_or(u16::MAX);
+        let position = self.push_time(entry.timestamp, offset);
         for (field, ordinal) in &entry.terms {
             let column = &mut self.terms[column_of(*field)];
             column.positions.push(position);
             column.ordinals.push(*ordinal);
         }
         for (field, value) in &entry.keys {
-            let column = &mut self.keys[column_of(*field)];
-            column.push(position, value);
-            if *field == Field::Identifier {
-                let (hash, place) = (value_hash(value), column.ends.len() - 1);
-                self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
+            self.push_key(*field, position, value);
+        }
+    }
+
+    fn push_time(&mut self, timestamp: Timestamp, offset: u16) -> u16 {
+        let position = u16::try_from(self.times.len()).unwrap_or(u16::MAX);
+        self.times.push(timestamp);
+        self.offsets.push(offset);
+        let (first, last) = self.extent.unwrap_or((timestamp, timestamp));
+        self.extent = Some((first.min(timestamp), last.max(timestamp)));
+        if self.times.len().is_multiple_of(RUN_EVENTS) {
+            self.latest_through.push(last.max(timestamp));
+        }
+        position
+    }
+
+    fn push_key(&mut self, field: Field, position: u16, value: &str) {
+        let column = &mut self.keys[column_of(field)];
+        column.push(position, value);
+        if field == Field::Identifier {
+            let (hash, place) = (value_hash(value), column.ends.len() - 1);
+            self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
+        }
+    }
+
+    /// The same without the events that are dropped, told by their seqs.
+    pub(super) fn without(&self, is_dropped: impl Fn(i64) -> bool) -> Self {
+        let mut left = Self::after(self.number, self.seq_before);
+        let mut places = Vec::with_capacity(self.times.len());
+        for (timestamp, offset) in self.times.iter().zip(&self.offsets) {
+            let dropped = is_dropped(self.seq_before + 1 + i64::from(*offset));
+            places.push((!dropped).then(|| left.push_time(*timestamp, *offset)));
+        }
+        let place = |position: &u16| places.get(usize::from(*position)).copied().flatten();
+        for (column, own) in left.terms.iter_mut().zip(&self.terms) {
+            for (position, ordinal) in own.positions.iter().zip(&own.ordinals) {
+                if let Some(position) = place(position) {
+                    column.positions.push(position);
+                    column.ordinals.push(*ordinal);
+                }
             }
         }
+        for spec in FIELDS {
+            for (value, position) in self.keys(spec.field).iter() {
+                if let Some(position) = place(&position) {
+                    left.push_key(spec.field, position, value);
+                }
+            }
+        }
+        left
+    }
+
+    /// The seq of the event at a position.
+    pub(super) fn seq_at(&self, position: u16) -> Option<i64> {
+        Some(self.seq_before + 1 + i64::from(*self.offsets.get(usize::from(position))?))
+    }
+
+    /// How many of its events stand up to this seq in the log.
+    pub(super) fn length_through(&self, seq: i64) -> usize {
+        self.offsets.partition_point(|offset| self.seq_before + 1 + i64::from(*offset) <= seq)
     }
 
     /// A time that no event up to the one at this position is later than.

@@ -10,6 +10,7 @@ mod bits;
 mod bytes;
 mod divide;
 mod error;
+mod expired;
 mod hash;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
@@ -30,10 +31,13 @@ mod view;
 
 pub use divide::Second;
 pub use error::{IndexError, Result};
+pub use expired::{Expired, Group};
 pub use memory::{Entry, MemoryChunk};
-pub use rows::{delete_unsealed, difference, insert_chunk, insert_rows, sealed_chunks};
+pub use rows::{
+    delete_chunk, delete_rows, delete_strays, difference, insert_chunk, insert_rows, sealed_chunks, side_of,
+};
 pub use seal::{SealedRow, seal};
-pub use sealed::SealedChunk;
+pub use sealed::{Home, SealedChunk, Side};
 pub use search::Found;
-pub use snapshot::{Index, SharedChunk, Snapshot};
-pub use terms::TermWriter;
+pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
+pub use terms::{TermWriter, UsedTerms, delete_terms};

@@ -1,4 +1,6 @@
-//! The index's rows in the file: writing sealed chunks, reading their own rows, taking out what a crash has left.
+//! The index's rows in the file: writing sealed chunks, reading their own rows, taking out those of chunks that are no more.
+
+use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -9,7 +11,7 @@ use crate::{
         membership::Membership,
         memory::key_fields,
         seal::SealedRow,
-        sealed::{Place, SealedChunk, Table},
+        sealed::{Home, SealedChunk, Side, Table},
     },
     model::timestamp::Timestamp,
 };
@@ -33,11 +35,12 @@ pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::R
     let key_blocks: Vec<u8> = chunk.block_bits.iter().flat_map(|(field, bits)| [field.code(), *bits]).collect();
     connection
         .prepare_cached(
-            "INSERT INTO chunk (number, events, first, last, first_times, key_blocks, identifiers) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO chunk (number, side, events, first, last, first_times, key_blocks, identifiers) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
-            chunk.number,
+            chunk.home.number,
+            chunk.home.side.code(),
             chunk.length,
             chunk.first.micros(),
             chunk.last.micros(),
@@ -48,57 +51,104 @@ pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::R
     Ok(())
 }
 
-/// Every sealed chunk, in order: all that there are, of so many events each.
+/// Takes out a chunk's own row: with it the chunk is no more, and its other rows are nobody's.
+pub fn delete_chunk(connection: &Connection, number: u32) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM chunk WHERE number = ?1")?.execute([number]).map(drop)
+}
+
+/// Every sealed chunk, in order, in an index whose chunks span so many events. That none is missing, and none of their
+/// events, is for the caller to know.
 pub fn sealed_chunks(connection: &Connection, chunk_events: u32) -> Result<Vec<SealedChunk>> {
     let chunks: Vec<SealedChunk> = connection
         .prepare(&format!("{SELECT_CHUNK} ORDER BY number"))?
-        .query_and_then([], read_chunk)?
+        .query_and_then([], |row| read_chunk(row, chunk_events))?
         .collect::<Result<_>>()?;
-    // A chunk that is missing would be a hole that nobody sees.
-    for (number, chunk) in (0..).zip(&chunks) {
-        if (chunk.number, chunk.length) != (number, chunk_events) {
-            return Err(IndexError::damaged(number, "the row"));
-        }
+    match chunks.iter().find(|chunk| !(1..=chunk_events).contains(&chunk.length)) {
+        Some(chunk) => Err(IndexError::damaged(chunk.home.number, "the row")),
+        None => Ok(chunks),
     }
-    Ok(chunks)
 }
 
-const SELECT_CHUNK: &str = "SELECT number, events, first, last, first_times, key_blocks, identifiers FROM chunk";
+const SELECT_CHUNK: &str = "SELECT number, side, events, first, last, first_times, key_blocks, identifiers FROM chunk";
 
-fn read_chunk(row: &Row<'_>) -> Result<SealedChunk> {
+fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
     let number = row.get(0)?;
     let blob = |column| row.get_ref(column).and_then(|value| Ok(value.as_blob()?));
     let damaged = || IndexError::damaged(number, "the row");
-    let (first_times, _) = blob(4)?.as_chunks();
-    let (key_blocks, _) = blob(5)?.as_chunks();
+    let (first_times, _) = blob(5)?.as_chunks();
+    let (key_blocks, _) = blob(6)?.as_chunks();
     let mut block_bits = Vec::new();
     for field in key_fields() {
         let bits = key_blocks.iter().find(|[code, _]| *code == field.code()).map(|[_, bits]| *bits);
         block_bits.push((field, bits.filter(|bits| *bits <= BLOCK_BITS_MAX).ok_or_else(damaged)?));
     }
     Ok(SealedChunk {
-        number,
-        length: row.get(1)?,
-        first: Timestamp::from_micros(row.get(2)?),
-        last: Timestamp::from_micros(row.get(3)?),
+        home: Home { number, side: Side::from_code(row.get(1)?).ok_or_else(damaged)? },
+        seq_before: i64::from(number) * i64::from(chunk_events),
+        length: row.get(2)?,
+        first: Timestamp::from_micros(row.get(3)?),
+        last: Timestamp::from_micros(row.get(4)?),
         first_times: first_times.iter().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(*bytes))).collect(),
         block_bits,
-        identifiers: Membership::from_bytes(blob(6)?).ok_or_else(damaged)?,
+        identifiers: Membership::from_bytes(blob(7)?).ok_or_else(damaged)?,
     })
 }
 
-/// Takes out the rows of a chunk whose own row was never written, and of those after it. Returns how many there were.
-pub fn delete_unsealed(connection: &Connection, first_unsealed: u32) -> rusqlite::Result<usize> {
-    let mut deleted = 0;
+/// Takes out the rows that belong to no chunk: what a crash has left of one that was being sealed, or taken out.
+pub fn delete_strays(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT number, side FROM chunk")?;
+    let chunks: HashSet<(u32, u8)> = statement.query_map([], |row| row.try_into())?.collect::<Result<_, _>>()?;
     for table in Table::ALL {
-        let sql = format!("DELETE FROM {} WHERE place >= ?1", table.name());
-        deleted += connection.execute(&sql, [Place::first(first_unsealed).0])?;
+        let name = table.name();
+        let mut next = connection.prepare(&format!("SELECT min(place) FROM {name} WHERE place >= ?1"))?;
+        let mut from = i64::MIN;
+        while let Some(place) = next.query_row([from], |row| row.get::<_, Option<i64>>(0))? {
+            let Some(home) = Home::of(place) else {
+                connection.execute(&format!("DELETE FROM {name} WHERE place = ?1"), [place])?;
+                continue;
+            };
+            let (first, end) = home.places();
+            if !chunks.contains(&(home.number, home.side.code())) {
+                connection.execute(&format!("DELETE FROM {name} WHERE place >= ?1 AND place < ?2"), [first, end])?;
+            }
+            from = end;
+        }
     }
-    Ok(deleted)
+    Ok(())
+}
+
+/// Takes out rows that stand at a home whose chunk is there no more, at most so many of each kind. Whether there are more.
+pub fn delete_rows(connection: &Connection, home: Home, rows_max: i64) -> rusqlite::Result<bool> {
+    let (first, end) = home.places();
+    let mut more = false;
+    for table in Table::ALL {
+        let name = table.name();
+        let sql = format!(
+            "DELETE FROM {name} WHERE place IN (SELECT place FROM {name} WHERE place >= ?1 AND place < ?2 LIMIT ?3)"
+        );
+        let deleted = connection.prepare_cached(&sql)?.execute([first, end, rows_max])?;
+        more |= i64::try_from(deleted).is_ok_and(|deleted| deleted == rows_max);
+    }
+    Ok(more)
+}
+
+/// The side that a chunk's rows stand on; `None` if there is no such chunk.
+pub fn side_of(connection: &Connection, number: u32) -> rusqlite::Result<Option<Side>> {
+    let side = connection
+        .prepare_cached("SELECT side FROM chunk WHERE number = ?1")?
+        .query_row([number], |row| row.get(0))
+        .optional()?;
+    // A side that there is not is damage, which comparing the rows brings to light.
+    Ok(side.map(|side| Side::from_code(side).unwrap_or(Side::First)))
 }
 
 /// The first row of a chunk in the file that is not what it should be, is missing, or is one too many.
-pub fn difference(connection: &Connection, rows: &[SealedRow], chunk: &SealedChunk) -> Result<Option<String>> {
+pub fn difference(
+    connection: &Connection,
+    rows: &[SealedRow],
+    chunk: &SealedChunk,
+    chunk_events: u32,
+) -> Result<Option<String>> {
     for table in Table::ALL {
         let expected: Vec<_> = rows.iter().filter(|row| row.table == table).collect();
         let (name, column) = (table.name(), table.column());
@@ -110,16 +160,16 @@ pub fn difference(connection: &Connection, rows: &[SealedRow], chunk: &SealedChu
                 return Ok(Some(format!("row {} of {name} {how}", row.place.0)));
             }
         }
-        let ends = [Place::first(chunk.number).0, Place::first(chunk.number + 1).0];
+        let (first, end) = chunk.home.places();
         let sql = format!("SELECT count(*) FROM {name} WHERE place >= ?1 AND place < ?2");
-        let count: u32 = connection.prepare_cached(&sql)?.query_row(ends, |row| row.get(0))?;
+        let count: u32 = connection.prepare_cached(&sql)?.query_row([first, end], |row| row.get(0))?;
         if count as usize != expected.len() {
             return Ok(Some(format!("{name} has {count} rows instead of {}", expected.len())));
         }
     }
     let own = connection
         .prepare_cached(&format!("{SELECT_CHUNK} WHERE number = ?1"))?
-        .query_and_then([chunk.number], read_chunk)?
+        .query_and_then([chunk.home.number], |row| read_chunk(row, chunk_events))?
         .next()
         .transpose();
     Ok(match own {

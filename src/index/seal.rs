@@ -10,7 +10,7 @@ use crate::{
         membership::Membership,
         memory::{MemoryChunk, TermColumn, key_fields, term_fields},
         posting::BlockWriter,
-        sealed::{Place, SealedChunk, Table},
+        sealed::{Home, Place, SealedChunk, Side, Table},
         times,
     },
     model::{field::Field, timestamp::Timestamp},
@@ -31,23 +31,26 @@ impl SealedRow {
     }
 }
 
-/// Makes the rows of a chunk, and what is kept of it in memory: its own row, to be written after all others.
-pub fn seal(chunk: &MemoryChunk) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
+/// Makes the rows of a chunk, to stand on this side, and what is kept of it in memory: its own row, to be written after all
+/// others.
+pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
+    let home = Home { number: chunk.number, side };
     let ranks = Ranks::of(&chunk.times);
     let mut rows = Vec::new();
-    let first_times = time_rows(chunk, &ranks, &mut rows);
+    let first_times = time_rows(chunk, home, &ranks, &mut rows);
     for field in term_fields() {
-        posting_rows(chunk.number, field, chunk.terms(field), &ranks, &mut rows);
+        posting_rows(home, field, chunk.terms(field), &ranks, &mut rows);
     }
     let mut block_bits = Vec::new();
     for field in key_fields() {
-        block_bits.push((field, key_rows(chunk, field, &ranks, &mut rows)?));
+        block_bits.push((field, key_rows(chunk, home, field, &ranks, &mut rows)?));
     }
     let mut identifiers = Membership::new(chunk.times.len());
     chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
     let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
     let sealed = SealedChunk {
-        number: chunk.number,
+        home,
+        seq_before: chunk.seq_before,
         length: chunk.length(),
         first: time_at(ranks.order.first()),
         last: time_at(ranks.order.last()),
@@ -60,9 +63,9 @@ pub fn seal(chunk: &MemoryChunk) -> std::io::Result<(Vec<SealedRow>, SealedChunk
 
 /// The order of a chunk's events by time, ties by arrival.
 struct Ranks {
-    /// The offset of the event with each rank.
+    /// The position in order of arrival of the event with each rank.
     order: Vec<u16>,
-    /// The rank of the event at each offset.
+    /// The rank of the event at each position.
     ranks: Vec<u16>,
 }
 
@@ -70,36 +73,37 @@ impl Ranks {
     fn of(times: &[Timestamp]) -> Self {
         let mut order: Vec<u16> = (0..=u16::MAX).take(times.len()).collect();
         // Stable, so that equal times stay in order of arrival.
-        order.sort_by_key(|offset| times[usize::from(*offset)]);
+        order.sort_by_key(|position| times[usize::from(*position)]);
         let mut ranks = vec![0; order.len()];
-        for (rank, offset) in (0..=u16::MAX).zip(&order) {
-            ranks[usize::from(*offset)] = rank;
+        for (rank, position) in (0..=u16::MAX).zip(&order) {
+            ranks[usize::from(*position)] = rank;
         }
         Self { order, ranks }
     }
 
-    fn of_offset(&self, offset: u16) -> u16 {
-        self.ranks[usize::from(offset)]
+    fn of_position(&self, position: u16) -> u16 {
+        self.ranks[usize::from(position)]
     }
 }
 
 /// Returns the first timestamp of each block.
-fn time_rows(chunk: &MemoryChunk, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
+fn time_rows(chunk: &MemoryChunk, home: Home, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
     let mut first_times = Vec::new();
-    for (number, offsets) in (0..).zip(ranks.order.chunks(times::BLOCK_EVENTS)) {
-        let events: Vec<_> = offsets.iter().map(|offset| (chunk.times[usize::from(*offset)], *offset)).collect();
+    for (number, positions) in (0..).zip(ranks.order.chunks(times::BLOCK_EVENTS)) {
+        let positions = positions.iter().map(|position| usize::from(*position));
+        let events: Vec<_> = positions.map(|position| (chunk.times[position], chunk.offsets[position])).collect();
         first_times.extend(events.first().map(|(timestamp, _)| *timestamp));
-        let place = Place::time_block(chunk.number, number);
+        let place = Place::time_block(home, number);
         rows.push(SealedRow { table: Table::Time, place, bytes: times::encode(&events) });
     }
     first_times
 }
 
-fn posting_rows(chunk: u32, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
+fn posting_rows(home: Home, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
     let length = u32::try_from(ranks.order.len()).unwrap_or(u32::MAX);
     let with_ranks = column.ordinals.iter().zip(&column.positions);
     let mut entries: Vec<(u32, u16)> =
-        with_ranks.map(|(ordinal, position)| (*ordinal, ranks.of_offset(*position))).collect();
+        with_ranks.map(|(ordinal, position)| (*ordinal, ranks.of_position(*position))).collect();
     entries.sort_unstable();
     let mut writer = BlockWriter::new(length);
     for of_one in entries.chunk_by(|one, other| one.0 == other.0) {
@@ -107,14 +111,20 @@ fn posting_rows(chunk: u32, field: Field, column: &TermColumn, ranks: &Ranks, ro
         writer.push(of_one[0].0, &positions);
     }
     for (first, bytes) in writer.finish() {
-        rows.push(SealedRow { table: Table::Posting, place: Place::posting(chunk, field, first), bytes });
+        rows.push(SealedRow { table: Table::Posting, place: Place::posting(home, field, first), bytes });
     }
 }
 
 /// Returns into how many blocks the keys were dealt, as a power of two.
-fn key_rows(chunk: &MemoryChunk, field: Field, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> std::io::Result<u8> {
+fn key_rows(
+    chunk: &MemoryChunk,
+    home: Home,
+    field: Field,
+    ranks: &Ranks,
+    rows: &mut Vec<SealedRow>,
+) -> std::io::Result<u8> {
     let mut entries: Vec<(&str, u16)> =
-        chunk.keys(field).iter().map(|(value, offset)| (value, ranks.of_offset(offset))).collect();
+        chunk.keys(field).iter().map(|(value, position)| (value, ranks.of_position(position))).collect();
     entries.sort_unstable();
     let values = || entries.chunk_by(|one, other| one.0 == other.0);
     let bits = keys::block_bits(values().map(|of_one| of_one[0].0.len() + 1).sum());
@@ -125,7 +135,7 @@ fn key_rows(chunk: &MemoryChunk, field: Field, ranks: &Ranks, rows: &mut Vec<Sea
     }
     for (number, block) in (0..).zip(&blocks).filter(|(_, block)| !block.is_empty()) {
         let values: Vec<_> = block.iter().map(|(value, positions)| (*value, positions.as_slice())).collect();
-        let place = Place::key_block(chunk.number, field, number);
+        let place = Place::key_block(home, field, number);
         rows.push(SealedRow { table: Table::Key, place, bytes: keys::encode(&values)? });
     }
     Ok(bits)

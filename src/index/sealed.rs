@@ -49,32 +49,92 @@ impl Table {
     }
 }
 
-/// A row's key: the chunk's number in the upper bits, below it what is particular to the table. Rows of one chunk are
-/// neighbours, and a chunk's are written behind all before it.
+/// One of the two places that a chunk's rows can stand at. A chunk is sealed on the first; when it is sealed anew, without
+/// events that were dropped, its new rows are written on the other while the old ones still answer questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where a chunk is sealed the first time.
+    First,
+    /// Where its rows stand after every other time.
+    Second,
+}
+
+impl Side {
+    /// Where a chunk goes from here.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::First => 0,
+            Self::Second => 1,
+        }
+    }
+
+    pub(super) const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::First),
+            1 => Some(Self::Second),
+            _ => None,
+        }
+    }
+}
+
+/// Where a chunk's rows stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// The chunk.
+    pub number: u32,
+    /// Its side.
+    pub side: Side,
+}
+
+impl Home {
+    /// The places of its rows: from the first up to, not including, the second.
+    pub(super) const fn places(self) -> (i64, i64) {
+        let first = Place::first(self).0;
+        (first, first + (1 << CHUNK_SHIFT))
+    }
+
+    /// Whose row stands at a place.
+    pub(super) fn of(place: i64) -> Option<Self> {
+        let number = u32::try_from(place >> CHUNK_SHIFT & ((1 << (SIDE_SHIFT - CHUNK_SHIFT)) - 1)).ok()?;
+        Some(Self { number, side: Side::from_code(place >> SIDE_SHIFT)? })
+    }
+}
+
+/// A row's key: side and number of the chunk in the upper bits, below them what is particular to the table. Rows of one
+/// chunk are neighbours, and a chunk's are written behind all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) i64);
 
 /// Bits below the chunk's number: a field and an ordinal, the widest that there is.
 const CHUNK_SHIFT: u32 = 38;
 const FIELD_SHIFT: u32 = 32;
+/// The highest bit that leaves a place positive.
+const SIDE_SHIFT: u32 = 62;
 
 impl Place {
     /// The first that a chunk can have.
-    pub(super) const fn first(chunk: u32) -> Self {
-        // Chunks are counted from 0 and number fewer than 2^25: there are no more events than 2^41.
-        Self((chunk as i64) << CHUNK_SHIFT)
+    pub(super) const fn first(home: Home) -> Self {
+        // Chunks are counted from 0 and number fewer than 2^24: there are no more events than 2^40.
+        Self((home.side.code() as i64) << SIDE_SHIFT | (home.number as i64) << CHUNK_SHIFT)
     }
 
-    pub(super) const fn time_block(chunk: u32, block: u16) -> Self {
-        Self(Self::first(chunk).0 | block as i64)
+    pub(super) const fn time_block(home: Home, block: u16) -> Self {
+        Self(Self::first(home).0 | block as i64)
     }
 
-    pub(super) const fn posting(chunk: u32, field: Field, ordinal: u32) -> Self {
-        Self(Self::first(chunk).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
+    pub(super) const fn posting(home: Home, field: Field, ordinal: u32) -> Self {
+        Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
     }
 
-    pub(super) const fn key_block(chunk: u32, field: Field, block: u16) -> Self {
-        Self(Self::first(chunk).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
+    pub(super) const fn key_block(home: Home, field: Field, block: u16) -> Self {
+        Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
     }
 
     /// The ordinal in a posting's place.
@@ -86,7 +146,9 @@ impl Place {
 /// A sealed chunk's own row, as it is kept in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SealedChunk {
-    pub(super) number: u32,
+    pub(super) home: Home,
+    /// The seq before its first event's, were none dropped.
+    pub(super) seq_before: i64,
     /// Events in it.
     pub(super) length: u32,
     /// The earliest event time.
@@ -98,6 +160,18 @@ pub struct SealedChunk {
     /// Into how many blocks the keys of each field are dealt, as a power of two.
     pub(super) block_bits: Vec<(Field, u8)>,
     pub(super) identifiers: Membership,
+}
+
+impl SealedChunk {
+    /// Where its rows stand.
+    pub fn home(&self) -> Home {
+        self.home
+    }
+
+    /// How many events it has.
+    pub fn length(&self) -> u32 {
+        self.length
+    }
 }
 
 /// One chunk, with the connection to read it on.
@@ -151,7 +225,7 @@ impl<'c> Reading<'c> {
             "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
              coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place",
         )?;
-        let place = |ordinal| Place::posting(self.chunk.number, field, ordinal).0;
+        let place = |ordinal| Place::posting(self.chunk.home, field, ordinal).0;
         let mut rows = statement.query(params![place(0), place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let (place, block) = (Place(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
@@ -178,7 +252,7 @@ impl<'c> Reading<'c> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT keys FROM chunk_key WHERE place BETWEEN ?1 AND ?2 ORDER BY place")?;
-        let place = |block| Place::key_block(self.chunk.number, field, block).0;
+        let place = |block| Place::key_block(self.chunk.home, field, block).0;
         let mut rows = statement.query(params![place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let block = KeyBlock::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
@@ -195,7 +269,7 @@ impl<'c> Reading<'c> {
         }
         let found = self.block.as_ref().and_then(|(_, block)| block.get(index));
         let (timestamp, offset) = found.ok_or_else(|| self.damaged("the times"))?;
-        Ok(Position { timestamp, seq: seq_of(self.chunk.number, self.chunk.length, offset) })
+        Ok(Position { timestamp, seq: self.chunk.seq_before + 1 + i64::from(offset) })
     }
 
     /// How many events of the chunk stand before a place in the order of time.
@@ -219,7 +293,7 @@ impl<'c> Reading<'c> {
 
     fn time_block(&self, number: usize) -> Result<TimeBlock> {
         let mut statement = self.connection.prepare_cached("SELECT times FROM chunk_time WHERE place = ?1")?;
-        let place = Place::time_block(self.chunk.number, u16::try_from(number).unwrap_or(u16::MAX)).0;
+        let place = Place::time_block(self.chunk.home, u16::try_from(number).unwrap_or(u16::MAX)).0;
         let mut rows = statement.query([place])?;
         let events = (self.chunk.length as usize).saturating_sub(number * BLOCK_EVENTS).min(BLOCK_EVENTS);
         let block = match rows.next()? {
@@ -234,11 +308,6 @@ impl<'c> Reading<'c> {
     }
 
     fn damaged(&self, part: &str) -> IndexError {
-        IndexError::damaged(self.chunk.number, part)
+        IndexError::damaged(self.chunk.home.number, part)
     }
-}
-
-/// The seq of the event at an offset of a chunk of so many events: every chunk but the one being filled has as many.
-fn seq_of(chunk: u32, length: u32, offset: u16) -> i64 {
-    i64::from(chunk) * i64::from(length) + i64::from(offset) + 1
 }

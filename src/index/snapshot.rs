@@ -2,7 +2,9 @@
 //!
 //! The writer publishes events here after their commit. A question takes hold of what is published and of SQLite's
 //! snapshot in one step, so that it sees one state of the log, and works on that whatever is written meanwhile: chunks in
-//! memory only grow, and it knows how far to look; a chunk that is sealed meanwhile is still in memory for it.
+//! memory only grow, and it knows how far to look; a chunk that is sealed meanwhile is still in memory for it. Where events
+//! are dropped, another chunk takes the place of theirs; rows of the former are taken out of the file only after that, so
+//! that whoever holds it has a snapshot in which they stand.
 
 use std::{
     ops::Deref,
@@ -20,15 +22,15 @@ use crate::{
         bits::Bits,
         divide::Second,
         hash::value_hash,
-        memory::{Entry, MemoryChunk},
-        resolve::Resolved,
-        sealed::{Reading, SealedChunk},
-        terms::Tests,
+        memory::{Entry, MemoryChunk, OrdinalSet},
+        resolve::{Resolved, terms_of},
+        sealed::{Reading, SealedChunk, Side},
+        terms::{Ordinals, Tests},
         view::View,
     },
     model::{
         field::Field,
-        filter::{Filter, TimeRange},
+        filter::{Clause, Filter, TimeRange},
         timestamp::Timestamp,
     },
 };
@@ -59,11 +61,11 @@ pub(super) struct State {
 impl Index {
     /// An index with these sealed chunks, in order, and nothing in memory yet.
     pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>) -> Self {
-        let next = sealed.last().map_or(0, |chunk| chunk.number + 1);
+        let next = sealed.last().map_or(0, |chunk| chunk.home.number + 1);
         let state = State {
             through_seq: i64::from(next) * i64::from(chunk_events),
             sealed: Arc::new(sealed.into_iter().map(Arc::new).collect()),
-            memory: vec![shared(next)],
+            memory: vec![shared(next, chunk_events)],
         };
         Self {
             chunk_events,
@@ -73,24 +75,30 @@ impl Index {
         }
     }
 
-    /// Adds events, which follow the newest that is published, and lets questions see them. Returns the chunks that this
-    /// has filled: they are to be sealed.
+    /// Adds events, which follow the newest that is published, and lets questions see them; those that are left out between
+    /// them are dropped. Returns the chunks that this has filled: they are to be sealed.
     pub fn publish(&self, entries: &[Entry]) -> Vec<SharedChunk> {
         let State { mut memory, through_seq, .. } = self.state();
         let (mut full, mut rest) = (Vec::new(), entries);
         while let (Some(last), false) = (memory.last(), rest.is_empty()) {
             let mut chunk = last.write().unwrap_or_else(PoisonError::into_inner);
-            let room = self.chunk_events.saturating_sub(chunk.length()) as usize;
-            let (own, others) = rest.split_at(room.min(rest.len()));
+            let last_seq = chunk.seq_before + i64::from(self.chunk_events);
+            let (own, others) = rest.split_at(rest.partition_point(|entry| entry.seq() <= last_seq));
             for entry in own {
                 chunk.push(entry);
             }
-            let is_full = chunk.length() >= self.chunk_events;
-            let next = chunk.number + 1;
+            let is_full = !others.is_empty() || own.last().is_some_and(|entry| entry.seq() == last_seq);
+            // Chunks that nothing is left of are passed over.
+            let next = others.first().map_or(last_seq, |entry| entry.seq() - 1) / i64::from(self.chunk_events);
+            let is_empty = chunk.length() == 0;
             drop(chunk);
             if is_full {
-                full.push(Arc::clone(last));
-                memory.push(shared(next));
+                if is_empty {
+                    memory.pop();
+                } else {
+                    full.push(Arc::clone(last));
+                }
+                memory.push(shared(u32::try_from(next).unwrap_or(u32::MAX), self.chunk_events));
             }
             rest = others;
         }
@@ -99,16 +107,65 @@ impl Index {
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory = memory;
-        state.through_seq = through_seq + i64::try_from(entries.len()).unwrap_or(0);
+        state.through_seq = entries.last().map_or(through_seq, Entry::seq);
         full
     }
 
     /// Puts a sealed chunk, whose rows are committed, in the place of the oldest in memory.
     pub fn sealed(&self, chunk: Arc<SealedChunk>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.number);
+        state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.home.number);
         Arc::make_mut(&mut state.sealed).push(chunk);
         self.count_unsealed(&state.memory);
+    }
+
+    /// Puts a chunk that was sealed anew, whose rows are committed, in the place of the one of the same number; with none,
+    /// lets go of that.
+    pub fn replace(&self, number: u32, chunk: Option<Arc<SealedChunk>>) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let sealed = Arc::make_mut(&mut state.sealed);
+        if let Ok(place) = sealed.binary_search_by_key(&number, |chunk| chunk.home.number) {
+            match chunk {
+                Some(chunk) => sealed[place] = chunk,
+                None => drop(sealed.remove(place)),
+            }
+        }
+    }
+
+    /// Takes events, told by their seqs, out of the chunk that is being filled. Only for who publishes.
+    pub fn take_out(&self, is_dropped: impl Fn(i64) -> bool) {
+        let Some(filled) = self.state().memory.pop() else {
+            return;
+        };
+        let left = filled.read().unwrap_or_else(PoisonError::into_inner).without(is_dropped);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.memory.pop();
+        state.memory.push(Arc::new(RwLock::new(left)));
+    }
+
+    /// The number of the chunk that is being filled.
+    pub fn filled(&self) -> Option<u32> {
+        let state = self.state();
+        state.memory.last().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).number)
+    }
+
+    /// The number of the newest chunk that is sealed.
+    pub fn sealed_through(&self) -> Option<u32> {
+        self.state().sealed.last().map(|chunk| chunk.home.number)
+    }
+
+    /// Takes from these terms those that events in memory have.
+    pub fn retain_unused(&self, field: Field, ordinals: &mut Vec<u32>) {
+        for chunk in self.state().memory {
+            let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+            let used = OrdinalSet::new(&chunk.terms(field).ordinals);
+            ordinals.retain(|ordinal| !used.holds(*ordinal));
+        }
+    }
+
+    /// How many events a chunk spans.
+    pub fn chunk_events(&self) -> u32 {
+        self.chunk_events
     }
 
     /// The newest event that is published.
@@ -161,8 +218,8 @@ pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))
 }
 
-fn shared(number: u32) -> SharedChunk {
-    Arc::new(RwLock::new(MemoryChunk::new(number)))
+fn shared(number: u32, chunk_events: u32) -> SharedChunk {
+    Arc::new(RwLock::new(MemoryChunk::new(number, chunk_events)))
 }
 
 /// One state of the log.
@@ -172,14 +229,29 @@ pub struct Snapshot<'c> {
     pub(super) state: State,
 }
 
+/// What becomes of a chunk's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is in memory, and more come.
+    Filling,
+    /// It is in memory, full, and will be sealed.
+    Waiting,
+    /// Its rows stand on this side.
+    Sealed(Side),
+}
+
 /// A chunk of a snapshot: where it is, and what it spans.
 pub(super) struct Chunk<'s> {
-    place: PlaceOf<'s>,
     pub(super) number: u32,
+    pub(super) stage: Stage,
+    place: PlaceOf<'s>,
     /// The earliest and the latest time, or further.
     pub(super) extent: (Timestamp, Timestamp),
+    /// The first and the last seq that an event of it may have.
     pub(super) first_seq: i64,
     pub(super) last_seq: i64,
+    /// How many events this snapshot sees of it.
+    pub(super) length: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -207,8 +279,7 @@ impl Snapshot<'_> {
         // Who sends an event again does so soon: the newest first.
         for chunk in self.state.memory.iter().rev() {
             let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(position) = chunk.find_identifier(identifier, hash) {
-                let seq = self.seq_before(chunk.number) + 1 + i64::from(position);
+            if let Some(seq) = chunk.find_identifier(identifier, hash).and_then(|position| chunk.seq_at(position)) {
                 return Ok((seq <= self.state.through_seq).then_some(seq));
             }
         }
@@ -222,8 +293,9 @@ impl Snapshot<'_> {
         Ok(None)
     }
 
-    pub(super) fn tests(&self) -> &Tests {
-        &self.index.tests
+    /// The terms that pass a clause's predicates, whatever its sign.
+    pub(super) fn terms_of(&self, clause: &Clause) -> Result<Ordinals> {
+        terms_of(self.connection, &self.index.tests, clause)
     }
 
     pub(super) fn resolve(&self, filter: &Filter) -> Result<Resolved> {
@@ -233,23 +305,25 @@ impl Snapshot<'_> {
     pub(super) fn view<'s>(&'s self, chunk: &Chunk<'s>) -> View<'s> {
         match chunk.place {
             PlaceOf::Sealed(sealed) => View::sealed(sealed, self.connection),
-            PlaceOf::Memory(memory) => {
-                let length = u32::try_from(chunk.last_seq - chunk.first_seq + 1).unwrap_or(0);
-                View::memory(memory, length, chunk.first_seq - 1)
-            }
+            PlaceOf::Memory(memory) => View::memory(memory, chunk.length),
         }
     }
 
     /// Every chunk that has events, in order of arrival or from its end.
     pub(super) fn chunks_by_arrival(&self, newest_first: bool) -> Vec<Chunk<'_>> {
         let sealed = self.state.sealed.iter().map(|chunk| Chunk {
+            number: chunk.home.number,
+            stage: Stage::Sealed(chunk.home.side),
             place: PlaceOf::Sealed(chunk),
-            number: chunk.number,
             extent: (chunk.first, chunk.last),
-            first_seq: self.seq_before(chunk.number) + 1,
-            last_seq: self.seq_before(chunk.number) + i64::from(chunk.length),
+            first_seq: chunk.seq_before + 1,
+            last_seq: chunk.seq_before + i64::from(self.index.chunk_events),
+            length: chunk.length,
         });
-        let memory = self.state.memory.iter().filter_map(|memory| self.chunk_in_memory(memory));
+        let waiting = self.state.memory.len().saturating_sub(1);
+        let memory = self.state.memory.iter().enumerate().filter_map(|(place, memory)| {
+            self.chunk_in_memory(memory, if place < waiting { Stage::Waiting } else { Stage::Filling })
+        });
         let mut chunks: Vec<_> = sealed.chain(memory).collect();
         if newest_first {
             chunks.reverse();
@@ -270,22 +344,13 @@ impl Snapshot<'_> {
     }
 
     /// A chunk in memory, as far as this snapshot sees it; `None` if it sees nothing of it.
-    fn chunk_in_memory<'s>(&self, memory: &'s SharedChunk) -> Option<Chunk<'s>> {
+    fn chunk_in_memory<'s>(&self, memory: &'s SharedChunk, stage: Stage) -> Option<Chunk<'s>> {
         let chunk = memory.read().unwrap_or_else(PoisonError::into_inner);
-        let seq_before = self.seq_before(chunk.number);
-        let length = usize::try_from(self.state.through_seq - seq_before).ok()?.min(chunk.times.len());
-        if length == 0 {
-            return None;
-        }
+        let length = u32::try_from(chunk.length_through(self.state.through_seq)).ok().filter(|length| *length > 0)?;
         // What came since may reach further, which makes no answer wrong.
-        let extent = chunk.extent?;
-        let last_seq = seq_before + i64::try_from(length).ok()?;
-        let place = PlaceOf::Memory(memory);
-        Some(Chunk { place, number: chunk.number, extent, first_seq: seq_before + 1, last_seq })
-    }
-
-    fn seq_before(&self, chunk: u32) -> i64 {
-        i64::from(chunk) * i64::from(self.index.chunk_events)
+        let (extent, first_seq) = (chunk.extent?, chunk.seq_before + 1);
+        let last_seq = self.state.through_seq.min(chunk.seq_before + i64::from(self.index.chunk_events));
+        Some(Chunk { number: chunk.number, stage, place: PlaceOf::Memory(memory), extent, first_seq, last_seq, length })
     }
 }
 
@@ -302,7 +367,7 @@ mod tests {
             let terms = (0..256).map(|word| (Field::Word, word)).collect();
             let keys = [(Field::Identifier, 256), (Field::Run, 1_024), (Field::WebhookEvent, 1_024)];
             let keys = keys.map(|(field, bytes)| (field, format!("{number:0bytes$}")));
-            Entry::new(Timestamp::from_micros(0), terms, keys.into())
+            Entry::new(i64::try_from(number).unwrap() + 1, Timestamp::from_micros(0), terms, keys.into())
         };
         let entries: Vec<_> = (0..EVENTS as usize).map(entry).collect();
         assert_eq!(index.unsealed(), (0, 0));

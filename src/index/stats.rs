@@ -11,7 +11,7 @@ use crate::{
         IndexError, Result,
         bits::Bits,
         divide::Second,
-        resolve::{Resolved, terms_of},
+        resolve::Resolved,
         snapshot::{Chunk, Snapshot},
         terms,
         view::View,
@@ -172,7 +172,7 @@ impl Snapshot<'_> {
         for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
             let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
             let predicates = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
-            let ordinals = terms_of(self.connection, self.tests(), &Clause { predicates, ..*clause })?;
+            let ordinals = self.terms_of(&Clause { predicates, ..*clause })?;
             named.extend(ordinals.iter().take(FACET_VALUES_MAX));
         }
         Ok(named)

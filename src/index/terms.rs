@@ -1,8 +1,9 @@
 //! The dictionary of the log: every value that many events share, with a number of its own.
 //!
-//! A value's ordinal counts from 0 within its field, in the order in which the log first saw the values. Terms are never
-//! taken out, so what was once found out about a range of ordinals stays true: which terms pass a test of the value is
-//! remembered, and only terms that came since are tested.
+//! A value's ordinal counts from 0 within its field, in the order in which the log first saw the values. An ordinal is never
+//! given twice, so what was once found out about a range of ordinals stays true: which terms pass a test of the value is
+//! remembered, and only terms that came since are tested. A term that is taken out, because no event has it any more, may
+//! still be among those remembered, which finds nothing.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    index::Result,
+    index::{Result, memory::term_fields},
     model::{field::Field, filter::Predicate, search::SearchWord},
 };
 
@@ -109,6 +110,52 @@ fn add(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u
              SELECT ?1, coalesce(max(ordinal), -1) + 1, ?2 FROM term WHERE field = ?1 RETURNING ordinal",
         )?
         .query_row(params![field.code(), value], |row| row.get(0))
+}
+
+/// Takes out terms of a field that no event has. The highest ordinal stays, without its value, so that the next is above it.
+/// Whoever writes must forget what was remembered.
+pub fn delete_terms(connection: &Connection, field: Field, ordinals: &[u32]) -> rusqlite::Result<()> {
+    let highest = count(connection, field)?.checked_sub(1);
+    for ordinal in ordinals {
+        let sql = if highest == usize::try_from(*ordinal).ok() {
+            // No value holds a NUL.
+            "UPDATE term SET value = char(0) || ordinal WHERE field = ?1 AND ordinal = ?2"
+        } else {
+            "DELETE FROM term WHERE field = ?1 AND ordinal = ?2"
+        };
+        connection.prepare_cached(sql)?.execute(params![field.code(), ordinal])?;
+    }
+    Ok(())
+}
+
+/// Which terms events have, by field.
+#[derive(Debug, Default)]
+pub struct UsedTerms(HashMap<Field, Vec<u64>>);
+
+impl UsedTerms {
+    /// Takes note of a term that an event has.
+    pub(super) fn add(&mut self, field: Field, ordinal: u32) {
+        let (words, place) = (self.0.entry(field).or_default(), ordinal as usize / 64);
+        if words.len() <= place {
+            words.resize(place + 1, 0);
+        }
+        words[place] |= 1 << (ordinal % 64);
+    }
+
+    /// The terms in the dictionary that no event has.
+    pub fn unused(&self, connection: &Connection) -> rusqlite::Result<Vec<(Field, Vec<u32>)>> {
+        let mut unused = Vec::new();
+        let mut statement = connection.prepare("SELECT ordinal FROM term WHERE field = ?1")?;
+        for field in term_fields() {
+            let words = self.0.get(&field).map_or(&[][..], Vec::as_slice);
+            let is_used =
+                |ordinal: u32| words.get(ordinal as usize / 64).is_some_and(|word| word >> (ordinal % 64) & 1 == 1);
+            let mut ordinals = statement.query_map([field.code()], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
+            ordinals.retain(|ordinal| !is_used(*ordinal));
+            unused.push((field, ordinals));
+        }
+        Ok(unused)
+    }
 }
 
 /// How many terms a field has.

@@ -33,9 +33,9 @@ pub(super) struct View<'c> {
 
 enum Kind<'c> {
     Sealed(Reading<'c>),
-    /// With the seq before its first event. It is locked for one pass over one column at a time: whoever asks much of it
+    /// It is locked for one pass over one column at a time: whoever asks much of it
     /// must not keep the writer from it for long.
-    Memory(&'c RwLock<MemoryChunk>, i64),
+    Memory(&'c RwLock<MemoryChunk>),
 }
 
 impl<'c> View<'c> {
@@ -44,9 +44,9 @@ impl<'c> View<'c> {
         Self { length: chunk.length, kind: Kind::Sealed(Reading::new(chunk, connection)), range: None }
     }
 
-    /// The first `length` events of a chunk in memory, which come after `seq_before`.
-    pub(super) fn memory(chunk: &'c RwLock<MemoryChunk>, length: u32, seq_before: i64) -> Self {
-        Self { length, kind: Kind::Memory(chunk, seq_before), range: None }
+    /// The first `length` events of a chunk in memory.
+    pub(super) fn memory(chunk: &'c RwLock<MemoryChunk>, length: u32) -> Self {
+        Self { length, kind: Kind::Memory(chunk), range: None }
     }
 
     /// Confines the view to a range of time.
@@ -56,7 +56,7 @@ impl<'c> View<'c> {
         }
         let mut bits = Bits::all(self.length);
         match &mut self.kind {
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 for (position, time) in (0..=u16::MAX).zip(read(chunk).times.iter().take(self.length as usize)) {
                     if !range.holds(*time) {
                         bits.remove(position);
@@ -94,7 +94,7 @@ impl<'c> View<'c> {
     pub(super) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => reading.add_terms(field, ordinals, bits),
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 read(chunk).add_terms(field, ordinals, bits);
                 Ok(())
             }
@@ -109,7 +109,7 @@ impl<'c> View<'c> {
                 other => reading
                     .each_key_block(field, 0, u16::MAX, |block| block.add_passing(|value| other.matches(value), bits)),
             }),
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 let passes = |value: &str| predicates.iter().any(|predicate| predicate.matches(value));
                 add_keys(chunk, field, passes, bits);
                 Ok(())
@@ -121,7 +121,7 @@ impl<'c> View<'c> {
     pub(super) fn add_keys_holding(&self, field: Field, word: &SearchWord, bits: &mut Bits) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(word, bits)),
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 add_keys(chunk, field, |value| word.is_in(value), bits);
                 Ok(())
             }
@@ -142,7 +142,7 @@ impl<'c> View<'c> {
                     }
                 })
             }
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 let chunk = read(chunk);
                 let column = chunk.terms(field);
                 let entries = column.positions.iter().zip(&column.ordinals);
@@ -170,14 +170,14 @@ impl<'c> View<'c> {
                     }
                 }
             }
-            Kind::Memory(chunk, seq_before) => {
+            Kind::Memory(chunk) => {
                 // In order of arrival, which mostly is that of time.
                 let (chunk, mut rejected) = (&read(chunk), None);
                 for position in positions {
                     if newest_first && rejected.is_some_and(|rejected| chunk.latest_through(position) <= rejected) {
                         break;
                     }
-                    let place = place(chunk, *seq_before, position);
+                    let place = place(chunk, position);
                     if !each(place) {
                         rejected = rejected.max(Some(place.timestamp));
                     }
@@ -196,9 +196,9 @@ impl<'c> View<'c> {
                     positions.push(reading.position(rank)?);
                 }
             }
-            Kind::Memory(chunk, seq_before) => {
+            Kind::Memory(chunk) => {
                 let chunk = &read(chunk);
-                positions.extend(bits.iter().map(|position| place(chunk, *seq_before, position)));
+                positions.extend(bits.iter().map(|position| place(chunk, position)));
             }
         }
         Ok(positions)
@@ -213,7 +213,7 @@ impl<'c> View<'c> {
                 };
                 Ok(Some((reading.position(first)?.timestamp, reading.position(last)?.timestamp)))
             }
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 let chunk = read(chunk);
                 let times = || bits.iter().map(|position| chunk.times[usize::from(position)]);
                 Ok(times().min().zip(times().max()))
@@ -225,7 +225,7 @@ impl<'c> View<'c> {
     /// `counts`.
     pub(super) fn spread(&mut self, sets: [&Bits; 2], bounds: &[Timestamp], counts: &mut [[u64; 2]]) -> Result<()> {
         match &mut self.kind {
-            Kind::Memory(chunk, _) => {
+            Kind::Memory(chunk) => {
                 let chunk = read(chunk);
                 for (set, bits) in sets.into_iter().enumerate() {
                     for position in bits.iter() {
@@ -279,6 +279,7 @@ fn before(timestamp: Timestamp) -> Position {
     Position { timestamp, seq: i64::MIN }
 }
 
-fn place(chunk: &MemoryChunk, seq_before: i64, position: u16) -> Position {
-    Position { timestamp: chunk.times[usize::from(position)], seq: seq_before + 1 + i64::from(position) }
+fn place(chunk: &MemoryChunk, position: u16) -> Position {
+    let seq = chunk.seq_before + 1 + i64::from(chunk.offsets[usize::from(position)]);
+    Position { timestamp: chunk.times[usize::from(position)], seq }
 }

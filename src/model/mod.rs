@@ -19,6 +19,7 @@ pub mod mask;
 pub mod own;
 pub mod query;
 pub mod resource_type;
+pub mod retention;
 pub mod search;
 pub mod sent;
 pub mod stats;

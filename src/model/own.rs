@@ -126,6 +126,28 @@ pub fn command_line_event(action: &str, name: &str, client_id: &str) -> Result<E
     }))
 }
 
+/// The record of events that retention dropped; `details` says which, and by which rules.
+pub fn retention_event(details: &serde_json::Value) -> Result<Event, FieldError> {
+    own_event(&json!({
+        "action": "DELETE",
+        "resourceType": "audit_log",
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "retention" } },
+        "context": {},
+        "additionalData": details,
+    }))
+}
+
+/// The record of an operator's word that the clock is right, though it is far ahead of the log.
+pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
+    own_event(&json!({
+        "action": "retention.trust_clock",
+        "resourceType": "audit_log",
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
+        "context": {},
+        "additionalData": { "before": before.map(|before| before.to_string()) },
+    }))
+}
+
 fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
     let text = event.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;

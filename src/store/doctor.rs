@@ -8,11 +8,12 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::{
-    index::{self, Entry, IndexError, MemoryChunk, TermWriter},
+    index::{self, Entry, IndexError, MemoryChunk, Side, TermWriter},
     model::field::Field,
     store::{
         OpenError, Progress,
         body::{Bodies, Decoder},
+        dropped::{self, Dropped},
         event as events, open, reindex,
         tail::Read,
     },
@@ -32,6 +33,8 @@ pub struct Finding {
 pub struct Report {
     /// Events read.
     pub events: u64,
+    /// Events that retention has dropped.
+    pub dropped: u64,
     /// Chunks of the index compared.
     pub chunks: u32,
     /// What is wrong.
@@ -90,22 +93,49 @@ impl Examination {
         chunk_events: u32,
     ) -> Result<(), IndexError> {
         let decoder = Decoder::new(connection, bodies);
-        let mut chunk = MemoryChunk::new(number);
-        let mut expected = i64::from(number) * i64::from(chunk_events);
+        // A server beside may have taken terms out, and given others in their place.
+        self.terms.forget();
+        let mut chunk = MemoryChunk::new(number, chunk_events);
+        let (first, last) = dropped::span(number, chunk_events);
+        let dropped = Dropped::within(connection, first, last)?;
+        let is_dropping = dropped::dropping(connection)? == Some(number);
+        let mut expected = dropped.next_kept(first);
         reindex::each_event(connection, number, chunk_events, |row| {
-            expected += 1;
             let read = Read::row(row, &decoder)?;
+            if dropped.holds(read.seq) {
+                if !is_dropping {
+                    self.find(&format!("event {}", read.seq), "was dropped, and is still there".to_owned());
+                }
+                return Ok(());
+            }
             if read.seq != expected {
                 self.find(&format!("event {expected}"), format!("is missing: the next is {}", read.seq));
-                expected = read.seq;
             }
+            expected = dropped.next_kept(read.seq + 1);
             self.report.events += 1;
             chunk.push(&self.event(connection, &read)?);
             Ok(())
         })?;
+        self.report.dropped += u64::try_from(dropped.count()).unwrap_or(0);
         if number < reindex::next_chunk(connection)? {
-            self.report.chunks += 1;
-            self.compare(connection, &chunk)?;
+            self.sealed(connection, &chunk, expected <= last)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a chunk below the newest that is sealed.
+    fn sealed(&mut self, connection: &Connection, chunk: &MemoryChunk, is_cut: bool) -> Result<(), IndexError> {
+        let subject = format!("chunk {} of the index", chunk.number());
+        if is_cut {
+            self.find(&subject, "events at its end are missing".to_owned());
+        }
+        match (index::side_of(connection, chunk.number())?, chunk.length()) {
+            (None, 0) => {}
+            (Some(_), 0) => self.find(&subject, "is there, but none of its events is".to_owned()),
+            (side, _) => {
+                self.report.chunks += 1;
+                self.compare(connection, chunk, side.unwrap_or(Side::First))?;
+            }
         }
         Ok(())
     }
@@ -143,10 +173,10 @@ impl Examination {
         Ok(entry)
     }
 
-    fn compare(&mut self, connection: &Connection, chunk: &MemoryChunk) -> Result<(), IndexError> {
+    fn compare(&mut self, connection: &Connection, chunk: &MemoryChunk, side: Side) -> Result<(), IndexError> {
         let subject = format!("chunk {} of the index", chunk.number());
-        let (rows, sealed) = index::seal(chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;
-        if let Some(difference) = index::difference(connection, &rows, &sealed)? {
+        let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
+        if let Some(difference) = index::difference(connection, &rows, &sealed, reindex::chunk_events(connection)?)? {
             self.find(&subject, difference);
         }
         Ok(())

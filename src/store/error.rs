@@ -156,6 +156,9 @@ pub enum ReadError {
     /// The answer cannot be made as asked, which only the events show.
     #[error(transparent)]
     Refused(#[from] ParameterError),
+    /// A server beside has dropped events since the file was opened.
+    #[error("events were dropped while the file was looked at: run the command again")]
+    Changed,
     /// SQLite refused.
     #[error("the file could not be read: {0}")]
     Sqlite(String),

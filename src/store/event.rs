@@ -33,11 +33,12 @@ pub(super) fn insert(
             "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![seq, event.timestamp.micros(), entity, blueprint, event.filled.code(), event.stored])?;
-    entry(event.timestamp, &event.values, |field, value| term(field, value).map(Some))
+    entry(seq, event.timestamp, &event.values, |field, value| term(field, value).map(Some))
 }
 
 /// What the index keeps of an event with these values. `ordinal` looks a term up; one that it does not know is left out.
 pub(super) fn entry(
+    seq: i64,
     timestamp: Timestamp,
     values: &Values,
     mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
@@ -49,7 +50,7 @@ pub(super) fn entry(
             Sharing::Own => keys.push((field, value.to_owned())),
         }
     }
-    Ok(Entry::new(timestamp, terms, keys))
+    Ok(Entry::new(seq, timestamp, terms, keys))
 }
 
 /// A stored event's body and what the server had filled in.

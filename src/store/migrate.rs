@@ -79,12 +79,19 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
-/// Format 2 had the entities of all its events in one order, and a view that no index helped.
+/// Format 2 had the entities of all its events in one order, a view that no index helped, and dropped no events.
 fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     let total = event::last_seq(connection)?;
     progress.advance(STEP, 0, total);
-    connection.execute_batch("DROP INDEX event_entity; DROP VIEW named_event")?;
+    connection.execute_batch(
+        "DROP INDEX event_entity; DROP VIEW named_event; DROP TRIGGER event_is_never_deleted;
+         ALTER TABLE chunk RENAME TO chunk_2;",
+    )?;
     complete(connection)?;
+    connection.execute_batch(
+        "INSERT INTO chunk SELECT number, 0, events, first, last, first_times, key_blocks, identifiers FROM chunk_2;
+         DROP TABLE chunk_2;",
+    )?;
     progress.advance(STEP, total, total);
     connection.pragma_update(None, "user_version", FORMAT)
 }

@@ -9,6 +9,7 @@ mod checkpoint;
 mod credential;
 mod dictionary;
 mod doctor;
+mod dropped;
 mod error;
 mod event;
 #[cfg(any(test, fuzzing))]
@@ -23,6 +24,7 @@ mod reader;
 mod rehearsal;
 mod reindex;
 mod renew;
+mod retention;
 mod sealer;
 mod spent;
 mod tail;
@@ -37,10 +39,11 @@ use std::{
 pub use doctor::{Finding, Report, examine};
 pub use error::{AppendError, ChangeError, OpenError, ReadError, WriteError};
 pub use lock::Lock;
-pub use open::change_credential_directly;
+pub use open::{change_credential_directly, trust_clock};
 pub use prepared::Prepared;
 pub use queue::QueueLimits;
 pub use reader::{Page, Reader, Slice};
+pub use retention::{Due, EVERY as RETENTION_EVERY, Retention};
 pub use wake::Arrivals;
 pub use writer::{Outcome, Pending, Policy, Writer};
 
@@ -75,6 +78,8 @@ pub struct Options {
     /// Bytes of the write-ahead log at which nothing more is taken; only a program that holds a read transaction open
     /// beside the server makes it grow so far.
     pub log_bytes_max: u64,
+    /// What is dropped after a time; `None` for whoever is no server, and leaves that alone.
+    pub retention: Option<Retention>,
 }
 
 /// Who is told how far something long has come.
@@ -99,6 +104,7 @@ pub struct Store {
     /// Reads for the server itself, on a connection that no question can take.
     pub own_reader: Reader,
     thread: writer::Thread,
+    retainer: Option<retention::Retainer>,
     _lock: Lock,
 }
 
@@ -110,24 +116,31 @@ impl Store {
         let mut connection = open::writable(path, options.chunk_events, progress)?;
         renew::log(&mut connection, path)?;
         let failed = |error: IndexError| open::unusable(path, &error);
+        finish_dropping(&mut connection).map_err(failed)?;
         let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
         reindex::complete(&mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
         let index = Arc::new(index_of(&connection).map_err(failed)?);
         let full = newest(&mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
+        let newest_receipt = retention::prepare(&connection, &bodies, options.retention.as_ref());
+        let newest_receipt = newest_receipt.map_err(|error| failed(error.into()))?;
         let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max)?;
         let place = place::Place::of(path).map_err(|error| open::unavailable(path, &error))?;
-        let parts = writer::Parts { connection, place, checkpoints, index, terms, bodies, full };
+        let parts = writer::Parts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
         let (writer, thread) = writer::start(path, parts, options.queue)?;
-        Ok(Self { writer, reader, own_reader, thread, _lock: lock })
+        let retainer = retention::start(path, writer.clone(), index, options.retention.as_ref(), newest_receipt)?;
+        Ok(Self { writer, reader, own_reader, thread, retainer, _lock: lock })
     }
 
     /// Finishes what was queued, then closes the file. Says whether everything went well to the end.
     pub fn close(self) -> Result<(), WriteError> {
         // SQLite removes its log when the last connection closes, which only one that writes can do.
         drop((self.reader, self.own_reader));
+        if let Some(retainer) = self.retainer {
+            retainer.finish();
+        }
         self.thread.finish()
     }
 }
@@ -140,16 +153,17 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
         let transaction = connection.transaction()?;
         let (bodies, index) = (Bodies::load(&transaction)?, index_of(&transaction)?);
+        let drops = dropped::drops(&transaction)?;
         let unsealed = event::last_seq(&transaction)? - index.through_seq();
         if unsealed > READ_UNSEALED_MAX {
             let message = format!("{unsealed} events have no index: start the server on it, or run `auditbox reindex`");
             return Err(IndexError::Damaged(message));
         }
         tail::extend(&transaction, &index, &bodies, Terms::Known(TermWriter::default()), &Quiet)?;
-        Ok((bodies, index))
+        Ok((bodies, index, drops))
     };
-    let (bodies, index) = load().map_err(|error| open::failed(path, &error.to_string()))?;
-    Reader::open(path, 1, Arc::new(index), bodies)
+    let (bodies, index, drops) = load().map_err(|error| open::failed(path, &error.to_string()))?;
+    Ok(Reader::open(path, 1, Arc::new(index), bodies)?.beside(drops))
 }
 
 /// Every credential of an existing file, beside whatever server may have it open.
@@ -163,6 +177,7 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     let _lock = Lock::take(path)?;
     open::check_readable(path)?;
     let rebuild = |mut connection| -> Result<(), IndexError> {
+        finish_dropping(&mut connection)?;
         reindex::clear(&mut connection)?;
         let bodies = Bodies::load(&connection)?;
         reindex::complete(&mut connection, &mut TermWriter::default(), &bodies, 0, progress)
@@ -174,7 +189,17 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
 
 fn index_of(connection: &rusqlite::Connection) -> Result<Index, IndexError> {
     let chunk_events = reindex::chunk_events(connection)?;
-    Ok(Index::new(chunk_events, sealed_chunks(connection, chunk_events)?))
+    let sealed = sealed_chunks(connection, chunk_events)?;
+    dropped::check(connection, chunk_events, &sealed)?;
+    Ok(Index::new(chunk_events, sealed))
+}
+
+/// Takes out what was dropped before a crash. From here on, what the connection deletes is overwritten in the file: an
+/// event that is gone must not be read off its free pages.
+fn finish_dropping(connection: &mut rusqlite::Connection) -> Result<(), IndexError> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    let chunk_events = reindex::chunk_events(connection)?;
+    Ok(dropped::finish(connection, chunk_events)?)
 }
 
 /// Takes what is not sealed into the index, in one transaction: there may be many terms to add.

@@ -11,10 +11,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
     index::{IndexError, TermWriter},
-    model::{credential::CredentialChange, event::Event},
+    model::{credential::CredentialChange, event::Event, own, timestamp::Timestamp},
     store::{
         CHUNK_EVENTS, ChangeError, OpenError, Prepared, Progress, Quiet, body::Bodies, credential as credentials,
-        error, event, migrate, rehearsal,
+        error, event, migrate, rehearsal, retention,
     },
 };
 
@@ -141,6 +141,24 @@ pub fn change_credential_directly(
         error::Failure::Passing(passing) => Ok(Err(passing.into())),
         error::Failure::Final => Err(failed(path, "the change could not be written")),
     })
+}
+
+/// Believes the clock, from outside a server and beside a running one, which notices within a minute. The record of it is
+/// written with it.
+pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
+    check_readable(path)?;
+    let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
+    let mut write = || -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let record = own::clock_event(retention::believed(&transaction)?)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.to_string().into()))?;
+        retention::believe(&transaction, now)?;
+        let record = Prepared::new(record, &Bodies::load(&transaction)?);
+        let seq = event::last_seq(&transaction)? + 1;
+        event::insert(&transaction, &mut TermWriter::default(), seq, &record)?;
+        transaction.commit()
+    };
+    write().map_err(|error| refused(path, &error))
 }
 
 /// The log holds who did what and the key that signs tokens: it is its owner's alone from the first byte. SQLite gives

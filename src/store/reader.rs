@@ -17,6 +17,7 @@ use crate::{
         credential::{ClientId, Credential},
         cursor::Position,
         query::Query,
+        retention::Rules,
         stats::{Stats, StatsQuery},
         ticket::TicketId,
         timestamp::Timestamp,
@@ -24,7 +25,7 @@ use crate::{
     store::{
         OpenError, ReadError,
         body::{Bodies, Decoder},
-        credential, event, open, spent,
+        credential, dropped, event, open, retention, spent,
     },
 };
 
@@ -37,6 +38,8 @@ pub struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
     index: Arc<Index>,
     bodies: Bodies,
+    /// Of another process's file: how often something had been dropped when the index was read from it.
+    drops: Option<i64>,
 }
 
 /// A page of a list: where its events are, and the bodies of the first of them.
@@ -72,7 +75,12 @@ impl Reader {
             .test_on_check_out(false)
             .build(manager)
             .map_err(|error| OpenError::Sqlite { path: path.to_owned(), message: error.to_string() })?;
-        Ok(Self { pool, index, bodies })
+        Ok(Self { pool, index, bodies, drops: None })
+    }
+
+    /// For a file that another process may write to, whose index was read when so much had been dropped.
+    pub(super) fn beside(self, drops: i64) -> Self {
+        Self { drops: Some(drops), ..self }
     }
 
     /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot.
@@ -111,8 +119,13 @@ impl Reader {
         })
     }
 
-    /// How many events there are.
-    pub fn count(&self) -> Result<i64, ReadError> {
+    /// What of the log is past its time at `now`, by rule and type. Nothing is dropped.
+    pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<retention::Due>, ReadError> {
+        self.on_snapshot(|snapshot, _| Ok(retention::due(snapshot, &rules.cutoffs(now))?))
+    }
+
+    /// The seq of the newest event.
+    pub fn newest_seq(&self) -> Result<i64, ReadError> {
         self.in_transaction(|connection| Ok(event::last_seq(connection)?))
     }
 
@@ -145,7 +158,13 @@ impl Reader {
         &self,
         read: impl FnOnce(&Snapshot<'_>, &Connection) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        self.in_transaction(|connection| read(&self.index.snapshot(connection)?, connection))
+        self.in_transaction(|connection| {
+            let snapshot = self.index.snapshot(connection)?;
+            if self.drops.is_some_and(|drops| dropped::drops(connection).is_ok_and(|now| now != drops)) {
+                return Err(ReadError::Changed);
+            }
+            read(&snapshot, connection)
+        })
     }
 
     fn in_transaction<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {

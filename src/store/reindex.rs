@@ -6,28 +6,37 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    index::{self, IndexError, MemoryChunk, TermWriter},
+    index::{self, Home, IndexError, MemoryChunk, Side, TermWriter},
+    model::field::Field,
     store::{
         CHUNK_EVENTS_RANGE, Progress,
         body::{Bodies, Decoder},
-        checkpoint, event,
+        checkpoint,
+        dropped::{self, Dropped},
+        event,
         tail::Read,
     },
 };
 
 /// Takes the whole index out of the file, the newest chunk first. The dictionary of terms stays: events refer to it.
 pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
-    for number in (0..next_chunk(connection)?).rev() {
+    let numbers: Vec<u32> = connection
+        .prepare("SELECT number FROM chunk ORDER BY number DESC")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for number in numbers {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("DELETE FROM chunk WHERE number >= ?1", [number])?;
-        index::delete_unsealed(&transaction, number)?;
+        index::delete_chunk(&transaction, number)?;
+        for side in [Side::First, Side::Second] {
+            index::delete_rows(&transaction, Home { number, side }, i64::MAX)?;
+        }
         transaction.commit()?;
         checkpoint::empty(connection)?;
     }
     Ok(())
 }
 
-/// Takes out what a crash has left of a chunk that was not sealed, then seals every full chunk but `spare` of the newest.
+/// Takes out what a crash has left of chunks that are none, then seals every full chunk but `spare` of the newest.
 pub(super) fn complete(
     connection: &mut Connection,
     terms: &mut TermWriter,
@@ -40,29 +49,52 @@ pub(super) fn complete(
     let full = u32::try_from(last_seq / i64::from(chunk_events)).unwrap_or(u32::MAX);
     let sealed = next_chunk(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    index::delete_unsealed(&transaction, sealed)?;
+    index::delete_strays(&transaction)?;
     transaction.commit()?;
     for number in sealed..full.saturating_sub(spare) {
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut chunk = MemoryChunk::new(number);
-        let decoder = Decoder::new(&transaction, bodies);
-        each_event(&transaction, number, chunk_events, |row| {
-            let read = Read::row(row, &decoder)?;
-            read.report();
-            chunk.push(&read.entry(|field, value| terms.ordinal(&transaction, field, value).map(Some))?);
-            Ok(())
-        })?;
-        if chunk.length() != chunk_events {
+        let (first, last) = dropped::span(number, chunk_events);
+        let dropped = Dropped::within(&transaction, first, last)?;
+        let chunk = load_chunk(
+            &Decoder::new(&transaction, bodies),
+            (&transaction, number, chunk_events),
+            |seq| dropped.holds(seq),
+            |field, value| terms.ordinal(&transaction, field, value).map(Some),
+        )?;
+        if i64::from(chunk.length()) + dropped.count() != i64::from(chunk_events) {
             return Err(IndexError::Damaged(format!("events of chunk {number} are missing")));
         }
-        let (rows, sealed) = index::seal(&chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;
-        index::insert_rows(&transaction, &rows)?;
-        index::insert_chunk(&transaction, &sealed)?;
+        // Nothing may be left of it.
+        if chunk.length() > 0 {
+            let sealed = index::seal(&chunk, Side::First).map_err(|error| IndexError::Damaged(error.to_string()))?;
+            index::insert_rows(&transaction, &sealed.0)?;
+            index::insert_chunk(&transaction, &sealed.1)?;
+        }
         transaction.commit()?;
         checkpoint::empty(connection)?;
     }
     Ok(())
+}
+
+/// The events of a chunk, given by its connection, its number and how many events chunks span, without those that are
+/// dropped. `ordinal` looks a term up; one that it does not know is left out.
+pub(super) fn load_chunk(
+    decoder: &Decoder<'_>,
+    (connection, number, chunk_events): (&Connection, u32, u32),
+    is_dropped: impl Fn(i64) -> bool,
+    mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
+) -> rusqlite::Result<MemoryChunk> {
+    let mut chunk = MemoryChunk::new(number, chunk_events);
+    each_event(connection, number, chunk_events, |row| {
+        if !is_dropped(row.get(0)?) {
+            let read = Read::row(row, decoder)?;
+            read.report();
+            chunk.push(&read.entry(&mut ordinal)?);
+        }
+        Ok(())
+    })?;
+    Ok(chunk)
 }
 
 /// Calls `each` with the rows of a chunk's events, as [`Read`] takes them, in order.

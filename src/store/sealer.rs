@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    index::{self, SealedRow, SharedChunk},
+    index::{self, SealedRow, SharedChunk, Side},
     store::{
         OpenError, Pending, WriteError,
         body::Bodies,
@@ -88,7 +88,7 @@ impl State {
 
     fn seal(&self, chunk: &SharedChunk) -> Result<(), WriteError> {
         let (rows, sealed) = loop {
-            match index::seal(&chunk.read().unwrap_or_else(PoisonError::into_inner)) {
+            match index::seal(&chunk.read().unwrap_or_else(PoisonError::into_inner), Side::First) {
                 Ok(sealed) => break sealed,
                 // Questions are answered from memory meanwhile. No chunk may be sealed before those that precede it.
                 Err(error) if self.writer.is_open() => {
@@ -134,7 +134,7 @@ impl State {
     }
 }
 
-fn slices(rows: Vec<SealedRow>) -> Vec<Vec<SealedRow>> {
+pub(super) fn slices(rows: Vec<SealedRow>) -> Vec<Vec<SealedRow>> {
     let mut slices: Vec<Vec<SealedRow>> = Vec::new();
     let mut room = 0;
     for row in rows {

@@ -11,6 +11,7 @@ use crate::{
     store::{
         Progress,
         body::{Bodies, Decoder},
+        dropped::Dropped,
         event as events,
     },
 };
@@ -49,10 +50,10 @@ impl Read {
         ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
     ) -> rusqlite::Result<Entry> {
         match &self.body {
-            Ok((timestamp, values)) => events::entry(*timestamp, values, ordinal),
+            Ok((timestamp, values)) => events::entry(self.seq, *timestamp, values, ordinal),
             Err(_) => {
                 let known = self.columns.iter().filter_map(|(field, ordinal)| Some((*field, (*ordinal)?)));
-                Ok(Entry::new(self.timestamp, known.collect(), Vec::new()))
+                Ok(Entry::new(self.seq, self.timestamp, known.collect(), Vec::new()))
             }
         }
     }
@@ -77,19 +78,22 @@ pub(super) fn extend(
     let (mut full, mut terms) = (Vec::new(), terms);
     let decoder = Decoder::new(connection, bodies);
     let (through_seq, last_seq) = (index.through_seq(), events::last_seq(connection)?);
+    let dropped = Dropped::within(connection, through_seq + 1, i64::MAX)?;
     let sql = format!("SELECT {} FROM event WHERE seq > ?1 ORDER BY seq", Read::COLUMNS);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([through_seq])?;
     let mut entries = Vec::with_capacity(BATCH_EVENTS);
-    for seq in through_seq + 1.. {
-        let Some(row) = rows.next()? else {
-            break;
-        };
+    let mut expected = dropped.next_kept(through_seq + 1);
+    while let Some(row) = rows.next()? {
         let read = Read::row(row, &decoder)?;
-        if read.seq != seq {
-            // Every position behind it would be another's.
-            return Err(IndexError::Damaged(format!("event {seq} is missing")));
+        let seq = read.seq;
+        if dropped.holds(seq) {
+            continue;
         }
+        if seq != expected {
+            return Err(IndexError::Damaged(format!("event {expected} is missing")));
+        }
+        expected = dropped.next_kept(seq + 1);
         read.report();
         entries.push(read.entry(|field, value| terms.ordinal(connection, field, value))?);
         if entries.len() == BATCH_EVENTS {

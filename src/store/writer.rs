@@ -41,6 +41,7 @@ use crate::{
         event,
         place::Place,
         queue::{Queue, Weight},
+        retention::Step,
         sealer::{self, Order, Sealer},
         tail::{self, Terms},
         wake::{Arrivals, Wake},
@@ -140,6 +141,7 @@ enum Work {
     Change { change: Box<CredentialChange>, record: Box<Prepared>, slot: Slot<(), ChangeError> },
     Upkeep { upkeep: Upkeep, slot: Slot<(), WriteError> },
     Uses { uses: Vec<(ClientId, Timestamp)>, slot: Slot<(), WriteError> },
+    Step { step: Arc<Step>, slot: Slot<bool, WriteError> },
 }
 
 impl Work {
@@ -148,6 +150,7 @@ impl Work {
             Self::Append { slot, .. } => slot.answer(failure),
             Self::Change { slot, .. } => slot.answer(failure),
             Self::Upkeep { slot, .. } | Self::Uses { slot, .. } => slot.answer(failure),
+            Self::Step { slot, .. } => slot.answer(failure),
         }
     }
 }
@@ -202,6 +205,14 @@ impl Writer {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 0, bytes: 0, reserved: true };
         self.push(Work::Upkeep { upkeep, slot }, weight)?;
+        Ok(pending)
+    }
+
+    /// Queues a step of retention. The answer says whether it was done.
+    pub(super) fn take_step(&self, step: Arc<Step>) -> Result<Pending<bool, WriteError>, WriteError> {
+        let (slot, pending) = Slot::new();
+        let weight = Weight { events: 0, bytes: 0, reserved: true };
+        self.queue.push(Work::Step { step, slot }, weight)?;
         Ok(pending)
     }
 
@@ -444,6 +455,7 @@ impl State {
                     credential::note_uses(&transaction, uses)?;
                     slot.result = Some(Ok(()));
                 }
+                Work::Step { step, slot } => slot.result = Some(Ok(step.apply(&mut batch, &self.index)?)),
             }
         }
         let (entries, log_bytes) = (batch.entries, batch.log_bytes);
@@ -454,6 +466,11 @@ impl State {
 
     /// Lets questions see what was committed.
     fn publish(&mut self, entries: &[Entry], work: &[Work]) {
+        for piece in work {
+            if let Work::Step { step, slot: Slot { result: Some(Ok(true)), .. } } = piece {
+                step.publish(&self.index);
+            }
+        }
         let full = self.index.publish(entries);
         self.wake.everyone();
         self.order(full);

@@ -33,6 +33,7 @@ const COMMANDS: &[&[&str]] = &[
     &["healthcheck"],
     &["demo"],
     &["doctor"],
+    &["retention"],
     &["reindex"],
 ];
 

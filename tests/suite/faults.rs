@@ -69,8 +69,14 @@ fn number(name: &str, usual: u64) -> u64 {
 /// Makes an empty file whose index has small chunks.
 fn make_chunked(path: &Path) {
     let queue = QueueLimits { events_max: 1, bytes_max: 1 };
-    let options =
-        Options { path: path.to_owned(), readers: 1, queue, log_bytes_max: u64::MAX, chunk_events: CHUNK_EVENTS };
+    let options = Options {
+        path: path.to_owned(),
+        readers: 1,
+        queue,
+        log_bytes_max: u64::MAX,
+        chunk_events: CHUNK_EVENTS,
+        retention: None,
+    };
     Store::open(&options, &Quiet).unwrap().close().unwrap();
 }
 

@@ -106,7 +106,7 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let queue = QueueLimits { events_max: 1, bytes_max: 1 };
         let path = directory.path().join("auditbox.db");
-        let options = Options { path, readers: 1, queue, chunk_events, log_bytes_max: u64::MAX };
+        let options = Options { path, readers: 1, queue, chunk_events, log_bytes_max: u64::MAX, retention: None };
         Store::open(&options, &Quiet).unwrap().close().unwrap();
         Self::start_in(directory, &[])
     }

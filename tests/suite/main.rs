@@ -30,6 +30,7 @@
 //! | `readme` | the README's first five minutes, pasted as they stand |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
@@ -74,6 +75,7 @@ mod raw;
 mod readme;
 mod record;
 mod refusals;
+mod retention;
 mod sealing;
 mod secrets;
 mod session;

@@ -330,6 +330,9 @@ fn a_file_of_the_second_format_is_brought_up_to_date() {
     connection
         .execute_batch(
             "DROP VIEW named_event; DROP INDEX event_entity; DROP TABLE sqlite_stat1;
+             DROP TRIGGER event_is_never_deleted; DROP TABLE dropped; ALTER TABLE chunk DROP COLUMN side;
+             CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+             BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
              CREATE INDEX event_entity ON event (entity, timestamp) WHERE entity IS NOT NULL;
              CREATE VIEW named_event AS
              SELECT event.seq, event.timestamp, (SELECT value FROM term WHERE field = 2 AND ordinal = event.entity) AS entity

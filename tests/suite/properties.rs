@@ -3,6 +3,7 @@
 
 mod events;
 mod plain;
+mod retention;
 
 use std::{
     cmp::Reverse,
@@ -58,18 +59,23 @@ fn check(sent: &[String], chunk_events: u32) {
         assert_eq!(answer.json()["accepted"], batch.len());
     }
     let events = read_back(&server, sent);
-    let pools = Pools::of(&events);
+    ask(&server, &events, QUESTIONS);
+}
+
+/// Asks for every parameter's values, then so many random questions.
+fn ask(server: &Server, events: &[Plain], questions: u32) {
+    let pools = Pools::of(events);
     for parameter in PARAMETERS {
         for encoding in Encoding::ALL {
             for values in pools.handfuls(parameter).filter(|values| !values.is_empty()) {
                 let term = Term { parameter, excludes: false, encoding: encoding_for(parameter, encoding), values };
-                compare(&server, &events, &Question { terms: vec![term], ..everything() }).unwrap();
+                compare(server, events, &Question { terms: vec![term], ..everything() }).unwrap();
             }
         }
     }
-    let config = Config { cases: QUESTIONS, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: questions, failure_persistence: None, ..Config::default() };
     let asked = TestRunner::new(config).run(&sketch(), |sketch| {
-        compare(&server, &events, &sketch.question(&events, &pools)).map_err(TestCaseError::fail)
+        compare(server, events, &sketch.question(events, &pools)).map_err(TestCaseError::fail)
     });
     asked.unwrap_or_else(|failure| panic!("{failure}"));
 }

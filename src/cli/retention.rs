@@ -1,0 +1,69 @@
+//! `retention`: what is past its time, before it is dropped; and an operator's word that the clock is right.
+
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use crate::{
+    cli::Failure,
+    config::Config,
+    model::timestamp::Timestamp,
+    store::{self, Due},
+};
+
+/// Say what of the log is past its time by [retention], rule by rule; nothing is dropped
+///
+/// The running server drops it, within a day and an hour.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  auditbox retention --config auditbox.toml
+  AUDITBOX_RETENTION_KEEP_DAYS=90 auditbox retention   what another number would drop
+  auditbox retention --trust-clock                     after the server has said that the clock is far ahead")]
+pub(super) struct Arguments {
+    /// Only say what would be dropped: what the command does without this, too
+    #[arg(long)]
+    dry_run: bool,
+    /// Let the server drop by the present time, which it has refused because the clock is far ahead of the log
+    #[arg(long, conflicts_with = "dry_run")]
+    trust_clock: bool,
+}
+
+/// Prints what would be dropped, or believes the clock.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let (path, now) = (&config.database.path, Timestamp::now());
+    if arguments.trust_clock {
+        store::trust_clock(path, now)?;
+        println!("{now} is believed: a running server goes on within a minute.");
+        return Ok(());
+    }
+    if config.retention.keep_everything() {
+        println!("[retention] is not set: every event is kept for ever.");
+        return Ok(());
+    }
+    let dues = store::open_for_reading(path)?.due(&config.retention, now)?;
+    if dues.is_empty() {
+        println!("Nothing is past its time.");
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"]);
+    for due in &dues {
+        table.add_row(row(due));
+    }
+    let events: u64 = dues.iter().map(|due| due.count).sum();
+    println!("{table}\n{events} events are past their time. Nothing was dropped: the server does that.");
+    Ok(())
+}
+
+fn row(due: &Due) -> [String; 6] {
+    // Types are a sender's texts: what would steer a terminal is not passed on to it.
+    let printable = |text: &str| text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
+    [
+        printable(&due.rule),
+        due.before.to_string(),
+        due.resource_type.as_deref().map_or_else(|| "(others)".to_owned(), printable),
+        due.count.to_string(),
+        due.times.0.to_string(),
+        due.times.1.to_string(),
+    ]
+}

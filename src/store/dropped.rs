@@ -1,0 +1,211 @@
+//! Which events were dropped, and taking them out.
+//!
+//! An event that is dropped is first put down here, in the transaction that also writes the record of it and takes it out
+//! of the index: from then on no question finds it. Its row is taken out afterwards, in small pieces; the trigger that
+//! keeps events from being deleted lets those pass that stand here, and no others. What is put down stays: it is how a
+//! hole in the log is known from a loss.
+//!
+//! One chunk at a time: the setting `dropping` says whose rows may still be there. A crash leaves them, and they are taken
+//! out when the file is opened again.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use crate::{
+    index::{IndexError, SealedChunk},
+    store::checkpoint,
+};
+
+/// Events deleted in one piece: some milliseconds of the writer's time.
+pub(super) const PIECE_EVENTS: i64 = 1_000;
+
+/// Seqs from the first to the last, both included.
+pub(super) type Run = (i64, i64);
+
+/// What was dropped in a part of the log: runs in order, apart from each other.
+#[derive(Debug, Default)]
+pub(super) struct Dropped(Vec<Run>);
+
+impl Dropped {
+    /// What was dropped from `first` to `last`; no run reaches over either.
+    pub(super) fn within(connection: &Connection, first: i64, last: i64) -> rusqlite::Result<Self> {
+        let mut statement = connection
+            .prepare_cached("SELECT first, last FROM dropped WHERE first BETWEEN ?1 AND ?2 ORDER BY first")?;
+        let runs = statement.query_map([first, last], |row| row.try_into())?;
+        Ok(Self(runs.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether the event with this seq was dropped.
+    pub(super) fn holds(&self, seq: i64) -> bool {
+        holds(&self.0, seq)
+    }
+
+    /// How many events were dropped.
+    pub(super) fn count(&self) -> i64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+
+    /// The first seq from this one on that was not dropped.
+    pub(super) fn next_kept(&self, seq: i64) -> i64 {
+        let mut next = seq;
+        let from = self.0.partition_point(|(_, last)| *last < seq);
+        for (first, last) in &self.0[from..] {
+            if *first > next {
+                break;
+            }
+            next = last + 1;
+        }
+        next
+    }
+}
+
+/// Whether one of these runs, which are in order, holds a seq.
+pub(super) fn holds(runs: &[Run], seq: i64) -> bool {
+    runs.get(runs.partition_point(|(_, last)| *last < seq)).is_some_and(|(first, _)| *first <= seq)
+}
+
+/// Seqs in order, as runs.
+pub(super) fn runs_of(seqs: &[i64]) -> Vec<Run> {
+    seqs.chunk_by(|one, next| one + 1 == *next).filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
+}
+
+/// Runs, cut and put together so that no piece holds more events than are deleted at once.
+pub(super) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
+    let (mut pieces, mut room): (Vec<Vec<Run>>, i64) = (Vec::new(), 0);
+    for (first, last) in runs {
+        let mut from = *first;
+        while from <= *last {
+            if room == 0 {
+                pieces.push(Vec::new());
+                room = PIECE_EVENTS;
+            }
+            let to = (*last).min(from + room - 1);
+            if let Some(piece) = pieces.last_mut() {
+                piece.push((from, to));
+            }
+            (room, from) = (room - (to - from + 1), to + 1);
+        }
+    }
+    pieces
+}
+
+/// Puts down that these events of a chunk are dropped, and that their rows are still there. The chunk spans the seqs of
+/// `span`.
+pub(super) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run]) -> rusqlite::Result<()> {
+    let mut all = Dropped::within(connection, span.0, span.1)?.0;
+    all.extend_from_slice(runs);
+    all.sort_unstable();
+    connection.prepare_cached("DELETE FROM dropped WHERE first BETWEEN ?1 AND ?2")?.execute([span.0, span.1])?;
+    let mut insert = connection.prepare_cached("INSERT INTO dropped (first, last) VALUES (?1, ?2)")?;
+    for run in all.chunk_by(|one, next| one.1 + 1 == next.0) {
+        if let (Some((first, _)), Some((_, last))) = (run.first(), run.last()) {
+            insert.execute([first, last])?;
+        }
+    }
+    connection
+        .prepare_cached("INSERT INTO setting (name, value) VALUES ('dropping', ?1)")?
+        .execute([number])
+        .map(drop)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO setting (name, value) VALUES ('drops', 1) ON CONFLICT DO UPDATE SET value = value + 1",
+        )?
+        .execute([])
+        .map(drop)
+}
+
+/// How often events were dropped: whoever has another process's index in memory knows by it whether that is still so.
+pub(super) fn drops(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT coalesce((SELECT value FROM setting WHERE name = 'drops'), 0)")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The chunk of which events that were dropped may still have their rows.
+pub(super) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    connection
+        .prepare_cached("SELECT value FROM setting WHERE name = 'dropping'")?
+        .query_row([], |row| row.get(0))
+        .optional()
+}
+
+/// Takes out the rows of events that were dropped.
+pub(super) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
+    for (first, last) in runs {
+        statement.execute([first, last])?;
+    }
+    Ok(())
+}
+
+/// Puts down that the rows of what was dropped are gone.
+pub(super) fn done(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM setting WHERE name = 'dropping'", []).map(drop)
+}
+
+/// Takes out what a crash has left.
+pub(super) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite::Result<()> {
+    let Some(number) = dropping(connection)? else {
+        return Ok(());
+    };
+    let (first, last) = span(number, chunk_events);
+    let dropped = Dropped::within(connection, first, last)?;
+    tracing::info!(events = dropped.count(), "what was dropped before the last stop is taken out of the file");
+    for piece in pieces(&dropped.0) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        delete(&transaction, &piece)?;
+        transaction.commit()?;
+    }
+    done(connection)?;
+    checkpoint::empty(connection)
+}
+
+/// The seqs that a chunk spans.
+pub(super) fn span(number: u32, chunk_events: u32) -> Run {
+    let before = i64::from(number) * i64::from(chunk_events);
+    (before + 1, before + i64::from(chunk_events))
+}
+
+/// Checks that the sealed chunks, together with what was dropped, are everything up to the newest of them: one that is
+/// missing would be a hole that nobody sees.
+pub(super) fn check(connection: &Connection, chunk_events: u32, sealed: &[SealedChunk]) -> Result<(), IndexError> {
+    let mut statement =
+        connection.prepare("SELECT sum(last - first + 1) FROM dropped WHERE first BETWEEN ?1 AND ?2")?;
+    let mut next = 0;
+    for chunk in sealed {
+        let number = chunk.home().number;
+        for missing in next..=number {
+            let (first, last) = span(missing, chunk_events);
+            let dropped: Option<i64> = statement.query_row(params![first, last], |row| row.get(0))?;
+            let kept = if missing == number { i64::from(chunk.length()) } else { 0 };
+            if kept + dropped.unwrap_or(0) != i64::from(chunk_events) {
+                return Err(IndexError::Damaged(format!("the row of chunk {missing}")));
+            }
+        }
+        next = number + 1;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_and_cut_into_pieces() {
+        let dropped = Dropped(runs_of(&[2, 3, 4, 9, 11, 12]));
+        assert_eq!(dropped.0, [(2, 4), (9, 9), (11, 12)]);
+        assert_eq!((1..=13).filter(|seq| dropped.holds(*seq)).collect::<Vec<_>>(), [2, 3, 4, 9, 11, 12]);
+        assert_eq!([1, 2, 4, 5, 9, 11, 13].map(|seq| dropped.next_kept(seq)), [1, 5, 5, 5, 10, 13, 13]);
+        assert_eq!(Dropped(vec![(1, 2), (3, 4), (6, 6)]).next_kept(1), 5);
+        let pieces = pieces(&[(1, 2_500), (3_000, 3_000), (4_000, 4_600)]);
+        assert_eq!(
+            pieces,
+            [
+                vec![(1, 1_000)],
+                vec![(1_001, 2_000)],
+                vec![(2_001, 2_500), (3_000, 3_000), (4_000, 4_498)],
+                vec![(4_499, 4_600)]
+            ]
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! What is left after retention is found as a plain filter finds it: any events, any rules, however the index is cut.
+
+use std::fs;
+
+use auditbox::{model::timestamp::Timestamp, synthetic::Generator};
+use rusqlite::Connection as Database;
+
+use super::{BATCH_EVENTS, Plain, ask, events, read_back};
+use crate::harness::{Server, eventually, run};
+
+const DAY: i64 = 86_400_000_000;
+/// Sets of rules; another number by this variable.
+const SEEDS: u64 = 3;
+const SEEDS_VARIABLE: &str = "AUDITBOX_RETENTION_SEEDS";
+/// Questions for each set of rules.
+const QUESTIONS: u32 = 40;
+/// Days that are kept, and events in a chunk, to choose from.
+const DAYS: [i64; 6] = [0, 1, 7, 20, 35, 50];
+const CHUNKS: [u32; 4] = [64, 100, 700, 65_536];
+
+/// Numbers that follow from a seed.
+struct Choice(u64);
+
+impl Choice {
+    fn of<T: Copy>(&mut self, among: &[T]) -> T {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        among[usize::try_from(self.0 % among.len() as u64).unwrap()]
+    }
+}
+
+/// Days that are kept: of all events, and by type in lower case.
+#[derive(Debug)]
+struct Rules {
+    general: i64,
+    by_type: Vec<(String, i64)>,
+}
+
+impl Rules {
+    fn choose(choice: &mut Choice, types: &[String]) -> Self {
+        let general = choice.of(&DAYS);
+        let some = types.iter().filter(|_| choice.of(&[true, false, false]));
+        let some: Vec<_> = some.cloned().collect();
+        Self { general, by_type: some.into_iter().map(|name| (name, choice.of(&DAYS))).collect() }
+    }
+
+    fn text(&self) -> String {
+        let types = self.by_type.iter().map(|(name, days)| format!("{} = {days}\n", serde_json::json!(name)));
+        format!("[retention]\nkeep_days = {}\n[retention.resource_types]\n{}", self.general, types.collect::<String>())
+    }
+
+    /// Whether an event is kept; `None` where the day on which it goes leaves that open.
+    fn keep(&self, event: &serde_json::Value, now: Timestamp) -> Option<bool> {
+        let name = event["resourceType"].as_str().unwrap().to_lowercase();
+        let days = self.by_type.iter().find(|(own, _)| *own == name).map_or(self.general, |(_, days)| *days);
+        let at = event["trigger"]["at"].as_str().map_or(now, |at| Timestamp::parse(at).unwrap());
+        let cutoff = now.micros() - days * DAY;
+        match at.micros() {
+            _ if days == 0 => Some(true),
+            micros if micros > cutoff + DAY / 12 => Some(true),
+            micros if micros < cutoff - DAY - DAY / 12 => Some(false),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn what_retention_leaves_is_found_as_a_plain_filter_finds_it() {
+    let seeds = std::env::var(SEEDS_VARIABLE).map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    for seed in 1..=seeds {
+        check(seed);
+    }
+}
+
+fn check(seed: u64) {
+    let mut choice = Choice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let now = Timestamp::now();
+    let mut sent: Vec<_> = Generator::new(seed, 1_000, now, 60 * 86_400).collect();
+    // Old ones arrive late, and some of them claim to be from the future.
+    for (place, odd) in events::synthetic().into_iter().step_by(25).enumerate() {
+        sent.insert(place * 17, odd);
+    }
+    let read = |text: &String| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let mut types: Vec<_> =
+        sent.iter().map(|text| read(text)["resourceType"].as_str().unwrap().to_lowercase()).collect();
+    types.sort();
+    types.dedup();
+    let rules = Rules::choose(&mut choice, &types);
+    sent.retain(|text| rules.keep(&read(text), now).is_some());
+    let chunk_events = choice.of(&CHUNKS);
+    println!("seed {seed}: chunks of {chunk_events}, {rules:?}");
+
+    let server = Server::start_chunked(chunk_events);
+    for batch in sent.chunks(BATCH_EVENTS) {
+        assert_eq!(server.post("/v1/audit-log", &batch.join("\n")).status, 201);
+    }
+    let mut left = read_back(&server, &sent);
+    left.retain(|plain| rules.keep(&plain.event, now).unwrap());
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let path = directory.path().join("rules.toml");
+    fs::write(&path, rules.text()).unwrap();
+    let mut server = Server::start_in(directory, &[("AUDITBOX_CONFIG", path.to_str().unwrap())]);
+    settle(&server, left.len());
+    is_what_is_left(&server, &left);
+    server.kill();
+    server.start_again();
+    settle(&server, left.len());
+    is_what_is_left(&server, &left);
+    // What was dropped may come again, and is new; what was kept is known.
+    let kept: Vec<_> = sent.iter().filter(|text| rules.keep(&read(text), now).unwrap()).collect();
+    let named: Vec<_> =
+        kept.iter().filter(|text| read(text)["identifier"].is_string()).map(|text| text.as_str()).collect();
+    if !named.is_empty() {
+        let answer = server.post("/v1/audit-log", &named.join("\n"));
+        assert_eq!(answer.json()["duplicates"], named.len(), "{}", answer.text);
+    }
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let doctor = run(directory.path(), &["reindex"]);
+    assert!(doctor.status.success(), "{doctor:?}");
+    let server = Server::start_in(directory, &[]);
+    is_what_is_left(&server, &left);
+}
+
+/// Waits until so many events are left, and nothing of the others is.
+fn settle(server: &Server, left: usize) {
+    eventually("retention", || {
+        let found = server.list("limit=1&count=true&include_own=false").json();
+        (found["count"] == left && is_clean(&Database::open(server.database()).unwrap())).then_some(())
+    });
+}
+
+/// Whether retention has been through, and has taken out everything.
+fn is_clean(database: &Database) -> bool {
+    let settings = "SELECT name IN ('dropping', 'terms_unswept') FROM setting WHERE name <> 'retention_clock'";
+    let mut statement = database.prepare(settings).unwrap();
+    let unclean: Vec<bool> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    !unclean.contains(&true)
+}
+
+fn is_what_is_left(server: &Server, left: &[Plain]) {
+    if left.is_empty() {
+        assert!(server.list("limit=10").identifiers().is_empty());
+    } else {
+        ask(server, left, QUESTIONS);
+    }
+    let doctor = run(server.directory(), &["doctor"]);
+    assert!(doctor.status.success(), "{doctor:?}");
+}

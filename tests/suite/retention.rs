@@ -1,0 +1,301 @@
+//! What is past its time goes, with a record of it, and nothing else does: from a chunk that is being filled as from sealed
+//! ones, beside ingest, through kills, with the room used again, and not on the word of a clock that has run away.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use auditbox::{
+    model::{
+        event::{Draft, Receipt, Sender},
+        limits::EventLimits,
+        retention::Rules,
+        timestamp::Timestamp,
+    },
+    store::{Options, Policy, QueueLimits, Quiet, Retention, Store},
+};
+use rusqlite::Connection as Database;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Server, eventually, run},
+    wire::Connection,
+};
+
+fn days_ago(days: i64) -> String {
+    Timestamp::now().plus_seconds(-days * 86_400).to_string()
+}
+
+fn event(identifier: &str, kind: &str, days: i64) -> Value {
+    json!({
+        "identifier": identifier, "action": "UPDATE", "resourceType": kind, "trigger": { "at": days_ago(days) },
+        "context": { "entity": format!("svc-{}", identifier.len() % 5), "runId": format!("run-{identifier}") },
+    })
+}
+
+const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
+
+/// How many events were dropped, by what the file has put down.
+fn put_down(directory: &Path) -> i64 {
+    let database = Database::open(directory.join("auditbox.db")).unwrap();
+    let sum = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped";
+    database.query_row(sum, [], |row| row.get(0)).unwrap()
+}
+
+/// How many chunks are being cleaned of what was dropped: one or none.
+fn dropping(directory: &Path) -> i64 {
+    let database = Database::open(directory.join("auditbox.db")).unwrap();
+    let count = "SELECT count(*) FROM setting WHERE name = 'dropping'";
+    database.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+/// Every other time until something is being cleaned, if that comes soon.
+fn wait_to_kill(directory: &Path, round: u64) {
+    for _ in 0..20 + round * 37 % 160 {
+        if round.is_multiple_of(2) && dropping(directory) > 0 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The records of drops, as the command line finds them in the file.
+fn records(directory: &Path) -> Vec<Value> {
+    let query = ["query", "--json", "--origin", "auditbox", "--action", "DELETE", "--limit", "100000"];
+    let output = run(directory, &query);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn recorded(directory: &Path) -> i64 {
+    records(directory).iter().map(|record| record["additionalData"]["count"].as_i64().unwrap()).sum()
+}
+
+fn is_sound(directory: &Path) {
+    let doctor = run(directory, &["doctor"]);
+    assert!(doctor.status.success(), "{doctor:?}");
+}
+
+fn restart(server: Server, environment: &[(&str, &str)]) -> Server {
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    Server::start_in(directory, environment)
+}
+
+fn settle(server: &Server) {
+    eventually("retention", || {
+        let database = Database::open(server.database()).unwrap();
+        let open = "SELECT count(*) FROM setting WHERE name IN ('dropping', 'terms_unswept')";
+        let drops = "SELECT count(*) FROM setting WHERE name = 'drops'";
+        let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        (count(drops) == 1 && count(open) == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
+    let server = Server::start();
+    let mut old = event("old-1", "entity", 40);
+    old["trigger"]["by"] = json!({ "email": "forgotten-4711@example.org", "name": "Forgotten 4711" });
+    old["request"] = json!({ "ip": "192.0.2.231" });
+    old["message"] = json!("unforgettable4711");
+    server.store(&[old.clone(), event("new-1", "entity", 1), event("old-2", "User_Session", 50)]);
+    server.store(&[event("new-2", "entity", 29), event("old-3", "entity", 31)]);
+    let first = server.list("sort=received&order=asc&limit=1&include_own=true").json();
+    let server = restart(server, &[]);
+    let needles = ["forgotten-4711@example.org", "192.0.2.231", "unforgettable4711"];
+    let holds = |directory: &Path| {
+        let bytes = fs::read(directory.join("auditbox.db")).unwrap();
+        needles.map(|needle| bytes.windows(needle.len()).any(|part| part == needle.as_bytes()))
+    };
+    assert_eq!(holds(server.directory()), [true; 3]);
+
+    let said = run(server.directory(), &["retention"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("[retention] is not set"), "{said:?}");
+    let server = restart(server, &KEEP_30);
+    eventually("retention", || (server.list("").identifiers() == ["new-1", "new-2"]).then_some(()));
+    settle(&server);
+    is_sound(server.directory());
+    // A reader that follows goes on with what is left, and meets the record.
+    let next = first["next"].as_str().unwrap();
+    let rest = server.list(&format!("sort=received&order=asc&include_own=true&cursor={next}")).json();
+    let rest = rest["audits"].as_array().unwrap();
+    let record = rest.iter().find(|event| event["action"] == "DELETE").unwrap();
+    assert_eq!((&record["resourceType"], &record["trigger"]["origin"]), (&json!("audit_log"), &json!("auditbox")));
+    let data = &record["additionalData"];
+    assert_eq!(data["count"], 3, "{data}");
+    let drops: Vec<_> =
+        data["drops"].as_array().unwrap().iter().map(|drop| (&drop["resourceType"], &drop["count"])).collect();
+    assert_eq!(drops, [(&json!("entity"), &json!(2)), (&json!("User_Session"), &json!(1))]);
+    assert_eq!((&data["drops"][0]["rule"], &data["drops"][0]["keepDays"]), (&json!("keep_days"), &json!(30)));
+    assert!(data["drops"][0]["earliest"].as_str().unwrap().starts_with(&days_ago(40)[..10]));
+    // The identifier of an event that was dropped is free again.
+    assert_eq!(server.get("/v1/audit-log/old-1").status, 404);
+    assert_eq!(server.store(&[event("old-3", "entity", 0), event("new-1", "entity", 1)][..1]).json()["accepted"], 1);
+    let server = restart(server, &KEEP_30);
+    assert_eq!(server.list("").identifiers(), ["old-3", "new-1", "new-2"]);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    assert_eq!(holds(directory.path()), [false; 3]);
+    is_sound(directory.path());
+    assert_eq!((put_down(directory.path()), recorded(directory.path())), (3, 3));
+}
+
+#[test]
+fn the_command_says_what_would_go_and_drops_nothing() {
+    let server = Server::start();
+    server.store(&[event("a", "entity", 40), event("b", "login", 40), event("c", "login", 3), event("d", "entity", 3)]);
+    let config = server.directory().join("rules.toml");
+    fs::write(&config, "[retention]\nkeep_days = 30\n[retention.resource_types]\nLogin = 2\n").unwrap();
+    for arguments in [&["retention"][..], &["retention", "--dry-run"]] {
+        let said = run(server.directory(), &[arguments, &["--config", config.to_str().unwrap()]].concat());
+        let text = String::from_utf8(said.stdout).unwrap();
+        let line =
+            |rule: &str| text.lines().find(|line| line.contains(rule)).unwrap_or_else(|| panic!("{text}")).to_owned();
+        assert!(line("keep_days").contains(" entity ") && line("keep_days").contains(" 1 "), "{text}");
+        assert!(line("resource_types.Login").contains(" 2 "), "{text}");
+        assert!(text.contains("3 events are past their time. Nothing was dropped"), "{text}");
+    }
+    assert_eq!(server.list("").identifiers().len(), 4);
+    let refused = run(server.directory(), &["retention", "--dry-run", "--trust-clock"]);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right() {
+    let server = restart(Server::start(), &KEEP_30);
+    server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    // As if the clock had been believed last nine days ago.
+    let database = Database::open(directory.path().join("auditbox.db")).unwrap();
+    let back = "UPDATE setting SET value = value - 9 * 86400000000 WHERE name = 'retention_clock'";
+    assert_eq!(database.execute(back, []).unwrap(), 1);
+    drop(database);
+    let server = Server::start_in(directory, &KEEP_30);
+    eventually("a word of it", || server.log().contains("run auditbox retention --trust-clock").then_some(()));
+    assert_eq!(server.list("").identifiers(), ["new", "old"]);
+    assert_eq!(put_down(server.directory()), 0);
+    let trusted = run(server.directory(), &["retention", "--trust-clock"]);
+    assert!(trusted.status.success(), "{trusted:?}");
+    let server = restart(server, &KEEP_30);
+    eventually("retention", || (server.list("").identifiers() == ["new"]).then_some(()));
+    assert_eq!(server.list("origin=auditbox&action=retention.trust_clock").identifiers().len(), 1);
+}
+
+const CHUNK_EVENTS: u32 = 64;
+/// Kills; another number by this variable.
+const ROUNDS: u64 = 12;
+const ROUNDS_VARIABLE: &str = "AUDITBOX_RETENTION_KILLS";
+
+#[test]
+fn killed_while_it_drops_it_goes_on_and_no_drop_is_without_its_record() {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    let (mut kept, mut acknowledged) = (BTreeSet::new(), BTreeSet::new());
+    for batch in 0..16 {
+        let events: Vec<_> = (0..1_000)
+            .map(|number| {
+                let identifier = format!("e-{batch}-{number}");
+                // Whole chunks that go, some of which a part goes, and some that stay.
+                let days = match (batch, number % 5) {
+                    (0..8, _) | (8..14, 0 | 3) => 40,
+                    _ => 2,
+                };
+                if days == 2 {
+                    kept.insert(identifier.clone());
+                }
+                event(&identifier, "entity", days)
+            })
+            .collect();
+        // Chunks so small fill faster than they are sealed.
+        let body = Value::from(events).to_string();
+        eventually("room", || (server.post("/v1/audit-log", &body).status == 201).then_some(()));
+    }
+    let mut server = restart(server, &KEEP_30);
+    let mut interrupted = 0;
+    let rounds = std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
+        let is_killed = AtomicBool::new(false);
+        let (url, token) = (server.url.clone(), server.token.clone());
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let (mut sent, mut connection) = (Vec::new(), Connection::open(&url).ok());
+                for number in 0.. {
+                    let identifier = format!("n-{round}-{number}");
+                    let body = event(&identifier, "entity", 0).to_string();
+                    let Some(Ok(reply)) =
+                        connection.as_mut().map(|open| open.request("POST", "/v1/audit-log", &token, &body))
+                    else {
+                        break;
+                    };
+                    if reply.status == 201 {
+                        sent.push(identifier);
+                    }
+                    if is_killed.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+                sent
+            });
+            wait_to_kill(server.directory(), round);
+            server.kill();
+            is_killed.store(true, Ordering::Relaxed);
+            acknowledged.extend(sender.join().unwrap());
+        });
+        interrupted += dropping(server.directory());
+        is_sound(server.directory());
+        assert_eq!(put_down(server.directory()), recorded(server.directory()), "round {round}");
+        server.start_again();
+    }
+    println!("{interrupted} of {rounds} kills came between a drop and its end");
+    assert!(interrupted > 0, "no kill came between a drop and its end");
+    kept.extend(acknowledged);
+    eventually("retention", || (put_down(server.directory()) == 10_400).then_some(()));
+    settle(&server);
+    let found: BTreeSet<_> = server.list("limit=100000").identifiers().into_iter().collect();
+    assert!(found.is_superset(&kept), "{:?}", kept.difference(&found).collect::<Vec<_>>());
+    assert!(found.iter().all(|identifier| kept.contains(identifier) || identifier.starts_with("n-")));
+    is_sound(server.directory());
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    is_sound(directory.path());
+    assert_eq!((put_down(directory.path()), recorded(directory.path())), (10_400, 10_400));
+}
+
+#[test]
+fn the_room_of_what_was_dropped_is_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("auditbox.db");
+    let options = Options {
+        path: path.clone(),
+        readers: 1,
+        queue: QueueLimits { events_max: 20_000, bytes_max: 64 * 1024 * 1024 },
+        log_bytes_max: u64::MAX,
+        chunk_events: 256,
+        retention: Some(Retention { rules: Rules::parse(30, []).unwrap(), every: Duration::from_millis(10) }),
+    };
+    let store = Store::open(&options, &Quiet).unwrap();
+    let mut pages = Vec::new();
+    for round in 0..16 {
+        let events = (0..1_500).map(|number| {
+            let mut event = event(&format!("e-{round}-{number}"), "entity", 40 + number % 9);
+            event["message"] = json!("rolled out ".repeat(20));
+            let text = event.to_string();
+            let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
+            store.writer.prepare(draft.unwrap().accept(&Receipt { at: Timestamp::now(), by: "test" }))
+        });
+        let outcomes = store.writer.append(events.collect(), Policy::AllOrNothing).unwrap().wait().unwrap();
+        assert_eq!(outcomes.len(), 1_500);
+        eventually("retention", || (put_down(directory.path()) == (round + 1) * 1_500).then_some(()));
+        let database = Database::open(&path).unwrap();
+        pages.push(database.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap());
+    }
+    store.close().unwrap();
+    assert!(pages[15] * 2 < pages[3] * 3, "{pages:?}");
+    is_sound(directory.path());
+}
