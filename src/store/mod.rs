@@ -29,6 +29,7 @@ mod sealer;
 mod spent;
 mod tail;
 mod wake;
+mod work;
 mod writer;
 
 use std::{
@@ -45,7 +46,7 @@ pub use queue::QueueLimits;
 pub use reader::{Page, Reader, Slice};
 pub use retention::{Due, EVERY as RETENTION_EVERY, Retention};
 pub use wake::Arrivals;
-pub use writer::{Outcome, Pending, Policy, Writer};
+pub use work::{Outcome, Pending, Policy, Writer};
 
 use crate::{
     index::{Index, IndexError, SharedChunk, TermWriter, sealed_chunks},

@@ -17,7 +17,7 @@ use crate::{
         OpenError, Pending, WriteError,
         body::Bodies,
         dictionary, open,
-        writer::{Upkeep, Writer},
+        work::{Upkeep, Writer},
     },
 };
 

@@ -44,7 +44,7 @@ use crate::{
         OpenError, Pending, WriteError,
         body::{Bodies, Decoder},
         dropped, open, reindex, sealer,
-        writer::{Upkeep, Writer},
+        work::{Upkeep, Writer},
     },
 };
 use step::{Cut, Left};
