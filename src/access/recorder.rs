@@ -35,6 +35,8 @@ const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 const BATCH_MAX: usize = 1_000;
 /// How long records of reads gather before they are written: one commit for many reads.
 const GATHER: Duration = Duration::from_millis(200);
+/// A disk that takes longer to write a record is not well.
+const WELL_WITHIN: Duration = Duration::from_millis(500);
 /// How long a read waits for room in the buffer, and how often it looks. A disk that has taken nothing for so long is stuck.
 const ROOM_WITHIN: Duration = Duration::from_secs(2);
 const ROOM_POLL: Duration = Duration::from_millis(10);
@@ -87,6 +89,22 @@ impl Recorder {
     pub async fn record(&self, request: &OwnRequest, status: u16, message: Option<&str>) -> Result<(), WriteError> {
         let record = prepare(request, status, message).ok_or(WriteError::Stopped)?;
         write(&self.writer, vec![self.writer.prepare(record)]).await
+    }
+
+    /// Puts a request on the record before it is answered, if the disk is well; otherwise when it is again.
+    pub async fn record_if_well(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
+        let Some(record) = prepare(request, status, message) else {
+            return;
+        };
+        let (recorder, request, record) = (self.clone(), request.clone(), self.writer.prepare(record));
+        let recording = tokio::spawn(async move {
+            let is_written = write(&recorder.writer, vec![record.clone()]).await.is_ok();
+            if !is_written && recorder.try_buffer(record).is_err() {
+                lost(&request, status);
+            }
+        });
+        // It goes on in any case.
+        let _ = tokio::time::timeout(WELL_WITHIN, recording).await;
     }
 
     /// Puts a request on the record shortly after it is answered. Waits for room where there is none.

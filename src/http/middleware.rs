@@ -141,8 +141,8 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
             }
         }
         Recording::BeforeOrAfter => {
-            if context.recorder.records_writes() && context.recorder.record(&own(), status, refused).await.is_err() {
-                context.recorder.record_now(&own(), status, refused);
+            if context.recorder.records_writes() {
+                context.recorder.record_if_well(&own(), status, refused).await;
             }
         }
         Recording::Soon => {
