@@ -3,7 +3,8 @@
 //! The file is the log as it was when the export began, however long the client takes: what arrives meanwhile is left
 //! out. Positions are found page by page and bodies follow in slices, each when the client has taken the one before it,
 //! so that memory is bounded and a slow client holds no connection to the file. A failure midway breaks the connection:
-//! a file never ends as if it were complete.
+//! a file never ends as if it were complete. In the place of an event that is damaged stands a line that says so, and that
+//! is no event: an import of the file stops at it.
 
 use std::collections::VecDeque;
 
@@ -13,6 +14,7 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 use futures_util::{Stream, stream};
+use serde_json::json;
 
 use crate::{
     api::{
@@ -87,13 +89,14 @@ impl Form {
 
     fn write(&mut self, slice: &Slice) -> Result<Vec<u8>, ApiError> {
         match self {
-            Self::Table(rows) => rows.write(&slice.bodies).map_err(ApiError::internal),
+            Self::Table(rows) => rows.write(slice).map_err(ApiError::internal),
             Self::Lines(includes) => {
-                let mut text = String::with_capacity(slice.bodies.iter().map(|body| body.len() + 1).sum());
-                for body in &slice.bodies {
-                    match includes {
-                        Some(includes) => push_line(&mut text, &includes.project(body)),
-                        None => push_line(&mut text, body),
+                let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + 1).sum());
+                for (_, event) in &slice.events {
+                    match (event, &includes) {
+                        (Ok(body), Some(includes)) => push_line(&mut text, &includes.project(body)),
+                        (Ok(body), None) => push_line(&mut text, body),
+                        (Err(damaged), _) => text.push_str(&json!({ "damaged": damaged.to_json() }).to_string()),
                     }
                     text.push('\n');
                 }

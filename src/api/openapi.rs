@@ -77,7 +77,7 @@ pub fn document(limits: &QueryLimits) -> Value {
                 },
             },
             "schemas": {
-                "Event": schemas::event(), "NewEvent": schemas::new_event(),
+                "Event": schemas::event(), "NewEvent": schemas::new_event(), "DamagedEvent": schemas::damaged_event(),
                 "Credential": schemas::credential(), "Error": schemas::envelope(),
             },
         },
@@ -103,6 +103,15 @@ fn list(limits: &QueryLimits) -> Value {
             "ok": { "const": true },
             "audits": { "type": "array", "items": { "type": "object" }, "description": "Events; with includes, parts of them" },
             "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
+            "damaged": {
+                "type": "object",
+                "description": "Events that match and are damaged in the file: they are not among the audits",
+                "required": ["count", "events"],
+                "properties": {
+                    "count": { "type": "integer", "description": "How many" },
+                    "events": { "type": "array", "items": { "$ref": "#/components/schemas/DamagedEvent" } },
+                },
+            },
             "count": { "type": "integer", "description": "With count=true: how many events match in all" },
         },
     });
@@ -256,7 +265,7 @@ fn one_event() -> Value {
         "Ask for one event",
         200,
         response("The event", schema),
-        &[&AUTHENTICATED, &[error::NOT_FOUND, error::INVALID_REQUEST]],
+        &[&AUTHENTICATED, &[error::NOT_FOUND, error::DAMAGED, error::INVALID_REQUEST]],
     )
     .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
 }

@@ -117,6 +117,27 @@ impl KeyBlock {
         self.add_positions(|index| found.get(index as usize).is_some_and(|found| *found), bits)
     }
 
+    /// The value that the event at a position has; `None` if the block is damaged.
+    pub(super) fn value_at(&self, position: u16) -> Option<Option<&str>> {
+        let mut counts = Bytes(&self.bytes[self.values.end..]);
+        let mut walk = Bytes(counts.0);
+        for _ in 0..self.count {
+            walk.varint()?;
+        }
+        for value in std::str::from_utf8(self.values()).ok()?.split('\0').skip(1).take(self.count as usize) {
+            let positions = walk.take((counts.varint()? as usize).checked_mul(2)?)?;
+            if numbers(positions).any(|own| own == position) {
+                return Some(Some(value));
+            }
+        }
+        Some(None)
+    }
+
+    /// Whether another block, in whatever way it was packed, says the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+
     fn values(&self) -> &[u8] {
         &self.bytes[self.values.clone()]
     }

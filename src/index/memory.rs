@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 
 use crate::{
-    index::{bits::Bits, hash::value_hash},
+    index::{bits::Bits, hash::value_hash, lost},
     model::{
         field::{FIELDS, Field, Sharing},
         timestamp::Timestamp,
@@ -31,6 +31,12 @@ impl Entry {
         terms.dedup();
         Self { timestamp, terms, keys }
     }
+
+    /// The entry of an event that is damaged: what its row still says, and the part that is left of its identifier's hash.
+    pub fn damaged(timestamp: Timestamp, terms: Vec<(Field, u32)>, identifier_part: Option<u32>) -> Self {
+        let keys = identifier_part.map(|part| (Field::Identifier, lost::lost_key(part)));
+        Self::new(timestamp, terms, keys.into_iter().collect())
+    }
 }
 
 /// A chunk that is being filled, or waits to be sealed.
@@ -46,6 +52,8 @@ pub struct MemoryChunk {
     keys: Vec<KeyColumn>,
     /// Where each identifier is in its column, by its hash. An event that is damaged has none.
     identifiers: HashTable<(u64, usize)>,
+    /// Whether it has an event of whose identifier only a part of the hash is left.
+    pub(super) has_lost: bool,
 }
 
 /// The terms of one field: which event has which. An event may have none, or several.
@@ -90,6 +98,7 @@ impl MemoryChunk {
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
+            has_lost: false,
         }
     }
 
@@ -109,6 +118,7 @@ impl MemoryChunk {
             column.push(position, value);
             if *field == Field::Identifier {
                 let (hash, place) = (value_hash(value), column.ends.len() - 1);
+                self.has_lost |= lost::is_lost(value);
                 self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
             }
         }

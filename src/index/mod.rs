@@ -11,6 +11,7 @@ mod bytes;
 mod error;
 mod hash;
 mod keys;
+mod lost;
 mod membership;
 mod memory;
 mod posting;
@@ -26,8 +27,9 @@ mod times;
 mod view;
 
 pub use error::{IndexError, Result};
+pub use hash::value_hash;
 pub use memory::{Entry, MemoryChunk};
-pub use rows::{delete_unsealed, difference, insert_chunk, insert_rows, sealed_chunks};
+pub use rows::{delete_unsealed, difference, first_place, identifier_of, insert_chunk, insert_rows, sealed_chunks};
 pub use seal::{SealedRow, seal};
 pub use sealed::SealedChunk;
 pub use search::Found;

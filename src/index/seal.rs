@@ -53,6 +53,7 @@ pub fn seal(chunk: &MemoryChunk) -> std::io::Result<(Vec<SealedRow>, SealedChunk
         last: time_at(ranks.order.last()),
         first_times,
         block_bits,
+        has_lost: chunk.has_lost,
         identifiers,
     };
     Ok((rows, sealed))

@@ -12,7 +12,8 @@ use crate::{
     store::{
         AppendError, Outcome, Policy, Prepared, WriteError,
         body::{Bodies, Decoder},
-        event::{self as events, Stored},
+        event as events,
+        stored::Fetch,
     },
 };
 
@@ -43,10 +44,10 @@ impl Batch<'_> {
         policy: Policy,
     ) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let decided = match self.decide(batch, policy) {
-            Err(IndexError::Damaged(part)) => {
+            Err(error) if error.is_damage() => {
                 // Whether these are new cannot be known; what others send can still be stored.
                 tracing::error!(
-                    part,
+                    %error,
                     "the index is damaged: events were refused; stop the server and run auditbox reindex"
                 );
                 return Ok(Err(WriteError::IndexDamaged.into()));
@@ -76,10 +77,12 @@ impl Batch<'_> {
         let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
         for (index, event) in batch.iter().enumerate() {
             let outcome = if let Some(twin) = earlier.get(event.identifier()) {
-                self.compare(&twin.stored, twin.filled, event)
+                let own = Decoder::of_own(self.bodies);
+                let body = own.decode(&twin.stored).ok();
+                self.compare(body.as_deref().map(|body| (body, twin.filled)), event)
             } else {
                 match self.known(event.identifier())? {
-                    Some(Stored { filled, body }) => self.compare(&body, filled, event),
+                    Some(known) => self.compare(known.as_ref().map(|(body, filled)| (body.as_str(), *filled)), event),
                     None => Outcome::Stored,
                 }
             };
@@ -94,23 +97,27 @@ impl Batch<'_> {
         Ok(Ok(outcomes))
     }
 
-    /// The event that has this identifier already.
-    fn known(&self, identifier: &str) -> Result<Option<Stored>, IndexError> {
+    /// The event that has this identifier already; `None` within if it is damaged.
+    fn known(&self, identifier: &str) -> Result<Option<Option<(String, event::Filled)>>, IndexError> {
         let seq = match self.fresh.get(identifier) {
             Some(seq) => Some(*seq),
             None => self.snapshot.find_identifier(identifier)?,
         };
-        Ok(seq.map(|seq| events::stored(self.transaction, seq)).transpose()?.flatten())
+        let Some(seq) = seq else {
+            return Ok(None);
+        };
+        let mut fetch = Fetch::new(self.transaction, self.bodies)?;
+        Ok(fetch.row(seq)?.map(|row| {
+            let stored = row.ok()?;
+            let body = stored.open(fetch.decoder()).ok()?.into_owned();
+            Some((body, stored.filled()))
+        }))
     }
 
     /// An event that cannot be read any more is not known to be the same: its sender hears of a conflict.
-    fn compare(&self, stored: &[u8], filled: event::Filled, new: &Prepared) -> Outcome {
-        let same = || -> Option<bool> {
-            let (one, other) =
-                (Decoder::new(self.transaction, self.bodies), Decoder::new(self.transaction, self.bodies));
-            let (one, other) = (one.decode(stored).ok()?, other.decode(&new.stored).ok()?);
-            Some(event::same_submission((&one, filled), (&other, new.filled)))
-        };
+    fn compare(&self, known: Option<(&str, event::Filled)>, new: &Prepared) -> Outcome {
+        let own = Decoder::of_own(self.bodies);
+        let same = || Some(event::same_submission(known?, (&own.decode(&new.stored).ok()?, new.filled)));
         if same().unwrap_or(false) { Outcome::Duplicate } else { Outcome::Conflict }
     }
 }

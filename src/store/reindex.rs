@@ -7,12 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
     index::{self, IndexError, MemoryChunk, TermWriter},
-    store::{
-        CHUNK_EVENTS_RANGE, Progress,
-        body::{Bodies, Decoder},
-        checkpoint, event,
-        tail::Read,
-    },
+    store::{CHUNK_EVENTS_RANGE, Progress, body::Bodies, checkpoint, event, tail},
 };
 
 /// Takes the whole index out of the file, the newest chunk first. The dictionary of terms stays: events refer to it.
@@ -46,16 +41,11 @@ pub(super) fn complete(
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut chunk = MemoryChunk::new(number);
-        let decoder = Decoder::new(&transaction, bodies);
-        each_event(&transaction, number, chunk_events, |row| {
-            let read = Read::row(row, &decoder)?;
+        tail::each_event(&transaction, bodies, seqs_of(number, chunk_events), |read| {
             read.report();
             chunk.push(&read.entry(|field, value| terms.ordinal(&transaction, field, value).map(Some))?);
             Ok(())
         })?;
-        if chunk.length() != chunk_events {
-            return Err(IndexError::Damaged(format!("events of chunk {number} are missing")));
-        }
         let (rows, sealed) = index::seal(&chunk).map_err(|error| IndexError::Damaged(error.to_string()))?;
         index::insert_rows(&transaction, &rows)?;
         index::insert_chunk(&transaction, &sealed)?;
@@ -65,21 +55,10 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// Calls `each` with the rows of a chunk's events, as [`Read`] takes them, in order.
-pub(super) fn each_event(
-    connection: &Connection,
-    chunk: u32,
-    chunk_events: u32,
-    mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
+/// The events of a chunk: after the first number, up to the second.
+pub(super) fn seqs_of(chunk: u32, chunk_events: u32) -> (i64, i64) {
     let before = i64::from(chunk) * i64::from(chunk_events);
-    let sql = format!("SELECT {} FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq", Read::COLUMNS);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([before, before + i64::from(chunk_events)])?;
-    while let Some(row) = rows.next()? {
-        each(row)?;
-    }
-    Ok(())
+    (before, before + i64::from(chunk_events))
 }
 
 /// How many events a chunk of this file has.

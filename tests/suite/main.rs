@@ -5,6 +5,8 @@
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
+//! | `backup` | a copy made beside a busy server, and put back |
+//! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
@@ -32,8 +34,10 @@
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
 mod auth;
+mod backup;
 mod browser;
 mod cli;
+mod damage;
 mod durability;
 mod errors;
 mod export;
