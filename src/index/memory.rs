@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// Events that arrive one after another and share what is known of the latest of them.
+const RUN_EVENTS: usize = 64;
+
 /// What the index keeps of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -46,6 +49,8 @@ pub struct MemoryChunk {
     pub(super) times: Vec<Timestamp>,
     /// The earliest and the latest of them.
     pub(super) extent: Option<(Timestamp, Timestamp)>,
+    /// The latest time up to the end of each run of [`RUN_EVENTS`] that is full.
+    latest_through: Vec<Timestamp>,
     /// By field code, less one.
     terms: Vec<TermColumn>,
     /// The same.
@@ -95,6 +100,7 @@ impl MemoryChunk {
             number,
             times: Vec::new(),
             extent: None,
+            latest_through: Vec::new(),
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
@@ -108,6 +114,9 @@ impl MemoryChunk {
         self.times.push(entry.timestamp);
         let (first, last) = self.extent.unwrap_or((entry.timestamp, entry.timestamp));
         self.extent = Some((first.min(entry.timestamp), last.max(entry.timestamp)));
+        if self.times.len().is_multiple_of(RUN_EVENTS) {
+            self.latest_through.push(last.max(entry.timestamp));
+        }
         for (field, ordinal) in &entry.terms {
             let column = &mut self.terms[column_of(*field)];
             column.positions.push(position);
@@ -122,6 +131,12 @@ impl MemoryChunk {
                 self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
             }
         }
+    }
+
+    /// A time that no event up to the one at this position is later than.
+    pub(super) fn latest_through(&self, position: u16) -> Timestamp {
+        let full_run = self.latest_through.get(usize::from(position) / RUN_EVENTS).copied();
+        full_run.or(self.extent.map(|(_, last)| last)).unwrap_or(Timestamp::from_micros(i64::MAX))
     }
 
     /// Which chunk it is, counted from 0.

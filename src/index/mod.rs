@@ -8,6 +8,7 @@
 
 mod bits;
 mod bytes;
+mod divide;
 mod error;
 mod hash;
 mod keys;
@@ -26,6 +27,7 @@ mod terms;
 mod times;
 mod view;
 
+pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use hash::value_hash;
 pub use memory::{Entry, MemoryChunk};

@@ -89,6 +89,15 @@ impl Posting<'_> {
             Form::All => set_count,
             Form::Present => among(self.bytes),
             Form::Missing => set_count.saturating_sub(among(self.bytes)),
+            // A bit at a time, where that is fewer than the words.
+            Form::Bitmap if (set_count as usize) < words_for(self.length) => {
+                let (words, _) = self.bytes.as_chunks();
+                let holds = |position: u16| {
+                    let word = words.get(usize::from(position) / 64).map_or(0, |word| u64::from_le_bytes(*word));
+                    word >> (position % 64) & 1 == 1
+                };
+                bits.iter().map(|position| u32::from(holds(position))).sum()
+            }
             Form::Bitmap => bits.count_common(self.words()),
         }
     }

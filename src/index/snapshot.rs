@@ -4,7 +4,10 @@
 //! snapshot in one step, so that it sees one state of the log, and works on that whatever is written meanwhile: chunks in
 //! memory only grow, and it knows how far to look; a chunk that is sealed meanwhile is still in memory for it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    ops::Deref,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rusqlite::Connection;
 
@@ -12,6 +15,7 @@ use crate::{
     index::{
         Result,
         bits::Bits,
+        divide::Second,
         hash::value_hash,
         lost,
         memory::{Entry, MemoryChunk},
@@ -39,7 +43,7 @@ pub struct Index {
 }
 
 #[derive(Debug, Clone)]
-struct State {
+pub(super) struct State {
     /// In order of arrival.
     sealed: Arc<Vec<Arc<SealedChunk>>>,
     /// After them, in order of arrival; the last is being filled.
@@ -107,15 +111,31 @@ impl Index {
     /// What is published, together with the connection's snapshot. The connection must be in a transaction.
     pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        // SQLite's snapshot begins with the first statement that reads. It is made while nothing can be published, so it
-        // has all that is.
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))?;
+        begin(connection)?;
         Ok(Snapshot { connection, index: self, state: state.clone() })
+    }
+
+    /// The same on two connections, of which another thread may take the second one: both see one state of the log.
+    pub fn snapshot_for_two<'c, C: Deref<Target = Connection>>(
+        &'c self,
+        connection: &'c Connection,
+        second: Option<C>,
+    ) -> Result<(Snapshot<'c>, Option<Second<C>>)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        begin(connection)?;
+        let second = second.map(|second| Second::begin(second, state.clone())).transpose()?;
+        Ok((Snapshot { connection, index: self, state: state.clone() }, second))
     }
 
     fn state(&self) -> State {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Begins SQLite's snapshot, which the first statement that reads does. To be called while nothing can be published, so that
+/// the snapshot has all that is.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))
 }
 
 fn shared(number: u32) -> SharedChunk {
@@ -124,14 +144,15 @@ fn shared(number: u32) -> SharedChunk {
 
 /// One state of the log.
 pub struct Snapshot<'c> {
-    connection: &'c Connection,
-    index: &'c Index,
-    state: State,
+    pub(super) connection: &'c Connection,
+    pub(super) index: &'c Index,
+    pub(super) state: State,
 }
 
 /// A chunk of a snapshot: where it is, and what it spans.
 pub(super) struct Chunk<'s> {
     place: PlaceOf<'s>,
+    pub(super) number: u32,
     /// The earliest and the latest time, or further.
     pub(super) extent: (Timestamp, Timestamp),
     pub(super) first_seq: i64,
@@ -192,10 +213,6 @@ impl Snapshot<'_> {
         Ok(None)
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        self.connection
-    }
-
     pub(super) fn tests(&self) -> &Tests {
         &self.index.tests
     }
@@ -218,6 +235,7 @@ impl Snapshot<'_> {
     pub(super) fn chunks_by_arrival(&self, newest_first: bool) -> Vec<Chunk<'_>> {
         let sealed = self.state.sealed.iter().map(|chunk| Chunk {
             place: PlaceOf::Sealed(chunk),
+            number: chunk.number,
             extent: (chunk.first, chunk.last),
             first_seq: self.seq_before(chunk.number) + 1,
             last_seq: self.seq_before(chunk.number) + i64::from(chunk.length),
@@ -253,7 +271,8 @@ impl Snapshot<'_> {
         // What came since may reach further, which makes no answer wrong.
         let extent = chunk.extent?;
         let last_seq = seq_before + i64::try_from(length).ok()?;
-        Some(Chunk { place: PlaceOf::Memory(memory), extent, first_seq: seq_before + 1, last_seq })
+        let place = PlaceOf::Memory(memory);
+        Some(Chunk { place, number: chunk.number, extent, first_seq: seq_before + 1, last_seq })
     }
 
     fn seq_before(&self, chunk: u32) -> i64 {

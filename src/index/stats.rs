@@ -2,10 +2,15 @@
 //!
 //! Everything here is counting bits of the sets that a list would be made of, chunk by chunk.
 
+use std::{collections::HashMap, ops::Deref};
+
+use rusqlite::Connection;
+
 use crate::{
     index::{
         IndexError, Result,
         bits::Bits,
+        divide::Second,
         resolve::{Resolved, terms_of},
         snapshot::{Chunk, Snapshot},
         terms,
@@ -22,42 +27,35 @@ use crate::{
 };
 
 impl Snapshot<'_> {
-    /// How many events match.
-    pub fn count(&self, filter: &Filter) -> Result<u64> {
-        let mut resolved = self.resolve(filter)?;
-        let mut count = 0;
-        for chunk in self.chunks_by_time(&filter.time, true) {
-            let mut view = self.view(&chunk);
-            view.confine(&filter.time)?;
-            count += u64::from(resolved.matching(&view)?.count());
-        }
-        Ok(count)
+    /// How many events match. With a second snapshot of the same state, another thread counts half of them.
+    pub fn count<C>(&self, filter: &Filter, second: Option<Second<C>>) -> Result<u64>
+    where
+        C: Deref<Target = Connection> + Send,
+    {
+        let counts = self.divide(second, &filter.time, |snapshot, chunks| {
+            let mut resolved = snapshot.resolve(filter)?;
+            let mut count = 0;
+            for chunk in chunks {
+                let mut view = snapshot.view(&chunk);
+                view.confine(&filter.time)?;
+                count += u64::from(resolved.matching(&view)?.count());
+            }
+            Ok(count)
+        })?;
+        Ok(counts.into_iter().sum())
     }
 
-    /// Counts what matches. The inner error is a histogram that cannot be made.
-    pub fn stats(&self, query: &StatsQuery) -> Result<Result<Stats, ParameterError>> {
+    /// Counts what matches. The inner error is a histogram that cannot be made. With a second snapshot of the same state,
+    /// another thread counts half of it.
+    pub fn stats<C>(&self, query: &StatsQuery, second: Option<Second<C>>) -> Result<Result<Stats, ParameterError>>
+    where
+        C: Deref<Target = Connection> + Send,
+    {
         let filter = &query.query.filter;
-        let mut resolved = self.resolve(filter)?;
-        let failure = self.resolve(&failures())?;
-        let mut tallies = Vec::with_capacity(query.facets.len());
-        for field in &query.facets {
-            tallies.push(Tally::new(*field, terms::count(self.connection(), *field)?));
-        }
-        let (mut count, mut matches) = (0, Vec::new());
-        for chunk in self.chunks_by_time(&filter.time, true) {
-            let mut view = self.view(&chunk);
-            view.confine(&filter.time)?;
-            let bits = tally(&mut resolved, &view, &mut tallies)?;
-            count += u64::from(bits.count());
-            if query.histogram.is_some() && !bits.is_empty() {
-                let mut failed = bits.clone();
-                for clause in &failure.clauses {
-                    failed.keep(&clause.passing(&view)?);
-                }
-                drop(view);
-                matches.push(Matches { chunk, bits, failed });
-            }
-        }
+        let counted = self.divide(second, &filter.time, |snapshot, chunks| snapshot.counted(query, chunks))?;
+        let Some(Counted { count, tallies, matches }) = counted.into_iter().reduce(Counted::and) else {
+            return Ok(Ok(Stats { count: 0, facets: Vec::new(), histogram: None }));
+        };
         let histogram = match &query.histogram {
             Some(asked) => match self.histogram(asked, filter, &matches)? {
                 Ok(histogram) => Some(histogram),
@@ -69,15 +67,42 @@ impl Snapshot<'_> {
         Ok(Ok(Stats { count, facets, histogram }))
     }
 
+    /// Counts what matches in some chunks.
+    fn counted(&self, query: &StatsQuery, chunks: Vec<Chunk<'_>>) -> Result<Counted> {
+        let mut resolved = self.resolve(&query.query.filter)?;
+        let failure = self.resolve(&failures())?;
+        let mut counted = Counted { count: 0, tallies: Vec::with_capacity(query.facets.len()), matches: Vec::new() };
+        for field in &query.facets {
+            counted.tallies.push(Tally::new(*field, terms::count(self.connection, *field)?));
+        }
+        for chunk in chunks {
+            let mut view = self.view(&chunk);
+            view.confine(&query.query.filter.time)?;
+            let bits = tally(&mut resolved, &view, &mut counted.tallies)?;
+            counted.count += u64::from(bits.count());
+            if query.histogram.is_some() && !bits.is_empty() {
+                let mut failed = bits.clone();
+                for clause in &failure.clauses {
+                    failed.keep(&clause.passing(&view)?);
+                }
+                counted.matches.push(Matches { chunk: chunk.number, bits, failed });
+            }
+        }
+        Ok(counted)
+    }
+
     fn histogram(
         &self,
         asked: &HistogramQuery,
         filter: &Filter,
-        matches: &[Matches<'_>],
+        matches: &[Matches],
     ) -> Result<Result<Histogram, ParameterError>> {
+        let chunks = self.chunks_by_arrival(false);
+        let by_chunk: HashMap<u32, &Matches> = matches.iter().map(|found| (found.chunk, found)).collect();
+        let matches: Vec<_> = chunks.iter().filter_map(|chunk| Some((chunk, *by_chunk.get(&chunk.number)?))).collect();
         let (mut first, mut last) = (filter.time.from, filter.time.to);
         if first.is_none() || last.is_none() {
-            let found = self.extent(matches)?;
+            let found = self.extent(&matches)?;
             first = first.or(found.map(|(first, _)| first));
             last = last.or(found.map(|(_, last)| last));
         }
@@ -90,8 +115,8 @@ impl Snapshot<'_> {
         };
         let buckets = bounds.len().saturating_sub(1);
         let mut counts = vec![[0; 2]; buckets];
-        for found in matches.iter().filter(|_| buckets > 0) {
-            let mut view = self.view(&found.chunk);
+        for (chunk, found) in matches.iter().filter(|_| buckets > 0) {
+            let mut view = self.view(chunk);
             view.spread([&found.bits, &found.failed], &bounds, &mut counts)?;
         }
         let buckets = bounds.windows(2).zip(counts).map(|(ends, [all, failed])| Bucket {
@@ -104,10 +129,10 @@ impl Snapshot<'_> {
     }
 
     /// The earliest and the latest time of what matches.
-    fn extent(&self, matches: &[Matches<'_>]) -> Result<Option<(Timestamp, Timestamp)>> {
+    fn extent(&self, matches: &[(&Chunk<'_>, &Matches)]) -> Result<Option<(Timestamp, Timestamp)>> {
         let mut whole: Option<(Timestamp, Timestamp)> = None;
-        for found in matches {
-            if let Some((first, last)) = self.view(&found.chunk).extent(&found.bits)? {
+        for (chunk, found) in matches {
+            if let Some((first, last)) = self.view(chunk).extent(&found.bits)? {
                 let (earliest, latest) = whole.unwrap_or((first, last));
                 whole = Some((earliest.min(first), latest.max(last)));
             }
@@ -134,7 +159,7 @@ impl Snapshot<'_> {
         }
         let mut values = Vec::with_capacity(ordinals.len());
         for ordinal in ordinals {
-            if let Some(value) = terms::value(self.connection(), field, ordinal)? {
+            if let Some(value) = terms::value(self.connection, field, ordinal)? {
                 values.push(FacetValue { value, count: count_of(ordinal) });
             }
         }
@@ -147,16 +172,37 @@ impl Snapshot<'_> {
         for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
             let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
             let predicates = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
-            let ordinals = terms_of(self.connection(), self.tests(), &Clause { predicates, ..*clause })?;
+            let ordinals = terms_of(self.connection, self.tests(), &Clause { predicates, ..*clause })?;
             named.extend(ordinals.iter().take(FACET_VALUES_MAX));
         }
         Ok(named)
     }
 }
 
+/// What was counted in some chunks.
+struct Counted {
+    count: u64,
+    /// One for each field that is asked for.
+    tallies: Vec<Tally>,
+    /// What matches, for the histogram.
+    matches: Vec<Matches>,
+}
+
+impl Counted {
+    /// The same for the chunks of both.
+    fn and(mut self, other: Self) -> Self {
+        self.count += other.count;
+        for (own, other) in self.tallies.iter_mut().zip(other.tallies) {
+            own.counts.iter_mut().zip(other.counts).for_each(|(own, other)| *own += other);
+        }
+        self.matches.extend(other.matches);
+        self
+    }
+}
+
 /// A chunk's events that match, and those of them that failed.
-struct Matches<'s> {
-    chunk: Chunk<'s>,
+struct Matches {
+    chunk: u32,
     bits: Bits,
     failed: Bits,
 }

@@ -152,8 +152,8 @@ impl<'c> View<'c> {
         }
     }
 
-    /// Where the events of a set stand in the log. In a sealed chunk the newest (or the oldest) come first, and `each` says
-    /// whether to go on; in one in memory they come in order of arrival from the same end, and all of them do.
+    /// Where the events of a set stand in the log, from the end of the newest or of the oldest. `each` says whether one is
+    /// near enough to that end; it is asked until none that is left can be.
     pub(super) fn walk(
         &mut self,
         bits: &Bits,
@@ -171,9 +171,16 @@ impl<'c> View<'c> {
                 }
             }
             Kind::Memory(chunk, seq_before) => {
-                let chunk = &read(chunk);
+                // In order of arrival, which mostly is that of time.
+                let (chunk, mut rejected) = (&read(chunk), None);
                 for position in positions {
-                    each(place(chunk, *seq_before, position));
+                    if newest_first && rejected.is_some_and(|rejected| chunk.latest_through(position) <= rejected) {
+                        break;
+                    }
+                    let place = place(chunk, *seq_before, position);
+                    if !each(place) {
+                        rejected = rejected.max(Some(place.timestamp));
+                    }
                 }
             }
         }

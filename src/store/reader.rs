@@ -32,6 +32,9 @@ use crate::{
 /// How long a call waits for a connection before it says that there are too many questions.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
+/// Connections kept open: one to answer with, and one for the thread that helps it count.
+const IDLE_CONNECTIONS: u32 = 2;
+
 /// A handle to the pool.
 #[derive(Clone)]
 pub struct Reader {
@@ -77,7 +80,7 @@ impl Reader {
             .with_init(|connection| open::read_only(connection));
         let pool = r2d2::Pool::builder()
             .max_size(connections)
-            .min_idle(Some(1))
+            .min_idle(Some(IDLE_CONNECTIONS.min(connections)))
             .connection_timeout(CONNECTION_WAIT)
             .test_on_check_out(false)
             .build(manager)
@@ -87,9 +90,11 @@ impl Reader {
 
     /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot.
     pub fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
-        self.on_snapshot(|snapshot, connection| {
+        self.in_transaction(|connection| {
+            let second = query.count.then(|| self.pool.try_get()).flatten();
+            let (snapshot, second) = self.index.snapshot_for_two(connection, second)?;
             let found = snapshot.search(query)?;
-            let count = query.count.then(|| snapshot.count(&query.filter)).transpose()?;
+            let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
             let first = self.fetch(connection, &found.positions, bytes_max)?;
             Ok(Page { found, first, count })
         })
@@ -97,7 +102,10 @@ impl Reader {
 
     /// Counts the events that match, their most common values, and how they spread over time, all on one snapshot.
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
-        self.on_snapshot(|snapshot, _| Ok(snapshot.stats(query)??))
+        self.in_transaction(|connection| {
+            let (snapshot, second) = self.index.snapshot_for_two(connection, self.pool.try_get())?;
+            Ok(snapshot.stats(query, second)??)
+        })
     }
 
     /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
