@@ -104,7 +104,7 @@ fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
     assert!(said.contains(&format!("event {tail} (")) && said.contains("auditbox restore"), "{said}");
 
     let server = Server::start_in(directory, &[]);
-    let listed = server.list("entity=svc-0,svc-4&count=true&limit=1000&from=2024-05-01T00:00:00Z");
+    let listed = server.list("entity=svc-0&entity=svc-4&count=true&limit=1000&from=2024-05-01T00:00:00Z");
     let expected: Vec<_> = (0..EVENTS)
         .rev()
         .filter(|n| n % 5 == 0 || n % 5 == 4)
@@ -127,7 +127,7 @@ fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
         let again = server.post("/v1/audit-log", &event(number).to_string());
         assert_eq!(again.refusal(), (409, "conflict".to_owned()), "{number}");
     }
-    let lines = server.get("/v1/audit-log/export?format=ndjson&entity=svc-0,svc-4").text;
+    let lines = server.get("/v1/audit-log/export?format=ndjson&entity=svc-0&entity=svc-4").text;
     let marks: Vec<Value> = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
@@ -193,7 +193,8 @@ fn every_column_of_a_row_is_covered() {
 
 #[test]
 fn the_index_the_terms_and_the_dictionaries_are_covered() {
-    let flip = |column: &str| format!("{column} = CAST(substr({column}, 1, length({column}) - 4) || x'7f7f7f7f' AS BLOB)");
+    let flip =
+        |column: &str| format!("{column} = CAST(substr({column}, 1, length({column}) - 4) || x'7f7f7f7f' AS BLOB)");
     for (table, change, named) in [
         ("chunk_posting", flip("terms"), "chunk 0 of the index"),
         ("chunk_time", flip("times"), "chunk 0 of the index"),
@@ -206,9 +207,6 @@ fn the_index_the_terms_and_the_dictionaries_are_covered() {
     ] {
         let (directory, path) = file();
         let connection = sql(&path);
-        if table == "dictionary" {
-            connection.execute("INSERT INTO dictionary VALUES (1, 0, 0.5, x'00112233', 7)", []).unwrap();
-        }
         connection
             .execute(
                 &format!("UPDATE {table} SET {change} WHERE rowid = (SELECT min(rowid) FROM {table})")
@@ -296,7 +294,7 @@ fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
         Ok(page.first.bodies().map(named).collect())
     };
     let found = read();
-    drop(store.close());
+    store.close().ok();
     found
 }
 
