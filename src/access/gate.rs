@@ -1,6 +1,7 @@
 //! From what a client presents to a credential, or a refusal.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -59,12 +60,17 @@ pub struct Admission {
 }
 
 /// An access token and how long it is good for.
-#[derive(Debug)]
 pub struct AccessToken {
     /// The JWT.
     pub token: String,
     /// Seconds from now.
     pub expires_in: i64,
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessToken(…, {} s)", self.expires_in)
+    }
 }
 
 /// The only way in. A cheap handle.

@@ -3,7 +3,7 @@
 //! A session is a signed ticket in a browser's cookie, renewed while it is used. The server remembers only those that were
 //! ended before their time, in the file, so that neither a restart nor a copy of the cookie brings one back.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use crate::{
     access::gate::{Admission, Denied, Gate, GateOptions},
@@ -52,12 +52,18 @@ impl Sessions {
 }
 
 /// What a browser keeps of a session.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SessionToken {
     /// The signed ticket.
     pub text: String,
     /// How long it is good for, from now.
     pub seconds: i64,
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionToken(…, {} s)", self.seconds)
+    }
 }
 
 impl Gate {

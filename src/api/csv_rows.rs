@@ -12,7 +12,7 @@ use crate::{
     model::{
         field::{FIELDS, Object},
         json::{self, Members},
-        limits::OBJECT_KEYS_MAX,
+        limits::STORED_KEYS_MAX,
         timestamp::Timestamp,
     },
     store::{Damaged, Slice},
@@ -28,10 +28,8 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "additionalData"),
     (Object::Event, "receivedAt"),
     (Object::Event, "receivedBy"),
+    (Object::Event, "masked"),
 ];
-/// The keys of an event: the sender's, and the two that the server adds.
-const KEYS_MAX: usize = OBJECT_KEYS_MAX + 2;
-
 /// Writes rows; the first is the header.
 pub(super) struct CsvRows {
     columns: Vec<(Object, &'static str)>,
@@ -82,7 +80,7 @@ impl CsvRows {
 
     /// What cannot be read is left empty.
     fn fill<'b>(&self, cells: &mut [Cow<'b, str>], object: Object, text: &'b str) {
-        let Ok(members) = Members::read(text, KEYS_MAX) else {
+        let Ok(members) = Members::read(text, STORED_KEYS_MAX) else {
             return;
         };
         for (key, value) in members {

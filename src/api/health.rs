@@ -3,10 +3,7 @@
 use actix_web::{HttpResponse, web::Data};
 use serde_json::json;
 
-use crate::{
-    http::{ApiError, Context},
-    store::WriteError,
-};
+use crate::http::{ApiError, Context};
 
 /// The process answers.
 pub(super) async fn alive() -> HttpResponse {
@@ -15,5 +12,6 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// The process takes writes. Reads may go on where this says no.
 pub(super) async fn ready(context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    if context.writer.is_open() { Ok(alive().await) } else { Err(WriteError::Stopped.into()) }
+    context.writer.check()?;
+    Ok(alive().await)
 }

@@ -1,9 +1,11 @@
 //! `POST /v1/audit-log`: events in.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Data, Payload},
+    web::{Data, Payload},
 };
 use serde_json::{Value, json};
 
@@ -17,8 +19,10 @@ use crate::{
     model::{
         batch,
         error::{FieldError, ParameterError},
-        event::{Draft, Receipt, Sender},
+        event::{Receipt, Sender},
         limits::EventLimits,
+        mask::Mask,
+        sent::Sent,
         timestamp::Timestamp,
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
@@ -38,17 +42,21 @@ pub(super) async fn ingest(
 ) -> Result<HttpResponse, ApiError> {
     let policy = parse_policy(request.query_string())?;
     let body = context.body_limits.read(request.headers(), payload).await?;
+    // Once the body is there: who is answered while still sending may find his connection reset, and no answer. Before it is
+    // read: what will be refused need cost nothing more.
+    context.writer.check_room()?;
     let reading = Reading {
         at: Timestamp::now(),
         by: caller.0.credential().name.as_str().to_owned(),
         limits: context.event_limits,
+        mask: Arc::clone(&context.mask),
         events_max: context.batch_events_max,
         writer: context.writer.clone(),
     };
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
         reading.read(&body.bytes)?
     } else {
-        web::block(move || reading.read(&body.bytes)).await.map_err(ApiError::internal)??
+        context.body_limits.work(move || reading.read(&body.bytes)).await??
     };
     match policy {
         Policy::AllOrNothing => store_all(&context, items).await,
@@ -74,6 +82,7 @@ struct Reading {
     at: Timestamp,
     by: String,
     limits: EventLimits,
+    mask: Arc<Mask>,
     events_max: usize,
     writer: Writer,
 }
@@ -91,7 +100,8 @@ impl Reading {
         })?;
         let receipt = Receipt { at: self.at, by: &self.by };
         let read = |raw| {
-            let draft = Draft::parse(raw, &self.limits, Sender::Client)?;
+            let sent = Sent::new(raw, &self.limits, &self.mask)?;
+            let draft = sent.read(&self.limits, Sender::Client)?;
             Ok(self.writer.prepare(draft.accept(&receipt)))
         };
         Ok(events.into_iter().map(read).collect())

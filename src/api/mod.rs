@@ -8,6 +8,8 @@ mod csv_rows;
 mod event;
 mod export;
 mod health;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod ingest;
 mod line;
 mod list;

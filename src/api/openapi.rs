@@ -22,7 +22,9 @@ use crate::{
         field::{FIELDS, FieldSpec, Matching},
         limits::QueryLimits,
         query::{CONTROLS, INCLUDABLE},
+        search::{SEARCH_BYTES_MAX, SEARCH_WORDS_MAX},
         stats::STATS_CONTROLS,
+        zone::Interval,
     },
 };
 
@@ -58,7 +60,7 @@ pub fn document(limits: &QueryLimits) -> Value {
             "/v1/auth/access_token": { "post": access_token() },
             "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
             "/v1/credentials/{clientId}": {
-                "patch": change_credential("Switch a credential off or on again", Some(object(&[("disabled", "boolean")]))),
+                "patch": change_credential("Switch a credential off or on again", Some(only(&[("disabled", "boolean")]))),
                 "delete": change_credential("Revoke a credential for good", None),
             },
             "/healthz": { "get": health("Whether the process answers", &[]) },
@@ -77,12 +79,20 @@ pub fn document(limits: &QueryLimits) -> Value {
                 },
             },
             "schemas": {
-                "Event": schemas::event(), "NewEvent": schemas::new_event(), "DamagedEvent": schemas::damaged_event(),
+                "Event": schemas::event(), "EventPart": schemas::event_part(), "NewEvent": schemas::new_event(),
+                "DamagedEvent": schemas::damaged_event(),
                 "Credential": schemas::credential(), "Error": schemas::envelope(),
             },
         },
     })
 }
+
+/// A status code, or a class of them. One text may be a list of them with commas; several texts are one each.
+const STATUS_CODE: &str = "^[1-9]([0-9]{2}|[xX]{2})$";
+/// Durations in one unit or more. There are other spellings; none is needed.
+const DURATION: &str = "^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$";
+/// A credential's name: neither a control character, nor white space at either end.
+const NAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$";
 
 /// What any request that needs a credential may be answered with.
 const AUTHENTICATED: [&Kind; 5] =
@@ -101,7 +111,10 @@ fn list(limits: &QueryLimits) -> Value {
         "required": ["ok", "audits", "next"],
         "properties": {
             "ok": { "const": true },
-            "audits": { "type": "array", "items": { "type": "object" }, "description": "Events; with includes, parts of them" },
+            "audits": {
+                "type": "array", "items": { "$ref": "#/components/schemas/EventPart" },
+                "description": "Events; with includes, parts of them",
+            },
             "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
             "damaged": {
                 "type": "object",
@@ -152,8 +165,9 @@ fn stats(limits: &QueryLimits) -> Value {
         },
         "histogram": histogram,
     } });
-    let own =
-        STATS_CONTROLS.iter().map(|control| parameter(control.name, control.summary, json!({ "type": "string" })));
+    let own = STATS_CONTROLS
+        .iter()
+        .map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
     operation(
         "stats",
         "Count events, their most common values, and how they spread over time",
@@ -307,10 +321,13 @@ fn create_credential() -> Value {
     let asked = json!({
         "type": "object", "required": ["name", "scopes"], "additionalProperties": false,
         "properties": {
-            "name": { "type": "string", "minLength": 1, "maxLength": 128 },
+            "name": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": NAME },
             "scopes": { "type": "array", "minItems": 1, "items": { "enum": ["ingest", "read", "admin"] } },
-            "actorType": { "enum": ["user", "service_account"] },
-            "expires": { "type": "string", "description": "How long from now, such as 90d" },
+            "actorType": { "enum": ["user", "service_account", null] },
+            "expires": {
+                "type": ["string", "null"], "pattern": DURATION,
+                "description": "How long from now, such as 90d, or 1h 30m; a hundred years at most",
+            },
         },
     });
     let schema = json!({ "type": "object", "required": ["ok", "credential"], "properties": {
@@ -343,7 +360,8 @@ fn health(summary: &str, errors: &[&Kind]) -> Value {
 fn filter(name: &str, spec: &FieldSpec, summary: &str) -> Value {
     let value = match spec.matching {
         Matching::OneOf(values) => json!({ "type": "string", "enum": values }),
-        _ => json!({ "type": "string", "minLength": 1 }),
+        Matching::StatusCode => json!({ "type": "string", "pattern": STATUS_CODE }),
+        _ => json!({ "type": "string", "minLength": 1, "pattern": schemas::NO_NUL }),
     };
     parameter(name, summary, json!({ "type": "array", "items": value }))
 }
@@ -355,6 +373,19 @@ fn control_schema(name: &str, limits: &QueryLimits) -> Value {
             json!({ "type": "integer", "minimum": 1, "default": limits.list_default, "description": format!("At most {}", limits.list_max) })
         }
         "includes" => json!({ "type": "array", "items": { "type": "string", "enum": INCLUDABLE } }),
+        "q" | "search" => json!({
+            "type": "string", "minLength": 1, "maxLength": SEARCH_BYTES_MAX,
+            "pattern": format!("^\\s*\\S+(\\s+\\S+){{0,{}}}\\s*$", SEARCH_WORDS_MAX - 1),
+        }),
+        "facets" => {
+            let names: Vec<_> =
+                FIELDS.iter().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).collect();
+            json!({ "type": "array", "items": { "type": "string", "enum": names } })
+        }
+        "histogram" => {
+            let widths: Vec<_> = std::iter::once("auto").chain(Interval::ALL.iter().map(|(name, _)| *name)).collect();
+            json!({ "type": "string", "enum": widths })
+        }
         "sort" => json!({ "type": "string", "enum": ["time", "received"], "default": "time" }),
         "order" => json!({ "type": "string", "enum": ["desc", "asc"], "default": "desc" }),
         "count" | "include_own" | "include_deleted_entities" => json!({ "type": "boolean", "default": false }),
@@ -367,7 +398,12 @@ fn parameter(name: &str, summary: &str, schema: Value) -> Value {
 }
 
 fn path_parameter(name: &str, summary: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "description": summary, "schema": { "type": "string" } })
+    // A client id has few characters, an identifier may have any.
+    let schema = match name {
+        "clientId" => json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "description": summary, "schema": schema })
 }
 
 fn body(schema: Value) -> Value {
@@ -378,6 +414,11 @@ fn body(schema: Value) -> Value {
 fn object(keys: &[(&str, &str)]) -> Value {
     let properties: Map<_, _> = keys.iter().map(|(key, kind)| ((*key).to_owned(), json!({ "type": kind }))).collect();
     json!({ "type": "object", "required": keys.iter().map(|(key, _)| key).collect::<Vec<_>>(), "properties": properties })
+}
+
+/// The same, and no other key is taken.
+fn only(keys: &[(&str, &str)]) -> Value {
+    object(keys).with("additionalProperties", json!(false))
 }
 
 fn response(description: &str, schema: Value) -> Value {

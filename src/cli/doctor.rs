@@ -26,21 +26,17 @@ pub(super) fn examine(config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     let of = |remedy| report.findings.iter().filter(|finding| finding.remedy == remedy).count();
-    let mut said = format!("{} things are wrong.", report.findings.len());
-    if of(Remedy::Restore) > 0 {
-        said += &format!(
-            " {} can only be mended from a backup (`auditbox restore`): keep a copy of the file as it is; what is not named \
-             here is whole, and is served.",
-            of(Remedy::Restore)
-        );
-    }
-    if of(Remedy::Reindex) > 0 {
-        said += &format!(
-            " {} are of the index alone, which `auditbox reindex` makes anew from the events.",
-            of(Remedy::Reindex)
-        );
-    }
-    Err(Failure::new(said))
+    let part = |remedy, next: &str| match of(remedy) {
+        0 => String::new(),
+        count => format!(" {count} {next}"),
+    };
+    let restore = part(
+        Remedy::Restore,
+        "can only be mended from a backup (`auditbox restore`): keep a copy of the file as it is; what is not named here is \
+         whole, and is served.",
+    );
+    let reindex = part(Remedy::Reindex, "are of the index alone, which `auditbox reindex` makes anew from the events.");
+    Err(Failure::new(format!("{} things are wrong.{restore}{reindex}", report.findings.len())))
 }
 
 /// Prints what was found, and what is to be done about each.

@@ -26,8 +26,11 @@ use crate::{
     config::{Config, LimitsConfig, QUEUE_BYTES_MAX},
     model::{
         credential::IMPORT_NAME,
-        event::{Draft, Receipt, Sender},
+        error::FieldError,
+        event::{Receipt, Sender},
         limits::EventLimits,
+        mask::Mask,
+        sent::Sent,
         timestamp::Timestamp,
     },
     store::{Outcome, Policy, Prepared, Store},
@@ -81,6 +84,8 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         target,
         skip_bad: arguments.skip_bad,
         limits: config.limits.event(),
+        // A server masks what it is sent, by its own configuration, and says so in the event.
+        mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
         progress: progress(&arguments.files),
         started: Instant::now(),
         file: String::new(),
@@ -140,6 +145,7 @@ struct Import {
     target: Target,
     skip_bad: bool,
     limits: EventLimits,
+    mask: Mask,
     progress: ProgressBar,
     started: Instant,
     file: String,
@@ -185,7 +191,9 @@ impl Import {
     /// Checks an event here, whichever way it goes: a bad line is named before anything of it is sent.
     fn take(&mut self, number: u64, text: &str) -> Result<(), String> {
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-        let mut draft = Draft::parse(raw, &self.limits, Sender::Client).map_err(|error| error.to_string())?;
+        let refuse = |error: FieldError| error.to_string();
+        let sent = Sent::new(raw, &self.limits, &self.mask).map_err(refuse)?;
+        let mut draft = sent.read(&self.limits, Sender::Client).map_err(refuse)?;
         if draft.identifier().is_none() {
             draft.name(&identifier_of(&self.file, number, text));
         }

@@ -32,6 +32,7 @@ pub(super) fn open(config: &Config) -> Result<Store, Failure> {
         readers: config.database.readers,
         queue,
         chunk_events: store::CHUNK_EVENTS,
+        log_bytes_max: config.database.log_bytes_max,
     };
     Ok(Store::open(&options, &Bar::default())?)
 }

@@ -13,15 +13,18 @@ use super::{
     AuthConfig, Config, DatabaseConfig, LimitsConfig, LogConfig, LogFormat, Record, SelfAuditConfig, ServerConfig,
     TlsFiles,
     raw::{
-        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawResourceType, RawSelfAudit, RawServer,
+        RESOURCE_TYPES, RawAuth, RawConfig, RawDatabase, RawLimits, RawLog, RawMask, RawResourceType, RawSelfAudit,
+        RawServer,
     },
 };
-use crate::model::resource_type::Catalogue;
+use crate::model::{mask::Mask, resource_type::Catalogue};
 
 /// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
 const WORKERS_MAX: u64 = 1024;
 /// Connections that read the database. Each costs a thread's worth of memory and file handles, and none is won beyond.
 const READERS_MAX: u64 = 64;
+/// Bytes of the write-ahead log: below this, one that is as long as ordinary writing makes it would be full.
+const LOG_BYTES_MIN: u64 = 128 * 1024 * 1024;
 /// Seconds of any duration: a year. Added to a clock it cannot overflow.
 const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
 /// Any count or size: 2^40, beyond what a machine holds, and with sums of a few far from overflow.
@@ -91,6 +94,7 @@ pub(super) fn config(raw: RawConfig) -> Result<Config, Problem> {
         database: database(raw.database)?,
         auth: auth(&raw.auth)?,
         limits: limits(&raw.limits)?,
+        mask: mask(&raw.mask)?,
         self_audit: self_audit(&raw.self_audit)?,
         log: log(raw.log)?,
         resource_types: resource_types(&raw.resource_types)?,
@@ -142,6 +146,7 @@ fn database(raw: RawDatabase) -> Result<DatabaseConfig, Problem> {
     Ok(DatabaseConfig {
         path: PathBuf::from(raw.path),
         readers: section.number("readers", raw.readers, 1..=READERS_MAX)?,
+        log_bytes_max: section.number("log_bytes_max", raw.log_bytes_max, LOG_BYTES_MIN..=SIZE_MAX)?,
     })
 }
 
@@ -183,6 +188,13 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
     section.at_most(("batch_events_max", limits.batch_events_max), ("queue_events_max", limits.queue_events_max))?;
     section.at_most(("list_default", limits.list_default), ("list_max", limits.list_max))?;
     Ok(limits)
+}
+
+fn mask(raw: &RawMask) -> Result<Mask, Problem> {
+    if !raw.enabled {
+        return Ok(Mask::off());
+    }
+    Mask::parse(raw.names.iter().map(String::as_str)).map_err(|text| Section("mask").problem("names", text))
 }
 
 fn self_audit(raw: &RawSelfAudit) -> Result<SelfAuditConfig, Problem> {

@@ -19,6 +19,7 @@ use ipnet::IpNet;
 pub use crate::model::own::Record;
 use crate::model::{
     limits::{self, EventLimits, QueryLimits},
+    mask::Mask,
     resource_type::Catalogue,
 };
 
@@ -36,6 +37,9 @@ pub const WORKERS: usize = 0;
 pub const DATABASE_PATH: &str = "auditbox.db";
 /// Connections that read the database. Lists are short; beyond a few, readers only contend for the page cache.
 pub const DATABASE_READERS: u32 = 4;
+/// Bytes of the write-ahead log. In ordinary use it stays under 256 MiB; a program that holds a read transaction open beside
+/// the server makes it grow, and a quarter of an hour of full ingest is time enough for any backup to take its next step.
+pub const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Seconds an access token is good for: three hours, as Port's tokens are, so that its clients renew as they do there.
 pub const ACCESS_TOKEN_SECONDS: u32 = 10_800;
 /// Failed logins in a window before an address must wait: more than a person mistypes, hopeless for guessing.
@@ -77,6 +81,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[limits]`: what one request, and all of them together, may take.
     pub limits: LimitsConfig,
+    /// `[mask]`: what is masked in events before they are stored.
+    pub mask: Mask,
     /// `[self_audit]`: auditbox's own events.
     pub self_audit: SelfAuditConfig,
     /// `[log]`: what goes to standard error.
@@ -140,11 +146,13 @@ pub struct DatabaseConfig {
     pub path: PathBuf,
     /// Connections that read it, 1 to 64.
     pub readers: u32,
+    /// Bytes of its write-ahead log at which nothing more is taken, at least 128 MiB.
+    pub log_bytes_max: u64,
 }
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { path: PathBuf::from(DATABASE_PATH), readers: DATABASE_READERS }
+        Self { path: PathBuf::from(DATABASE_PATH), readers: DATABASE_READERS, log_bytes_max: LOG_BYTES_MAX }
     }
 }
 

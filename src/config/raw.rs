@@ -15,7 +15,7 @@ use toml::{Table, Value};
 use super::{
     AuthConfig, ConfigError, DatabaseConfig, LimitsConfig, LogConfig, SelfAuditConfig, ServerConfig, check::Problem,
 };
-use crate::model::resource_type;
+use crate::model::{mask, resource_type};
 
 const VARIABLE_PREFIX: &str = "AUDITBOX_";
 
@@ -27,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) database: RawDatabase,
     pub(super) auth: RawAuth,
     pub(super) limits: RawLimits,
+    pub(super) mask: RawMask,
     pub(super) self_audit: RawSelfAudit,
     pub(super) log: RawLog,
     pub(super) resource_types: Vec<RawResourceType>,
@@ -44,6 +45,7 @@ impl Default for RawConfig {
             database: RawDatabase::default(),
             auth: RawAuth::default(),
             limits: RawLimits::default(),
+            mask: RawMask::default(),
             self_audit: RawSelfAudit::default(),
             log: RawLog::default(),
             resource_types: resource_type::KNOWN.iter().map(entry).collect(),
@@ -83,12 +85,13 @@ impl Default for RawServer {
 pub(super) struct RawDatabase {
     pub(super) path: String,
     pub(super) readers: u64,
+    pub(super) log_bytes_max: u64,
 }
 
 impl Default for RawDatabase {
     fn default() -> Self {
-        let DatabaseConfig { path, readers } = DatabaseConfig::default();
-        Self { path: path.display().to_string(), readers: readers.into() }
+        let DatabaseConfig { path, readers, log_bytes_max } = DatabaseConfig::default();
+        Self { path: path.display().to_string(), readers: readers.into(), log_bytes_max }
     }
 }
 
@@ -149,6 +152,19 @@ impl Default for RawLimits {
             list_max: limits.list_max as u64,
             streams_max: limits.streams_max as u64,
         }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawMask {
+    pub(super) enabled: bool,
+    pub(super) names: Vec<String>,
+}
+
+impl Default for RawMask {
+    fn default() -> Self {
+        Self { enabled: true, names: mask::NAMES.iter().map(|name| (*name).to_owned()).collect() }
     }
 }
 
@@ -321,6 +337,7 @@ fn parse_variable(example: &Value, text: &str) -> Option<Value> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::Array(items.map(Value::from).collect()))
         }
+        Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
         _ => Some(Value::from(text)),
     }
 }
@@ -338,6 +355,7 @@ fn kind(example: &Value) -> &'static str {
     match example {
         Value::Integer(_) => "a whole number that is not negative",
         Value::Array(_) => "a list of texts",
+        Value::Boolean(_) => "true or false",
         _ => "a text in quotes",
     }
 }

@@ -43,7 +43,7 @@ fn each_key_has_a_variable() {
             let name = format!("AUDITBOX_{}_{}", section.to_uppercase(), key.to_uppercase());
             let text = match value {
                 toml::Value::String(text) => text.clone(),
-                toml::Value::Array(_) => String::new(),
+                toml::Value::Array(items) => items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(","),
                 number => number.to_string(),
             };
             assert_eq!(load("", &[(&name, &text)]).unwrap(), Config::default(), "{name}");
@@ -186,6 +186,23 @@ fn the_catalogue_of_resource_types_is_the_operators_own() {
         ("[[resource_types]]\nvalue = ''\nlabel = 'A'", "[resource_types] value must be 1 to 128"),
     ] {
         refused(text, &[], &[parts]);
+    }
+}
+
+#[test]
+fn what_is_masked_is_the_operators_choice() {
+    let names = |text: &str| load(text, &[]).unwrap().mask;
+    assert!(names("").names_secret(b"dbPassword"));
+    let own = names("[mask]\nnames = ['national-id']");
+    assert!(own.names_secret(b"nationalId") && !own.names_secret(b"password"));
+    assert!(!names("[mask]\nenabled = false").names_secret(b"password"));
+    let variables = [("AUDITBOX_MASK_ENABLED", "false")];
+    assert!(!load("", &variables).unwrap().mask.names_secret(b"password"));
+    refused("", &[("AUDITBOX_MASK_ENABLED", "no")], &["[mask] enabled must be true or false"]);
+    refused("[mask]\nenabled = 'no'", &[], &["[mask] enabled must be true or false"]);
+    refused("[mask]\nnames = []", &[], &["[mask] names must list 1 to 200 names"]);
+    for name in ["x", "-_-", "a\\u0007b", &"x".repeat(65)] {
+        refused(&format!("[mask]\nnames = [\"{name}\"]"), &[], &["[mask] names must list names of 2 to 64"]);
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use actix_web::{
     web,
 };
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 
 use crate::http::{
     ApiError,
@@ -29,14 +31,18 @@ pub struct BodyLimits {
     bytes_max: usize,
     read_within: Duration,
     memory_bytes_max: usize,
-    memory_bytes: Arc<AtomicUsize>,
+    pub(super) memory_bytes: Arc<AtomicUsize>,
+    /// One for each core: see [`BodyLimits::work`].
+    hands: Arc<Semaphore>,
 }
 
 impl BodyLimits {
     /// Bodies of at most `bytes_max` after decompression, read within `read_within`; all bodies together at most
     /// `memory_bytes_max`.
     pub fn new(bytes_max: usize, read_within: Duration, memory_bytes_max: usize) -> Self {
-        Self { bytes_max, read_within, memory_bytes_max, memory_bytes: Arc::default() }
+        let hands = thread::available_parallelism().map_or(1, usize::from);
+        let hands = Arc::new(Semaphore::new(hands));
+        Self { bytes_max, read_within, memory_bytes_max, memory_bytes: Arc::default(), hands }
     }
 
     /// The same budget with a smaller limit for one body.
@@ -59,8 +65,22 @@ impl BodyLimits {
             return Ok(body);
         }
         let limits = self.clone();
-        let decoded = web::block(move || limits.decode(encoding, &body.bytes)).await;
-        decoded.map_err(ApiError::internal)?
+        self.work(move || limits.decode(encoding, &body.bytes)).await?
+    }
+
+    /// Does what takes a while with a body, on a thread that may be kept busy. Of all such work, as much is done at once as
+    /// there are cores: more would not be done sooner, and would keep the threads that answer everybody else from theirs.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let hand = Arc::clone(&self.hands).acquire_owned().await.map_err(ApiError::internal)?;
+        let done = web::block(move || {
+            let done = work();
+            drop(hand);
+            done
+        });
+        done.await.map_err(ApiError::internal)
     }
 
     async fn receive(&self, mut payload: web::Payload) -> Result<Body, ApiError> {
@@ -72,7 +92,7 @@ impl BodyLimits {
         Ok(body)
     }
 
-    fn decode(&self, encoding: Encoding, encoded: &[u8]) -> Result<Body, ApiError> {
+    pub(super) fn decode(&self, encoding: Encoding, encoded: &[u8]) -> Result<Body, ApiError> {
         let broken = |error: io::Error| ApiError::invalid(format!("body: is not {}: {error}", encoding.name()));
         let mut reader: Box<dyn Read + '_> = match encoding {
             Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(encoded)),
@@ -141,7 +161,7 @@ impl Drop for Share {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Identity,
     Gzip,
     Zstd,

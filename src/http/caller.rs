@@ -38,6 +38,8 @@ impl Caller {
     /// This request for the record.
     pub(crate) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
+        let own_mask = context.map(|context| context.own_mask.clone()).unwrap_or_default();
+        let path = request.uri().path_and_query();
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         OwnRequest {
@@ -46,7 +48,7 @@ impl Caller {
             actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
-            path: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            path: path.map_or_else(|| "/".to_owned(), |path| own_mask.path(path.as_str())),
             ip: context.map(|context| peer(request, context).to_string()),
             user_agent: header(header::USER_AGENT),
             at: Timestamp::now(),

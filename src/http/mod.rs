@@ -9,6 +9,8 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod error;
 mod fallback;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub(crate) mod manage;
 mod middleware;
 pub(crate) mod origin;
@@ -17,7 +19,7 @@ pub(crate) mod session;
 mod streams;
 mod unread;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -33,6 +35,8 @@ use crate::{
     access::{Gate, Recorder},
     model::{
         limits::{EventLimits, QueryLimits},
+        mask::Mask,
+        own::OwnMask,
         resource_type::Catalogue,
     },
     store::{Reader, Writer},
@@ -50,6 +54,10 @@ pub struct Context {
     pub recorder: Recorder,
     /// What events are held to.
     pub event_limits: EventLimits,
+    /// What is masked in events.
+    pub mask: Arc<Mask>,
+    /// What is masked in the paths of requests made to this server itself.
+    pub own_mask: OwnMask,
     /// What queries are held to.
     pub query_limits: QueryLimits,
     /// Events in one request, at most.

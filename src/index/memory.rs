@@ -149,6 +149,20 @@ impl MemoryChunk {
         u32::try_from(self.times.len()).unwrap_or(u32::MAX)
     }
 
+    /// Bytes of memory that it holds, allocated and not yet used included.
+    pub(super) fn bytes(&self) -> usize {
+        let terms = self.terms.iter().map(|column| {
+            column.positions.capacity() * size_of::<u16>() + column.ordinals.capacity() * size_of::<u32>()
+        });
+        let keys = self.keys.iter().map(|column| {
+            column.text.capacity()
+                + column.positions.capacity() * size_of::<u16>()
+                + column.ends.capacity() * size_of::<usize>()
+        });
+        let times = self.times.capacity() * size_of::<Timestamp>();
+        times + terms.sum::<usize>() + keys.sum::<usize>() + self.identifiers.allocation_size()
+    }
+
     pub(super) fn terms(&self, field: Field) -> &TermColumn {
         &self.terms[column_of(field)]
     }

@@ -11,6 +11,8 @@ mod bytes;
 mod divide;
 mod error;
 mod hash;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod keys;
 mod lost;
 mod membership;

@@ -237,10 +237,7 @@ impl<'c> Reading<'c> {
         let mut found = None;
         for rank in ranks.start..=ranks.end {
             if self.position(rank)?.seq == seq {
-                self.each_key_block(Field::Identifier, 0, u16::MAX, |block| {
-                    found = block.value_at(rank)?.map(str::to_owned).or_else(|| found.take());
-                    Some(())
-                })?;
+                self.each_key_block(Field::Identifier, 0, u16::MAX, |block| block.find_value(rank, &mut found))?;
                 break;
             }
         }

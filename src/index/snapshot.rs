@@ -6,7 +6,10 @@
 
 use std::{
     ops::Deref,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rusqlite::Connection;
@@ -39,6 +42,8 @@ pub type SharedChunk = Arc<RwLock<MemoryChunk>>;
 pub struct Index {
     chunk_events: u32,
     state: RwLock<State>,
+    /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
+    unsealed: (AtomicUsize, AtomicUsize),
     tests: Tests,
 }
 
@@ -61,7 +66,12 @@ impl Index {
             sealed: Arc::new(sealed.into_iter().map(Arc::new).collect()),
             memory: vec![shared(next)],
         };
-        Self { chunk_events, state: RwLock::new(state), tests: Tests::default() }
+        Self {
+            chunk_events,
+            state: RwLock::new(state),
+            unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
+            tests: Tests::default(),
+        }
     }
 
     /// Adds events, which follow the newest that is published, and lets questions see them. Returns the chunks that this
@@ -85,6 +95,9 @@ impl Index {
             }
             rest = others;
         }
+        if !full.is_empty() {
+            self.count_unsealed(&memory);
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory = memory;
         state.through_seq = through_seq + i64::try_from(entries.len()).unwrap_or(0);
@@ -96,6 +109,7 @@ impl Index {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.number);
         Arc::make_mut(&mut state.sealed).push(chunk);
+        self.count_unsealed(&state.memory);
     }
 
     /// The newest event that is published.
@@ -103,9 +117,19 @@ impl Index {
         self.state.read().unwrap_or_else(PoisonError::into_inner).through_seq
     }
 
-    /// Full chunks in memory that wait to be sealed.
-    pub fn unsealed(&self) -> usize {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).memory.len().saturating_sub(1)
+    /// Full chunks in memory that wait to be sealed, and the bytes of memory that they hold.
+    pub fn unsealed(&self) -> (usize, usize) {
+        let (chunks, bytes) = &self.unsealed;
+        (chunks.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
+    }
+
+    fn count_unsealed(&self, memory: &[SharedChunk]) {
+        // The last is being filled, and is nobody's to wait for.
+        let full = memory.split_last().map_or(&[][..], |(_, full)| full);
+        let held = full.iter().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum();
+        let (chunks, bytes) = &self.unsealed;
+        chunks.store(full.len(), Ordering::Relaxed);
+        bytes.store(held, Ordering::Relaxed);
     }
 
     /// What is published, together with the connection's snapshot. The connection must be in a transaction.
@@ -277,5 +301,32 @@ impl Snapshot<'_> {
 
     fn seq_before(&self, chunk: u32) -> i64 {
         i64::from(chunk) * i64::from(self.index.chunk_events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_to_be_sealed_is_counted_in_bytes_too() {
+        const EVENTS: u32 = 64;
+        let index = Index::new(EVENTS, Vec::new());
+        // The longest keys that an event may have, and as many words as its message is taken apart into.
+        let entry = |number: usize| {
+            let terms = (0..256).map(|word| (Field::Word, word)).collect();
+            let keys = [(Field::Identifier, 256), (Field::Run, 1_024), (Field::WebhookEvent, 1_024)];
+            let keys = keys.map(|(field, bytes)| (field, format!("{number:0bytes$}")));
+            Entry::new(Timestamp::from_micros(0), terms, keys.into())
+        };
+        let entries: Vec<_> = (0..EVENTS as usize).map(entry).collect();
+        assert_eq!(index.unsealed(), (0, 0));
+        assert!(index.publish(&entries[1..]).is_empty());
+        assert_eq!(index.unsealed(), (0, 0), "what is being filled waits for nobody");
+        let full = index.publish(&entries);
+        let (chunks, bytes) = index.unsealed();
+        assert_eq!((chunks, full.len()), (1, 1));
+        let least = EVENTS as usize * (256 + 1_024 + 1_024 + 256 * 6);
+        assert!((least..3 * least).contains(&bytes), "{bytes} of {least}");
     }
 }

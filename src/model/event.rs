@@ -12,7 +12,7 @@ use crate::model::{
     error::FieldError,
     field::{Field, Object},
     json::{self, Members, NoMembers},
-    limits::{EventLimits, OBJECT_KEYS_MAX},
+    limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
     search::message_words,
     timestamp::Timestamp,
     values::Values,
@@ -88,11 +88,25 @@ pub struct Event {
 /// What a sender sent: one event, checked but not yet completed.
 #[derive(Debug)]
 pub struct Draft<'a> {
+    /// Pointers to what was masked in it.
+    masked: &'a [String],
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
     values: Values,
+    bounds: Bounds,
+}
+
+/// How large an object may be, and how deep.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
     depth_max: usize,
+    keys_max: usize,
+}
+
+impl Bounds {
+    /// Of a stored event: its sender's bounds held when it came, and the server has added to it.
+    const STORED: Self = Self { depth_max: usize::MAX, keys_max: STORED_KEYS_MAX };
 }
 
 /// The members of an object: the known ones, each in its place, and the others.
@@ -115,15 +129,14 @@ const ORIGIN: usize = 1;
 /// Many a program that reads the log would stop at it.
 const HOLDS_NUL: &str = "holds a NUL character";
 /// Set by the server only.
-const SERVER_KEYS: [&str; 2] = ["receivedAt", "receivedBy"];
+const SERVER_KEYS: [&str; 3] = ["receivedAt", "receivedBy", "masked"];
 
 impl<'a> Draft<'a> {
     /// Reads one event as `sender` may send it.
     pub fn parse(raw: &'a RawValue, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
-        if raw.get().len() > limits.event_bytes_max {
-            return Err(FieldError::new("", format!("larger than {} bytes", limits.event_bytes_max)));
-        }
-        let draft = Self::read(raw, limits.json_depth_max, Server::Refused)?;
+        limits.check_bytes(raw.get().len())?;
+        let draft =
+            Self::read(raw, Bounds { depth_max: limits.json_depth_max, keys_max: OBJECT_KEYS_MAX }, Server::Refused)?;
         for (place, key) in [(1, "action"), (2, "resourceType")] {
             if draft.top.known[place].is_none() {
                 return Err(FieldError::new(key, "is required"));
@@ -134,6 +147,12 @@ impl<'a> Draft<'a> {
             return Err(FieldError::new("trigger.origin", message));
         }
         Ok(draft)
+    }
+
+    /// The same, saying where secrets were masked in it.
+    pub(super) fn with_masked(mut self, pointers: &'a [String]) -> Self {
+        self.masked = pointers;
+        self
     }
 
     /// When it happened, if the sender says.
@@ -155,7 +174,7 @@ impl<'a> Draft<'a> {
 
     /// The event as it would be sent.
     pub fn into_json(self) -> String {
-        self.write(&[])
+        self.write(None)
     }
 
     /// Completes the event with what the server knows.
@@ -176,14 +195,14 @@ impl<'a> Draft<'a> {
             filled.0 |= Filled::AT;
         }
         let (timestamp, values) = (self.at.unwrap_or(receipt.at), std::mem::take(&mut self.values));
-        let body = self.write(&[(SERVER_KEYS[0], &received_at), (SERVER_KEYS[1], receipt.by)]);
+        let body = self.write(Some((&received_at, receipt.by)));
         Event { identifier, timestamp, values, filled, body }
     }
 
-    fn read(raw: &'a RawValue, depth_max: usize, server: Server) -> Result<Self, FieldError> {
-        let mut draft =
-            Self { top: Parts::default(), trigger: Parts::default(), at: None, values: Values::default(), depth_max };
-        for (key, value) in members(Object::Event, raw, depth_max)? {
+    fn read(raw: &'a RawValue, bounds: Bounds, server: Server) -> Result<Self, FieldError> {
+        let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
+        let mut draft = Self { masked: &[], top, trigger, at: None, values, bounds };
+        for (key, value) in members(Object::Event, raw, bounds)? {
             if SERVER_KEYS.contains(&key.as_ref()) {
                 match server {
                     Server::Refused => return Err(FieldError::new(key.as_ref(), "is set by the server")),
@@ -215,7 +234,7 @@ impl<'a> Draft<'a> {
     }
 
     fn read_trigger(&mut self, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(Object::Trigger, value, self.depth_max)? {
+        for (key, value) in members(Object::Trigger, value, self.bounds)? {
             if json::is_null(value) && TRIGGER.contains(&key.as_ref()) {
                 continue;
             }
@@ -237,7 +256,7 @@ impl<'a> Draft<'a> {
 
     /// Checks the members of an object that is kept as it was sent, and takes up those that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(object, value, self.depth_max)? {
+        for (key, value) in members(object, value, self.bounds)? {
             if json::is_null(value) {
                 continue;
             }
@@ -253,7 +272,7 @@ impl<'a> Draft<'a> {
     }
 
     fn check_diff(&self, value: &RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(Object::Diff, value, self.depth_max)? {
+        for (key, value) in members(Object::Diff, value, self.bounds)? {
             if matches!(key.as_ref(), "before" | "after") && !json::is_null(value) && !value.get().starts_with('{') {
                 return Err(FieldError::new(Object::Diff.path(&key), "must be an object or null"));
             }
@@ -296,15 +315,17 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Writes the event, and after it what the server adds.
-    fn write(mut self, received: &[(&str, &str)]) -> String {
+    /// Writes the event, and after it what the server adds: when it was received and by whom, and what was masked.
+    fn write(mut self, received: Option<(&str, &str)>) -> String {
         let mut trigger = ObjectWriter::new(self.trigger.bytes() + 2);
         trigger.parts(&TRIGGER, &self.trigger);
         self.top.known[TRIGGER_PLACE] = Some(Cow::Owned(trigger.end()));
         let mut out = ObjectWriter::new(self.top.bytes() + 128);
         out.parts(&TOP, &self.top);
-        for (key, value) in received {
-            out.string(key, value);
+        if let Some((at, by)) = received {
+            out.string(SERVER_KEYS[0], at);
+            out.string(SERVER_KEYS[1], by);
+            out.strings(SERVER_KEYS[2], self.masked);
         }
         out.end()
     }
@@ -322,13 +343,13 @@ pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
 /// The time and the searchable values of a stored event; `None` if the body cannot be read.
 pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let draft = Draft::read(raw, usize::MAX, Server::Dropped).ok()?;
+    let draft = Draft::read(raw, Bounds::STORED, Server::Dropped).ok()?;
     Some((draft.at?, draft.values))
 }
 
 fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let mut draft = Draft::read(raw, usize::MAX, Server::Dropped).ok()?;
+    let mut draft = Draft::read(raw, Bounds::STORED, Server::Dropped).ok()?;
     if filled.holds(Filled::STATUS) {
         draft.top.known[STATUS] = None;
     }
@@ -337,7 +358,7 @@ fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
             draft.trigger.known[place] = None;
         }
     }
-    Some(draft.write(&[]))
+    Some(draft.write(None))
 }
 
 /// What to do with the keys that only the server sets.
@@ -384,11 +405,11 @@ fn new_identifier() -> String {
 
 /// The members of an object that the server reads. What lies deeper is inspected here, save in members that are such
 /// objects themselves: those are inspected when they are read, so that a fault is named as closely as it can be.
-fn members(object: Object, value: &RawValue, depth_max: usize) -> Result<Members<'_>, FieldError> {
+fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'_>, FieldError> {
     if !value.get().starts_with('{') {
         return Err(FieldError::new(object.name(), "must be an object"));
     }
-    let members = Members::read(value.get(), OBJECT_KEYS_MAX).map_err(|error| match error {
+    let members = Members::read(value.get(), bounds.keys_max).map_err(|error| match error {
         NoMembers::Twice(key) => FieldError::new(object.path(&key), "stands twice"),
         NoMembers::Unreadable(message) => FieldError::new(object.name(), message),
     })?;
@@ -397,7 +418,7 @@ fn members(object: Object, value: &RawValue, depth_max: usize) -> Result<Members
             return Err(FieldError::new(object.path(&key.replace('\0', "\\u0000")), HOLDS_NUL));
         }
         if object.inner(key).is_none() {
-            json::inspect(value, depth_max.saturating_sub(object.depth()))
+            json::inspect(value, bounds.depth_max.saturating_sub(object.depth()))
                 .map_err(|message| FieldError::new(object.path(key), message))?;
         }
     }
@@ -439,6 +460,14 @@ impl ObjectWriter {
     fn string(&mut self, key: &str, value: &str) {
         self.key(key);
         json::push_string(&mut self.0, value);
+    }
+
+    /// Nothing, if there are none.
+    fn strings(&mut self, key: &str, values: &[String]) {
+        if !values.is_empty() {
+            // Writing strings into memory cannot fail.
+            self.raw(key, &serde_json::to_string(values).unwrap_or_default());
+        }
     }
 
     fn parts(&mut self, keys: &[&str], parts: &Parts<'_>) {

@@ -85,6 +85,19 @@ impl Object {
         }
     }
 
+    /// Whether the server reads this member itself, to find events by it or to hold it to a form.
+    pub fn reads(self, key: &str) -> bool {
+        let others: &[&str] = match self {
+            Self::Event => &["message", "trigger", "context", "request", "diff"],
+            Self::Trigger => &["at", "by"],
+            Self::By => &["orgId"],
+            Self::Context => &[],
+            Self::Request => &["userAgent"],
+            Self::Diff => &["before", "after"],
+        };
+        others.contains(&key) || Field::at(self, key).is_some()
+    }
+
     /// How deep it lies, the event itself being level 1.
     pub const fn depth(self) -> usize {
         match self {

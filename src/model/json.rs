@@ -130,6 +130,15 @@ pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::Deserializer::from_str(value.get()).deserialize_str(TextVisitor).ok()
 }
 
+/// What a JSON string means whose content, without its quotes, is `content`; `None` if it is none.
+pub fn unescape(content: &[u8]) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', content).is_none() {
+        return std::str::from_utf8(content).ok().map(Cow::Borrowed);
+    }
+    let quoted = [b"\"", content, b"\""].concat();
+    serde_json::from_slice::<String>(&quoted).ok().map(Cow::Owned)
+}
+
 /// Whether the value is `null`.
 pub fn is_null(value: &RawValue) -> bool {
     value.get() == "null"

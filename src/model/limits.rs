@@ -1,5 +1,7 @@
 //! The limits an event and a query are held to. Each default is a constant with its reason.
 
+use crate::model::error::FieldError;
+
 /// Events in one request. With bodies of a kilobyte this is 10 MiB: one transaction of about a quarter of a second.
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// Bytes of one event as sent. The largest real ones seen are near 20 kB; whole documents before and after fit in this.
@@ -16,6 +18,9 @@ pub const LIST_MAX: usize = 100_000;
 /// Keys in each object of an event that the server reads (the event, `trigger`, `by`, `context`, `request`, `diff`).
 pub const OBJECT_KEYS_MAX: usize = 1_000;
 
+/// The same of a stored event, to which the server adds what was absent and what it knows itself.
+pub const STORED_KEYS_MAX: usize = OBJECT_KEYS_MAX + 8;
+
 /// What an event must keep to.
 #[derive(Debug, Clone, Copy)]
 pub struct EventLimits {
@@ -23,6 +28,16 @@ pub struct EventLimits {
     pub event_bytes_max: usize,
     /// Levels of nesting.
     pub json_depth_max: usize,
+}
+
+impl EventLimits {
+    /// Refuses an event of more bytes than one may have.
+    pub fn check_bytes(&self, bytes: usize) -> Result<(), FieldError> {
+        if bytes <= self.event_bytes_max {
+            return Ok(());
+        }
+        Err(FieldError::new("", format!("larger than {} bytes", self.event_bytes_max)))
+    }
 }
 
 impl Default for EventLimits {

@@ -11,12 +11,16 @@ pub mod error;
 pub mod event;
 pub mod field;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod json;
 pub mod limits;
+pub mod mask;
 pub mod own;
 pub mod query;
 pub mod resource_type;
 pub mod search;
+pub mod sent;
 pub mod stats;
 pub mod ticket;
 pub mod timestamp;

@@ -1,5 +1,7 @@
 //! auditbox's own records: what was done to auditbox itself, as events like any other.
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde_json::{json, value::RawValue};
 
 use crate::model::{
@@ -7,6 +9,7 @@ use crate::model::{
     event::{Draft, Event, OWN_ORIGIN, Receipt, Sender},
     filter::OWN_RESOURCE_TYPE,
     limits::EventLimits,
+    mask::{self, Mask},
     timestamp::Timestamp,
 };
 
@@ -38,6 +41,19 @@ impl Record {
             Self::Writes => "writes",
             Self::Off => "off",
         }
+    }
+}
+
+/// What is masked in the path of a request to auditbox itself: secrets that a client sent there by mistake, whatever is
+/// masked in events, and the code of a sign-in link.
+#[derive(Debug, Clone, Default)]
+pub struct OwnMask(Arc<Mask>);
+
+impl OwnMask {
+    /// The path with its query, without what is secret in it.
+    pub fn path(&self, path: &str) -> String {
+        let path = self.0.query_of(path).map_or(Cow::Borrowed(path), Cow::Owned);
+        mask::without_parameter(&path, "code").unwrap_or_else(|| path.into_owned())
     }
 }
 

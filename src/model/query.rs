@@ -8,7 +8,7 @@ use crate::model::{
     field::{Field, FieldSpec},
     filter::{Filter, Predicate},
     json::{self, Members},
-    limits::{OBJECT_KEYS_MAX, QueryLimits},
+    limits::{QueryLimits, STORED_KEYS_MAX},
     search::SearchWord,
     timestamp::Timestamp,
 };
@@ -94,6 +94,7 @@ pub const INCLUDABLE: &[&str] = &[
     "request",
     "receivedAt",
     "receivedBy",
+    "masked",
 ];
 
 /// The keys to return of each event.
@@ -104,7 +105,7 @@ impl Includes {
     /// The chosen keys of a stored event, as a JSON object. Values are copied, not read. A body that is no object comes
     /// back whole: what is stored is never hidden by a fault in reading it.
     pub fn project(&self, body: &str) -> String {
-        let Ok(members) = Members::read(body, OBJECT_KEYS_MAX + 2) else {
+        let Ok(members) = Members::read(body, STORED_KEYS_MAX) else {
             return body.to_owned();
         };
         let mut out = String::with_capacity(body.len());

@@ -12,9 +12,9 @@ const MESSAGE_WORDS_MAX: usize = 256;
 /// Bytes of one word that are kept; the rest of a longer one is cut off.
 const WORD_BYTES_MAX: usize = 1_024;
 /// Words in one search.
-const SEARCH_WORDS_MAX: usize = 32;
+pub const SEARCH_WORDS_MAX: usize = 32;
 /// Bytes of one search.
-const SEARCH_BYTES_MAX: usize = 1_024;
+pub const SEARCH_BYTES_MAX: usize = 1_024;
 
 /// One word of a search.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::model::{
     credential::{ClientId, random},
     timestamp::Timestamp,
+    token::CLOCK_BACK_SECONDS,
 };
 
 /// Characters of a ticket's identity: 16 random bytes.
@@ -122,10 +123,13 @@ impl Tickets {
     }
 
     /// Reads a ticket, if it was made here for this purpose and is good at `now`. One from the future was made before the
-    /// clock was set back: it is not honoured, or it could outlive its time.
+    /// clock was set back: by more than a minute, and it is not honoured, or it could outlive its time.
     pub fn read(&self, text: &str, now: Timestamp) -> Option<Ticket> {
         let claims = jsonwebtoken::decode::<Claims>(text, &self.decoding, &self.validation).ok()?.claims;
-        if claims.iat > now.seconds() || claims.auth_time > claims.iat || now.seconds() >= claims.exp {
+        if claims.iat > now.seconds().saturating_add(CLOCK_BACK_SECONDS)
+            || claims.auth_time > claims.iat
+            || now.seconds() >= claims.exp
+        {
             return None;
         }
         let instant = |seconds: i64| Timestamp::from_micros(0).plus_seconds(seconds);
@@ -154,7 +158,8 @@ mod tests {
         let text = sessions.write(&ticket).unwrap();
         assert_eq!(sessions.read(&text, now.plus_seconds(59)), Some(ticket));
         assert_eq!(sessions.read(&text, now.plus_seconds(60)), None);
-        assert_eq!(sessions.read(&text, now.plus_seconds(-1)), None);
+        assert!(sessions.read(&text, now.plus_seconds(-CLOCK_BACK_SECONDS)).is_some());
+        assert_eq!(sessions.read(&text, now.plus_seconds(-CLOCK_BACK_SECONDS - 1)), None);
         assert_eq!(Tickets::new(KEY, Purpose::SignInLink).read(&text, now), None);
         assert_eq!(Tickets::new(b"another", Purpose::Session).read(&text, now), None);
         assert_eq!(AccessTokens::new(KEY).read(&text, now), None);

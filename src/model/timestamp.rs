@@ -49,6 +49,11 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
+    /// This instant, or the nearest that a text can name.
+    pub fn nameable(self) -> Self {
+        Self(self.0.clamp(FIRST_MICROS, LAST_MICROS))
+    }
+
     /// Whole seconds since 1970-01-01T00:00:00Z, as JWTs count them.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)

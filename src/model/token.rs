@@ -19,6 +19,8 @@ use crate::model::{
 /// How every API token begins.
 pub const API_TOKEN_PREFIX: &str = "abx_";
 const CHECKSUM_CHARS: usize = 8;
+/// Seconds that a clock may be set back without what was issued before being refused: it outlives its time by no more.
+pub(super) const CLOCK_BACK_SECONDS: i64 = 60;
 /// No credential makes a longer one.
 const API_TOKEN_CHARS_MAX: usize = 512;
 
@@ -72,11 +74,12 @@ impl AccessTokens {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
     }
 
-    /// The client id that a token names and when it ends, if it was made here and is good at `now`. A token from the future was made
-    /// before the clock was set back: it is not honoured, or it could outlive its time.
+    /// The client id that a token names and when it ends, if it was made here and is good at `now`. A token from the future
+    /// was made before the clock was set back: by more than a minute, and it is not honoured, or it could
+    /// outlive its time.
     pub fn read(&self, token: &str, now: Timestamp) -> Option<(ClientId, Timestamp)> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
-        let good = claims.iat <= now.seconds() && now.seconds() < claims.exp;
+        let good = claims.iat <= now.seconds().saturating_add(CLOCK_BACK_SECONDS) && now.seconds() < claims.exp;
         let expires = Timestamp::from_micros(0).plus_seconds(claims.exp);
         good.then(|| Some((ClientId::parse(&claims.sub).ok()?, expires))).flatten()
     }
@@ -109,7 +112,8 @@ mod tests {
         assert_eq!(token.split('.').count(), 3);
         assert_eq!(tokens.read(&token, now.plus_seconds(59)), Some((client_id, now.plus_seconds(60))));
         assert_eq!(tokens.read(&token, now.plus_seconds(60)), None);
-        assert_eq!(tokens.read(&token, now.plus_seconds(-1)), None);
+        assert!(tokens.read(&token, now.plus_seconds(-CLOCK_BACK_SECONDS)).is_some());
+        assert_eq!(tokens.read(&token, now.plus_seconds(-CLOCK_BACK_SECONDS - 1)), None);
         assert_eq!(AccessTokens::new(b"another").read(&token, now), None);
     }
 }

@@ -51,9 +51,11 @@ impl Zone {
         Some((offset.to_datetime(instant), offset.seconds()))
     }
 
-    /// RFC 3339 with this zone's offset, to the second: `2024-05-01T00:00:00+02:00`.
+    /// RFC 3339 with this zone's offset, to the second: `2024-05-01T00:00:00+02:00`. In UTC, where the zone's year is one
+    /// that such a text cannot name; the nearest instant that it can, where there is none in UTC either.
     pub fn format(&self, at: Timestamp) -> String {
-        let Some((local, seconds)) = self.local(at) else {
+        let at = at.nameable();
+        let Some((local, seconds)) = self.local(at).filter(|(local, _)| local.year() >= 0) else {
             return at.to_string();
         };
         let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs() / 60);
@@ -79,7 +81,7 @@ fn parse_offset(text: &str) -> Option<Offset> {
     let (sign, digits) = text.split_at(1);
     let (hours, minutes) = match digits.split_once(':') {
         Some(parts) => parts,
-        None if digits.len() == 4 => digits.split_at(2),
+        None if digits.len() == 4 => digits.split_at_checked(2)?,
         None => (digits, "0"),
     };
     let number = |text: &str, max: i32| {
@@ -234,7 +236,7 @@ mod tests {
         {
             assert_eq!(Zone::parse(text).unwrap().local(at("2024-07-01T00:00:00Z")).unwrap().1, seconds, "{text}");
         }
-        for text in ["", "Mars/Olympus", "+", "+24:00", "+1:60", "+1x", "--1", "../UTC"] {
+        for text in ["", "Mars/Olympus", "+", "+24:00", "+1:60", "+1x", "--1", "../UTC", "+5\u{52a}=", "-1é2"] {
             assert!(Zone::parse(text).is_err(), "{text}");
         }
     }

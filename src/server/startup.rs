@@ -7,6 +7,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -18,6 +19,7 @@ use actix_web::{
     web::{self, Data},
 };
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -25,13 +27,15 @@ use crate::{
     api,
     config::Config,
     http::{self, BodyLimits, Context, Streams},
+    model::own::OwnMask,
     server::tls,
     store::{ReadError, Store, WriteError},
     web as pages,
 };
 
-/// Connections that wait to be accepted. The system caps it at its own limit.
-const BACKLOG: u32 = 1024;
+/// Connections that wait to be accepted. The system caps it at its own limit (4,096 by default). Whoever finds no room tries
+/// again after a second, which is longer than anything else that a server which is well takes.
+const BACKLOG: i32 = 4096;
 /// How long an idle connection is kept: longer than the intervals at which programs usually send.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a request's head may take to arrive.
@@ -84,6 +88,8 @@ impl Socket {
         let unusable = |source| StartError::Listen { address: config.server.listen, source };
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
         let listener = TcpListener::bind(config.server.listen).map_err(unusable)?;
+        // The standard library lets 128 wait. A socket that listens may be told otherwise.
+        SockRef::from(&listener).listen(BACKLOG).map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
         Ok(Self { listener, address, tls })
     }
@@ -149,6 +155,8 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         gate,
         recorder,
         event_limits: limits.event(),
+        mask: Arc::new(config.mask.clone()),
+        own_mask: OwnMask::default(),
         query_limits: limits.query(),
         batch_events_max: limits.batch_events_max,
         body_limits: BodyLimits::new(
@@ -183,7 +191,6 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
     let server = HttpServer::new(app)
         .workers(workers)
         .max_connections(config.server.connections_max.div_ceil(workers))
-        .backlog(BACKLOG)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_READ_WITHIN)
         .shutdown_timeout(config.server.shutdown_seconds)

@@ -78,12 +78,13 @@ impl Batch<'_> {
         for (index, event) in batch.iter().enumerate() {
             let outcome = if let Some(twin) = earlier.get(event.identifier()) {
                 let own = Decoder::of_own(self.bodies);
-                let body = own.decode(&twin.stored).ok();
-                self.compare(body.as_deref().map(|body| (body, twin.filled)), event)
+                own.decode(&twin.stored).map_or(Outcome::Conflict, |body| self.compare((&body, twin.filled), event))
             } else {
                 match self.known(event.identifier())? {
-                    Some(known) => self.compare(known.as_ref().map(|(body, filled)| (body.as_str(), *filled)), event),
-                    None => Outcome::Stored,
+                    Known::New => Outcome::Stored,
+                    Known::Stored(body, filled) => self.compare((&body, filled), event),
+                    // What cannot be read any more is not known to be the same.
+                    Known::Damaged => Outcome::Conflict,
                 }
             };
             if outcome == Outcome::Conflict && policy == Policy::AllOrNothing {
@@ -97,27 +98,36 @@ impl Batch<'_> {
         Ok(Ok(outcomes))
     }
 
-    /// The event that has this identifier already; `None` within if it is damaged.
-    fn known(&self, identifier: &str) -> Result<Option<Option<(String, event::Filled)>>, IndexError> {
+    /// The event that has this identifier already.
+    fn known(&self, identifier: &str) -> Result<Known, IndexError> {
         let seq = match self.fresh.get(identifier) {
             Some(seq) => Some(*seq),
             None => self.snapshot.find_identifier(identifier)?,
         };
         let Some(seq) = seq else {
-            return Ok(None);
+            return Ok(Known::New);
         };
         let mut fetch = Fetch::new(self.transaction, self.bodies)?;
-        Ok(fetch.row(seq)?.map(|row| {
-            let stored = row.ok()?;
-            let body = stored.open(fetch.decoder()).ok()?.into_owned();
-            Some((body, stored.filled()))
-        }))
+        Ok(match fetch.row(seq)? {
+            None => Known::New,
+            Some(Err(_)) => Known::Damaged,
+            Some(Ok(stored)) => match stored.open(fetch.decoder()) {
+                Ok(body) => Known::Stored(body.into_owned(), stored.filled()),
+                Err(_) => Known::Damaged,
+            },
+        })
     }
 
-    /// An event that cannot be read any more is not known to be the same: its sender hears of a conflict.
-    fn compare(&self, known: Option<(&str, event::Filled)>, new: &Prepared) -> Outcome {
-        let own = Decoder::of_own(self.bodies);
-        let same = || Some(event::same_submission(known?, (&own.decode(&new.stored).ok()?, new.filled)));
-        if same().unwrap_or(false) { Outcome::Duplicate } else { Outcome::Conflict }
+    fn compare(&self, known: (&str, event::Filled), new: &Prepared) -> Outcome {
+        let own = Decoder::of_own(self.bodies).decode(&new.stored);
+        let is_same = own.is_ok_and(|own| event::same_submission(known, (&own, new.filled)));
+        if is_same { Outcome::Duplicate } else { Outcome::Conflict }
     }
+}
+
+/// What there is under an identifier.
+enum Known {
+    New,
+    Stored(String, event::Filled),
+    Damaged,
 }

@@ -132,9 +132,10 @@ impl Examination {
     fn schema(&mut self, connection: &Connection) -> Result<(), IndexError> {
         let described = Connection::open_in_memory()?;
         described.execute_batch(open::SCHEMA)?;
-        let read = |connection: &Connection| -> rusqlite::Result<Vec<(String, String, String, Option<String>)>> {
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
             let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
-            connection.prepare(sql)?.query_map([], |row| row.try_into())?.collect()
+            let rows = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+            connection.prepare(sql)?.query_map([], rows)?.collect()
         };
         if read(connection)? != read(&described)? {
             self.find("the schema", "is not that of this format".to_owned(), Remedy::Restore);
@@ -233,10 +234,9 @@ impl Examination {
         };
         let terms = &mut self.terms;
         let entry = read.entry(|field, value| {
-            let ordinal = terms.known(connection, field, value).or_else(|error| match stored::is_damage(&error) {
-                true => Ok(None),
-                false => Err(error),
-            })?;
+            let ordinal = terms
+                .known(connection, field, value)
+                .or_else(|error| if stored::is_damage(&error) { Ok(None) } else { Err(error) })?;
             let label = field.spec().label;
             if read.columns.iter().any(|(own, column)| *own == field && *column != ordinal) {
                 wrong.push(format!("its {label} is {value:?}, but its row says another"));

@@ -75,6 +75,12 @@ pub enum WriteError {
     /// No room.
     #[error("the disk is full; nothing was stored: make room and send it again")]
     DiskFull,
+    /// The write-ahead log is as long as it may become.
+    #[error(
+        "another program holds a read transaction on the file open, so that the write-ahead log cannot be emptied, and it \
+         is as long as it may become; send it again once that program is done"
+    )]
+    LogFull,
     /// The index cannot say whether the event is there already.
     #[error("the index is damaged, so that a duplicate could not be told: the operator has to run auditbox reindex")]
     IndexDamaged,

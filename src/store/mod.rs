@@ -13,6 +13,8 @@ mod dictionary;
 mod doctor;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod lock;
 mod migrate;
 mod open;
@@ -74,6 +76,9 @@ pub struct Options {
     /// Events in a chunk of the index, 64 to 65,536; a file that is there already keeps its own. [`CHUNK_EVENTS`] but in
     /// tests.
     pub chunk_events: u32,
+    /// Bytes of the write-ahead log at which nothing more is taken; only a program that holds a read transaction open
+    /// beside the server makes it grow so far.
+    pub log_bytes_max: u64,
 }
 
 /// Who is told how far something long has come.
@@ -115,7 +120,7 @@ impl Store {
         let full = newest(&mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
         let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
-        let checkpoints = checkpoint::Checkpoints::start(path)?;
+        let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max)?;
         let parts = writer::Parts { connection, checkpoints, index, terms, bodies, full };
         let (writer, thread) = writer::start(path, parts, options.queue)?;
         Ok(Self { writer, reader, own_reader, thread, _lock: lock })

@@ -26,7 +26,7 @@ pub(super) const SCHEMA: &str = include_str!("../../schema.sql");
 /// How every SQLite file begins (<https://www.sqlite.org/fileformat.html>, 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// How long a connection waits for another process (a command beside the server) to finish writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that a connection keeps in memory, in KiB. The operating system caches the file; this only saves asking it.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;

@@ -75,6 +75,12 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Whether nothing more would be let in, whatever its weight, but the server's own records.
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.state();
+        state.events >= self.limits.events_max || state.bytes >= self.limits.bytes_max
+    }
+
     /// Takes everything that waits, up to a transaction's worth, waiting for so long until there is something; nothing if
     /// nothing came. `None` means that the queue is closed and empty.
     pub(super) fn take(&self, wait: Duration) -> Option<Vec<T>> {

@@ -1,7 +1,8 @@
 //! Tickets that are spent before their time: sessions that have ended, links that have been used.
 //!
 //! Each is a setting called `spent:` and the ticket's identity, whose value is when the ticket would have ended by itself.
-//! Past that instant it need not be remembered, and is forgotten when the next one is spent.
+//! Past that instant it need not be remembered, and is forgotten when the next one is spent: but for the last few thousand,
+//! since a clock that was ahead for a while and is then put right makes tickets good again that had ended.
 
 use std::collections::HashSet;
 
@@ -10,6 +11,8 @@ use rusqlite::Connection;
 use crate::model::{ticket::TicketId, timestamp::Timestamp};
 
 const PREFIX: &str = "spent:";
+/// Spent tickets that are remembered whatever the clock says: a hundred bytes each.
+const REMEMBERED: u32 = 10_000;
 
 /// Every ticket that is known to be spent.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<HashSet<TicketId>> {
@@ -30,7 +33,11 @@ pub(super) fn add(connection: &Connection, id: &TicketId, until: Timestamp, now:
         // It has ended: what says that it was spent before may be gone already.
         return Ok(false);
     }
-    connection.execute("DELETE FROM setting WHERE name >= 'spent:' AND name < 'spent;' AND value < ?1", [now])?;
+    connection.execute(
+        "DELETE FROM setting WHERE name >= 'spent:' AND name < 'spent;' AND value < ?1 AND name NOT IN \
+         (SELECT name FROM setting WHERE name >= 'spent:' AND name < 'spent;' ORDER BY value DESC LIMIT ?2)",
+        (now, REMEMBERED),
+    )?;
     let added = connection.execute(
         "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         (format!("{PREFIX}{}", id.as_str()), until.micros()),

@@ -30,7 +30,7 @@ use crate::{
         AppendError, ChangeError, OpenError, Prepared, QueueLimits, Quiet, WriteError,
         batch::Batch,
         body::{Bodies, Decoder},
-        checkpoint::Checkpoints,
+        checkpoint::{Checkpoints, LogRoom},
         credential,
         dictionary::{self, Trained},
         error::{Failure, classify},
@@ -50,6 +50,9 @@ const IDLE: Duration = Duration::from_millis(500);
 const ROOM_WAIT: Duration = Duration::from_millis(20);
 /// Full chunks that may wait in memory to be sealed. Beyond, senders are asked to come later: memory is bounded.
 const UNSEALED_MAX: usize = 8;
+/// The same in bytes. Eight chunks of ordinary events have two thirds of it; those of a sender whose every event has new
+/// keys of full length and a message of new words (4 KB an event in memory) come to it with the first.
+const UNSEALED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What happens to a batch that holds a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,7 @@ pub struct Writer {
     index: Arc<Index>,
     bodies: Bodies,
     wake: Wake,
+    room: LogRoom,
 }
 
 /// What the index has to have written.
@@ -176,7 +180,7 @@ impl Writer {
     pub fn change(&self, change: CredentialChange, record: Prepared) -> Result<Pending<(), ChangeError>, WriteError> {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 1, bytes: record.bytes(), reserved: true };
-        self.queue.push(Work::Change { change: Box::new(change), record: Box::new(record), slot }, weight)?;
+        self.push(Work::Change { change: Box::new(change), record: Box::new(record), slot }, weight)?;
         Ok(pending)
     }
 
@@ -184,7 +188,7 @@ impl Writer {
     pub(super) fn keep_up(&self, upkeep: Upkeep) -> Result<Pending<(), WriteError>, WriteError> {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 0, bytes: 0, reserved: true };
-        self.queue.push(Work::Upkeep { upkeep, slot }, weight)?;
+        self.push(Work::Upkeep { upkeep, slot }, weight)?;
         Ok(pending)
     }
 
@@ -196,12 +200,32 @@ impl Writer {
     /// Waits, holding the thread, until full chunks have been sealed so far that more is taken. For who writes a lot and has
     /// nobody to send away.
     pub fn wait_for_room(&self) {
-        while self.is_open() && self.index.unsealed() > UNSEALED_MAX {
+        while self.is_open() && self.is_behind() {
             thread::sleep(ROOM_WAIT);
         }
     }
 
-    /// Whether writes are taken.
+    /// Whether more waits in memory to be sealed than may.
+    fn is_behind(&self) -> bool {
+        let (chunks, bytes) = self.index.unsealed();
+        chunks > UNSEALED_MAX || bytes > UNSEALED_BYTES_MAX
+    }
+
+    /// Whether writes are taken; the error says why not.
+    pub fn check(&self) -> Result<(), WriteError> {
+        if !self.is_open() {
+            return Err(WriteError::Stopped);
+        }
+        if self.room.is_there(false) { Ok(()) } else { Err(WriteError::LogFull) }
+    }
+
+    /// Whether events would be taken now; the error says why not.
+    pub fn check_room(&self) -> Result<(), WriteError> {
+        self.check()?;
+        if self.is_behind() || self.queue.is_full() { Err(WriteError::QueueFull) } else { Ok(()) }
+    }
+
+    /// Whether writes are taken, now or later.
     pub fn is_open(&self) -> bool {
         !self.queue.is_closed()
     }
@@ -212,13 +236,20 @@ impl Writer {
         policy: Policy,
         reserved: bool,
     ) -> Result<Pending<Vec<Outcome>, AppendError>, WriteError> {
-        if !reserved && self.index.unsealed() > UNSEALED_MAX {
+        if !reserved && self.is_behind() {
             return Err(WriteError::QueueFull);
         }
         let (slot, pending) = Slot::new();
         let weight = Weight { events: batch.len(), bytes: batch.iter().map(Prepared::bytes).sum(), reserved };
-        self.queue.push(Work::Append { batch, policy, slot }, weight)?;
+        self.push(Work::Append { batch, policy, slot }, weight)?;
         Ok(pending)
+    }
+
+    fn push(&self, work: Work, weight: Weight) -> Result<(), WriteError> {
+        if !self.room.is_there(weight.reserved) {
+            return Err(WriteError::LogFull);
+        }
+        self.queue.push(work, weight)
     }
 }
 
@@ -255,8 +286,13 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
     let Parts { connection, checkpoints, index, terms, bodies, full } = parts;
     let queue = Arc::new(Queue::new(limits));
     let wake = Wake::new();
-    let writer =
-        Writer { queue: Arc::clone(&queue), index: Arc::clone(&index), bodies: bodies.clone(), wake: wake.clone() };
+    let writer = Writer {
+        queue: Arc::clone(&queue),
+        index: Arc::clone(&index),
+        bodies: bodies.clone(),
+        wake: wake.clone(),
+        room: checkpoints.room(),
+    };
     let (orders, received) = mpsc::channel();
     let sealer = sealer::start(path, writer.clone(), received)?;
     let mut state = State {

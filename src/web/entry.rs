@@ -7,12 +7,9 @@ use serde_json::value::RawValue;
 use crate::model::{
     event::OWN_ORIGIN,
     json::{self, Members},
-    limits::OBJECT_KEYS_MAX,
+    limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
 };
-
-/// Keys of a stored event: the sender's, and the two of the server.
-const KEYS_MAX: usize = OBJECT_KEYS_MAX + 2;
 
 /// What a page needs of an event.
 #[derive(Debug, Clone, Default)]
@@ -192,7 +189,7 @@ impl Request {
 }
 
 fn members(object: &str) -> impl Iterator<Item = (String, &RawValue)> {
-    let members = Members::read(object, KEYS_MAX).ok();
+    let members = Members::read(object, STORED_KEYS_MAX).ok();
     members.into_iter().flatten().map(|(key, value)| (key.into_owned(), value))
 }
 

@@ -10,6 +10,8 @@ mod credentials;
 mod entry;
 mod event;
 mod headers;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod labels;
 mod list;
 mod page;

@@ -15,6 +15,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use ureq::{Agent, http};
 
+use crate::conformance;
+
 /// The admin credential that every test server is given.
 pub const CLIENT_ID: &str = "test-admin";
 pub const CLIENT_SECRET: &str = "a-secret-for-tests-0123456789";
@@ -23,7 +25,9 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// The program, with a directory to run in and nothing of this process's environment that it would read.
 pub fn program(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_auditbox"));
+    // Measurements are made of a program that was built to be fast.
+    let named = std::env::var_os("AUDITBOX_TEST_PROGRAM").map(|path| fs::canonicalize(path).unwrap());
+    let mut command = Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_auditbox").into()));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUDITBOX_")) {
         command.env_remove(name);
     }
@@ -101,7 +105,8 @@ impl Server {
     pub fn start_chunked(chunk_events: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let queue = QueueLimits { events_max: 1, bytes_max: 1 };
-        let options = Options { path: directory.path().join("auditbox.db"), readers: 1, queue, chunk_events };
+        let path = directory.path().join("auditbox.db");
+        let options = Options { path, readers: 1, queue, chunk_events, log_bytes_max: u64::MAX };
         Store::open(&options, &Quiet).unwrap().close().unwrap();
         Self::start_in(directory, &[])
     }
@@ -183,11 +188,13 @@ impl Server {
         let request = request.body(body.to_vec()).unwrap();
         let sent = agent.run(request);
         let mut response = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()));
-        Answer {
+        let answer = Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             text: response.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap(),
-        }
+        };
+        conformance::check(method, path, &answer);
+        answer
     }
 
     /// A request by `token`.

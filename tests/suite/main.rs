@@ -2,19 +2,27 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `access` | every route, with every kind of credential in every state |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
 //! | `backup` | a copy made beside a busy server, and put back |
 //! | `damage` | flipped bytes: found, told, never served as sound |
+//! | `clock` | a clock that jumps under a running server |
+//! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
+//! | `held` | another program's read transaction, and the bound of the write-ahead log |
+//! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
+//! | `mask` | secrets in events: replaced before they are stored |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
+//! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
+//! | `overload` | more than the server can do, of everything at once |
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
@@ -23,9 +31,11 @@
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
 //! | `stats` | counts, facets, histograms, and words to search for |
 //! | `stream` | events as they arrive |
+//! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
 //! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -33,20 +43,28 @@
 #![allow(clippy::print_stdout, reason = "a test that could not be made says so")]
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
+mod access;
 mod auth;
 mod backup;
 mod browser;
 mod cli;
+mod clock;
+mod conformance;
 mod damage;
 mod durability;
 mod errors;
 mod export;
 mod harness;
+mod held;
+mod hostile;
 mod ingest;
 mod layers;
 mod limits;
+mod mask;
 mod migrations;
+mod network;
 mod openapi;
+mod overload;
 mod pages;
 mod paging;
 mod parameters;
@@ -57,8 +75,10 @@ mod raw;
 mod record;
 mod refusals;
 mod sealing;
+mod secrets;
 mod session;
 mod stats;
 mod stream;
+mod supply;
 mod tls;
 mod wire;

@@ -25,6 +25,10 @@ impl Process {
         Self { child, outputs }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed by now.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.outputs.path().join("out")).unwrap()

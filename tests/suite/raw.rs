@@ -30,6 +30,18 @@ impl RawAnswer {
         Some(Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
     }
 
+    /// Sends bytes and reads all that comes until the server closes: no answer, or several.
+    pub fn read_all(stream: &mut TcpStream, bytes: &[u8]) -> String {
+        // A server may answer and close before it has been told everything.
+        drop(stream.write_all(bytes));
+        let mut all = Vec::new();
+        match stream.read_to_end(&mut all) {
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
+            other => drop(other.unwrap()),
+        }
+        String::from_utf8(all).unwrap()
+    }
+
     /// The error's code.
     pub fn error(&self) -> String {
         let envelope: serde_json::Value =

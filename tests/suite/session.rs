@@ -25,26 +25,33 @@ fn cookie(answer: &Answer) -> (String, Vec<String>) {
 }
 
 /// A session of the admin, as the browser sends it back.
-fn session(server: &Server) -> String {
+pub(crate) fn session(server: &Server) -> String {
     let answer = sign_in(server, CLIENT_ID, CLIENT_SECRET, "/audit-logs");
     assert_eq!(answer.status, 303, "{}", answer.text);
     cookie(&answer).0
 }
 
-fn with(server: &Server, cookie: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn with(
+    server: &Server,
+    cookie: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut all = vec![("cookie", cookie)];
     all.extend(headers);
     server.request_once(method, path, &all, body.as_bytes())
 }
 
-fn opens(server: &Server, cookie: &str) -> bool {
+pub(crate) fn opens(server: &Server, cookie: &str) -> bool {
     let answer = with(server, cookie, "GET", "/v1/audit-log?limit=1", &[], "");
     assert!(matches!(answer.status, 200 | 401), "{}", answer.text);
     answer.status == 200
 }
 
 /// A link's path, made beside the running server.
-fn link(server: &Server, arguments: &[&str]) -> String {
+pub(crate) fn link(server: &Server, arguments: &[&str]) -> String {
     let all = [&["login-link", "--url", "https://audit.example/"], arguments].concat();
     let printed = run(server.directory(), &all);
     assert!(printed.status.success(), "{printed:?}");
@@ -52,7 +59,7 @@ fn link(server: &Server, arguments: &[&str]) -> String {
     url.trim().strip_prefix("https://audit.example").unwrap().to_owned()
 }
 
-fn use_link(server: &Server, path: &str) -> Answer {
+pub(crate) fn use_link(server: &Server, path: &str) -> Answer {
     let code = path.split_once("code=").unwrap().1;
     server.request_once("POST", "/sign-in", &[("origin", &server.url)], form(&[("code", code)]).as_bytes())
 }

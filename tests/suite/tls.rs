@@ -153,3 +153,49 @@ fn files_that_are_no_certificate_or_key_are_named() {
         assert!(message.contains(named), "{certificate} {key}: {message}");
     }
 }
+
+/// A run of curl against the server, without a proxy or a configuration of its own.
+fn curl(url: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new("curl");
+    command.args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]);
+    command.args(arguments).arg(format!("{url}/healthz")).output().unwrap()
+}
+
+#[test]
+fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_another_authority() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: there is no curl");
+        assert!(std::env::var_os("AUDITBOX_REQUIRE_TOOLS").is_none(), "curl is required");
+        return;
+    }
+    let (directory, other) = (files(), files());
+    let server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let url = server.url();
+    let pem = |directory: &TempDir| directory.path().join("certificate.pem").display().to_string();
+    let (ours, theirs) = (pem(&directory), pem(&other));
+    for (version, spoken) in [("1.2", "TLSv1.2"), ("1.3", "TLSv1.3")] {
+        let exact = [&*format!("--tlsv{version}"), "--tls-max", version, "--cacert", &ours, "--verbose"];
+        let answer = curl(&url, &exact);
+        let said = String::from_utf8_lossy(&answer.stderr);
+        assert!(
+            answer.status.success() && said.contains(&format!("SSL connection using {spoken}")),
+            "{version}: {said}"
+        );
+        assert!(String::from_utf8_lossy(&answer.stdout).contains("ok"), "{answer:?}");
+    }
+    // Older versions are offered with ciphers that this client would otherwise not even try.
+    for version in ["1.0", "1.1"] {
+        let old =
+            [&*format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "ALL:@SECLEVEL=0", "--cacert", &ours];
+        assert_eq!(curl(&url, &old).status.code(), Some(35), "TLS {version}: the handshake must fail");
+    }
+    assert_eq!(curl(&url, &["--cacert", &theirs]).status.code(), Some(60), "another authority");
+    assert_eq!(curl(&url, &[]).status.code(), Some(60), "the well-known authorities");
+    // The certificate is for the address, not for any name that leads there.
+    let port = url.rsplit(':').next().unwrap();
+    let named = curl(
+        &format!("https://audit.example:{port}"),
+        &["--cacert", &ours, "--resolve", &format!("audit.example:{port}:127.0.0.1")],
+    );
+    assert_eq!(named.status.code(), Some(60), "another name");
+}

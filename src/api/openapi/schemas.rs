@@ -2,7 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::error::KINDS;
+use crate::{
+    api::openapi::With,
+    http::error::KINDS,
+    model::{
+        field::{Field, Object},
+        limits::OBJECT_KEYS_MAX,
+    },
+};
 
 /// An error.
 pub(super) fn envelope() -> Value {
@@ -39,49 +46,43 @@ pub(super) fn credential() -> Value {
     })
 }
 
+/// Texts that the server reads hold no NUL.
+pub(super) const NO_NUL: &str = "^[^\\x00]+$";
+/// Characters of a text that is kept and not searched, at most: each has a byte at least.
+const TEXT_CHARS_MAX: usize = 8_192;
+
 /// An event as it is sent.
 pub(super) fn new_event() -> Value {
-    let text = || json!({ "type": ["string", "null"], "minLength": 1 });
-    let texts = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), text())).collect::<Map<_, _>>();
-    let mut request = texts(&["method", "path", "ip", "userAgent"]);
-    request.insert("statusCode".to_owned(), json!({ "type": ["integer", "null"], "minimum": 100, "maximum": 999 }));
-    json!({
-        "type": "object",
-        "required": ["action", "resourceType"],
-        "properties": {
-            "identifier": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "description": "Makes a retry a duplicate; assigned where absent" },
-            "action": { "type": "string", "minLength": 1, "maxLength": 128 },
-            "resourceType": { "type": "string", "minLength": 1, "maxLength": 128 },
-            "status": { "enum": ["SUCCESS", "FAILURE", null], "default": "SUCCESS" },
-            "message": text(),
-            "trigger": { "type": ["object", "null"], "properties": {
-                "at": { "type": ["string", "null"], "format": "date-time", "description": "Event time; the time of receipt where absent" },
-                "origin": { "type": ["string", "null"], "minLength": 1, "maxLength": 256, "default": "API" },
-                "by": { "type": ["object", "null"], "properties": texts(&["userId", "orgId", "type", "name", "email"]) },
-            } },
-            "context": { "type": ["object", "null"], "properties": texts(&[
-                "entity", "blueprint", "runId", "webhookId", "webhookEventId", "integrationId", "actionType",
-            ]) },
-            "request": { "type": ["object", "null"], "properties": request },
-            "diff": { "type": ["object", "null"], "properties": {
-                "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] },
-            } },
-            "additionalData": { "description": "Kept as it is" },
-        },
-    })
+    read(sent()).with("type", json!("object")).with("required", json!(["action", "resourceType"]))
+}
+
+/// An event, or the keys of it that were asked for.
+pub(super) fn event_part() -> Value {
+    let mut properties = sent();
+    properties.insert(
+        "receivedAt".to_owned(),
+        json!({ "type": "string", "format": "date-time", "description": "When the server took it" }),
+    );
+    properties.insert(
+        "receivedBy".to_owned(),
+        json!({ "type": "string", "description": "The name of the credential that sent it" }),
+    );
+    properties.insert(
+        "masked".to_owned(),
+        json!({ "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 101, "description":
+            "Where secrets were replaced by \"[masked]\", as JSON pointers; the pointer of what one lies in where its own is \
+             long, and \"\" for those after the hundredth" }),
+    );
+    json!({ "type": "object", "properties": properties })
 }
 
 /// An event as it is stored.
 pub(super) fn event() -> Value {
     json!({ "allOf": [
-        { "$ref": "#/components/schemas/NewEvent" },
+        { "$ref": "#/components/schemas/EventPart" },
         {
             "type": "object",
-            "required": ["identifier", "status", "trigger", "receivedAt", "receivedBy"],
-            "properties": {
-                "receivedAt": { "type": "string", "format": "date-time", "description": "When the server took it" },
-                "receivedBy": { "type": "string", "description": "The name of the credential that sent it" },
-            },
+            "required": ["identifier", "action", "resourceType", "status", "trigger", "receivedAt", "receivedBy"],
         },
     ] })
 }
@@ -98,4 +99,60 @@ pub(super) fn damaged_event() -> Value {
             "message": { "type": "string", "description": "What is wrong" },
         },
     })
+}
+
+/// An object whose keys the server reads, with these among them.
+fn read(properties: Map<String, Value>) -> Value {
+    json!({
+        "type": ["object", "null"], "properties": properties, "maxProperties": OBJECT_KEYS_MAX,
+        "propertyNames": { "pattern": "^[^\\x00]*$" },
+    })
+}
+
+/// The keys of an event that its sender may set and the server reads.
+fn sent() -> Map<String, Value> {
+    let text = |object: Object, key: &str| {
+        let chars_max = Field::at(object, key).map_or(TEXT_CHARS_MAX, |spec| spec.bytes_max);
+        json!({ "type": ["string", "null"], "minLength": 1, "maxLength": chars_max, "pattern": NO_NUL })
+    };
+    let texts = |object: Object, keys: &[&str]| {
+        keys.iter().map(|key| ((*key).to_owned(), text(object, key))).collect::<Map<_, _>>()
+    };
+    let required = |key: &str| text(Object::Event, key).with("type", json!("string"));
+    let mut request = texts(Object::Request, &["method", "path", "ip", "userAgent"]);
+    request.insert("statusCode".to_owned(), json!({ "type": ["integer", "null"], "minimum": 100, "maximum": 999 }));
+    let by = texts(Object::By, &["userId", "orgId", "type", "name", "email"]);
+    let context = texts(
+        Object::Context,
+        &["entity", "blueprint", "runId", "webhookId", "webhookEventId", "integrationId", "actionType"],
+    );
+    let mut trigger = Map::new();
+    trigger.insert(
+        "at".to_owned(),
+        json!({
+            "type": ["string", "null"], "format": "date-time",
+            "description": "Event time; the time of receipt where absent",
+        }),
+    );
+    trigger.insert("origin".to_owned(), text(Object::Trigger, "origin").with("default", json!("API")));
+    trigger.insert("by".to_owned(), read(by));
+    let object = || json!({ "type": ["object", "null"] });
+    let diff = ["before", "after"].map(|key| (key.to_owned(), object())).into_iter().collect();
+    let properties = json!({
+        "identifier": text(Object::Event, "identifier")
+            .with("description", json!("Makes a retry a duplicate; assigned where absent")),
+        "action": required("action"),
+        "resourceType": required("resourceType"),
+        "status": { "enum": ["SUCCESS", "FAILURE", null], "default": "SUCCESS" },
+        "message": { "type": ["string", "null"], "minLength": 1, "pattern": NO_NUL },
+        "trigger": read(trigger),
+        "context": read(context),
+        "request": read(request),
+        "diff": read(diff),
+        "additionalData": { "description": "Kept as it is" },
+    });
+    match properties {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    }
 }

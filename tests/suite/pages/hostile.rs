@@ -132,7 +132,8 @@ fn too_much_of_anything_is_refused_and_nothing_breaks() {
         ("from=0000-01-01T00:00:00Z&to=9999-12-31T23:59:59Z".to_owned(), 200),
         ("from=-9999-01-01".to_owned(), 422),
         ("to=9999-12-31".to_owned(), 422),
-        ("at=0000-01-01T00:00:00Z".to_owned(), 422),
+        ("at=0000-01-01T00:00:00Z".to_owned(), 200),
+        ("at=-0001-12-31T23:59:59Z".to_owned(), 422),
     ] {
         let answer = server.get(&format!("/audit-logs?{query}"));
         assert_eq!(answer.status, status, "{query:.60}");

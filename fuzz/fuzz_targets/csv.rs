@@ -1,0 +1,5 @@
+//! Bodies of events as rows of CSV.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bodies: Vec<String>| auditbox::api::hostile::write_csv(&bodies));

@@ -1,0 +1,5 @@
+//! A query string: decoding, filters, times, addresses, cursors, counting.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|query: &str| auditbox::http::hostile::read_query(query));

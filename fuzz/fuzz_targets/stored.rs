@@ -1,0 +1,5 @@
+//! Stored events in a hostile file.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|stored: &[u8]| auditbox::store::hostile::read_body(stored));

@@ -1,0 +1,150 @@
+//! The parsers of this layer, given any input.
+//!
+//! In tests and fuzzers alone.
+
+#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+
+use crate::model::{
+    batch,
+    cursor::{self, Fingerprint},
+    event::{self, Draft, Receipt, Sender},
+    field::{FIELDS, Field},
+    filter::Predicate,
+    limits::EventLimits,
+    timestamp::Timestamp,
+    token::parse_api_token,
+    values::{self, Values},
+    zone::Zone,
+};
+
+/// Cuts a body into events and takes each, as ingest does. What is taken is an event that is found by what its sender sent,
+/// and, sent again, is the same submission.
+pub fn take_events(body: &[u8]) {
+    let Ok(pieces) = batch::split(body, 100) else {
+        return;
+    };
+    let receipt = Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "sender" };
+    let later = Receipt { at: Timestamp::from_micros(1_800_000_000_000_000), by: "another" };
+    for piece in pieces {
+        assert!(body.windows(piece.get().len()).any(|window| window == piece.get().as_bytes()));
+        let read = || Draft::parse(piece, &EventLimits::default(), Sender::Client);
+        let (Ok(draft), Ok(again)) = (read(), read()) else {
+            assert!(read().is_err());
+            continue;
+        };
+        let named = draft.identifier().is_some();
+        let (one, other) = (draft.accept(&receipt), again.accept(&later));
+        assert!(one.body.starts_with('{') && serde_json::from_str::<&serde_json::value::RawValue>(&one.body).is_ok());
+        let (timestamp, values) =
+            event::searchable(&one.body).unwrap_or((Timestamp::from_micros(0), Values::default()));
+        assert_eq!((timestamp, sorted(&values)), (one.timestamp, sorted(&one.values)));
+        assert!(!named || event::same_submission((&one.body, one.filled), (&other.body, other.filled)));
+    }
+}
+
+fn sorted(values: &Values) -> Vec<(Field, String)> {
+    let mut all: Vec<_> = values::iterate(values.as_bytes()).map(|(field, value)| (field, value.to_owned())).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Reads a text as everything that a text may be: an instant, a zone, a cursor, a token, the value of each filter.
+pub fn read_text(text: &str) {
+    if let Some(at) = Timestamp::parse(text) {
+        assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
+    }
+    if let Ok(zone) = Zone::parse(text) {
+        for micros in [i64::MIN, -62_167_219_200_000_000, 0, 253_402_300_799_999_999, i64::MAX] {
+            let shown = zone.format(Timestamp::from_micros(micros));
+            assert!(Timestamp::parse(&shown).is_some(), "{shown}");
+        }
+    }
+    let fingerprint = Fingerprint::of(text);
+    if let Ok(position) = cursor::decode(text, fingerprint) {
+        assert_eq!(cursor::encode(position, fingerprint), text);
+    }
+    let _ = parse_api_token(text);
+    for spec in FIELDS {
+        if let Ok(predicate) = Predicate::parse(spec, text) {
+            let _ = predicate.matches(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pieces that events are made of, in any order: mostly not JSON, often nearly.
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\\u",
+        "\\ud800",
+        "\\udc00",
+        "\\u0000",
+        "null",
+        "true",
+        "1e999",
+        "-0",
+        "\"action\":",
+        "\"resourceType\":",
+        "\"identifier\":",
+        "\"trigger\":",
+        "\"at\":",
+        "\"by\":",
+        "\"context\":",
+        "\"entity\":",
+        "\"request\":",
+        "\"statusCode\":",
+        "\"diff\":",
+        "\"before\":",
+        "\"message\":",
+        "\"a\"",
+        "\"A b\"",
+        "404",
+        "\"2024-05-01T12:00:00Z\"",
+        " ",
+        "\n",
+        "{\"action\":\"A\",\"resourceType\":\"x\"",
+        "}{",
+        "\u{feff}",
+        "é",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_body_is_taken_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+            pieces in prop::collection::vec(prop::sample::select(PIECES), 0..24),
+            value in "[ -~]{0,12}|.{0,12}",
+        ) {
+            take_events(&bytes);
+            take_events(pieces.concat().as_bytes());
+            let quoted = serde_json::to_string(&value).unwrap();
+            let inner = pieces.concat();
+            take_events(format!("{{\"action\":{quoted},\"resourceType\":{quoted},\"message\":{quoted},\"x\":{inner}}}").as_bytes());
+            take_events(format!("{{\"action\":\"A\",\"resourceType\":\"x\",{quoted}:{quoted},\"context\":{{\"entity\":{quoted}}}}}").as_bytes());
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(
+            text in ".{0,60}",
+            time in "-?[0-9]{4,5}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,12})?([Zz]|[+-][0-9]{2}:?[0-9]{2})",
+            range in "[0-9a-f.:]{1,20}/[0-9]{0,3}",
+            zone in "[+-][0-9]{0,2}:?[0-9]{0,2}|[+-].{0,4}|Europe/[A-Z][a-z]{4,8}|Etc/GMT[+-][0-9]{1,2}",
+            cursor in "[A-Za-z0-9_-]{30,50}",
+        ) {
+            for text in [text, time, range, zone, cursor] {
+                read_text(&text);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Another program beside the server that holds a read transaction on the file open: the write-ahead log cannot be emptied
+//! meanwhile, and must not fill the disk.
+
+use std::fs;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::harness::{Server, eventually};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+/// The least that may be configured.
+const LOG_BYTES_MAX: u64 = 128 * MEBIBYTE;
+
+/// Events that zstd cannot make much shorter: about nine megabytes of log.
+fn batch(number: usize) -> String {
+    let event = |place: usize| {
+        let mut noise = vec![0; 700_000];
+        getrandom::fill(&mut noise).unwrap();
+        let noise = BASE64_STANDARD.encode(noise);
+        json!({
+            "identifier": format!("e-{number}-{place}"), "action": "A", "resourceType": "x", "additionalData": noise,
+        })
+        .to_string()
+    };
+    (0..12).map(|place| event(place) + "\n").collect()
+}
+
+#[test]
+fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
+    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())]);
+    let mut log = server.database().into_os_string();
+    log.push("-wal");
+    let log_bytes = || fs::metadata(&log).unwrap().len();
+
+    let mut other = Connection::open(server.database()).unwrap();
+    let reading = other.transaction().unwrap();
+    let count = |on: &Connection| on.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap();
+    let seen = count(&reading);
+
+    let mut stored = 0;
+    let refused = loop {
+        let answer = server.post("/v1/audit-log", &batch(stored));
+        if answer.status != 201 {
+            break answer;
+        }
+        stored += 1;
+        assert!(stored < 100, "the log has no bound: {} bytes", log_bytes());
+    };
+    assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
+    assert!(refused.text.contains("read transaction"), "{}", refused.text);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(server.get("/readyz").refusal().0, 503);
+    assert!(stored > 8, "what there is room for is taken: {stored}");
+    for turn in 0..20 {
+        assert_eq!(server.post("/v1/audit-log", &batch(1_000 + turn)).status, 503);
+    }
+    // One batch was under way when the bound was met; the server's own records have some room beyond it.
+    assert!(log_bytes() < LOG_BYTES_MAX + 48 * MEBIBYTE, "{}", log_bytes());
+    assert!(server.log().contains("another program holds a read transaction"), "{}", server.log());
+
+    // Reading goes on, people still get in, and the other program still sees what it saw.
+    assert_eq!(server.list("identifier=e-0-0").identifiers(), ["e-0-0"]);
+    assert_eq!(server.get("/healthz").status, 200);
+    server.credential("made meanwhile", &["read"]);
+    assert_eq!(count(&reading), seen);
+
+    drop(reading);
+    eventually("taking events again", || (server.post("/v1/audit-log", &batch(2_000)).status == 201).then_some(()));
+    assert!(log_bytes() < LOG_BYTES_MAX);
+    assert_eq!(server.get("/readyz").status, 200);
+    assert!(server.log().contains("events are taken again"), "{}", server.log());
+    let last = format!("e-{}-11", stored - 1);
+    assert_eq!(server.list(&format!("identifier={last}")).identifiers(), [last]);
+}

@@ -1,0 +1,272 @@
+//! Requests that no honest client makes: framing that two readers could read differently, floods of small things, values at
+//! the ends of their ranges. Each gets an answer in words or a closed connection, and none changes what the next one gets.
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::Server,
+    raw::{self, RawAnswer},
+};
+
+const LOG: &str = "/v1/audit-log";
+/// What the HTTP library says to a head that it does not take.
+const HEAD_REFUSED: [u16; 5] = [400, 413, 414, 422, 431];
+
+fn event(identifier: &str) -> String {
+    json!({ "identifier": identifier, "action": "A", "resourceType": "hostile" }).to_string()
+}
+
+/// What was stored of the hostile.
+fn stored(server: &Server) -> Vec<String> {
+    server.list("resources=hostile&sort=received&order=asc").identifiers()
+}
+
+/// Sends bytes on one connection and reads the statuses of all answers until the server closes.
+fn statuses(server: &Server, bytes: &[u8]) -> Vec<u16> {
+    let text = RawAnswer::read_all(&mut raw::connect(server), bytes);
+    text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
+}
+
+#[test]
+fn framing_that_can_be_read_in_two_ways_is_refused_and_smuggles_nothing() {
+    let server = Server::start();
+    let smuggled = event("smuggled");
+    let inner = format!(
+        "POST {LOG} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{smuggled}",
+        server.token,
+        smuggled.len()
+    );
+    let (whole, none) = (format!("content-length: {}", inner.len()), "content-length: 0");
+    for lines in [
+        vec![&*whole, none],
+        vec![none, &*whole],
+        vec!["content-length: 0, 5"],
+        vec!["content-length: +0"],
+        vec!["content-length: 0x0"],
+        vec!["content-length: 18446744073709551616"],
+        vec!["content-length: "],
+        vec![&*whole, "transfer-encoding: chunked"],
+        vec!["transfer-encoding: chunked", &*whole],
+        vec!["transfer-encoding: identity, chunked", none],
+        vec!["transfer-encoding: xchunked", none],
+        vec!["transfer-encoding: chunked, identity"],
+        vec!["transfer-encoding: chunked", "transfer-encoding: identity"],
+        vec!["transfer-encoding : chunked", none],
+        vec!["transfer-encoding:\u{b}chunked", none],
+        vec!["x: y\rtransfer-encoding: chunked", none],
+    ] {
+        let mut head = raw::head(&server, "POST /v1/audit-log", &lines);
+        head.extend(format!("0\r\n\r\n{inner}").bytes());
+        let answers = statuses(&server, &head);
+        assert!(answers.len() <= 1, "{lines:?}: one request, {answers:?}");
+        assert!(answers.iter().all(|status| HEAD_REFUSED.contains(status)), "{lines:?}: {answers:?}");
+        assert!(stored(&server).is_empty(), "{lines:?}");
+    }
+}
+
+#[test]
+fn chunks_that_are_too_long_or_no_chunks_are_refused() {
+    // What is announced and does not come is waited for.
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_BODY_READ_SECONDS", "1")]);
+    let body = event("chunked");
+    for chunks in [
+        "fffffffffffffffff\r\nx".to_owned(),
+        "ffffffffffffffff\r\nx".to_owned(),
+        "7fffffffffffffff\r\nx".to_owned(),
+        "-1\r\nx\r\n0\r\n\r\n".to_owned(),
+        "0x1\r\nx\r\n0\r\n\r\n".to_owned(),
+        "g\r\nx\r\n0\r\n\r\n".to_owned(),
+        format!("{:x}\r\n{body}x\r\n0\r\n\r\n", body.len()),
+        format!("{:x}\n{body}\n0\n\n", body.len()),
+        "\r\n\r\n".to_owned(),
+    ] {
+        let mut request = raw::head(&server, "POST /v1/audit-log", &["transfer-encoding: chunked"]);
+        request.extend(chunks.bytes());
+        if let Some(answer) = raw::try_send(&server, [&*request]) {
+            assert!(matches!(answer.status, 400 | 408 | 413 | 422), "{chunks:?}: {answer:?}");
+        }
+        assert!(stored(&server).is_empty(), "{chunks:?}");
+    }
+    // Many small ones, and what may stand beside a length, are taken for what they are.
+    let mut request = raw::head(&server, "POST /v1/audit-log", &["transfer-encoding: chunked"]);
+    for byte in body.bytes() {
+        request.extend(format!("1;x=\"y\"\r\n{}\r\n", char::from(byte)).bytes());
+    }
+    request.extend(raw::LAST_CHUNK);
+    assert_eq!(raw::send(&server, [&*request]).status, 201);
+    assert_eq!(stored(&server), ["chunked"]);
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_a_row_and_old_clients_are_served() {
+    let server = Server::start();
+    let bearer = format!("host: localhost\r\nauthorization: Bearer {}\r\n", server.token);
+    let (one, two) = (event("one"), event("two"));
+    let post = |event: &str| format!("POST {LOG} HTTP/1.1\r\n{bearer}content-length: {}\r\n\r\n{event}", event.len());
+    let row = format!(
+        "{}GET {LOG}/one HTTP/1.1\r\n{bearer}\r\nGET /none HTTP/1.1\r\n{bearer}\r\n{}GET {LOG}/two HTTP/1.1\r\n{bearer}connection: close\r\n\r\n",
+        post(&one),
+        post(&two)
+    );
+    assert_eq!(statuses(&server, row.as_bytes()), [201, 200, 404, 201, 200]);
+    // A hundred at once, most of which are not read for long.
+    let many = format!("GET {LOG}?limit=1 HTTP/1.1\r\n{bearer}\r\n").repeat(100)
+        + &format!("GET /healthz HTTP/1.1\r\n{bearer}connection: close\r\n\r\n");
+    assert_eq!(statuses(&server, many.as_bytes()), vec![200; 101]);
+
+    let old = format!("GET {LOG}/one HTTP/1.0\r\nauthorization: Bearer {}\r\n\r\n", server.token);
+    let answer = RawAnswer::read_all(&mut raw::connect(&server), old.as_bytes());
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap()["audit"]["identifier"], "one");
+    // Nor does a long answer come in chunks, which such a client does not know.
+    let old = format!("GET {LOG}?include_own=true HTTP/1.0\r\nauthorization: Bearer {}\r\n\r\n", server.token);
+    let answer = RawAnswer::read_all(&mut raw::connect(&server), old.as_bytes());
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    assert!(serde_json::from_str::<Value>(body).is_ok(), "{}", &answer[..answer.len().min(500)]);
+}
+
+#[test]
+fn a_hundred_thousand_parameters_are_refused_and_soon() {
+    let server = Server::start();
+    for pair in ["a", "&", "a=1&", "entity=1&", "entity[]=&", "=&", "%&", "not.not.entity=1&"] {
+        let request = raw::head(&server, &format!("GET {LOG}?{}", pair.repeat(100_000)), &[]);
+        if let Some(answer) = raw::try_send(&server, [&*request]) {
+            assert!(HEAD_REFUSED.contains(&answer.status), "{pair}: {answer:?}");
+        }
+        // As many as one head has room for.
+        let answer = server.list(&pair.repeat(50_000 / pair.len()));
+        let expected = if pair == "&" { 200 } else { 422 };
+        assert_eq!(answer.status, expected, "{pair}: {}", &answer.text[..answer.text.len().min(500)]);
+        assert!(answer.text.len() < 2_000, "{pair}: {} bytes", answer.text.len());
+    }
+}
+
+#[test]
+fn text_that_no_reader_could_read_is_refused_in_every_body() {
+    let server = Server::start();
+    let bearer = format!("Bearer {}", server.token);
+    let bodies: [&[u8]; 7] = [
+        b"{\"clientId\":\"\\ud800\",\"clientSecret\":\"x\",\"name\":\"\\ud800\",\"scopes\":[\"read\"],\"action\":\"\\ud800\"}",
+        b"{\"clientId\":\"\xff\",\"clientSecret\":\"x\",\"name\":\"\xff\",\"scopes\":[\"read\"],\"action\":\"\xff\"}",
+        b"{\"clientId\":\"\xed\xa0\x80\",\"clientSecret\":\"\",\"name\":\"\xed\xa0\x80\",\"action\":\"\xed\xa0\x80\"}",
+        b"{\"clientId\":\"a\",\"clientId\":\"b\",\"clientSecret\":\"x\",\"name\":\"a\",\"name\":\"b\",\"action\":\"A\",\"action\":\"B\"}",
+        b"\0",
+        b"\xff\xfe{\0}\0",
+        b"{\"\\ud800\":1}",
+    ];
+    for path in [LOG, "/v1/auth/access_token", "/v1/credentials"] {
+        for body in bodies {
+            let answer = server.request("POST", path, &[("authorization", &bearer)], body);
+            assert_eq!(answer.status, 422, "{path} {}: {}", String::from_utf8_lossy(body), answer.text);
+        }
+    }
+    assert_eq!(server.list("limit=10").identifiers(), [""; 0]);
+}
+
+#[test]
+fn headers_of_any_bytes_are_no_fault_of_the_server() {
+    let server = Server::start();
+    for name in ["authorization", "cookie", "content-encoding", "accept-encoding", "x-forwarded-for", "last-event-id"] {
+        for value in
+            [&b"\xff\xfe"[..], b"", b"Bearer", b"Bearer ", b"Bearer \xff", b"gzip;q=\xff, \x80", b"\t", b"a\tb"]
+        {
+            let mut head = raw::head(&server, "GET /v1/audit-log?limit=1", &[]);
+            head.truncate(head.len() - 2);
+            let line = [name.as_bytes(), b": ", value, b"\r\n\r\n"].concat();
+            head.extend(line);
+            let answer = raw::send(&server, [&*head]);
+            assert!(matches!(answer.status, 200 | 400 | 401 | 422), "{name} {value:?}: {answer:?}");
+        }
+    }
+    let lines: Vec<String> = (0..90).map(|n| format!("x-{n}: {}", "v".repeat(300))).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(raw::send(&server, [&*raw::head(&server, "GET /v1/audit-log", &lines)]).status, 200);
+}
+
+#[test]
+fn times_at_the_ends_of_the_calendar_are_kept_or_refused() {
+    let server = Server::start();
+    for (number, (at, good)) in [
+        ("0000-01-01T00:00:00Z", true),
+        ("9999-12-31T23:59:59.999999999Z", true),
+        ("9999-12-31T23:59:59+23:59", true),
+        ("0000-01-01T00:00:00-23:59", true),
+        ("-0001-12-31T23:59:59Z", false),
+        ("+10000-01-01T00:00:00Z", false),
+        ("10000-01-01T00:00:00Z", false),
+        ("9999-12-31T23:59:59-00:01", false),
+        ("0000-01-01T00:00:00+00:01", false),
+        ("2024-01-01T00:00:00+24:00", false),
+        ("2024-01-01T00:00:00+23:60", false),
+        ("2024-01-01T24:00:00Z", false),
+        ("2024-01-01T00:60:00Z", false),
+        ("2023-02-29T00:00:00Z", false),
+        ("2024-01-01T00:00:00.Z", false),
+        ("2024-01-01T12:30:60Z", false),
+        ("2024-01-01T00:00:00Z\u{0}", false),
+        ("２０２４-01-01T00:00:00Z", false),
+        // A leap second that there was, and that one of ours stands for.
+        ("2016-12-31T23:59:60Z", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let identifier = format!("at-{number}");
+        let event = json!({
+            "identifier": identifier, "action": "A", "resourceType": "hostile", "trigger": { "at": at },
+        });
+        let answer = server.post(LOG, &event.to_string());
+        assert_eq!(answer.status, if good { 201 } else { 422 }, "{at}: {}", answer.text);
+        let text: String = form_urlencoded::byte_serialize(at.as_bytes()).collect();
+        let ranged = server.list(&format!("resources=hostile&from={text}&to={text}"));
+        if good {
+            assert!(ranged.identifiers().contains(&identifier), "{at}");
+            assert_eq!(ranged.json()["audits"][0]["trigger"]["at"], at);
+            let stats = server.get(&format!("/v1/audit-log/stats?from={text}&to={text}&histogram=auto&tz=-23:59"));
+            assert!(matches!(stats.status, 200 | 422), "{at}: {}", stats.text);
+            assert_eq!(server.get(&format!("/audit-logs/{identifier}")).status, 200, "{at}");
+            assert_eq!(server.get(&format!("/audit-logs?from={text}&to={text}&tz=%2B23:59")).status, 200, "{at}");
+        } else {
+            assert_eq!(ranged.refusal().0, 422, "{at}");
+        }
+    }
+    // All of time at once, on every page that counts.
+    for path in [
+        "/v1/audit-log/stats?histogram=auto",
+        "/v1/audit-log/stats?histogram=100y&tz=Europe/Berlin",
+        "/audit-logs?range=all",
+    ] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    assert_eq!(server.get("/v1/audit-log/stats?histogram=1m").refusal().0, 422);
+}
+
+#[test]
+fn zones_of_any_text_are_refused_by_name() {
+    let server = Server::start();
+    // Four bytes of digits, so it seems, in the middle of one of which an hour would end.
+    for zone in ["%2B5%D4%AA%3D", "-%F0%9F%99%82", "%2B99:99", "%2B-1:-1", "Europe/Berlin%00", "../../etc/passwd"] {
+        let answer = server.get(&format!("/v1/audit-log/stats?tz={zone}"));
+        assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{zone}");
+        assert!(answer.text.contains("tz"), "{}", answer.text);
+        assert_eq!(server.get(&format!("/audit-logs?tz={zone}")).status, 422, "{zone}");
+    }
+}
+
+#[test]
+fn identifiers_of_every_length_are_found_again() {
+    let server = Server::start();
+    for identifier in ["x".to_owned(), ".".to_owned(), "é".repeat(128), "%2F/?#&=+ \"'<>\\".to_owned(), "x".repeat(256)]
+    {
+        assert_eq!(server.post(LOG, &event(&identifier)).status, 201, "{identifier}");
+        let text: String = form_urlencoded::byte_serialize(identifier.as_bytes()).collect();
+        assert_eq!(server.list(&format!("identifier={text}")).identifiers(), [&*identifier]);
+        let text = text.replace('+', "%20").replace('.', "%2E");
+        assert_eq!(server.get(&format!("{LOG}/{text}")).json()["audit"]["identifier"], *identifier, "{identifier}");
+    }
+    for refused in ["x".repeat(257), String::new(), "a\0".to_owned()] {
+        assert_eq!(server.post(LOG, &event(&refused)).refusal().0, 422, "{refused}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Secrets in events: replaced before they are stored, whichever way an event comes in.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, run};
+
+const EVENT: &str = r#"{"identifier":"m1","action":"UPDATE","resourceType":"service","n":1.0,
+    "context":{"entity":"api","apiKey":"hide-me-1"},
+    "request":{"method":"GET","path":"/login?user=ada&token=hide-me-2","headers":[{"name":"Authorization","value":"Bearer hide-me-3"}]},
+    "diff":{"before":{"dbPassword":"hide-me-4","port": 1.50},"after":{"dbPassword":["hide-me-5"],"port": 2e0}},
+    "additionalData":{"raw":["Accept: x","Cookie: hide-me-6"],"hasPassword":true,"deep":[[{"client-secret":{"k":"hide-me-7"}}]]}}"#;
+
+/// A part of it as it is stored.
+const STORED: &str = r#""context":{"entity":"api","apiKey":"[masked]"},"#;
+
+#[test]
+fn nothing_of_a_secret_is_stored_and_the_event_says_where_it_was() {
+    let (server, log) = (Server::start_with(&[("AUDITBOX_LOG_LEVEL", "trace")]), "hide-me");
+    assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
+    let stored = server.get("/v1/audit-log/m1");
+    assert_eq!(
+        stored.json()["audit"]["masked"],
+        json!([
+            "/context/apiKey",
+            "/request/path",
+            "/request/headers/0/value",
+            "/diff/before/dbPassword",
+            "/diff/after/dbPassword",
+            "/additionalData/raw/1",
+            "/additionalData/deep/0/0/client-secret",
+        ])
+    );
+    let event = &stored.json()["audit"];
+    assert_eq!(event["request"]["path"], "/login?user=ada&token=[masked]");
+    assert_eq!(event["additionalData"]["raw"], json!(["Accept: x", "Cookie: [masked]"]));
+    // The sender's other bytes are as they were.
+    for kept in [
+        r#""diff":{"before":{"dbPassword":"[masked]","port": 1.50},"after":{"dbPassword":"[masked]","port": 2e0}}"#,
+        r#""hasPassword":true"#,
+        r#""n":1.0"#,
+    ] {
+        assert!(stored.text.contains(kept), "{}", stored.text);
+    }
+    // It is found by what is stored.
+    assert_eq!(server.list("path=/login?user=ada%26token=%5Bmasked%5D").identifiers(), ["m1"]);
+    assert_eq!(server.list("path=/login?user=ada%26token=h").identifiers(), [""; 0]);
+    assert_eq!(server.list("includes=masked").json()["audits"][0]["masked"][0], "/context/apiKey");
+    let csv = server.get("/v1/audit-log/export?format=csv").text;
+    assert!(csv.lines().next().unwrap().contains("masked") && csv.contains("/diff/after/dbPassword"), "{csv}");
+    for text in [&stored.text, &csv, &server.log(), &server.get("/audit-logs/m1").text] {
+        assert!(!text.contains(log), "{text}");
+    }
+    let (_, directory) = server.stop();
+    for file in fs::read_dir(directory.path()).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        assert!(memchr::memmem::find(&bytes, log.as_bytes()).is_none());
+    }
+}
+
+#[test]
+fn a_retry_is_a_duplicate_whatever_the_secret_was_and_other_content_a_conflict() {
+    let server = Server::start();
+    assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
+    for again in [EVENT.to_owned(), EVENT.replace("hide-me", "another")] {
+        let answer = server.post("/v1/audit-log", &again);
+        assert_eq!((answer.status, &answer.json()["duplicates"]), (200, &json!(1)), "{}", answer.text);
+    }
+    assert_eq!(server.post("/v1/audit-log", &EVENT.replace("ada", "bob")).status, 409);
+    // A value that is not one of the kind that gives a secret away is another value.
+    assert_eq!(server.post("/v1/audit-log", &EVENT.replace("\"hide-me-4\"", "null")).status, 409);
+}
+
+#[test]
+fn what_is_stored_stays_as_it_is_when_other_names_are_masked_and_nothing_may_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_in(directory, &[("AUDITBOX_MASK_ENABLED", "false")]);
+    assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
+    let plain = server.get("/v1/audit-log/m1").text;
+    assert!(plain.contains("hide-me-1") && plain.contains("hide-me-7") && !plain.contains("masked"), "{plain}");
+    let (_, directory) = server.stop();
+    let server = Server::start_in(directory, &[("AUDITBOX_MASK_NAMES", "national-id, port")]);
+    assert_eq!(server.get("/v1/audit-log/m1").text, plain);
+    let other = EVENT.replace("\"m1\"", "\"m2\"").replace("\"entity\":\"api\"", "\"entity\":\"api\",\"NationalID\":5");
+    assert_eq!(server.post("/v1/audit-log", &other).status, 201);
+    let stored = server.get("/v1/audit-log/m2");
+    assert_eq!(
+        stored.json()["audit"]["masked"],
+        json!(["/context/NationalID", "/diff/before/port", "/diff/after/port"])
+    );
+    assert!(stored.text.contains("hide-me-4"), "{}", stored.text);
+}
+
+#[test]
+fn only_the_server_says_what_was_masked() {
+    let server = Server::start();
+    for value in ["[]", "null", "[\"/a\"]", "true"] {
+        let answer = server.post("/v1/audit-log", &format!(r#"{{"action":"A","resourceType":"x","masked":{value}}}"#));
+        assert_eq!((answer.status, &answer.json()["details"][0]["field"]), (422, &json!("masked")), "{}", answer.text);
+    }
+    server.store(&[json!({ "identifier": "e", "action": "A", "resourceType": "x", "diff": { "masked": 1 } })]);
+    assert_eq!(server.get("/v1/audit-log/e").json()["audit"].get("masked"), None);
+}
+
+#[test]
+fn an_import_masks_into_a_file_and_into_a_server() {
+    let server = Server::start();
+    fs::write(server.directory().join("in.ndjson"), EVENT.replace('\n', " ")).unwrap();
+    let there = run(server.directory(), &["import", "in.ndjson", "--url", &server.url, "--token", &server.token]);
+    assert!(there.status.success(), "{}", String::from_utf8_lossy(&there.stderr));
+    let text = server.get("/v1/audit-log/m1").text;
+    assert!(text.contains(STORED) && text.contains("\"masked\":[\"/context/apiKey\""), "{text}");
+    let (_, directory) = server.stop();
+    fs::remove_file(directory.path().join("auditbox.db")).unwrap();
+    let here = run(directory.path(), &["import", "in.ndjson"]);
+    assert!(here.status.success(), "{}", String::from_utf8_lossy(&here.stderr));
+    let server = Server::start_in(directory, &[]);
+    let text = server.get("/v1/audit-log/m1").text;
+    assert!(text.contains(STORED) && text.contains("\"masked\":[\"/context/apiKey\""), "{text}");
+    // What came in by one way is a duplicate by the other.
+    assert_eq!(server.post("/v1/audit-log", EVENT).json()["duplicates"], json!(1));
+}
+
+#[test]
+fn an_error_about_an_event_does_not_repeat_its_secrets() {
+    let server = Server::start();
+    let bad = EVENT.replace("\"UPDATE\"", "5");
+    for path in ["/v1/audit-log", "/v1/audit-log?partial=true"] {
+        let answer = server.post(path, &bad);
+        assert!(!answer.text.contains("hide-me") && answer.text.contains("action"), "{}", answer.text);
+    }
+}
+
+#[test]
+fn the_record_of_requests_to_auditbox_is_masked_whatever_is_masked_in_events() {
+    let server = Server::start_with(&[("AUDITBOX_MASK_ENABLED", "false")]);
+    let asked = "/v1/audit-log?token=hide-me&api_key=hide-me&limit=1";
+    assert_eq!(server.get(asked).status, 422);
+    assert_eq!(server.post("/v1/audit-log?access_token=hide-me", "{}").status, 422);
+    let records = || server.list("origin=auditbox&path=/v1/audit-log?&includes=request&sort=received&order=asc");
+    let paths = crate::harness::eventually("two records", || {
+        let audits = records().json()["audits"].as_array().unwrap().clone();
+        let paths: Vec<Value> = audits.iter().map(|event| event["request"]["path"].clone()).collect();
+        let paths: Vec<_> = paths.into_iter().filter(|path| path.as_str().unwrap().contains("masked")).collect();
+        (paths.len() == 2).then_some(paths)
+    });
+    assert!(paths.contains(&json!("/v1/audit-log?token=[masked]&api_key=[masked]&limit=1")), "{paths:?}");
+    assert!(paths.contains(&json!("/v1/audit-log?access_token=[masked]")), "{paths:?}");
+    assert!(!records().text.contains("hide-me"));
+}
+
+#[test]
+fn an_event_of_as_many_keys_as_may_be_is_read_again() {
+    let server = Server::start();
+    let keys: Vec<_> = (0..997).map(|n| format!("\"k{n}\":{n}")).collect();
+    let event = format!(r#"{{"identifier":"many","action":"A","resourceType":"x",{}}}"#, keys.join(","));
+    assert_eq!(server.post("/v1/audit-log", &event).status, 201);
+    assert_eq!(server.post("/v1/audit-log", &event).json()["duplicates"], json!(1));
+    assert_eq!(server.list("includes=identifier").json()["audits"], json!([{ "identifier": "many" }]));
+}

@@ -1,0 +1,350 @@
+//! More than the server can do, of everything at once: it stays up, says honestly what it cannot take now, keeps its memory
+//! within bounds, and is itself again when it is over.
+//!
+//! In `cargo test` this is a few seconds, and asserts what must hold on any machine. The long form measures:
+//!
+//! ```text
+//! cargo build --release
+//! AUDITBOX_OVERLOAD=long AUDITBOX_TEST_PROGRAM=target/release/auditbox \
+//!     cargo test --test suite -- overload --nocapture
+//! ```
+//!
+//! It takes a minute and a half, prints its figures, and asserts the aims as well: health within 100 ms (99 of 100 times),
+//! full speed again within a second. The load is made on the same machine, in this process: four times the rate of events
+//! that four connections were answered before (none with an identifier of its own, so that a batch costs the sender nothing
+//! to make); connections that say nothing, send their heads or their bodies byte by byte, or stall; readers of whole pages
+//! that take a kilobyte at a time; live tails that read nothing.
+
+#![allow(clippy::cast_precision_loss, reason = "rates are printed with a few digits")]
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{SOON, Server, eventually, run};
+
+const BATCH_EVENTS: u64 = 500;
+/// What the documentation states: bodies, the queue and the newest events at their limits, and what the program itself takes.
+const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const OVER: u64 = 4;
+
+/// How much of everything.
+struct Size {
+    long: bool,
+    measured: Duration,
+    load: Duration,
+    senders: u64,
+    silent: usize,
+    slow_heads: usize,
+    slow_bodies: usize,
+    stalled_bodies: usize,
+    slow_readers: usize,
+    tails: usize,
+}
+
+const SHORT: Size = Size {
+    long: false,
+    measured: Duration::from_secs(1),
+    load: Duration::from_secs(4),
+    senders: 16,
+    silent: 100,
+    slow_heads: 50,
+    slow_bodies: 25,
+    stalled_bodies: 25,
+    slow_readers: 5,
+    tails: 20,
+};
+const LONG: Size = Size {
+    long: true,
+    measured: Duration::from_secs(10),
+    load: Duration::from_secs(60),
+    senders: 64,
+    silent: 1_000,
+    slow_heads: 400,
+    slow_bodies: 300,
+    stalled_bodies: 300,
+    slow_readers: 20,
+    tails: 100,
+};
+
+/// What was seen from outside.
+#[derive(Default)]
+struct Seen {
+    /// Requests to ingest, by status; 0 for a connection that broke.
+    statuses: Mutex<BTreeMap<u16, u64>>,
+    /// Those that were refused without a word on when to come again.
+    without_retry: AtomicU64,
+    /// Microseconds until `/healthz` answered, and the second of the load in which it was asked.
+    health: Mutex<Vec<(u64, u64)>>,
+    memory_bytes: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Seen {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, status: u16) -> u64 {
+        self.statuses.lock().unwrap().get(&status).copied().unwrap_or(0)
+    }
+}
+
+/// One request after another on one connection.
+struct Client<'s> {
+    server: &'s Server,
+    stream: Option<TcpStream>,
+}
+
+impl<'s> Client<'s> {
+    fn new(server: &'s Server) -> Self {
+        Self { server, stream: None }
+    }
+
+    /// The status and the head of the answer; none if the connection broke.
+    fn send(&mut self, request: &[u8]) -> Option<(u16, String)> {
+        let answered = self.try_send(request);
+        if answered.is_none() {
+            self.stream = None;
+        }
+        answered
+    }
+
+    fn try_send(&mut self, request: &[u8]) -> Option<(u16, String)> {
+        if self.stream.is_none() {
+            self.stream = Some(connect(self.server)?);
+        }
+        let stream = self.stream.as_mut()?;
+        stream.write_all(request).ok()?;
+        let (mut answer, mut buffer) = (Vec::new(), [0; 16 * 1024]);
+        loop {
+            let read = stream.read(&mut buffer).ok().filter(|read| *read > 0)?;
+            answer.extend_from_slice(&buffer[..read]);
+            let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1)?.lines().next()?.parse::<usize>().ok()?;
+            if answer.len() >= end + 4 + length {
+                return Some((head.split(' ').nth(1)?.parse().ok()?, head));
+            }
+        }
+    }
+}
+
+fn connect(server: &Server) -> Option<TcpStream> {
+    let stream = TcpStream::connect(server.url.strip_prefix("http://")?).ok()?;
+    stream.set_nodelay(true).ok()?;
+    stream.set_read_timeout(Some(SOON)).ok()?;
+    stream.set_write_timeout(Some(SOON)).ok()?;
+    Some(stream)
+}
+
+fn request(token: &str, line: &str, more: &str, body: &str) -> Vec<u8> {
+    let head = format!("{line} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{more}\r\n");
+    [head.as_bytes(), body.as_bytes()].concat()
+}
+
+/// A batch to be sent again and again: each time other events, as the server names them.
+fn batch(token: &str) -> Vec<u8> {
+    let event = |number: u64| {
+        let entity = format!("service-{}", number % 97);
+        json!({
+            "action": "UPDATE", "resourceType": "overload", "message": "replicas were changed by the autoscaler",
+            "trigger": { "origin": "API", "by": { "userId": format!("user-{}", number % 31), "type": "user" } },
+            "context": { "entity": entity, "blueprint": "service", "runId": format!("run-{number}") },
+            "diff": { "before": { "identifier": entity, "replicas": number }, "after": { "identifier": entity, "replicas": number + 1 } },
+        })
+        .to_string()
+            + "\n"
+    };
+    let body: String = (0..BATCH_EVENTS).map(event).collect();
+    request(token, "POST /v1/audit-log", &format!("content-length: {}\r\n", body.len()), &body)
+}
+
+/// Sends from four connections for a time; events a second, and by windows of a tenth of a second.
+fn measure(server: &Server, batch: &[u8], length: Duration) -> (f64, Vec<u64>, u64) {
+    const WINDOW: Duration = Duration::from_millis(100);
+    let begun = Instant::now();
+    let windows = Mutex::new(vec![0; usize::try_from(length.as_millis() / WINDOW.as_millis()).unwrap() + 1]);
+    let stored = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = Client::new(server);
+                while begun.elapsed() < length {
+                    if client.send(batch).is_some_and(|(status, _)| status == 201) {
+                        stored.fetch_add(BATCH_EVENTS, Ordering::Relaxed);
+                        let window = begun.elapsed().as_millis() / WINDOW.as_millis();
+                        if let Some(window) = windows.lock().unwrap().get_mut(usize::try_from(window).unwrap()) {
+                            *window += BATCH_EVENTS;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let stored = stored.into_inner();
+    let rate = stored as f64 / begun.elapsed().as_secs_f64();
+    (rate, windows.into_inner().unwrap(), stored)
+}
+
+/// Offers batches at a pace, whatever becomes of them.
+fn offer(server: &Server, batch: &[u8], pause: Duration, seen: &Seen) {
+    let (mut client, mut next) = (Client::new(server), Instant::now());
+    while !seen.is_over() {
+        let answered = client.send(batch);
+        let status = answered.as_ref().map_or(0, |(status, _)| *status);
+        *seen.statuses.lock().unwrap().entry(status).or_default() += 1;
+        if answered.is_some_and(|(status, head)| status >= 400 && !head.contains("\r\nretry-after: ")) {
+            seen.without_retry.fetch_add(1, Ordering::Relaxed);
+        }
+        // Who was held up does not catch up: that would be a load of another shape.
+        next = (next + pause).max(Instant::now());
+        thread::sleep(next.saturating_duration_since(Instant::now()).min(Duration::from_secs(1)));
+    }
+}
+
+/// Asks after the server's health, by turns on a connection that is kept and on a new one.
+fn watch(server: &Server, seen: &Seen) {
+    let request = request("none", "GET /healthz", "", "");
+    let (mut kept, start) = (Client::new(server), Instant::now());
+    while !seen.is_over() {
+        for is_new in [false, true] {
+            let begun = Instant::now();
+            let answered = if is_new { Client::new(server).send(&request) } else { kept.send(&request) };
+            assert_eq!(answered.map(|(status, _)| status), Some(200), "{}", server.log());
+            let micros = u64::try_from(begun.elapsed().as_micros()).unwrap();
+            seen.health.lock().unwrap().push((micros, (begun - start).as_secs()));
+        }
+        seen.memory_bytes.fetch_max(memory_bytes(server), Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn memory_bytes(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+}
+
+/// Connections that are slow, or do nothing, until it is over; those that are closed are made again.
+fn dawdle(server: &Server, size: &Size, seen: &Seen) {
+    let whole = "x".repeat(1_000_000);
+    let post = request(&server.token, "POST /v1/audit-log", "content-length: 1000000\r\n", "");
+    let get = request(&server.token, "GET /v1/audit-log?limit=10000&resources=overload", "", "");
+    let tail = request(&server.token, "GET /v1/audit-log/stream?resources=overload", "", "");
+    // What each sends at once, what it sends byte by byte, and whether it reads.
+    let kinds: [(usize, &[u8], &[u8], bool); 6] = [
+        (size.silent, b"", b"", false),
+        (size.slow_heads, b"", &post, false),
+        (size.slow_bodies, &post, whole.as_bytes(), false),
+        (size.stalled_bodies, &post, b"", false),
+        (size.slow_readers, &get, b"", true),
+        (size.tails, &tail, b"", false),
+    ];
+    let mut connections: Vec<_> = kinds
+        .iter()
+        .flat_map(|(count, at_once, slowly, reads)| (0..*count).map(move |_| (*at_once, *slowly, *reads)))
+        .map(|kind| (kind, None::<TcpStream>, 0))
+        .collect();
+    while !seen.is_over() {
+        for ((at_once, slowly, reads), stream, sent) in &mut connections {
+            if stream.is_none() {
+                let Some(mut new) = connect(server) else { continue };
+                if new.write_all(at_once).is_ok() && new.set_nonblocking(true).is_ok() {
+                    (*stream, *sent) = (Some(new), 0);
+                }
+            }
+            let Some(open) = stream.as_mut() else { continue };
+            let mut buffer = [0; 1_024];
+            let was_written = match slowly.get(*sent..=*sent) {
+                Some(byte) => open.write(byte).map(|written| *sent += written),
+                None => Ok(()),
+            };
+            let was_read = if *reads { open.read(&mut buffer) } else { Ok(1) };
+            let is_closed = |error: std::io::Error| error.kind() != ErrorKind::WouldBlock;
+            if matches!(was_read, Ok(0)) || was_read.is_err_and(is_closed) || was_written.is_err_and(is_closed) {
+                *stream = None;
+            }
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn more_than_the_server_can_do_leaves_it_whole() {
+    let size = if env::var("AUDITBOX_OVERLOAD").is_ok_and(|form| form == "long") { LONG } else { SHORT };
+    // All from one address, which is not what a limit on guesses is for.
+    let server = Server::start();
+    let batch = batch(&server.token);
+    let (rate, _, before) = measure(&server, &batch, size.measured);
+    let calm_bytes = memory_bytes(&server);
+
+    let seen = Seen::default();
+    let pause = Duration::from_secs_f64((size.senders * BATCH_EVENTS) as f64 / (rate * OVER as f64).max(1.0));
+    thread::scope(|scope| {
+        for _ in 0..size.senders {
+            scope.spawn(|| offer(&server, &batch, pause, &seen));
+        }
+        scope.spawn(|| dawdle(&server, &size, &seen));
+        scope.spawn(|| watch(&server, &seen));
+        thread::sleep(size.load);
+        seen.over.store(true, Ordering::Relaxed);
+    });
+    let (rate_after, windows, after) = measure(&server, &batch, size.measured.min(Duration::from_secs(5)));
+
+    let mut health = seen.health.lock().unwrap().clone();
+    health.sort_unstable();
+    let at = |share: usize| health[(health.len() - 1) * share / 1_000].0;
+    let statuses = seen.statuses.lock().unwrap().clone();
+    let stored = seen.count(201) * BATCH_EVENTS;
+    println!("sustained before: {rate:.0} events/s; offered: {:.0} events/s", rate * 4.0);
+    println!(
+        "answers to ingest, by status: {statuses:?}; stored {:.0} events/s",
+        stored as f64 / size.load.as_secs_f64()
+    );
+    println!("health: {} asked, median {} us, p99 {} us, longest {} us", health.len(), at(500), at(990), at(1_000));
+    println!("longest, with their seconds: {:?}", &health[health.len().saturating_sub(8)..]);
+    println!(
+        "memory: {} MiB before, {} MiB at most",
+        calm_bytes >> 20,
+        seen.memory_bytes.load(Ordering::Relaxed) >> 20
+    );
+    println!("after: {rate_after:.0} events/s; by tenths of a second {:?}", &windows[..windows.len().min(20)]);
+
+    assert!(statuses.keys().all(|status| matches!(status, 0 | 201 | 429 | 503)), "{statuses:?}");
+    assert!(seen.count(0) * 100 <= statuses.values().sum::<u64>(), "who sends well is not cut off: {statuses:?}");
+    assert!(seen.count(201) > 0, "what can be taken is taken: {statuses:?}");
+    assert_eq!(seen.without_retry.load(Ordering::Relaxed), 0, "a refusal says when to come again");
+    let memory_bytes = seen.memory_bytes.load(Ordering::Relaxed);
+    assert!(memory_bytes <= MEMORY_BYTES_MAX, "{memory_bytes}");
+    if size.long {
+        // The longest are those of moments when hundreds of connections are cut off, and made anew, at once; the load is made
+        // on the same cores.
+        assert!(at(990) < 100_000, "health within 100 ms");
+        let second = windows.iter().skip(10).take(10).sum::<u64>() as f64;
+        assert!(second >= rate * 0.8, "full speed again after a second: {second:.0} of {rate:.0}");
+    }
+    // What was acknowledged is there. A batch whose connection broke before its answer may be as well.
+    let broken = seen.count(0) * BATCH_EVENTS;
+    let count = eventually("an answer", || {
+        let answer = server.get("/v1/audit-log/stats?resources=overload");
+        (answer.status == 200).then(|| answer.json()["count"].as_u64().unwrap())
+    });
+    let acknowledged = before + stored + after;
+    assert!((acknowledged..=acknowledged + broken).contains(&count), "{count} of {acknowledged}, {broken} in doubt");
+    assert_eq!(server.get("/v1/audit-log?limit=1").json()["ok"], Value::Bool(true));
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    assert!(run(directory.path(), &["doctor"]).status.success());
+}

@@ -1,0 +1,158 @@
+//! What the program is made of, and how it is run: licences and sources of its crates, the unit for systemd, the container.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Whether an expression of licences (SPDX, annex D) can be met by those that are allowed.
+fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
+    let plain = expression.replace('/', " OR ").replace(['(', ')'], " ");
+    let one_of = |part: &str| {
+        part.split(" AND ").all(|licence| allowed.contains(&licence.split_whitespace().collect::<Vec<_>>().join(" ")))
+    };
+    if !expression.contains('(') {
+        return plain.split(" OR ").any(one_of);
+    }
+    // In `(a OR b) AND c` each part of the whole must be met; the parts have no further parentheses here.
+    expression
+        .replace(") AND", ")\u{0}")
+        .replace("AND (", "\u{0}(")
+        .split('\u{0}')
+        .all(|part| part.replace(['(', ')'], " ").split(" OR ").any(one_of))
+}
+
+#[test]
+fn every_crate_in_the_program_has_a_licence_that_is_allowed_and_comes_from_the_registry() {
+    let policy: toml::Table = read("deny.toml").parse().unwrap();
+    let allowed = policy["licenses"]["allow"].as_array().unwrap();
+    let allowed: BTreeSet<_> = allowed.iter().map(|licence| licence.as_str().unwrap().to_owned()).collect();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        // Crates for other systems may not have been fetched.
+        println!("skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
+        return;
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let shipped = shipped(&metadata);
+    assert!(shipped.len() > 100);
+    for package in metadata["packages"].as_array().unwrap() {
+        if package["name"] != "auditbox" && shipped.contains(package["id"].as_str().unwrap()) {
+            let licence = package["license"].as_str().unwrap_or_default();
+            assert!(is_met(licence, &allowed), "{}: {licence}", package["name"]);
+            assert_eq!(
+                package["source"], "registry+https://github.com/rust-lang/crates.io-index",
+                "{}",
+                package["name"]
+            );
+        }
+    }
+}
+
+/// The crates that the program is built from, without those of its tests.
+fn shipped(metadata: &Value) -> BTreeSet<&str> {
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let mut waiting = vec![metadata["resolve"]["root"].as_str().unwrap()];
+    let mut shipped = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if shipped.insert(id) {
+            let node = nodes.iter().find(|node| node["id"] == id).unwrap();
+            let is_built =
+                |needed: &&Value| needed["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"] != "dev");
+            let needed = node["deps"].as_array().unwrap().iter().filter(is_built);
+            waiting.extend(needed.map(|needed| needed["pkg"].as_str().unwrap()));
+        }
+    }
+    shipped
+}
+
+#[test]
+fn an_expression_of_licences_is_read_as_it_is_meant() {
+    let allowed =
+        BTreeSet::from(["MIT", "Apache-2.0", "Unicode-3.0", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned));
+    for met in [
+        "MIT",
+        "GPL-3.0 OR MIT",
+        "MIT/GPL-3.0",
+        "MIT AND Apache-2.0",
+        "(MIT OR GPL-3.0) AND Unicode-3.0",
+        "Apache-2.0 WITH LLVM-exception",
+    ] {
+        assert!(is_met(met, &allowed), "{met}");
+    }
+    for other in [
+        "",
+        "GPL-3.0",
+        "MIT AND GPL-3.0",
+        "(MIT OR GPL-3.0) AND GPL-2.0",
+        "GPL-2.0 AND (MIT OR Apache-2.0)",
+        "GPL-3.0 OR AGPL-3.0",
+    ] {
+        assert!(!is_met(other, &allowed), "{other}");
+    }
+}
+
+#[test]
+fn cargo_deny_finds_nothing() {
+    let deny = |arguments: &[&str]| {
+        let mut command = Command::new(std::env::var_os("AUDITBOX_CARGO_DENY").unwrap_or_else(|| "cargo-deny".into()));
+        command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output()
+    };
+    let Ok(output) = deny(&["--offline", "check", "licenses", "bans", "sources"]) else {
+        println!("skipped: there is no cargo-deny");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_compiler_forbids_unsafe_code_in_everything_that_is_built_here() {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    // The lints are the package's, so they hold for its library, its program, its tests and its benches; nothing else is
+    // built, and C is compiled by no script of ours.
+    assert!(!manifest.contains_key("workspace") && !Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs").exists());
+}
+
+#[test]
+fn the_unit_for_systemd_is_closed_to_what_it_does_not_need() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/auditbox.service");
+    let Ok(output) = Command::new("systemd-analyze").args(["security", "--offline=true"]).arg(&unit).output() else {
+        println!("skipped: there is no systemd-analyze");
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let level = text.lines().find_map(|line| line.split("Overall exposure level for auditbox.service: ").nth(1));
+    let level: f64 = level.unwrap_or_else(|| panic!("{output:?}")).split(' ').next().unwrap().parse().unwrap();
+    assert!(level <= 2.0, "{text}");
+}
+
+#[test]
+fn the_container_runs_one_program_as_nobody_in_particular() {
+    let file = read("packaging/Containerfile");
+    let last = file.rsplit("\nFROM ").next().unwrap();
+    assert!(last.starts_with("scratch\n"), "{last}");
+    let user = last.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
+    assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "{user}");
+    for wanted in ["VOLUME /data", "HEALTHCHECK ", "ENTRYPOINT [\"/auditbox\"]", "COPY --from=build"] {
+        assert!(last.contains(wanted), "{wanted}");
+    }
+    // Whatever the build reads is there.
+    for line in file.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--")) {
+        let mut sources: Vec<_> = line.split(' ').collect();
+        sources.pop();
+        for source in sources {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).exists(), "{source}");
+        }
+    }
+    // Its settings are the program's.
+    assert!(last.contains("AUDITBOX_SERVER_LISTEN=") && last.contains("AUDITBOX_DATABASE_PATH=/data/"));
+}
