@@ -8,6 +8,7 @@
 
 -- What the file knows of itself.
 --   access_token_key       the 32 random bytes that access tokens are signed with
+--   checksums_from         the first event that must have a checksum: 1 but in files that were made before there were any
 --   chunk_events           how many events a chunk of the index has
 --   credential_generation  a counter that moves with every change to the credentials, so that a running server notices
 --   used:<client id>       when a credential was last used, noted every few seconds
@@ -28,14 +29,19 @@ CREATE TABLE setting (
 --   blueprint  context.blueprint, where there is one, likewise
 --   filled     what the server filled in for the sender: 1 trigger.at, 2 trigger.origin, 4 status (added up)
 --   body       the event, one JSON object: as it is if it begins with '{', otherwise a zstd frame (RFC 8878) with its
---              content size, its checksum and the number of its dictionary
+--              content size and the number of its dictionary
+--   checksum   the lower 32 bits: the CRC-32 of the JSON object, then seq, timestamp, entity, blueprint, filled (8 bytes
+--              each, little-endian; -1 for none); the upper 32: the first of the identifier's SHA-256. Checked each time the
+--              event is served. NULL before checksums_from: such a row is covered by its frame's own checksum, which is of
+--              the body alone; one that is no frame is covered by nothing, and served if it is JSON
 CREATE TABLE event (
     seq       INTEGER PRIMARY KEY,
     timestamp INTEGER NOT NULL,
     entity    INTEGER,
     blueprint INTEGER,
     filled    INTEGER NOT NULL,
-    body      BLOB    NOT NULL
+    body      BLOB    NOT NULL,
+    checksum  INTEGER
 ) STRICT;
 
 -- For whoever asks the file by SQL. A row's seq is part of each of its index entries, so each of these is also in order
@@ -73,12 +79,14 @@ LEFT JOIN term AS entity    ON entity.field = 2    AND entity.ordinal = event.en
 LEFT JOIN term AS blueprint ON blueprint.field = 3 AND blueprint.ordinal = event.blueprint;
 
 -- What bodies are compressed with. None is ever taken out: bodies name theirs.
---   ratio  stored bytes for each byte of events, on events that it was not trained on
+--   ratio     stored bytes for each byte of events, on events that it was not trained on
+--   checksum  the CRC-32 of the number (4 bytes, little-endian) and the bytes
 CREATE TABLE dictionary (
     number     INTEGER PRIMARY KEY,
     created_at INTEGER NOT NULL,
     ratio      REAL    NOT NULL,
-    bytes      BLOB    NOT NULL
+    bytes      BLOB    NOT NULL,
+    checksum   INTEGER NOT NULL
 ) STRICT;
 
 -- The values that events can be found by and that many events share, once each.
@@ -106,6 +114,7 @@ CREATE UNIQUE INDEX term_value ON term (field, value);
 --   first, last  the earliest and the latest timestamp
 --   first_times  the first timestamp of each block of chunk_time: 8 bytes each, little-endian
 --   key_blocks   for each field of chunk_key its code and the base-2 logarithm of its number of blocks: 2 bytes
+--                0 and 0 stand for a chunk that has a damaged event of which only the identifier's hash is left
 --   identifiers  a split block Bloom filter of the identifiers, as Apache Parquet lays it out
 CREATE TABLE chunk (
     number      INTEGER PRIMARY KEY,

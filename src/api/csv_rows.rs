@@ -9,11 +9,14 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::model::{
-    field::{FIELDS, Object},
-    json::{self, Members},
-    limits::STORED_KEYS_MAX,
-    timestamp::Timestamp,
+use crate::{
+    model::{
+        field::{FIELDS, Object},
+        json::{self, Members},
+        limits::STORED_KEYS_MAX,
+        timestamp::Timestamp,
+    },
+    store::{Damaged, Slice},
 };
 
 /// What an event tells beside what it can be found by.
@@ -46,20 +49,42 @@ impl CsvRows {
     }
 
     /// The rows of these events, after the header if it has not been written yet.
-    pub(super) fn write(&mut self, bodies: &[String]) -> csv::Result<Vec<u8>> {
+    pub(super) fn write(&mut self, slice: &Slice) -> csv::Result<Vec<u8>> {
         let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         if !self.header_is_written {
             let names = self.columns.iter().map(|(object, key)| object.path(key));
             out.write_record(names.chain([OTHERS.to_owned()]))?;
             self.header_is_written = true;
         }
-        for body in bodies {
+        for (_, event) in &slice.events {
             let mut cells = vec![Cow::Borrowed(""); self.columns.len()];
-            let others = self.fill(&mut cells, Object::Event, body);
+            let others = match event {
+                Ok(body) => self.fill(&mut cells, Object::Event, body),
+                Err(damaged) => {
+                    self.fill_damaged(&mut cells, damaged);
+                    None
+                }
+            };
             cells.push(Cow::Owned(others.unwrap_or_default()));
             out.write_record(cells.into_iter().map(harmless).map(Cow::into_owned))?;
         }
         out.into_inner().map_err(|error| error.into_error().into())
+    }
+
+    /// The row in the place of a damaged event: what is known of it, and that it is none.
+    fn fill_damaged<'b>(&self, cells: &mut [Cow<'b, str>], damaged: &'b Damaged) {
+        let place = |object, key| self.columns.iter().position(|known| *known == (object, key));
+        let time = damaged.timestamp.map(|timestamp| Cow::Owned(timestamp.to_string()));
+        let said = Cow::Owned(format!("DAMAGED, NOT AN EVENT: event {} of the log: {}", damaged.seq, damaged.message));
+        for (column, text) in [
+            (place(Object::Trigger, "at"), time),
+            (place(Object::Event, "identifier"), damaged.identifier.as_deref().map(Cow::Borrowed)),
+            (place(Object::Event, "message"), Some(said)),
+        ] {
+            if let (Some(column), Some(text)) = (column, text) {
+                cells[column] = text;
+            }
+        }
     }
 
     /// Fills in the cells; returns what has none, as an object, if there is any. What cannot be read is left empty: an
@@ -106,6 +131,7 @@ fn harmless(cell: Cow<'_, str>) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cursor::Position;
 
     #[test]
     fn what_a_spreadsheet_would_run_it_shows() {
@@ -120,16 +146,24 @@ mod tests {
     #[test]
     fn every_row_has_every_column() {
         let mut rows = CsvRows::new();
+        let place = Position { timestamp: Timestamp::from_micros(0), seq: 1 };
         let bodies =
             [r#"{"trigger":{"at":"2024-05-01T14:00:00+02:00"},"diff":{"before":null,"after":{"a":1}}}"#, "{", "{}"];
-        let text = rows.write(&bodies.map(str::to_owned)).unwrap();
+        let mut events: Vec<_> = bodies.iter().map(|body| (place, Ok((*body).to_owned()))).collect();
+        let damaged =
+            Damaged { seq: 4, timestamp: Some(place.timestamp), identifier: None, message: "it is torn".to_owned() };
+        events.push((place, Err(damaged)));
+        let text = rows.write(&Slice { events, positions: 4 }).unwrap();
         let mut read = csv::Reader::from_reader(text.as_slice());
         assert_eq!(read.headers().unwrap().get(0), Some("trigger.at"));
         let records: Vec<_> = read.records().map(Result::unwrap).collect();
-        assert_eq!(records.len(), 3);
+        assert_eq!(records.len(), 4);
         assert_eq!(records[0].get(0), Some("2024-05-01T12:00:00.000000Z"));
         assert!(records[0].iter().any(|cell| cell == r#"{"a":1}"#));
         assert!(records[1].iter().chain(&records[2]).all(str::is_empty));
-        assert!(String::from_utf8(rows.write(&["{}".to_owned()]).unwrap()).unwrap().starts_with(','));
+        assert_eq!(records[3].get(0), Some("1970-01-01T00:00:00.000000Z"));
+        assert!(records[3].iter().any(|cell| cell == "DAMAGED, NOT AN EVENT: event 4 of the log: it is torn"));
+        let more = Slice { events: vec![(place, Ok("{}".to_owned()))], positions: 1 };
+        assert!(String::from_utf8(rows.write(&more).unwrap()).unwrap().starts_with(','));
     }
 }

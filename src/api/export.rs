@@ -3,7 +3,8 @@
 //! The file is the log as it was when the export began, however long the client takes: what arrives meanwhile is left
 //! out. Positions are found page by page and bodies follow in slices, each when the client has taken the one before it,
 //! so that memory is bounded and a slow client holds no connection to the file. A failure midway breaks the connection:
-//! a file never ends as if it were complete. Nor does its record: it is made when all is sent, or when it breaks off.
+//! a file never ends as if it were complete. Nor does its record: it is made when all is sent, or when it breaks off. In the
+//! place of an event that is damaged stands a line that says so, and that is no event: an import of the file stops at it.
 
 use std::collections::VecDeque;
 
@@ -16,6 +17,7 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 use futures_util::{Stream, stream};
+use serde_json::json;
 
 use crate::{
     access::Recorder,
@@ -107,13 +109,14 @@ impl Form {
 
     fn write(&mut self, slice: &Slice) -> Result<Vec<u8>, ApiError> {
         match self {
-            Self::Table(rows) => rows.write(&slice.bodies).map_err(ApiError::internal),
+            Self::Table(rows) => rows.write(slice).map_err(ApiError::internal),
             Self::Lines(includes) => {
-                let mut text = String::with_capacity(slice.bodies.iter().map(|body| body.len() + 1).sum());
-                for body in &slice.bodies {
-                    match includes {
-                        Some(includes) => push_line(&mut text, &includes.project(body)),
-                        None => push_line(&mut text, body),
+                let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + 1).sum());
+                for (_, event) in &slice.events {
+                    match (event, &includes) {
+                        (Ok(body), Some(includes)) => push_line(&mut text, &includes.project(body)),
+                        (Ok(body), None) => push_line(&mut text, body),
+                        (Err(damaged), _) => text.push_str(&json!({ "damaged": damaged.to_json() }).to_string()),
                     }
                     text.push('\n');
                 }
@@ -178,7 +181,7 @@ impl Export {
         let page = self.find(SLICE_BYTES)?;
         self.through_seq = page.found.through_seq;
         check_cursor(&self.query, self.through_seq)?;
-        self.ready = Some((self.form.write(&page.first)?, page.first.bodies.len()));
+        self.ready = Some((self.form.write(&page.first)?, page.first.events.len()));
         let first = page.first.positions;
         self.take(page, first);
         Ok(())
@@ -236,7 +239,7 @@ impl Export {
             let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
             self.positions.drain(..slice.positions);
             let bytes = self.form.write(&slice)?;
-            self.sent(slice.bodies.len());
+            self.sent(slice.events.len());
             if !bytes.is_empty() {
                 return Ok(Some((bytes.into(), self)));
             }

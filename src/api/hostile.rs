@@ -4,11 +4,18 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
-use crate::api::csv_rows::CsvRows;
+use crate::{
+    api::csv_rows::CsvRows,
+    model::{cursor::Position, timestamp::Timestamp},
+    store::Slice,
+};
 
 /// Writes rows for `bodies`, and reads them back: one for each, all of one width, none that a spreadsheet would run.
 pub fn write_csv(bodies: &[String]) {
-    let text = CsvRows::new().write(bodies).unwrap_or_default();
+    let place = Position { timestamp: Timestamp::from_micros(0), seq: 1 };
+    let slice =
+        Slice { events: bodies.iter().map(|body| (place, Ok(body.clone()))).collect(), positions: bodies.len() };
+    let text = CsvRows::new().write(&slice).unwrap_or_default();
     let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text.as_slice());
     let rows: Vec<csv::StringRecord> = reader.records().filter_map(Result::ok).collect();
     assert_eq!(rows.len(), bodies.len() + 1);

@@ -3,7 +3,7 @@
 //! The search runs once and yields positions, 16 bytes an event. Bodies follow in slices, each fetched when the client
 //! has taken the one before it: memory is bounded whatever the limit, and a slow client holds nothing but its positions.
 //! A list that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer
-//! never ends as if it were complete.
+//! never ends as if it were complete. Events that are damaged are left out and named at its end (`damaged`).
 
 use std::{collections::VecDeque, fmt::Write as _};
 
@@ -13,6 +13,7 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 use futures_util::{Stream, stream};
+use serde_json::{Value, json};
 
 use crate::{
     http::{ApiError, Context, caller::Read, parameters},
@@ -25,6 +26,8 @@ use crate::{
     store::{Page, Reader, Slice},
 };
 
+/// Damaged events that one answer names. `doctor` names them all.
+const DAMAGED_NAMED_MAX: usize = 1_000;
 /// Bytes of events in one slice.
 pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
@@ -47,17 +50,20 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
     write_slice(&mut text, &page.first, query.includes.as_ref(), true);
     let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
     let count = page.count.map_or_else(String::new, |count| format!(",\"count\":{count}"));
-    let tail = format!("],\"next\":{next}{count}}}");
+    let tail = format!("],\"next\":{next}{count}");
+    let mut left_out = LeftOut::default();
+    left_out.note(&page.first);
     if page.first.positions == page.found.positions.len() {
-        text.push_str(&tail);
+        text.push_str(&left_out.end(&tail));
         return Ok(response.body(text));
     }
     let rest = Rest {
         reader: context.reader.clone(),
         positions: page.found.positions.into_iter().skip(page.first.positions).collect(),
         includes: query.includes,
-        is_first: page.first.bodies.is_empty(),
+        is_first: page.first.bodies().next().is_none(),
         ready: Some(text),
+        left_out,
         tail: Some(tail),
     };
     Ok(response.streaming(rest.stream()))
@@ -100,8 +106,8 @@ fn next_url(request: &HttpRequest, cursor: &str) -> String {
 }
 
 fn write_slice(out: &mut String, slice: &Slice, includes: Option<&Includes>, mut is_first: bool) {
-    out.reserve(slice.bodies.iter().map(|body| body.len() + 1).sum());
-    for body in &slice.bodies {
+    out.reserve(slice.bodies().map(|body| body.len() + 1).sum());
+    for body in slice.bodies() {
         if !is_first {
             out.push(',');
         }
@@ -113,12 +119,40 @@ fn write_slice(out: &mut String, slice: &Slice, includes: Option<&Includes>, mut
     }
 }
 
+/// Damaged events of a list: they are not among its events, where nobody could tell them from sound ones, but named after
+/// them.
+#[derive(Default)]
+struct LeftOut {
+    named: Vec<Value>,
+    count: usize,
+}
+
+impl LeftOut {
+    fn note(&mut self, slice: &Slice) {
+        for damaged in slice.damaged() {
+            self.count += 1;
+            if self.named.len() < DAMAGED_NAMED_MAX {
+                self.named.push(damaged.to_json());
+            }
+        }
+    }
+
+    /// The end of the answer.
+    fn end(&self, tail: &str) -> String {
+        match self.count {
+            0 => format!("{tail}}}"),
+            count => format!("{tail},\"damaged\":{}}}", json!({ "count": count, "events": self.named })),
+        }
+    }
+}
+
 /// What is still to be sent of a list.
 struct Rest {
     reader: Reader,
     positions: VecDeque<Position>,
     includes: Option<Includes>,
     is_first: bool,
+    left_out: LeftOut,
     ready: Option<String>,
     tail: Option<String>,
 }
@@ -133,7 +167,7 @@ impl Rest {
             return Ok(Some((text.into(), self)));
         }
         if self.positions.is_empty() {
-            return Ok(self.tail.take().map(|tail| (tail.into(), self)));
+            return Ok(self.tail.take().map(|tail| (self.left_out.end(&tail).into(), self)));
         }
         web::block(move || self.fetch()).await.map_err(ApiError::internal)?.map(Some)
     }
@@ -143,7 +177,8 @@ impl Rest {
         self.positions.drain(..slice.positions);
         let mut text = String::new();
         write_slice(&mut text, &slice, self.includes.as_ref(), self.is_first);
-        self.is_first &= slice.bodies.is_empty();
+        self.is_first &= slice.bodies().next().is_none();
+        self.left_out.note(&slice);
         Ok((text.into(), self))
     }
 }

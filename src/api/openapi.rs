@@ -80,6 +80,7 @@ pub fn document(limits: &QueryLimits) -> Value {
             },
             "schemas": {
                 "Event": schemas::event(), "EventPart": schemas::event_part(), "NewEvent": schemas::new_event(),
+                "DamagedEvent": schemas::damaged_event(),
                 "Credential": schemas::credential(), "Error": schemas::envelope(),
             },
         },
@@ -115,6 +116,15 @@ fn list(limits: &QueryLimits) -> Value {
                 "description": "Events; with includes, parts of them",
             },
             "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
+            "damaged": {
+                "type": "object",
+                "description": "Events that match and are damaged in the file: they are not among the audits",
+                "required": ["count", "events"],
+                "properties": {
+                    "count": { "type": "integer", "description": "How many" },
+                    "events": { "type": "array", "items": { "$ref": "#/components/schemas/DamagedEvent" } },
+                },
+            },
             "count": { "type": "integer", "description": "With count=true: how many events match in all" },
         },
     });
@@ -269,7 +279,7 @@ fn one_event() -> Value {
         "Ask for one event",
         200,
         response("The event", schema),
-        &[&AUTHENTICATED, &[error::NOT_FOUND, error::INVALID_REQUEST]],
+        &[&AUTHENTICATED, &[error::NOT_FOUND, error::DAMAGED, error::INVALID_REQUEST]],
     )
     .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
 }

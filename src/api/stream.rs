@@ -205,16 +205,19 @@ impl Live {
 
     fn fetch(&mut self) -> Result<(), ReadError> {
         let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
-        let mut text = String::with_capacity(slice.bodies.iter().map(|body| body.len() + EVENT_BYTES_MORE).sum());
-        // An event that is gone has no body. Then those after it carry places before their own: a client that goes on from
-        // one of them is sent an event again, and misses none.
-        for (body, position) in slice.bodies.iter().zip(&self.positions) {
+        let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + EVENT_BYTES_MORE).sum());
+        for (position, event) in &slice.events {
             text.push_str("id: ");
             text.push_str(&self.query.cursor(*position));
+            if event.is_err() {
+                // Of a type of its own: whoever listens for events does not hear it.
+                text.push_str("\nevent: damaged");
+            }
             text.push_str("\ndata: ");
-            match &self.query.includes {
-                Some(includes) => push_line(&mut text, &includes.project(body)),
-                None => push_line(&mut text, body),
+            match (event, &self.query.includes) {
+                (Ok(body), Some(includes)) => push_line(&mut text, &includes.project(body)),
+                (Ok(body), None) => push_line(&mut text, body),
+                (Err(damaged), _) => text.push_str(&damaged.to_json().to_string()),
             }
             text.push_str("\n\n");
         }

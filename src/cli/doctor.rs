@@ -3,7 +3,7 @@
 use crate::{
     cli::{Failure, bar::Bar},
     config::Config,
-    store,
+    store::{self, Finding, Remedy, Report},
 };
 
 /// Looks the configured file through and prints what is wrong with it. Writes nothing.
@@ -12,23 +12,44 @@ pub(super) fn examine(config: &Config) -> Result<(), Failure> {
         let bar = Bar::default();
         store::examine(&config.database.path, &bar)?
     };
-    for finding in &report.findings {
-        println!("{}: {}", finding.subject, finding.message);
-    }
+    print(&report);
     let path = config.database.path.display();
     println!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks);
     if report.dropped > 0 {
         println!("{} events were dropped by retention; the records of it are events like any other.", report.dropped);
     }
-    match report.findings.len() {
-        0 => {
-            println!("Nothing is wrong.");
-            Ok(())
-        }
-        found => Err(Failure::new(format!(
-            "{found} things are wrong. If they are of the index, `auditbox reindex` makes it anew from the events; an event \
-             that is damaged can only be had from a backup: keep a copy of the file as it is"
-        ))),
+    if report.without_checksum > 0 {
+        let older = report.without_checksum;
+        println!(
+            "{older} events are from before events had checksums: less of them can be checked (schema.sql says what)."
+        );
+    }
+    if report.findings.is_empty() {
+        println!("Nothing is wrong.");
+        return Ok(());
+    }
+    let of = |remedy| report.findings.iter().filter(|finding| finding.remedy == remedy).count();
+    let part = |remedy, next: &str| match of(remedy) {
+        0 => String::new(),
+        count => format!(" {count} {next}"),
+    };
+    let restore = part(
+        Remedy::Restore,
+        "can only be mended from a backup (`auditbox restore`): keep a copy of the file as it is; what is not named here is \
+         whole, and is served.",
+    );
+    let reindex = part(Remedy::Reindex, "are of the index alone, which `auditbox reindex` makes anew from the events.");
+    Err(Failure::new(format!("{} things are wrong.{restore}{reindex}", report.findings.len())))
+}
+
+/// Prints what was found, and what is to be done about each.
+pub(super) fn print(report: &Report) {
+    for Finding { subject, message, remedy } in &report.findings {
+        let next = match remedy {
+            Remedy::Reindex => "reindex",
+            Remedy::Restore => "restore",
+        };
+        println!("{subject}: {message} [{next}]");
     }
 }
 

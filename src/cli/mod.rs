@@ -4,6 +4,7 @@
 //! standard output; progress, warnings and errors to standard error.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod backup;
 mod bar;
 mod client;
 mod credential;
@@ -25,7 +26,7 @@ use crate::{
     config::{Config, ConfigError},
     model::error::FieldError,
     server::StartError,
-    store::{AppendError, ChangeError, OpenError, ReadError, WriteError},
+    store::{AppendError, BackupError, ChangeError, OpenError, ReadError, WriteError},
 };
 
 /// A self-hosted audit log: who did what, to what, when, and what changed.
@@ -73,6 +74,8 @@ enum Command {
     /// Make the index of the file anew from its events; the server must be stopped
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
     Reindex,
+    Backup(backup::BackupArguments),
+    Restore(backup::RestoreArguments),
 }
 
 /// Runs the command that the process was started with.
@@ -104,6 +107,8 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Doctor => doctor::examine(&config),
         Command::Retention(arguments) => retention::run(&config, &arguments),
         Command::Reindex => doctor::reindex(&config),
+        Command::Backup(arguments) => backup::backup(&config, &arguments),
+        Command::Restore(arguments) => backup::restore(&config, &arguments),
     }
 }
 
@@ -158,5 +163,5 @@ macro_rules! failures {
     };
 }
 
-failures!(ConfigError, OpenError, ReadError, WriteError, AppendError, ChangeError, FieldError, StartError);
+failures!(ConfigError, BackupError, OpenError, ReadError, WriteError, AppendError, ChangeError, FieldError, StartError);
 failures!(std::io::Error, serde_json::Error);

@@ -67,8 +67,18 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let printed = if arguments.json { print_lines(&found.bodies) } else { print_table(&found) };
     match printed {
         // Whoever read this has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => Ok(printed?),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        printed => printed?,
+    }
+    // Beside the events, never among them; and whoever looks at the exit code alone must see it too.
+    for event in &found.damaged {
+        eprintln!("damaged, left out: {event}");
+    }
+    match found.damaged.len() {
+        0 => Ok(()),
+        _ => Err(Failure::new(
+            "events that match are damaged; auditbox doctor says more, and a backup may have them whole",
+        )),
     }
 }
 
@@ -76,6 +86,8 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
 struct Answer {
     bodies: Vec<String>,
     count: Option<u64>,
+    /// What is known of those that are damaged.
+    damaged: Vec<Value>,
 }
 
 fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Answer, Failure> {
@@ -83,16 +95,25 @@ fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Answer, Failur
     let query = Query::parse(pairs, &config.limits.query()).map_err(|error| Failure::usage(error.to_string()))?;
     let reader = store::open_for_reading(&config.database.path)?;
     let page = reader.page(&query, SLICE_BYTES)?;
-    let (mut bodies, mut done) = (page.first.bodies, page.first.positions);
+    let (mut bodies, mut damaged, mut done) = (Vec::new(), Vec::new(), page.first.positions);
+    let mut take = |slice: store::Slice| {
+        for (_, event) in slice.events {
+            match event {
+                Ok(body) => bodies.push(body),
+                Err(event) => damaged.push(event.to_json()),
+            }
+        }
+    };
+    take(page.first);
     while done < page.found.positions.len() {
         let slice = reader.slice(&page.found.positions[done..], SLICE_BYTES)?;
         done += slice.positions;
-        bodies.extend(slice.bodies);
+        take(slice);
     }
     if let Some(includes) = &query.includes {
         bodies = bodies.iter().map(|body| includes.project(body)).collect();
     }
-    Ok(Answer { bodies, count: page.count })
+    Ok(Answer { bodies, count: page.count, damaged })
 }
 
 fn read(answer: &str) -> Result<Answer, Failure> {
@@ -101,9 +122,15 @@ fn read(answer: &str) -> Result<Answer, Failure> {
         #[serde(borrow)]
         audits: Vec<&'a RawValue>,
         count: Option<u64>,
+        damaged: Option<Damaged>,
     }
-    let Raw { audits, count } = serde_json::from_str(answer)?;
-    Ok(Answer { bodies: audits.into_iter().map(|event| event.get().to_owned()).collect(), count })
+    #[derive(serde::Deserialize)]
+    struct Damaged {
+        events: Vec<Value>,
+    }
+    let Raw { audits, count, damaged } = serde_json::from_str(answer)?;
+    let bodies = audits.into_iter().map(|event| event.get().to_owned()).collect();
+    Ok(Answer { bodies, count, damaged: damaged.map_or_else(Vec::new, |damaged| damaged.events) })
 }
 
 /// A line break within an event can only be white space between its parts.

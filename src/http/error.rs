@@ -41,6 +41,7 @@ kinds! {
     NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
     FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or the request comes from another site's page";
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
+    DAMAGED = GONE, "event_damaged", "The event is in the log and cannot be read any more; a backup may have it whole";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
     CONFLICT = CONFLICT, "conflict", "The identifier or name already stands for something else";
@@ -212,7 +213,12 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::Overloaded => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(1)),
             ReadError::Refused(error) => error.into(),
-            ReadError::Damaged { .. } | ReadError::Changed | ReadError::Sqlite(_) => Self::internal(error),
+            ReadError::Damaged(ref damaged) => {
+                let details = damaged.to_json();
+                Self::new(DAMAGED, error.to_string()).with_details(json!([details]))
+            }
+            ReadError::IndexDamaged(_) => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(30)),
+            ReadError::Changed | ReadError::Sqlite(_) => Self::internal(error),
         }
     }
 }

@@ -14,6 +14,14 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether it is of what stands in the file, rather than of the disk or of another process.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) => true,
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt),
+        }
+    }
+
     /// Damage found in what `chunk` has in `part`.
     pub(super) fn damaged(chunk: u32, part: &str) -> Self {
         Self::Damaged(format!("{part} of chunk {chunk}"))

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// The first 64 bits of the value's SHA-256. Two values may share one; whoever looks up by it compares the values too.
-pub(super) fn value_hash(value: &str) -> u64 {
+pub fn value_hash(value: &str) -> u64 {
     let digest: [u8; 32] = Sha256::digest(value).into();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);

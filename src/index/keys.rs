@@ -117,6 +117,27 @@ impl KeyBlock {
         self.add_positions(|index| found.get(index as usize).is_some_and(|found| *found), bits)
     }
 
+    /// Finds the value that the event at a position has, if this block has it. `None` if the block is damaged.
+    pub(super) fn find_value(&self, position: u16, found: &mut Option<String>) -> Option<()> {
+        let mut counts = Bytes(&self.bytes[self.values.end..]);
+        let mut walk = Bytes(counts.0);
+        for _ in 0..self.count {
+            walk.varint()?;
+        }
+        for value in std::str::from_utf8(self.values()).ok()?.split('\0').skip(1).take(self.count as usize) {
+            let positions = walk.take((counts.varint()? as usize).checked_mul(2)?)?;
+            if numbers(positions).any(|own| own == position) {
+                *found = Some(value.to_owned());
+            }
+        }
+        Some(())
+    }
+
+    /// Whether another block, in whatever way it was packed, says the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+
     fn values(&self) -> &[u8] {
         &self.bytes[self.values.clone()]
     }

@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 
 use crate::{
-    index::{bits::Bits, hash::value_hash},
+    index::{bits::Bits, hash::value_hash, lost},
     model::{
         field::{FIELDS, Field, Sharing},
         timestamp::Timestamp,
@@ -46,6 +46,12 @@ impl Entry {
     pub fn has(&self, field: Field, ordinal: u32) -> bool {
         self.terms.binary_search(&(field, ordinal)).is_ok()
     }
+
+    /// The entry of an event that is damaged: what its row still says, and the part that is left of its identifier's hash.
+    pub fn damaged(seq: i64, timestamp: Timestamp, terms: Vec<(Field, u32)>, identifier_part: Option<u32>) -> Self {
+        let keys = identifier_part.map(|part| (Field::Identifier, lost::lost_key(part)));
+        Self::new(seq, timestamp, terms, keys.into_iter().collect())
+    }
 }
 
 /// A chunk that is being filled, or waits to be sealed.
@@ -67,6 +73,8 @@ pub struct MemoryChunk {
     keys: Vec<KeyColumn>,
     /// Where each identifier is in its column, by its hash. An event that is damaged has none.
     identifiers: HashTable<(u64, usize)>,
+    /// Whether it has an event of whose identifier only a part of the hash is left.
+    pub(super) has_lost: bool,
 }
 
 /// The terms of one field: which event has which. An event may have none, or several.
@@ -118,6 +126,7 @@ impl MemoryChunk {
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
+            has_lost: false,
         }
     }
 
@@ -152,6 +161,7 @@ impl MemoryChunk {
         column.push(position, value);
         if field == Field::Identifier {
             let (hash, place) = (value_hash(value), column.ends.len() - 1);
+            self.has_lost |= lost::is_lost(value);
             self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
         }
     }

@@ -15,6 +15,7 @@ mod hash;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod keys;
+mod lost;
 mod membership;
 mod memory;
 mod posting;
@@ -32,9 +33,11 @@ mod view;
 pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use expired::{Expired, Group};
+pub use hash::value_hash;
 pub use memory::{Entry, MemoryChunk};
 pub use rows::{
-    delete_chunk, delete_rows, delete_strays, difference, insert_chunk, insert_rows, sealed_chunks, side_of,
+    delete_chunk, delete_rows, delete_strays, difference, identifier_of, insert_chunk, insert_rows, sealed_chunks,
+    side_of,
 };
 pub use seal::{SealedRow, seal};
 pub use sealed::{Home, SealedChunk, Side};

@@ -56,6 +56,7 @@ pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>,
         last: time_at(ranks.order.last()),
         first_times,
         block_bits,
+        has_lost: chunk.has_lost,
         identifiers,
     };
     Ok((rows, sealed))

@@ -159,6 +159,8 @@ pub struct SealedChunk {
     pub(super) first_times: Vec<Timestamp>,
     /// Into how many blocks the keys of each field are dealt, as a power of two.
     pub(super) block_bits: Vec<(Field, u8)>,
+    /// Whether it has an event of whose identifier only a part of the hash is left.
+    pub(super) has_lost: bool,
     pub(super) identifiers: Membership,
 }
 
@@ -301,6 +303,19 @@ impl<'c> Reading<'c> {
             None => None,
         };
         block.ok_or_else(|| self.damaged("the times"))
+    }
+
+    /// The identifier of the event with this seq.
+    pub(super) fn identifier_of(&mut self, seq: i64) -> Result<Option<String>> {
+        let ranks = 0..u16::try_from(self.chunk.length.saturating_sub(1)).unwrap_or(u16::MAX);
+        let mut found = None;
+        for rank in ranks.start..=ranks.end {
+            if self.position(rank)?.seq == seq {
+                self.each_key_block(Field::Identifier, 0, u16::MAX, |block| block.find_value(rank, &mut found))?;
+                break;
+            }
+        }
+        Ok(found)
     }
 
     fn block_bits(&self, field: Field) -> u8 {

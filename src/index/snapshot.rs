@@ -22,6 +22,7 @@ use crate::{
         bits::Bits,
         divide::Second,
         hash::value_hash,
+        lost,
         memory::{Entry, MemoryChunk, OrdinalSet},
         resolve::{Resolved, terms_of},
         sealed::{Reading, SealedChunk, Side},
@@ -273,19 +274,33 @@ impl Snapshot<'_> {
         self.state.through_seq
     }
 
-    /// The seq of the event with this identifier, if there is one.
+    /// The seq of the event with this identifier, if there is one: of a damaged one too, of which only a part of the
+    /// identifier's hash is left.
     pub fn find_identifier(&self, identifier: &str) -> Result<Option<i64>> {
         let hash = value_hash(identifier);
+        if let Some(seq) = self.find_key(identifier, hash, false)? {
+            return Ok(Some(seq));
+        }
+        let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).has_lost;
+        if !self.state.sealed.iter().any(|chunk| chunk.has_lost) && !self.state.memory.iter().any(in_memory) {
+            return Ok(None);
+        }
+        let key = lost::lost_key(lost::part_of(hash));
+        self.find_key(&key, value_hash(&key), true)
+    }
+
+    fn find_key(&self, key: &str, hash: u64, only_lost: bool) -> Result<Option<i64>> {
         // Who sends an event again does so soon: the newest first.
         for chunk in self.state.memory.iter().rev() {
             let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(seq) = chunk.find_identifier(identifier, hash).and_then(|position| chunk.seq_at(position)) {
+            if let Some(seq) = chunk.find_identifier(key, hash).and_then(|position| chunk.seq_at(position)) {
                 return Ok((seq <= self.state.through_seq).then_some(seq));
             }
         }
-        for chunk in self.state.sealed.iter().rev().filter(|chunk| chunk.identifiers.may_hold(hash)) {
+        let may_hold = |chunk: &&Arc<SealedChunk>| (chunk.has_lost || !only_lost) && chunk.identifiers.may_hold(hash);
+        for chunk in self.state.sealed.iter().rev().filter(may_hold) {
             let (mut reading, mut bits) = (Reading::new(chunk, self.connection), Bits::none(chunk.length));
-            reading.add_key(Field::Identifier, identifier, &mut bits)?;
+            reading.add_key(Field::Identifier, key, &mut bits)?;
             if let Some(rank) = bits.iter().next() {
                 return reading.position(rank).map(|position| Some(position.seq));
             }

@@ -12,7 +12,8 @@ use crate::{
     store::{
         AppendError, Outcome, Policy, Prepared, WriteError,
         body::{Bodies, Decoder},
-        event::{self as events, Stored},
+        event as events,
+        stored::Fetch,
     },
 };
 
@@ -43,10 +44,10 @@ impl Batch<'_> {
         policy: Policy,
     ) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let decided = match self.decide(batch, policy) {
-            Err(IndexError::Damaged(part)) => {
+            Err(error) if error.is_damage() => {
                 // Whether these are new cannot be known; what others send can still be stored.
                 tracing::error!(
-                    part,
+                    %error,
                     "the index is damaged: events were refused; stop the server and run auditbox reindex"
                 );
                 return Ok(Err(WriteError::IndexDamaged.into()));
@@ -76,11 +77,14 @@ impl Batch<'_> {
         let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
         for (index, event) in batch.iter().enumerate() {
             let outcome = if let Some(twin) = earlier.get(event.identifier()) {
-                self.compare(&twin.stored, twin.filled, event)
+                let own = Decoder::of_own(self.bodies);
+                own.decode(&twin.stored).map_or(Outcome::Conflict, |body| self.compare((&body, twin.filled), event))
             } else {
                 match self.known(event.identifier())? {
-                    Some(Stored { filled, body }) => self.compare(&body, filled, event),
-                    None => Outcome::Stored,
+                    Known::New => Outcome::Stored,
+                    Known::Stored(body, filled) => self.compare((&body, filled), event),
+                    // What cannot be read any more is not known to be the same.
+                    Known::Damaged => Outcome::Conflict,
                 }
             };
             if outcome == Outcome::Conflict && policy == Policy::AllOrNothing {
@@ -95,22 +99,35 @@ impl Batch<'_> {
     }
 
     /// The event that has this identifier already.
-    fn known(&self, identifier: &str) -> Result<Option<Stored>, IndexError> {
+    fn known(&self, identifier: &str) -> Result<Known, IndexError> {
         let seq = match self.fresh.get(identifier) {
             Some(seq) => Some(*seq),
             None => self.snapshot.find_identifier(identifier)?,
         };
-        Ok(seq.map(|seq| events::stored(self.transaction, seq)).transpose()?.flatten())
+        let Some(seq) = seq else {
+            return Ok(Known::New);
+        };
+        let mut fetch = Fetch::new(self.transaction, self.bodies)?;
+        Ok(match fetch.row(seq)? {
+            None => Known::New,
+            Some(Err(_)) => Known::Damaged,
+            Some(Ok(stored)) => match stored.open(fetch.decoder()) {
+                Ok(body) => Known::Stored(body.into_owned(), stored.filled()),
+                Err(_) => Known::Damaged,
+            },
+        })
     }
 
-    /// An event that cannot be read any more is not known to be the same: its sender hears of a conflict.
-    fn compare(&self, stored: &[u8], filled: event::Filled, new: &Prepared) -> Outcome {
-        let same = || -> Option<bool> {
-            let (one, other) =
-                (Decoder::new(self.transaction, self.bodies), Decoder::new(self.transaction, self.bodies));
-            let (one, other) = (one.decode(stored).ok()?, other.decode(&new.stored).ok()?);
-            Some(event::same_submission((&one, filled), (&other, new.filled)))
-        };
-        if same().unwrap_or(false) { Outcome::Duplicate } else { Outcome::Conflict }
+    fn compare(&self, known: (&str, event::Filled), new: &Prepared) -> Outcome {
+        let own = Decoder::of_own(self.bodies).decode(&new.stored);
+        let is_same = own.is_ok_and(|own| event::same_submission(known, (&own, new.filled)));
+        if is_same { Outcome::Duplicate } else { Outcome::Conflict }
     }
+}
+
+/// What there is under an identifier.
+enum Known {
+    New,
+    Stored(String, event::Filled),
+    Damaged,
 }

@@ -101,9 +101,19 @@ pub(super) fn train(samples: &[String], number: u32) -> io::Result<Vec<u8>> {
 /// Stores a dictionary.
 pub(super) fn insert(connection: &Connection, number: u32, bytes: &[u8], ratio: f64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO dictionary (number, created_at, ratio, bytes) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![number, Timestamp::now().micros(), ratio, bytes])?;
+        .prepare_cached(
+            "INSERT INTO dictionary (number, created_at, ratio, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![number, Timestamp::now().micros(), ratio, bytes, checksum(number, bytes)])?;
     Ok(())
+}
+
+/// The checksum of a dictionary: the CRC-32 of its number and its bytes.
+pub(super) fn checksum(number: u32, bytes: &[u8]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(bytes);
+    i64::from(hasher.finalize())
 }
 
 /// The number of the latest dictionary, and the ratio it promised.
@@ -119,7 +129,7 @@ fn sample(connection: &Connection, bodies: &Bodies, events: i64) -> rusqlite::Re
     let newest = event::last_seq(connection)?;
     let step = (events / SAMPLES_MAX).max(1);
     let decoder = Decoder::new(connection, bodies);
-    let mut statement = event::body_statement(connection)?;
+    let mut statement = connection.prepare_cached("SELECT body FROM event WHERE seq = ?1")?;
     let (mut samples, mut stored_bytes, mut bytes) = (Vec::new(), 0, 0);
     let mut seq = newest;
     while seq > (newest - events).max(0) && bytes < SAMPLE_BYTES_MAX {

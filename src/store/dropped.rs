@@ -34,6 +34,24 @@ impl Dropped {
         Ok(Self(runs.collect::<Result<_, _>>()?))
     }
 
+    /// The same, with these runs beside.
+    pub(super) fn and(mut self, runs: &[Run]) -> Self {
+        self.0.extend_from_slice(runs);
+        self.0.sort_unstable();
+        self
+    }
+
+    /// Events that were dropped and whose rows are there all the same.
+    pub(super) fn still_there(&self, connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+        let mut statement = connection.prepare_cached("SELECT seq FROM event WHERE seq BETWEEN ?1 AND ?2")?;
+        let mut found = Vec::new();
+        for (first, last) in &self.0 {
+            let seqs = statement.query_map([first, last], |row| row.get(0))?;
+            found.extend(seqs.collect::<Result<Vec<i64>, _>>()?);
+        }
+        Ok(found)
+    }
+
     /// Whether the event with this seq was dropped.
     pub(super) fn holds(&self, seq: i64) -> bool {
         holds(&self.0, seq)

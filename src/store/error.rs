@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{index::IndexError, model::error::ParameterError};
+use crate::{index::IndexError, model::error::ParameterError, store::Damaged};
 
 /// The file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -146,13 +146,13 @@ pub enum ReadError {
     #[error("too many questions at once; ask again")]
     Overloaded,
     /// An event's stored form is damaged.
-    #[error("the event with seq {seq} is damaged: {message}")]
-    Damaged {
-        /// Which event.
-        seq: i64,
-        /// What is wrong with it.
-        message: String,
-    },
+    #[error(
+        "event {} of the log is damaged: {}; `auditbox doctor` says more, and a backup may have it whole", .0.seq, .0.message
+    )]
+    Damaged(Damaged),
+    /// The index cannot answer.
+    #[error("{0}")]
+    IndexDamaged(String),
     /// The answer cannot be made as asked, which only the events show.
     #[error(transparent)]
     Refused(#[from] ParameterError),
@@ -166,7 +166,7 @@ pub enum ReadError {
 
 impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
-        Self::Sqlite(error.to_string())
+        if error.is_damage() { Self::IndexDamaged(error.to_string()) } else { Self::Sqlite(error.to_string()) }
     }
 }
 

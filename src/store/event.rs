@@ -1,16 +1,15 @@
 //! The rows of events: each statement beside its function.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::{
     index::{Entry, TermWriter},
     model::{
-        event::Filled,
         field::{Field, Sharing},
         timestamp::Timestamp,
         values::{self, Values},
     },
-    store::Prepared,
+    store::{Prepared, checksum::Columns},
 };
 
 /// The newest event's seq; 0 in an empty log.
@@ -26,13 +25,21 @@ pub(super) fn insert(
     event: &Prepared,
 ) -> rusqlite::Result<Entry> {
     let mut term = |field, value: &str| terms.ordinal(connection, field, value);
-    let mut first = |field| event.values.first(field).map(|value| term(field, value)).transpose();
-    let (entity, blueprint) = (first(Field::Entity)?, first(Field::Blueprint)?);
+    let mut first = |field| event.values.first(field).map(|value| term(field, value).map(i64::from)).transpose();
+    let columns = Columns {
+        seq,
+        timestamp: event.timestamp.micros(),
+        entity: first(Field::Entity)?,
+        blueprint: first(Field::Blueprint)?,
+        filled: event.filled.code().into(),
+    };
+    let Columns { timestamp, entity, blueprint, filled, .. } = columns;
     connection
         .prepare_cached(
-            "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body, checksum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![seq, event.timestamp.micros(), entity, blueprint, event.filled.code(), event.stored])?;
+        .execute(params![seq, timestamp, entity, blueprint, filled, event.stored, event.content.in_row(&columns)])?;
     entry(seq, event.timestamp, &event.values, |field, value| term(field, value).map(Some))
 }
 
@@ -51,23 +58,4 @@ pub(super) fn entry(
         }
     }
     Ok(Entry::new(seq, timestamp, terms, keys))
-}
-
-/// A stored event's body and what the server had filled in.
-pub(super) struct Stored {
-    pub(super) filled: Filled,
-    pub(super) body: Vec<u8>,
-}
-
-/// The stored form of the event with this seq, and what the server had filled in.
-pub(super) fn stored(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Stored>> {
-    connection
-        .prepare_cached("SELECT filled, body FROM event WHERE seq = ?1")?
-        .query_row([seq], |row| Ok(Stored { filled: Filled::from_code(row.get(0)?), body: row.get(1)? }))
-        .optional()
-}
-
-/// The statement that fetches an event's stored form by its seq: made once for all that are fetched.
-pub(super) fn body_statement(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
-    connection.prepare_cached("SELECT body FROM event WHERE seq = ?1")
 }

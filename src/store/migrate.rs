@@ -11,7 +11,7 @@ use crate::{
     index::TermWriter,
     model::{credential, field::Field, values},
     store::{
-        OpenError, Progress, checkpoint, event,
+        OpenError, Progress, checkpoint, dictionary, event,
         open::{self, APPLICATION_ID, FORMAT, SCHEMA},
     },
 };
@@ -58,6 +58,7 @@ fn create(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
     let key = credential::random::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     set(connection, "access_token_key", key.as_slice())?;
     set(connection, "credential_generation", 0)?;
+    set(connection, "checksums_from", 1)?;
     set(connection, "chunk_events", chunk_events)
 }
 
@@ -75,25 +76,54 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
          ALTER TABLE event RENAME TO event_1;",
     )?;
     complete(connection)?;
+    let last_seq: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM event_1", [], |row| row.get(0))?;
+    set(connection, "checksums_from", last_seq + 1)?;
     set(connection, "chunk_events", chunk_events)?;
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
-/// Format 2 had the entities of all its events in one order, a view that no index helped, and dropped no events.
+/// Format 2 had the entities of all its events in one order, a view that no index helped, dropped no events, and had no
+/// checksums. Its events are not given any: that would vouch for what may be damaged already.
 fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     let total = event::last_seq(connection)?;
     progress.advance(STEP, 0, total);
     connection.execute_batch(
         "DROP INDEX event_entity; DROP VIEW named_event; DROP TRIGGER event_is_never_deleted;
-         ALTER TABLE chunk RENAME TO chunk_2;",
+         ALTER TABLE chunk RENAME TO chunk_2; ALTER TABLE dictionary RENAME TO dictionary_2",
     )?;
     complete(connection)?;
     connection.execute_batch(
         "INSERT INTO chunk SELECT number, 0, events, first, last, first_times, key_blocks, identifiers FROM chunk_2;
          DROP TABLE chunk_2;",
     )?;
+    add_checksums(connection)?;
+    set(connection, "checksums_from", total + 1)?;
     progress.advance(STEP, total, total);
     connection.pragma_update(None, "user_version", FORMAT)
+}
+
+fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT number, created_at, ratio, bytes FROM dictionary_2")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (number, bytes): (u32, Vec<u8>) = (row.get(0)?, row.get(3)?);
+        let (created_at, ratio): (i64, f64) = (row.get(1)?, row.get(2)?);
+        connection.execute(
+            "INSERT INTO dictionary (number, created_at, ratio, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![number, created_at, ratio, bytes, dictionary::checksum(number, &bytes)],
+        )?;
+    }
+    drop(rows);
+    drop(statement);
+    connection.execute_batch("DROP TABLE dictionary_2; ALTER TABLE event ADD COLUMN checksum INTEGER")?;
+    // The same table, in the words of the schema, so that a migrated file cannot differ from a new one. SQLite's own way
+    // to change a table's text (<https://www.sqlite.org/lang_altertable.html>, 7): nothing that is stored changes with it.
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(SCHEMA)?;
+    let text: String = fresh.query_row("SELECT sql FROM sqlite_schema WHERE name = 'event'", [], |row| row.get(0))?;
+    connection.pragma_update(None, "writable_schema", true)?;
+    connection.execute("UPDATE sqlite_schema SET sql = ?1 WHERE name = 'event'", [text])?;
+    connection.pragma_update(None, "writable_schema", false)
 }
 
 /// Makes what the present format has and the file does not. Taken from the schema itself, so that a migrated file cannot

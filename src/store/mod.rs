@@ -3,9 +3,11 @@
 //! [`Store::open`] is the only way in. A [`Writer`] and a [`Reader`] are cheap handles of different types; neither lets a
 //! connection, a transaction or a type of rusqlite out. Everything that waits for the disk is here.
 
+mod backup;
 mod batch;
 mod body;
 mod checkpoint;
+mod checksum;
 mod credential;
 mod dictionary;
 mod doctor;
@@ -24,9 +26,11 @@ mod reader;
 mod rehearsal;
 mod reindex;
 mod renew;
+mod restore;
 mod retention;
 mod sealer;
 mod spent;
+mod stored;
 mod tail;
 mod wake;
 mod work;
@@ -37,14 +41,17 @@ use std::{
     sync::Arc,
 };
 
-pub use doctor::{Finding, Report, examine};
+pub use backup::{Backup, BackupError, backup};
+pub use doctor::{Finding, Remedy, Report, examine};
 pub use error::{AppendError, ChangeError, OpenError, ReadError, WriteError};
 pub use lock::Lock;
 pub use open::{change_credential_directly, trust_clock};
 pub use prepared::Prepared;
 pub use queue::QueueLimits;
 pub use reader::{Page, Reader, Slice};
+pub use restore::{Restored, restore};
 pub use retention::{Due, EVERY as RETENTION_EVERY, Retention};
+pub use stored::Damaged;
 pub use wake::Arrivals;
 pub use work::{Outcome, Pending, Policy, Writer};
 

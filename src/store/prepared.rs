@@ -6,7 +6,7 @@ use crate::{
         timestamp::Timestamp,
         values::Values,
     },
-    store::body::Bodies,
+    store::{body::Bodies, checksum::Content},
 };
 
 /// One event, compressed, with what its row needs.
@@ -17,6 +17,7 @@ pub struct Prepared {
     pub(super) values: Values,
     pub(super) filled: Filled,
     pub(super) stored: Vec<u8>,
+    pub(super) content: Content,
 }
 
 impl Prepared {
@@ -24,6 +25,7 @@ impl Prepared {
     pub(super) fn new(event: Event, bodies: &Bodies) -> Self {
         Self {
             stored: bodies.encode(&event.body),
+            content: Content::of(&event.identifier, &event.body),
             identifier: event.identifier,
             timestamp: event.timestamp,
             values: event.values,

@@ -24,8 +24,9 @@ use crate::{
     },
     store::{
         OpenError, ReadError,
-        body::{Bodies, Decoder},
+        body::Bodies,
         credential, dropped, event, open, retention, spent,
+        stored::{Damaged, Fetch},
     },
 };
 
@@ -52,12 +53,24 @@ pub struct Page {
     pub count: Option<u64>,
 }
 
-/// The bodies of some events of a page.
+/// Some events of a page.
 pub struct Slice {
-    /// The events, in the page's order.
-    pub bodies: Vec<String>,
-    /// How many positions of the page they account for. More than there are bodies where an event is gone.
+    /// The events, in the page's order, each with its place; of one that is damaged, what is known.
+    pub events: Vec<(Position, Result<String, Damaged>)>,
+    /// How many positions of the page they account for. More than there are events where one is gone.
     pub positions: usize,
+}
+
+impl Slice {
+    /// The events that are sound.
+    pub fn bodies(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().filter_map(|(_, event)| event.as_deref().ok())
+    }
+
+    /// Those that are not.
+    pub fn damaged(&self) -> impl Iterator<Item = &Damaged> {
+        self.events.iter().filter_map(|(_, event)| event.as_ref().err())
+    }
 }
 
 impl Reader {
@@ -90,7 +103,7 @@ impl Reader {
             let (snapshot, second) = self.index.snapshot_for_two(connection, second)?;
             let found = snapshot.search(query)?;
             let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
-            let first = slice(&self.decoder(connection), connection, &found.positions, bytes_max)?;
+            let first = self.fetch(connection, &found.positions, bytes_max)?;
             Ok(Page { found, first, count })
         })
     }
@@ -105,7 +118,7 @@ impl Reader {
 
     /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
     pub fn slice(&self, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
-        self.in_transaction(|connection| slice(&self.decoder(connection), connection, positions, bytes_max))
+        self.in_transaction(|connection| self.fetch(connection, positions, bytes_max))
     }
 
     /// The event with this identifier.
@@ -115,7 +128,8 @@ impl Reader {
                 return Ok(None);
             };
             let place = Position { timestamp: Timestamp::from_micros(0), seq };
-            Ok(slice(&self.decoder(connection), connection, &[place], 1)?.bodies.pop())
+            let found = self.fetch(connection, &[place], 1)?.events.pop();
+            found.map(|(_, event)| event.map_err(ReadError::Damaged)).transpose()
         })
     }
 
@@ -173,35 +187,28 @@ impl Reader {
         read(&transaction)
     }
 
-    fn decoder<'c>(&'c self, connection: &'c Connection) -> Decoder<'c> {
-        Decoder::new(connection, &self.bodies)
+    fn fetch(&self, connection: &Connection, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
+        let mut slice = Slice { events: Vec::new(), positions: 0 };
+        let mut bytes = 0;
+        let mut fetch = Fetch::new(connection, &self.bodies)?;
+        for position in positions {
+            if bytes >= bytes_max {
+                break;
+            }
+            slice.positions += 1;
+            let found = fetch.event(position.seq)?;
+            bytes += found.iter().flatten().map(String::len).sum::<usize>();
+            slice.events.extend(found.map(|event| (*position, event.map_err(|damaged| told(damaged, position)))));
+        }
+        Ok(slice)
     }
 }
 
-fn slice(
-    decoder: &Decoder<'_>,
-    connection: &Connection,
-    positions: &[Position],
-    bytes_max: usize,
-) -> Result<Slice, ReadError> {
-    let mut slice = Slice { bodies: Vec::new(), positions: 0 };
-    let mut bytes = 0;
-    let mut statement = event::body_statement(connection)?;
-    for position in positions {
-        if bytes >= bytes_max {
-            break;
-        }
-        slice.positions += 1;
-        let mut rows = statement.query([position.seq])?;
-        if let Some(row) = rows.next()? {
-            let body = decode(decoder, position.seq, row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            bytes += body.len();
-            slice.bodies.push(body);
-        }
-    }
-    Ok(slice)
-}
-
-fn decode(decoder: &Decoder<'_>, seq: i64, stored: &[u8]) -> Result<String, ReadError> {
-    decoder.decode(stored).map(Into::into).map_err(|message| ReadError::Damaged { seq, message })
+/// What is known of a damaged event, and a line in the program's log. The index knows its time where its row does not.
+fn told(damaged: Damaged, position: &Position) -> Damaged {
+    let from_index = Some(position.timestamp).filter(|timestamp| timestamp.micros() != 0);
+    let damaged = Damaged { timestamp: from_index.or(damaged.timestamp), ..damaged };
+    let Damaged { seq, message, identifier, .. } = &damaged;
+    tracing::error!(seq, identifier, message, "a damaged event was asked for, and was left out of the answer");
+    damaged
 }

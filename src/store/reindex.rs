@@ -10,11 +10,10 @@ use crate::{
     model::field::Field,
     store::{
         CHUNK_EVENTS_RANGE, Progress,
-        body::{Bodies, Decoder},
+        body::Bodies,
         checkpoint,
         dropped::{self, Dropped},
-        event,
-        tail::Read,
+        event, tail,
     },
 };
 
@@ -56,15 +55,9 @@ pub(super) fn complete(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (first, last) = dropped::span(number, chunk_events);
         let dropped = Dropped::within(&transaction, first, last)?;
-        let chunk = load_chunk(
-            &Decoder::new(&transaction, bodies),
-            (&transaction, number, chunk_events),
-            |seq| dropped.holds(seq),
-            |field, value| terms.ordinal(&transaction, field, value).map(Some),
-        )?;
-        if i64::from(chunk.length()) + dropped.count() != i64::from(chunk_events) {
-            return Err(IndexError::Damaged(format!("events of chunk {number} are missing")));
-        }
+        let chunk = load_chunk((&transaction, bodies), number, chunk_events, &dropped, |field, value| {
+            terms.ordinal(&transaction, field, value).map(Some)
+        })?;
         // Nothing may be left of it.
         if chunk.length() > 0 {
             let sealed = index::seal(&chunk, Side::First).map_err(|error| IndexError::Damaged(error.to_string()))?;
@@ -77,41 +70,27 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// The events of a chunk, given by its connection, its number and how many events chunks span, without those that are
-/// dropped. `ordinal` looks a term up; one that it does not know is left out.
+/// The events of a chunk without those that are dropped. `ordinal` looks a term up; one that it does not know is left out.
 pub(super) fn load_chunk(
-    decoder: &Decoder<'_>,
-    (connection, number, chunk_events): (&Connection, u32, u32),
-    is_dropped: impl Fn(i64) -> bool,
+    (connection, bodies): (&Connection, &Bodies),
+    number: u32,
+    chunk_events: u32,
+    dropped: &Dropped,
     mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
-) -> rusqlite::Result<MemoryChunk> {
+) -> Result<MemoryChunk, IndexError> {
     let mut chunk = MemoryChunk::new(number, chunk_events);
-    each_event(connection, number, chunk_events, |row| {
-        if !is_dropped(row.get(0)?) {
-            let read = Read::row(row, decoder)?;
-            read.report();
-            chunk.push(&read.entry(&mut ordinal)?);
-        }
+    tail::each_event((connection, bodies), seqs_of(number, chunk_events), dropped, |read| {
+        read.report();
+        chunk.push(&read.entry(&mut ordinal)?);
         Ok(())
     })?;
     Ok(chunk)
 }
 
-/// Calls `each` with the rows of a chunk's events, as [`Read`] takes them, in order.
-pub(super) fn each_event(
-    connection: &Connection,
-    chunk: u32,
-    chunk_events: u32,
-    mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
+/// The events of a chunk: after the first number, up to the second.
+pub(super) fn seqs_of(chunk: u32, chunk_events: u32) -> (i64, i64) {
     let before = i64::from(chunk) * i64::from(chunk_events);
-    let sql = format!("SELECT {} FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq", Read::COLUMNS);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([before, before + i64::from(chunk_events)])?;
-    while let Some(row) = rows.next()? {
-        each(row)?;
-    }
-    Ok(())
+    (before, before + i64::from(chunk_events))
 }
 
 /// How many events a chunk of this file has.

@@ -3,45 +3,55 @@
 //! This happens when a file is opened, and when a command beside the server has written an event. An event whose body is
 //! damaged is still indexed by what its row says: it must not keep the others from being found.
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use crate::{
     index::{Entry, Index, IndexError, SharedChunk, TermWriter},
-    model::{event, field::Field, timestamp::Timestamp, values::Values},
+    model::{field::Field, timestamp::Timestamp, values::Values},
     store::{
         Progress,
         body::{Bodies, Decoder},
         dropped::Dropped,
         event as events,
+        stored::{self, Damage, Fetch, Stored},
     },
 };
 
+/// Events in a row that may be missing: with more, the numbers of those around them cannot be relied on.
+const GAP_EVENTS_MAX: i64 = 1_000;
 /// Events taken into the index at once: bounds what is held twice.
 const BATCH_EVENTS: usize = 4_096;
 
 /// What an event is indexed by that is read from its row.
 pub(super) struct Read {
     pub(super) seq: i64,
-    /// What its columns say.
+    /// What its columns say. Of a row that cannot be read, the time of the one before it.
     pub(super) timestamp: Timestamp,
     pub(super) columns: [(Field, Option<u32>); 2],
-    /// What its body says, or how that is damaged.
-    pub(super) body: Result<(Timestamp, Values), String>,
+    /// What its body says, or how the row is damaged.
+    pub(super) body: Result<(Timestamp, Values), Damage>,
 }
 
 impl Read {
-    /// The columns that [`Read::row`] takes, in its order.
-    pub(super) const COLUMNS: &str = "seq, timestamp, entity, blueprint, body";
-
-    /// Reads a row.
-    pub(super) fn row(row: &Row<'_>, decoder: &Decoder<'_>) -> rusqlite::Result<Self> {
-        let body = decoder.decode(row.get_ref(4)?.as_blob()?);
-        Ok(Self {
-            seq: row.get(0)?,
-            timestamp: Timestamp::from_micros(row.get(1)?),
-            columns: [(Field::Entity, row.get(2)?), (Field::Blueprint, row.get(3)?)],
-            body: body.and_then(|body| event::searchable(&body).ok_or_else(|| "it is not an event".to_owned())),
-        })
+    fn new(seq: i64, row: Result<&Stored, String>, before: Timestamp, decoder: &Decoder<'_>) -> Self {
+        let ordinal = |column: Option<i64>| column.and_then(|ordinal| u32::try_from(ordinal).ok());
+        match row {
+            Ok(stored) => Self {
+                seq,
+                timestamp: stored.timestamp(),
+                columns: [
+                    (Field::Entity, ordinal(stored.columns.entity)),
+                    (Field::Blueprint, ordinal(stored.columns.blueprint)),
+                ],
+                body: stored.open(decoder).and_then(|body| Ok(stored::searchable(&body)?)),
+            },
+            Err(message) => Self {
+                seq,
+                timestamp: before,
+                columns: [(Field::Entity, None), (Field::Blueprint, None)],
+                body: Err(message.into()),
+            },
+        }
     }
 
     /// Its entry. `ordinal` looks a term up; one that it does not know is left out.
@@ -51,20 +61,87 @@ impl Read {
     ) -> rusqlite::Result<Entry> {
         match &self.body {
             Ok((timestamp, values)) => events::entry(self.seq, *timestamp, values, ordinal),
-            Err(_) => {
-                let known = self.columns.iter().filter_map(|(field, ordinal)| Some((*field, (*ordinal)?)));
-                Ok(Entry::new(self.seq, self.timestamp, known.collect(), Vec::new()))
+            Err(damage) => {
+                let known = self.columns.iter().filter_map(|(field, ordinal)| Some((*field, (*ordinal)?))).collect();
+                Ok(match &damage.identifier {
+                    Some(identifier) => {
+                        Entry::new(self.seq, self.timestamp, known, vec![(Field::Identifier, identifier.clone())])
+                    }
+                    None => Entry::damaged(self.seq, self.timestamp, known, damage.identifier_part),
+                })
             }
         }
     }
 
     /// Says in the log that the event is damaged, if it is.
     pub(super) fn report(&self) {
-        if let Err(message) = &self.body {
+        if let Err(Damage { message, .. }) = &self.body {
             let seq = self.seq;
             tracing::error!(seq, message, "an event is damaged: it is found by its time, entity and blueprint only");
         }
     }
+}
+
+/// Calls `each` with the events after `after` up to `through`, in order, that are not dropped: with every one of them, also
+/// with those whose rows cannot be read.
+pub(super) fn each_event(
+    (connection, bodies): (&Connection, &Bodies),
+    (after, through): (i64, i64),
+    dropped: &Dropped,
+    mut each: impl FnMut(&Read) -> rusqlite::Result<()>,
+) -> Result<(), IndexError> {
+    let mut before = Timestamp::from_micros(0);
+    let mut fetch = Fetch::new(connection, bodies)?;
+    let sql = format!("SELECT {} FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq", Stored::COLUMNS);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([after, through])?;
+    let mut is_in_order = true;
+    let mut seq = dropped.next_kept(after + 1);
+    while seq <= through {
+        let mut scanned = None;
+        while is_in_order && scanned.is_none() {
+            match rows.next().and_then(|row| row.map(Stored::row).transpose()) {
+                Ok(Some(stored)) if stored.columns.seq == seq => scanned = Some(Ok(stored)),
+                // Its row waits to be taken out.
+                Ok(Some(stored)) if dropped.holds(stored.columns.seq) => {}
+                // From here on one by one: what follows in the file is not what follows in the log.
+                Ok(_) => is_in_order = false,
+                Err(error) if stored::is_damage(&error) => is_in_order = false,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let row = match scanned {
+            Some(row) => row,
+            None => match fetch.row(seq)? {
+                Some(row) => row,
+                None => Err(missing(connection, seq, dropped)?),
+            },
+        };
+        let read = Read::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
+        before = read.timestamp;
+        each(&read)?;
+        seq = dropped.next_kept(seq + 1);
+    }
+    Ok(())
+}
+
+/// What is said of an event that is not there. An error, if those after it are not either: a number that is damaged may
+/// stand for a gap without end.
+fn missing(connection: &Connection, seq: i64, dropped: &Dropped) -> Result<String, IndexError> {
+    let next = next_seq(connection, seq)?;
+    if let Some(next) = next {
+        let gap = std::iter::successors(Some(seq), |seq| Some(dropped.next_kept(seq + 1)));
+        if gap.take(usize::try_from(GAP_EVENTS_MAX + 1).unwrap_or(0)).any(|seq| seq >= next) {
+            return Ok("it is missing".to_owned());
+        }
+    }
+    let end = next.map_or_else(String::new, |next| format!(" to {}", next - 1));
+    Err(IndexError::Damaged(format!("events {seq}{end} are missing")))
+}
+
+/// The first event after this place.
+pub(super) fn next_seq(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT min(seq) FROM event WHERE seq > ?1")?.query_row([after], |row| row.get(0))
 }
 
 /// Takes into the index the events that the file has beyond it. Returns the chunks that this has filled.
@@ -76,32 +153,19 @@ pub(super) fn extend(
     progress: &dyn Progress,
 ) -> Result<Vec<SharedChunk>, IndexError> {
     let (mut full, mut terms) = (Vec::new(), terms);
-    let decoder = Decoder::new(connection, bodies);
     let (through_seq, last_seq) = (index.through_seq(), events::last_seq(connection)?);
     let dropped = Dropped::within(connection, through_seq + 1, i64::MAX)?;
-    let sql = format!("SELECT {} FROM event WHERE seq > ?1 ORDER BY seq", Read::COLUMNS);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([through_seq])?;
     let mut entries = Vec::with_capacity(BATCH_EVENTS);
-    let mut expected = dropped.next_kept(through_seq + 1);
-    while let Some(row) = rows.next()? {
-        let read = Read::row(row, &decoder)?;
-        let seq = read.seq;
-        if dropped.holds(seq) {
-            continue;
-        }
-        if seq != expected {
-            return Err(IndexError::Damaged(format!("event {expected} is missing")));
-        }
-        expected = dropped.next_kept(seq + 1);
+    each_event((connection, bodies), (through_seq, last_seq), &dropped, |read| {
         read.report();
         entries.push(read.entry(|field, value| terms.ordinal(connection, field, value))?);
         if entries.len() == BATCH_EVENTS {
-            progress.advance("reading the newest events", seq - through_seq, last_seq - through_seq);
+            progress.advance("reading the newest events", read.seq - through_seq, last_seq - through_seq);
             full.append(&mut index.publish(&entries));
             entries.clear();
         }
-    }
+        Ok(())
+    })?;
     full.append(&mut index.publish(&entries));
     Ok(full)
 }

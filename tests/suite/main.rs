@@ -6,6 +6,8 @@
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
+//! | `backup` | a copy made beside a busy server, and put back |
+//! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `clock` | a clock that jumps under a running server |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
@@ -46,10 +48,12 @@
 
 mod access;
 mod auth;
+mod backup;
 mod browser;
 mod cli;
 mod clock;
 mod conformance;
+mod damage;
 mod durability;
 mod errors;
 mod export;

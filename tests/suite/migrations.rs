@@ -337,6 +337,9 @@ fn a_file_of_the_second_format_is_brought_up_to_date() {
              CREATE VIEW named_event AS
              SELECT event.seq, event.timestamp, (SELECT value FROM term WHERE field = 2 AND ordinal = event.entity) AS entity
              FROM event;
+             ALTER TABLE event DROP COLUMN checksum; ALTER TABLE dictionary DROP COLUMN checksum;
+             DELETE FROM setting WHERE name = 'checksums_from';
+             INSERT INTO dictionary VALUES (1, 0, 0.5, x'0011223344556677');
              PRAGMA user_version = 2",
         )
         .unwrap();
@@ -346,6 +349,16 @@ fn a_file_of_the_second_format_is_brought_up_to_date() {
     let server = Server::start_in(directory, &[]);
     assert!(server.log().contains("bringing the file to its present format"), "{}", server.log());
     assert_eq!(server.list("entity=svc-1&include_own=false").identifiers(), ["e7", "e4", "e1"]);
+    server.store(&[json!({ "identifier": "new", "action": "CREATE", "resourceType": "entity" })]);
+    // What was there is not vouched for; what comes is.
+    let connection = Connection::open(&path).unwrap();
+    let checksums = |condition: &str| -> (i64, i64) {
+        let sql = format!("SELECT count(*), count(checksum) FROM event WHERE {condition}");
+        connection.query_row(&sql, [], |row| row.try_into()).unwrap()
+    };
+    let from = "(SELECT value FROM setting WHERE name = 'checksums_from')";
+    let (older, newer) = (checksums(&format!("seq < {from}")), checksums(&format!("seq >= {from}")));
+    assert!(older.0 >= 9 && older.1 == 0 && newer.0 > 0 && newer.0 == newer.1, "{older:?} {newer:?}");
     let (status, directory) = server.stop();
     assert!(status.success());
     is_as_described(&directory, &path);

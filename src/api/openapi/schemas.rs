@@ -87,6 +87,20 @@ pub(super) fn event() -> Value {
     ] })
 }
 
+/// What is said in the place of an event that is damaged.
+pub(super) fn damaged_event() -> Value {
+    json!({
+        "type": "object",
+        "required": ["seq", "message"],
+        "properties": {
+            "seq": { "type": "integer", "description": "Where it stands in the order of arrival" },
+            "timestamp": { "type": "string", "format": "date-time", "description": "When it happened, if that is known" },
+            "identifier": { "type": "string", "description": "Where it can still be told" },
+            "message": { "type": "string", "description": "What is wrong" },
+        },
+    })
+}
+
 /// An object whose keys the server reads, with these among them.
 fn read(properties: Map<String, Value>) -> Value {
     json!({

@@ -9,10 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     model::timestamp::Timestamp,
-    store::{
-        body::{Bodies, Decoder},
-        event,
-    },
+    store::{body::Bodies, event, stored::Fetch},
 };
 
 /// Seconds that the clock may be ahead of the last time that was believed: a week. At worst so much is dropped too early.
@@ -51,9 +48,8 @@ pub(super) fn newest_receipt(connection: &Connection, bodies: &Bodies) -> rusqli
         #[serde(rename = "receivedAt")]
         received_at: String,
     }
-    let stored = event::stored(connection, event::last_seq(connection)?)?;
-    let decoder = Decoder::new(connection, bodies);
-    let receipt = stored.and_then(|stored| serde_json::from_str(&decoder.decode(&stored.body).ok()?).ok());
+    let newest = Fetch::new(connection, bodies)?.event(event::last_seq(connection)?)?;
+    let receipt = newest.and_then(Result::ok).and_then(|body| serde_json::from_str(&body).ok());
     Ok(receipt.and_then(|receipt: Receipt| Timestamp::parse(&receipt.received_at)))
 }
 

@@ -42,8 +42,9 @@ use crate::{
     },
     store::{
         OpenError, Pending, WriteError,
-        body::{Bodies, Decoder},
-        dropped, open, reindex, sealer,
+        body::Bodies,
+        dropped::{self, Dropped},
+        open, reindex, sealer,
         work::{Upkeep, Writer},
     },
 };
@@ -280,12 +281,13 @@ impl Round {
         kept: u32,
     ) -> Result<(Vec<index::SealedRow>, index::SealedChunk), IndexError> {
         let mut terms = TermWriter::default();
-        let chunk = reindex::load_chunk(
-            &Decoder::new(connection, &self.bodies),
-            (connection, home.number, self.index.chunk_events()),
-            |seq| dropped::holds(runs, seq),
-            |field, value| terms.known(connection, field, value),
-        )?;
+        let chunk_events = self.index.chunk_events();
+        let (first, last) = dropped::span(home.number, chunk_events);
+        let gone = Dropped::within(connection, first, last)?.and(runs);
+        let source = (connection, &self.bodies);
+        let chunk = reindex::load_chunk(source, home.number, chunk_events, &gone, |field, value| {
+            terms.known(connection, field, value)
+        })?;
         if chunk.length() != kept {
             return Err(IndexError::Damaged(format!("the events of chunk {} are not those of its index", home.number)));
         }

@@ -68,7 +68,7 @@ pub(super) fn find(
         let page = reader.page(&query, BYTES_MAX)?;
         let count = page.count.unwrap_or_default();
         if count > 1 {
-            let rows = page.first.bodies.iter().map(|body| Row::new(body, labels, &asked.zone, Timestamp::now()));
+            let rows = page.first.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now()));
             found.push(Related {
                 title: super::shortened(&title),
                 rows: rows.collect(),

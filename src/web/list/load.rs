@@ -12,7 +12,7 @@ use crate::{
         stats::{Stats, StatsQuery},
         timestamp::Timestamp,
     },
-    store::{ReadError, Reader},
+    store::{ReadError, Reader, Slice},
     web::{
         asked::{Asked, Place},
         labels::Labels,
@@ -105,14 +105,14 @@ fn page(reader: &Reader, asked: &Asked, labels: &Labels, limits: &QueryLimits) -
     }
     let positions = &found.found.positions;
     let mut rows = Vec::with_capacity(positions.len());
-    let mut push = |bodies: &[String]| {
-        rows.extend(bodies.iter().map(|body| Row::new(body, labels, &asked.zone, Timestamp::now())));
+    let mut push = |slice: &Slice| {
+        rows.extend(slice.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now())));
     };
-    push(&found.first.bodies);
+    push(&found.first);
     let mut rest = &positions[found.first.positions..];
     while !rest.is_empty() {
         let slice = reader.slice(rest, SLICE_BYTES)?;
-        push(&slice.bodies);
+        push(&slice);
         rest = &rest[slice.positions..];
     }
     let (mut first, mut last) = (positions.first().copied(), positions.last().copied());

@@ -2,6 +2,7 @@
 
 use crate::{
     model::{json, timestamp::Timestamp, zone::Zone},
+    store::Damaged,
     web::{asked, entry::Entry, event::Diff, labels::Labels, sentence::Sentence, when::When, wording},
 };
 
@@ -32,6 +33,8 @@ pub(in crate::web) struct Row {
     /// The actor's name, whole, and what else the actor is known by.
     pub(in crate::web) actor: String,
     pub(in crate::web) aliases: Vec<String>,
+    /// The row stands for an event that is damaged: what is known of it.
+    pub(in crate::web) damaged: Option<String>,
 }
 
 impl Row {
@@ -58,6 +61,23 @@ impl Row {
             ip: text(&request.ip),
             actor: name.clone(),
             aliases: [entry.actor.id, entry.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
+            damaged: None,
+        }
+    }
+
+    /// The row of an event, or the one that says that it is damaged.
+    pub(in crate::web) fn of(event: &Result<String, Damaged>, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
+        let damaged = match event {
+            Ok(body) => return Self::new(body, labels, zone, now),
+            Err(damaged) => damaged,
+        };
+        let Damaged { seq, timestamp, identifier, message } = damaged;
+        let known = identifier.as_deref().map_or_else(String::new, |identifier| format!(" ({})", cut(identifier)));
+        let nobody = Self::new("{}", labels, zone, timestamp.unwrap_or(now));
+        Self {
+            when: When::new(timestamp.unwrap_or(now), zone, now),
+            damaged: Some(format!("Event {seq} of the log{known} is damaged and cannot be shown: {}", cut(message))),
+            ..nobody
         }
     }
 

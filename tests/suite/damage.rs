@@ -1,0 +1,355 @@
+//! Damage: a flipped byte is found by `doctor`, never served as if it were sound, and costs nothing but what it hit.
+//!
+//! `AUDITBOX_FLIPS=400` makes the long form of the last test.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use auditbox::{
+    model::{limits::QueryLimits, query::Query},
+    store::{self, Options, QueueLimits, Quiet, Store},
+};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{Server, eventually, run};
+
+const CHUNK_EVENTS: u32 = 64;
+const EVENTS: u32 = 150;
+
+/// Events that compress, and one that is shorter as it is.
+fn event(number: u32) -> Value {
+    json!({
+        "identifier": format!("event-{number:04}"),
+        "action": "UPDATE",
+        "resourceType": "entity",
+        "trigger": { "at": format!("2024-05-01T{:02}:{:02}:00Z", number / 60, number % 60) },
+        "context": { "entity": format!("svc-{}", number % 5), "blueprint": "service" },
+        "additionalData": "audit ".repeat(12),
+    })
+}
+
+/// A stopped server's file: two sealed chunks, and a tail in no chunk.
+fn file() -> (TempDir, PathBuf) {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
+    let sealed = || -> u32 {
+        let connection = Connection::open(server.database()).unwrap();
+        connection.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0)).unwrap()
+    };
+    eventually("sealing", || (sealed() >= 2).then_some(()));
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let path = directory.path().join("auditbox.db");
+    (directory, path)
+}
+
+fn sql(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted").ok();
+    connection
+}
+
+/// Puts back the triggers that [`sql`] takes out.
+fn close(connection: Connection) {
+    let schema = include_str!("../../schema.sql");
+    let begin = schema.find("CREATE TRIGGER event_is_never_changed").unwrap();
+    let end = schema.find("-- The same with names").unwrap();
+    connection.execute_batch(&schema[begin..end]).unwrap();
+    connection.close().unwrap();
+}
+
+fn doctor(directory: &TempDir) -> (bool, String) {
+    let examined = run(directory.path(), &["doctor"]);
+    let said = format!("{}{}", String::from_utf8_lossy(&examined.stdout), String::from_utf8_lossy(&examined.stderr));
+    (examined.status.success(), said)
+}
+
+/// The place in the file of an event's body, which is there once.
+fn flip_body(path: &Path, seq: u32) {
+    let connection = sql(path);
+    let body: Vec<u8> = connection.query_row("SELECT body FROM event WHERE seq = ?1", [seq], |row| row.get(0)).unwrap();
+    close(connection);
+    let mut bytes = fs::read(path).unwrap();
+    // What stood on a page before it was split stays there, unused.
+    let places: Vec<_> = (0..bytes.len() - body.len()).filter(|at| bytes[*at..].starts_with(&body)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at + body.len() / 2] ^= 0x04;
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
+    let (directory, path) = file();
+    let seqs = |connection: &Connection, identifier: &str| -> u32 {
+        let offset = identifier.trim_start_matches("event-").parse::<u32>().unwrap();
+        let first: u32 = connection
+            .query_row("SELECT min(seq) FROM event WHERE blueprint IS NOT NULL", [], |row| row.get(0))
+            .unwrap();
+        first + offset
+    };
+    let connection = sql(&path);
+    let (sealed, tail) = (seqs(&connection, "event-0010"), seqs(&connection, "event-0149"));
+    close(connection);
+    flip_body(&path, sealed);
+    flip_body(&path, tail);
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains(&format!("event {sealed} (event-0010): is damaged")), "{said}");
+    assert!(said.contains(&format!("event {tail} (")) && said.contains("auditbox restore"), "{said}");
+
+    let server = Server::start_in(directory, &[]);
+    let listed = server.list("entity=svc-0&entity=svc-4&count=true&limit=1000&from=2024-05-01T00:00:00Z");
+    let expected: Vec<_> = (0..EVENTS)
+        .rev()
+        .filter(|n| n % 5 == 0 || n % 5 == 4)
+        .filter(|n| ![10, 149].contains(n))
+        .map(|n| format!("event-{n:04}"))
+        .collect();
+    assert_eq!(listed.identifiers(), expected);
+    let told = listed.json();
+    assert_eq!((&told["damaged"]["count"], &told["count"]), (&json!(2), &json!(60)));
+    let named: Vec<_> =
+        told["damaged"]["events"].as_array().unwrap().iter().map(|event| event["seq"].clone()).collect();
+    assert_eq!(named, [json!(tail), json!(sealed)]);
+    // A list without them does not speak of them.
+    assert_eq!(server.list("entity=svc-1&limit=1000").json().get("damaged"), None);
+    assert_eq!(server.get("/v1/audit-log/event-0010").refusal(), (410, "event_damaged".to_owned()));
+    assert_eq!(server.get("/v1/audit-log/event-0149").refusal(), (410, "event_damaged".to_owned()));
+    assert_eq!(server.get("/v1/audit-log/event-0011").status, 200);
+    // Neither becomes a second event when its sender sends it again.
+    for number in [10, 149] {
+        let again = server.post("/v1/audit-log", &event(number).to_string());
+        assert_eq!(again.refusal(), (409, "conflict".to_owned()), "{number}");
+    }
+    let lines = server.get("/v1/audit-log/export?format=ndjson&entity=svc-0&entity=svc-4").text;
+    let marks: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line.get("damaged").is_some())
+        .collect();
+    assert!(marks.len() == 2 && marks.iter().all(|mark| mark.get("action").is_none()), "{marks:?}");
+    let rows = server.get("/v1/audit-log/export?format=csv&entity=svc-0").text;
+    assert_eq!(rows.matches("DAMAGED, NOT AN EVENT").count(), 1, "{rows}");
+    let page = server.get("/audit-logs?range=all&entity=svc-0").text;
+    assert!(
+        page.contains(&format!("Event {sealed} of the log")) && page.contains("is damaged and cannot be shown"),
+        "{page}"
+    );
+    let page = server.get("/audit-logs/event-0010");
+    assert_eq!(page.status, 410, "{}", page.text);
+    assert!(server.log().contains("a damaged event was asked for"));
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let asked = run(directory.path(), &["query", "--entity", "svc-0", "--json"]);
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&asked.stderr).contains("damaged, left out"), "{asked:?}");
+    assert!(!String::from_utf8_lossy(&asked.stdout).contains("event-0010"));
+    // The index made anew, from events of which these can no longer be read, still knows them.
+    assert!(run(directory.path(), &["reindex"]).status.success());
+    let server = Server::start_in(directory, &[]);
+    for number in [10, 149] {
+        assert_eq!(server.post("/v1/audit-log", &event(number).to_string()).status, 409, "{number}");
+    }
+}
+
+#[test]
+fn every_column_of_a_row_is_covered() {
+    for damage in [
+        "timestamp = timestamp + 1",
+        "entity = 1 - min(entity, 1)",
+        "entity = NULL",
+        "blueprint = NULL",
+        "filled = filled + 1",
+        "checksum = checksum + 1",
+        "checksum = NULL",
+        "seq = 10000",
+    ] {
+        let (directory, path) = file();
+        let connection = sql(&path);
+        let changed = connection.execute(
+            &format!("UPDATE event SET {damage} WHERE seq = (SELECT max(seq) FROM event WHERE blueprint IS NOT NULL)"),
+            [],
+        );
+        assert_eq!(changed.unwrap(), 1);
+        close(connection);
+        let (is_sound, said) = doctor(&directory);
+        assert!(!is_sound && said.contains("is damaged"), "{damage}: {said}");
+        if damage == "seq = 10000" {
+            continue;
+        }
+        let server = Server::start_in(directory, &[]);
+        let listed = server.list("sort=received&order=asc&limit=1000&include_own=false");
+        assert_eq!(listed.json()["damaged"]["count"], 1, "{damage}: {}", listed.text);
+        assert!(!listed.identifiers().contains(&"event-0149".to_owned()), "{damage}");
+        assert!(listed.identifiers().contains(&"event-0148".to_owned()), "{damage}");
+    }
+}
+
+#[test]
+fn the_index_the_terms_and_the_dictionaries_are_covered() {
+    let flip =
+        |column: &str| format!("{column} = CAST(substr({column}, 1, length({column}) - 4) || x'7f7f7f7f' AS BLOB)");
+    for (table, change, named) in [
+        ("chunk_posting", flip("terms"), "chunk 0 of the index"),
+        ("chunk_time", flip("times"), "chunk 0 of the index"),
+        ("chunk_key", flip("keys"), "chunk 0 of the index"),
+        ("chunk", flip("identifiers"), "chunk 0 of the index"),
+        ("chunk", flip("first_times"), "chunk 0 of the index"),
+        ("chunk", "last = last + 1".to_owned(), "chunk 0 of the index"),
+        ("term", "value = value || 'x'".to_owned(), "is not in the dictionary"),
+        ("dictionary", "bytes = CAST(x'37a430ec' || bytes AS BLOB)".to_owned(), "dictionary 1: is damaged"),
+    ] {
+        let (directory, path) = file();
+        let connection = sql(&path);
+        connection
+            .execute(
+                &format!("UPDATE {table} SET {change} WHERE rowid = (SELECT min(rowid) FROM {table})")
+                    .replace("WHERE rowid = (SELECT min(rowid) FROM term)", "WHERE (field, ordinal) = (2, 0)"),
+                [],
+            )
+            .unwrap();
+        close(connection);
+        let (is_sound, said) = doctor(&directory);
+        assert!(!is_sound && said.contains(named), "{table}.{change}: {said}");
+        let remedy = if table.starts_with("chunk") { "[reindex]" } else { "[restore]" };
+        assert!(said.contains(remedy), "{table}.{change}: {said}");
+        if table.starts_with("chunk") {
+            assert!(run(directory.path(), &["reindex"]).status.success());
+            assert!(doctor(&directory).0);
+        }
+    }
+}
+
+#[test]
+fn keys_that_another_release_of_the_compressor_packed_are_the_same_keys() {
+    let (directory, path) = file();
+    let connection = sql(&path);
+    let (place, keys): (i64, Vec<u8>) = connection
+        .query_row("SELECT place, keys FROM chunk_key ORDER BY place LIMIT 1", [], |row| row.try_into())
+        .unwrap();
+    let unpacked = zstd::stream::decode_all(keys.as_slice()).unwrap();
+    let otherwise = zstd::bulk::compress(&unpacked, 19).unwrap();
+    let otherwise = if otherwise == keys { zstd::bulk::compress(&unpacked, -5).unwrap() } else { otherwise };
+    assert_ne!(keys, otherwise);
+    connection.execute("UPDATE chunk_key SET keys = ?1 WHERE place = ?2", (otherwise, place)).unwrap();
+    close(connection);
+    let (is_sound, said) = doctor(&directory);
+    assert!(is_sound, "{said}");
+}
+
+#[test]
+fn a_damaged_page_costs_the_events_on_it() {
+    let (directory, path) = file();
+    let connection = sql(&path);
+    let page: usize = connection
+        .query_row(
+            "SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY path LIMIT 1",
+            [],
+            |row| row.get::<_, i64>(0),
+        )
+        .map_or(0, |page| usize::try_from(page).unwrap());
+    close(connection);
+    // Where SQLite was built without dbstat, by what such a page begins with.
+    let mut bytes = fs::read(&path).unwrap();
+    let page = if page > 0 { page } else { leaf_of_events(&bytes) };
+    bytes[(page - 1) * 4096] = 0x0f;
+    fs::write(&path, bytes).unwrap();
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("its page is damaged") && said.contains("(event-00"), "{said}");
+    let server = Server::start_in(directory, &[]);
+    let listed = server.list("sort=received&order=asc&limit=1000&include_own=false");
+    let (whole, damaged) = (listed.identifiers().len(), listed.json()["damaged"]["count"].as_u64().unwrap());
+    assert!(damaged > 0 && whole > 50 && whole as u64 + damaged == u64::from(EVENTS), "{whole} and {damaged}");
+}
+
+/// The first page that is a leaf of a table and holds the frame of a body.
+fn leaf_of_events(bytes: &[u8]) -> usize {
+    let is_it = |page: &[u8]| {
+        page[0] == 0x0d
+            && page.windows(4).any(|four| four == [0x28, 0xb5, 0x2f, 0xfd])
+            && page.windows(2).filter(|two| two == &[0x60, 0x00]).count() < 200
+    };
+    bytes.chunks(4096).position(is_it).unwrap() + 1
+}
+
+/// Everything that is served of a file: by identifier, its event.
+fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let queue = QueueLimits { events_max: 10, bytes_max: 1 << 20 };
+    let options = Options {
+        path: path.to_owned(),
+        readers: 1,
+        queue,
+        chunk_events: CHUNK_EVENTS,
+        log_bytes_max: u64::MAX,
+        retention: None,
+    };
+    let store = Store::open(&options, &Quiet).map_err(|error| error.to_string())?;
+    let limits = QueryLimits { list_default: 1_000, ..QueryLimits::default() };
+    let query = Query::parse([("include_own".into(), "true".into())], &limits).map_err(|error| error.to_string())?;
+    let read = || -> Result<Vec<(String, String)>, String> {
+        let page = store.reader.page(&query, usize::MAX).map_err(|error| error.to_string())?;
+        let named = |body: &str| {
+            let event: Value = serde_json::from_str(body).unwrap();
+            (event["identifier"].as_str().unwrap().to_owned(), body.to_owned())
+        };
+        Ok(page.first.bodies().map(named).collect())
+    };
+    let found = read();
+    store.close().ok();
+    found
+}
+
+#[test]
+fn whatever_byte_is_flipped_nothing_wrong_is_served_and_doctor_sees_it() {
+    let flips: u64 = std::env::var("AUDITBOX_FLIPS").map_or(30, |flips| flips.parse().unwrap());
+    let seed: u64 = std::env::var("AUDITBOX_SEED").map_or(1, |seed| seed.parse().unwrap());
+    let (directory, path) = file();
+    let whole = fs::read(&path).unwrap();
+    let sound = served(&path).unwrap();
+    assert!(sound.len() >= EVENTS as usize);
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let (mut refused, mut found, mut harmless) = (0, 0, 0);
+    for _ in 0..flips {
+        let (at, mask) = (random(whole.len()), 1_u8 << random(8));
+        let mut bytes = whole.clone();
+        bytes[at] ^= mask;
+        for suffix in ["-wal", "-shm"] {
+            drop(fs::remove_file(directory.path().join(format!("auditbox.db{suffix}"))));
+        }
+        fs::write(&path, &bytes).unwrap();
+        let begun = Instant::now();
+        let reported = match store::examine(&path, &Quiet) {
+            Ok(report) => !report.findings.is_empty(),
+            Err(_) => true,
+        };
+        let what = format!("byte {at}, bit {mask:#x}, seed {seed}");
+        match served(&path) {
+            Err(_) => {
+                assert!(reported, "{what}: refused, and doctor finds nothing");
+                refused += 1;
+            }
+            Ok(events) => {
+                for (identifier, body) in &events {
+                    let original = sound.iter().find(|(known, _)| known == identifier);
+                    assert_eq!(original.map(|(_, body)| body), Some(body), "{what}: served as sound");
+                }
+                assert!(reported || events == sound, "{what}: other events, and doctor finds nothing");
+                if reported { found += 1 } else { harmless += 1 }
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: takes for ever");
+    }
+    println!("{flips} flips: {refused} refused and reported, {found} reported, {harmless} changed nothing");
+}
