@@ -33,7 +33,7 @@ pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use hash::value_hash;
 pub use memory::{Entry, MemoryChunk};
-pub use rows::{delete_unsealed, difference, first_place, identifier_of, insert_chunk, insert_rows, sealed_chunks};
+pub use rows::{delete_unsealed, difference, identifier_of, insert_chunk, insert_rows, sealed_chunks};
 pub use seal::{SealedRow, seal};
 pub use sealed::SealedChunk;
 pub use search::Found;

@@ -95,11 +95,6 @@ fn read_chunk(row: &Row<'_>) -> Result<SealedChunk> {
     })
 }
 
-/// The first key that rows of a chunk can have.
-pub fn first_place(chunk: u32) -> i64 {
-    Place::first(chunk).0
-}
-
 /// Takes out the rows of a chunk whose own row was never written, and of those after it. Returns how many there were.
 pub fn delete_unsealed(connection: &Connection, first_unsealed: u32) -> rusqlite::Result<usize> {
     let mut deleted = 0;

@@ -170,6 +170,7 @@
       showFresh();
       if (fresh === 1) say("There are new events");
     };
+    stream.addEventListener("damaged", stream.onmessage);
     stream.onopen = () => { delete button.dataset.state; };
     stream.onerror = () => {
       button.dataset.state = "waiting";
