@@ -39,6 +39,7 @@ pub(super) fn run(mut config: Config, arguments: &Arguments) -> Result<(), Failu
     let store = serve::open(&config)?;
     fill(&store, arguments)?;
     println!("{} synthetic events of the last 30 days; this file is gone when the server stops", arguments.events);
+    serve::begin_log(&config)?;
     serve::serve(&config, store)
 }
 

@@ -20,8 +20,15 @@ const ADMIN_NAME: &str = "admin";
 
 /// Opens the file and serves it until told to stop.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    // Before the file is opened: what is damaged in it is told then.
+    begin_log(config)?;
     let store = open(config)?;
     serve(config, store)
+}
+
+/// From here on, what the program has to tell goes to standard error.
+pub(super) fn begin_log(config: &Config) -> Result<(), Failure> {
+    telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))
 }
 
 /// Opens the configured file to write.
@@ -39,7 +46,6 @@ pub(super) fn open(config: &Config) -> Result<Store, Failure> {
 
 /// Serves an open store until told to stop.
 pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
-    telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))?;
     // The first credential is shown only once: what can keep the server from starting must do so before it is made.
     let socket = Socket::open(config)?;
     let first = make_first_credential(&store)?;

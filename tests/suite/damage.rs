@@ -240,6 +240,7 @@ fn nothing_new_comes_to_depend_on_a_damaged_dictionary() {
     let listed = server.list("sort=received&order=asc&limit=1000&include_own=false");
     let damaged = listed.json()["damaged"]["count"].as_u64().unwrap_or(0);
     assert_eq!(listed.identifiers().len() as u64 + damaged, u64::from(EVENTS));
+    assert!(server.log().contains("a dictionary is damaged"), "{}", server.log());
     assert_eq!(server.store(&[event(1_439)]).status, 201);
     assert_eq!(server.get("/v1/audit-log/event-1439").status, 200);
     let (_, directory) = server.stop();
