@@ -34,6 +34,8 @@ const COMMANDS: &[&[&str]] = &[
     &["demo"],
     &["doctor"],
     &["reindex"],
+    &["backup"],
+    &["restore"],
 ];
 
 fn directory() -> TempDir {
