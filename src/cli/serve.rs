@@ -20,6 +20,7 @@ const ADMIN_NAME: &str = "admin";
 
 /// Opens the file and serves it until told to stop.
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    // Before the file is opened: what is damaged in it is told then.
     start_log(config)?;
     let retention = Retention { rules: config.retention.clone(), every: store::RETENTION_EVERY };
     let store = open_with(config, Some(retention))?;

@@ -139,6 +139,8 @@ impl Interval {
     /// Where the buckets begin that together cover `first` to `last`, both included, and where the last of them ends:
     /// one more instant than there are buckets. `None` where more than `buckets_max` would be needed.
     pub fn bounds(self, zone: &Zone, first: Timestamp, last: Timestamp, buckets_max: usize) -> Option<Vec<Timestamp>> {
+        // The library's calendar ends a day before that of the texts: what is later begins in its last bucket.
+        let first = Timestamp::from_micros(first.micros().min(jiff::Timestamp::MAX.as_microsecond()));
         let (mut local, offset_seconds) = zone.local(first)?;
         local = self.begin(local)?;
         let mut bounds = Vec::new();

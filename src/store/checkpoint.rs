@@ -6,7 +6,7 @@
 //! in it has been copied does it begin again from its start.
 //!
 //! The log begins again only where nobody reads what is in it. The server's own readers hold a snapshot for one slice; a
-//! program beside it (a shell with a transaction open, a backup of many steps) may hold one for hours, and nothing can take
+//! program beside it (a shell with a transaction open, `auditbox backup`) may hold one for hours, and nothing can take
 //! it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound nothing more is written
 //! until that program is done.
 //!

@@ -35,6 +35,8 @@ const COMMANDS: &[&[&str]] = &[
     &["doctor"],
     &["retention"],
     &["reindex"],
+    &["backup"],
+    &["restore"],
 ];
 
 fn directory() -> TempDir {

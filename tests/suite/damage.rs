@@ -227,6 +227,50 @@ fn the_index_the_terms_and_the_dictionaries_are_covered() {
 }
 
 #[test]
+fn nothing_new_comes_to_depend_on_a_damaged_dictionary() {
+    let (directory, path) = file();
+    let connection = sql(&path);
+    let changed = connection.execute(
+        "UPDATE dictionary SET bytes = CAST(substr(bytes, 1, length(bytes) - 8) || x'0102030405060708' AS BLOB)",
+        [],
+    );
+    assert!(changed.unwrap() > 0);
+    close(connection);
+    let server = Server::start_in(directory, &[]);
+    let listed = server.list("sort=received&order=asc&limit=1000&include_own=false");
+    let damaged = listed.json()["damaged"]["count"].as_u64().unwrap_or(0);
+    assert_eq!(listed.identifiers().len() as u64 + damaged, u64::from(EVENTS));
+    assert!(server.log().contains("a dictionary is damaged"), "{}", server.log());
+    assert_eq!(server.store(&[event(1_439)]).status, 201);
+    assert_eq!(server.get("/v1/audit-log/event-1439").status, 200);
+    let (_, directory) = server.stop();
+    let last = "SELECT body FROM event WHERE blueprint IS NOT NULL ORDER BY seq DESC LIMIT 1";
+    let body: Vec<u8> = Connection::open(&path).unwrap().query_row(last, [], |row| row.get(0)).unwrap();
+    assert_eq!(zstd::zstd_safe::get_dict_id_from_frame(&body), None);
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("dictionary 1: is damaged") && !said.contains("event-1439"), "{said}");
+}
+
+#[test]
+fn a_posting_of_a_term_that_there_cannot_be_is_told_and_ends_nothing_else() {
+    let (directory, path) = file();
+    let connection = sql(&path);
+    // One term, the 2,147,483,647th after its block's first, of the first event.
+    connection.execute("UPDATE chunk_posting SET terms = x'0106ffffffff07000000'", []).unwrap();
+    close(connection);
+    let server = Server::start_in(directory, &[]);
+    let counted = server.get("/v1/audit-log/stats?facets=action");
+    assert_eq!(counted.refusal(), (503, "overloaded".to_owned()));
+    assert!(counted.text.contains("has no term 2147483647"), "{}", counted.text);
+    assert_eq!(server.get("/v1/audit-log/event-0003").status, 200);
+    let (_, directory) = server.stop();
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("chunk 0 of the index") && said.contains("[reindex]"), "{said}");
+    assert!(run(directory.path(), &["reindex"]).status.success());
+    assert!(doctor(&directory).0);
+}
+
+#[test]
 fn keys_that_another_release_of_the_compressor_packed_are_the_same_keys() {
     let (directory, path) = file();
     let connection = sql(&path);

@@ -2,11 +2,15 @@
 //! SQL by itself.
 
 use std::{
+    cell::RefCell,
     fs,
     path::{Path, PathBuf},
 };
 
-use auditbox::model::timestamp::Timestamp;
+use auditbox::{
+    model::timestamp::Timestamp,
+    store::{self, Options, Progress, QueueLimits, Store},
+};
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
@@ -396,4 +400,48 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     let (status, directory) = server.stop();
     assert!(status.success() && is_done());
     assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
+}
+
+/// Looks how long the write-ahead log is at each step of something long.
+struct LogWatch(PathBuf, RefCell<Vec<(&'static str, u64)>>);
+
+impl LogWatch {
+    fn new(path: &Path) -> Self {
+        Self(path.with_extension("db-wal"), RefCell::default())
+    }
+
+    /// At each step that it was told of, but the first.
+    fn lengths(&self, step: &str) -> Vec<u64> {
+        self.1.borrow().iter().filter(|(what, _)| *what == step).map(|(_, length)| *length).skip(1).collect()
+    }
+}
+
+impl Progress for LogWatch {
+    fn advance(&self, what: &'static str, _: i64, _: i64) {
+        self.1.borrow_mut().push((what, fs::metadata(&self.0).map_or(0, |file| file.len())));
+    }
+}
+
+#[test]
+fn a_migration_and_a_reindex_empty_the_log_after_each_step() {
+    let (_directory, path) = file_of_format_1(45_000);
+    let queue = QueueLimits { events_max: 1, bytes_max: 1 };
+    let options = Options {
+        path: path.clone(),
+        readers: 1,
+        queue,
+        chunk_events: 4_096,
+        log_bytes_max: u64::MAX,
+        retention: None,
+    };
+    let watch = LogWatch::new(&path);
+    Store::open(&options, &watch).unwrap().close().unwrap();
+    let (carried, indexed) =
+        (watch.lengths("bringing the file to its present format"), watch.lengths("making the index"));
+    assert!(carried.len() > 1 && indexed.len() > 1, "{carried:?} {indexed:?}");
+    assert!(carried.iter().chain(&indexed).all(|length| *length == 0), "{carried:?} {indexed:?}");
+    let watch = LogWatch::new(&path);
+    store::reindex(&path, &watch).unwrap();
+    let indexed = watch.lengths("making the index");
+    assert!(indexed.len() > 1 && indexed.iter().all(|length| *length == 0), "{indexed:?}");
 }

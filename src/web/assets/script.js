@@ -192,6 +192,7 @@
       showFresh();
       if (fresh === 1) say("There are new events");
     };
+    stream.addEventListener("damaged", stream.onmessage);
     stream.onopen = () => { tries = 0; tell(button); };
     stream.onerror = () => {
       tell(button, "Live: no connection; trying again.");
