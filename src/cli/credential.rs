@@ -48,18 +48,21 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  auditbox credential disable ci")]
     Disable {
         /// Its name or client id
+        #[arg(allow_hyphen_values = true)]
         credential: String,
     },
     /// Switch a disabled credential on again
     #[command(after_help = "Example:\n  auditbox credential enable ci")]
     Enable {
         /// Its name or client id
+        #[arg(allow_hyphen_values = true)]
         credential: String,
     },
     /// Revoke a credential for good
     #[command(after_help = "Example:\n  auditbox credential revoke ci")]
     Revoke {
         /// Its name or client id
+        #[arg(allow_hyphen_values = true)]
         credential: String,
     },
 }

@@ -140,7 +140,7 @@ impl Interval {
     /// one more instant than there are buckets. `None` where more than `buckets_max` would be needed.
     pub fn bounds(self, zone: &Zone, first: Timestamp, last: Timestamp, buckets_max: usize) -> Option<Vec<Timestamp>> {
         // The library's calendar ends a day before that of the texts: what is later begins in its last bucket.
-        let first = Timestamp::from_micros(first.micros().min(jiff::Timestamp::MAX.as_microsecond()));
+        let first = Timestamp::from_micros(first.micros().min(jiff::Timestamp::MAX.as_second() * 1_000_000));
         let (mut local, offset_seconds) = zone.local(first)?;
         local = self.begin(local)?;
         let mut bounds = Vec::new();
@@ -281,5 +281,17 @@ mod tests {
             assert_eq!(interval.name(), *name);
         }
         assert_eq!(Interval::parse("2h"), None);
+    }
+
+    #[test]
+    fn the_last_day_of_the_calendar_has_a_bucket() {
+        let last = Timestamp::parse("9999-12-31T23:59:59.999999Z").unwrap();
+        for zone in ["UTC", "+14:00", "-12:00"] {
+            for (name, interval) in Interval::ALL {
+                let bounds = interval.bounds(&Zone::parse(zone).unwrap(), last, last, 1_000_000);
+                let bounds = bounds.unwrap_or_else(|| panic!("{zone} {name}"));
+                assert!(bounds.len() >= 2 && bounds[0] <= last && last < bounds[bounds.len() - 1], "{zone} {name}");
+            }
+        }
     }
 }

@@ -56,10 +56,13 @@ fn sql(path: &Path) -> Connection {
 
 /// Puts back the triggers that [`sql`] takes out.
 fn close(connection: Connection) {
-    let schema = include_str!("../../schema.sql");
-    let begin = schema.find("CREATE TRIGGER event_is_never_changed").unwrap();
-    let end = schema.find("-- The same with names").unwrap();
-    connection.execute_batch(&schema[begin..end]).unwrap();
+    let described = Connection::open_in_memory().unwrap();
+    described.execute_batch(include_str!("../../schema.sql")).unwrap();
+    for trigger in ["event_is_never_changed", "event_is_never_deleted"] {
+        let made = "SELECT sql FROM sqlite_schema WHERE name = ?1";
+        let sql: String = described.query_row(made, [trigger], |row| row.get(0)).unwrap();
+        connection.execute_batch(&sql).unwrap();
+    }
     connection.close().unwrap();
 }
 
