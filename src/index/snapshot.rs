@@ -386,10 +386,10 @@ mod tests {
         };
         let entries: Vec<_> = (0..EVENTS as usize).map(entry).collect();
         assert_eq!(index.unsealed(), (0, 0));
-        let (last, others) = entries.split_last().unwrap();
+        let (newest, others) = entries.split_last().unwrap();
         assert!(index.publish(others).is_empty());
         assert_eq!(index.unsealed(), (0, 0), "what is being filled waits for nobody");
-        let full = index.publish(std::slice::from_ref(last));
+        let full = index.publish(std::slice::from_ref(newest));
         let (chunks, bytes) = index.unsealed();
         assert_eq!((chunks, full.len()), (1, 1));
         let least = EVENTS as usize * (256 + 1_024 + 1_024 + 256 * 6);
