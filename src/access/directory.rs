@@ -23,7 +23,7 @@ use crate::{
 /// How long a change made outside this process may go unnoticed.
 pub(super) const POLL: Duration = Duration::from_millis(250);
 
-/// Somebody who waits for a change. What they wait for comes at the latest [`POLL`] after it was made.
+/// Somebody who waits for a change. What they wait for comes within a quarter of a second.
 pub struct Changes(watch::Receiver<()>);
 
 impl Changes {

@@ -10,7 +10,7 @@ use crate::{
     store::{self, Due},
 };
 
-/// Say what of the log is past its time by [retention], rule by rule; nothing is dropped
+/// Say what of the log is past its time, rule by rule; nothing is dropped
 ///
 /// The running server drops it, within a day and an hour.
 #[derive(Args)]

@@ -112,11 +112,26 @@ impl Examination {
                 return self.beyond(&transaction, number + 1);
             };
             number = u32::try_from((next - 1) / i64::from(chunk_events)).unwrap_or(u32::MAX);
+            self.gap(&transaction, (through + 1, i64::from(number) * i64::from(chunk_events)))?;
             if number == u32::MAX {
                 self.find("the file", format!("has an event numbered {next}"), Remedy::Restore);
                 return Ok(());
             }
         }
+    }
+
+    /// Looks at whole chunks of which no event is there: all of them must have been dropped.
+    fn gap(&mut self, connection: &Connection, (first, last): (i64, i64)) -> Result<(), IndexError> {
+        if last < first {
+            return Ok(());
+        }
+        let dropped = Dropped::within(connection, first, last)?.count();
+        self.report.dropped += u64::try_from(dropped).unwrap_or(0);
+        let missing = last - first + 1 - dropped;
+        if missing > 0 {
+            self.find(&format!("events {first} to {last}"), format!("{missing} are missing"), Remedy::Restore);
+        }
+        Ok(())
     }
 
     /// SQLite's own look at the structure of the file.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::{
     index::{IndexError, SealedChunk},
-    store::checkpoint,
+    store::{checkpoint, stored},
 };
 
 /// Events deleted in one piece: some milliseconds of the writer's time.
@@ -120,7 +120,9 @@ pub(super) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run])
         }
     }
     connection
-        .prepare_cached("INSERT INTO setting (name, value) VALUES ('dropping', ?1)")?
+        .prepare_cached(
+            "INSERT INTO setting (name, value) VALUES ('dropping', ?1) ON CONFLICT DO UPDATE SET value = excluded.value",
+        )?
         .execute([number])
         .map(drop)?;
     connection
@@ -146,8 +148,23 @@ pub(super) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>>
         .optional()
 }
 
+/// The same as far as the file can be read: what is damaged stays, which `doctor` tells of, and ends nothing else.
+pub(super) fn delete_sound(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
+    connection.execute_batch("SAVEPOINT piece")?;
+    match delete(connection, runs) {
+        Err(error) if stored::is_damage(&error) => {
+            tracing::error!(
+                %error, ?runs,
+                "the file is damaged: rows of events that were dropped could not be taken out; run auditbox doctor"
+            );
+            connection.execute_batch("ROLLBACK TO piece; RELEASE piece")
+        }
+        outcome => outcome.and_then(|()| connection.execute_batch("RELEASE piece")),
+    }
+}
+
 /// Takes out the rows of events that were dropped.
-pub(super) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
+fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
     for (first, last) in runs {
         statement.execute([first, last])?;
@@ -170,7 +187,7 @@ pub(super) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite
     tracing::info!(events = dropped.count(), "what was dropped before the last stop is taken out of the file");
     for piece in pieces(&dropped.0) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        delete(&transaction, &piece)?;
+        delete_sound(&transaction, &piece)?;
         transaction.commit()?;
     }
     done(connection)?;

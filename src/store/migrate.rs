@@ -82,13 +82,13 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
-/// Format 2 had the entities of all its events in one order, a view that no index helped, dropped no events, and had no
+/// Format 2 had the entities of all its events in one order, other words for the index of blueprints, a view that no index helped, dropped no events, and had no
 /// checksums. Its events are not given any: that would vouch for what may be damaged already.
 fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     let total = event::last_seq(connection)?;
     progress.advance(STEP, 0, total);
     connection.execute_batch(
-        "DROP INDEX event_entity; DROP VIEW named_event; DROP TRIGGER event_is_never_deleted;
+        "DROP INDEX event_entity; DROP INDEX event_blueprint; DROP VIEW named_event; DROP TRIGGER event_is_never_deleted;
          ALTER TABLE chunk RENAME TO chunk_2; ALTER TABLE dictionary RENAME TO dictionary_2",
     )?;
     complete(connection)?;

@@ -101,6 +101,7 @@ impl Reader {
         self.in_transaction(|connection| {
             let second = query.count.then(|| self.pool.try_get()).flatten();
             let (snapshot, second) = self.index.snapshot_for_two(connection, second)?;
+            self.check_drops(connection)?;
             let found = snapshot.search(query)?;
             let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
             let first = self.fetch(connection, &found.positions, bytes_max)?;
@@ -112,6 +113,7 @@ impl Reader {
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
         self.in_transaction(|connection| {
             let (snapshot, second) = self.index.snapshot_for_two(connection, self.pool.try_get())?;
+            self.check_drops(connection)?;
             Ok(snapshot.stats(query, second)??)
         })
     }
@@ -174,11 +176,17 @@ impl Reader {
     ) -> Result<T, ReadError> {
         self.in_transaction(|connection| {
             let snapshot = self.index.snapshot(connection)?;
-            if self.drops.is_some_and(|drops| dropped::drops(connection).is_ok_and(|now| now != drops)) {
-                return Err(ReadError::Changed);
-            }
+            self.check_drops(connection)?;
             read(&snapshot, connection)
         })
+    }
+
+    /// Of another process's file: whether the index that was read from it is still the file's.
+    fn check_drops(&self, connection: &Connection) -> Result<(), ReadError> {
+        match self.drops {
+            Some(drops) if dropped::drops(connection)? != drops => Err(ReadError::Changed),
+            _ => Ok(()),
+        }
     }
 
     fn in_transaction<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {

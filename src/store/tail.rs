@@ -114,7 +114,7 @@ pub(super) fn each_event(
             Some(row) => row,
             None => match fetch.row(seq)? {
                 Some(row) => row,
-                None => Err(missing(connection, seq, dropped)?),
+                None => Err(missing(connection, seq)?),
             },
         };
         let read = Read::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
@@ -127,9 +127,10 @@ pub(super) fn each_event(
 
 /// What is said of an event that is not there. An error, if those after it are not either: a number that is damaged may
 /// stand for a gap without end.
-fn missing(connection: &Connection, seq: i64, dropped: &Dropped) -> Result<String, IndexError> {
+fn missing(connection: &Connection, seq: i64) -> Result<String, IndexError> {
     let next = next_seq(connection, seq)?;
     if let Some(next) = next {
+        let dropped = Dropped::within(connection, seq, next)?;
         let gap = std::iter::successors(Some(seq), |seq| Some(dropped.next_kept(seq + 1)));
         if gap.take(usize::try_from(GAP_EVENTS_MAX + 1).unwrap_or(0)).any(|seq| seq >= next) {
             return Ok("it is missing".to_owned());

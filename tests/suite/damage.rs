@@ -400,3 +400,13 @@ fn whatever_byte_is_flipped_nothing_wrong_is_served_and_doctor_sees_it() {
     }
     println!("{flips} flips: {refused} refused and reported, {found} reported, {harmless} changed nothing");
 }
+
+#[test]
+fn chunks_of_which_nothing_is_left_are_told() {
+    let (directory, path) = file();
+    let connection = sql(&path);
+    connection.execute("DELETE FROM event WHERE seq BETWEEN 65 AND 128", []).unwrap();
+    close(connection);
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("events 65 to 128: 64 are missing [restore]"), "{said}");
+}

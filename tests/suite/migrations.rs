@@ -338,6 +338,8 @@ fn a_file_of_the_second_format_is_brought_up_to_date() {
              CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
              BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
              CREATE INDEX event_entity ON event (entity, timestamp) WHERE entity IS NOT NULL;
+             DROP INDEX event_blueprint;
+             CREATE INDEX event_blueprint ON event (blueprint, timestamp) WHERE blueprint IS NOT NULL;
              CREATE VIEW named_event AS
              SELECT event.seq, event.timestamp, (SELECT value FROM term WHERE field = 2 AND ordinal = event.entity) AS entity
              FROM event;

@@ -214,21 +214,33 @@ impl Round {
         self.have(Step::Clock(before.map_or(now, |before| before.max(now))))?;
         let cutoffs = self.rules.cutoffs(now);
         let (mut events, mut chunks, mut outcome) = (0, 0, Outcome::Through);
+        let mut is_damaged = false;
         let numbers = {
             let transaction = connection.transaction()?;
             self.index.snapshot(&transaction)?.chunks()
         };
         for number in numbers {
-            let Some(dropped) = self.chunk(&mut connection, number, &cutoffs)? else {
-                outcome = Outcome::Waiting;
-                continue;
+            let dropped = match self.chunk(&mut connection, number, &cutoffs) {
+                Ok(Some(dropped)) => dropped,
+                Ok(None) => {
+                    outcome = Outcome::Waiting;
+                    continue;
+                }
+                // The other chunks are not kept for it.
+                Err(Failed::Index(error)) => {
+                    tracing::error!(chunk = number, %error, "nothing of this chunk is dropped: run auditbox doctor");
+                    is_damaged = true;
+                    continue;
+                }
+                Err(stopped) => return Err(stopped),
             };
             if dropped > 0 {
                 (events, chunks) = (events + dropped, chunks + 1);
                 tracing::info!(chunk = number, events = dropped, "events past their time were dropped");
             }
         }
-        if step::is_unswept(&connection)? {
+        // Which terms nobody has is not known while a chunk cannot be read.
+        if !is_damaged && step::is_unswept(&connection)? {
             self.sweep(&mut connection)?;
         }
         if events > 0 {

@@ -69,7 +69,7 @@ impl Step {
             Self::Events(runs) => {
                 let events = runs.iter().map(|(first, last)| last - first + 1).sum::<i64>();
                 batch.log_bytes += usize::try_from(events).unwrap_or(0) * LOG_BYTES_PER_EVENT;
-                dropped::delete(connection, runs)?;
+                dropped::delete_sound(connection, runs)?;
             }
             Self::Rows(home) => {
                 batch.log_bytes += usize::try_from(PIECE_ROWS).unwrap_or(0) * LOG_BYTES_PER_ROW;
