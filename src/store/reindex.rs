@@ -55,7 +55,7 @@ pub(super) fn complete(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (first, last) = dropped::span(number, chunk_events);
         let dropped = Dropped::within(&transaction, first, last)?;
-        let chunk = load_chunk((&transaction, bodies), number, chunk_events, &dropped, |field, value| {
+        let (chunk, _) = load_chunk((&transaction, bodies), number, chunk_events, &dropped, |field, value| {
             terms.ordinal(&transaction, field, value).map(Some)
         })?;
         // Nothing may be left of it.
@@ -70,21 +70,22 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// The events of a chunk without those that are dropped. `ordinal` looks a term up; one that it does not know is left out.
+/// The events of a chunk without those that are dropped, and how many of them are damaged. `ordinal` looks a term up; one that it does not know is left out.
 pub(super) fn load_chunk(
     (connection, bodies): (&Connection, &Bodies),
     number: u32,
     chunk_events: u32,
     dropped: &Dropped,
     mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
-) -> Result<MemoryChunk, IndexError> {
-    let mut chunk = MemoryChunk::new(number, chunk_events);
+) -> Result<(MemoryChunk, usize), IndexError> {
+    let (mut chunk, mut damaged) = (MemoryChunk::new(number, chunk_events), 0);
     tail::each_event((connection, bodies), seqs_of(number, chunk_events), dropped, |read| {
         read.report();
+        damaged += usize::from(read.body.is_err());
         chunk.push(&read.entry(&mut ordinal)?);
         Ok(())
     })?;
-    Ok(chunk)
+    Ok((chunk, damaged))
 }
 
 /// The events of a chunk: after the first number, up to the second.

@@ -299,3 +299,31 @@ fn the_room_of_what_was_dropped_is_used_again() {
     assert!(pages[15] * 2 < pages[3] * 3, "{pages:?}");
     is_sound(directory.path());
 }
+
+#[test]
+fn a_chunk_with_a_damaged_event_is_left_as_it_is_and_the_others_are_not() {
+    let server = Server::start_chunked(64);
+    let events = (0..190).map(|number| event(&format!("e-{number}"), "entity", if number % 2 == 0 { 40 } else { 1 }));
+    server.store(&events.collect::<Vec<_>>());
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let database = Database::open(directory.path().join("auditbox.db")).unwrap();
+    let trigger = "SELECT sql FROM sqlite_schema WHERE name = 'event_is_never_changed'";
+    let trigger: String = database.query_row(trigger, [], |row| row.get(0)).unwrap();
+    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
+    // One that is to stay.
+    let kept = "SELECT min(seq) FROM event WHERE timestamp > unixepoch('now', '-30 days') * 1000000 AND seq > 5";
+    let kept: i64 = database.query_row(kept, [], |row| row.get(0)).unwrap();
+    database.execute("UPDATE event SET body = x'7b7d' WHERE seq = ?1", [kept]).unwrap();
+    database.execute_batch(&trigger).unwrap();
+    let server = Server::start_in(directory, &KEEP_30);
+    let dropped = |first: i64, last: i64| -> i64 {
+        let sum = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped WHERE first BETWEEN ?1 AND ?2";
+        database.query_row(sum, [first, last], |row| row.get(0)).unwrap()
+    };
+    eventually("retention of the others", || (dropped(65, 128) == 32).then_some(()));
+    assert_eq!(dropped(1, 64), 0);
+    assert!(server.log().contains("nothing of this chunk is dropped"), "{}", server.log());
+    let found = server.list("identifier=e-0").identifiers();
+    assert_eq!(found, ["e-0"], "what is past its time in that chunk stays");
+}

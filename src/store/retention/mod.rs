@@ -297,9 +297,13 @@ impl Round {
         let (first, last) = dropped::span(home.number, chunk_events);
         let gone = Dropped::within(connection, first, last)?.and(runs);
         let source = (connection, &self.bodies);
-        let chunk = reindex::load_chunk(source, home.number, chunk_events, &gone, |field, value| {
+        let (chunk, damaged) = reindex::load_chunk(source, home.number, chunk_events, &gone, |field, value| {
             terms.known(connection, field, value)
         })?;
+        // The index knows more of these than their rows do now: when they happened, and who they were.
+        if damaged > 0 {
+            return Err(IndexError::Damaged(format!("{damaged} events of chunk {} in the file", home.number)));
+        }
         if chunk.length() != kept {
             return Err(IndexError::Damaged(format!("the events of chunk {} are not those of its index", home.number)));
         }
