@@ -103,12 +103,17 @@ impl Server {
 
     /// A server on an empty file whose index has chunks of so many events.
     pub fn start_chunked(chunk_events: u32) -> Self {
+        Self::start_chunked_with(chunk_events, &[])
+    }
+
+    /// The same with these variables.
+    pub fn start_chunked_with(chunk_events: u32, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let queue = QueueLimits { events_max: 1, bytes_max: 1 };
         let path = directory.path().join("auditbox.db");
         let options = Options { path, readers: 1, queue, chunk_events, log_bytes_max: u64::MAX, retention: None };
         Store::open(&options, &Quiet).unwrap().close().unwrap();
-        Self::start_in(directory, &[])
+        Self::start_in(directory, environment)
     }
 
     /// A server in a directory that may hold a file already.
