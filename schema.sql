@@ -105,9 +105,9 @@ CREATE TABLE term (
 CREATE UNIQUE INDEX term_value ON term (field, value);
 
 -- The index: the log in chunks of consecutive events (setting chunk_events, 65,536), each sealed when it is full. Where
--- events are dropped a chunk is sealed anew without them, or is no more. All of it can be made anew from the events (auditbox reindex). A chunk's own row is written last: rows of the
--- other tables that belong to no chunk are left from a crash. Within a chunk events are numbered by time, ties by arrival:
--- these numbers are the positions that postings hold.
+-- events are dropped a chunk is sealed anew without them, or is no more. All of it can be made anew from the events
+-- (auditbox reindex). A chunk's own row is written last: rows of the other tables that belong to no chunk are left from a
+-- crash. Within a chunk events are numbered by time, ties by arrival: these numbers are the positions that postings hold.
 --   number       from 0: the events from number * chunk_events + 1 on
 --   side         1 where the places of the chunk's other rows are higher by 2^62: a chunk that is sealed anew changes sides
 --   events       how many it has

@@ -112,11 +112,11 @@ impl Examination {
                 return self.beyond(&transaction, number + 1);
             };
             number = u32::try_from((next - 1) / i64::from(chunk_events)).unwrap_or(u32::MAX);
-            self.gap(&transaction, (through + 1, i64::from(number) * i64::from(chunk_events)))?;
             if number == u32::MAX {
                 self.find("the file", format!("has an event numbered {next}"), Remedy::Restore);
                 return Ok(());
             }
+            self.gap(&transaction, (through + 1, i64::from(number) * i64::from(chunk_events)))?;
         }
     }
 

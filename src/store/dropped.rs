@@ -109,9 +109,7 @@ pub(super) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
 /// Puts down that these events of a chunk are dropped, and that their rows are still there. The chunk spans the seqs of
 /// `span`.
 pub(super) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run]) -> rusqlite::Result<()> {
-    let mut all = Dropped::within(connection, span.0, span.1)?.0;
-    all.extend_from_slice(runs);
-    all.sort_unstable();
+    let all = Dropped::within(connection, span.0, span.1)?.and(runs).0;
     connection.prepare_cached("DELETE FROM dropped WHERE first BETWEEN ?1 AND ?2")?.execute([span.0, span.1])?;
     let mut insert = connection.prepare_cached("INSERT INTO dropped (first, last) VALUES (?1, ?2)")?;
     for run in all.chunk_by(|one, next| one.1 + 1 == next.0) {
@@ -148,7 +146,8 @@ pub(super) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>>
         .optional()
 }
 
-/// The same as far as the file can be read: what is damaged stays, which `doctor` tells of, and ends nothing else.
+/// Takes out the rows of events that were dropped, as far as the file can be read: what is damaged stays, which `doctor`
+/// tells of, and ends nothing else.
 pub(super) fn delete_sound(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
     connection.execute_batch("SAVEPOINT piece")?;
     match delete(connection, runs) {
@@ -163,7 +162,6 @@ pub(super) fn delete_sound(connection: &Connection, runs: &[Run]) -> rusqlite::R
     }
 }
 
-/// Takes out the rows of events that were dropped.
 fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
     for (first, last) in runs {

@@ -82,8 +82,9 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
-/// Format 2 had the entities of all its events in one order, other words for the index of blueprints, a view that no index helped, dropped no events, and had no
-/// checksums. Its events are not given any: that would vouch for what may be damaged already.
+/// Format 2 had the entities of all its events in one order, other words for the index of blueprints, a view that no index
+/// helped, dropped no events, and had no checksums. Its events are not given any: that would vouch for what may be damaged
+/// already.
 fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     let total = event::last_seq(connection)?;
     progress.advance(STEP, 0, total);

@@ -70,7 +70,8 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// The events of a chunk without those that are dropped, and how many of them are damaged. `ordinal` looks a term up; one that it does not know is left out.
+/// The events of a chunk without those that are dropped, and how many of them are damaged. `ordinal` looks a term up; one
+/// that it does not know is left out.
 pub(super) fn load_chunk(
     (connection, bodies): (&Connection, &Bodies),
     number: u32,

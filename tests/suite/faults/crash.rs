@@ -152,15 +152,7 @@ fn whenever_it_is_killed_what_was_acknowledged_is_there_once() {
             figures.kills += 1;
             rounds += 1;
             figures.while_sealing += u64::from(was_sealing(&place.database));
-            let mut subject = Subject::must_start(&place);
-            ledger.check(&subject);
-            place.doctor();
-            // What follows begins with a file that was stopped in order, or not.
-            if random.coin() {
-                subject.process.stop();
-            } else {
-                subject.kill();
-            }
+            ledger.check_after_restart(&place, &mut random);
         }
         figures.acknowledged += ledger.acknowledged.len() - ledger.resent;
         figures.resent += ledger.resent;

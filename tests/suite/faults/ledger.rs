@@ -13,7 +13,10 @@ use std::{
 
 use serde_json::{json, value::RawValue};
 
-use super::{Random, subject::Subject};
+use super::{
+    Random,
+    subject::{Place, Subject},
+};
 use crate::{harness::eventually, wire::Connection};
 
 /// Events in one request, at most.
@@ -96,6 +99,19 @@ impl Ledger {
     pub(super) fn lost(&self, subject: &Subject) -> usize {
         let stored = self.stored(subject);
         self.acknowledged.iter().filter(|identifier| !stored.contains(*identifier)).count()
+    }
+
+    /// Starts a server anew, checks what it has, and stops it. What follows begins with a file that was stopped in order, or
+    /// not.
+    pub(super) fn check_after_restart(&mut self, place: &Place, random: &mut Random) {
+        let mut subject = Subject::must_start(place);
+        self.check(&subject);
+        place.doctor();
+        if random.coin() {
+            subject.process.stop();
+        } else {
+            subject.kill();
+        }
     }
 
     /// Everything that was acknowledged is there; what was not can be sent again, and is then there too.

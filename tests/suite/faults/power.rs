@@ -134,14 +134,7 @@ fn whenever_the_power_goes_what_was_acknowledged_is_there_once() {
             figures.cuts += 1;
             let mercy = choose_mercy(&mut random);
             disk = disk.after_cut(mercy, &mut random, at.path());
-            let mut subject = Subject::must_start(&place);
-            ledger.check(&subject);
-            place.doctor();
-            if random.coin() {
-                subject.process.stop();
-            } else {
-                subject.kill();
-            }
+            ledger.check_after_restart(&place, &mut random);
         }
         figures.acknowledged += ledger.acknowledged.len() - ledger.resent;
         figures.resent += ledger.resent;
