@@ -16,7 +16,7 @@ use super::{
     CHECKPOINT_BYTES, Random, can_trace,
     ledger::Ledger,
     make_chunked, number,
-    subject::{Place, Subject, inject, was_killed},
+    subject::{Place, SYNC, Subject, inject, was_killed},
 };
 
 /// Kills in the short form.
@@ -44,11 +44,11 @@ impl Blow {
     fn choose(round: u64, random: &mut Random) -> Self {
         match round % 10 {
             0 | 5 => Self::After(usize::try_from(1 + random.below(1_500)).unwrap()),
-            1 => Self::Call("fsync", 8 + random.below(60)),
+            1 => Self::Call(SYNC, 8 + random.below(60)),
             2 => Self::Call("pwrite64", 40 + random.below(1_500)),
             3 => Self::Stop("ftruncate", 1 + random.below(2)),
-            4 => Self::Start("fsync", 1 + random.below(4)),
-            6 => Self::Stop("fsync", 2 + random.below(60)),
+            4 => Self::Start(SYNC, 1 + random.below(4)),
+            6 => Self::Stop(SYNC, 2 + random.below(60)),
             7 => Self::Call("writev", 1 + random.below(60)),
             8 => Self::Stop("unlink", 1 + random.below(2)),
             _ => Self::Start("pwrite64", 1 + random.below(40)),

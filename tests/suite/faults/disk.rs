@@ -12,7 +12,7 @@ use super::{
     medium::{Image, Medium},
     mount::{can_mount, mount},
     runs,
-    subject::{Place, Subject, inject},
+    subject::{Place, SYNC, Subject, inject},
 };
 use crate::{
     harness::{Answer, CLIENT_ID, CLIENT_SECRET, eventually, exchange},
@@ -210,7 +210,8 @@ fn after_an_error_of_the_disk_nothing_is_written_until_a_restart() {
     if !can_trace() {
         return;
     }
-    for injection in ["fsync:error=EIO:when=12+", "pwrite64:error=EIO:when=90+", "pwrite64:error=EROFS:when=90+"] {
+    let sync = format!("{SYNC}:error=EIO:when=12+");
+    for injection in [&sync, "pwrite64:error=EIO:when=90+", "pwrite64:error=EROFS:when=90+"] {
         let place = Place::new();
         // Made before, so that the errors come when it serves.
         assert!(Subject::must_start(&place).process.stop().success());

@@ -71,10 +71,13 @@ pub(super) fn wrapped(outer: &[String], command: &Command) -> Command {
     wrapped
 }
 
+/// What syncs a file: the program itself calls the first, its SQLite the second.
+pub(super) const SYNC: &str = "fsync,fdatasync";
+
 /// `strace` that does nothing but inject this. It stands beside the program, which remains this process's child.
 pub(super) fn inject(injection: &str) -> Vec<String> {
-    let call = injection.split(':').next().unwrap();
-    let trace = format!("trace={call}");
+    let calls = injection.split(':').next().unwrap();
+    let trace = format!("trace={calls}");
     let inject = format!("inject={injection}");
     ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject].map(str::to_owned).to_vec()
 }
