@@ -210,43 +210,51 @@ impl Tests {
     pub(super) fn passing(&self, connection: &Connection, field: Field, predicate: &Predicate) -> Result<Ordinals> {
         match predicate {
             Predicate::Exact(value) => Ok(find(connection, field, value)?.into_iter().collect()),
-            Predicate::Prefix(prefix) => prefixed(connection, field, prefix),
             _ => {
                 let test = Test::Predicate(predicate.clone());
-                self.tested(connection, field, test, |value| predicate.matches(value))
+                self.tested(connection, field, test, predicate.beginnings(), |value| predicate.matches(value))
             }
         }
     }
 
     /// The terms of a field that hold a word of a search.
     pub(super) fn holding(&self, connection: &Connection, field: Field, word: &SearchWord) -> Result<Ordinals> {
-        self.tested(connection, field, Test::Word(word.text.clone()), |value| word.is_in(value))
+        self.tested(connection, field, Test::Word(word.text.clone()), None, |value| word.is_in(value))
     }
 
     /// The words of messages that hold a part of a search.
     pub(super) fn words_holding(&self, connection: &Connection, part: &str) -> Result<Ordinals> {
-        self.tested(connection, Field::Word, Test::Word(part.to_owned()), |value| value.contains(part))
+        self.tested(connection, Field::Word, Test::Word(part.to_owned()), None, |value| value.contains(part))
     }
 
+    /// The terms that pass a test. Of those that the test has not seen, the ones are looked at that begin as one of
+    /// `beginnings` says; without it, all.
     fn tested(
         &self,
         connection: &Connection,
         field: Field,
         test: Test,
+        beginnings: Option<Vec<String>>,
         passes: impl Fn(&str) -> bool,
     ) -> Result<Ordinals> {
         let key = (field, test);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
         let (mut through, mut new) = (known.through, Vec::new());
-        let mut statement = connection
-            .prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 ORDER BY ordinal")?;
-        let mut rows = statement.query(params![field.code(), known.through])?;
-        while let Some(row) = rows.next()? {
-            let ordinal: u32 = row.get(0)?;
-            through = ordinal.saturating_add(1);
-            if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
-                new.push(ordinal);
+        if let Some(beginnings) = beginnings.filter(|_| known.through == 0) {
+            through = u32::try_from(count(connection, field)?).unwrap_or(u32::MAX);
+            new = beginning(connection, field, &beginnings, passes)?;
+        } else {
+            let mut statement = connection.prepare_cached(
+                "SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 ORDER BY ordinal",
+            )?;
+            let mut rows = statement.query(params![field.code(), known.through])?;
+            while let Some(row) = rows.next()? {
+                let ordinal: u32 = row.get(0)?;
+                through = ordinal.saturating_add(1);
+                if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
+                    new.push(ordinal);
+                }
             }
         }
         if through == known.through {
@@ -263,18 +271,31 @@ impl Tests {
     }
 }
 
-/// Values are in byte order in the file, so those with one beginning are neighbours.
-fn prefixed(connection: &Connection, field: Field, prefix: &str) -> Result<Ordinals> {
+/// The terms that begin in one of these ways and pass. Values are in byte order in the file, so those with one beginning are
+/// neighbours.
+fn beginning(
+    connection: &Connection,
+    field: Field,
+    beginnings: &[String],
+    passes: impl Fn(&str) -> bool,
+) -> Result<Vec<u32>> {
     let mut statement =
         connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value")?;
-    let mut rows = statement.query(params![field.code(), prefix])?;
-    let mut passed: Vec<u32> = Vec::new();
-    while let Some(row) = rows.next()? {
-        if !row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?.starts_with(prefix) {
-            break;
+    let mut passed = Vec::new();
+    for beginning in beginnings {
+        let mut rows = statement.query(params![field.code(), beginning])?;
+        while let Some(row) = rows.next()? {
+            let value = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+            if !value.starts_with(beginning.as_str()) {
+                break;
+            }
+            if passes(value) {
+                passed.push(row.get(0)?);
+            }
         }
-        passed.push(row.get(0)?);
     }
+    // One beginning may be that of another.
     passed.sort_unstable();
-    Ok(passed.into())
+    passed.dedup();
+    Ok(passed)
 }

@@ -75,6 +75,22 @@ impl Predicate {
             Self::Network(range) => parse_address(value).is_some_and(|address| range.contains(&address)),
         }
     }
+
+    /// What every value that passes begins with, one or another of these; `None` where nothing is known of that.
+    pub fn beginnings(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) => Some(vec![text.clone()]),
+            Self::IgnoreCase(_) => None,
+            Self::StatusClass(digit) => Some(vec![digit.to_string()]),
+            Self::Network(IpNet::V4(range)) => {
+                let (text, fixed) = (range.network().to_string(), usize::from(range.prefix_len() / 8));
+                let dotted = text.split_inclusive('.').take(fixed).collect();
+                // The others write it as an address of IPv6, whose first group is 0.
+                Some(vec![dotted, "0".to_owned(), ":".to_owned()])
+            }
+            Self::Network(IpNet::V6(_)) => None,
+        }
+    }
 }
 
 fn parse_status_code(text: &str) -> Result<Predicate, String> {
@@ -179,6 +195,30 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.07", "10.0.0.07"));
         assert!(passes(Field::Ip, "pod/10.0.0.1", "pod/10.0.0.1"));
         assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
+    }
+
+    #[test]
+    fn what_passes_begins_as_it_is_said_to() {
+        let addresses =
+            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1"];
+        let values = addresses.into_iter().chain(["403", "pod/10.1.2.3", "/v1/entities", "DELETE"]);
+        let texts =
+            ["10.1.2.3", "10.1.0.0/16", "10.0.0.0/7", "0.0.0.0/0", "::ffff:10.1.2.3", "2001:db8::/32", "pod/10.1.2.3"];
+        let predicates = texts.map(|text| (Field::Ip, text)).into_iter().chain([
+            (Field::StatusCode, "4xx"),
+            (Field::Path, "/v1"),
+            (Field::Method, "delete"),
+        ]);
+        let predicates: Vec<_> =
+            predicates.map(|(field, text)| Predicate::parse(field.spec(), text).unwrap()).collect();
+        for value in values {
+            let passed = predicates.iter().filter(|predicate| predicate.matches(value)).inspect(|predicate| {
+                let beginnings = predicate.beginnings().unwrap_or_else(|| vec![String::new()]);
+                let begins = beginnings.iter().any(|beginning| value.starts_with(beginning.as_str()));
+                assert!(begins, "{value} passes {predicate:?}");
+            });
+            assert!(passed.count() > 0, "{value}");
+        }
     }
 
     #[test]
