@@ -89,6 +89,9 @@ struct Arguments {
     /// Write the figures to this file
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/scale.json"))]
     json: PathBuf,
+    /// Make the indexes of the others when their events are in: sooner done, but no rate that compares
+    #[arg(long)]
+    bulk: bool,
     /// What everything that looks random is made from
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -400,7 +403,7 @@ impl Bench {
     fn plain_table(&mut self, size: u64) -> PlainTable {
         if !self.kept.loaded.baselines.contains_key(SQLITE) {
             self.say(&format!("sqlite: loading {size}"));
-            let load = PlainTable::load(&self.kept.fresh("plain.db"), &self.maker, size);
+            let load = PlainTable::load(&self.kept.fresh("plain.db"), &self.maker, size, self.arguments.bulk);
             self.kept.loaded.baselines.insert(SQLITE.to_owned(), load);
             self.kept.save();
         }
@@ -414,7 +417,7 @@ impl Bench {
         let mut postgres = Postgres::start(&directory);
         if !is_loaded {
             self.say(&format!("postgres: loading {size}"));
-            let load = postgres.load(&self.maker, size);
+            let load = postgres.load(&self.maker, size, self.arguments.bulk);
             self.kept.loaded.baselines.insert("postgres".to_owned(), load);
             self.kept.save();
         }

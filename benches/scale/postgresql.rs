@@ -81,10 +81,13 @@ impl Postgres {
         Self { client: connect(directory), server }
     }
 
-    /// Loads the first `size` events into a new table.
-    pub(crate) fn load(&mut self, maker: &Maker, size: u64) -> BaselineLoad {
+    /// Loads the first `size` events into a new table. In bulk, the indexes are made when all are in.
+    pub(crate) fn load(&mut self, maker: &Maker, size: u64, in_bulk: bool) -> BaselineLoad {
         self.create();
         let begun = Instant::now();
+        if !in_bulk {
+            self.index();
+        }
         let (mut event, mut rows, mut first) = (Event::default(), String::new(), 0);
         while first < size {
             let end = size.min(first + BATCH_EVENTS);
@@ -100,23 +103,30 @@ impl Postgres {
             copy.finish().unwrap();
             first = end;
         }
+        if in_bulk {
+            self.index();
+        }
         let seconds = begun.elapsed().as_secs_f64();
         // One at a time: several in one message are one transaction, in which neither may run.
         for statement in ["VACUUM ANALYZE event", "CHECKPOINT"] {
             self.client.batch_execute(statement).unwrap();
         }
         let row = self.client.query_one("SELECT pg_total_relation_size('event')", &[]).unwrap();
-        BaselineLoad { events: size, seconds, file_bytes: row.get::<_, i64>(0).cast_unsigned() }
+        BaselineLoad { events: size, seconds, in_bulk, file_bytes: row.get::<_, i64>(0).cast_unsigned() }
     }
 
     fn create(&mut self) {
         let columns: Vec<_> = COLUMNS.iter().map(|(name, _)| format!("{name} text")).collect();
         let table = format!(
             "CREATE TABLE event (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, timestamp bigint NOT NULL, {}, \
-             body text NOT NULL); CREATE INDEX ON event (timestamp);",
+             body text NOT NULL)",
             columns.join(", ")
         );
         self.client.batch_execute(&table).unwrap();
+    }
+
+    fn index(&mut self) {
+        self.client.batch_execute("SET maintenance_work_mem = '512MB'; CREATE INDEX ON event (timestamp)").unwrap();
         for (name, _) in COLUMNS {
             self.client.batch_execute(&format!("CREATE INDEX ON event ({name}, timestamp)")).unwrap();
         }

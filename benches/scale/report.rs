@@ -42,6 +42,9 @@ pub(crate) type Answers = Vec<Named>;
 pub(crate) struct BaselineLoad {
     pub(crate) events: u64,
     pub(crate) seconds: f64,
+    /// The indexes were made when all were in, which is sooner done than keeping them.
+    #[serde(default)]
+    pub(crate) in_bulk: bool,
     pub(crate) file_bytes: u64,
 }
 
@@ -153,7 +156,8 @@ impl Report {
         for (name, asked) in &self.baselines {
             let Some(load) = &asked.load else { continue };
             let (rate, bytes) = (load.events as f64 / load.seconds, load.file_bytes as f64 / load.events as f64);
-            let (none, name) = (String::new(), (*name).to_owned());
+            let (none, name) =
+                (String::new(), if load.in_bulk { format!("{name}, in bulk") } else { (*name).to_owned() });
             grid.add_row([
                 name,
                 load.events.to_string(),

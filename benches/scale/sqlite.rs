@@ -35,31 +35,40 @@ fn open(path: &Path) -> Connection {
 fn create(connection: &Connection) {
     let columns: Vec<_> = COLUMNS.iter().map(|(name, _)| format!("{name} TEXT")).collect();
     let table = format!(
-        "CREATE TABLE event (seq INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, {}, body TEXT NOT NULL);
-         CREATE INDEX event_timestamp ON event (timestamp);",
+        "CREATE TABLE event (seq INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, {}, body TEXT NOT NULL)",
         columns.join(", ")
     );
     connection.execute_batch(&table).unwrap();
+}
+
+fn index(connection: &Connection) {
+    connection.execute_batch("CREATE INDEX event_timestamp ON event (timestamp)").unwrap();
     for (name, _) in COLUMNS {
         connection.execute_batch(&format!("CREATE INDEX event_{name} ON event ({name}, timestamp)")).unwrap();
     }
 }
 
 impl PlainTable {
-    /// Loads the first `size` events into a new file.
-    pub(crate) fn load(path: &Path, maker: &Maker, size: u64) -> BaselineLoad {
+    /// Loads the first `size` events into a new file. In bulk, the indexes are made when all are in.
+    pub(crate) fn load(path: &Path, maker: &Maker, size: u64, in_bulk: bool) -> BaselineLoad {
         let connection = open(path);
         create(&connection);
         let begun = Instant::now();
+        if !in_bulk {
+            index(&connection);
+        }
         let (mut event, mut first) = (Event::default(), 0);
         while first < size {
             let end = size.min(first + BATCH_EVENTS);
             insert(&connection, maker, first..end, &mut event);
             first = end;
         }
+        if in_bulk {
+            index(&connection);
+        }
         let seconds = begun.elapsed().as_secs_f64();
         connection.execute_batch("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
-        BaselineLoad { events: size, seconds, file_bytes: fs::metadata(path).unwrap().len() }
+        BaselineLoad { events: size, seconds, in_bulk, file_bytes: fs::metadata(path).unwrap().len() }
     }
 
     pub(crate) fn open(path: &Path) -> Self {

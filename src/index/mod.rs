@@ -42,5 +42,5 @@ pub use rows::{
 pub use seal::{SealedRow, seal};
 pub use sealed::{Home, SealedChunk, Side};
 pub use search::Found;
-pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
+pub use snapshot::{Glance, Index, SharedChunk, Snapshot, Stage};
 pub use terms::{TermWriter, UsedTerms, delete_terms};

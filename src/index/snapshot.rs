@@ -39,6 +39,22 @@ use crate::{
 /// A chunk in memory, which one thread fills and many read.
 pub type SharedChunk = Arc<RwLock<MemoryChunk>>;
 
+/// What was found out about an identifier before it is the writer's turn, on a thread that nobody waits for. What is sealed
+/// stays as it is, or loses events: an identifier that is not in it never will be.
+#[derive(Debug, Clone, Copy)]
+pub struct Glance {
+    hash: u64,
+    /// Neither this sealed chunk nor one before it has the identifier.
+    absent_through: Option<u32>,
+}
+
+impl Glance {
+    /// Of an identifier of which nothing was found out.
+    pub fn new(identifier: &str) -> Self {
+        Self { hash: value_hash(identifier), absent_through: None }
+    }
+}
+
 /// The index. Shared by the writer, which adds to it, and the readers.
 #[derive(Debug)]
 pub struct Index {
@@ -53,6 +69,8 @@ pub struct Index {
 pub(super) struct State {
     /// In order of arrival.
     sealed: Arc<Vec<Arc<SealedChunk>>>,
+    /// Whether one of them has an event of whose identifier only a part of the hash is left.
+    has_lost: bool,
     /// After them, in order of arrival; the last is being filled.
     memory: Vec<SharedChunk>,
     /// The newest event that is published.
@@ -65,6 +83,7 @@ impl Index {
         let next = sealed.last().map_or(0, |chunk| chunk.home.number + 1);
         let state = State {
             through_seq: i64::from(next) * i64::from(chunk_events),
+            has_lost: sealed.iter().any(|chunk| chunk.has_lost),
             sealed: Arc::new(sealed.into_iter().map(Arc::new).collect()),
             memory: vec![shared(next, chunk_events)],
         };
@@ -116,6 +135,7 @@ impl Index {
     pub fn sealed(&self, chunk: Arc<SealedChunk>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.home.number);
+        state.has_lost |= chunk.has_lost;
         Arc::make_mut(&mut state.sealed).push(chunk);
         self.count_unsealed(&state.memory);
     }
@@ -124,6 +144,7 @@ impl Index {
     /// lets go of that.
     pub fn replace(&self, number: u32, chunk: Option<Arc<SealedChunk>>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.has_lost |= chunk.as_ref().is_some_and(|chunk| chunk.has_lost);
         let sealed = Arc::make_mut(&mut state.sealed);
         if let Ok(place) = sealed.binary_search_by_key(&number, |chunk| chunk.home.number) {
             match chunk {
@@ -142,6 +163,15 @@ impl Index {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory.pop();
         state.memory.push(Arc::new(RwLock::new(left)));
+    }
+
+    /// What the filters of the chunks that are sealed now say of an identifier.
+    pub fn glance(&self, identifier: &str) -> Glance {
+        let hash = value_hash(identifier);
+        let sealed = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).sealed);
+        let is_absent = !sealed.iter().any(|chunk| chunk.identifiers.may_hold(hash));
+        let newest = sealed.last().filter(|_| is_absent);
+        Glance { hash, absent_through: newest.map(|chunk| chunk.home.number) }
     }
 
     /// The number of the chunk that is being filled.
@@ -277,19 +307,24 @@ impl Snapshot<'_> {
     /// The seq of the event with this identifier, if there is one: of a damaged one too, of which only a part of the
     /// identifier's hash is left.
     pub fn find_identifier(&self, identifier: &str) -> Result<Option<i64>> {
-        let hash = value_hash(identifier);
-        if let Some(seq) = self.find_key(identifier, hash, false)? {
+        self.find_after(identifier, Glance::new(identifier))
+    }
+
+    /// The same, of an identifier that was glanced at before.
+    pub fn find_after(&self, identifier: &str, glance: Glance) -> Result<Option<i64>> {
+        if let Some(seq) = self.find_key(identifier, glance, false)? {
             return Ok(Some(seq));
         }
         let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).has_lost;
-        if !self.state.sealed.iter().any(|chunk| chunk.has_lost) && !self.state.memory.iter().any(in_memory) {
+        if !self.state.has_lost && !self.state.memory.iter().any(in_memory) {
             return Ok(None);
         }
-        let key = lost::lost_key(lost::part_of(hash));
-        self.find_key(&key, value_hash(&key), true)
+        let key = lost::lost_key(lost::part_of(glance.hash));
+        self.find_key(&key, Glance::new(&key), true)
     }
 
-    fn find_key(&self, key: &str, hash: u64, only_lost: bool) -> Result<Option<i64>> {
+    fn find_key(&self, key: &str, glance: Glance, only_lost: bool) -> Result<Option<i64>> {
+        let Glance { hash, absent_through } = glance;
         // Who sends an event again does so soon: the newest first.
         for chunk in self.state.memory.iter().rev() {
             let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
@@ -297,8 +332,9 @@ impl Snapshot<'_> {
                 return Ok((seq <= self.state.through_seq).then_some(seq));
             }
         }
+        let is_new = |chunk: &&Arc<SealedChunk>| absent_through.is_none_or(|through| chunk.home.number > through);
         let may_hold = |chunk: &&Arc<SealedChunk>| (chunk.has_lost || !only_lost) && chunk.identifiers.may_hold(hash);
-        for chunk in self.state.sealed.iter().rev().filter(may_hold) {
+        for chunk in self.state.sealed.iter().rev().take_while(is_new).filter(may_hold) {
             let (mut reading, mut bits) = (Reading::new(chunk, self.connection), Bits::none(chunk.length));
             reading.add_key(Field::Identifier, key, &mut bits)?;
             if let Some(rank) = bits.iter().next() {

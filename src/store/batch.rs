@@ -80,7 +80,7 @@ impl Batch<'_> {
                 let own = Decoder::of_own(self.bodies);
                 own.decode(&twin.stored).map_or(Outcome::Conflict, |body| self.compare((&body, twin.filled), event))
             } else {
-                match self.known(event.identifier())? {
+                match self.known(event)? {
                     Known::New => Outcome::Stored,
                     Known::Stored(body, filled) => self.compare((&body, filled), event),
                     // What cannot be read any more is not known to be the same.
@@ -98,11 +98,11 @@ impl Batch<'_> {
         Ok(Ok(outcomes))
     }
 
-    /// The event that has this identifier already.
-    fn known(&self, identifier: &str) -> Result<Known, IndexError> {
-        let seq = match self.fresh.get(identifier) {
+    /// The event that has the identifier of this one already.
+    fn known(&self, event: &Prepared) -> Result<Known, IndexError> {
+        let seq = match self.fresh.get(event.identifier()) {
             Some(seq) => Some(*seq),
-            None => self.snapshot.find_identifier(identifier)?,
+            None => self.snapshot.find_after(event.identifier(), event.glance)?,
         };
         let Some(seq) = seq else {
             return Ok(Known::New);

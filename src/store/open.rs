@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    index::{IndexError, TermWriter},
+    index::{Glance, IndexError, TermWriter},
     model::{credential::CredentialChange, event::Event, own, timestamp::Timestamp},
     store::{
         CHUNK_EVENTS, ChangeError, OpenError, Prepared, Progress, Quiet, body::Bodies, credential as credentials,
@@ -130,9 +130,7 @@ pub fn change_credential_directly(
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = credentials::change(&transaction, change)?;
         if outcome.is_ok() {
-            let record = Prepared::new(record, &Bodies::load(&transaction)?);
-            let seq = event::last_seq(&transaction)? + 1;
-            event::insert(&transaction, &mut TermWriter::default(), seq, &record)?;
+            append(&transaction, record)?;
             transaction.commit()?;
         }
         Ok(outcome)
@@ -153,12 +151,18 @@ pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
         let record = own::clock_event(retention::believed(&transaction)?)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.to_string().into()))?;
         retention::believe(&transaction, now)?;
-        let record = Prepared::new(record, &Bodies::load(&transaction)?);
-        let seq = event::last_seq(&transaction)? + 1;
-        event::insert(&transaction, &mut TermWriter::default(), seq, &record)?;
+        append(&transaction, record)?;
         transaction.commit()
     };
     write().map_err(|error| refused(path, &error))
+}
+
+/// Appends auditbox's own record of what is done in the same transaction.
+fn append(transaction: &Connection, record: Event) -> rusqlite::Result<()> {
+    let glance = Glance::new(&record.identifier);
+    let record = Prepared::new(record, &Bodies::load(transaction)?, glance);
+    let seq = event::last_seq(transaction)? + 1;
+    event::insert(transaction, &mut TermWriter::default(), seq, &record).map(drop)
 }
 
 /// The log holds who did what and the key that signs tokens: it is its owner's alone from the first byte. SQLite gives

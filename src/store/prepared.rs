@@ -1,6 +1,7 @@
 //! An event made ready for the writer: everything that costs time and needs no order is done before it queues.
 
 use crate::{
+    index::Glance,
     model::{
         event::{Event, Filled},
         timestamp::Timestamp,
@@ -18,12 +19,14 @@ pub struct Prepared {
     pub(super) filled: Filled,
     pub(super) stored: Vec<u8>,
     pub(super) content: Content,
+    pub(super) glance: Glance,
 }
 
 impl Prepared {
     /// Compresses the event's body.
-    pub(super) fn new(event: Event, bodies: &Bodies) -> Self {
+    pub(super) fn new(event: Event, bodies: &Bodies, glance: Glance) -> Self {
         Self {
+            glance,
             stored: bodies.encode(&event.body),
             content: Content::of(&event.identifier, &event.body),
             identifier: event.identifier,

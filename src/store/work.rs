@@ -129,9 +129,11 @@ impl Work {
 }
 
 impl Writer {
-    /// Makes an event ready to be written. This costs time (its body is compressed): not for the writer's thread.
+    /// Makes an event ready to be written. This costs time (its body is compressed, and filters are asked): not for the
+    /// writer's thread.
     pub fn prepare(&self, event: Event) -> Prepared {
-        Prepared::new(event, &self.bodies)
+        let glance = self.index.glance(&event.identifier);
+        Prepared::new(event, &self.bodies, glance)
     }
 
     /// An event that was made ready here, as it would be served; empty if it cannot be had.
