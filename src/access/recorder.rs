@@ -99,7 +99,7 @@ impl Recorder {
         let (recorder, request, record) = (self.clone(), request.clone(), self.writer.prepare(record));
         let recording = tokio::spawn(async move {
             let is_written = write(&recorder.writer, vec![record.clone()]).await.is_ok();
-            if !is_written && recorder.try_buffer(record).is_err() {
+            if !is_written && recorder.try_buffer(Box::new(record)).is_err() {
                 lost(&request, status);
             }
         });
@@ -112,7 +112,7 @@ impl Recorder {
         let Some(record) = prepare(request, status, message) else {
             return;
         };
-        let mut record = self.writer.prepare(record);
+        let mut record = Box::new(self.writer.prepare(record));
         let until = Instant::now() + ROOM_WITHIN;
         while let Err(refused) = self.try_buffer(record) {
             if self.stuck.load(Ordering::Relaxed) || Instant::now() >= until {
@@ -139,19 +139,19 @@ impl Recorder {
         let Some(record) = record else {
             return;
         };
-        if self.try_buffer(self.writer.prepare(record)).is_err() {
+        if self.try_buffer(Box::new(self.writer.prepare(record))).is_err() {
             lost(request, status);
         }
     }
 
     /// Puts a record in the buffer, or gives it back where there is no room.
-    fn try_buffer(&self, record: Prepared) -> Result<(), Prepared> {
+    fn try_buffer(&self, record: Box<Prepared>) -> Result<(), Box<Prepared>> {
         let bytes = record.bytes();
         let fits = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= BUFFERED_BYTES_MAX;
         let place = self.buffer.try_reserve().ok().filter(|_| fits);
         match place {
             Some(place) => {
-                place.send(Buffered::Record(Box::new(record)));
+                place.send(Buffered::Record(record));
                 Ok(())
             }
             None => {

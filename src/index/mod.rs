@@ -14,6 +14,7 @@ mod expired;
 mod hash;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
+mod identifier;
 mod keys;
 mod lost;
 mod membership;
@@ -34,6 +35,7 @@ pub use divide::Second;
 pub use error::{IndexError, Result};
 pub use expired::{Expired, Group};
 pub use hash::value_hash;
+pub use identifier::Glance;
 pub use memory::{Entry, MemoryChunk};
 pub use rows::{
     delete_chunk, delete_rows, delete_strays, difference, identifier_of, insert_chunk, insert_rows, sealed_chunks,
@@ -42,5 +44,5 @@ pub use rows::{
 pub use seal::{SealedRow, seal};
 pub use sealed::{Home, SealedChunk, Side};
 pub use search::Found;
-pub use snapshot::{Glance, Index, SharedChunk, Snapshot, Stage};
+pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
 pub use terms::{TermWriter, UsedTerms, delete_terms};

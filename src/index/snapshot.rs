@@ -19,13 +19,10 @@ use rusqlite::Connection;
 use crate::{
     index::{
         Result,
-        bits::Bits,
         divide::Second,
-        hash::value_hash,
-        lost,
         memory::{Entry, MemoryChunk, OrdinalSet},
         resolve::{Resolved, terms_of},
-        sealed::{Reading, SealedChunk, Side},
+        sealed::{SealedChunk, Side},
         terms::{Ordinals, Tests},
         view::View,
     },
@@ -39,27 +36,16 @@ use crate::{
 /// A chunk in memory, which one thread fills and many read.
 pub type SharedChunk = Arc<RwLock<MemoryChunk>>;
 
-/// What was found out about an identifier before it is the writer's turn, on a thread that nobody waits for. What is sealed
-/// stays as it is, or loses events: an identifier that is not in it never will be.
-#[derive(Debug, Clone, Copy)]
-pub struct Glance {
-    hash: u64,
-    /// Neither this sealed chunk nor one before it has the identifier.
-    absent_through: Option<u32>,
-}
-
-impl Glance {
-    /// Of an identifier of which nothing was found out.
-    pub fn new(identifier: &str) -> Self {
-        Self { hash: value_hash(identifier), absent_through: None }
-    }
-}
+/// The sealed chunks, in order of arrival.
+pub(super) type SealedChunks = Arc<Vec<Arc<SealedChunk>>>;
 
 /// The index. Shared by the writer, which adds to it, and the readers.
 #[derive(Debug)]
 pub struct Index {
     chunk_events: u32,
     state: RwLock<State>,
+    /// The sealed chunks once more, for threads that must not wait while a question begins.
+    pub(super) glanced: RwLock<SealedChunks>,
     /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
     unsealed: (AtomicUsize, AtomicUsize),
     tests: Tests,
@@ -67,29 +53,30 @@ pub struct Index {
 
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    /// In order of arrival.
-    sealed: Arc<Vec<Arc<SealedChunk>>>,
-    /// Whether one of them has an event of whose identifier only a part of the hash is left.
-    has_lost: bool,
+    pub(super) sealed: SealedChunks,
+    /// Whether one of them has, or has had, an event of whose identifier only a part of the hash is left.
+    pub(super) has_lost: bool,
     /// After them, in order of arrival; the last is being filled.
-    memory: Vec<SharedChunk>,
+    pub(super) memory: Vec<SharedChunk>,
     /// The newest event that is published.
-    through_seq: i64,
+    pub(super) through_seq: i64,
 }
 
 impl Index {
     /// An index with these sealed chunks, in order, and nothing in memory yet.
     pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>) -> Self {
         let next = sealed.last().map_or(0, |chunk| chunk.home.number + 1);
+        let sealed: SealedChunks = Arc::new(sealed.into_iter().map(Arc::new).collect());
         let state = State {
             through_seq: i64::from(next) * i64::from(chunk_events),
             has_lost: sealed.iter().any(|chunk| chunk.has_lost),
-            sealed: Arc::new(sealed.into_iter().map(Arc::new).collect()),
+            sealed: Arc::clone(&sealed),
             memory: vec![shared(next, chunk_events)],
         };
         Self {
             chunk_events,
             state: RwLock::new(state),
+            glanced: RwLock::new(sealed),
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
             tests: Tests::default(),
         }
@@ -137,6 +124,7 @@ impl Index {
         state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.home.number);
         state.has_lost |= chunk.has_lost;
         Arc::make_mut(&mut state.sealed).push(chunk);
+        self.show(&state.sealed);
         self.count_unsealed(&state.memory);
     }
 
@@ -152,6 +140,11 @@ impl Index {
                 None => drop(sealed.remove(place)),
             }
         }
+        self.show(&state.sealed);
+    }
+
+    fn show(&self, sealed: &SealedChunks) {
+        *self.glanced.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(sealed);
     }
 
     /// Takes events, told by their seqs, out of the chunk that is being filled. Only for who publishes.
@@ -163,15 +156,6 @@ impl Index {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.memory.pop();
         state.memory.push(Arc::new(RwLock::new(left)));
-    }
-
-    /// What the filters of the chunks that are sealed now say of an identifier.
-    pub fn glance(&self, identifier: &str) -> Glance {
-        let hash = value_hash(identifier);
-        let sealed = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).sealed);
-        let is_absent = !sealed.iter().any(|chunk| chunk.identifiers.may_hold(hash));
-        let newest = sealed.last().filter(|_| is_absent);
-        Glance { hash, absent_through: newest.map(|chunk| chunk.home.number) }
     }
 
     /// The number of the chunk that is being filled.
@@ -302,46 +286,6 @@ impl Snapshot<'_> {
     /// The newest event of this state.
     pub fn through_seq(&self) -> i64 {
         self.state.through_seq
-    }
-
-    /// The seq of the event with this identifier, if there is one: of a damaged one too, of which only a part of the
-    /// identifier's hash is left.
-    pub fn find_identifier(&self, identifier: &str) -> Result<Option<i64>> {
-        self.find_after(identifier, Glance::new(identifier))
-    }
-
-    /// The same, of an identifier that was glanced at before.
-    pub fn find_after(&self, identifier: &str, glance: Glance) -> Result<Option<i64>> {
-        if let Some(seq) = self.find_key(identifier, glance, false)? {
-            return Ok(Some(seq));
-        }
-        let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).has_lost;
-        if !self.state.has_lost && !self.state.memory.iter().any(in_memory) {
-            return Ok(None);
-        }
-        let key = lost::lost_key(lost::part_of(glance.hash));
-        self.find_key(&key, Glance::new(&key), true)
-    }
-
-    fn find_key(&self, key: &str, glance: Glance, only_lost: bool) -> Result<Option<i64>> {
-        let Glance { hash, absent_through } = glance;
-        // Who sends an event again does so soon: the newest first.
-        for chunk in self.state.memory.iter().rev() {
-            let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(seq) = chunk.find_identifier(key, hash).and_then(|position| chunk.seq_at(position)) {
-                return Ok((seq <= self.state.through_seq).then_some(seq));
-            }
-        }
-        let is_new = |chunk: &&Arc<SealedChunk>| absent_through.is_none_or(|through| chunk.home.number > through);
-        let may_hold = |chunk: &&Arc<SealedChunk>| (chunk.has_lost || !only_lost) && chunk.identifiers.may_hold(hash);
-        for chunk in self.state.sealed.iter().rev().take_while(is_new).filter(may_hold) {
-            let (mut reading, mut bits) = (Reading::new(chunk, self.connection), Bits::none(chunk.length));
-            reading.add_key(Field::Identifier, key, &mut bits)?;
-            if let Some(rank) = bits.iter().next() {
-                return reading.position(rank).map(|position| Some(position.seq));
-            }
-        }
-        Ok(None)
     }
 
     /// The terms that pass a clause's predicates, whatever its sign.

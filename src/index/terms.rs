@@ -24,6 +24,10 @@ const REMEMBERED_BYTES_MAX: usize = 6 * 1024 * 1024;
 const REMEMBERED_BYTES_EACH: usize = 64;
 /// Ordinals that passed tests and are remembered, all tests together: 8 MB.
 const TESTED_MAX: usize = 2_000_000;
+/// Of these, one test alone.
+const PASSED_MAX: usize = TESTED_MAX / 4;
+/// Terms that are tested one by one, whatever they begin with.
+const FEW_TERMS: u32 = 200;
 /// What remembering a test costs beside its text and its outcome, in ordinals.
 const TEST_COST: usize = 100;
 
@@ -158,12 +162,16 @@ impl UsedTerms {
     }
 }
 
-/// How many terms a field has.
+/// How many terms a field has had.
 pub(super) fn count(connection: &Connection, field: Field) -> rusqlite::Result<usize> {
-    let count: u32 = connection
+    next_ordinal(connection, field).map(|ordinal| ordinal as usize)
+}
+
+/// The ordinal that the next term of a field will get.
+fn next_ordinal(connection: &Connection, field: Field) -> rusqlite::Result<u32> {
+    connection
         .prepare_cached("SELECT coalesce(max(ordinal), -1) + 1 FROM term WHERE field = ?1")?
-        .query_row([field.code()], |row| row.get(0))?;
-    Ok(count as usize)
+        .query_row([field.code()], |row| row.get(0))
 }
 
 /// The value of a term.
@@ -227,8 +235,8 @@ impl Tests {
         self.tested(connection, Field::Word, Test::Word(part.to_owned()), None, |value| value.contains(part))
     }
 
-    /// The terms that pass a test. Of those that the test has not seen, the ones are looked at that begin as one of
-    /// `beginnings` says; without it, all.
+    /// The terms that pass a test. Where many came since it was last made, those alone are looked at that begin as one of
+    /// `beginnings` says; without it, and where few came, all that came.
     fn tested(
         &self,
         connection: &Connection,
@@ -240,35 +248,39 @@ impl Tests {
         let key = (field, test);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
-        let (mut through, mut new) = (known.through, Vec::new());
-        if let Some(beginnings) = beginnings.filter(|_| known.through == 0) {
-            through = u32::try_from(count(connection, field)?).unwrap_or(u32::MAX);
-            new = beginning(connection, field, &beginnings, passes)?;
-        } else {
-            let mut statement = connection.prepare_cached(
-                "SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 ORDER BY ordinal",
-            )?;
-            let mut rows = statement.query(params![field.code(), known.through])?;
-            while let Some(row) = rows.next()? {
-                let ordinal: u32 = row.get(0)?;
-                through = ordinal.saturating_add(1);
-                if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
-                    new.push(ordinal);
-                }
-            }
-        }
-        if through == known.through {
+        let through = next_ordinal(connection, field)?;
+        // It may have been made on a newer state of the log: no event of this one has what came since.
+        if through <= known.through {
             return Ok(known.passed);
         }
-        let all: Ordinals = known.passed.iter().copied().chain(new).collect();
-        let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
-        if held + all.len() > TESTED_MAX {
-            tests.clear();
+        let all: Ordinals = match beginnings.filter(|_| through - known.through > FEW_TERMS) {
+            Some(beginnings) => beginning(connection, field, &beginnings, passes)?.into(),
+            None => known.passed.iter().copied().chain(since(connection, field, known.through, passes)?).collect(),
+        };
+        if all.len() <= PASSED_MAX {
+            let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
+            if held + all.len() > TESTED_MAX {
+                tests.clear();
+            }
+            tests.insert(key, Tested { through, passed: Arc::clone(&all) });
         }
-        tests.insert(key, Tested { through, passed: Arc::clone(&all) });
         Ok(all)
     }
+}
+
+/// The terms from an ordinal on that pass.
+fn since(connection: &Connection, field: Field, first: u32, passes: impl Fn(&str) -> bool) -> Result<Vec<u32>> {
+    let mut statement = connection
+        .prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 ORDER BY ordinal")?;
+    let mut rows = statement.query(params![field.code(), first])?;
+    let mut ordinals = Vec::new();
+    while let Some(row) = rows.next()? {
+        if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
+            ordinals.push(row.get(0)?);
+        }
+    }
+    Ok(ordinals)
 }
 
 /// The terms that begin in one of these ways and pass. Values are in byte order in the file, so those with one beginning are

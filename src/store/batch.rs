@@ -102,7 +102,7 @@ impl Batch<'_> {
     fn known(&self, event: &Prepared) -> Result<Known, IndexError> {
         let seq = match self.fresh.get(event.identifier()) {
             Some(seq) => Some(*seq),
-            None => self.snapshot.find_after(event.identifier(), event.glance)?,
+            None => self.snapshot.find_glanced(event.identifier(), &event.glance)?,
         };
         let Some(seq) = seq else {
             return Ok(Known::New);

@@ -181,7 +181,7 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Readers never wait for the writer, nor it for them.
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // One fsync of the log at each commit: what is acknowledged survives loss of power, not only of the process.
+    // One sync of the log at each commit: what is acknowledged survives loss of power, not only of the process.
     connection.pragma_update(None, "synchronous", rehearsal::synchronous("FULL"))?;
     // The writer decides when to copy the log back into the file: after it has answered, not before.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

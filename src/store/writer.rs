@@ -1,6 +1,6 @@
 //! The writer: one thread, the only writable connection, one commit for everything that waits.
 //!
-//! While one commit waits for the disk the next batch collects itself, so the more writers there are the more each fsync
+//! While one commit waits for the disk the next batch collects itself, so the more writers there are the more each sync
 //! carries, and nobody waits for anything but the disk. A request is answered after the commit that holds it; a process
 //! killed before it leaves nothing of it, killed after it all of it.
 //!

@@ -10,7 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auditbox::store::{Options, QueueLimits, Quiet, Store};
+use auditbox::{
+    model::{
+        event::{Draft, Receipt, Sender},
+        limits::EventLimits,
+        timestamp::Timestamp,
+    },
+    store::{Options, Prepared, QueueLimits, Quiet, Store},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use ureq::{Agent, http};
@@ -299,6 +306,13 @@ fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str])
         panic!("the server did not start\n{}", fs::read_to_string(directory.join("stderr.txt")).unwrap())
     });
     (child, url)
+}
+
+/// Makes an event ready for a store's own writer, as the server would.
+pub fn prepare(store: &Store, event: &Value) -> Prepared {
+    let text = event.to_string();
+    let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
+    store.writer.prepare(draft.accept(&Receipt { at: Timestamp::now(), by: "test" }))
 }
 
 /// Tries until `check` is satisfied.

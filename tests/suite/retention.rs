@@ -11,19 +11,14 @@ use std::{
 };
 
 use auditbox::{
-    model::{
-        event::{Draft, Receipt, Sender},
-        limits::EventLimits,
-        retention::Rules,
-        timestamp::Timestamp,
-    },
+    model::{retention::Rules, timestamp::Timestamp},
     store::{Options, Policy, QueueLimits, Quiet, Retention, Store},
 };
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, eventually, run},
+    harness::{Server, eventually, prepare, run},
     wire::Connection,
 };
 
@@ -285,9 +280,7 @@ fn the_room_of_what_was_dropped_is_used_again() {
         let events = (0..1_500).map(|number| {
             let mut event = event(&format!("e-{round}-{number}"), "entity", 40 + number % 9);
             event["message"] = json!("rolled out ".repeat(20));
-            let text = event.to_string();
-            let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
-            store.writer.prepare(draft.unwrap().accept(&Receipt { at: Timestamp::now(), by: "test" }))
+            prepare(&store, &event)
         });
         let outcomes = store.writer.append(events.collect(), Policy::AllOrNothing).unwrap().wait().unwrap();
         assert_eq!(outcomes.len(), 1_500);

@@ -3,12 +3,15 @@
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
-use auditbox::model::timestamp::Timestamp;
+use auditbox::{
+    model::timestamp::Timestamp,
+    store::{Options, Outcome, Policy, QueueLimits, Quiet, Store},
+};
 use rusqlite::Connection as Database;
 use serde_json::json;
 
 use crate::{
-    harness::{Server, eventually, run},
+    harness::{Server, eventually, prepare, run},
     wire::Connection,
 };
 
@@ -49,6 +52,40 @@ fn leftovers(server: &Server) -> u32 {
 fn sealed(server: &Server) -> u32 {
     let database = Database::open(server.database()).unwrap();
     database.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn an_event_that_was_made_ready_before_its_twin_was_sealed_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        path: directory.path().join("auditbox.db"),
+        readers: 1,
+        queue: QueueLimits { events_max: 1_000, bytes_max: 1024 * 1024 },
+        log_bytes_max: u64::MAX,
+        chunk_events: 64,
+        retention: None,
+    };
+    let store = Store::open(&options, &Quiet).unwrap();
+    let ready = |identifier: &str| {
+        prepare(&store, &json!({ "identifier": identifier, "action": "UPDATE", "resourceType": "entity" }))
+    };
+    let append = |event| store.writer.append(vec![event], Policy::AllOrNothing).unwrap().wait().unwrap();
+    let database = Database::open(&options.path).unwrap();
+    let fill = |chunk: i64| {
+        let sealed = || database.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0));
+        for number in (0..).take_while(|_| sealed().unwrap_or(0) <= chunk) {
+            append(ready(&format!("{chunk}-{number}")));
+        }
+    };
+    fill(0);
+    let twins: Vec<_> = (0..3).map(|_| ready("twin")).collect();
+    let outcomes = twins.into_iter().zip(1..).map(|(twin, chunk)| {
+        let outcome = append(twin);
+        fill(chunk);
+        outcome
+    });
+    assert_eq!(outcomes.flatten().collect::<Vec<_>>(), [Outcome::Stored, Outcome::Duplicate, Outcome::Duplicate]);
+    store.close().unwrap();
 }
 
 #[test]

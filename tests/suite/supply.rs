@@ -27,6 +27,14 @@ fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
 }
 
 #[test]
+fn the_sqlite_that_is_built_in_is_built_as_it_is_meant_to_be() {
+    let database = rusqlite::Connection::open_in_memory().unwrap();
+    let mut options = database.prepare("PRAGMA compile_options").unwrap();
+    let options: BTreeSet<String> = options.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(options.contains("DEFAULT_MEMSTATUS=0") && !options.contains("ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+}
+
+#[test]
 fn every_crate_in_the_program_has_a_licence_that_is_allowed_and_comes_from_the_registry() {
     let policy: toml::Table = read("deny.toml").parse().unwrap();
     let allowed = policy["licenses"]["allow"].as_array().unwrap();

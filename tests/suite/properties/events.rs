@@ -44,9 +44,11 @@ const ODD_TEXTS: [&str; 14] = [
     "null",
 ];
 
-const ODD_ADDRESSES: [&str; 8] = [
+const ODD_ADDRESSES: [&str; 10] = [
     "10.0.0.1",
     "::ffff:10.0.0.1",
+    "0:0:0:0:0:ffff:10.0.0.1",
+    "::FFFF:a00:1",
     "2001:db8::1",
     "2001:0DB8:0:0:0:0:0:1",
     "10.0.0.07",
