@@ -142,6 +142,27 @@ fn http_2_is_not_spoken_on_a_plain_connection_either() {
 }
 
 #[test]
+fn requests_that_are_none_do_not_fill_the_log_unless_they_are_asked_for() {
+    for (level, is_told) in [("info", false), ("info,actix_http::h1=error", true)] {
+        let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", level)]);
+        let before = server.log();
+        for _ in 0..20 {
+            for bytes in
+                [&b"\x16\x03\x01\0\0"[..], b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"G\0T / HTTP/1.1\r\n\r\n"]
+            {
+                assert_eq!(statuses(&server, bytes), [400], "{bytes:?}");
+            }
+            let endless = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(200_000));
+            assert!(statuses(&server, endless.as_bytes()).iter().all(|status| HEAD_REFUSED.contains(status)));
+        }
+        let log = server.log();
+        let told = log[before.len()..].lines().count();
+        assert_eq!(told >= 100, is_told, "{level}: {told} lines\n{log}");
+        assert!(is_told || told == 0, "{log}");
+    }
+}
+
+#[test]
 fn a_hundred_thousand_parameters_are_refused_and_soon() {
     let server = Server::start();
     for pair in ["a", "&", "a=1&", "entity=1&", "entity[]=&", "=&", "%&", "not.not.entity=1&"] {

@@ -21,6 +21,9 @@ use crate::{
 /// What must not be found, by what it is.
 type Secrets = BTreeMap<&'static str, String>;
 
+/// The log at its most talkative: what is quiet by default too.
+const EVERYTHING: &str = "trace,actix_http::h1=trace,actix_server=trace";
+
 fn form(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
@@ -115,7 +118,7 @@ fn requests(server: &Server, secrets: &Secrets) -> Vec<(String, Answer)> {
 
 #[test]
 fn no_secret_is_in_a_log_an_answer_an_event_or_another_table() {
-    let limits = [("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1000000"), ("AUDITBOX_LOG_LEVEL", "trace")];
+    let limits = [("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1000000"), ("AUDITBOX_LOG_LEVEL", EVERYTHING)];
     let server = Server::start_with(&limits);
     let secrets = known(&server);
     let answers = requests(&server, &secrets);
@@ -195,7 +198,7 @@ fn the_key_of_a_certificate_is_in_no_log_and_no_error() {
         command
             .env("AUDITBOX_SERVER_TLS_CERTIFICATE", certificate)
             .env("AUDITBOX_SERVER_TLS_KEY", key)
-            .env("AUDITBOX_LOG_LEVEL", "trace");
+            .env("AUDITBOX_LOG_LEVEL", EVERYTHING);
         let mut process = Process::start(&mut command);
         if key == "key.pem" && certificate == "certificate.pem" {
             over_tls(&process.url(), directory.path(), &secrets["a token"]);
@@ -279,7 +282,7 @@ fn the_source_derives_debug_for_nothing_that_holds_a_secret() {
 #[test]
 fn whatever_a_client_sends_a_record_of_the_log_is_one_line() {
     for format in ["text", "json"] {
-        let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", "trace"), ("AUDITBOX_LOG_FORMAT", format)]);
+        let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", EVERYTHING), ("AUDITBOX_LOG_FORMAT", format)]);
         let odd = "x\u{1b}[2J\u{85}\u{2028}é";
         server.post("/v1/credentials", &json!({ "name": "a\u{2028}\u{202e}b", "scopes": ["read"] }).to_string());
         server.post(
