@@ -10,8 +10,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The HTTP server tells of each of its threads as it comes and goes. A directive of the operator's for it counts more.
-const QUIET: &str = "actix_server=warn";
+/// The HTTP server tells of each of its threads as it comes and goes; and of each request that is none, as an error, so
+/// that anybody could fill this log. A directive of the operator's for them counts more (`info,actix_http::h1=error`).
+/// What breaks an answer off is told by whoever makes it.
+const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 
 /// Sends what is traced, and what libraries log, to standard error for the rest of the process. Fails if `log.level` is
 /// not a filter, which a loaded configuration rules out, or if this was done before.

@@ -12,7 +12,7 @@ use actix_web::{
     http::header::{ContentType, LINK},
     web::{self, Bytes, Data},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::{
@@ -160,6 +160,7 @@ struct Rest {
 impl Rest {
     fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
         stream::try_unfold(self, Self::advance)
+            .inspect_err(|error| tracing::error!(cause = error.cause(), %error, "a list broke off"))
     }
 
     async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {

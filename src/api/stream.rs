@@ -12,7 +12,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, CONTENT_TYPE, ContentEncoding},
     web::{self, Bytes, Data},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -144,6 +144,7 @@ impl Live {
 
     fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
         stream::try_unfold(self, Self::advance)
+            .inspect_err(|error| tracing::error!(cause = error.cause(), %error, "a live stream broke off"))
     }
 
     /// The next bytes; none at the end of the stream.

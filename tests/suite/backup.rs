@@ -5,17 +5,21 @@ use std::{
     collections::HashMap,
     fs,
     os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, eventually, run},
+    faults,
+    harness::{Server, eventually, program, run},
+    held,
     wire::Connection,
 };
 
@@ -111,6 +115,94 @@ fn lines(server: &Server) -> HashMap<String, String> {
         (event["identifier"].as_str().unwrap().to_owned(), line.to_owned())
     };
     answer.text.lines().map(named).collect()
+}
+
+#[test]
+fn a_backup_has_its_name_only_once_it_is_on_the_disk() {
+    if !faults::can_trace() {
+        return;
+    }
+    let server = Server::start();
+    server.store(&[event(0, 1)]);
+    let plain = program(server.directory());
+    let calls = "trace=fsync,fdatasync,rename,renameat,renameat2";
+    let mut traced = Command::new("strace");
+    // `-y` names the file behind each descriptor.
+    traced.args(["-f", "-y", "-qq", "-e", calls, "-o", "trace"]).arg(plain.get_program()).args(["backup", "copy.db"]);
+    let made = traced.current_dir(server.directory()).stdin(Stdio::null()).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let trace = fs::read_to_string(server.directory().join("trace")).unwrap();
+    let lines: Vec<_> = trace.lines().filter(|line| line.ends_with("= 0")).collect();
+    let renamed = lines.iter().position(|line| line.contains("rename") && line.contains("copy.db.part"));
+    let renamed = renamed.unwrap_or_else(|| panic!("{trace}"));
+    let is_sync_of = |line: &&str, name: &str| line.contains("sync(") && line.contains(&format!("{name}>"));
+    assert!(lines[..renamed].iter().any(|line| is_sync_of(line, "/copy.db.part")), "its content first: {trace}");
+    let directory = fs::canonicalize(server.directory()).unwrap().display().to_string();
+    assert!(lines[renamed..].iter().any(|line| is_sync_of(line, &directory)), "then its name: {trace}");
+}
+
+/// A backup of this server that has begun to copy, and then been stopped; let go on when it is dropped.
+struct Stopped(std::process::Child);
+
+impl Stopped {
+    fn begin(server: &Server) -> Self {
+        let (part, copy) = (server.directory().join("copy.db.part"), server.directory().join("copy.db"));
+        eventually("a backup that is stopped midway", || {
+            drop(fs::remove_file(&copy));
+            let mut command = program(server.directory());
+            let mut stopped = Self(command.args(["backup", "copy.db"]).stdout(Stdio::null()).spawn().unwrap());
+            let length = || fs::metadata(&part).map_or(0, |file| file.len());
+            while length() == 0 && stopped.0.try_wait().unwrap().is_none() {
+                thread::sleep(Duration::from_micros(200));
+            }
+            stopped.signal("STOP");
+            // With much still to be copied: one that is past that is let go on.
+            let is_midway = (1..fs::metadata(server.database()).unwrap().len() / 2).contains(&length());
+            is_midway.then_some(stopped)
+        })
+    }
+
+    fn signal(&self, name: &str) {
+        drop(Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status());
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.signal("CONT");
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn the_log_keeps_to_its_bound_while_a_backup_copies() {
+    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
+    let log_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
+    let post = |number: usize| server.post("/v1/audit-log", &held::batch(number)).status;
+    for number in 0..12 {
+        assert_eq!(post(number), 201);
+    }
+    // In the file and no longer in the log, so that it is the file that is long.
+    eventually("an empty log", || (fs::metadata(server.database()).unwrap().len() > log_bytes()).then_some(()));
+    let mut stopped = Stopped::begin(&server);
+    let mut stored = 12;
+    while post(stored) == 201 {
+        stored += 1;
+        assert!(stored < 100, "the log has no bound: {} bytes", log_bytes());
+    }
+    assert!(stored > 12, "what there is room for is taken");
+    for number in 0..10 {
+        assert_eq!(post(1_000 + number), 503);
+    }
+    assert!(log_bytes() < held::LOG_BYTES_MAX + held::BEYOND_BYTES, "{}", log_bytes());
+    stopped.signal("CONT");
+    assert!(stopped.0.wait().unwrap().success());
+    eventually("taking events again", || (post(2_000) == 201).then_some(()));
+    // It is of the moment at which it began.
+    let copy = rusqlite::Connection::open(server.directory().join("copy.db")).unwrap();
+    let events: u32 =
+        copy.query_row("SELECT count(*) FROM event WHERE length(body) > 500000", [], |row| row.get(0)).unwrap();
+    assert_eq!(events as usize, 12 * held::BATCH_EVENTS);
 }
 
 #[test]

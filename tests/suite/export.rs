@@ -264,4 +264,26 @@ fn a_failure_in_the_middle_breaks_the_connection() {
         assert_eq!(status, "FAILURE");
         assert!(message.as_str().unwrap().starts_with("broken off after "), "{message}");
     }
+    assert_eq!(server.log().matches("an export broke off").count(), 2, "{}", server.log());
+}
+
+#[test]
+fn a_failure_in_the_middle_of_a_list_breaks_its_connection_too_and_is_told() {
+    let server = Server::start();
+    let filling = "x".repeat(100_000);
+    let event = |number: usize| json!({ "identifier": format!("e{number}"), "action": "READ", "resourceType": "x", "additionalData": filling });
+    for batch in 0..5 {
+        server.store(&(batch * 100..(batch + 1) * 100).map(event).collect::<Vec<_>>());
+    }
+    let mut connection = Connection::open(&server.url).unwrap();
+    let request = format!("GET /v1/audit-log HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", server.token);
+    connection.send(&request).unwrap();
+    assert!(connection.line().unwrap().contains(" 200 "));
+    // More than sockets hold is still to be sent.
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    database.execute_batch("ALTER TABLE event RENAME TO gone").unwrap();
+    let answer = connection.rest().unwrap();
+    assert!(answer.contains("\"e499\"") && !answer.contains("\"e0\""));
+    assert!(!answer.ends_with("0\r\n\r\n"), "it ends as if it were complete");
+    assert!(server.log().contains("a list broke off"), "{}", server.log());
 }

@@ -90,7 +90,7 @@ fn can(works: bool, what: &str, insists: &str) -> bool {
 }
 
 /// Whether `strace` is there and may trace.
-fn can_trace() -> bool {
+pub(super) fn can_trace() -> bool {
     let works = runs("strace", &["-o", "/dev/null", "true"]);
     can(works, "there is no strace, or it may not trace", "AUDITBOX_REQUIRE_STRACE")
 }

@@ -1,20 +1,26 @@
-//! Another program beside the server that holds a read transaction on the file open: the write-ahead log cannot be emptied
-//! meanwhile, and must not fill the disk.
+//! Readers and the write-ahead log. While another program beside the server holds a read transaction on the file open, the
+//! log cannot be emptied, and must not fill the disk. The server's own clients hold nothing, however slowly they read.
 
-use std::fs;
+use std::{fs, io::Write};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::harness::{Server, eventually};
+use crate::{
+    harness::{Server, eventually},
+    raw,
+};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 /// The least that may be configured.
-const LOG_BYTES_MAX: u64 = 128 * MEBIBYTE;
+pub(crate) const LOG_BYTES_MAX: u64 = 128 * MEBIBYTE;
+/// What may be written beyond it: a batch that was under way when it was met, and the server's own records.
+pub(crate) const BEYOND_BYTES: u64 = 48 * MEBIBYTE;
+pub(crate) const BATCH_EVENTS: usize = 12;
 
 /// Events that zstd cannot make much shorter: about nine megabytes of log.
-fn batch(number: usize) -> String {
+pub(crate) fn batch(number: usize) -> String {
     let event = |place: usize| {
         let mut noise = vec![0; 700_000];
         getrandom::fill(&mut noise).unwrap();
@@ -24,7 +30,7 @@ fn batch(number: usize) -> String {
         })
         .to_string()
     };
-    (0..12).map(|place| event(place) + "\n").collect()
+    (0..BATCH_EVENTS).map(|place| event(place) + "\n").collect()
 }
 
 #[test]
@@ -56,8 +62,7 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
     for turn in 0..20 {
         assert_eq!(server.post("/v1/audit-log", &batch(1_000 + turn)).status, 503);
     }
-    // One batch was under way when the bound was met; the server's own records have some room beyond it.
-    assert!(log_bytes() < LOG_BYTES_MAX + 48 * MEBIBYTE, "{}", log_bytes());
+    assert!(log_bytes() < LOG_BYTES_MAX + BEYOND_BYTES, "{}", log_bytes());
     assert!(server.log().contains("another program holds a read transaction"), "{}", server.log());
 
     // Reading goes on, people still get in, and the other program still sees what it saw.
@@ -73,4 +78,31 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
     assert!(server.log().contains("events are taken again"), "{}", server.log());
     let last = format!("e-{}-11", stored - 1);
     assert_eq!(server.list(&format!("identifier={last}")).identifiers(), [last]);
+}
+
+#[test]
+fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
+    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())]);
+    let mut log = server.database().into_os_string();
+    log.push("-wal");
+    let log_bytes = || fs::metadata(&log).unwrap().len();
+    for number in 0..3 {
+        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
+    }
+    // Each is sent more than sockets hold, and takes none of it.
+    let unread: Vec<_> = ["", "/export?format=ndjson", "/export?format=csv", "/stream"]
+        .map(|path| {
+            let mut stream = raw::connect(&server);
+            stream.write_all(&raw::head(&server, &format!("GET /v1/audit-log{path}"), &[])).unwrap();
+            // The answer has begun.
+            assert_eq!(stream.peek(&mut [0]).unwrap(), 1, "{path}");
+            stream
+        })
+        .into();
+    // In all more than the log may hold.
+    for number in 3..23 {
+        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201, "{number}: {} bytes", log_bytes());
+    }
+    assert!(log_bytes() < LOG_BYTES_MAX, "{}", log_bytes());
+    drop(unread);
 }

@@ -128,6 +128,41 @@ fn requests_in_a_row_are_answered_in_a_row_and_old_clients_are_served() {
 }
 
 #[test]
+fn http_2_is_not_spoken_on_a_plain_connection_either() {
+    let server = Server::start();
+    // Its preface (RFC 9113 section 3.4), SETTINGS, and HEADERS that an index of HPACK's table makes `GET /`.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x03\x01\x05\0\0\0\x01\x82\x84\x86";
+    let answers = statuses(&server, preface);
+    assert!(answers.is_empty() || answers == [400], "{answers:?}");
+    // Who offers to go over to it (RFC 7540 section 3.2) is answered as they asked.
+    let offer = ["upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAAAAIAAAAA"];
+    let answer = raw::send(&server, [&*raw::head(&server, "GET /healthz", &offer)]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(!answer.head.contains("upgrade"), "{answer:?}");
+}
+
+#[test]
+fn requests_that_are_none_do_not_fill_the_log_unless_they_are_asked_for() {
+    for (level, is_told) in [("info", false), ("info,actix_http::h1=error", true)] {
+        let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", level)]);
+        let before = server.log();
+        for _ in 0..20 {
+            for bytes in
+                [&b"\x16\x03\x01\0\0"[..], b"GET /\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"G\0T / HTTP/1.1\r\n\r\n"]
+            {
+                assert_eq!(statuses(&server, bytes), [400], "{bytes:?}");
+            }
+            let endless = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(200_000));
+            assert!(statuses(&server, endless.as_bytes()).iter().all(|status| HEAD_REFUSED.contains(status)));
+        }
+        let log = server.log();
+        let told = log[before.len()..].lines().count();
+        assert_eq!(told >= 100, is_told, "{level}: {told} lines\n{log}");
+        assert!(is_told || told == 0, "{log}");
+    }
+}
+
+#[test]
 fn a_hundred_thousand_parameters_are_refused_and_soon() {
     let server = Server::start();
     for pair in ["a", "&", "a=1&", "entity=1&", "entity[]=&", "=&", "%&", "not.not.entity=1&"] {

@@ -38,6 +38,8 @@ const BATCH_EVENTS: u64 = 500;
 /// What the documentation states: bodies, the queue and the newest events at their limits, and what the program itself takes.
 const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const OVER: u64 = 4;
+/// One batch: so short a queue is full at once, however slow the build.
+const QUEUE_SHORT: &str = "500";
 
 /// How much of everything.
 struct Size {
@@ -285,7 +287,8 @@ fn dawdle(server: &Server, size: &Size, seen: &Seen) {
 fn more_than_the_server_can_do_leaves_it_whole() {
     let size = if env::var("AUDITBOX_OVERLOAD").is_ok_and(|form| form == "long") { LONG } else { SHORT };
     // All from one address, which is not what a limit on guesses is for.
-    let server = Server::start();
+    let short = [("AUDITBOX_LIMITS_QUEUE_EVENTS_MAX", QUEUE_SHORT), ("AUDITBOX_LIMITS_BATCH_EVENTS_MAX", QUEUE_SHORT)];
+    let server = Server::start_with(if size.long { &[] } else { &short });
     let batch = batch(&server.token);
     let (rate, _, before) = measure(&server, &batch, size.measured);
     let calm_bytes = memory_bytes(&server);
@@ -325,6 +328,7 @@ fn more_than_the_server_can_do_leaves_it_whole() {
     assert!(statuses.keys().all(|status| matches!(status, 0 | 201 | 429 | 503)), "{statuses:?}");
     assert!(seen.count(0) * 100 <= statuses.values().sum::<u64>(), "who sends well is not cut off: {statuses:?}");
     assert!(seen.count(201) > 0, "what can be taken is taken: {statuses:?}");
+    assert!(size.long || seen.count(503) > 0, "what cannot be taken is refused: {statuses:?}");
     assert_eq!(seen.without_retry.load(Ordering::Relaxed), 0, "a refusal says when to come again");
     let memory_bytes = seen.memory_bytes.load(Ordering::Relaxed);
     assert!(memory_bytes <= MEMORY_BYTES_MAX, "{memory_bytes}");

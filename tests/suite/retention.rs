@@ -11,8 +11,8 @@ use std::{
 };
 
 use auditbox::{
-    model::{retention::Rules, timestamp::Timestamp},
-    store::{Options, Policy, QueueLimits, Quiet, Retention, Store},
+    model::{limits::QueryLimits, query::Query, retention::Rules, timestamp::Timestamp},
+    store::{Options, Policy, QueueLimits, Quiet, ReadError, Retention, Store, open_for_reading},
 };
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
@@ -90,6 +90,26 @@ fn settle(server: &Server) {
         let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         (count(drops) == 1 && count(open) == 0).then_some(())
     });
+}
+
+#[test]
+fn whoever_read_the_index_before_a_drop_is_told_to_read_it_again() {
+    let server = Server::start();
+    server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
+    let reader = open_for_reading(&server.database()).unwrap();
+    let query = Query::parse([("resources".into(), "entity".into())], &QueryLimits::default()).unwrap();
+    let found = || reader.page(&query, usize::MAX).map(|page| page.found.positions.len());
+    assert_eq!(found().unwrap(), 2);
+    let server = restart(server, &KEEP_30);
+    settle(&server);
+    let told = found().unwrap_err();
+    assert!(matches!(told, ReadError::Changed) && told.to_string().contains("run the command again"), "{told}");
+    assert!(matches!(reader.by_identifier("new"), Err(ReadError::Changed)));
+    let rules = Rules::parse(30, []).unwrap();
+    assert!(matches!(reader.due(&rules, Timestamp::now()), Err(ReadError::Changed)));
+    let again = run(server.directory(), &["query", "--json", "--resources", "entity"]);
+    let lines = String::from_utf8(again.stdout).unwrap();
+    assert!(again.status.success() && lines.lines().count() == 1 && lines.contains("\"new\""), "{lines}");
 }
 
 #[test]

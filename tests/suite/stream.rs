@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{CLIENT_ID, CLIENT_SECRET, Server, eventually, run},
+    harness::{CLIENT_ID, CLIENT_SECRET, SOON, Server, eventually, run},
     wire::Connection,
 };
 
@@ -74,8 +74,14 @@ impl Follower {
 
     /// The next event.
     fn event(&mut self) -> Value {
-        let data = std::iter::repeat_with(|| self.message().unwrap()).flatten().next().unwrap();
-        serde_json::from_str(&data).unwrap()
+        let begun = Instant::now();
+        loop {
+            if let Some(data) = self.message().unwrap() {
+                return serde_json::from_str(&data).unwrap();
+            }
+            // Signs of life would go on for ever.
+            assert!(begun.elapsed() < SOON, "no event comes");
+        }
     }
 
     fn identifier(&mut self) -> String {

@@ -1,7 +1,20 @@
 //! HTTPS: a certificate of the operator's own, real clients, and what is wrong with the files.
 
-use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::{
@@ -106,22 +119,71 @@ fn the_command_line_takes_the_certificate_with_ca() {
 
 #[test]
 fn plain_http_at_the_port_of_https_is_cut_off_and_harms_nobody() {
-    use std::io::{Read, Write};
     let directory = files();
     let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
     let url = server.url();
-    let mut stream = std::net::TcpStream::connect(url.trim_start_matches("https://")).unwrap();
+    let mut stream = TcpStream::connect(url.trim_start_matches("https://")).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     // An alert and the end, or the end alone; a time-out would be an error of another kind.
     if let Err(error) = stream.read_to_end(&mut answer) {
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
     assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
     let plain: Agent = Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
     assert!(plain.get(url.replace("https:", "http:") + "/healthz").call().is_err());
     assert!(login(&client(&directory.path().join("certificate.pem")), &url).is_ok());
+    assert!(server.stop().success());
+}
+
+/// A connection on which the client offers these protocols (ALPN, RFC 7301); what it sends and reads is up to the caller.
+fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let stream = TcpStream::connect(url.trim_start_matches("https://"))?;
+    stream.set_read_timeout(Some(SOON))?;
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
+}
+
+/// What the server says to these bytes until it closes.
+fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> String {
+    // It may close before it has been told everything.
+    drop(stream.write_all(bytes));
+    let mut said = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut said) {
+        assert!(!matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[test]
+fn http_2_is_not_spoken_and_who_would_rather_speak_it_is_served_without() {
+    let directory = files();
+    let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let (url, certificate) = (server.url(), directory.path().join("certificate.pem"));
+    let asked = b"GET /healthz HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    let refused = offering(&url, &certificate, &["h2"]).unwrap_err();
+    assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
+    for (offered, chosen) in [(&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])), (&[], None)] {
+        let stream = offering(&url, &certificate, offered).unwrap();
+        assert_eq!(stream.conn.alpn_protocol(), chosen, "{offered:?}");
+        let said = said_to(stream, asked);
+        assert!(said.starts_with("HTTP/1.1 200 "), "{offered:?}: {said}");
+    }
+    // Who speaks it without having asked: its preface (RFC 9113 section 3.4) and SETTINGS.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let said = said_to(offering(&url, &certificate, &[]).unwrap(), preface);
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{said}");
     assert!(server.stop().success());
 }
 

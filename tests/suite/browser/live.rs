@@ -122,6 +122,26 @@ fn a_page_that_is_not_seen_lets_go_of_its_place_and_goes_on_from_it() {
 }
 
 #[test]
+fn an_event_that_is_damaged_is_announced_too() {
+    let server = Server::start();
+    post(&server, "old", "application");
+    let Some(page) = Page::signed_in(&server, "/audit-logs?resource_type=application") else { return };
+    page.click("button[data-live]");
+    post(&server, "new1", "application");
+    page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
+    // Not looked at while it is stored, so that there is time to damage it.
+    seen(&page, false);
+    post(&server, "new2", "application");
+    let database = rusqlite::Connection::open(server.database()).unwrap();
+    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
+    // The server's own records are of no entity.
+    let newest = "SELECT max(seq) FROM event WHERE entity IS NOT NULL";
+    assert_eq!(database.execute(&format!("UPDATE event SET filled = filled + 1 WHERE seq = ({newest})"), []), Ok(1));
+    seen(&page, true);
+    page.until("it is announced", || page.text("[data-fresh] button").contains("2 new events"));
+}
+
+#[test]
 fn who_has_been_signed_out_is_told_where_to_sign_in() {
     let server = Server::start();
     post(&server, "old", "application");
