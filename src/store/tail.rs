@@ -173,8 +173,8 @@ pub(super) fn extend(
 
 /// How terms are looked up.
 pub(super) enum Terms<'t> {
-    /// What the dictionary does not have is added to it.
-    Added(&'t mut TermWriter),
+    /// What the dictionary does not have is added to it, in this connection's transaction.
+    Added(&'t mut TermWriter, &'t Connection),
     /// The file is only read.
     Known(TermWriter),
 }
@@ -182,7 +182,7 @@ pub(super) enum Terms<'t> {
 impl Terms<'_> {
     fn ordinal(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
         match self {
-            Self::Added(terms) => terms.ordinal(connection, field, value).map(Some),
+            Self::Added(terms, writing) => terms.ordinal(writing, field, value).map(Some),
             Self::Known(terms) => terms.known(connection, field, value),
         }
     }
