@@ -43,4 +43,4 @@ pub use seal::{SealedRow, seal};
 pub use sealed::{Home, SealedChunk, Side, Table};
 pub use search::Found;
 pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
-pub use terms::{TermWriter, UsedTerms, delete_terms};
+pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};
