@@ -286,7 +286,7 @@ fn beginning(
 ) -> Result<Vec<u32>> {
     let mut statement =
         connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value")?;
-    let mut passed = Vec::new();
+    let mut ordinals = Vec::new();
     for beginning in beginnings {
         let mut rows = statement.query(params![field.code(), beginning])?;
         while let Some(row) = rows.next()? {
@@ -295,12 +295,12 @@ fn beginning(
                 break;
             }
             if passes(value) {
-                passed.push(row.get(0)?);
+                ordinals.push(row.get(0)?);
             }
         }
     }
     // One beginning may be that of another.
-    passed.sort_unstable();
-    passed.dedup();
-    Ok(passed)
+    ordinals.sort_unstable();
+    ordinals.dedup();
+    Ok(ordinals)
 }

@@ -80,7 +80,6 @@ impl Predicate {
     pub fn beginnings(&self) -> Option<Vec<String>> {
         match self {
             Self::Exact(text) | Self::Prefix(text) => Some(vec![text.clone()]),
-            Self::IgnoreCase(_) => None,
             Self::StatusClass(digit) => Some(vec![digit.to_string()]),
             Self::Network(IpNet::V4(range)) => {
                 let (text, fixed) = (range.network().to_string(), usize::from(range.prefix_len() / 8));
@@ -88,7 +87,7 @@ impl Predicate {
                 // The others write it as an address of IPv6, whose first group is 0.
                 Some(vec![dotted, "0".to_owned(), ":".to_owned()])
             }
-            Self::Network(IpNet::V6(_)) => None,
+            Self::IgnoreCase(_) | Self::Network(IpNet::V6(_)) => None,
         }
     }
 }
