@@ -18,14 +18,25 @@ impl IndexError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
-            Self::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt),
+            Self::Sqlite(error) => is_corrupt(error),
         }
+    }
+
+    /// Whether SQLite met a page that it cannot make sense of. The transaction in which it did so cannot be committed, even if
+    /// it was but reading: SQLite takes it back.
+    pub fn is_of_a_page(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if is_corrupt(error))
     }
 
     /// Damage found in what `chunk` has in `part`.
     pub(super) fn damaged(chunk: u32, part: &str) -> Self {
         Self::Damaged(format!("{part} of chunk {chunk}"))
     }
+}
+
+/// Whether SQLite met a page that it cannot make sense of.
+pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
 }
 
 /// What this layer's functions return.

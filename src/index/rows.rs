@@ -1,12 +1,11 @@
 //! The index's rows in the file: writing sealed chunks, reading their own rows, taking out those of chunks that are no more.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
     index::{
         IndexError, Result,
+        error::is_corrupt,
         keys::{BLOCK_BITS_MAX, KeyBlock},
         lost,
         membership::Membership,
@@ -102,42 +101,91 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
     })
 }
 
-/// Takes out the rows that belong to no chunk: what a crash has left of one that was being sealed, or taken out.
+/// Takes out the rows that belong to no chunk: what a crash has left of one that was being sealed, or taken out. Those that
+/// cannot be, because a page is damaged, stay: nobody reads them, and no chunk is sealed where they stand ([`free_side`]).
+/// Not for use within a transaction: one that has met such a page cannot be committed any more.
 pub fn delete_strays(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare("SELECT number, side FROM chunk")?;
-    let chunks: HashSet<(u32, u8)> = statement.query_map([], |row| row.try_into())?.collect::<Result<_, _>>()?;
-    for table in Table::ALL {
-        let name = table.name();
-        let mut next = connection.prepare(&format!("SELECT min(place) FROM {name} WHERE place >= ?1"))?;
-        let mut from = i64::MIN;
-        while let Some(place) = next.query_row([from], |row| row.get::<_, Option<i64>>(0))? {
-            let Some(home) = Home::of(place) else {
-                connection.execute(&format!("DELETE FROM {name} WHERE place = ?1"), [place])?;
-                continue;
-            };
-            let (first, end) = home.places();
-            if !chunks.contains(&(home.number, home.side.code())) {
-                connection.execute(&format!("DELETE FROM {name} WHERE place >= ?1 AND place < ?2"), [first, end])?;
+    for (first, last) in unclaimed(connection)? {
+        for table in Table::ALL {
+            match delete(connection, table, (first, last), i64::MAX) {
+                Ok(_) => {}
+                Err(error) if is_corrupt(&error) => tracing::error!(
+                    %error, table = table.name(),
+                    "a page of the file is damaged: rows of the index that belong to no chunk were left on it, if it has \
+                     any; run auditbox doctor"
+                ),
+                Err(error) => return Err(error),
             }
-            from = end;
         }
     }
     Ok(())
 }
 
-/// Takes out rows that stand at a home whose chunk is there no more, at most so many of each kind. Whether there are more.
-pub fn delete_rows(connection: &Connection, home: Home, rows_max: i64) -> rusqlite::Result<bool> {
+/// The places, from the first to the last, both included, at which no chunk's rows stand.
+fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare("SELECT number, side FROM chunk")?;
+    let mut rows = statement.query([])?;
+    let mut claimed = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (number, side) = (row.get::<_, i64>(0)?, Side::from_code(row.get(1)?));
+        if let Ok(number) = u32::try_from(number) {
+            // Where the side is damaged, either may hold what is left of the chunk.
+            let sides = side.map_or(vec![Side::First, Side::Second], |side| vec![side]);
+            claimed.extend(sides.into_iter().map(|side| Home { number, side }.places()));
+        }
+    }
+    claimed.sort_unstable();
+    let (mut unclaimed, mut from) = (Vec::new(), i64::MIN);
+    for (first, end) in claimed {
+        if from < first {
+            unclaimed.push((from, first - 1));
+        }
+        from = end;
+    }
+    unclaimed.push((from, i64::MAX));
+    Ok(unclaimed)
+}
+
+/// Takes out rows of a table that stand at a home whose chunk is there no more, at most so many. Whether there are more.
+pub fn delete_rows(connection: &Connection, home: Home, table: Table, rows_max: i64) -> rusqlite::Result<bool> {
     let (first, end) = home.places();
-    let mut more = false;
+    Ok(delete(connection, table, (first, end - 1), rows_max)? == rows_max)
+}
+
+/// Takes out at most so many rows from one place to another, both included; returns how many.
+fn delete(connection: &Connection, table: Table, (first, last): (i64, i64), rows_max: i64) -> rusqlite::Result<i64> {
+    let name = table.name();
+    let sql =
+        format!("DELETE FROM {name} WHERE place IN (SELECT place FROM {name} WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)");
+    let deleted = connection.prepare_cached(&sql)?.execute([first, last, rows_max])?;
+    Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
+}
+
+/// The side on which a chunk can be sealed: one on which no rows stand, of whatever was there before. `None` if there is
+/// none, which only damage can bring about.
+pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Option<Side>> {
+    for side in [Side::First, Side::Second] {
+        if is_free(connection, Home { number, side })? {
+            return Ok(Some(side));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether no rows stand at a home; not where a page is damaged that may have some.
+pub fn is_free(connection: &Connection, home: Home) -> rusqlite::Result<bool> {
+    let (first, end) = home.places();
     for table in Table::ALL {
         let name = table.name();
-        let sql = format!(
-            "DELETE FROM {name} WHERE place IN (SELECT place FROM {name} WHERE place >= ?1 AND place < ?2 LIMIT ?3)"
-        );
-        let deleted = connection.prepare_cached(&sql)?.execute([first, end, rows_max])?;
-        more |= i64::try_from(deleted).is_ok_and(|deleted| deleted == rows_max);
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE place >= ?1 AND place < ?2)");
+        match connection.prepare_cached(&sql)?.query_row([first, end], |row| row.get(0)) {
+            Ok(false) => {}
+            Ok(true) => return Ok(false),
+            Err(error) if is_corrupt(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(more)
+    Ok(true)
 }
 
 /// The side that a chunk's rows stand on; `None` if there is no such chunk.

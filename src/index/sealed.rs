@@ -17,9 +17,9 @@ use crate::{
 /// Above so many terms of one field, its postings are read in one go instead of term by term.
 const SEEKS_MAX: usize = 16;
 
-/// Which table a row belongs to.
+/// A table of chunks' rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Table {
+pub enum Table {
     /// Timestamps and offsets.
     Time,
     /// Terms and their postings.
@@ -29,7 +29,8 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 3] = [Self::Time, Self::Posting, Self::Key];
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Time, Self::Posting, Self::Key];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -98,12 +99,6 @@ impl Home {
     pub(super) const fn places(self) -> (i64, i64) {
         let first = Place::first(self).0;
         (first, first + (1 << CHUNK_SHIFT))
-    }
-
-    /// Whose row stands at a place.
-    pub(super) fn of(place: i64) -> Option<Self> {
-        let number = u32::try_from(place >> CHUNK_SHIFT & ((1 << (SIDE_SHIFT - CHUNK_SHIFT)) - 1)).ok()?;
-        Some(Self { number, side: Side::from_code(place >> SIDE_SHIFT)? })
     }
 }
 

@@ -182,6 +182,11 @@ pub(super) fn value(connection: &Connection, field: Field, ordinal: u32) -> rusq
         .optional()
 }
 
+/// Whether a field has a term of this ordinal.
+pub fn has_term(connection: &Connection, field: Field, ordinal: u32) -> rusqlite::Result<bool> {
+    Ok(value(connection, field, ordinal)?.is_some())
+}
+
 /// A test of a term's value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Test {

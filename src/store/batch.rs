@@ -2,7 +2,7 @@
 //!
 //! A request is decided before anything of it is written, so that one that is refused has nothing to be taken back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
@@ -34,6 +34,19 @@ pub(super) struct Batch<'t> {
     pub(super) fresh: HashMap<String, i64>,
     /// About how much the transaction writes.
     pub(super) log_bytes: usize,
+    /// Events on damaged pages, so that no transaction need meet these pages again.
+    pub(super) unreadable: &'t mut HashSet<i64>,
+    /// Set when a damaged page was met: the transaction cannot be committed any more.
+    pub(super) spoilt: Option<Spoilt>,
+}
+
+/// What becomes of the piece of work that met a damaged page. What else was in its transaction is done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoilt {
+    /// It has its answer, and wrote nothing.
+    Answered,
+    /// It is done again too, now that the event on that page is known.
+    Again,
 }
 
 impl Batch<'_> {
@@ -46,6 +59,7 @@ impl Batch<'_> {
         let decided = match self.decide(batch, policy) {
             Err(error) if error.is_damage() => {
                 // Whether these are new cannot be known; what others send can still be stored.
+                self.spoilt = error.is_of_a_page().then_some(Spoilt::Answered);
                 tracing::error!(
                     %error,
                     "the index is damaged: events were refused; stop the server and run auditbox reindex"
@@ -54,7 +68,7 @@ impl Batch<'_> {
             }
             decided => decided?,
         };
-        if let Ok(outcomes) = &decided {
+        if let (Ok(outcomes), None) = (&decided, self.spoilt) {
             for (event, _) in batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored) {
                 self.store(event)?;
             }
@@ -72,7 +86,7 @@ impl Batch<'_> {
     }
 
     /// What is to become of each event of a batch. Nothing is written.
-    fn decide(&self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
+    fn decide(&mut self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
         for (index, event) in batch.iter().enumerate() {
@@ -99,7 +113,7 @@ impl Batch<'_> {
     }
 
     /// The event that has the identifier of this one already.
-    fn known(&self, event: &Prepared) -> Result<Known, IndexError> {
+    fn known(&mut self, event: &Prepared) -> Result<Known, IndexError> {
         let seq = match self.fresh.get(event.identifier()) {
             Some(seq) => Some(*seq),
             None => self.snapshot.find_glanced(event.identifier(), &event.glance)?,
@@ -107,10 +121,17 @@ impl Batch<'_> {
         let Some(seq) = seq else {
             return Ok(Known::New);
         };
+        if self.unreadable.contains(&seq) {
+            return Ok(Known::Damaged);
+        }
         let mut fetch = Fetch::new(self.transaction, self.bodies)?;
         Ok(match fetch.row(seq)? {
             None => Known::New,
-            Some(Err(_)) => Known::Damaged,
+            Some(Err(_)) => {
+                self.unreadable.insert(seq);
+                self.spoilt = Some(Spoilt::Again);
+                Known::Damaged
+            }
             Some(Ok(stored)) => match stored.open(fetch.decoder()) {
                 Ok(body) => Known::Stored(body.into_owned(), stored.filled()),
                 Err(_) => Known::Damaged,

@@ -146,23 +146,8 @@ pub(super) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>>
         .optional()
 }
 
-/// Takes out the rows of events that were dropped, as far as the file can be read: what is damaged stays, which `doctor`
-/// tells of, and ends nothing else.
-pub(super) fn delete_sound(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
-    connection.execute_batch("SAVEPOINT piece")?;
-    match delete(connection, runs) {
-        Err(error) if stored::is_damage(&error) => {
-            tracing::error!(
-                %error, ?runs,
-                "the file is damaged: rows of events that were dropped could not be taken out; run auditbox doctor"
-            );
-            connection.execute_batch("ROLLBACK TO piece; RELEASE piece")
-        }
-        outcome => outcome.and_then(|()| connection.execute_batch("RELEASE piece")),
-    }
-}
-
-fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
+/// Takes out the rows of events that were dropped.
+pub(super) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
     for (first, last) in runs {
         statement.execute([first, last])?;
@@ -185,8 +170,16 @@ pub(super) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite
     tracing::info!(events = dropped.count(), "what was dropped before the last stop is taken out of the file");
     for piece in pieces(&dropped.0) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        delete_sound(&transaction, &piece)?;
-        transaction.commit()?;
+        match delete(&transaction, &piece).and_then(|()| transaction.commit()) {
+            // What is damaged stays, which `doctor` tells of, and ends nothing else.
+            Err(error) if stored::is_damage(&error) => {
+                tracing::error!(
+                    %error, ?piece,
+                    "the file is damaged: rows of events that were dropped could not be taken out; run auditbox doctor"
+                );
+            }
+            taken_out => taken_out?,
+        }
     }
     done(connection)?;
     checkpoint::empty(connection)

@@ -127,9 +127,9 @@ impl Store {
         finish_dropping(&mut connection).map_err(failed)?;
         let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
-        reindex::complete(&mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
+        reindex::complete(path, &mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
         let index = Arc::new(index_of(&connection).map_err(failed)?);
-        let full = newest(&mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
+        let full = newest(path, &mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
         let newest_receipt = retention::prepare(&connection, &bodies, options.retention.as_ref());
         let newest_receipt = newest_receipt.map_err(|error| failed(error.into()))?;
         let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
@@ -188,7 +188,7 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
         finish_dropping(&mut connection)?;
         reindex::clear(&mut connection)?;
         let bodies = Bodies::load(&connection)?;
-        reindex::complete(&mut connection, &mut TermWriter::default(), &bodies, 0, progress)
+        reindex::complete(path, &mut connection, &mut TermWriter::default(), &bodies, 0, progress)
     };
     let mut connection = open::writable(path, CHUNK_EVENTS, progress)?;
     renew::log(&mut connection, path)?;
@@ -210,8 +210,10 @@ fn finish_dropping(connection: &mut rusqlite::Connection) -> Result<(), IndexErr
     Ok(dropped::finish(connection, chunk_events)?)
 }
 
-/// Takes what is not sealed into the index, in one transaction: there may be many terms to add.
+/// Takes what is not sealed into the index, in one transaction: there may be many terms to add. Events are read on another
+/// connection: a transaction that has met a damaged page cannot be committed.
 fn newest(
+    path: &Path,
     connection: &mut rusqlite::Connection,
     index: &Index,
     bodies: &Bodies,
@@ -219,7 +221,7 @@ fn newest(
     progress: &dyn Progress,
 ) -> Result<Vec<SharedChunk>, IndexError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let full = tail::extend(&transaction, index, bodies, Terms::Added(terms), progress)?;
+    let full = tail::extend(&open::reading(path)?, index, bodies, Terms::Added(terms, &transaction), progress)?;
     transaction.commit()?;
     Ok(full)
 }

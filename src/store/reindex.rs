@@ -3,17 +3,19 @@
 //! This is what `auditbox reindex` does, what follows a migration, and what happens when a file is opened that has more
 //! events without an index than are kept in memory.
 
+use std::path::Path;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    index::{self, Home, IndexError, MemoryChunk, Side, TermWriter},
+    index::{self, Home, IndexError, MemoryChunk, Side, Table, TermWriter},
     model::field::Field,
     store::{
         CHUNK_EVENTS_RANGE, Progress,
         body::Bodies,
         checkpoint,
         dropped::{self, Dropped},
-        event, tail,
+        event, open, tail,
     },
 };
 
@@ -27,7 +29,9 @@ pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         index::delete_chunk(&transaction, number)?;
         for side in [Side::First, Side::Second] {
-            index::delete_rows(&transaction, Home { number, side }, i64::MAX)?;
+            for table in Table::ALL {
+                index::delete_rows(&transaction, Home { number, side }, table, i64::MAX)?;
+            }
         }
         transaction.commit()?;
         checkpoint::empty(connection)?;
@@ -37,6 +41,7 @@ pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Takes out what a crash has left of chunks that are none, then seals every full chunk but `spare` of the newest.
 pub(super) fn complete(
+    path: &Path,
     connection: &mut Connection,
     terms: &mut TermWriter,
     bodies: &Bodies,
@@ -47,27 +52,43 @@ pub(super) fn complete(
     let last_seq = event::last_seq(connection)?;
     let full = u32::try_from(last_seq / i64::from(chunk_events)).unwrap_or(u32::MAX);
     let sealed = next_chunk(connection)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    index::delete_strays(&transaction)?;
-    transaction.commit()?;
+    index::delete_strays(connection)?;
+    let reading = open::reading(path)?;
     for number in sealed..full.saturating_sub(spare) {
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (first, last) = dropped::span(number, chunk_events);
-        let dropped = Dropped::within(&transaction, first, last)?;
-        let (chunk, _) = load_chunk((&transaction, bodies), number, chunk_events, &dropped, |field, value| {
+        let dropped = Dropped::within(&reading, first, last)?;
+        let (chunk, _) = load_chunk((&reading, bodies), number, chunk_events, &dropped, |field, value| {
             terms.ordinal(&transaction, field, value).map(Some)
         })?;
         // Nothing may be left of it.
         if chunk.length() > 0 {
-            let sealed = index::seal(&chunk, Side::First).map_err(|error| IndexError::Damaged(error.to_string()))?;
-            index::insert_rows(&transaction, &sealed.0)?;
-            index::insert_chunk(&transaction, &sealed.1)?;
+            match write((&reading, &transaction), &chunk) {
+                Ok(()) => {}
+                Err(error) if error.is_damage() => {
+                    // Those that follow wait for it in memory. Terms that were added are not in the file.
+                    tracing::error!(chunk = number, %error, "a chunk of the index cannot be sealed; run auditbox doctor");
+                    terms.forget();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
         transaction.commit()?;
         checkpoint::empty(connection)?;
     }
     Ok(())
+}
+
+/// Writes a chunk that is not in the file. What may stand on a damaged page is looked at on the first connection: a
+/// transaction that has met one cannot be committed.
+fn write((reading, connection): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<(), IndexError> {
+    let side = index::free_side(reading, chunk.number())?;
+    let side = side.ok_or_else(|| IndexError::Damaged("there is no place for its rows".to_owned()))?;
+    let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
+    index::insert_rows(connection, &rows)?;
+    Ok(index::insert_chunk(connection, &sealed)?)
 }
 
 /// The events of a chunk without those that are dropped, and how many of them are damaged. `ordinal` looks a term up; one

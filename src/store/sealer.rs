@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    index::{self, SealedRow, SharedChunk, Side},
+    index::{self, IndexError, SealedChunk, SealedRow, SharedChunk},
     store::{
         OpenError, Pending, WriteError,
         body::Bodies,
@@ -70,7 +70,7 @@ struct State {
 }
 
 impl State {
-    /// An error means that the writer takes nothing any more.
+    /// An error means that the writer takes nothing any more, or that no chunk can be sealed.
     fn follow(&mut self, order: &Order) -> Result<(), WriteError> {
         match order {
             Order::Train => self.train(dictionary::FIRST_EVENTS, true),
@@ -87,8 +87,8 @@ impl State {
     }
 
     fn seal(&self, chunk: &SharedChunk) -> Result<(), WriteError> {
-        let (rows, sealed) = loop {
-            match index::seal(&chunk.read().unwrap_or_else(PoisonError::into_inner), Side::First) {
+        let sealed = loop {
+            match self.try_to_seal(chunk) {
                 Ok(sealed) => break sealed,
                 // Questions are answered from memory meanwhile. No chunk may be sealed before those that precede it.
                 Err(error) if self.writer.is_open() => {
@@ -98,6 +98,25 @@ impl State {
                 Err(_) => return Err(WriteError::Stopped),
             }
         };
+        let written = match sealed {
+            Some((rows, sealed)) => self.write_chunk(rows, sealed),
+            None => Err(WriteError::IndexDamaged),
+        };
+        if written == Err(WriteError::IndexDamaged) {
+            tracing::error!("a chunk of the index cannot be sealed: pages of it are damaged; run auditbox doctor");
+        }
+        written
+    }
+
+    /// The rows of a chunk, to stand where none are; `None` if damaged pages leave no such place.
+    fn try_to_seal(&self, chunk: &SharedChunk) -> Result<Option<(Vec<SealedRow>, SealedChunk)>, IndexError> {
+        let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+        let side = index::free_side(&open::reading(&self.path)?, chunk.number())?;
+        let seal = |side| index::seal(&chunk, side).map_err(|error| IndexError::Damaged(error.to_string()));
+        side.map(seal).transpose()
+    }
+
+    fn write_chunk(&self, rows: Vec<SealedRow>, sealed: SealedChunk) -> Result<(), WriteError> {
         for slice in slices(rows) {
             self.write(&Upkeep::Rows(slice.into()))?;
         }
@@ -110,7 +129,11 @@ impl State {
                 .map_err(|error| error.to_string())
         });
         match improved {
-            Ok(Some(trained)) => self.write(&Upkeep::Dictionary(trained.into())),
+            Ok(Some(trained)) => match self.write(&Upkeep::Dictionary(trained.into())) {
+                // Events are longer without it, and that is all.
+                Err(WriteError::IndexDamaged) => Ok(()),
+                written => written,
+            },
             Ok(None) => Ok(()),
             Err(error) => {
                 tracing::warn!(error, "no dictionary was trained");
@@ -124,7 +147,7 @@ impl State {
         loop {
             match self.writer.keep_up(upkeep.clone()).and_then(Pending::wait) {
                 Ok(()) => return Ok(()),
-                Err(WriteError::Stopped) => return Err(WriteError::Stopped),
+                Err(error @ (WriteError::Stopped | WriteError::IndexDamaged)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "the index waits to be written");
                     thread::sleep(RETRY);

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use crate::{
-    index::{Entry, Index, IndexError, SharedChunk, TermWriter},
+    index::{self, Entry, Index, IndexError, SharedChunk, TermWriter},
     model::{field::Field, timestamp::Timestamp, values::Values},
     store::{
         Progress,
@@ -52,6 +52,21 @@ impl Read {
                 body: Err(message.into()),
             },
         }
+    }
+
+    /// Of a damaged row, leaves out what its columns say that stands in no dictionary.
+    fn keep_known(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        for (field, column) in &mut self.columns {
+            if let Some(ordinal) = *column {
+                match index::has_term(connection, *field, ordinal) {
+                    Ok(true) => {}
+                    Ok(false) => *column = None,
+                    Err(error) if stored::is_damage(&error) => *column = None,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Its entry. `ordinal` looks a term up; one that it does not know is left out.
@@ -117,7 +132,10 @@ pub(super) fn each_event(
                 None => Err(missing(connection, seq)?),
             },
         };
-        let read = Read::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
+        let mut read = Read::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
+        if read.body.is_err() {
+            read.keep_known(connection)?;
+        }
         before = read.timestamp;
         each(&read)?;
         seq = dropped.next_kept(seq + 1);
@@ -173,8 +191,8 @@ pub(super) fn extend(
 
 /// How terms are looked up.
 pub(super) enum Terms<'t> {
-    /// What the dictionary does not have is added to it.
-    Added(&'t mut TermWriter),
+    /// What the dictionary does not have is added to it, in this connection's transaction.
+    Added(&'t mut TermWriter, &'t Connection),
     /// The file is only read.
     Known(TermWriter),
 }
@@ -182,7 +200,7 @@ pub(super) enum Terms<'t> {
 impl Terms<'_> {
     fn ordinal(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
         match self {
-            Self::Added(terms) => terms.ordinal(connection, field, value).map(Some),
+            Self::Added(terms, writing) => terms.ordinal(writing, field, value).map(Some),
             Self::Known(terms) => terms.known(connection, field, value),
         }
     }

@@ -118,6 +118,16 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// Answers that a damaged page has kept it from being done, if it is of those that the rest can go on without.
+    pub(super) fn leave_undone(&mut self) -> bool {
+        match self {
+            Self::Upkeep { slot, .. } => slot.result = Some(Err(WriteError::IndexDamaged)),
+            Self::Step { step, slot } => slot.result = Some(step.left_undone()),
+            Self::Append { .. } | Self::Change { .. } | Self::Uses { .. } => return false,
+        }
+        true
+    }
+
     pub(super) fn answer(self, failure: Option<WriteError>) {
         match self {
             Self::Append { slot, .. } => slot.answer(failure),

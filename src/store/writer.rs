@@ -9,10 +9,11 @@
 //!
 //! Every request of a batch is first decided (new, duplicate, conflict), then written: a refused one has written nothing,
 //! so there is nothing to take back. An error of SQLite takes the whole transaction back, and everyone in it is asked to
-//! send again.
+//! send again. So does a damaged page, of which SQLite says that nothing may be committed that has met it; then the piece of
+//! work that did is answered by itself, and the others are done again without it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::Path,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -25,7 +26,7 @@ use crate::{
     index::{self, Entry, Index, IndexError, SealedRow, SharedChunk, TermWriter},
     store::{
         OpenError, QueueLimits, Quiet, WriteError,
-        batch::Batch,
+        batch::{Batch, Spoilt},
         body::Bodies,
         checkpoint::Checkpoints,
         credential, dictionary,
@@ -42,6 +43,8 @@ use crate::{
 
 /// What a commit writes to the log beside its events.
 const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
+/// Events on damaged pages that are remembered; with more they are met anew.
+const UNREADABLE_MAX: usize = 10_000;
 /// How long the writer waits for work before it looks whether a command beside the server has written.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -99,6 +102,7 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
         orders,
         wake,
         is_training: false,
+        unreadable: HashSet::new(),
     };
     state.order(full);
     let handle =
@@ -119,6 +123,8 @@ struct State {
     wake: Wake,
     /// Whether the first dictionary was ordered.
     is_training: bool,
+    /// Events that stand on damaged pages and were met there.
+    unreadable: HashSet<i64>,
 }
 
 /// Whatever ends the thread, a panic included, nobody is left waiting for it.
@@ -165,7 +171,8 @@ impl State {
 
     /// Writes and commits one batch, publishes it, then answers everyone in it.
     fn write(&mut self, mut work: Vec<Work>) -> Result<(), WriteError> {
-        let committed = self.transact(&mut work);
+        let mut apart = Vec::new();
+        let committed = self.commit(&mut work, &mut apart);
         let (failure, outcome) = match committed {
             Ok(entries) => match self.place.check() {
                 Ok(()) => {
@@ -183,16 +190,37 @@ impl State {
         for piece in work {
             piece.answer(failure);
         }
+        // What was left undone stays so whatever became of the others.
+        for piece in apart {
+            piece.answer(None);
+        }
         outcome
     }
 
-    /// One transaction. On an error it is dropped, which rolls it back. Returns what the index is to know of the events.
-    fn transact(&mut self, work: &mut [Work]) -> Result<Vec<Entry>, IndexError> {
+    /// Writes and commits what can be. What a damaged page keeps from being done is put apart, with its answer.
+    fn commit(&mut self, work: &mut Vec<Work>, apart: &mut Vec<Work>) -> Result<Vec<Entry>, IndexError> {
+        if self.unreadable.len() > UNREADABLE_MAX {
+            self.unreadable.clear();
+        }
+        loop {
+            match self.transact(work)? {
+                Attempt::Committed(entries) => return Ok(entries),
+                Attempt::Again => {}
+                Attempt::Without(place) => apart.push(work.remove(place)),
+            }
+            // What the transaction had added is not in the file.
+            self.terms.forget();
+        }
+    }
+
+    /// One transaction. If it is not committed it is dropped, which rolls it back.
+    fn transact(&mut self, work: &mut [Work]) -> Result<Attempt, IndexError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read, not remembered: a command beside the server may have written too.
         let last_seq = event::last_seq(&transaction)?;
         if last_seq > self.index.through_seq() {
-            let full = tail::extend(&transaction, &self.index, &self.bodies, Terms::Added(&mut self.terms), &Quiet)?;
+            let terms = Terms::Added(&mut self.terms, &transaction);
+            let full = tail::extend(&transaction, &self.index, &self.bodies, terms, &Quiet)?;
             seal(&self.orders, full);
         }
         let mut batch = Batch {
@@ -204,32 +232,31 @@ impl State {
             entries: Vec::new(),
             fresh: HashMap::new(),
             log_bytes: LOG_BYTES_PER_COMMIT,
+            unreadable: &mut self.unreadable,
+            spoilt: None,
         };
-        for piece in work {
-            match piece {
-                Work::Append { batch: appended, policy, slot } => slot.result = Some(batch.append(appended, *policy)?),
-                Work::Change { change, record, slot } => {
-                    let changed = credential::change(&transaction, change)?;
-                    if changed.is_ok() {
-                        batch.store(record)?;
-                    }
-                    slot.result = Some(changed);
+        for (place, piece) in work.iter_mut().enumerate() {
+            match carry_out(piece, &mut batch, &self.index) {
+                Err(error) if error.is_of_a_page() && piece.leave_undone() => {
+                    tracing::error!(
+                        %error,
+                        "a page of the file is damaged: a part of the index was not written, or rows that nobody reads not \
+                         taken out; run auditbox doctor"
+                    );
+                    return Ok(Attempt::Without(place));
                 }
-                Work::Upkeep { upkeep, slot } => {
-                    batch.log_bytes += keep_up(&transaction, upkeep)?;
-                    slot.result = Some(Ok(()));
-                }
-                Work::Uses { uses, slot } => {
-                    credential::note_uses(&transaction, uses)?;
-                    slot.result = Some(Ok(()));
-                }
-                Work::Step { step, slot } => slot.result = Some(Ok(step.apply(&mut batch, &self.index)?)),
+                carried_out => carried_out?,
+            }
+            match batch.spoilt {
+                None => {}
+                Some(Spoilt::Answered) => return Ok(Attempt::Without(place)),
+                Some(Spoilt::Again) => return Ok(Attempt::Again),
             }
         }
         let (entries, log_bytes) = (batch.entries, batch.log_bytes);
         transaction.commit()?;
         self.checkpoints.wrote(log_bytes);
-        Ok(entries)
+        Ok(Attempt::Committed(entries))
     }
 
     /// Lets questions see what was committed.
@@ -261,6 +288,40 @@ impl State {
             drop(self.orders.send(Order::Train));
         }
     }
+}
+
+/// What became of a transaction.
+enum Attempt {
+    /// It is in the file; this is what the index is to know of its events.
+    Committed(Vec<Entry>),
+    /// Nothing of it is: it is to be done again, now that the event on a damaged page is known.
+    Again,
+    /// Nothing of it is: it is to be done again without the piece at this place, which has its answer.
+    Without(usize),
+}
+
+/// Does one piece of work in the transaction under way.
+fn carry_out(piece: &mut Work, batch: &mut Batch<'_>, index: &Index) -> Result<(), IndexError> {
+    match piece {
+        Work::Append { batch: appended, policy, slot } => slot.result = Some(batch.append(appended, *policy)?),
+        Work::Change { change, record, slot } => {
+            let changed = credential::change(batch.transaction, change)?;
+            if changed.is_ok() {
+                batch.store(record)?;
+            }
+            slot.result = Some(changed);
+        }
+        Work::Upkeep { upkeep, slot } => {
+            batch.log_bytes += keep_up(batch.transaction, upkeep)?;
+            slot.result = Some(Ok(()));
+        }
+        Work::Uses { uses, slot } => {
+            credential::note_uses(batch.transaction, uses)?;
+            slot.result = Some(Ok(()));
+        }
+        Work::Step { step, slot } => slot.result = Some(Ok(step.apply(batch, index)?)),
+    }
+    Ok(())
 }
 
 /// Has full chunks sealed. A sealer that is gone does not, which costs memory but no event.

@@ -8,6 +8,7 @@
 //! | `cli` | every command, what it prints, its exit code |
 //! | `backup` | a copy made beside a busy server, and put back |
 //! | `damage` | flipped bytes: found, told, never served as sound |
+//! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
 //! | `clock` | a clock that jumps under a running server |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
@@ -54,6 +55,7 @@ mod cli;
 mod clock;
 mod conformance;
 mod damage;
+mod damaged_index;
 mod durability;
 mod errors;
 mod export;

@@ -33,7 +33,7 @@ pub(super) use plan::due;
 pub(super) use step::Step;
 
 use crate::{
-    index::{self, Expired, Home, Index, IndexError, Stage, TermWriter, UsedTerms},
+    index::{self, Expired, Home, Index, IndexError, Stage, Table, TermWriter, UsedTerms},
     model::{
         field::Field,
         own,
@@ -263,6 +263,10 @@ impl Round {
             Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Left::Nothing),
             Stage::Sealed(side) => {
                 let home = Home { number, side: side.other() };
+                if !index::is_free(&transaction, home)? {
+                    let message = format!("there is no room beside chunk {number}: rows that could not be taken out");
+                    return Err(IndexError::Damaged(message).into());
+                }
                 let (rows, sealed) = self.seal(&transaction, home, &runs, expired.kept)?;
                 (rows, Left::Sealed(Arc::new(sealed)))
             }
@@ -316,7 +320,10 @@ impl Round {
             self.have(Step::Events(piece))?;
         }
         if let Stage::Sealed(side) = expired.stage {
-            while self.have(Step::Rows(Home { number: expired.number, side }))? {}
+            let home = Home { number: expired.number, side };
+            for table in Table::ALL {
+                while self.have(Step::Rows(home, table))? {}
+            }
         }
         self.have(Step::Done)?;
         Ok(())
@@ -370,6 +377,9 @@ impl Round {
             match queue().and_then(Pending::wait) {
                 Ok(done) => return Ok(done),
                 Err(WriteError::Stopped) => return Err(Failed::Stopped),
+                Err(WriteError::IndexDamaged) => {
+                    return Err(IndexError::Damaged("rows of it could not be written".to_owned()).into());
+                }
                 Err(error) => {
                     tracing::warn!(%error, "retention waits for the writer");
                     thread::sleep(RETRY);

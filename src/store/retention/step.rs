@@ -5,17 +5,17 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::{
-    index::{self, Home, Index, IndexError, SealedChunk},
+    index::{self, Home, Index, IndexError, SealedChunk, Table},
     model::{field::Field, timestamp::Timestamp},
     store::{
-        Prepared,
+        Prepared, WriteError,
         batch::Batch,
         dropped::{self, Run},
         retention::clock,
     },
 };
 
-/// Rows of each table of the index that are taken out in one piece.
+/// Rows of the index that are taken out in one piece.
 const PIECE_ROWS: i64 = 32;
 /// What deleting an event or a row of the index writes to the log: whole pages of the table and its indexes.
 const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
@@ -28,8 +28,8 @@ pub(in crate::store) enum Step {
     Cut(Cut),
     /// Rows of events that were dropped are taken out.
     Events(Vec<Run>),
-    /// Rows of a chunk of the index that is no more are taken out; refused when there are none left.
-    Rows(Home),
+    /// Rows of a chunk of the index that is no more are taken out of one table; refused when there are none left that can be.
+    Rows(Home, Table),
     /// Nothing is left of what was dropped.
     Done,
     /// Terms that no event has are taken out; refused where a chunk above this number has been sealed meanwhile.
@@ -69,11 +69,11 @@ impl Step {
             Self::Events(runs) => {
                 let events = runs.iter().map(|(first, last)| last - first + 1).sum::<i64>();
                 batch.log_bytes += usize::try_from(events).unwrap_or(0) * LOG_BYTES_PER_EVENT;
-                dropped::delete_sound(connection, runs)?;
+                dropped::delete(connection, runs)?;
             }
-            Self::Rows(home) => {
+            Self::Rows(home, table) => {
                 batch.log_bytes += usize::try_from(PIECE_ROWS).unwrap_or(0) * LOG_BYTES_PER_ROW;
-                return Ok(index::delete_rows(connection, *home, PIECE_ROWS)?);
+                return Ok(index::delete_rows(connection, *home, *table, PIECE_ROWS)?);
             }
             Self::Done => dropped::done(connection)?,
             Self::Terms(field, ordinals, sealed_through) => {
@@ -91,6 +91,14 @@ impl Step {
             Self::Clock(now) => clock::believe(connection, *now)?,
         }
         Ok(true)
+    }
+
+    /// What is answered where a damaged page keeps it from being done: rows that nobody reads stay, which ends nothing else.
+    pub(in crate::store) fn left_undone(&self) -> Result<bool, WriteError> {
+        match self {
+            Self::Events(_) | Self::Rows(..) => Ok(false),
+            _ => Err(WriteError::IndexDamaged),
+        }
     }
 
     /// Lets questions see it, once it is committed and before any event of the same transaction is published.

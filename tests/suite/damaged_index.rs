@@ -1,0 +1,143 @@
+//! Pages of the index that SQLite cannot make sense of: what they cost, and how the index comes to be whole again.
+
+use std::{fs, path::Path};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use auditbox::model::timestamp::Timestamp;
+
+use crate::{
+    damage::doctor,
+    harness::{Server, eventually},
+};
+
+const CHUNK_EVENTS: u32 = 64;
+const EVENTS: u32 = 2_000;
+const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
+
+/// An event that happened so many days ago.
+fn event(number: u32, days: i64) -> Value {
+    json!({
+        "identifier": format!("event-{number:04}"),
+        "action": "UPDATE",
+        "resourceType": "entity",
+        "trigger": { "at": Timestamp::now().plus_seconds(-days * 86_400).to_string() },
+        "message": format!("step{number} of{number} part{number} took{number}"),
+        "context": { "entity": format!("svc-{}", number % 5), "runId": format!("run-{number:04}") },
+    })
+}
+
+/// A stopped server's file with all its full chunks sealed.
+fn file(days: impl Fn(u32) -> i64) -> TempDir {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    for batch in 0..EVENTS / 250 {
+        let events: Vec<_> = (batch * 250..(batch + 1) * 250).map(|number| event(number, days(number))).collect();
+        let body = Value::from(events).to_string();
+        // Chunks so small fill faster than they are sealed.
+        eventually("room", || (server.post("/v1/audit-log", &body).status == 201).then_some(()));
+    }
+    let count = || -> u32 {
+        let connection = Connection::open(server.database()).unwrap();
+        connection.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0)).unwrap()
+    };
+    eventually("sealing", || (count() >= EVENTS / CHUNK_EVENTS).then_some(()));
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    directory
+}
+
+/// Damages the leaf that is so far through a table, in hundredths of it.
+fn damage_leaf(path: &Path, table: &str, hundredths: usize) {
+    let connection = Connection::open(path).unwrap();
+    let leaves = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path";
+    let leaves: Vec<u32> =
+        connection.prepare(leaves).unwrap().query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(leaves.len() > 3, "{table} has {} leaves", leaves.len());
+    connection.close().unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let page = leaves[leaves.len() * hundredths / 100];
+    bytes[(page as usize - 1) * 4096] = 0x0f;
+    fs::write(path, bytes).unwrap();
+}
+
+fn number(path: &Path, sql: &str) -> i64 {
+    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// How many events there are under each entity.
+fn by_entity(server: &Server) -> Vec<i64> {
+    let counted = server.get("/v1/audit-log/stats?facets=entity");
+    assert_eq!(counted.status, 200, "{}", counted.text);
+    let values = counted.json()["facets"]["entity"]["values"].clone();
+    values.as_array().unwrap().iter().map(|value| value["count"].as_i64().unwrap()).collect()
+}
+
+#[test]
+fn retention_leaves_rows_on_damaged_pages_and_the_writer_goes_on() {
+    let directory = file(|_| 40);
+    let path = directory.path().join("auditbox.db");
+    for table in ["chunk_key", "chunk_posting"] {
+        damage_leaf(&path, table, 50);
+    }
+    let server = Server::start_in(directory, &KEEP_30);
+    let open = "SELECT count(*) FROM setting WHERE name = 'dropping'";
+    let dropped = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped";
+    // What its page of postings holds of a chunk may be needed to tell what is past its time.
+    let least = i64::from(EVENTS / CHUNK_EVENTS * CHUNK_EVENTS) * 3 / 4;
+    eventually("retention", || (number(&path, dropped) >= least && number(&path, open) == 0).then_some(()));
+    eventually("a word of it", || {
+        let log = server.log();
+        (log.contains("a page of the file is damaged") && log.contains("run auditbox doctor")).then_some(())
+    });
+    assert_eq!(server.store(&[event(9_999, 0)]).status, 201, "{}", server.log());
+    assert_eq!(server.get("/v1/audit-log/event-9999").status, 200);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let left = "SELECT count(*) FROM chunk_time WHERE place < (SELECT min(number) << 38 FROM chunk)";
+    assert_eq!(number(&path, left), 0, "rows on sound pages");
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("[restore]"), "{said}");
+}
+
+#[test]
+fn a_file_opens_beside_rows_that_cannot_be_taken_out_and_no_chunk_comes_to_stand_among_them() {
+    let directory = file(|number| if number % 2 == 0 { 40 } else { 1 });
+    let path = directory.path().join("auditbox.db");
+    // As a crash leaves it, but for how many chunks it is.
+    let connection = Connection::open(&path).unwrap();
+    let half = EVENTS / CHUNK_EVENTS / 2;
+    connection.execute("DELETE FROM chunk WHERE number >= ?1", [half]).unwrap();
+    connection.close().unwrap();
+    damage_leaf(&path, "chunk_key", 60);
+    let mut server = Server::start_in(directory, &[]);
+    assert!(server.log().contains("a page of the file is damaged"), "{}", server.log());
+    let all = i64::from(EVENTS / 5);
+    let first_side = format!("SELECT count(*) FROM chunk WHERE number >= {half} AND side = 0");
+    let second_side = format!("SELECT count(*) FROM chunk WHERE number >= {half} AND side = 1");
+    let expected = i64::from(EVENTS / CHUNK_EVENTS - half);
+    for start in 0..2 {
+        eventually("sealing", || (number(&path, &second_side) >= expected).then_some(()));
+        assert_eq!(number(&path, &first_side), 0);
+        assert_eq!(by_entity(&server), [all; 5]);
+        for number in (0..EVENTS).step_by(97) {
+            assert_eq!(server.get(&format!("/v1/audit-log/event-{number:04}")).status, 200, "{number}");
+            assert_eq!(server.get(&format!("/v1/audit-log?run_id=run-{number:04}")).identifiers().len(), 1, "{number}");
+        }
+        if start == 0 {
+            let (status, directory) = server.stop();
+            assert!(status.success());
+            server = Server::start_in(directory, &[]);
+        }
+    }
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("[restore]") && !said.contains("[reindex]"), "{said}");
+    // Retention has no place to write what is left of these chunks to: it says so, and nothing is stopped by it.
+    let server = Server::start_in(directory, &KEEP_30);
+    eventually("a word of it", || server.log().contains("nothing of this chunk is dropped").then_some(()));
+    assert_eq!(server.store(&[event(9_999, 0)]).status, 201, "{}", server.log());
+    assert_eq!(by_entity(&server).iter().sum::<i64>(), i64::from(EVENTS) + 1);
+}
