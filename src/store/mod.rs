@@ -180,15 +180,15 @@ pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
     open::reading(path).and_then(|connection| credential::all(&connection)).map_err(|error| open::refused(path, &error))
 }
 
-/// Makes the index of a file anew from its events. No server may have the file open.
+/// Makes the index of a file anew from its events. What of it cannot be made is left as it is. No server may have the file
+/// open.
 pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     let _lock = Lock::take(path)?;
     open::check_readable(path)?;
     let rebuild = |mut connection| -> Result<(), IndexError> {
         finish_dropping(&mut connection)?;
-        reindex::clear(&mut connection)?;
         let bodies = Bodies::load(&connection)?;
-        reindex::complete(path, &mut connection, &mut TermWriter::default(), &bodies, 0, progress)
+        reindex::renew(path, &mut connection, &bodies, progress)
     };
     let mut connection = open::writable(path, CHUNK_EVENTS, progress)?;
     renew::log(&mut connection, path)?;
