@@ -30,6 +30,7 @@ mod restore;
 mod retention;
 mod sealer;
 mod spent;
+mod sql_index;
 mod stored;
 mod tail;
 mod wake;
@@ -187,6 +188,7 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     open::check_readable(path)?;
     let rebuild = |mut connection| -> Result<(), IndexError> {
         finish_dropping(&mut connection)?;
+        sql_index::mend(&connection, progress)?;
         let bodies = Bodies::load(&connection)?;
         reindex::renew(path, &mut connection, &bodies, progress)
     };
