@@ -71,7 +71,7 @@ enum Command {
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
     Doctor,
     Retention(retention::Arguments),
-    /// Make the index of the file anew from its events; the server must be stopped
+    /// Make the index of the file anew from its events; where that fails, it stays as it was. The server must be stopped
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
     Reindex,
     Backup(backup::BackupArguments),

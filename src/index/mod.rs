@@ -38,8 +38,8 @@ pub use hash::value_hash;
 pub use identifier::Glance;
 pub use memory::{Entry, MemoryChunk};
 pub use rows::{
-    delete_chunk, delete_rows, delete_strays, difference, free_side, identifier_of, insert_chunk, insert_rows, is_free,
-    sealed_chunks, side_of,
+    delete_chunk, delete_rows, delete_strays, delete_strays_at, difference, free_side, identifier_of, insert_chunk,
+    insert_rows, is_free, sealed_chunks, side_of,
 };
 pub use seal::{SealedRow, seal};
 pub use sealed::{Home, SealedChunk, Side, Table};

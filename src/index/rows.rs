@@ -105,17 +105,25 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
 /// cannot be, because a page is damaged, stay: nobody reads them, and no chunk is sealed where they stand ([`free_side`]).
 /// Not for use within a transaction: one that has met such a page cannot be committed any more.
 pub fn delete_strays(connection: &Connection) -> rusqlite::Result<()> {
-    for (first, last) in unclaimed(connection)? {
-        for table in Table::ALL {
-            match delete(connection, table, (first, last), i64::MAX) {
-                Ok(_) => {}
-                Err(error) if is_corrupt(&error) => tracing::error!(
-                    %error, table = table.name(),
-                    "a page of the file is damaged: rows of the index that belong to no chunk were left on it, if it has \
-                     any; run auditbox doctor"
-                ),
-                Err(error) => return Err(error),
-            }
+    unclaimed(connection)?.into_iter().try_for_each(|places| delete_unclaimed(connection, places))
+}
+
+/// The same at one home, where no chunk's rows stand any more.
+pub fn delete_strays_at(connection: &Connection, home: Home) -> rusqlite::Result<()> {
+    let (first, end) = home.places();
+    delete_unclaimed(connection, (first, end - 1))
+}
+
+fn delete_unclaimed(connection: &Connection, places: (i64, i64)) -> rusqlite::Result<()> {
+    for table in Table::ALL {
+        match delete(connection, table, places, i64::MAX) {
+            Ok(_) => {}
+            Err(error) if is_corrupt(&error) => tracing::error!(
+                %error, table = table.name(),
+                "a page of the file is damaged: rows of the index that belong to no chunk were left on it, if it has any; \
+                 run auditbox doctor"
+            ),
+            Err(error) => return Err(error),
         }
     }
     Ok(())

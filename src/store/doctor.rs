@@ -15,7 +15,7 @@ use crate::{
         body::Bodies,
         dictionary,
         dropped::{self, Dropped},
-        event as events, open, reindex, stored,
+        event as events, open, reindex, sql_index, stored,
         tail::{self, Read},
     },
 };
@@ -138,13 +138,26 @@ impl Examination {
     fn pages(&mut self, connection: &Connection) -> Result<(), IndexError> {
         let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
         let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let message: String = row.get(0)?;
-            if message != "ok" {
-                self.find("the file", message, Remedy::Restore);
+        let mut messages = Vec::new();
+        let mut outcome = Ok(());
+        loop {
+            match rows.next().and_then(|row| row.map(|row| row.get::<_, String>(0)).transpose()) {
+                Ok(Some(message)) if message == "ok" => {}
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => {
+                    outcome = Err(error.into());
+                    break;
+                }
             }
         }
-        Ok(())
+        // An index of a table that is damaged itself cannot be made from it.
+        let is_of_entries = outcome.is_ok() && messages.iter().all(|message| sql_index::named_in(message).is_some());
+        let remedy = if is_of_entries { Remedy::Reindex } else { Remedy::Restore };
+        for message in messages {
+            self.find("the file", message, remedy);
+        }
+        outcome
     }
 
     /// What the file says its tables, indexes and triggers are, against what they are.

@@ -30,6 +30,7 @@ mod restore;
 mod retention;
 mod sealer;
 mod spent;
+mod sql_index;
 mod stored;
 mod tail;
 mod wake;
@@ -180,15 +181,16 @@ pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
     open::reading(path).and_then(|connection| credential::all(&connection)).map_err(|error| open::refused(path, &error))
 }
 
-/// Makes the index of a file anew from its events. No server may have the file open.
+/// Makes the index of a file anew from its events. What of it cannot be made is left as it is. No server may have the file
+/// open.
 pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     let _lock = Lock::take(path)?;
     open::check_readable(path)?;
     let rebuild = |mut connection| -> Result<(), IndexError> {
         finish_dropping(&mut connection)?;
-        reindex::clear(&mut connection)?;
+        sql_index::mend(&connection, progress)?;
         let bodies = Bodies::load(&connection)?;
-        reindex::complete(path, &mut connection, &mut TermWriter::default(), &bodies, 0, progress)
+        reindex::renew(path, &mut connection, &bodies, progress)
     };
     let mut connection = open::writable(path, CHUNK_EVENTS, progress)?;
     renew::log(&mut connection, path)?;

@@ -19,24 +19,63 @@ use crate::{
     },
 };
 
-/// Takes the whole index out of the file, the newest chunk first. The dictionary of terms stays: events refer to it.
-pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
-    let numbers: Vec<u32> = connection
-        .prepare("SELECT number FROM chunk ORDER BY number DESC")?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    for number in numbers {
+/// Makes every full chunk anew, each in one transaction in which the former gives way to it: whatever ends this early, a
+/// failure or a kill, leaves each chunk as it was or as it is to be, and at most rows that nobody reads. The dictionary of
+/// terms stays: events refer to it.
+pub(super) fn renew(
+    path: &Path,
+    connection: &mut Connection,
+    bodies: &Bodies,
+    progress: &dyn Progress,
+) -> Result<(), IndexError> {
+    let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
+    let (reading, mut terms) = (open::reading(path)?, TermWriter::default());
+    index::delete_strays(connection)?;
+    for number in 0..full {
+        progress.advance("making the index", number.into(), full.into());
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        index::delete_chunk(&transaction, number)?;
-        for side in [Side::First, Side::Second] {
-            for table in Table::ALL {
-                index::delete_rows(&transaction, Home { number, side }, table, i64::MAX)?;
-            }
-        }
+        let chunk = load((&reading, &transaction), bodies, number, chunk_events, &mut terms)?;
+        let side = if chunk.length() > 0 {
+            Some(replace((&reading, &transaction), &chunk)?)
+        } else {
+            index::delete_chunk(&transaction, number)?;
+            None
+        };
         transaction.commit()?;
+        for other in [Side::First, Side::Second].into_iter().filter(|other| Some(*other) != side) {
+            index::delete_strays_at(connection, Home { number, side: other })?;
+        }
         checkpoint::empty(connection)?;
     }
-    Ok(())
+    // Chunks of events that are not there.
+    connection.execute("DELETE FROM chunk WHERE number < 0 OR number >= ?1", [full])?;
+    index::delete_strays(connection)?;
+    Ok(checkpoint::empty(connection)?)
+}
+
+/// Writes a chunk in place of the one of its number that is in the file, if there is one; returns the side it is on. Where
+/// damage leaves no side free, it is that of the former, whose rows are taken out in the same transaction.
+fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<Side, IndexError> {
+    let number = chunk.number();
+    let former = index::side_of(reading, number)?;
+    index::delete_chunk(writing, number)?;
+    let side = match (index::free_side(reading, number)?, former) {
+        (Some(free), _) => free,
+        (None, Some(side)) => {
+            for table in Table::ALL {
+                index::delete_rows(writing, Home { number, side }, table, i64::MAX)?;
+            }
+            side
+        }
+        (None, None) => return Err(no_place()),
+    };
+    write(writing, chunk, side)?;
+    Ok(side)
+}
+
+/// Only damage can bring this about.
+fn no_place() -> IndexError {
+    IndexError::Damaged("there is no place for its rows".to_owned())
 }
 
 /// Takes out what a crash has left of chunks that are none, then seals every full chunk but `spare` of the newest.
@@ -48,23 +87,18 @@ pub(super) fn complete(
     spare: u32,
     progress: &dyn Progress,
 ) -> Result<(), IndexError> {
-    let chunk_events = chunk_events(connection)?;
-    let last_seq = event::last_seq(connection)?;
-    let full = u32::try_from(last_seq / i64::from(chunk_events)).unwrap_or(u32::MAX);
+    let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
     let sealed = next_chunk(connection)?;
     index::delete_strays(connection)?;
     let reading = open::reading(path)?;
     for number in sealed..full.saturating_sub(spare) {
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (first, last) = dropped::span(number, chunk_events);
-        let dropped = Dropped::within(&reading, first, last)?;
-        let (chunk, _) = load_chunk((&reading, bodies), number, chunk_events, &dropped, |field, value| {
-            terms.ordinal(&transaction, field, value).map(Some)
-        })?;
+        let chunk = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
         // Nothing may be left of it.
         if chunk.length() > 0 {
-            match write((&reading, &transaction), &chunk) {
+            let side = index::free_side(&reading, number)?;
+            match side.ok_or_else(no_place).and_then(|side| write(&transaction, &chunk, side)) {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => {
                     // Those that follow wait for it in memory. Terms that were added are not in the file.
@@ -81,14 +115,31 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// Writes a chunk that is not in the file. What may stand on a damaged page is looked at on the first connection: a
-/// transaction that has met one cannot be committed.
-fn write((reading, connection): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<(), IndexError> {
-    let side = index::free_side(reading, chunk.number())?;
-    let side = side.ok_or_else(|| IndexError::Damaged("there is no place for its rows".to_owned()))?;
+/// A chunk made from its events. These are read on the first connection: a transaction that has met a damaged page cannot be
+/// committed. Terms that are new are added on the second.
+fn load(
+    (reading, writing): (&Connection, &Connection),
+    bodies: &Bodies,
+    number: u32,
+    chunk_events: u32,
+    terms: &mut TermWriter,
+) -> Result<MemoryChunk, IndexError> {
+    let (first, last) = dropped::span(number, chunk_events);
+    let dropped = Dropped::within(reading, first, last)?;
+    let ordinal = |field, value: &str| terms.ordinal(writing, field, value).map(Some);
+    Ok(load_chunk((reading, bodies), number, chunk_events, &dropped, ordinal)?.0)
+}
+
+/// Writes a chunk that is not in the file, on a side that is free.
+fn write(connection: &Connection, chunk: &MemoryChunk, side: Side) -> Result<(), IndexError> {
     let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
     index::insert_rows(connection, &rows)?;
     Ok(index::insert_chunk(connection, &sealed)?)
+}
+
+/// How many chunks have all their events.
+fn full_chunks(connection: &Connection) -> Result<u32, IndexError> {
+    Ok(u32::try_from(event::last_seq(connection)? / i64::from(chunk_events(connection)?)).unwrap_or(u32::MAX))
 }
 
 /// The events of a chunk without those that are dropped, and how many of them are damaged. `ordinal` looks a term up; one

@@ -236,6 +236,50 @@ fn the_index_the_terms_and_the_dictionaries_are_covered() {
     }
 }
 
+/// Does something to the file while it does not know of one of its indexes.
+fn without_index(path: &Path, index: &str, change: &str) {
+    let connection = sql(path);
+    let hide = format!(
+        "PRAGMA writable_schema = ON;
+         CREATE TABLE temp.hidden AS SELECT * FROM main.sqlite_schema WHERE name = '{index}';
+         DELETE FROM main.sqlite_schema WHERE name = '{index}';
+         PRAGMA writable_schema = RESET;"
+    );
+    let show = "PRAGMA writable_schema = ON; INSERT INTO main.sqlite_schema SELECT * FROM temp.hidden;
+         PRAGMA writable_schema = RESET;";
+    connection.execute_batch("CREATE TABLE temp.kept AS SELECT * FROM event WHERE seq = 70").unwrap();
+    if change.starts_with("INSERT") {
+        connection.execute_batch("DELETE FROM event WHERE seq = 70").unwrap();
+    } else {
+        connection.execute_batch("UPDATE kept SET seq = 1000; INSERT INTO event SELECT * FROM kept").unwrap();
+    }
+    for statements in [&hide, change, show] {
+        connection.execute_batch(statements).unwrap();
+    }
+    close(connection);
+}
+
+#[test]
+fn an_index_for_sql_that_lacks_an_entry_or_has_one_too_many_is_made_anew() {
+    let (lacks, has_more) = ("INSERT INTO event SELECT * FROM kept", "DELETE FROM event WHERE seq = 1000");
+    // In an index of some of the rows SQLite does not count the entries.
+    for (index, change, told) in [
+        ("event_timestamp", lacks, "row 70 missing from index event_timestamp [reindex]"),
+        ("event_entity", lacks, "row 70 missing from index event_entity [reindex]"),
+        ("event_blueprint", lacks, "row 70 missing from index event_blueprint [reindex]"),
+        ("event_timestamp", has_more, "wrong # of entries in index event_timestamp [reindex]"),
+    ] {
+        let (directory, path) = file();
+        without_index(&path, index, change);
+        let (is_sound, said) = doctor(&directory);
+        assert!(!is_sound && said.contains(told) && !said.contains("[restore]"), "{index}: {change}: {said}");
+        let made = run(directory.path(), &["reindex"]);
+        assert!(made.status.success(), "{made:?}");
+        let (is_sound, said) = doctor(&directory);
+        assert!(is_sound, "{index}: {change}: {said}");
+    }
+}
+
 #[test]
 fn nothing_new_comes_to_depend_on_a_damaged_dictionary() {
     let (directory, path) = file();
@@ -312,7 +356,7 @@ fn a_damaged_page_costs_the_events_on_it() {
     // Where SQLite was built without dbstat, by what such a page begins with.
     let mut bytes = fs::read(&path).unwrap();
     let page = if page > 0 { page } else { leaf_of_events(&bytes) };
-    bytes[(page - 1) * 4096] = 0x0f;
+    bytes[(page as usize - 1) * 4096] = 0x0f;
     fs::write(&path, bytes).unwrap();
     let (is_sound, said) = doctor(&directory);
     assert!(!is_sound && said.contains("its page is damaged") && said.contains("(event-00"), "{said}");

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use auditbox::model::timestamp::Timestamp;
 
 use crate::{
-    damage::doctor,
-    harness::{Server, eventually},
+    damage::{close, doctor, sql},
+    harness::{Server, eventually, program, run},
 };
 
 const CHUNK_EVENTS: u32 = 64;
@@ -140,4 +140,57 @@ fn a_file_opens_beside_rows_that_cannot_be_taken_out_and_no_chunk_comes_to_stand
     eventually("a word of it", || server.log().contains("nothing of this chunk is dropped").then_some(()));
     assert_eq!(server.store(&[event(9_999, 0)]).status, 201, "{}", server.log());
     assert_eq!(by_entity(&server).iter().sum::<i64>(), i64::from(EVENTS) + 1);
+}
+
+#[test]
+fn a_reindex_that_fails_leaves_the_index_that_was_there() {
+    let directory = file(|_| 1);
+    let path = directory.path().join("auditbox.db");
+    let connection = sql(&path);
+    // So many in a row that the numbers of those around them are not relied on.
+    connection.execute("DELETE FROM event WHERE seq BETWEEN 300 AND 1500", []).unwrap();
+    close(connection);
+    let failed = run(directory.path(), &["reindex"]);
+    assert!(!failed.status.success(), "{failed:?}");
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(by_entity(&server), [i64::from(EVENTS / 5); 5]);
+    assert_eq!(server.get("/v1/audit-log/event-0003").status, 200);
+    assert_eq!(server.get("/v1/audit-log/event-1999").status, 200);
+}
+
+#[test]
+fn the_index_is_made_anew_beside_damaged_pages_of_it() {
+    let directory = file(|_| 1);
+    let path = directory.path().join("auditbox.db");
+    damage_leaf(&path, "chunk_posting", 50);
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.get("/v1/audit-log/stats?facets=entity").status, 503);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let made = run(directory.path(), &["reindex"]);
+    assert!(made.status.success(), "{made:?}");
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("[restore]") && !said.contains("[reindex]"), "{said}");
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(by_entity(&server), [i64::from(EVENTS / 5); 5]);
+}
+
+#[test]
+fn killed_while_it_makes_the_index_anew_it_leaves_a_whole_one() {
+    let directory = file(|_| 1);
+    let path = directory.path().join("auditbox.db");
+    let on_second = || number(&path, "SELECT count(*) FROM chunk WHERE side = 1");
+    let mut midway = 0;
+    for _ in 0..6 {
+        let before = on_second();
+        let mut child = program(directory.path()).arg("reindex").spawn().unwrap();
+        while on_second() == before && child.try_wait().unwrap().is_none() {}
+        child.kill().ok();
+        midway += u32::from(!child.wait().unwrap().success());
+        let (is_sound, said) = doctor(&directory);
+        assert!(is_sound, "{said}");
+    }
+    assert!(midway > 0, "no kill came midway");
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(by_entity(&server), [i64::from(EVENTS / 5); 5]);
 }
