@@ -23,7 +23,8 @@ use crate::{
     report::BaselineLoad,
 };
 
-/// Everything else is as it comes, but for the memory with which indexes are made in bulk. Durable: fsync and `synchronous_commit` are on by default.
+/// Everything else is as it comes, but for the memory with which indexes are made in bulk. Durable: fsync and
+/// `synchronous_commit` are on by default.
 const SETTINGS: [&str; 5] =
     ["shared_buffers=2GB", "effective_cache_size=8GB", "work_mem=64MB", "max_wal_size=4GB", "listen_addresses="];
 const START_SECONDS_MAX: u64 = 30;

@@ -35,7 +35,7 @@ impl IndexError {
 }
 
 /// Whether SQLite met a page that it cannot make sense of.
-pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+pub fn is_corrupt(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
 }
 

@@ -32,7 +32,7 @@ mod times;
 mod view;
 
 pub use divide::Second;
-pub use error::{IndexError, Result};
+pub use error::{IndexError, Result, is_corrupt};
 pub use expired::{Expired, Group};
 pub use hash::value_hash;
 pub use identifier::Glance;

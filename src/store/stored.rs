@@ -6,11 +6,12 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, Row};
+use rusqlite::{CachedStatement, Connection, Row};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::{
+    index,
     model::{
         event::{self, Filled},
         field::Field,
@@ -190,5 +191,5 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::Utf8Error(..)
-    ) || error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+    ) || index::is_corrupt(error)
 }

@@ -10,13 +10,13 @@ use std::{
 
 use auditbox::{
     model::{limits::QueryLimits, query::Query},
-    store::{self, Options, QueueLimits, Quiet, Store},
+    store::{self, Quiet, Store},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Server, eventually, run};
+use crate::harness::{Server, eventually, run, store_options};
 
 const CHUNK_EVENTS: u32 = 64;
 const EVENTS: u32 = 150;
@@ -407,15 +407,7 @@ fn leaf_of_events(bytes: &[u8]) -> usize {
 
 /// Everything that is served of a file: by identifier, its event.
 fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
-    let queue = QueueLimits { events_max: 10, bytes_max: 1 << 20 };
-    let options = Options {
-        path: path.to_owned(),
-        readers: 1,
-        queue,
-        chunk_events: CHUNK_EVENTS,
-        log_bytes_max: u64::MAX,
-        retention: None,
-    };
+    let options = store_options(path, CHUNK_EVENTS);
     let store = Store::open(&options, &Quiet).map_err(|error| error.to_string())?;
     let limits = QueryLimits { list_default: 1_000, ..QueryLimits::default() };
     let query = Query::parse([("include_own".into(), "true".into())], &limits).map_err(|error| error.to_string())?;

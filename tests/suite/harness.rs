@@ -116,9 +116,7 @@ impl Server {
     /// The same with these variables.
     pub fn start_chunked_with(chunk_events: u32, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let queue = QueueLimits { events_max: 1, bytes_max: 1 };
-        let path = directory.path().join("auditbox.db");
-        let options = Options { path, readers: 1, queue, chunk_events, log_bytes_max: u64::MAX, retention: None };
+        let options = store_options(&directory.path().join("auditbox.db"), chunk_events);
         Store::open(&options, &Quiet).unwrap().close().unwrap();
         Self::start_in(directory, environment)
     }
@@ -306,6 +304,12 @@ fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str])
         panic!("the server did not start\n{}", fs::read_to_string(directory.join("stderr.txt")).unwrap())
     });
     (child, url)
+}
+
+/// A store of a test's own, without a server: with a queue that no test fills.
+pub fn store_options(path: &Path, chunk_events: u32) -> Options {
+    let queue = QueueLimits { events_max: 20_000, bytes_max: 64 * 1024 * 1024 };
+    Options { path: path.to_owned(), readers: 1, queue, chunk_events, log_bytes_max: u64::MAX, retention: None }
 }
 
 /// Makes an event ready for a store's own writer, as the server would.

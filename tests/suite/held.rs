@@ -33,12 +33,19 @@ pub(crate) fn batch(number: usize) -> String {
     (0..BATCH_EVENTS).map(|place| event(place) + "\n").collect()
 }
 
+/// A server whose log has a bound that is soon come to.
+fn bounded() -> Server {
+    Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())])
+}
+
+fn log_bytes(server: &Server) -> u64 {
+    fs::metadata(server.database().with_extension("db-wal")).unwrap().len()
+}
+
 #[test]
 fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
-    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())]);
-    let mut log = server.database().into_os_string();
-    log.push("-wal");
-    let log_bytes = || fs::metadata(&log).unwrap().len();
+    let server = bounded();
+    let log_bytes = || log_bytes(&server);
 
     let mut other = Connection::open(server.database()).unwrap();
     let reading = other.transaction().unwrap();
@@ -82,10 +89,8 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
 
 #[test]
 fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
-    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())]);
-    let mut log = server.database().into_os_string();
-    log.push("-wal");
-    let log_bytes = || fs::metadata(&log).unwrap().len();
+    let server = bounded();
+    let log_bytes = || log_bytes(&server);
     for number in 0..3 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }

@@ -9,14 +9,14 @@ use std::{
 
 use auditbox::{
     model::timestamp::Timestamp,
-    store::{self, Options, Progress, QueueLimits, Store},
+    store::{self, Progress, Store},
 };
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Server, program},
+    harness::{Server, program, store_options},
     process::refusal,
 };
 
@@ -427,15 +427,7 @@ impl Progress for LogWatch {
 #[test]
 fn a_migration_and_a_reindex_empty_the_log_after_each_step() {
     let (_directory, path) = file_of_format_1(45_000);
-    let queue = QueueLimits { events_max: 1, bytes_max: 1 };
-    let options = Options {
-        path: path.clone(),
-        readers: 1,
-        queue,
-        chunk_events: 4_096,
-        log_bytes_max: u64::MAX,
-        retention: None,
-    };
+    let options = store_options(&path, 4_096);
     let watch = LogWatch::new(&path);
     Store::open(&options, &watch).unwrap().close().unwrap();
     let (carried, indexed) =

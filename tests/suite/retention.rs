@@ -12,13 +12,13 @@ use std::{
 
 use auditbox::{
     model::{limits::QueryLimits, query::Query, retention::Rules, timestamp::Timestamp},
-    store::{Options, Policy, QueueLimits, Quiet, ReadError, Retention, Store, open_for_reading},
+    store::{Options, Policy, Quiet, ReadError, Retention, Store, open_for_reading},
 };
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, eventually, prepare, run},
+    harness::{Server, eventually, prepare, run, store_options},
     wire::Connection,
 };
 
@@ -287,12 +287,8 @@ fn the_room_of_what_was_dropped_is_used_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auditbox.db");
     let options = Options {
-        path: path.clone(),
-        readers: 1,
-        queue: QueueLimits { events_max: 20_000, bytes_max: 64 * 1024 * 1024 },
-        log_bytes_max: u64::MAX,
-        chunk_events: 256,
         retention: Some(Retention { rules: Rules::parse(30, []).unwrap(), every: Duration::from_millis(10) }),
+        ..store_options(&path, 256)
     };
     let store = Store::open(&options, &Quiet).unwrap();
     let mut pages = Vec::new();

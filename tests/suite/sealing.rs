@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, thread, time::Duration};
 
 use auditbox::{
     model::timestamp::Timestamp,
-    store::{Options, Outcome, Policy, QueueLimits, Quiet, Store},
+    store::{Outcome, Policy, Quiet, Store},
 };
 use rusqlite::Connection as Database;
 use serde_json::json;
 
 use crate::{
-    harness::{Server, eventually, prepare, run},
+    harness::{Server, eventually, prepare, run, store_options},
     wire::Connection,
 };
 
@@ -57,14 +57,7 @@ fn sealed(server: &Server) -> u32 {
 #[test]
 fn an_event_that_was_made_ready_before_its_twin_was_sealed_is_known() {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options {
-        path: directory.path().join("auditbox.db"),
-        readers: 1,
-        queue: QueueLimits { events_max: 1_000, bytes_max: 1024 * 1024 },
-        log_bytes_max: u64::MAX,
-        chunk_events: 64,
-        retention: None,
-    };
+    let options = store_options(&directory.path().join("auditbox.db"), 64);
     let store = Store::open(&options, &Quiet).unwrap();
     let ready = |identifier: &str| {
         prepare(&store, &json!({ "identifier": identifier, "action": "UPDATE", "resourceType": "entity" }))

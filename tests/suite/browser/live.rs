@@ -50,9 +50,7 @@ fn it_goes_on_without_a_gap_after_the_server_has_started_again() {
     let mut server = Server::start_with(&[("AUDITBOX_SERVER_LISTEN", &address)]);
     post(&server, "old", "application");
     let Some(mut page) = Page::signed_in(&server, "/audit-logs") else { return };
-    page.click("button[data-live]");
-    post(&server, "new1", "application");
-    page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
+    announces_the_first(&server, &page);
     server.kill();
     server.start_again();
     page.follow(&server);
@@ -62,6 +60,13 @@ fn it_goes_on_without_a_gap_after_the_server_has_started_again() {
     page.until("the others are announced too", || page.text("[data-fresh] button").contains("3 new events"));
     page.click("[data-fresh] button");
     page.until("they are shown", || page.count(WHAT) == 4);
+}
+
+/// Makes the page live, and has it announce an event.
+fn announces_the_first(server: &Server, page: &Page) {
+    page.click("button[data-live]");
+    post(server, "new1", "application");
+    page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
 }
 
 /// Has the page believe that it is seen, or that it is not.
@@ -101,9 +106,7 @@ fn a_page_that_is_not_seen_lets_go_of_its_place_and_goes_on_from_it() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "1")]);
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
-    page.click("button[data-live]");
-    post(&server, "new1", "application");
-    page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
+    announces_the_first(&server, &page);
     seen(&page, false);
     let mut number = 1;
     crate::harness::eventually("a free place", || {
@@ -126,9 +129,7 @@ fn an_event_that_is_damaged_is_announced_too() {
     let server = Server::start();
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs?resource_type=application") else { return };
-    page.click("button[data-live]");
-    post(&server, "new1", "application");
-    page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
+    announces_the_first(&server, &page);
     // Not looked at while it is stored, so that there is time to damage it.
     seen(&page, false);
     post(&server, "new2", "application");
