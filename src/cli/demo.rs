@@ -34,13 +34,14 @@ pub(super) struct Arguments {
 
 /// Fills a file in a temporary directory, serves it, and removes it at the end.
 pub(super) fn run(mut config: Config, arguments: &Arguments) -> Result<(), Failure> {
+    let start = serve::Start::prepare(&config)?;
     let directory = tempfile::Builder::new().prefix("auditbox-demo-").tempdir()?;
     config.database.path = directory.path().join("demo.db");
     let store = serve::open(&config)?;
     fill(&store, arguments)?;
     println!("{} synthetic events of the last 30 days; this file is gone when the server stops", arguments.events);
     serve::start_log(&config)?;
-    serve::serve(&config, store)
+    serve::serve(&config, start, store)
 }
 
 fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {

@@ -67,6 +67,9 @@ pub(super) struct Arguments {
 
 /// Imports the files and prints what became of their events.
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    for path in &arguments.files {
+        source::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    }
     let (target, store) = match arguments.server.client()? {
         Some(client) => (Target::Server(client), None),
         None => {

@@ -26,7 +26,7 @@ use crate::{
     config::{Config, ConfigError},
     model::error::FieldError,
     server::StartError,
-    store::{AppendError, BackupError, ChangeError, OpenError, ReadError, WriteError},
+    store::{AppendError, BackupError, ChangeError, CloseError, OpenError, ReadError, WriteError},
 };
 
 /// A self-hosted audit log: who did what, to what, when, and what changed.
@@ -67,7 +67,8 @@ enum Command {
     CheckConfig,
     Healthcheck(status::Arguments),
     Demo(demo::Arguments),
-    /// Read every event of the file and check its index against them; writes nothing, and may run beside a server
+    /// Read every event of the file, check the index against them, and find identifiers that two events have; writes nothing,
+    /// and may run while the server runs
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
     Doctor,
     Retention(retention::Arguments),
@@ -163,5 +164,5 @@ macro_rules! failures {
     };
 }
 
-failures!(ConfigError, BackupError, OpenError, ReadError, WriteError, AppendError, ChangeError, FieldError, StartError);
-failures!(std::io::Error, serde_json::Error);
+failures!(ConfigError, BackupError, OpenError, CloseError, ReadError, WriteError, AppendError, ChangeError);
+failures!(FieldError, StartError, std::io::Error, serde_json::Error);

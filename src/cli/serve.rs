@@ -10,7 +10,7 @@ use crate::{
         own,
         timestamp::Timestamp,
     },
-    server::{Application, Socket},
+    server::{Application, Endpoint},
     store::{self, Options, QueueLimits, Retention, Store},
     telemetry,
 };
@@ -22,9 +22,25 @@ const ADMIN_NAME: &str = "admin";
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     // Before the file is opened: what is damaged in it is told then.
     start_log(config)?;
+    let start = Start::prepare(config)?;
     let retention = Retention { rules: config.retention.clone(), every: store::RETENTION_EVERY };
     let store = open_with(config, Some(retention))?;
-    serve(config, store)
+    serve(config, start, store)
+}
+
+/// What a start needs beside the file, checked before there is a file: a start that fails leaves no database behind that
+/// nobody has a credential for.
+pub(super) struct Start {
+    endpoint: Endpoint,
+    /// The first credential, where the operator has chosen it.
+    chosen: Option<(ClientId, Secret)>,
+}
+
+impl Start {
+    /// Checks the first credential and the certificate, and takes the address.
+    pub(super) fn prepare(config: &Config) -> Result<Self, Failure> {
+        Ok(Self { chosen: chosen_by_environment()?, endpoint: Endpoint::bind(config)? })
+    }
 }
 
 /// From here on the program says what it does.
@@ -51,13 +67,13 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
 }
 
 /// Serves an open store until told to stop.
-pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
-    // The first credential is shown only once: what can keep the server from starting must do so before it is made.
-    let socket = Socket::open(config)?;
-    let first = make_first_credential(&store)?;
+pub(super) fn serve(config: &Config, start: Start, store: Store) -> Result<(), Failure> {
+    // The first credential is shown only once: whatever can fail comes before it is created.
+    let endpoint = start.endpoint.listen()?;
+    let first = make_first_credential(&store, start.chosen)?;
     let key = store.reader.access_token_key()?;
     actix_web::rt::System::new().block_on(async {
-        let application = Application::build(config, socket, store)?;
+        let application = Application::build(config, endpoint, store)?;
         // The port that was asked for may be 0; from here on it is the real one.
         let mut config = config.clone();
         config.server.listen = application.address();
@@ -74,9 +90,8 @@ pub(super) fn serve(config: &Config, store: Store) -> Result<(), Failure> {
 }
 
 /// Makes a credential with every scope if there is none at all; returns it if its secret has to be shown.
-fn make_first_credential(store: &Store) -> Result<Option<Issued>, Failure> {
+fn make_first_credential(store: &Store, chosen: Option<(ClientId, Secret)>) -> Result<Option<Issued>, Failure> {
     let known = store.reader.credentials()?;
-    let chosen = chosen_by_environment()?;
     if !known.is_empty() {
         if let Some((id, secret)) = &chosen
             && !known.iter().any(|credential| credential.client_id == *id && credential.secret_hash.is_of(secret))

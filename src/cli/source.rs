@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     path::Path,
 };
@@ -14,7 +14,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::cli::Failure;
+use crate::{cli::Failure, store};
 
 /// One event as it stands in the input.
 pub(super) struct Line {
@@ -22,6 +22,29 @@ pub(super) struct Line {
     pub(super) number: u64,
     /// The event, or why there is none.
     pub(super) text: Result<String, String>,
+}
+
+/// Whether a source can be read: a regular file, standard input for `-`, or what the process was given as an open descriptor
+/// (`/dev/stdin`, `/dev/fd/3`, a shell's `<(…)`). To open a named pipe would wait for a writer that may never come.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    if path == Path::new("-") || is_descriptor(path) {
+        return Ok(());
+    }
+    fs::metadata(path).map_err(|error| error.to_string())?;
+    match store::not_a_regular_file(path) {
+        Some(kind) => Err(format!("is {kind}: name a regular file, or - for standard input")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a path names an open descriptor of this process, itself or by a link.
+fn is_descriptor(path: &Path) -> bool {
+    let own = fs::canonicalize("/dev/fd");
+    let is_in_own = |path: &Path| {
+        let directory = path.parent().map(fs::canonicalize);
+        matches!((directory, &own), (Some(Ok(directory)), Ok(own)) if directory == *own)
+    };
+    is_in_own(path) || fs::read_link(path).is_ok_and(|target| is_in_own(&target))
 }
 
 /// Opens a file, or standard input for `-`, and undoes its compression, which its first bytes tell. `count` sees every

@@ -144,6 +144,18 @@ fn database(raw: RawDatabase) -> Result<DatabaseConfig, Problem> {
     if raw.path.is_empty() {
         return Err(section.problem("path", "must name a file"));
     }
+    if raw.path == ":memory:" {
+        let text = "must name a file, not `:memory:`: auditbox keeps its log in a file; `auditbox demo` serves one that is \
+                    deleted afterwards";
+        return Err(section.problem("path", text));
+    }
+    if raw.path.starts_with("file:") {
+        let text = format!(
+            "must name a file, not `{}`: auditbox takes a path, not a URI (write ./ before it if it is one)",
+            raw.path
+        );
+        return Err(section.problem("path", text));
+    }
     Ok(DatabaseConfig {
         path: PathBuf::from(raw.path),
         readers: section.number("readers", raw.readers, 1..=READERS_MAX)?,

@@ -4,4 +4,4 @@ mod files;
 mod startup;
 mod tls;
 
-pub use startup::{Application, Socket, StartError};
+pub use startup::{Application, Endpoint, StartError};

@@ -20,7 +20,7 @@ use actix_web::{
     web::{self, Data},
 };
 use rustls::ServerConfig;
-use socket2::SockRef;
+use socket2::{Domain, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     http::{self, BodyLimits, Context, Streams},
     model::own::OwnMask,
     server::{files, tls},
-    store::{ReadError, Store, WriteError},
+    store::{CloseError, ReadError, Store},
     web as pages,
 };
 
@@ -46,7 +46,10 @@ const HEAD_READ_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {source}; set another with [server] listen")]
+    #[error(
+        "cannot listen on {address}: {source}; stop the program that listens there (another auditbox?), or set another \
+         address with [server] listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -70,31 +73,54 @@ pub enum StartError {
     /// The server broke off.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
-    /// The writer stopped before its time.
-    #[error("the writer stopped early, after an error of the disk: what was acknowledged is in the file; {0}")]
-    Writer(WriteError),
+    /// The writer ended before it was told to.
+    #[error("the server stopped writing early: {0}")]
+    Writer(#[from] CloseError),
 }
 
-/// A socket that listens, and the certificate it will show. Everything outside the file that can keep a server from
-/// starting is found out in getting one.
-pub struct Socket {
+/// An address that is taken, and the certificate that will be shown there. Everything outside the file that can keep a server from
+/// starting is found out in getting one, before there is a file. It does not listen yet: a client that connects while the
+/// file is being opened is refused, and does not wait for an answer.
+pub struct Endpoint {
+    socket: socket2::Socket,
+    address: SocketAddr,
+    tls: Option<ServerConfig>,
+}
+
+impl Endpoint {
+    /// Reads the certificate, if there is one, and takes the address.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        files::allow_many();
+        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let address = config.server.listen;
+        bind(address)
+            .map(|(socket, address)| Self { socket, address, tls })
+            .map_err(|source| StartError::Listen { address, source })
+    }
+
+    /// Listens. From here on clients wait for an answer.
+    pub fn listen(self) -> Result<Listening, StartError> {
+        let Self { socket, address, tls } = self;
+        socket.listen(BACKLOG).map_err(|source| StartError::Listen { address, source })?;
+        Ok(Listening { listener: socket.into(), address, tls })
+    }
+}
+
+/// An address that is listened on, and the certificate that is shown there.
+pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<ServerConfig>,
 }
 
-impl Socket {
-    /// Reads the certificate, if there is one, and listens.
-    pub fn open(config: &Config) -> Result<Self, StartError> {
-        let unusable = |source| StartError::Listen { address: config.server.listen, source };
-        files::allow_many();
-        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
-        let listener = TcpListener::bind(config.server.listen).map_err(unusable)?;
-        // The standard library lets 128 wait. A socket that listens may be told otherwise.
-        SockRef::from(&listener).listen(BACKLOG).map_err(unusable)?;
-        let address = listener.local_addr().map_err(unusable)?;
-        Ok(Self { listener, address, tls })
-    }
+/// A socket bound to an address, and that address with its real port.
+fn bind(address: SocketAddr) -> io::Result<(socket2::Socket, SocketAddr)> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // As the standard library does: the connections of a server that has just stopped do not hold its address.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((socket, bound))
 }
 
 /// A server that listens, though nothing is answered until it runs.
@@ -110,15 +136,15 @@ pub struct Application {
 
 impl Application {
     /// Makes ready to serve. Must be called within the runtime that will run it.
-    pub fn build(config: &Config, socket: Socket, store: Store) -> Result<Self, StartError> {
-        let address = socket.address;
+    pub fn build(config: &Config, endpoint: Listening, store: Store) -> Result<Self, StartError> {
+        let address = endpoint.address;
         // From here on a signal stops the server in order, even if it comes before it runs.
         let signals = Signals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
         let uses = Uses::keep(&context.gate, store.writer.clone());
-        let server = serve(config, socket, &context)?;
+        let server = serve(config, endpoint, &context)?;
         Ok(Self { server, address, recorder, uses, store, signals, streams })
     }
 
@@ -137,7 +163,7 @@ impl Application {
         let store = self.store;
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served?;
-        closed.unwrap_or(Err(WriteError::Stopped)).map_err(StartError::Writer)
+        Ok(closed.map_err(io::Error::other)??)
     }
 }
 
@@ -179,7 +205,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
 
 /// The socket and the middleware. What stands last is met first: every answer is traced, then compressed, and what is
 /// answered is on the record before it is either.
-fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Server, StartError> {
+fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Result<Server, StartError> {
     let context = context.clone();
     let app = move || {
         App::new()
@@ -202,9 +228,9 @@ fn serve(config: &Config, socket: Socket, context: &Data<Context>) -> Result<Ser
         .client_request_timeout(HEAD_READ_WITHIN)
         .shutdown_timeout(config.server.shutdown_seconds)
         .disable_signals();
-    let server = match socket.tls {
-        Some(tls) => server.listen_rustls_0_23(socket.listener, tls)?,
-        None => server.listen(socket.listener)?,
+    let server = match endpoint.tls {
+        Some(tls) => server.listen_rustls_0_23(endpoint.listener, tls)?,
+        None => server.listen(endpoint.listener)?,
     };
     Ok(server.run())
 }

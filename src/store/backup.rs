@@ -19,7 +19,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::store::{OpenError, Progress, Report, doctor, open};
+use crate::store::{OpenError, Progress, Report, doctor, location, open};
 
 /// How often the copy is looked at, to tell how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -30,6 +30,14 @@ pub enum BackupError {
     /// There is a file of that name.
     #[error("{} is there already; --force replaces it", .0.display())]
     Exists(PathBuf),
+    /// Something else than a regular file is there.
+    #[error("{} is {kind}: name a regular file", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// It would be its own copy.
     #[error("{} is the file itself", .0.display())]
     Same(PathBuf),
@@ -59,7 +67,7 @@ pub struct Backup {
 
 /// Copies the file at `path` to `destination`, beside whatever server has it open.
 pub fn backup(path: &Path, destination: &Path, replace: bool, progress: &dyn Progress) -> Result<Backup, BackupError> {
-    open::check_readable(path)?;
+    let path = &open::check_readable(path)?;
     if is_same(path, destination) {
         return Err(BackupError::Same(destination.to_owned()));
     }
@@ -151,7 +159,16 @@ pub(super) fn place(part: &Path, name: &Path) -> Result<(), BackupError> {
     sync(directory)
 }
 
+/// Fails where a path leads to something else than a regular file: a directory, a named pipe, a device.
+pub(super) fn require_file(path: &Path) -> Result<(), BackupError> {
+    match location::not_a_regular_file(path) {
+        Some(kind) => Err(BackupError::NotAFile { path: path.to_owned(), kind }),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn may_replace(path: &Path, replace: bool) -> Result<(), BackupError> {
+    require_file(path)?;
     if !replace && path.exists() {
         return Err(BackupError::Exists(path.to_owned()));
     }

@@ -10,10 +10,14 @@
 //! it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound nothing more is written
 //! until that program is done.
 //!
+//! A burst leaves a log file that is long and hardly used. Once little has been written for some seconds it is copied in the
+//! same way and cut off, so that a small database does not keep a large file beside it. The writer itself only copies what
+//! came meanwhile, and cuts: a writer that comes back finds it free.
+//!
 //! A crash at any point leaves the log as it was: pages copied already are copied again, with the same content.
 
 use std::{
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,12 +25,12 @@ use std::{
         mpsc::{self, Receiver, SyncSender, TryRecvError},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, config::DbConfig};
 
-use crate::store::{OpenError, open, place, rehearsal};
+use crate::store::{OpenError, location, open, rehearsal};
 
 /// Bytes written to the log before it is copied. Larger means less copying (a page that changes often is copied once) and
 /// a larger log.
@@ -39,6 +43,12 @@ const ROUNDS_MAX: u32 = 4;
 const LOG_BYTES_LONG: i64 = 256 * 1024 * 1024;
 /// How long that is waited for: the server's own readers take less, and for another program's there is no telling.
 const READERS_WAIT: Duration = Duration::from_millis(200);
+/// A log file longer than this is cut off while little is written.
+const QUIET_LOG_BYTES: u64 = 4 * 1024 * 1024;
+/// Little is written while less than so many bytes are,
+const QUIET_BYTES: usize = 1024 * 1024;
+/// in so long a time. A log that is cut off has to grow again, which makes commits slower: not between two bursts.
+const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// What the server's own records may take of a log that is full for everyone else.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 const PAGE_BYTES: i64 = 4096;
@@ -67,6 +77,10 @@ pub(super) struct Checkpoints {
     going: Option<u32>,
     /// About how much was written since the other thread last began.
     log_bytes: usize,
+    /// Since when little has been written, and how much since then.
+    quiet: (Instant, usize),
+    /// Whether the log is to be cut off once it has been copied.
+    is_cutting: bool,
     /// The log's own file.
     log: PathBuf,
     room: LogRoom,
@@ -92,10 +106,18 @@ impl Checkpoints {
             }
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(copying).map_err(OpenError::Thread)?;
-        // Beside the file itself, where the path is a link to it.
-        let log = place::log_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
-        let room = LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max };
-        Ok(Self { begin: Some(begin), thread: Some(thread), copied, going: None, log_bytes: 0, log, room, begin_bytes })
+        Ok(Self {
+            begin: Some(begin),
+            thread: Some(thread),
+            copied,
+            going: None,
+            log_bytes: 0,
+            quiet: (Instant::now(), 0),
+            is_cutting: false,
+            log: location::companion(path, location::LOG),
+            room: LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max },
+            begin_bytes,
+        })
     }
 
     /// How long the log is, for those who want to write.
@@ -106,6 +128,10 @@ impl Checkpoints {
     /// Takes note of a commit of about so many bytes.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.log_bytes += bytes;
+        self.quiet.1 += bytes;
+        if self.quiet.1 > QUIET_BYTES {
+            self.quiet = (Instant::now(), 0);
+        }
     }
 
     /// Does what is due, on the writer's connection between two commits.
@@ -116,6 +142,10 @@ impl Checkpoints {
         // Taken: an error must not leave a thread that is done looking as if it were going.
         match self.going.take() {
             None if self.log_bytes >= self.begin_bytes => self.go(1),
+            None if self.length() > QUIET_LOG_BYTES && self.quiet.0.elapsed() >= QUIET_AFTER => {
+                self.is_cutting = true;
+                self.go(1);
+            }
             None => {}
             Some(rounds) => match self.copied.try_recv() {
                 Err(TryRecvError::Empty) => self.going = Some(rounds),
@@ -146,7 +176,11 @@ impl Checkpoints {
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.log_bytes = 0;
         let log_bytes = copy(connection, "PASSIVE")?;
-        if log_bytes > LOG_BYTES_LONG {
+        if mem::take(&mut self.is_cutting) {
+            // Where a reader still needs the log, it is tried again after as long a time.
+            self.quiet = (Instant::now(), 0);
+            truncate(connection, Duration::ZERO)?;
+        } else if log_bytes > LOG_BYTES_LONG {
             truncate(connection, READERS_WAIT)?;
             if self.measure() && self.length() > LOG_BYTES_LONG.unsigned_abs() {
                 tracing::warn!(log_bytes, "{HELD}");
@@ -196,6 +230,14 @@ fn truncate(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
         copied => copied.map(drop),
     }
+}
+
+/// Copies the whole log into the database and leaves the log as it is. Whether nothing is left that a reader keeps from being
+/// copied.
+pub(super) fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
+    let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (busy, pages, copied): (i64, i64, i64) = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], columns)?;
+    Ok(busy == 0 && pages == copied)
 }
 
 /// Copies the whole log into the file and empties it: for long work while nobody else writes.

@@ -2,7 +2,11 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{index::IndexError, model::error::ParameterError, store::Damaged};
+use crate::{
+    index::IndexError,
+    model::error::ParameterError,
+    store::{Damaged, location},
+};
 
 /// The file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -10,14 +14,51 @@ pub enum OpenError {
     /// Another process has it.
     #[error("{} is open in another auditbox; stop that one first, or talk to it with --url", .0.display())]
     InUse(PathBuf),
-    /// The lock file could not be made.
-    #[error("cannot lock {}: {source}; is its directory there and writable?", .path.display())]
+    /// The database, or the lock file beside it, could not be locked.
+    #[error(
+        "cannot lock {}: {source}; is its directory there and writable? (a network file system must support locks)",
+        .path.display()
+    )]
     Lock {
-        /// The lock file.
+        /// Which file.
         path: PathBuf,
         /// The system's word.
         source: io::Error,
     },
+    /// The path leads nowhere.
+    #[error("cannot reach {}: {source}; check the path, and that this user may enter its directories", .path.display())]
+    Unreachable {
+        /// The path.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Something else than a regular file is there.
+    #[error("{} is {kind}, and auditbox needs a regular file there: name another path, or remove it", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The file has other names, under which SQLite would look for other companion files.
+    #[error(
+        "{path} has {links} hard links, and a database must have one name: programs that open it by different names do not see \
+         each other's writes and damage it. Find the other names with `find / -xdev -samefile {path}` and remove them, or work on \
+         a copy made with `cp`", path = location::quoted(.path)
+    )]
+    Linked {
+        /// The file.
+        path: PathBuf,
+        /// How many names it has.
+        links: u64,
+    },
+    /// The file is mounted by itself, and its companion files are elsewhere.
+    #[error(
+        "{} is mounted by itself, so its write-ahead log would be kept apart from it and could be lost: mount its directory \
+         instead", .0.display()
+    )]
+    Mounted(PathBuf),
     /// The writer's thread, or a reader's connection, could not be made.
     #[error("the system refuses another thread: {0}")]
     Thread(io::Error),
@@ -98,6 +139,55 @@ pub enum WriteError {
     /// The writer stopped, after an error of the disk or because the server is stopping.
     #[error("the server takes no more writes; send it again once it has been restarted")]
     Stopped,
+}
+
+/// The writer ended before it was told to: where acknowledged events are now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// The disk failed.
+    #[error(
+        "a disk error ended the writer. Acknowledged events are in {path} and {path}-wal: keep the two together, repair the \
+         disk, and start again", path = .0.display()
+    )]
+    Disk(PathBuf),
+    /// Nothing that holds events was moved.
+    #[error("{what}. Acknowledged events are in {path} and {path}-wal, which are in place: start again", path = .path.display())]
+    InPlace {
+        /// Which files are not where they were.
+        what: String,
+        /// The database.
+        path: PathBuf,
+    },
+    /// The write-ahead log was copied into the database.
+    #[error("{what}. The write-ahead log was copied: every acknowledged event is in the database {}", .path.display())]
+    Saved {
+        /// Which files are not where they were.
+        what: String,
+        /// Where the database is now.
+        path: PathBuf,
+    },
+    /// The database has no name any more.
+    #[error("{what}. The database was deleted: events that were not copied while the server ran are lost")]
+    Deleted {
+        /// Which files are not where they were.
+        what: String,
+    },
+    /// The write-ahead log is not in the database.
+    #[error(
+        "{what}. The write-ahead log could not be copied ({why}): {} may lack acknowledged events. Those that the server still \
+         shows can be exported while it runs; put the files back before the next start, if they are still there", .path.display()
+    )]
+    Unsaved {
+        /// Which files are not where they were.
+        what: String,
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The writer's thread broke down.
+    #[error("the writer broke down. Acknowledged events are in {path} and {path}-wal: keep the two together", path = .0.display())]
+    Broken(PathBuf),
 }
 
 /// Why events were not stored.

@@ -1,42 +1,132 @@
-//! The lock that keeps two servers from one file.
+//! The lock that keeps a second auditbox from writing to a database.
 //!
-//! It is taken on a file of its own beside the database: closing any descriptor of the database itself would drop the
-//! locks that SQLite holds on it (POSIX advisory locks belong to the process, not to the descriptor). The kernel lets go
-//! of it when the process ends, however it ends, so there is never a stale one.
+//! The lock is on the file itself (its inode), so that it holds whatever name the file is opened by: an *open file
+//! description* lock (`F_OFD_SETLK`) on one byte of the page at 1 GiB that SQLite keeps free of data for locks. The
+//! alternatives are worse:
+//!
+//! - A POSIX lock belongs to the process: SQLite would drop it by closing any descriptor of the file.
+//! - `flock(2)` is turned into a lock of the whole file by NFS and SMB, where it would shut out SQLite's own locks.
+//! - A lock on another file protects a name, or needs a directory that all users of all names can write to.
+//!
+//! An empty file beside the database is locked as well (`flock`). It is taken first: it protects a database that does not
+//! exist yet, and one that is being replaced (`auditbox restore`), and builds before this one know it alone. Those lock it
+//! beside the name that they were given, so a symbolic link's own is taken too.
+//!
+//! The kernel releases all of it when the process ends, however it ends, so there is never a stale lock.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::ErrorKind,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::store::OpenError;
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
 
-/// The right to write to a file, held until dropped.
+use crate::store::{OpenError, location, open};
+
+/// The byte that is locked: in SQLite's lock-byte page, beyond the 512 bytes that SQLite itself locks
+/// (<https://www.sqlite.org/fileformat.html>, 1.6).
+const LOCK_BYTE: libc::off_t = 0x4000_0000 + 1024;
+
+/// The right to write to a database alone, held until dropped.
+///
+/// SQLite's own locks on a file end when any descriptor of it is closed in the process, so this must outlive every
+/// connection.
 pub struct Lock {
-    _file: File,
+    path: PathBuf,
+    /// The database, where there is one.
+    database: Option<Arc<File>>,
+    _names: Vec<File>,
 }
 
 impl Lock {
-    /// Takes the lock of the database at `path`, or says that another process has it.
+    /// Takes the lock of the database at `path`, which need not exist; fails if another process has it.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
-        let lock_path = lock_path(path);
-        let open = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-        let file = open.map_err(|source| match source.kind() {
-            ErrorKind::StorageFull => OpenError::Full(path.to_owned()),
-            ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.to_owned()),
-            _ => OpenError::Lock { path: lock_path.clone(), source },
-        })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(OpenError::Lock { path: lock_path, source }),
+        Self::acquire(path, false)
+    }
+
+    /// The same for a database that is created, empty, if it does not exist.
+    pub(super) fn take_or_create(path: &Path) -> Result<Self, OpenError> {
+        Self::acquire(path, true)
+    }
+
+    fn acquire(path: &Path, creates: bool) -> Result<Self, OpenError> {
+        let real = location::resolve(path)?;
+        let mut names = vec![lock_name(&real)?];
+        names.extend(lock_given_name(path, &real)?);
+        if creates {
+            open::make_private(&real).map_err(|error| open::unavailable(&real, &error))?;
         }
+        let database = match OpenOptions::new().read(true).write(true).open(&real) {
+            Ok(file) => Some(Arc::new(lock_inode(file, &real)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(OpenError::ReadOnly(real)),
+            Err(error) => return Err(open::unavailable(&real, &error)),
+        };
+        Ok(Self { path: real, database, _names: names })
+    }
+
+    /// The real path of the database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database itself, for those who must know whether a name still leads to it.
+    pub(super) fn database(&self) -> Option<Arc<File>> {
+        self.database.clone()
     }
 }
 
-fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
+/// Locks the file beside the database, which is created if need be.
+fn lock_name(real: &Path) -> Result<File, OpenError> {
+    let path = location::companion(real, location::LOCK);
+    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = open.map_err(|source| match source.kind() {
+        ErrorKind::StorageFull => OpenError::Full(real.to_owned()),
+        ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(real.to_owned()),
+        _ => OpenError::Lock { path: path.clone(), source },
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(real.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
+    }
+}
+
+/// Locks the file beside a symbolic link, where an older build would look for it. An older build could not serve without
+/// that file, so none does where it cannot be had.
+fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError> {
+    let Some(name) = given.file_name() else { return Ok(None) };
+    let Ok(directory) = fs::canonicalize(location::directory_of(given)) else { return Ok(None) };
+    let given = directory.join(name);
+    if given == real {
+        return Ok(None);
+    }
+    let path = location::companion(&given, location::LOCK);
+    let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(real.to_owned())),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Locks the database itself, whatever its names.
+fn lock_inode(file: File, real: &Path) -> Result<File, OpenError> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the constants are 1 and 0; C declares them wider than the fields"
+    )]
+    let (l_type, l_whence) = (libc::F_WRLCK as libc::c_short, libc::SEEK_SET as libc::c_short);
+    let lock = libc::flock { l_type, l_whence, l_start: LOCK_BYTE, l_len: 1, l_pid: 0 };
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(file),
+        Err(Errno::EAGAIN | Errno::EACCES) => Err(OpenError::InUse(real.to_owned())),
+        Err(error) => Err(OpenError::Lock { path: real.to_owned(), source: io::Error::from(error) }),
+    }
 }

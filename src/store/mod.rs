@@ -16,6 +16,7 @@ mod error;
 mod event;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
+mod location;
 mod lock;
 mod migrate;
 mod open;
@@ -26,6 +27,7 @@ mod reader;
 mod rehearsal;
 mod reindex;
 mod renew;
+mod rescue;
 mod restore;
 mod retention;
 mod sealer;
@@ -44,7 +46,8 @@ use std::{
 
 pub use backup::{Backup, BackupError, backup};
 pub use doctor::{Finding, Remedy, Report, examine};
-pub use error::{AppendError, ChangeError, OpenError, ReadError, WriteError};
+pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, WriteError};
+pub use location::not_a_regular_file;
 pub use lock::Lock;
 pub use open::{change_credential_directly, trust_clock};
 pub use prepared::Prepared;
@@ -120,8 +123,11 @@ pub struct Store {
 impl Store {
     /// Opens the file, makes or migrates it where needed, and starts its writer.
     pub fn open(options: &Options, progress: &dyn Progress) -> Result<Self, OpenError> {
-        let path = &options.path;
-        let lock = Lock::take(path)?;
+        let lock = Lock::take_or_create(&options.path)?;
+        let path = &lock.path().to_owned();
+        for exposure in location::exposures(path) {
+            tracing::warn!("{exposure}");
+        }
         let mut connection = open::writable(path, options.chunk_events, progress)?;
         renew::log(&mut connection, path)?;
         let failed = |error: IndexError| open::unusable(path, &error);
@@ -136,15 +142,17 @@ impl Store {
         let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max)?;
-        let place = place::Place::of(path).map_err(|error| open::unavailable(path, &error))?;
+        let database = lock.database().ok_or_else(|| OpenError::Missing(path.clone()))?;
+        let place = place::Place::of(path, database).map_err(|error| open::unavailable(path, &error))?;
         let parts = writer::Parts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
         let (writer, thread) = writer::start(path, parts, options.queue)?;
         let retainer = retention::start(path, writer.clone(), index, options.retention.as_ref(), newest_receipt)?;
         Ok(Self { writer, reader, own_reader, thread, retainer, _lock: lock })
     }
 
-    /// Finishes what was queued, then closes the file. Says whether everything went well to the end.
-    pub fn close(self) -> Result<(), WriteError> {
+    /// Finishes what was queued, then closes the file. An error says where acknowledged events are, if the writer has ended
+    /// before.
+    pub fn close(self) -> Result<(), CloseError> {
         // SQLite removes its log when the last connection closes, which only one that writes can do.
         drop((self.reader, self.own_reader));
         if let Some(retainer) = self.retainer {
@@ -156,7 +164,7 @@ impl Store {
 
 /// Opens an existing file for reading alone, beside whatever server may have it open.
 pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
-    open::check_readable(path)?;
+    let path = &open::check_readable(path)?;
     let load = || -> Result<_, IndexError> {
         let mut connection = open::reading(path)?;
         // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
@@ -177,15 +185,16 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
 
 /// Every credential of an existing file, beside whatever server may have it open.
 pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
-    open::check_readable(path)?;
+    let path = &open::check_readable(path)?;
     open::reading(path).and_then(|connection| credential::all(&connection)).map_err(|error| open::refused(path, &error))
 }
 
 /// Makes the index of a file anew from its events. What of it cannot be made is left as it is. No server may have the file
 /// open.
 pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
-    let _lock = Lock::take(path)?;
     open::check_readable(path)?;
+    let lock = Lock::take(path)?;
+    let path = lock.path();
     let rebuild = |mut connection| -> Result<(), IndexError> {
         finish_dropping(&mut connection)?;
         sql_index::mend(&connection, progress)?;

@@ -14,7 +14,7 @@ use crate::{
     model::{credential::CredentialChange, event::Event, own, timestamp::Timestamp},
     store::{
         CHUNK_EVENTS, ChangeError, OpenError, Prepared, Progress, Quiet, body::Bodies, credential as credentials,
-        error, event, migrate, rehearsal, retention,
+        error, event, location, migrate, rehearsal, retention,
     },
 };
 
@@ -70,14 +70,16 @@ pub(super) fn read_only_flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-/// Looks whether there is a file of auditbox's present format at `path`.
-pub(super) fn check_readable(path: &Path) -> Result<(), OpenError> {
+/// The real path of the database at `path`, if it is one of auditbox's in the present format.
+pub(super) fn check_readable(path: &Path) -> Result<PathBuf, OpenError> {
+    let real = location::resolve(path)?;
+    let path = &real;
     if !path.exists() {
-        return Err(OpenError::Missing(path.to_owned()));
+        return Err(OpenError::Missing(real));
     }
     match known_format(path)? {
         FORMAT => match reading(path).and_then(|connection| migrate::is_complete(&connection)) {
-            Ok(true) => Ok(()),
+            Ok(true) => Ok(real),
             Ok(false) => Err(OpenError::Older { path: path.to_owned(), found: 1, known: FORMAT }),
             Err(error) => Err(refused(path, &error)),
         },
@@ -121,8 +123,9 @@ pub fn change_credential_directly(
     change: &CredentialChange,
     record: Event,
 ) -> Result<Result<(), ChangeError>, OpenError> {
+    let path = &location::resolve(path)?;
     if path.exists() {
-        // Bringing a file up to date is for who holds its lock, and takes long.
+        // A migration takes long, and needs the lock.
         check_readable(path)?;
     }
     let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
@@ -144,7 +147,7 @@ pub fn change_credential_directly(
 /// Believes the clock, from outside a server and beside a running one, which notices within a minute. The record of it is
 /// written with it.
 pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
-    check_readable(path)?;
+    let path = &check_readable(path)?;
     let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
     let mut write = || -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -167,7 +170,7 @@ fn append(transaction: &Connection, record: Event) -> rusqlite::Result<()> {
 
 /// The log holds who did what and the key that signs tokens: it is its owner's alone from the first byte. SQLite gives
 /// its other files (-wal, -shm) the permissions of this one.
-fn make_private(path: &Path) -> io::Result<()> {
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

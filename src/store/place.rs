@@ -1,54 +1,127 @@
-//! Whether the file is still where it was opened.
+//! Whether the names of a running server's files still lead to the files that it has open.
 //!
-//! A file that was deleted, or whose directory was, can still be written to by who has it open, and synced too; it is
-//! gone when he closes it. So before anyone is told that something is stored, it is looked whether the names still lead to
-//! the files that were written. Nothing is changed here.
+//! A file that was deleted or moved, or whose directory was, can still be written to by the process that has it open, and
+//! synced too. It is lost when that process ends. So before an event is acknowledged, and every half second, the names are
+//! checked. Nothing is changed here; `rescue.rs` saves what can be saved.
 
 use std::{
-    ffi::OsStr,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fmt,
+    fs::{self, File, Metadata},
+    io,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
+    process,
+    sync::Arc,
 };
 
-/// The file and its log, as they were when they were opened.
+use crate::store::location;
+
+/// The files of an open database.
 pub(super) struct Place {
-    files: Vec<(PathBuf, Identity)>,
+    open: Arc<File>,
+    database: Known,
+    log: Known,
+    log_index: Known,
 }
 
-/// The device and the number of a file on it.
+/// A name, and the file that it led to when the database was opened.
+struct Known {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// A device, and a file's number on it.
 type Identity = (u64, u64);
 
+/// What a name leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The file that is open.
+    Same,
+    /// Another file.
+    Another,
+    /// Nothing.
+    Nothing,
+}
+
+/// Files that are no longer where they were.
+#[derive(Debug, Clone)]
+pub(super) struct Displaced {
+    pub(super) database: Found,
+    pub(super) log: Found,
+    pub(super) log_index: Found,
+    message: String,
+}
+
+impl fmt::Display for Displaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl Place {
-    /// The database at `path` and its log, both of which must be there.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        // As SQLite does: where the path led when the file was opened, whatever becomes of links and working directories.
-        let path = fs::canonicalize(path)?;
-        let log = log_of(&path);
-        let files = [path, log].map(|path| identity(&path).map(|identity| (path, identity)));
-        Ok(Self { files: files.into_iter().collect::<io::Result<_>>()? })
+    /// The database at the real path `path`, which is open as `open`, its write-ahead log and that log's index: all must
+    /// exist.
+    pub(super) fn of(path: &Path, open: Arc<File>) -> io::Result<Self> {
+        let known = |path: PathBuf| fs::metadata(&path).map(|file| Known { identity: identity(&file), path });
+        let database = known(path.to_owned())?;
+        if identity(&open.metadata()?) != database.identity {
+            return Err(io::Error::other("another file took its place while it was being opened"));
+        }
+        let companion = |suffix| known(location::companion(path, suffix));
+        Ok(Self { open, database, log: companion(location::LOG)?, log_index: companion(location::LOG_INDEX)? })
     }
 
-    /// An error says which file is not where it was.
-    pub(super) fn check(&self) -> Result<(), String> {
-        for (path, known) in &self.files {
-            let found = identity(path);
-            if !found.as_ref().is_ok_and(|found| found == known) {
-                let why = found.map_or_else(|error| error.to_string(), |_| "another file is there".to_owned());
-                return Err(format!("{} is no longer the file that was opened: {why}", path.display()));
+    /// An error says which files are not where they were.
+    pub(super) fn check(&self) -> Result<(), Displaced> {
+        let found = [&self.database, &self.log, &self.log_index].map(Known::look);
+        let [database, log, log_index] = found;
+        if found == [Found::Same; 3] {
+            return Ok(());
+        }
+        let mut messages = Vec::new();
+        for (known, found) in [(&self.database, database), (&self.log, log), (&self.log_index, log_index)] {
+            let path = known.path.display();
+            match found {
+                Found::Same => {}
+                Found::Another => {
+                    messages.push(format!("{path} is no longer the file that was opened: another is there"));
+                }
+                Found::Nothing => messages.push(format!("{path} is no longer the file that was opened: it is gone")),
             }
         }
-        Ok(())
+        Err(Displaced { database, log, log_index, message: messages.join("; ") })
+    }
+
+    /// The database's path when it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.database.path
+    }
+
+    /// The name that the database has now; `None` if it has none, and ends with this process.
+    pub(super) fn present_path(&self) -> Option<PathBuf> {
+        if self.open.metadata().is_ok_and(|file| file.nlink() == 0) {
+            return None;
+        }
+        Some(fs::read_link(self.descriptor()).unwrap_or_else(|_| self.database.path.clone()))
+    }
+
+    /// A path by which others can read the database for as long as this process has it open, under whatever name.
+    pub(super) fn descriptor(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", process::id(), self.open.as_raw_fd()))
     }
 }
 
-/// The write-ahead log of the database at `path`.
-pub(super) fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(OsStr::new("-wal"));
-    PathBuf::from(name)
+impl Known {
+    fn look(&self) -> Found {
+        match fs::metadata(&self.path) {
+            Ok(file) if identity(&file) == self.identity => Found::Same,
+            Ok(_) => Found::Another,
+            Err(_) => Found::Nothing,
+        }
+    }
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+fn identity(file: &Metadata) -> Identity {
+    (file.dev(), file.ino())
 }

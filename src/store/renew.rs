@@ -17,7 +17,7 @@ use std::{
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::store::{OpenError, open, place};
+use crate::store::{OpenError, location, open};
 
 /// Bytes read and written at once.
 const STEP_BYTES: usize = 1024 * 1024;
@@ -26,7 +26,7 @@ const STEP_BYTES: usize = 1024 * 1024;
 pub(super) fn log(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let refused = |error: rusqlite::Error| open::refused(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
-    rewrite(&place::log_of(path)).map_err(|error| open::unavailable(path, &error))?;
+    rewrite(&location::companion(path, location::LOG)).map_err(|error| open::unavailable(path, &error))?;
     transaction.rollback().map_err(refused)
 }
 

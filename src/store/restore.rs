@@ -29,7 +29,9 @@ pub struct Restored {
 /// Puts the backup `source` in the place of the file at `path`. No server may have it open.
 pub fn restore(path: &Path, source: &Path, replace: bool, progress: &dyn Progress) -> Result<Restored, BackupError> {
     let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
-    let _lock = Lock::take(path)?;
+    let lock = Lock::take(path)?;
+    let path = lock.path();
+    backup::require_file(source)?;
     if backup::is_same(path, source) {
         return Err(BackupError::Same(source.to_owned()));
     }

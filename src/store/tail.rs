@@ -1,6 +1,6 @@
 //! The part of the index that is in memory, made from the events that no sealed chunk holds.
 //!
-//! This happens when a file is opened, and when a command beside the server has written an event. An event whose body is
+//! This happens when a file is opened, and when another program has written an event while the server runs. An event whose body is
 //! damaged is still indexed by what its row says: it must not keep the others from being found.
 
 use rusqlite::Connection;
@@ -88,6 +88,11 @@ impl Read {
         }
     }
 
+    /// Its identifier, if it is sound.
+    pub(super) fn identifier(&self) -> Option<&str> {
+        self.body.as_ref().ok().and_then(|(_, values)| values.first(Field::Identifier))
+    }
+
     /// Says in the log that the event is damaged, if it is.
     pub(super) fn report(&self) {
         if let Err(Damage { message, .. }) = &self.body {
@@ -163,7 +168,8 @@ pub(super) fn next_seq(connection: &Connection, after: i64) -> rusqlite::Result<
     connection.prepare_cached("SELECT min(seq) FROM event WHERE seq > ?1")?.query_row([after], |row| row.get(0))
 }
 
-/// Takes into the index the events that the file has beyond it. Returns the chunks that this has filled.
+/// Takes into the index the events that the file has beyond it, for a file that is being opened. Returns the chunks that
+/// this has filled.
 pub(super) fn extend(
     connection: &Connection,
     index: &Index,
@@ -171,22 +177,45 @@ pub(super) fn extend(
     terms: Terms<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<SharedChunk>, IndexError> {
-    let (mut full, mut terms) = (Vec::new(), terms);
-    let (through_seq, last_seq) = (index.through_seq(), events::last_seq(connection)?);
-    let dropped = Dropped::within(connection, through_seq + 1, i64::MAX)?;
+    let mut full = Vec::new();
+    let seqs = (index.through_seq(), events::last_seq(connection)?);
     let mut entries = Vec::with_capacity(BATCH_EVENTS);
-    each_event((connection, bodies), (through_seq, last_seq), &dropped, |read| {
-        read.report();
-        entries.push(read.entry(|field, value| terms.ordinal(connection, field, value))?);
+    each_entry((connection, bodies), seqs, terms, |seq, entry| {
+        entries.push(entry);
         if entries.len() == BATCH_EVENTS {
-            progress.advance("reading the newest events", read.seq - through_seq, last_seq - through_seq);
+            progress.advance("reading the newest events", seq - seqs.0, seqs.1 - seqs.0);
             full.append(&mut index.publish(&entries));
             entries.clear();
         }
-        Ok(())
     })?;
     full.append(&mut index.publish(&entries));
     Ok(full)
+}
+
+/// The index entries of the events after `after` up to `through`. The terms that they need must be committed before the
+/// entries are published: after a rollback their ordinals would be given to other values.
+pub(super) fn entries(
+    source: (&Connection, &Bodies),
+    seqs: (i64, i64),
+    terms: Terms<'_>,
+) -> Result<Vec<Entry>, IndexError> {
+    let mut entries = Vec::new();
+    each_entry(source, seqs, terms, |_, entry| entries.push(entry))?;
+    Ok(entries)
+}
+
+fn each_entry(
+    (connection, bodies): (&Connection, &Bodies),
+    (after, through): (i64, i64),
+    mut terms: Terms<'_>,
+    mut each: impl FnMut(i64, Entry),
+) -> Result<(), IndexError> {
+    let dropped = Dropped::within(connection, after + 1, i64::MAX)?;
+    each_event((connection, bodies), (after, through), &dropped, |read| {
+        read.report();
+        each(read.seq, read.entry(|field, value| terms.ordinal(connection, field, value))?);
+        Ok(())
+    })
 }
 
 /// How terms are looked up.

@@ -5,7 +5,8 @@
 //! killed before it leaves nothing of it, killed after it all of it.
 //!
 //! What was committed is published to the index, in memory, before anyone is answered: who asks after an answer finds what
-//! it was about. Upkeep of the index (rows of sealed chunks, dictionaries) comes through the same queue, in small pieces.
+//! it was about. Nothing is published before it is committed; that holds for events that another program has written too,
+//! for which terms may have to be added. Upkeep of the index (rows of sealed chunks, dictionaries) comes through the same queue, in small pieces.
 //!
 //! Every request of a batch is first decided (new, duplicate, conflict), then written: a refused one has written nothing,
 //! so there is nothing to take back. An error of SQLite takes the whole transaction back, and everyone in it is asked to
@@ -14,8 +15,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
-    sync::{Arc, mpsc},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -25,15 +30,16 @@ use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 use crate::{
     index::{self, Entry, Index, IndexError, SealedRow, SharedChunk, TermWriter},
     store::{
-        OpenError, QueueLimits, Quiet, WriteError,
+        CloseError, OpenError, QueueLimits, WriteError,
         batch::{Batch, Spoilt},
         body::Bodies,
         checkpoint::Checkpoints,
         credential, dictionary,
         error::{Failure, classify},
-        event,
-        place::Place,
+        event, open,
+        place::{Displaced, Place},
         queue::Queue,
+        rescue,
         sealer::{self, Order, Sealer},
         tail::{self, Terms},
         wake::Wake,
@@ -45,24 +51,37 @@ use crate::{
 const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
 /// Events on damaged pages that are remembered; with more they are met anew.
 const UNREADABLE_MAX: usize = 10_000;
-/// How long the writer waits for work before it looks whether a command beside the server has written.
+/// How long the writer waits for work before it checks whether another program has written, and whether the files are still
+/// in place.
 const IDLE: Duration = Duration::from_millis(500);
 
 /// The running writer.
 pub(super) struct Thread {
+    path: PathBuf,
     queue: Arc<Queue<Work>>,
-    handle: JoinHandle<Result<(), WriteError>>,
+    is_stopping: Arc<AtomicBool>,
+    handle: JoinHandle<Result<(), CloseError>>,
     sealer: Sealer,
 }
 
 impl Thread {
     /// Lets the writer finish what waits, and says how it ended.
-    pub(super) fn finish(self) -> Result<(), WriteError> {
+    pub(super) fn finish(self) -> Result<(), CloseError> {
+        self.is_stopping.store(true, Ordering::Relaxed);
         self.queue.close();
-        let finished = self.handle.join().unwrap_or(Err(WriteError::Stopped));
+        let finished = self.handle.join().unwrap_or(Err(CloseError::Broken(self.path)));
         self.sealer.finish();
         finished
     }
+}
+
+/// Why the writer ends before it is told to.
+enum Stop {
+    /// After an error of the disk, what is on it is no longer known: nothing more is written until the file has been opened
+    /// again.
+    Disk,
+    /// A file is no longer where it was: what is written to it now may be gone when this process ends.
+    Displaced(Displaced),
 }
 
 /// What a writer works on.
@@ -91,7 +110,10 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
     };
     let (orders, received) = mpsc::channel();
     let sealer = sealer::start(path, writer.clone(), received)?;
+    let is_stopping = Arc::new(AtomicBool::new(false));
     let mut state = State {
+        data_version: data_version(&connection).map_err(|error| open::refused(path, &error))?,
+        is_stopping: Arc::clone(&is_stopping),
         connection,
         place,
         checkpoints,
@@ -107,7 +129,7 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
     state.order(full);
     let handle =
         thread::Builder::new().name("writer".to_owned()).spawn(move || state.run()).map_err(OpenError::Thread)?;
-    Ok((writer, Thread { queue, handle, sealer }))
+    Ok((writer, Thread { path: path.to_owned(), queue, is_stopping, handle, sealer }))
 }
 
 /// What only the writer's thread touches.
@@ -125,6 +147,10 @@ struct State {
     is_training: bool,
     /// Events that stand on damaged pages and were met there.
     unreadable: HashSet<i64>,
+    /// SQLite's count of what others have committed, when the files were last seen in place.
+    data_version: i64,
+    /// Set when the server stops.
+    is_stopping: Arc<AtomicBool>,
 }
 
 /// Whatever ends the thread, a panic included, nobody is left waiting for it.
@@ -135,56 +161,91 @@ impl Drop for State {
 }
 
 impl State {
-    fn run(mut self) -> Result<(), WriteError> {
-        let ended = self.work();
-        if ended.is_err() {
-            // The log stays for the next start, which writes it anew: copying it now would trust what is not known.
-            drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
-        }
-        ended
+    fn run(mut self) -> Result<(), CloseError> {
+        let Err(stop) = self.work() else { return Ok(()) };
+        // Nobody waits for what is not written any more.
+        self.queue.abandon();
+        // The log stays for the next start, which writes it anew: copying it now would trust what is not known.
+        drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+        Err(match stop {
+            Stop::Disk => CloseError::Disk(self.place.path().to_owned()),
+            Stop::Displaced(displaced) => {
+                let others_wrote = data_version(&self.connection).ok() != Some(self.data_version);
+                rescue::rescue((&self.connection, others_wrote), &self.place, &displaced, &self.is_stopping)
+            }
+        })
     }
 
-    fn work(&mut self) -> Result<(), WriteError> {
-        loop {
-            let Some(work) = self.queue.take(IDLE) else {
-                break;
-            };
-            if !work.is_empty() || self.others_wrote()? {
+    fn work(&mut self) -> Result<(), Stop> {
+        while let Some(work) = self.queue.take(IDLE) {
+            if work.is_empty() {
+                self.look()?;
+            } else {
                 self.write(work)?;
             }
-            // After everyone was answered: whatever this costs, nobody waits for it who is not yet to come.
+            // After everyone was answered, so that no current request pays for it.
             let advanced = self.checkpoints.advance(&self.connection);
-            advanced.or_else(|error| failed(&self.queue, &error.into(), "checkpoint").1)?;
+            advanced.or_else(|error| self.failed(&error.into(), "checkpoint").1)?;
         }
+        self.check_place()?;
         // A file that is closed is whole by itself: one file to copy.
-        let State { connection, checkpoints, queue, .. } = self;
-        checkpoints.finish(connection).or_else(|error| failed(queue, &error.into(), "checkpoint").1)
+        let finished = self.checkpoints.finish(&self.connection);
+        finished.or_else(|error| self.failed(&error.into(), "checkpoint").1)
     }
 
-    /// Whether the file holds more events than this process has written into it.
-    fn others_wrote(&self) -> Result<bool, WriteError> {
-        match event::last_seq(&self.connection) {
-            Ok(last_seq) => Ok(last_seq > self.index.through_seq()),
-            Err(error) => failed(&self.queue, &error.into(), "look at the file").1.map(|()| false),
+    /// Checks whether the files are still in place, and takes into the index what another program has written.
+    fn look(&mut self) -> Result<(), Stop> {
+        self.check_place()?;
+        match self.adopt() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // What the transaction had added is not in the file.
+                self.terms.forget();
+                self.failed(&error, "look at the file").1
+            }
         }
+    }
+
+    fn check_place(&mut self) -> Result<(), Stop> {
+        self.place.check().map_err(|displaced| self.displaced(displaced))?;
+        // Where it cannot be read, the next write fails and says why.
+        self.data_version = data_version(&self.connection).unwrap_or(self.data_version);
+        Ok(())
+    }
+
+    /// Takes events that another program has written into the index, once the terms that they need are committed.
+    fn adopt(&mut self) -> Result<(), IndexError> {
+        let through_seq = self.index.through_seq();
+        if event::last_seq(&self.connection)? <= through_seq {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let seqs = (through_seq, event::last_seq(&transaction)?);
+        let terms = Terms::Added(&mut self.terms, &transaction);
+        let entries = tail::entries((&transaction, &self.bodies), seqs, terms)?;
+        transaction.commit()?;
+        let full = self.index.publish(&entries);
+        self.wake.everyone();
+        self.order(full);
+        Ok(())
     }
 
     /// Writes and commits one batch, publishes it, then answers everyone in it.
-    fn write(&mut self, mut work: Vec<Work>) -> Result<(), WriteError> {
+    fn write(&mut self, mut work: Vec<Work>) -> Result<(), Stop> {
         let mut apart = Vec::new();
         let committed = self.commit(&mut work, &mut apart);
         let (failure, outcome) = match committed {
-            Ok(entries) => match self.place.check() {
+            Ok(entries) => match self.check_place() {
                 Ok(()) => {
                     self.publish(&entries, &work);
                     (None, Ok(()))
                 }
-                Err(moved) => gone(&self.queue, &moved),
+                Err(stop) => (Some(WriteError::Stopped), Err(stop)),
             },
             Err(error) => {
                 // What the transaction had added is not in the file.
                 self.terms.forget();
-                failed(&self.queue, &error, "commit")
+                self.failed(&error, "commit")
             }
         };
         for piece in work {
@@ -206,6 +267,10 @@ impl State {
             match self.transact(work)? {
                 Attempt::Committed(entries) => return Ok(entries),
                 Attempt::Again => {}
+                Attempt::Behind => {
+                    self.adopt()?;
+                    continue;
+                }
                 Attempt::Without(place) => apart.push(work.remove(place)),
             }
             // What the transaction had added is not in the file.
@@ -216,12 +281,10 @@ impl State {
     /// One transaction. If it is not committed it is dropped, which rolls it back.
     fn transact(&mut self, work: &mut [Work]) -> Result<Attempt, IndexError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Read, not remembered: a command beside the server may have written too.
+        // Read, not remembered: another program may have written too.
         let last_seq = event::last_seq(&transaction)?;
         if last_seq > self.index.through_seq() {
-            let terms = Terms::Added(&mut self.terms, &transaction);
-            let full = tail::extend(&transaction, &self.index, &self.bodies, terms, &Quiet)?;
-            seal(&self.orders, full);
+            return Ok(Attempt::Behind);
         }
         let mut batch = Batch {
             transaction: &transaction,
@@ -290,10 +353,38 @@ impl State {
     }
 }
 
+impl State {
+    /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
+    /// longer known, so nothing more is written until the file has been opened again. An error that SQLite has no other name
+    /// for counts as one of these: the writer would rather stop than go on in doubt. It may also come of files that are no
+    /// longer in place.
+    fn failed(&self, error: &IndexError, what: &str) -> (Option<WriteError>, Result<(), Stop>) {
+        match classify(error) {
+            Failure::Passing(why) => {
+                tracing::warn!(%error, "a {what} did not succeed, and may the next time");
+                (Some(why), Ok(()))
+            }
+            Failure::Final => {
+                tracing::error!(%error, "a {what} failed: no more writes are taken; restart once the disk is well");
+                let stop = self.place.check().map_or_else(|displaced| self.displaced(displaced), |()| Stop::Disk);
+                self.queue.close();
+                (Some(WriteError::Stopped), Err(stop))
+            }
+        }
+    }
+
+    fn displaced(&self, displaced: Displaced) -> Stop {
+        self.queue.close();
+        Stop::Displaced(displaced)
+    }
+}
+
 /// What became of a transaction.
 enum Attempt {
     /// It is in the file; this is what the index is to know of its events.
     Committed(Vec<Entry>),
+    /// Nothing was done: first the index must learn of events that another program has written.
+    Behind,
     /// Nothing of it is: it is to be done again, now that the event on a damaged page is known.
     Again,
     /// Nothing of it is: it is to be done again without the piece at this place, which has its answer.
@@ -351,30 +442,7 @@ fn keep_up(connection: &Connection, upkeep: &Upkeep) -> rusqlite::Result<usize> 
     }
 }
 
-/// The file was moved or deleted: what is written to it now may be gone when this process ends.
-fn gone(queue: &Queue<Work>, moved: &str) -> (Option<WriteError>, Result<(), WriteError>) {
-    tracing::error!(
-        moved,
-        "no more writes are taken. What was acknowledged before can still be read here: export it, or copy the open files \
-         from /proc/<pid>/fd, before this process is stopped"
-    );
-    queue.close();
-    (Some(WriteError::Stopped), Err(WriteError::Stopped))
-}
-
-/// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
-/// longer known, so nothing more is written until the file has been opened anew. An error that SQLite has no other name
-/// for counts as one of these: the writer would rather stop than go on in doubt.
-fn failed(queue: &Queue<Work>, error: &IndexError, what: &str) -> (Option<WriteError>, Result<(), WriteError>) {
-    match classify(error) {
-        Failure::Passing(why) => {
-            tracing::warn!(%error, "a {what} did not succeed, and may the next time");
-            (Some(why), Ok(()))
-        }
-        Failure::Final => {
-            tracing::error!(%error, "a {what} failed: no more writes are taken; restart once the disk is well");
-            queue.close();
-            (Some(WriteError::Stopped), Err(WriteError::Stopped))
-        }
-    }
+/// A number that changes when another connection commits something.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }

@@ -633,6 +633,34 @@ fn half_an_admin_credential_or_a_weak_one_is_an_error() {
         assert_eq!(code, Some(1), "{message}");
         assert!(message.contains(named), "{message}");
         assert!(!message.contains(CLIENT_SECRET) && !message.contains("short"), "{message}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "a database without a credential was made");
+    }
+}
+
+#[test]
+fn nothing_is_made_before_all_that_can_be_wrong_has_been_looked_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (settings, says) in [
+        (&[("AUDITBOX_SERVER_LISTEN", &*address)][..], "cannot listen on"),
+        (&[("AUDITBOX_SERVER_LISTEN", "192.0.2.1:0")], "cannot listen on 192.0.2.1:0"),
+        (&[("AUDITBOX_SERVER_TLS_CERTIFICATE", "no.pem"), ("AUDITBOX_SERVER_TLS_KEY", "no.pem")], "no.pem"),
+        (&[("AUDITBOX_ADMIN_CLIENT_SECRET", "short")], "AUDITBOX_ADMIN_CLIENT_SECRET: must be 24"),
+        (&[("AUDITBOX_ADMIN_CLIENT_ID", "an admin")], "AUDITBOX_ADMIN_CLIENT_ID: must be"),
+        (&[("AUDITBOX_DATABASE_READERS", "0")], "readers"),
+    ] {
+        for arguments in [&["serve"][..], &["demo", "--events", "100"]] {
+            let (code, message) = refusal(
+                program(directory.path())
+                    .envs(settings.iter().copied())
+                    .env("TMPDIR", directory.path())
+                    .args(arguments),
+            );
+            assert_eq!(code, Some(1), "{arguments:?}: {message}");
+            assert!(message.contains(says), "{arguments:?}: {message}");
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{says} {arguments:?}");
+        }
     }
 }
 

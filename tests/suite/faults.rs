@@ -5,6 +5,7 @@
 //! | `crash` | SIGKILL at random and at chosen system calls: what was acknowledged is there, once, byte for byte |
 //! | `power` | the same on a file system that loses what was not synced; and that it does see losses where there are some |
 //! | `disk` | full, read-only, failing, hanging, vanished disks and no descriptors: honest refusals, and reading goes on |
+//! | `displaced` | files that are deleted, moved or replaced under a running server |
 //!
 //! The short forms run with the others. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set how often, `AUDITBOX_SEED` which choices.
 //! A test that needs `strace`, `/dev/fuse` or the right to mount says so where that is missing, and fails instead if
@@ -12,6 +13,7 @@
 
 mod crash;
 mod disk;
+mod displaced;
 mod ledger;
 mod medium;
 mod mount;
@@ -81,7 +83,7 @@ fn make_chunked(path: &Path) {
 }
 
 /// Whether a test can be made; where it cannot, it says why, or fails if the environment insists.
-fn can(works: bool, what: &str, insists: &str) -> bool {
+pub(crate) fn can(works: bool, what: &str, insists: &str) -> bool {
     if !works {
         assert!(env::var_os(insists).is_none(), "{what}");
         println!("skipped: {what}");
@@ -96,7 +98,7 @@ pub(super) fn can_trace() -> bool {
 }
 
 /// Whether this runs to a good end.
-fn runs(tool: &str, arguments: &[&str]) -> bool {
+pub(crate) fn runs(tool: &str, arguments: &[&str]) -> bool {
     let run =
         Command::new(tool).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     run.is_ok_and(|status| status.success())

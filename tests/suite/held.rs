@@ -111,3 +111,52 @@ fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
     assert!(log_bytes() < LOG_BYTES_MAX, "{}", log_bytes());
     drop(unread);
 }
+
+/// The most that a write-ahead log may keep where hardly anything is written.
+const QUIET_BYTES_MAX: u64 = 4 * MEBIBYTE;
+
+#[test]
+fn a_log_that_is_hardly_written_to_gives_its_room_back() {
+    let server = Server::start();
+    for number in 0..4 {
+        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
+    }
+    assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
+    // Nobody asks for anything.
+    eventually("a short log", || (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
+    for number in 4..8 {
+        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
+    }
+    assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
+    // Somebody asks now and then, of which a record is written each time.
+    eventually("a short log", || {
+        assert_eq!(server.list("limit=1").status, 200);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(())
+    });
+    let newest: Vec<_> = (0..8).map(|number| format!("e-{number}-0")).collect();
+    for identifier in &newest {
+        assert_eq!(server.get(&format!("/v1/audit-log/{identifier}")).status, 200, "{identifier}");
+    }
+    assert!(server.stop().0.success());
+}
+
+#[test]
+fn a_log_that_another_program_reads_is_shortened_once_it_has_ended() {
+    let server = Server::start();
+    assert_eq!(server.post("/v1/audit-log", &batch(0)).status, 201);
+    let mut other = Connection::open(server.database()).unwrap();
+    let reading = other.transaction().unwrap();
+    let count = |on: &Connection| on.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap();
+    let seen = count(&reading);
+    for number in 1..4 {
+        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
+    }
+    // Long enough for the server to have tried more than once.
+    std::thread::sleep(std::time::Duration::from_secs(12));
+    assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
+    assert_eq!(count(&reading), seen);
+    assert_eq!(server.post("/v1/audit-log", &batch(4)).status, 201);
+    drop(reading);
+    eventually("a short log", || (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
+}

@@ -6,6 +6,7 @@
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
+//! | `beside` | what another program writes into the database while the server runs |
 //! | `backup` | a copy made beside a busy server, and put back |
 //! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
@@ -22,6 +23,7 @@
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `mask` | secrets in events: replaced before they are stored |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
+//! | `names` | one database under several names: links, mounts, and what is no database |
 //! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `overload` | more than the server can do, of everything at once |
@@ -50,6 +52,7 @@
 mod access;
 mod auth;
 mod backup;
+mod beside;
 mod browser;
 mod cli;
 mod clock;
@@ -68,6 +71,7 @@ mod layers;
 mod limits;
 mod mask;
 mod migrations;
+mod names;
 mod network;
 mod openapi;
 mod overload;

@@ -1,0 +1,204 @@
+//! Where the database really is, and whether a database can be there.
+//!
+//! SQLite and auditbox keep files beside the database whose names begin with its own: the write-ahead log, that log's
+//! index, the lock. A database with two names would have two sets of them, and two programs could write to it at once
+//! (<https://www.sqlite.org/howtocorrupt.html>, "Multiple links to the same file"). So a path is resolved once, through all
+//! symbolic links, and everything else uses the real path. Two kinds of second name cannot be resolved to the first: a hard
+//! link, and a mount of the file alone. A database that has one is refused.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, FileType, Metadata},
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileTypeExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
+use crate::store::OpenError;
+
+/// The write-ahead log of a database, by what its name has after the database's.
+pub(super) const LOG: &str = "-wal";
+/// The index of that log.
+pub(super) const LOG_INDEX: &str = "-shm";
+/// The lock that keeps other auditbox processes away.
+pub(super) const LOCK: &str = ".lock";
+
+/// Symbolic links that are followed by hand: as many as the system follows itself.
+const LINKS_MAX: usize = 40;
+/// Mode bits that let others read or write a file.
+const OTHERS: u32 = 0o077;
+/// Mode bits that let others add, rename and remove names in a directory.
+const OTHERS_WRITE: u32 = 0o022;
+/// The mode bit of a directory that keeps others from renaming and removing what is not theirs.
+const STICKY: u32 = 0o1000;
+
+/// The real path of the database at `path`, whether or not it exists yet. Fails where no database can be. Opens nothing: to
+/// open a named pipe would block.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
+    let unreachable = |source| OpenError::Unreachable { path: path.to_owned(), source };
+    let not_a_file = |path: &Path, kind| OpenError::NotAFile { path: path.to_owned(), kind };
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        return Err(not_a_file(path, "a directory"));
+    }
+    let real = match real_path(path) {
+        Ok(real) => real,
+        // Its directory does not exist. Whoever opens or creates the database says what that means.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path.to_owned()),
+        Err(error) => return Err(unreachable(error)),
+    };
+    match fs::symlink_metadata(&real) {
+        Ok(metadata) => check(&real, &metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unreachable(error)),
+    }
+    for suffix in [LOG, LOG_INDEX, LOCK] {
+        let companion = companion(&real, suffix);
+        if let Some(kind) = not_a_regular_file(&companion) {
+            return Err(not_a_file(&companion, kind));
+        }
+    }
+    Ok(real)
+}
+
+/// Checks what is at the real path of a database.
+fn check(real: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+    if let Some(kind) = kind_of(metadata.file_type()) {
+        return Err(OpenError::NotAFile { path: real.to_owned(), kind });
+    }
+    if metadata.nlink() > 1 {
+        return Err(OpenError::Linked { path: real.to_owned(), links: metadata.nlink() });
+    }
+    if is_mount(real) { Err(OpenError::Mounted(real.to_owned())) } else { Ok(()) }
+}
+
+/// The path behind all symbolic links. Of a file that does not exist, the path at which it would be created.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match fs::canonicalize(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        match fs::read_link(&path) {
+            Ok(target) => path = directory_of(&path).join(target),
+            Err(_) => {
+                let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
+                return Ok(fs::canonicalize(directory_of(&path))?.join(name));
+            }
+        }
+    }
+    Err(io::ErrorKind::InvalidInput.into())
+}
+
+/// The directory that a path names its file in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether a file is mounted by itself. On a system that does not say (Linux before 5.8), it counts as not mounted.
+fn is_mount(path: &Path) -> bool {
+    let status = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
+    status.is_ok_and(|status| status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// What is at a path, behind symbolic links, in words; `None` for a regular file and where nothing is.
+pub fn not_a_regular_file(path: &Path) -> Option<&'static str> {
+    kind_of(fs::metadata(path).ok()?.file_type())
+}
+
+fn kind_of(file_type: FileType) -> Option<&'static str> {
+    match file_type {
+        kind if kind.is_file() => None,
+        kind if kind.is_dir() => Some("a directory"),
+        kind if kind.is_fifo() => Some("a named pipe"),
+        kind if kind.is_socket() => Some("a socket"),
+        kind if kind.is_block_device() || kind.is_char_device() => Some("a device"),
+        _ => Some("no regular file"),
+    }
+}
+
+/// The file whose name is that of `path` with `suffix` after it.
+pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(OsStr::new(suffix));
+    PathBuf::from(name)
+}
+
+/// How other users of this machine could read, change or replace the database at this real path: one warning each, with the
+/// command that ends it.
+pub(super) fn exposures(real: &Path) -> Vec<String> {
+    let mode = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.mode());
+    let mut warnings = Vec::new();
+    for file in [real.to_owned(), companion(real, LOG), companion(real, LOG_INDEX)] {
+        let mode = mode(&file);
+        if mode & OTHERS != 0 {
+            let path = file.display();
+            warnings.push(format!(
+                "{path} is open to other users (mode {:o}): chmod 600 {}",
+                mode & 0o777,
+                quoted(&file)
+            ));
+        }
+    }
+    let is_open = |directory: &&Path| {
+        let mode = mode(directory);
+        mode & OTHERS_WRITE != 0 && mode & STICKY == 0
+    };
+    for directory in real.ancestors().skip(1).filter(is_open) {
+        let path = directory.display();
+        warnings.push(format!("other users can replace the database in {path}: chmod go-w {}", quoted(directory)));
+    }
+    warnings
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-".contains(char);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_way_to_a_file_resolves_to_one_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().canonicalize().unwrap();
+        fs::create_dir(at.join("data")).unwrap();
+        symlink("data", at.join("linked")).unwrap();
+        symlink("linked/a.db", at.join("one.db")).unwrap();
+        symlink(at.join("one.db"), at.join("two.db")).unwrap();
+        let real = at.join("data/a.db");
+        for exists in [false, true] {
+            if exists {
+                fs::write(&real, "").unwrap();
+            }
+            for name in ["data/a.db", "linked/a.db", "data/../linked/./a.db", "one.db", "two.db"] {
+                assert_eq!(resolve(&at.join(name)).unwrap(), real, "{name} {exists}");
+            }
+        }
+        symlink("loop.db", at.join("loop.db")).unwrap();
+        assert!(matches!(resolve(&at.join("loop.db")), Err(OpenError::Unreachable { .. })));
+        assert!(matches!(resolve(&at.join("data/a.db/b.db")), Err(OpenError::Unreachable { .. })));
+        for name in ["data", "data/", "new/", ".", ".."] {
+            assert!(matches!(resolve(&at.join(name)), Err(OpenError::NotAFile { .. })), "{name}");
+        }
+        // What cannot be reached is for whoever opens it to tell.
+        assert_eq!(resolve(&at.join("nowhere/a.db")).unwrap(), at.join("nowhere/a.db"));
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted(Path::new("/var/lib/a-b_c.db")), "/var/lib/a-b_c.db");
+        assert_eq!(quoted(Path::new("/it's a $HOME")), r"'/it'\''s a $HOME'");
+    }
+}

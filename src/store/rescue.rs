@@ -1,0 +1,121 @@
+//! What is saved when the files of a running server are deleted, moved or replaced.
+//!
+//! Acknowledged events may be in the write-ahead log alone. SQLite still has that log open, whatever became of its name, so a
+//! checkpoint copies it into the database, which may have another name by now, or none. This happens at once and not when
+//! the server stops: nobody knows how the process will end.
+//!
+//! Another program may have written since. Then SQLite's index of the log no longer describes the log that is open here, and
+//! a copy made by it could damage the database: nothing is copied.
+
+use std::{
+    fs, mem,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    model::timestamp::Timestamp,
+    store::{
+        CloseError, checkpoint, location,
+        place::{Displaced, Found, Place},
+    },
+};
+
+/// How long until the copy is tried again after another program's read transaction has kept it from being complete.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Saves what can be saved, reports it in the server log, and says how the writer has ended. Takes until the copy is made, or
+/// until the server stops.
+pub(super) fn rescue(
+    (connection, others_wrote): (&Connection, bool),
+    place: &Place,
+    displaced: &Displaced,
+    is_stopping: &AtomicBool,
+) -> CloseError {
+    let (what, path) = (displaced.to_string(), place.path().to_owned());
+    if displaced.database == Found::Same && displaced.log == Found::Same {
+        let ended = CloseError::InPlace { what, path };
+        tracing::error!("no more writes are accepted: {ended}");
+        return ended;
+    }
+    if displaced.database == Found::Another {
+        // Nobody may read the database that is there now together with the log of this one.
+        set_aside(place, displaced);
+    }
+    let copied = if others_wrote || displaced.log_index == Found::Another {
+        Err("another program has opened the database since".to_owned())
+    } else {
+        copy(connection, is_stopping)
+    };
+    if copied.is_ok() && displaced.database != Found::Another {
+        set_aside(place, displaced);
+    }
+    let ended = match (copied, place.present_path()) {
+        (Ok(()), Some(path)) => CloseError::Saved { what, path },
+        (Ok(()), None) => {
+            let descriptor = location::quoted(&place.descriptor());
+            tracing::error!(
+                "no more writes are accepted: {what}; the database, with every acknowledged event, exists only while this \
+                 process runs: before you stop it, run cp {descriptor} and the path of a new file"
+            );
+            return CloseError::Deleted { what };
+        }
+        (Err(why), _) => CloseError::Unsaved { what, path, why },
+    };
+    tracing::error!("no more writes are accepted: {ended}");
+    ended
+}
+
+/// Copies the write-ahead log into the database.
+fn copy(connection: &Connection, is_stopping: &AtomicBool) -> Result<(), String> {
+    let mut was_told = false;
+    loop {
+        // The last attempt is made once the server's own readers are gone.
+        let is_last = is_stopping.load(Ordering::Relaxed);
+        let why = match checkpoint::copy_all(connection) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "another program holds a read transaction open".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if is_last {
+            return Err(why);
+        }
+        if !mem::replace(&mut was_told, true) {
+            tracing::error!(
+                why,
+                "the write-ahead log cannot be copied into the database yet: do not kill this process"
+            );
+        }
+        thread::sleep(RETRY);
+    }
+}
+
+/// Renames what must not be read together with the database that the next start finds: another database's write-ahead log,
+/// or this one's where another database is, or may soon be.
+fn set_aside(place: &Place, displaced: &Displaced) {
+    let time: String = Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+    let wrong = if displaced.database == Found::Same { Found::Another } else { Found::Same };
+    for (suffix, found) in [(location::LOG, displaced.log), (location::LOG_INDEX, displaced.log_index)] {
+        let own = location::companion(place.path(), suffix);
+        // An empty one, as any program leaves that only reads, changes nothing.
+        if found != wrong || fs::metadata(&own).is_ok_and(|file| file.len() == 0) {
+            continue;
+        }
+        let aside = location::companion(&own, &format!(".aside-{time}"));
+        let renamed = fs::rename(&own, &aside);
+        let (own, aside) = (own.display(), aside.display());
+        match renamed {
+            Ok(()) => {
+                tracing::warn!("{own} does not belong to the database that is there now; it was renamed to {aside}");
+            }
+            Err(error) => tracing::error!(
+                %error,
+                "{own} does not belong to the database that is there now and could not be renamed: move it away before the \
+                 next start"
+            ),
+        }
+    }
+}

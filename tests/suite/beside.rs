@@ -1,0 +1,69 @@
+//! What another program writes into the database while the server runs.
+
+use std::{thread, time::Duration};
+
+use auditbox::store::{Policy, Quiet, Store};
+use rusqlite::{Connection, TransactionBehavior, params, types::Value as Column};
+use serde_json::json;
+
+use crate::harness::{Server, eventually, prepare, run, store_options};
+
+const CHUNK_EVENTS: u32 = 65_536;
+
+/// A row of the table of events.
+type Row = [Column; 7];
+
+/// The row that an event would have in this database, and in a copy of it has: its values are in no dictionary here.
+fn row_of(connection: &Connection, copy: &std::path::Path, event: &serde_json::Value) -> Row {
+    connection.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    let store = Store::open(&store_options(copy, CHUNK_EVENTS), &Quiet).unwrap();
+    let event = prepare(&store, event);
+    store.writer.append(vec![event], Policy::AllOrNothing).unwrap().wait().unwrap();
+    store.close().unwrap();
+    let sql = "SELECT seq, timestamp, entity, blueprint, filled, body, checksum FROM event ORDER BY seq DESC LIMIT 1";
+    let columns = |row: &rusqlite::Row<'_>| Ok([0, 1, 2, 3, 4, 5, 6].map(|column| row.get(column).unwrap()));
+    Connection::open(copy).unwrap().query_row(sql, [], columns).unwrap()
+}
+
+fn insert(connection: &Connection, row: &Row) {
+    let [seq, timestamp, entity, blueprint, filled, body, checksum] = row;
+    let sql = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    connection.execute(sql, params![seq, timestamp, entity, blueprint, filled, body, checksum]).unwrap();
+}
+
+#[test]
+fn what_another_program_wrote_is_found_though_the_next_transaction_fails() {
+    let server = Server::start();
+    server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
+    let mut other = Connection::open(server.database()).unwrap();
+    let writing = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    let event = json!({
+        "identifier": "other", "action": "READ", "resourceType": "x", "context": { "entity": "new", "blueprint": "newer" },
+    });
+    let reading = Connection::open(server.database()).unwrap();
+    insert(&writing, &row_of(&reading, &server.directory().join("copy.db"), &event));
+    let fails = "CREATE TRIGGER fails BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no more'); END";
+    writing.execute_batch(fails).unwrap();
+    thread::scope(|scope| {
+        let body = r#"{"identifier":"e2","action":"READ","resourceType":"x"}"#;
+        let refused = scope.spawn(|| server.post("/v1/audit-log", body));
+        // By now its transaction waits for the other's end, and will be the first to see what that wrote.
+        thread::sleep(Duration::from_millis(300));
+        writing.commit().unwrap();
+        assert_eq!(refused.join().unwrap().status, 503);
+    });
+    for query in ["entity=new", "blueprint=newer", "identifier=other", "entity=new&blueprint=newer&identifier=other"] {
+        let found = || (server.list(query).identifiers() == ["other"]).then_some(());
+        eventually(query, found);
+    }
+    let stats = server.get("/v1/audit-log/stats?facets=entity&identifier=other");
+    assert_eq!((stats.status, &stats.json()["facets"]["entity"]["distinct"]), (200, &json!(1)), "{}", stats.text);
+    other.execute_batch("DROP TRIGGER fails").unwrap();
+    other.close().unwrap();
+    let (_, directory) = server.stop();
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.list("entity=new").identifiers(), ["other"]);
+    let (_, directory) = server.stop();
+    let examined = run(directory.path(), &["doctor"]);
+    assert!(String::from_utf8_lossy(&examined.stdout).contains("Nothing is wrong."), "{examined:?}");
+}

@@ -1,0 +1,217 @@
+//! Files of a running server that are deleted, moved or replaced: what was acknowledged is not lost where any name still
+//! leads to it, and nothing is said to be where it is not.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+use serde_json::{Value, json};
+
+use super::subject::{Place, Subject};
+use crate::harness::eventually;
+
+const BATCH_EVENTS: usize = 100;
+
+fn event(n: usize) -> Value {
+    json!({ "identifier": format!("e{n}"), "action": "READ", "resourceType": "x", "context": { "entity": format!("s{n}") } })
+}
+
+/// A file of a database that is at this place.
+fn beside(place: &Place, suffix: &str) -> PathBuf {
+    place.database.with_file_name(format!("auditbox.db{suffix}"))
+}
+
+/// Stores another batch, which the server must acknowledge.
+fn store_batch(subject: &Subject, number: usize) {
+    let batch: Vec<_> = (number * BATCH_EVENTS..(number + 1) * BATCH_EVENTS).map(event).collect();
+    assert_eq!(subject.post("/v1/audit-log", &json!(batch).to_string()).status, 201);
+}
+
+/// A database in a directory of its own, and a server on it that has stored three batches. After the first, `early` may keep
+/// something.
+fn serving(early: impl FnOnce(&Place)) -> (Place, Subject) {
+    let outer = Place::new();
+    fs::create_dir(outer.directory.path().join("data")).unwrap();
+    let place = Place { database: outer.directory.path().join("data/auditbox.db"), ..outer };
+    let subject = Subject::must_start(&place);
+    store_batch(&subject, 0);
+    early(&place);
+    store_batch(&subject, 1);
+    store_batch(&subject, 2);
+    (place, subject)
+}
+
+/// How a server comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is stopped at once.
+    Stop,
+    /// A writer is refused, then it is stopped.
+    RefuseAndStop,
+    /// It is killed, once it says what it has saved.
+    Kill,
+}
+
+/// Ends the server; returns what it said.
+fn end(mut subject: Subject, end: End) -> (ExitStatus, String) {
+    if end == End::RefuseAndStop {
+        assert_eq!(subject.post("/v1/audit-log", &event(9_999).to_string()).refusal().0, 503);
+        assert_eq!(subject.get("/readyz").status, 503);
+    }
+    if end == End::Kill {
+        eventually("word of what was saved", || subject.process.log().contains(SAVED).then_some(()));
+        let status = subject.kill();
+        return (status, subject.process.log());
+    }
+    let status = subject.process.stop();
+    (status, subject.process.log())
+}
+
+/// What the server says when everything acknowledged is in the database.
+const SAVED: &str = "every acknowledged event is in the database";
+
+/// A server on this database has every event of these batches, once, and a file that is whole.
+fn has_batches(database: &Path, batches: usize) {
+    let place = Place { database: database.to_owned(), ..Place::new() };
+    let mut subject = Subject::must_start(&place);
+    let listed = subject.get("/v1/audit-log?sort=received&order=asc&includes=identifier&limit=100000").identifiers();
+    let mut expected: Vec<_> = (0..batches * BATCH_EVENTS).map(|n| format!("e{n}")).collect();
+    // One that was refused may have been stored all the same.
+    if listed.last().is_some_and(|last| last == "e9999") {
+        expected.push("e9999".to_owned());
+    }
+    assert_eq!(listed, expected);
+    store_batch(&subject, 900);
+    assert!(subject.process.stop().success());
+    place.doctor();
+}
+
+#[test]
+fn a_write_ahead_log_that_is_gone_is_copied_into_the_database() {
+    for how in ["deleted", "renamed", "deleted with its index", "replaced by an older one", "replaced by noise"] {
+        for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
+            let (place, subject) = serving(|place| {
+                fs::copy(beside(place, "-wal"), beside(place, "-older")).unwrap();
+            });
+            let log = beside(&place, "-wal");
+            match how {
+                "deleted" => fs::remove_file(&log).unwrap(),
+                "renamed" => fs::rename(&log, beside(&place, "-elsewhere")).unwrap(),
+                "deleted with its index" => {
+                    fs::remove_file(&log).unwrap();
+                    fs::remove_file(beside(&place, "-shm")).unwrap();
+                }
+                "replaced by an older one" => fs::rename(beside(&place, "-older"), &log).unwrap(),
+                _ => {
+                    fs::write(beside(&place, "-noise"), [7; 10_000]).unwrap();
+                    fs::rename(beside(&place, "-noise"), &log).unwrap();
+                }
+            }
+            let (status, said) = end(subject, ending);
+            assert_eq!(status.code(), (ending != End::Kill).then_some(1), "{how} {ending:?}: {said}");
+            has_batches(&place.database, 3);
+            assert!(said.contains("auditbox.db-wal") && said.contains(SAVED), "{how} {ending:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_log_index_that_is_gone_ends_writing_and_costs_nothing() {
+    for is_replaced in [false, true] {
+        for ending in [End::Stop, End::RefuseAndStop] {
+            let (place, subject) = serving(|_| {});
+            let index = beside(&place, "-shm");
+            if is_replaced {
+                fs::copy(&index, beside(&place, "-other")).unwrap();
+                fs::rename(beside(&place, "-other"), &index).unwrap();
+            } else {
+                fs::remove_file(&index).unwrap();
+            }
+            let (status, said) = end(subject, ending);
+            assert_eq!(status.code(), Some(1), "{said}");
+            assert!(said.contains("auditbox.db-shm"), "{said}");
+            has_batches(&place.database, 3);
+        }
+    }
+}
+
+#[test]
+fn a_database_that_was_moved_has_everything_where_it_is_now_and_where_it_was() {
+    for is_moved_back in [false, true] {
+        for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
+            let (place, subject) = serving(|_| {});
+            let moved = beside(&place, "-moved");
+            fs::rename(&place.database, &moved).unwrap();
+            let (status, said) = end(subject, ending);
+            assert_eq!(status.code(), (ending != End::Kill).then_some(1), "{said}");
+            if is_moved_back {
+                fs::rename(&moved, &place.database).unwrap();
+                has_batches(&place.database, 3);
+            } else {
+                has_batches(&moved, 3);
+            }
+            assert!(said.contains(SAVED) && said.contains(&*moved.to_string_lossy()), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_was_moved_has_everything_where_it_is_now() {
+    for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
+        let (place, subject) = serving(|_| {});
+        let moved = place.directory.path().join("moved");
+        fs::rename(place.directory.path().join("data"), &moved).unwrap();
+        let (_, said) = end(subject, ending);
+        assert!(said.contains(SAVED), "{said}");
+        has_batches(&moved.join("auditbox.db"), 3);
+    }
+}
+
+#[test]
+fn a_database_that_was_deleted_or_replaced_can_be_copied_until_the_server_stops() {
+    for is_replaced in [false, true] {
+        let (place, mut subject) = serving(|place| {
+            assert!(place.run(&["backup", "copy.db"]).status.success());
+        });
+        let copy = place.directory.path().join("copy.db");
+        if is_replaced {
+            fs::rename(&copy, &place.database).unwrap();
+        } else {
+            fs::remove_file(&place.database).unwrap();
+        }
+        let said = eventually("word of where it is", || {
+            let said = subject.process.log();
+            said.contains("cp /proc/").then_some(said)
+        });
+        assert!(said.contains("only while this process runs"), "{said}");
+        assert_eq!(subject.get("/v1/audit-log/e299").status, 200);
+        let rescued = place.directory.path().join("rescued.db");
+        let from = said.split("cp ").nth(1).unwrap().split_whitespace().next().unwrap();
+        fs::copy(from, &rescued).unwrap();
+        assert_eq!(subject.process.stop().code(), Some(1));
+        let said = subject.process.log();
+        let last = said.trim_end().lines().last().unwrap();
+        assert!(last.contains("deleted") && !last.contains("is in the database"), "{said}");
+        has_batches(&rescued, 3);
+        if is_replaced {
+            // What was put there is not written to, nor read with the write-ahead log of another database.
+            has_batches(&place.database, 1);
+        }
+    }
+}
+
+#[test]
+fn what_a_command_writes_after_the_log_was_saved_is_kept() {
+    let (place, subject) = serving(|_| {});
+    fs::remove_file(beside(&place, "-wal")).unwrap();
+    eventually("word of what was saved", || subject.process.log().contains(SAVED).then_some(()));
+    let made = place.run(&["credential", "create", "--name", "late", "--scope", "read"]);
+    assert!(made.status.success(), "{made:?}");
+    let (status, said) = end(subject, End::Stop);
+    assert_eq!(status.code(), Some(1), "{said}");
+    let listed = String::from_utf8(place.run(&["credential", "list"]).stdout).unwrap();
+    assert!(listed.contains("late"), "{listed}");
+    has_batches(&place.database, 3);
+}
