@@ -6,7 +6,7 @@ use crate::{
     store::{self, Finding, Remedy, Report},
 };
 
-/// Looks the configured file through and prints what is wrong with it. Writes nothing.
+/// Examines the configured file and prints what is wrong with it. Writes nothing.
 pub(super) fn examine(config: &Config) -> Result<(), Failure> {
     let report = {
         let bar = Bar::default();
@@ -24,9 +24,30 @@ pub(super) fn examine(config: &Config) -> Result<(), Failure> {
             "{older} events are from before events had checksums: less of them can be checked (schema.sql says what)."
         );
     }
-    if report.findings.is_empty() {
+    for exposure in &report.exposures {
+        println!("Warning: {exposure}");
+    }
+    let (_, duplicates) = &report.duplicates;
+    if report.findings.is_empty() && *duplicates == 0 {
         println!("Nothing is wrong.");
         return Ok(());
+    }
+    let mut wrong = damage(&report);
+    if *duplicates > 0 {
+        let subject = if *duplicates == 1 { "identifier belongs" } else { "identifiers belong" };
+        wrong.push(format!(
+            "{duplicates} {subject} to more than one event. No event is lost: each of them is served and counted. Two \
+             programs have written to the file at once: make sure that only one does. A backup from before the second of two \
+             such events is without them: `auditbox restore` it and send again what came after it, or keep the file as it is."
+        ));
+    }
+    Err(Failure::new(wrong.join("\n")))
+}
+
+/// What is to be done about damage, in one line; none, if there is no damage.
+fn damage(report: &Report) -> Vec<String> {
+    if report.findings.is_empty() {
+        return Vec::new();
     }
     let of = |remedy| report.findings.iter().filter(|finding| finding.remedy == remedy).count();
     let part = |remedy, next: &str| match of(remedy) {
@@ -39,7 +60,7 @@ pub(super) fn examine(config: &Config) -> Result<(), Failure> {
          whole, and is served.",
     );
     let reindex = part(Remedy::Reindex, "are of the index alone, which `auditbox reindex` makes anew from the events.");
-    Err(Failure::new(format!("{} things are wrong.{restore}{reindex}", report.findings.len())))
+    vec![format!("{} things are wrong.{restore}{reindex}", report.findings.len())]
 }
 
 /// Prints what was found, and what is to be done about each.
@@ -50,6 +71,13 @@ pub(super) fn print(report: &Report) {
             Remedy::Restore => "restore",
         };
         println!("{subject}: {message} [{next}]");
+    }
+    let (named, count) = &report.duplicates;
+    for duplicate in named {
+        println!("{duplicate}");
+    }
+    if *count > named.len() as u64 {
+        println!("{} more identifiers belong to more than one event", count - named.len() as u64);
     }
 }
 

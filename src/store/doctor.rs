@@ -15,7 +15,8 @@ use crate::{
         body::Bodies,
         dictionary,
         dropped::{self, Dropped},
-        event as events, open, reindex, sql_index, stored,
+        duplicates::{Duplicate, Search},
+        event as events, location, open, reindex, sql_index, stored,
         tail::{self, Read},
     },
 };
@@ -53,6 +54,11 @@ pub struct Report {
     pub chunks: u32,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// Identifiers that belong to more than one event: those that can be named, and how many there are. The events
+    /// themselves are sound.
+    pub duplicates: (Vec<Duplicate>, u64),
+    /// How others could read or replace the file.
+    pub exposures: Vec<String>,
 }
 
 /// Findings that are listed. A disk that is failing would yield millions.
@@ -60,9 +66,14 @@ const FINDINGS_MAX: usize = 1_000;
 
 /// Looks through the file at `path`.
 pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError> {
-    open::check_readable(path)?;
-    let mut connection = open::reading(path).map_err(|error| open::refused(path, &error))?;
-    let mut examination = Examination { report: Report::default(), terms: TermWriter::default() };
+    let path = &open::check_readable(path)?;
+    let refused = |error| open::refused(path, &error);
+    let mut connection = open::reading(path).map_err(refused)?;
+    let mut examination = Examination {
+        report: Report { exposures: location::exposures(path), ..Report::default() },
+        terms: TermWriter::default(),
+        identifiers: Search::among(events::last_seq(&connection).unwrap_or(0)),
+    };
     progress.advance("looking at the pages of the file", 0, 0);
     examination.look("the file", |this| this.pages(&connection));
     examination.look("the schema", |this| this.schema(&connection));
@@ -70,12 +81,14 @@ pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError
     examination.look("the dictionary of terms", |this| this.values(&connection));
     let outcome = examination.chunks(&mut connection, progress);
     examination.note("the file", outcome);
+    examination.end(&mut connection, progress);
     Ok(examination.report)
 }
 
 struct Examination {
     report: Report,
     terms: TermWriter,
+    identifiers: Search,
 }
 
 impl Examination {
@@ -132,6 +145,16 @@ impl Examination {
             self.find(&format!("events {first} to {last}"), format!("{missing} are missing"), Remedy::Restore);
         }
         Ok(())
+    }
+
+    /// Compares the identifiers of the events that were read.
+    fn end(&mut self, connection: &mut Connection, progress: &dyn Progress) {
+        let identifiers = std::mem::replace(&mut self.identifiers, Search::among(0));
+        let bodies = Bodies::load(connection).map_err(IndexError::from);
+        match bodies.and_then(|bodies| identifiers.finish(connection, &bodies, progress)) {
+            Ok(found) => self.report.duplicates = (found.named, found.count),
+            Err(error) => self.note("the events", Err(error)),
+        }
     }
 
     /// SQLite's own look at the structure of the file.
@@ -240,6 +263,7 @@ impl Examination {
         let from = crate::store::body::checksums_from(connection)?;
         tail::each_event((connection, bodies), (after, through.min(last_seq)), &dropped, |read| {
             self.report.events += 1;
+            self.identifiers.note(read);
             self.report.without_checksum += u64::from(read.seq < from);
             if read.body.is_err() {
                 damaged.push(read.seq);

@@ -12,6 +12,7 @@ mod credential;
 mod dictionary;
 mod doctor;
 mod dropped;
+mod duplicates;
 mod error;
 mod event;
 #[cfg(any(test, fuzzing))]
@@ -46,6 +47,7 @@ use std::{
 
 pub use backup::{Backup, BackupError, backup};
 pub use doctor::{Finding, Remedy, Report, examine};
+pub use duplicates::Duplicate;
 pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, WriteError};
 pub use location::not_a_regular_file;
 pub use lock::Lock;

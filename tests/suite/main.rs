@@ -12,6 +12,7 @@
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
 //! | `clock` | a clock that jumps under a running server |
 //! | `conformance` | every answer that any test gets, held against the API's description |
+//! | `duplicates` | identifiers that belong to more than one event: found, named |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
@@ -59,6 +60,7 @@ mod clock;
 mod conformance;
 mod damage;
 mod damaged_index;
+mod duplicates;
 mod durability;
 mod errors;
 mod export;

@@ -1,0 +1,172 @@
+//! Identifiers that belong to more than one event: `doctor` finds each, wherever the events stand.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::{
+    damage::doctor,
+    harness::{Server, eventually, run},
+};
+
+const CHUNK_EVENTS: u32 = 64;
+const EVENTS: usize = 150;
+
+fn event(number: usize) -> Value {
+    json!({ "identifier": format!("event-{number:04}"), "action": "UPDATE", "resourceType": "entity" })
+}
+
+/// A stopped server's file: two sealed chunks, and a tail in no chunk.
+fn file() -> (TempDir, PathBuf) {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
+    let sealed = || -> u32 {
+        let connection = Connection::open(server.database()).unwrap();
+        connection.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0)).unwrap()
+    };
+    eventually("sealing", || (sealed() >= 2).then_some(()));
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let path = directory.path().join("auditbox.db");
+    (directory, path)
+}
+
+/// The JSON of the event with this seq.
+fn body(connection: &Connection, seq: i64) -> String {
+    let stored: Vec<u8> =
+        connection.query_row("SELECT body FROM event WHERE seq = ?1", [seq], |row| row.get(0)).unwrap();
+    let bytes = if stored[0] == b'{' { stored } else { zstd::decode_all(&*stored).unwrap() };
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The seq of the first event with this number.
+fn seq_of(connection: &Connection, number: usize) -> i64 {
+    let wanted = format!("\"identifier\":\"event-{number:04}\"");
+    let seqs: Vec<i64> = connection
+        .prepare("SELECT seq FROM event ORDER BY seq")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    seqs.into_iter().find(|seq| body(connection, *seq).contains(&wanted)).unwrap()
+}
+
+/// Stores a body once more at the end of the log, as a program that does not look for duplicates would. Returns its seq.
+fn store_again(connection: &Connection, of: i64, body: &str, identifier: &str) -> i64 {
+    let seq: i64 = connection.query_row("SELECT max(seq) + 1 FROM event", [], |row| row.get(0)).unwrap();
+    let (timestamp, filled): (i64, i64) =
+        connection.query_row("SELECT timestamp, filled FROM event WHERE seq = ?1", [of], |row| row.try_into()).unwrap();
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(body.as_bytes());
+    for number in [seq, timestamp, -1, -1, filled] {
+        hasher.update(&number.to_le_bytes());
+    }
+    let upper = u32::from_be_bytes(Sha256::digest(identifier)[..4].try_into().unwrap());
+    let checksum = (i64::from(upper) << 32) | i64::from(hasher.finalize());
+    connection
+        .execute(
+            "INSERT INTO event (seq, timestamp, filled, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![seq, timestamp, filled, body.as_bytes(), checksum],
+        )
+        .unwrap();
+    seq
+}
+
+/// Stores the event with this number once more; returns both its seqs.
+fn twice(connection: &Connection, number: usize) -> (i64, i64) {
+    let first = seq_of(connection, number);
+    (first, store_again(connection, first, &body(connection, first), &format!("event-{number:04}")))
+}
+
+fn reindex(directory: &TempDir) {
+    let done = run(directory.path(), &["reindex"]);
+    assert!(done.status.success(), "{done:?}");
+}
+
+fn open(path: &Path) -> Connection {
+    Connection::open(path).unwrap()
+}
+
+#[test]
+fn an_identifier_of_two_events_is_named_wherever_they_stand() {
+    let (directory, path) = file();
+    let connection = open(&path);
+    // The first of each in a sealed chunk or in the tail, the second in the tail.
+    let seqs: Vec<_> = [3, 70, 148].map(|number| (number, twice(&connection, number))).into();
+    connection.close().unwrap();
+    for _ in 0..2 {
+        let (is_sound, said) = doctor(&directory);
+        assert!(!is_sound && !said.contains("Nothing is wrong"), "{said}");
+        for (number, (first, second)) in &seqs {
+            let line = format!("identifier \"event-{number:04}\" belongs to events {first} and {second}");
+            assert!(said.contains(&line), "{line}: {said}");
+        }
+        assert!(said.contains("3 identifiers belong to more than one event"), "{said}");
+        assert!(!said.contains("damaged") && !said.contains("auditbox reindex"), "{said}");
+        // What to do.
+        assert!(said.contains("restore"), "{said}");
+        reindex(&directory);
+    }
+}
+
+#[test]
+fn an_identifier_of_two_events_of_one_sealed_chunk_is_named() {
+    let (directory, path) = file();
+    let connection = open(&path);
+    let (first, second) = twice(&connection, 149);
+    let another = {
+        // Other content under the same identifier, and a third time.
+        let body = body(&connection, first).replace("UPDATE", "DELETE");
+        store_again(&connection, first, &body, "event-0149")
+    };
+    connection.close().unwrap();
+    // What follows fills the chunk that all of them stand in.
+    let server = Server::start_in(directory, &[]);
+    server.store(&(1_000..1_000 + 2 * CHUNK_EVENTS as usize).map(event).collect::<Vec<_>>());
+    let is_sealed = || {
+        let sql = "SELECT count(*) FROM chunk WHERE number = ?1";
+        let number = (another - 1) / i64::from(CHUNK_EVENTS);
+        assert_eq!(number, (first - 1) / i64::from(CHUNK_EVENTS));
+        open(&path).query_row(sql, [number], |row| row.get::<_, u32>(0)).unwrap() > 0
+    };
+    eventually("sealing", || is_sealed().then_some(()));
+    let line = format!("identifier \"event-0149\" belongs to events {first}, {second} and {another}");
+    // While the server runs, and after.
+    let beside = run(server.directory(), &["doctor"]);
+    assert!(String::from_utf8_lossy(&beside.stdout).contains(&line), "{beside:?}");
+    let (_, directory) = server.stop();
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains(&line), "{said}");
+    assert!(said.contains("their content differs"), "{said}");
+}
+
+#[test]
+fn a_backup_of_a_log_with_duplicates_is_made_and_says_so() {
+    let (directory, path) = file();
+    let connection = open(&path);
+    let (first, second) = twice(&connection, 3);
+    connection.close().unwrap();
+    let line = format!("identifier \"event-0003\" belongs to events {first} and {second}");
+    let made = run(directory.path(), &["backup", "copy.db"]);
+    assert!(made.status.success() && String::from_utf8_lossy(&made.stdout).contains(&line), "{made:?}");
+    let restored = run(directory.path(), &["restore", "copy.db", "--force"]);
+    assert!(restored.status.success() && String::from_utf8_lossy(&restored.stdout).contains(&line), "{restored:?}");
+}
+
+#[test]
+fn every_one_of_many_duplicates_is_named() {
+    let (directory, path) = file();
+    let connection = open(&path);
+    for number in 0..EVENTS {
+        twice(&connection, number);
+    }
+    connection.close().unwrap();
+    let (is_sound, said) = doctor(&directory);
+    assert!(!is_sound && said.contains("150 identifiers belong to more than one event"), "{said}");
+    let listed = said.lines().filter(|line| line.starts_with("identifier \"")).count();
+    assert_eq!(listed, EVENTS, "{said}");
+}
