@@ -30,10 +30,9 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     if path == Path::new("-") || is_descriptor(path) {
         return Ok(());
     }
-    fs::metadata(path).map_err(|error| error.to_string())?;
     match store::not_a_regular_file(path) {
         Some(kind) => Err(format!("is {kind}: name a regular file, or - for standard input")),
-        None => Ok(()),
+        None => fs::metadata(path).map(drop).map_err(|error| error.to_string()),
     }
 }
 

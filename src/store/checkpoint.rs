@@ -142,7 +142,7 @@ impl Checkpoints {
         // Taken: an error must not leave a thread that is done looking as if it were going.
         match self.going.take() {
             None if self.log_bytes >= self.begin_bytes => self.go(1),
-            None if self.length() > QUIET_LOG_BYTES && self.quiet.0.elapsed() >= QUIET_AFTER => {
+            None if self.length() > QUIET_LOG_BYTES && self.is_quiet() => {
                 self.is_cutting = true;
                 self.go(1);
             }
@@ -176,7 +176,7 @@ impl Checkpoints {
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.log_bytes = 0;
         let log_bytes = copy(connection, "PASSIVE")?;
-        if mem::take(&mut self.is_cutting) {
+        if mem::take(&mut self.is_cutting) && self.is_quiet() {
             // Where a reader still needs the log, it is tried again after as long a time.
             self.quiet = (Instant::now(), 0);
             truncate(connection, Duration::ZERO)?;
@@ -210,6 +210,10 @@ impl Checkpoints {
             tracing::error!(log_bytes = bytes, "no more events are taken until it ends: {HELD}");
         }
         has_room
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet.0.elapsed() >= QUIET_AFTER
     }
 
     fn length(&self) -> u64 {

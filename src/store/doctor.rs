@@ -72,7 +72,7 @@ pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError
     let mut examination = Examination {
         report: Report { exposures: location::exposures(path), ..Report::default() },
         terms: TermWriter::default(),
-        identifiers: Search::among(events::last_seq(&connection).unwrap_or(0)),
+        identifiers: Search::among_events_of(&connection).unwrap_or_else(|_| Search::done()),
     };
     progress.advance("looking at the pages of the file", 0, 0);
     examination.look("the file", |this| this.pages(&connection));
@@ -149,7 +149,7 @@ impl Examination {
 
     /// Compares the identifiers of the events that were read.
     fn end(&mut self, connection: &mut Connection, progress: &dyn Progress) {
-        let identifiers = std::mem::replace(&mut self.identifiers, Search::among(0));
+        let identifiers = std::mem::replace(&mut self.identifiers, Search::done());
         let bodies = Bodies::load(connection).map_err(IndexError::from);
         match bodies.and_then(|bodies| identifiers.finish(connection, &bodies, progress)) {
             Ok(found) => self.report.duplicates = (found.named, found.count),

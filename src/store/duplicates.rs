@@ -29,6 +29,8 @@ use crate::{
 
 /// Hashes that are held at once: 64 MiB.
 const HASHES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of the file that an event takes at least, its entries in the indexes included.
+const EVENT_BYTES_MIN: i64 = 64;
 /// Identifiers that are named.
 const NAMED_MAX: usize = 10_000;
 /// Events of one identifier that are named and compared.
@@ -86,9 +88,17 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// A search among about so many events.
-    pub(super) fn among(events: i64) -> Self {
-        Self::in_parts_of(events, HASHES_MAX)
+    /// A search among the events of a file.
+    pub(super) fn among_events_of(connection: &Connection) -> rusqlite::Result<Self> {
+        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        // A damaged seq may be far beyond what the file can hold.
+        let most = number("page_count")?.saturating_mul(number("page_size")?) / EVENT_BYTES_MIN;
+        Ok(Self::in_parts_of(events::last_seq(connection)?.min(most), HASHES_MAX))
+    }
+
+    /// A search for nothing.
+    pub(super) fn done() -> Self {
+        Self::in_parts_of(0, HASHES_MAX)
     }
 
     fn in_parts_of(events: i64, hashes_max: usize) -> Self {

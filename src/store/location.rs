@@ -28,6 +28,7 @@ pub(super) const LOG_INDEX: &str = "-shm";
 /// The lock that keeps other auditbox processes away.
 pub(super) const LOCK: &str = ".lock";
 
+const EMPTY: &str = "an empty path";
 /// Symbolic links that are followed by hand: as many as the system follows itself.
 const LINKS_MAX: usize = 40;
 /// Mode bits that let others read or write a file.
@@ -42,7 +43,10 @@ const STICKY: u32 = 0o1000;
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let unreachable = |source| OpenError::Unreachable { path: path.to_owned(), source };
     let not_a_file = |path: &Path, kind| OpenError::NotAFile { path: path.to_owned(), kind };
-    if path.as_os_str().as_bytes().ends_with(b"/") {
+    if path.as_os_str().is_empty() {
+        return Err(not_a_file(path, EMPTY));
+    }
+    if names_a_directory(path) {
         return Err(not_a_file(path, "a directory"));
     }
     let real = match real_path(path) {
@@ -86,6 +90,7 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
         }
         match fs::read_link(&path) {
             Ok(target) => path = directory_of(&path).join(target),
+            Err(_) if names_a_directory(&path) => return Err(io::ErrorKind::IsADirectory.into()),
             Err(_) => {
                 let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
                 return Ok(fs::canonicalize(directory_of(&path))?.join(name));
@@ -93,6 +98,11 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::InvalidInput.into())
+}
+
+/// Whether a path can only lead to a directory, whatever is there.
+fn names_a_directory(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 /// The directory that a path names its file in.
@@ -108,6 +118,9 @@ fn is_mount(path: &Path) -> bool {
 
 /// What is at a path, behind symbolic links, in words; `None` for a regular file and where nothing is.
 pub fn not_a_regular_file(path: &Path) -> Option<&'static str> {
+    if path.as_os_str().is_empty() {
+        return Some(EMPTY);
+    }
     kind_of(fs::metadata(path).ok()?.file_type())
 }
 
@@ -189,6 +202,7 @@ mod tests {
         symlink("loop.db", at.join("loop.db")).unwrap();
         assert!(matches!(resolve(&at.join("loop.db")), Err(OpenError::Unreachable { .. })));
         assert!(matches!(resolve(&at.join("data/a.db/b.db")), Err(OpenError::Unreachable { .. })));
+        assert!(matches!(resolve(Path::new("")), Err(OpenError::NotAFile { .. })));
         for name in ["data", "data/", "new/", ".", ".."] {
             assert!(matches!(resolve(&at.join(name)), Err(OpenError::NotAFile { .. })), "{name}");
         }

@@ -70,12 +70,12 @@ pub(super) fn read_only_flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-/// The real path of the database at `path`, if it is one of auditbox's in the present format.
-pub(super) fn check_readable(path: &Path) -> Result<PathBuf, OpenError> {
-    let real = location::resolve(path)?;
+/// The real path of the database at `given`, if it is one of auditbox's in the present format.
+pub(super) fn check_readable(given: &Path) -> Result<PathBuf, OpenError> {
+    let real = location::resolve(given)?;
     let path = &real;
     if !path.exists() {
-        return Err(OpenError::Missing(real));
+        return Err(OpenError::Missing(given.to_owned()));
     }
     match known_format(path)? {
         FORMAT => match reading(path).and_then(|connection| migrate::is_complete(&connection)) {

@@ -87,8 +87,13 @@ fn aliases(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_database_in_use_is_in_use_through_every_symbolic_link() {
     let server = serving();
-    for name in aliases(server.directory()) {
-        is_refused(server.directory(), &name, ALONE, "auditbox.db is open in another auditbox");
+    let mut names = aliases(server.directory());
+    names.push(server.database());
+    for name in &names {
+        is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
+        // Whoever tidies up has not thereby stopped the server.
+        fs::remove_file(server.directory().join("auditbox.db.lock")).unwrap();
+        is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
     }
     is_unharmed(server);
 }
@@ -295,7 +300,9 @@ fn prepared() -> TempDir {
 #[test]
 fn what_is_no_file_is_refused_as_a_database_at_once() {
     let directory = prepared();
-    for (name, kind) in others(directory.path()) {
+    // Nothing is there, but the name says what it would be.
+    let new = (PathBuf::from("new/"), "a directory");
+    for (name, kind) in others(directory.path()).into_iter().chain([new]) {
         let says = format!("is {kind}");
         is_refused(directory.path(), &name, ALONE, &says);
         is_refused(directory.path(), &name, BESIDE, &says);

@@ -215,3 +215,28 @@ fn what_a_command_writes_after_the_log_was_saved_is_kept() {
     assert!(listed.contains("late"), "{listed}");
     has_batches(&place.database, 3);
 }
+
+#[test]
+fn a_log_that_another_program_reads_is_copied_once_it_has_ended() {
+    for ends_in_time in [true, false] {
+        let (place, mut subject) = serving(|_| {});
+        let mut other = rusqlite::Connection::open(&place.database).unwrap();
+        let reading = other.transaction().unwrap();
+        let seen: i64 = reading.query_row("SELECT count(*) FROM event", [], |row| row.get(0)).unwrap();
+        store_batch(&subject, 3);
+        fs::remove_file(beside(&place, "-wal")).unwrap();
+        let said = |what| eventually(what, || subject.process.log().contains(what).then_some(()));
+        said("cannot be copied into the database yet");
+        assert_eq!(reading.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap(), seen);
+        if ends_in_time {
+            drop(reading);
+            said(SAVED);
+            subject.kill();
+            has_batches(&place.database, 4);
+        } else {
+            assert_eq!(subject.process.stop().code(), Some(1));
+            let said = subject.process.log();
+            assert!(said.contains("may lack acknowledged events") && !said.contains(SAVED), "{said}");
+        }
+    }
+}
