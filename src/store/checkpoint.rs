@@ -5,10 +5,10 @@
 //! What was written meanwhile is little, and the writer copies that itself, which empties the log: only when everything
 //! in it has been copied does it begin again from its start.
 //!
-//! The log begins again only where nobody reads what is in it. The server's own readers hold a snapshot for one slice; a
-//! program beside it (a shell with a transaction open, `auditbox backup`) may hold one for hours, and nothing can take
-//! it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound nothing more is written
-//! until that program is done.
+//! The log begins again only where nobody reads what is in it. The server's own queries hold a snapshot for a moment, and
+//! [`OpenReads`] knows them; another program (a shell with a transaction open, `auditbox backup`) may hold one for hours,
+//! and nothing can take it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound
+//! nothing more is written until that program is done.
 //!
 //! A crash at any point leaves the log as it was: pages copied already are copied again, with the same content.
 
@@ -26,7 +26,7 @@ use std::{
 
 use rusqlite::{Connection, config::DbConfig};
 
-use crate::store::{OpenError, open, place, rehearsal};
+use crate::store::{OpenError, open, open_reads::OpenReads, place, rehearsal};
 
 /// Bytes written to the log before it is copied. Larger means less copying (a page that changes often is copied once) and
 /// a larger log.
@@ -36,8 +36,9 @@ const REST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Times that the other thread goes before the writer copies whatever is left.
 const ROUNDS_MAX: u32 = 4;
 /// A log longer than this is emptied even if that means waiting for readers, so that it cannot grow without bound.
-const LOG_BYTES_LONG: i64 = 256 * 1024 * 1024;
-/// How long that is waited for: the server's own readers take less, and for another program's there is no telling.
+const LOG_BYTES_LONG: u64 = 256 * 1024 * 1024;
+/// How long the writer waits for readers. A query of the server holds a snapshot for less; another program may hold one for
+/// hours.
 const READERS_WAIT: Duration = Duration::from_millis(200);
 /// What the server's own records may take of a log that is full for everyone else.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -70,13 +71,17 @@ pub(super) struct Checkpoints {
     /// The log's own file.
     log: PathBuf,
     room: LogRoom,
+    /// What this process reads.
+    reads: OpenReads,
+    /// The length from which the log is emptied even if that means waiting for readers.
+    long_bytes: u64,
     /// [`BEGIN_BYTES`], but in rehearsals.
     begin_bytes: usize,
 }
 
 impl Checkpoints {
     /// Starts the other thread on the file at `path`.
-    pub(super) fn start(path: &Path, log_bytes_max: u64) -> Result<Self, OpenError> {
+    pub(super) fn start(path: &Path, log_bytes_max: u64, reads: OpenReads) -> Result<Self, OpenError> {
         let connection = open::beside_writer(path)?;
         // The writer decides in what state the log is left.
         let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
@@ -95,7 +100,10 @@ impl Checkpoints {
         // Beside the file itself, where the path is a link to it.
         let log = place::log_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
         let room = LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max };
-        Ok(Self { begin: Some(begin), thread: Some(thread), copied, going: None, log_bytes: 0, log, room, begin_bytes })
+        // Emptied well before its bound, so that readers who hold it for a moment do not bring it there.
+        let long_bytes = LOG_BYTES_LONG.min(log_bytes_max / 2);
+        let (begin, thread) = (Some(begin), Some(thread));
+        Ok(Self { begin, thread, copied, going: None, log_bytes: 0, log, room, reads, long_bytes, begin_bytes })
     }
 
     /// How long the log is, for those who want to write.
@@ -110,8 +118,9 @@ impl Checkpoints {
 
     /// Does what is due, on the writer's connection between two commits.
     pub(super) fn advance(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let was_full = !self.room.is_there(false);
         if !self.measure() {
-            return self.make_room(connection);
+            return self.make_room(connection, was_full);
         }
         // Taken: an error must not leave a thread that is done looking as if it were going.
         match self.going.take() {
@@ -145,47 +154,59 @@ impl Checkpoints {
 
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.log_bytes = 0;
-        let log_bytes = copy(connection, "PASSIVE")?;
-        if log_bytes > LOG_BYTES_LONG {
+        let log_bytes = copy(connection, "PASSIVE")?.unsigned_abs();
+        if log_bytes > self.long_bytes {
             truncate(connection, READERS_WAIT)?;
-            if self.measure() && self.length() > LOG_BYTES_LONG.unsigned_abs() {
-                tracing::warn!(log_bytes, "{HELD}");
+            if self.measure() && self.length() > self.long_bytes {
+                tracing::warn!(log_bytes, "the write-ahead log grows and cannot be emptied: {}", self.cause());
             }
         }
         Ok(())
     }
 
     /// Tries to empty a log that has come to its bound. Called again and again while it is there.
-    fn make_room(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        truncate(connection, Duration::ZERO)?;
+    fn make_room(&mut self, connection: &Connection, was_full: bool) -> rusqlite::Result<()> {
+        // A query of this server is about to let the log be emptied; another program may keep it for hours.
+        let wait = if self.reads.oldest().is_some() { READERS_WAIT } else { Duration::ZERO };
+        truncate(connection, wait)?;
         if self.measure() {
             self.log_bytes = 0;
-            tracing::info!("the write-ahead log could be emptied: events are taken again");
+            if was_full {
+                tracing::info!("the write-ahead log could be emptied: events are taken again");
+            }
+        } else if !was_full {
+            tracing::error!(
+                log_bytes = self.length(),
+                "the write-ahead log is at its limit ([database] log_bytes_max) and cannot be emptied: {}; no more events \
+                 are taken until that ends",
+                self.cause()
+            );
         }
         Ok(())
     }
 
-    /// Looks how long the log is. Whether there is room for more. Says so in the program's log when there no longer is.
+    /// Who keeps the log from being emptied.
+    fn cause(&self) -> String {
+        match self.reads.oldest() {
+            Some((who, age)) if age >= READERS_WAIT => {
+                format!("{who} of this server has been reading one state of the file for {} ms", age.as_millis())
+            }
+            _ => "another program holds a read transaction on the file open".to_owned(),
+        }
+    }
+
+    /// Looks how long the log is. Whether there is room for more.
     fn measure(&mut self) -> bool {
-        let was_full = !self.room.is_there(false);
         // One that is not there is empty.
         let bytes = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
         self.room.bytes.store(bytes, Ordering::Relaxed);
-        let has_room = self.room.is_there(false);
-        if !was_full && !has_room {
-            tracing::error!(log_bytes = bytes, "no more events are taken until it ends: {HELD}");
-        }
-        has_room
+        self.room.is_there(false)
     }
 
     fn length(&self) -> u64 {
         self.room.bytes.load(Ordering::Relaxed)
     }
 }
-
-/// What keeps a log long.
-const HELD: &str =
-    "the write-ahead log grows and cannot be emptied: another program holds a read transaction on the file open";
 
 /// Empties the log where no reader needs it any more, waiting so long for one that does.
 fn truncate(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
