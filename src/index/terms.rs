@@ -380,3 +380,55 @@ impl Scan<'_> {
         Ok(next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        index::{Index, Watch},
+        model::cancel::Cancel,
+    };
+
+    const TERMS: u32 = 3 * SLICE_TERMS;
+
+    #[test]
+    fn slices_find_what_one_look_at_all_terms_finds() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE chunk (number INTEGER PRIMARY KEY); CREATE TABLE term (field INTEGER, ordinal INTEGER, \
+                      value TEXT, PRIMARY KEY (field, ordinal)) WITHOUT ROWID; CREATE UNIQUE INDEX v ON term (field, value)";
+        connection.execute_batch(&format!("{tables}; BEGIN")).unwrap();
+        let add = |ordinal: u32| {
+            // Their order is not that of their ordinals, and some are gone.
+            let value =
+                format!("{}-{:05}", ["a", "b", "B", "c"][ordinal as usize % 4], ordinal.wrapping_mul(7_919) % 99_991);
+            let sql = "INSERT INTO term VALUES (?1, ?2, ?3)";
+            if ordinal % 31 != 5 {
+                connection.execute(sql, params![Field::Path.code(), ordinal, value]).unwrap();
+            }
+            (ordinal, value)
+        };
+        let mut terms: Vec<_> = (0..TERMS).map(add).collect();
+        let (index, cancel) = (Index::new(64, Vec::new()), Cancel::never());
+        let watch = Watch { cancel: &cancel, begun: &|_| Ok(()) };
+        let snapshot = index.watched(&connection, watch).unwrap();
+        let prefixes = ["b", "b-4", "", "none"].map(|prefix| Predicate::Prefix(prefix.to_owned()));
+        let check = |terms: &[(u32, String)]| {
+            for predicate in prefixes.iter().cloned().chain([Predicate::IgnoreCase("B-07919".to_owned())]) {
+                let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && predicate.matches(value);
+                let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
+                let found = index.tests.passing(&snapshot, Field::Path, &predicate).unwrap();
+                assert_eq!(*found, *expected, "{predicate:?}");
+            }
+            let word = SearchWord::parse_all("-1").unwrap().remove(0);
+            let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(value);
+            let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
+            assert_eq!(*index.tests.holding(&snapshot, Field::Path, &word).unwrap(), *expected);
+        };
+        check(&terms);
+        // A few more, which are tested one by one, and then many.
+        terms.extend((TERMS..TERMS + 100).map(add));
+        check(&terms);
+        terms.extend((TERMS + 100..2 * TERMS).map(add));
+        check(&terms);
+    }
+}

@@ -158,7 +158,7 @@ impl Checkpoints {
         if log_bytes > self.long_bytes {
             truncate(connection, READERS_WAIT)?;
             if self.measure() && self.length() > self.long_bytes {
-                tracing::warn!(log_bytes, "the write-ahead log grows and cannot be emptied: {}", self.cause());
+                tracing::warn!(log_bytes, "the write-ahead log grows and cannot be emptied: {}", cause(&self.reads));
             }
         }
         Ok(())
@@ -179,20 +179,10 @@ impl Checkpoints {
                 log_bytes = self.length(),
                 "the write-ahead log is at its limit ([database] log_bytes_max) and cannot be emptied: {}; no more events \
                  are taken until that ends",
-                self.cause()
+                cause(&self.reads)
             );
         }
         Ok(())
-    }
-
-    /// Who keeps the log from being emptied.
-    fn cause(&self) -> String {
-        match self.reads.oldest() {
-            Some((who, age)) if age >= READERS_WAIT => {
-                format!("{who} of this server has been reading one state of the file for {} ms", age.as_millis())
-            }
-            _ => "another program holds a read transaction on the file open".to_owned(),
-        }
     }
 
     /// Looks how long the log is. Whether there is room for more.
@@ -205,6 +195,16 @@ impl Checkpoints {
 
     fn length(&self) -> u64 {
         self.room.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Who keeps the log from being emptied.
+fn cause(reads: &OpenReads) -> String {
+    match reads.oldest() {
+        Some((who, age)) if age >= READERS_WAIT => {
+            format!("{who} of this server has been reading one state of the file for {} ms", age.as_millis())
+        }
+        _ => "another program holds a read transaction on the file open".to_owned(),
     }
 }
 
@@ -228,4 +228,24 @@ pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
 fn copy(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&sql, [], |row| row.get::<_, i64>(1)).map(|pages| pages * PAGE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_of_this_server_is_named_where_it_is_the_cause() {
+        let reads = OpenReads::default();
+        assert!(cause(&reads).starts_with("another program"));
+        let young = reads.begin("a query");
+        let old = reads.begin("retention");
+        thread::sleep(READERS_WAIT);
+        let _youngest = reads.begin("a query");
+        assert!(cause(&reads).contains(" of this server has been reading"), "{}", cause(&reads));
+        young.renew();
+        assert!(cause(&reads).starts_with("retention of this server"), "{}", cause(&reads));
+        old.renew();
+        assert!(cause(&reads).starts_with("another program"), "those that are exchanged in time hold nothing up");
+    }
 }
