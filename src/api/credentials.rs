@@ -3,7 +3,7 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Data, Path, Payload},
+    web::{Data, Path, Payload},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,9 +42,13 @@ struct Switch {
 }
 
 /// Lists the credentials, revoked ones included.
-pub(super) async fn list(_: Admin, context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let (reader, now) = (context.reader.clone(), Timestamp::now());
-    let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;
+pub(super) async fn list(
+    caller: Admin,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let now = Timestamp::now();
+    let all = context.reading(&caller.0, &request).begin(|lease| Ok(lease.credentials()?)).await?;
     let shown = all.iter().map(|credential| {
         let mut shown = show(credential, now);
         shown["lastUsedAt"] = json!(context.gate.last_use(&credential.client_id).map(|at| at.to_string()));

@@ -1,10 +1,6 @@
 //! `GET /v1/audit-log/{identifier}`: one event.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::ContentType,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web::Data};
 use percent_encoding::percent_decode_str;
 
 use crate::http::{ApiError, Context, caller::Read, error::NOT_FOUND};
@@ -12,10 +8,11 @@ use crate::http::{ApiError, Context, caller::Read, error::NOT_FOUND};
 const PREFIX: &str = "/v1/audit-log/";
 
 /// Returns the event with this identifier.
-pub(super) async fn one(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let (reader, identifier) = (context.reader.clone(), identifier(&request)?);
+pub(super) async fn one(caller: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    let identifier = identifier(&request)?;
     let asked = identifier.clone();
-    let found = web::block(move || reader.by_identifier(&asked)).await.map_err(ApiError::internal)??;
+    let reading = context.reading(&caller.0, &request);
+    let found = reading.begin(move |lease| Ok(lease.by_identifier(&asked)?)).await?;
     let body = found.ok_or_else(|| ApiError::new(NOT_FOUND, format!("there is no event {identifier:?}")))?;
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(format!("{{\"ok\":true,\"audit\":{body}}}")))
 }

@@ -1,12 +1,10 @@
 //! `GET /v1/audit-log/export`: every event that matches, as a file.
 //!
 //! The file is the log as it was when the export began, however long the client takes: what arrives meanwhile is left
-//! out. Positions are found page by page and bodies follow in slices, each when the client has taken the one before it,
-//! so that memory is bounded and a slow client holds no connection to the file. A failure midway breaks the connection:
-//! a file never ends as if it were complete. Nor does its record: it is made when all is sent, or when it breaks off. In the
-//! place of an event that is damaged stands a line that says so, and that is no event: an import of the file stops at it.
-
-use std::collections::VecDeque;
+//! out. Events follow in slices, each when the client has taken the one before it, so that memory is bounded and a slow
+//! client holds no connection to the file. A failure midway breaks the connection: a file never ends as if it were
+//! complete. Nor does its record: it is made when all is sent, or when it breaks off. A damaged event is replaced by a line
+//! that says so and is no event: an import of the file stops at it.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -14,9 +12,8 @@ use actix_web::{
         Method, StatusCode, Version,
         header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE},
     },
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
-use futures_util::{Stream, stream};
 use serde_json::json;
 
 use crate::{
@@ -26,20 +23,22 @@ use crate::{
         line::push_line,
         list::{SLICE_BYTES, check_cursor},
     },
-    http::{ApiError, Context, actions, caller::Read, parameters},
+    http::{
+        ApiError, Context, actions,
+        caller::Read,
+        parameters,
+        pieces::{self, Pieces},
+    },
     model::{
-        cursor::Position,
         error::ParameterError,
         limits::QueryLimits,
         own::OwnRequest,
         query::{Includes, Query},
         timestamp::Timestamp,
     },
-    store::{Page, Reader, Slice},
+    store::{Lease, PageReader, Slice},
 };
 
-/// Positions found at a time, at 16 bytes each.
-const PAGE_EVENTS: usize = 4_096;
 /// What stands for no limit. One more of it still fits its type.
 const ALL_EVENTS: usize = usize::MAX / 2;
 
@@ -60,20 +59,22 @@ pub(super) async fn export(
     }
     let (form, extension, query) = parse(request.query_string(), &context.query_limits)?;
     let media_type = form.media_type();
-    let mut export = Export::new(context.reader.clone(), form, query);
-    let export = web::block(move || export.begin().map(|()| export)).await.map_err(ApiError::internal)??;
-    // RFC 3339 without the characters that some systems do not take in a name.
+    let reading = context.reading(&caller.0, &request);
+    // What is wrong with the query shows before anything is sent.
+    let mut export = Export { form, events: PageReader::all(query.clone()), ending: None };
+    let (first, mut export) = reading.begin(move |lease| Ok((export.first(lease, &query)?, export))).await?;
     let own = caller.0.own_request(&request, actions::recording_of(&request).0);
     // A request for the head alone sends no file; the middleware records it.
     let is_file = request.method() != Method::HEAD;
-    let ending = Ending { recorder: context.recorder.clone(), request: is_file.then_some(own), events: 0 };
-    let export = Export { ending: Some(ending), ..export };
+    let (recorder, request) = (context.recorder.clone(), is_file.then_some(own));
+    export.ending = Some(Ending { recorder, request, events: first.1 });
+    // RFC 3339 without the characters that some systems do not take in a name.
     let time: String = Timestamp::now().to_string().chars().take(19).filter(|char| *char != ':').collect();
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"audit-log-{time}Z.{extension}\"")))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(export.stream()))
+        .streaming(pieces::send(first.0, export, reading)))
 }
 
 fn parse(query: &str, limits: &QueryLimits) -> Result<(Form, &'static str, Query), ApiError> {
@@ -128,18 +129,8 @@ impl Form {
 
 /// What is still to be sent.
 struct Export {
-    reader: Reader,
     form: Form,
-    /// Begins after what has been found.
-    query: Query,
-    /// Events still to be found at most.
-    wanted: usize,
-    /// The newest event when the export began.
-    through_seq: i64,
-    /// Found, and not sent yet.
-    positions: VecDeque<Position>,
-    more: bool,
-    ready: Option<(Vec<u8>, usize)>,
+    events: PageReader,
     /// From when the answer begins.
     ending: Option<Ending>,
 }
@@ -170,79 +161,25 @@ impl Drop for Ending {
 }
 
 impl Export {
-    fn new(reader: Reader, form: Form, query: Query) -> Self {
-        let wanted = query.limit;
-        let positions = VecDeque::new();
-        Self { reader, form, query, wanted, through_seq: 0, positions, more: true, ready: None, ending: None }
+    /// The file's first piece, and how many events are in it.
+    fn first(&mut self, lease: &Lease, query: &Query) -> Result<(Bytes, usize), ApiError> {
+        let slice = self.events.next(lease, SLICE_BYTES)?.unwrap_or_default();
+        check_cursor(query, self.events.through_seq())?;
+        Ok((self.form.write(&slice)?.into(), slice.events.len()))
     }
+}
 
-    /// Finds the first events: what is wrong with the question shows before anything is sent.
-    fn begin(&mut self) -> Result<(), ApiError> {
-        let page = self.find(SLICE_BYTES)?;
-        self.through_seq = page.found.through_seq;
-        check_cursor(&self.query, self.through_seq)?;
-        self.ready = Some((self.form.write(&page.first)?, page.first.events.len()));
-        let first = page.first.positions;
-        self.take(page, first);
-        Ok(())
-    }
+impl Pieces for Export {
+    const WHAT: &'static str = "an export";
 
-    fn find(&mut self, first_bytes: usize) -> Result<Page, ApiError> {
-        self.query.limit = PAGE_EVENTS.min(self.wanted);
-        Ok(self.reader.page(&self.query, first_bytes)?)
-    }
-
-    /// Takes over what a page found, save for those that have been written.
-    fn take(&mut self, page: Page, written: usize) {
-        if let Some(last) = page.found.positions.last() {
-            self.query.after = Some(*last);
-        }
-        let through = self.through_seq;
-        let before = page.found.positions.into_iter().filter(|position| position.seq <= through);
-        let found: VecDeque<_> = before.collect();
-        self.wanted -= found.len();
-        self.more = page.found.more && self.wanted > 0;
-        self.positions = found;
-        self.positions.drain(..written);
-    }
-
-    fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
-        stream::try_unfold(self, Self::advance)
-    }
-
-    async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
-        if let Some((bytes, events)) = self.ready.take().filter(|(bytes, _)| !bytes.is_empty()) {
-            self.sent(events);
-            return Ok(Some((bytes.into(), self)));
-        }
-        let fetched = web::block(move || self.fetch()).await.map_err(ApiError::internal).flatten();
-        fetched.inspect_err(|error| tracing::error!(cause = error.cause(), %error, "an export broke off"))
-    }
-
-    fn sent(&mut self, events: usize) {
+    fn next(&mut self, lease: &Lease) -> Result<Option<Bytes>, ApiError> {
+        let Some(slice) = self.events.next(lease, SLICE_BYTES)? else {
+            self.ending.as_mut().map(Ending::complete);
+            return Ok(None);
+        };
         if let Some(ending) = &mut self.ending {
-            ending.events += events;
+            ending.events += slice.events.len();
         }
-    }
-
-    fn fetch(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
-        loop {
-            if self.positions.is_empty() {
-                if !self.more {
-                    self.ending.as_mut().map(Ending::complete);
-                    return Ok(None);
-                }
-                let page = self.find(0)?;
-                self.take(page, 0);
-                continue;
-            }
-            let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
-            self.positions.drain(..slice.positions);
-            let bytes = self.form.write(&slice)?;
-            self.sent(slice.events.len());
-            if !bytes.is_empty() {
-                return Ok(Some((bytes.into(), self)));
-            }
-        }
+        Ok(Some(self.form.write(&slice)?.into()))
     }
 }

@@ -1,29 +1,33 @@
 //! `GET /v1/audit-log`: events out.
 //!
-//! The search runs once and yields positions, 16 bytes an event. Bodies follow in slices, each fetched when the client
-//! has taken the one before it: memory is bounded whatever the limit, and a slow client holds nothing but its positions.
-//! A list that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer
-//! never ends as if it were complete. Events that are damaged are left out and named at its end (`damaged`).
+//! The first search finds where the list begins and ends; its events follow in slices, each fetched when the client has
+//! taken the one before it: memory is bounded whatever the limit, and a slow client holds some thousand positions. A list
+//! that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer never
+//! ends as if it were complete. Events that are damaged are left out and named at its end (`damaged`).
 
-use std::{collections::VecDeque, fmt::Write as _};
+use std::fmt::Write as _;
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{ContentType, LINK},
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
-use futures_util::{Stream, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::{
-    http::{ApiError, Context, caller::Read, parameters},
+    http::{
+        ApiError, Context,
+        caller::Read,
+        parameters,
+        pieces::{self, Pieces},
+    },
     model::{
         cursor::Position,
         error::ParameterError,
         query::{Includes, Query, Sort},
         timestamp::Timestamp,
     },
-    store::{Page, Reader, Slice},
+    store::{Lease, Opened, PageReader, Slice},
 };
 
 /// Damaged events that one answer names. `doctor` names them all.
@@ -32,12 +36,12 @@ const DAMAGED_NAMED_MAX: usize = 1_000;
 pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
-pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
-    let (reader, asked) = (context.reader.clone(), query.clone());
-    let page = web::block(move || reader.page(&asked, SLICE_BYTES)).await.map_err(ApiError::internal)??;
-    check_cursor(&query, page.found.through_seq)?;
-    let next = next_cursor(&query, &page);
+    let (reading, asked) = (context.reading(&caller.0, &request), query.clone());
+    let opened = reading.begin(move |lease| Ok(PageReader::list(lease, asked, SLICE_BYTES)?)).await?;
+    check_cursor(&query, opened.through_seq)?;
+    let next = next_cursor(&query, &opened);
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
     if query.limit_clamped {
@@ -47,26 +51,19 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
         response.insert_header((LINK, format!("<{}>; rel=\"next\"", next_url(&request, next))));
     }
     let mut text = String::from("{\"ok\":true,\"audits\":[");
-    write_slice(&mut text, &page.first, query.includes.as_ref(), true);
+    write_slice(&mut text, &opened.first, query.includes.as_ref(), true);
     let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
-    let count = page.count.map_or_else(String::new, |count| format!(",\"count\":{count}"));
+    let count = opened.count.map_or_else(String::new, |count| format!(",\"count\":{count}"));
     let tail = format!("],\"next\":{next}{count}");
     let mut left_out = LeftOut::default();
-    left_out.note(&page.first);
-    if page.first.positions == page.found.positions.len() {
+    left_out.note(&opened.first);
+    if opened.rest.is_at_end() {
         text.push_str(&left_out.end(&tail));
         return Ok(response.body(text));
     }
-    let rest = Rest {
-        reader: context.reader.clone(),
-        positions: page.found.positions.into_iter().skip(page.first.positions).collect(),
-        includes: query.includes,
-        is_first: page.first.bodies().next().is_none(),
-        ready: Some(text),
-        left_out,
-        tail: Some(tail),
-    };
-    Ok(response.streaming(rest.stream()))
+    let is_first = opened.first.bodies().next().is_none();
+    let rest = Rest { events: opened.rest, includes: query.includes, is_first, left_out, tail: Some(tail) };
+    Ok(response.streaming(pieces::send(text.into(), rest, reading)))
 }
 
 /// Refuses a place in the order of arrival that this log has not come to. Read on from there, and what lies between would
@@ -83,13 +80,12 @@ pub(super) fn check_cursor(query: &Query, newest: i64) -> Result<(), ParameterEr
 
 /// Where the next page begins. A query that follows the log always has one: after the last event it was given, or after
 /// the newest there was when it has been given all.
-fn next_cursor(query: &Query, page: &Page) -> Option<String> {
-    let last = page.found.positions.last().copied();
-    if query.follows() && !page.found.more {
-        let newest = Position { timestamp: Timestamp::from_micros(0), seq: page.found.through_seq };
+fn next_cursor(query: &Query, opened: &Opened) -> Option<String> {
+    if query.follows() && !opened.more {
+        let newest = Position { timestamp: Timestamp::from_micros(0), seq: opened.through_seq };
         return Some(query.cursor(newest));
     }
-    last.filter(|_| page.found.more).map(|last| query.cursor(last))
+    opened.ends.filter(|_| opened.more).map(|(_, last)| query.cursor(last))
 }
 
 /// This request's URL with another cursor.
@@ -148,38 +144,24 @@ impl LeftOut {
 
 /// What is still to be sent of a list.
 struct Rest {
-    reader: Reader,
-    positions: VecDeque<Position>,
+    events: PageReader,
     includes: Option<Includes>,
     is_first: bool,
     left_out: LeftOut,
-    ready: Option<String>,
     tail: Option<String>,
 }
 
-impl Rest {
-    fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
-        stream::try_unfold(self, Self::advance)
-            .inspect_err(|error| tracing::error!(cause = error.cause(), %error, "a list broke off"))
-    }
+impl Pieces for Rest {
+    const WHAT: &'static str = "a list";
 
-    async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
-        if let Some(text) = self.ready.take() {
-            return Ok(Some((text.into(), self)));
-        }
-        if self.positions.is_empty() {
-            return Ok(self.tail.take().map(|tail| (self.left_out.end(&tail).into(), self)));
-        }
-        web::block(move || self.fetch()).await.map_err(ApiError::internal)?.map(Some)
-    }
-
-    fn fetch(mut self) -> Result<(Bytes, Self), ApiError> {
-        let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
-        self.positions.drain(..slice.positions);
+    fn next(&mut self, lease: &Lease) -> Result<Option<Bytes>, ApiError> {
+        let Some(slice) = self.events.next(lease, SLICE_BYTES)? else {
+            return Ok(self.tail.take().map(|tail| self.left_out.end(&tail).into()));
+        };
         let mut text = String::new();
         write_slice(&mut text, &slice, self.includes.as_ref(), self.is_first);
         self.is_first &= slice.bodies().next().is_none();
         self.left_out.note(&slice);
-        Ok((text.into(), self))
+        Ok(Some(text.into()))
     }
 }

@@ -97,6 +97,8 @@ const NAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\
 /// What any request that needs a credential may be answered with.
 const AUTHENTICATED: [&Kind; 5] =
     [error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
+/// What any query may be answered with.
+const QUERY: [&Kind; 3] = [error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
 /// What any request with a body may be answered with.
 const WITH_BODY: [&Kind; 4] =
     [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
@@ -135,7 +137,7 @@ fn list(limits: &QueryLimits) -> Value {
         "Ask for events; all filters are ANDed, the values of one ORed",
         200,
         success,
-        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
+        &[&AUTHENTICATED, &QUERY],
     )
     .with("parameters", filters(limits).collect())
 }
@@ -173,7 +175,7 @@ fn stats(limits: &QueryLimits) -> Value {
         "Count events, their most common values, and how they spread over time",
         200,
         response("The counts", schema),
-        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
+        &[&AUTHENTICATED, &QUERY],
     )
     .with("parameters", filters(limits).chain(own).collect())
 }
@@ -190,14 +192,8 @@ fn export(limits: &QueryLimits) -> Value {
         "headers": { "Content-Disposition": { "description": "A name for the file", "schema": { "type": "string" } } },
         "content": { "text/csv": text, "application/x-ndjson": text },
     });
-    operation(
-        "export",
-        "Get every event that matches as a file",
-        200,
-        success,
-        &[&AUTHENTICATED, &[error::INVALID_REQUEST]],
-    )
-    .with("parameters", std::iter::once(format).chain(filters(limits)).collect())
+    operation("export", "Get every event that matches as a file", 200, success, &[&AUTHENTICATED, &QUERY])
+        .with("parameters", std::iter::once(format).chain(filters(limits)).collect())
 }
 
 fn stream(limits: &QueryLimits) -> Value {
@@ -208,7 +204,7 @@ fn stream(limits: &QueryLimits) -> Value {
         "content": { "text/event-stream": { "schema": { "type": "string" } } },
     });
     let parameters = filters(limits).filter(|parameter| parameter["name"] != "limit" && parameter["name"] != "count");
-    operation("stream", "Follow the log", 200, success, &[&AUTHENTICATED, &[error::INVALID_REQUEST]])
+    operation("stream", "Follow the log", 200, success, &[&AUTHENTICATED, &QUERY])
         .with("parameters", parameters.chain(std::iter::once(last)).collect())
 }
 
@@ -279,7 +275,7 @@ fn one_event() -> Value {
         "Ask for one event",
         200,
         response("The event", schema),
-        &[&AUTHENTICATED, &[error::NOT_FOUND, error::DAMAGED, error::INVALID_REQUEST]],
+        &[&AUTHENTICATED, &QUERY, &[error::NOT_FOUND, error::DAMAGED]],
     )
     .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
 }
@@ -313,7 +309,7 @@ fn list_credentials() -> Value {
         "List the credentials, revoked ones included",
         200,
         response("The credentials", schema),
-        &[&AUTHENTICATED],
+        &[&AUTHENTICATED, &[error::CLIENT_CLOSED]],
     )
 }
 

@@ -1,9 +1,6 @@
 //! `GET /v1/audit-log/stats`: how many events match, their most common values, and how they spread over time.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,10 +9,13 @@ use crate::{
 };
 
 /// Counts the events that match.
-pub(super) async fn stats(_: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn stats(
+    caller: Read,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
     let query = StatsQuery::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
-    let reader = context.reader.clone();
-    let stats = web::block(move || reader.stats(&query)).await.map_err(ApiError::internal)??;
+    let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
     Ok(HttpResponse::Ok().json(view(&stats)))
 }
 

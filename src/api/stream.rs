@@ -5,15 +5,15 @@
 //! of this one. Nothing is sent before the client has taken what was: a slow reader is paced by its own socket, and holds
 //! neither a connection to the file nor a snapshot while it is slow.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     http::header::{CACHE_CONTROL, CONTENT_TYPE, ContentEncoding},
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
 use futures_util::{Stream, TryStreamExt, stream};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     access::{Admission, Changes, Gate},
@@ -21,19 +21,18 @@ use crate::{
         line::push_line,
         list::{SLICE_BYTES, check_cursor},
     },
-    http::{ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, session::Settled},
+    http::{
+        ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, reading::Reading,
+        session::Settled,
+    },
     model::{cursor::Position, error::ParameterError, query::Query, timestamp::Timestamp},
-    store::{Arrivals, ReadError, Reader},
+    store::{Arrivals, PageReader, Slice},
 };
 
 /// How long a stream is silent at most: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long at least between two looks: under a storm of commits, events come in bundles.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long until a server that had too many questions is asked again.
-const OVERLOAD_WAIT: Duration = Duration::from_secs(1);
-/// Positions found at a time, at 16 bytes each.
-const PAGE_EVENTS: usize = 1_024;
 /// After how long a client is told to come back for a place.
 const PLACE_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of an event beside its body: the cursor, and the names of the lines.
@@ -52,7 +51,8 @@ pub(super) async fn stream(
     let query = parse(&request, &context)?;
     let holder = &caller.0.credential().client_id;
     let place = context.streams.take(holder, &request).map_err(no_place)?;
-    let live = Live::begin(&context, query, caller.0.admission, place).await?;
+    let reading = context.reading(&caller.0, &request);
+    let live = Live::begin(&context, reading, query, caller.0.admission, place).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -91,35 +91,33 @@ fn parse(request: &HttpRequest, context: &Context) -> Result<Query, ApiError> {
             Some(_) => return Err(ParameterError::new(name, format!("must be {only}: a stream is by arrival")).into()),
         }
     }
-    let mut query = Query::parse(pairs, &context.query_limits)?;
-    query.limit = PAGE_EVENTS;
-    Ok(query)
+    Ok(Query::parse(pairs, &context.query_limits)?)
 }
 
 /// An open stream.
 struct Live {
-    reader: Reader,
+    reading: Reading,
     gate: Gate,
     admission: Admission,
     changes: Changes,
     place: Place,
     arrivals: Arrivals,
-    /// Begins after what has been found.
-    query: Query,
-    /// Found, and not sent yet.
-    positions: VecDeque<Position>,
-    /// Whether more is known to be there.
-    more: bool,
+    events: PageReader,
     ready: Option<Bytes>,
     next_look: Instant,
     next_heartbeat: Instant,
 }
 
 impl Live {
-    async fn begin(context: &Context, mut query: Query, admission: Admission, place: Place) -> Result<Self, ApiError> {
+    async fn begin(
+        context: &Context,
+        reading: Reading,
+        mut query: Query,
+        admission: Admission,
+        place: Place,
+    ) -> Result<Self, ApiError> {
         let arrivals = context.writer.arrivals();
-        let reader = context.reader.clone();
-        let newest = web::block(move || reader.newest_seq()).await.map_err(ApiError::internal)??;
+        let newest = reading.begin(|lease| Ok(lease.newest_seq()?)).await?;
         check_cursor(&query, newest)?;
         let start = query.after.unwrap_or(at(newest));
         query.after = Some(start);
@@ -127,15 +125,13 @@ impl Live {
         // The place is sent before there is an event: a connection that is lost before the first goes on from here too.
         let ready = format!("{RETRY}id: {}\n\n", query.cursor(start));
         Ok(Self {
-            reader: context.reader.clone(),
+            reading,
             gate: context.gate.clone(),
             changes: context.gate.changes(),
             admission,
             place,
             arrivals,
-            query,
-            positions: VecDeque::new(),
-            more: true,
+            events: PageReader::follow(query),
             ready: Some(ready.into()),
             next_look: now,
             next_heartbeat: now + HEARTBEAT,
@@ -157,74 +153,65 @@ impl Live {
                 self.next_heartbeat = Instant::now() + HEARTBEAT;
                 return Ok(Some((bytes, self)));
             }
-            if !self.positions.is_empty() {
-                self = self.blocking(Self::fetch).await?;
-            } else if self.more {
-                sleep_until(self.next_look).await;
-                self.arrivals.look();
-                self = self.blocking(Self::find).await?;
-            } else if Instant::now() >= self.next_heartbeat {
-                // With the place as it is now: what did not match need not be looked at again.
-                let place = self.query.after.map(|after| self.query.cursor(after)).unwrap_or_default();
-                self.ready = Some(format!(":\nid: {place}\n\n").into());
-                // What another process wrote into the file comes without word of it.
-                self.more = true;
+            if self.events.is_between_pages() && Instant::now() >= self.next_heartbeat {
+                self.ready = Some(self.heartbeat());
+                // Nothing announces what another process writes into the file.
+                self.events.look_again();
+            } else if !self.events.is_at_end() {
+                if self.events.is_between_pages() {
+                    sleep_until(self.next_look).await;
+                    self.arrivals.look();
+                }
+                self = self.fetch().await?;
             } else {
                 self.wait().await;
             }
         }
     }
 
-    /// Does what waits for the disk on a thread that may wait.
-    async fn blocking(mut self, work: fn(&mut Self) -> Result<(), ReadError>) -> Result<Self, ApiError> {
-        let working = web::block(move || {
-            let outcome = work(&mut self);
-            (self, outcome)
-        });
-        let (live, outcome) = working.await.map_err(ApiError::internal)?;
-        match outcome {
-            Ok(()) => Ok(live),
-            Err(ReadError::Overloaded) => {
-                sleep(OVERLOAD_WAIT).await;
-                Ok(live)
+    /// A sign of life, with the place that the stream has come to: what did not match need not be looked at again.
+    fn heartbeat(&self) -> Bytes {
+        let query = self.events.query();
+        let place = query.after.map(|after| query.cursor(after)).unwrap_or_default();
+        format!(":\nid: {place}\n\n").into()
+    }
+
+    /// Fetches the next events, if there are any.
+    async fn fetch(self) -> Result<Self, ApiError> {
+        let reading = self.reading.clone();
+        let fetched = reading.go_on(move |lease| {
+            let mut live = self;
+            if let Some(slice) = live.events.next(lease, SLICE_BYTES)? {
+                live.ready = Some(live.messages(&slice)).filter(|bytes| !bytes.is_empty());
             }
-            Err(error) => Err(error.into()),
-        }
+            if live.events.is_at_end() {
+                live.next_look = Instant::now() + LOOK_AGAIN;
+            }
+            Ok(live)
+        });
+        fetched.await
     }
 
-    fn find(&mut self) -> Result<(), ReadError> {
-        let found = self.reader.page(&self.query, 0)?.found;
-        // Where that was all, the place is the end of the log rather than the last event that matched.
-        let place = if found.more { found.positions.last().copied() } else { Some(at(found.through_seq)) };
-        let after = self.query.after.map_or(0, |after| after.seq);
-        self.query.after = place.filter(|place| place.seq > after).or(self.query.after);
-        self.more = found.more;
-        self.next_look = Instant::now() + if found.more { Duration::ZERO } else { LOOK_AGAIN };
-        self.positions = found.positions.into();
-        Ok(())
-    }
-
-    fn fetch(&mut self) -> Result<(), ReadError> {
-        let slice = self.reader.slice(self.positions.make_contiguous(), SLICE_BYTES)?;
+    /// Events as they are sent.
+    fn messages(&self, slice: &Slice) -> Bytes {
+        let query = self.events.query();
         let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + EVENT_BYTES_MORE).sum());
         for (position, event) in &slice.events {
             text.push_str("id: ");
-            text.push_str(&self.query.cursor(*position));
+            text.push_str(&query.cursor(*position));
             if event.is_err() {
                 // Of a type of its own: whoever listens for events does not hear it.
                 text.push_str("\nevent: damaged");
             }
             text.push_str("\ndata: ");
-            match (event, &self.query.includes) {
+            match (event, &query.includes) {
                 (Ok(body), Some(includes)) => push_line(&mut text, &includes.project(body)),
                 (Ok(body), None) => push_line(&mut text, body),
                 (Err(damaged), _) => text.push_str(&damaged.to_json().to_string()),
             }
             text.push_str("\n\n");
         }
-        self.positions.drain(..slice.positions);
-        self.ready = Some(Bytes::from(text)).filter(|bytes| !bytes.is_empty());
-        Ok(())
+        text.into()
     }
 
     /// Waits until there may be something to do.
@@ -233,7 +220,7 @@ impl Live {
         let end = end.map(|micros| Instant::now() + Duration::from_micros(micros.try_into().unwrap_or(0)));
         let next = end.map_or(self.next_heartbeat, |end| end.min(self.next_heartbeat));
         tokio::select! {
-            () = self.arrivals.wait() => self.more = true,
+            () = self.arrivals.wait() => self.events.look_again(),
             () = self.place.closing() => {}
             () = self.changes.wait() => {}
             () = sleep_until(next) => {}

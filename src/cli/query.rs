@@ -19,7 +19,7 @@ use crate::{
         field::FIELDS,
         query::{CONTROLS, Query},
     },
-    store,
+    store::{self, PageReader},
 };
 
 /// Events shown when no limit is asked for: a screenful or two.
@@ -94,26 +94,23 @@ fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Answer, Failur
     let pairs = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
     let query = Query::parse(pairs, &config.limits.query()).map_err(|error| Failure::usage(error.to_string()))?;
     let reader = store::open_for_reading(&config.database.path)?;
-    let page = reader.page(&query, SLICE_BYTES)?;
-    let (mut bodies, mut damaged, mut done) = (Vec::new(), Vec::new(), page.first.positions);
-    let mut take = |slice: store::Slice| {
-        for (_, event) in slice.events {
+    let lease = reader.unbounded();
+    let mut opened = PageReader::list(&lease, query.clone(), SLICE_BYTES)?;
+    let (mut bodies, mut damaged) = (Vec::new(), Vec::new());
+    let mut slice = Some(opened.first);
+    while let Some(events) = slice {
+        for (_, event) in events.events {
             match event {
                 Ok(body) => bodies.push(body),
                 Err(event) => damaged.push(event.to_json()),
             }
         }
-    };
-    take(page.first);
-    while done < page.found.positions.len() {
-        let slice = reader.slice(&page.found.positions[done..], SLICE_BYTES)?;
-        done += slice.positions;
-        take(slice);
+        slice = opened.rest.next(&lease, SLICE_BYTES)?;
     }
     if let Some(includes) = &query.includes {
         bodies = bodies.iter().map(|body| includes.project(body)).collect();
     }
-    Ok(Answer { bodies, count: page.count, damaged })
+    Ok(Answer { bodies, count: opened.count, damaged })
 }
 
 fn read(answer: &str) -> Result<Answer, Failure> {

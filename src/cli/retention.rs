@@ -40,7 +40,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         println!("[retention] is not set: every event is kept for ever.");
         return Ok(());
     }
-    let dues = store::open_for_reading(path)?.due(&config.retention, now)?;
+    let dues = store::open_for_reading(path)?.unbounded().due(&config.retention, now)?;
     if dues.is_empty() {
         println!("Nothing is past its time.");
         return Ok(());

@@ -27,6 +27,8 @@ const READERS_MAX: u64 = 64;
 const LOG_BYTES_MIN: u64 = 128 * 1024 * 1024;
 /// Seconds of any duration: a year. Added to a clock it cannot overflow.
 const SECONDS_MAX: u64 = 365 * 24 * 60 * 60;
+/// Seconds that an answer may make no progress: a day. The system counts them in milliseconds, in 32 bits.
+const STALL_SECONDS_MAX: u64 = 24 * 60 * 60;
 /// Any count or size: 2^40, beyond what a machine holds, and with sums of a few far from overflow.
 const SIZE_MAX: u64 = 1 << 40;
 /// Live streams. Each is a connection that stays open.
@@ -193,6 +195,12 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
         filter_values_max: section.size("filter_values_max", raw.filter_values_max)?,
         list_default: section.size("list_default", raw.list_default)?,
         list_max: section.size("list_max", raw.list_max)?,
+        query_seconds: section.number("query_seconds", raw.query_seconds, 1..=SECONDS_MAX)?,
+        answer_stall_seconds: section.number(
+            "answer_stall_seconds",
+            raw.answer_stall_seconds,
+            1..=STALL_SECONDS_MAX,
+        )?,
         streams_max: section.number("streams_max", raw.streams_max, 1..=STREAMS_CEILING)?,
     };
     let body = ("body_bytes_max", limits.body_bytes_max);

@@ -62,6 +62,11 @@ pub const QUEUE_EVENTS_MAX: usize = 20_000;
 /// Bytes of the events waiting to be written: four of the largest bodies. Past it senders are told to come back, which
 /// is better than memory that grows while a disk is slow.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Seconds that one query may take. A page of any filter takes milliseconds; what takes longer than this is a search for
+/// many words in a large log, and nobody watches an empty page for longer.
+pub const QUERY_SECONDS: u64 = 10;
+/// Seconds that an answer may make no progress because its client does not read. Proxies give up on silence after as long.
+pub const ANSWER_STALL_SECONDS: u64 = 60;
 /// Live streams open at once: each asks a small question after each commit, at most some times a second.
 pub const STREAMS_MAX: usize = 100;
 /// Which requests to auditbox are themselves recorded: all, since who read the log is part of what a log is asked.
@@ -213,6 +218,10 @@ pub struct LimitsConfig {
     pub list_default: usize,
     /// Events in a list at most.
     pub list_max: usize,
+    /// How long one query may take.
+    pub query_seconds: u64,
+    /// How long an answer may make no progress because its client does not read.
+    pub answer_stall_seconds: u64,
     /// Live streams open at once.
     pub streams_max: usize,
 }
@@ -247,6 +256,8 @@ impl Default for LimitsConfig {
             filter_values_max: limits::FILTER_VALUES_MAX,
             list_default: limits::LIST_DEFAULT,
             list_max: limits::LIST_MAX,
+            query_seconds: QUERY_SECONDS,
+            answer_stall_seconds: ANSWER_STALL_SECONDS,
             streams_max: STREAMS_MAX,
         }
     }

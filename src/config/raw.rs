@@ -135,6 +135,8 @@ pub(super) struct RawLimits {
     pub(super) filter_values_max: u64,
     pub(super) list_default: u64,
     pub(super) list_max: u64,
+    pub(super) query_seconds: u64,
+    pub(super) answer_stall_seconds: u64,
     pub(super) streams_max: u64,
 }
 
@@ -153,6 +155,8 @@ impl Default for RawLimits {
             filter_values_max: limits.filter_values_max as u64,
             list_default: limits.list_default as u64,
             list_max: limits.list_max as u64,
+            query_seconds: limits.query_seconds,
+            answer_stall_seconds: limits.answer_stall_seconds,
             streams_max: limits.streams_max as u64,
         }
     }

@@ -50,6 +50,8 @@ kinds! {
     RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many failed logins; Retry-After says when to come again";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "A fault of the server; its log holds the cause by X-Trace-Id";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot take this now; Retry-After says when to come again";
+    QUERY_TIMEOUT = SERVICE_UNAVAILABLE, "query_timeout", "The query took too long and was stopped; the message says how to make it shorter";
+    CLIENT_CLOSED = BAD_REQUEST, "client_closed", "The client closed the connection before its query was answered";
     DISK_FULL = INSUFFICIENT_STORAGE, "disk_full", "There is no room on the disk; nothing was stored";
 }
 
@@ -212,6 +214,9 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Overloaded => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(1)),
+            // Sent again at once it would take as long.
+            ReadError::TooLong { within, .. } => Self::later(QUERY_TIMEOUT, error.to_string(), within),
+            ReadError::Abandoned => Self::new(CLIENT_CLOSED, error.to_string()),
             ReadError::Refused(error) => error.into(),
             ReadError::Damaged(ref damaged) => {
                 let details = damaged.to_json();

@@ -15,11 +15,13 @@ pub(crate) mod manage;
 mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;
+pub(crate) mod pieces;
+pub(crate) mod reading;
 pub(crate) mod session;
 mod streams;
 mod unread;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
@@ -61,6 +63,8 @@ pub struct Context {
     pub own_mask: OwnMask,
     /// What queries are held to.
     pub query_limits: QueryLimits,
+    /// How long one query may take.
+    pub query_within: Duration,
     /// Events in one request, at most.
     pub batch_events_max: usize,
     /// What request bodies are held to.

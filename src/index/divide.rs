@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use crate::{
     index::{
         Result,
+        pace::Watch,
         snapshot::{self, Chunk, Index, Snapshot, State},
     },
     model::filter::TimeRange,
@@ -19,26 +20,27 @@ use crate::{
 const DIVIDED_CHUNKS_MIN: usize = 8;
 
 /// A snapshot on its way to another thread, with a connection of its own.
-pub struct Second<C: Deref<Target = Connection>> {
+pub struct Second<'q, C: Deref<Target = Connection>> {
     connection: C,
     state: State,
+    watch: Watch<'q>,
 }
 
-impl<C: Deref<Target = Connection>> Second<C> {
-    pub(super) fn begin(connection: C, state: State) -> Result<Self> {
+impl<'q, C: Deref<Target = Connection>> Second<'q, C> {
+    pub(super) fn begin(connection: C, state: State, watch: Watch<'q>) -> Result<Self> {
         connection.execute_batch("BEGIN")?;
-        let second = Self { connection, state };
+        let second = Self { connection, state, watch };
         snapshot::begin(&second.connection)?;
         Ok(second)
     }
 
     fn snapshot<'s>(&'s self, index: &'s Index) -> Snapshot<'s> {
-        Snapshot { connection: &self.connection, index, state: self.state.clone() }
+        Snapshot::new(&self.connection, index, self.state.clone(), Some(self.watch))
     }
 }
 
 /// Whatever has become of it, the connection is used again.
-impl<C: Deref<Target = Connection>> Drop for Second<C> {
+impl<C: Deref<Target = Connection>> Drop for Second<'_, C> {
     fn drop(&mut self) {
         if let Err(error) = self.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a snapshot could not be let go of");
@@ -63,7 +65,7 @@ impl Snapshot<'_> {
     /// thread, if there is a second snapshot of the same state and enough to do. `work` is given the chunks that are its part.
     pub(super) fn divide<C, T>(
         &self,
-        second: Option<Second<C>>,
+        second: Option<Second<'_, C>>,
         range: &TimeRange,
         work: impl Fn(&Snapshot<'_>, Vec<Chunk<'_>>) -> Result<T> + Sync,
     ) -> Result<Vec<T>>

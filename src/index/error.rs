@@ -1,5 +1,7 @@
 //! What can go wrong in finding events.
 
+use crate::model::cancel::Ended;
+
 /// A question that could not be answered, or a chunk that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -11,6 +13,12 @@ pub enum IndexError {
         "the index is damaged ({0}): `auditbox doctor` says where, `auditbox reindex` makes it anew from the events"
     )]
     Damaged(String),
+    /// The query's time is up, or nobody waits for its answer.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// The index was read from the file of a running server, which has dropped events since.
+    #[error("events were dropped after the index was read")]
+    Changed,
 }
 
 impl IndexError {
@@ -19,6 +27,7 @@ impl IndexError {
         match self {
             Self::Damaged(_) => true,
             Self::Sqlite(error) => is_corrupt(error),
+            Self::Ended(_) | Self::Changed => false,
         }
     }
 

@@ -90,6 +90,7 @@ impl Snapshot<'_> {
         let may_hold =
             |chunk: &&Arc<SealedChunk>| (chunk.has_lost || !only_lost) && chunk.identifiers.may_hold(glance.hash);
         for chunk in newer.iter().rev().chain(asked).filter(may_hold) {
+            self.step()?;
             let (mut reading, mut bits) = (Reading::new(chunk, self.connection), Bits::none(chunk.length));
             reading.add_key(Field::Identifier, key, &mut bits)?;
             if let Some(rank) = bits.iter().next() {

@@ -19,6 +19,7 @@ mod keys;
 mod lost;
 mod membership;
 mod memory;
+mod pace;
 mod posting;
 mod resolve;
 mod rows;
@@ -37,12 +38,13 @@ pub use expired::{Expired, Group};
 pub use hash::value_hash;
 pub use identifier::Glance;
 pub use memory::{Entry, MemoryChunk};
+pub use pace::Watch;
 pub use rows::{
     delete_chunk, delete_rows, delete_strays, delete_strays_at, difference, free_side, identifier_of, insert_chunk,
     insert_rows, is_free, sealed_chunks, side_of,
 };
 pub use seal::{SealedRow, seal};
 pub use sealed::{Home, SealedChunk, Side, Table};
-pub use search::Found;
+pub use search::{Found, Reach};
 pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};

@@ -2,15 +2,8 @@
 //!
 //! Done once a question. What is left to do for each chunk knows no texts but those of keys.
 
-use rusqlite::Connection;
-
 use crate::{
-    index::{
-        Result,
-        bits::Bits,
-        terms::{Ordinals, Tests},
-        view::View,
-    },
+    index::{Result, bits::Bits, snapshot::Snapshot, terms::Ordinals, view::View},
     model::{
         field::{Field, Sharing},
         filter::{Clause, Filter, Predicate},
@@ -45,9 +38,9 @@ enum Source {
 
 impl Resolved {
     /// Looks the filter's values up in the dictionary.
-    pub(super) fn new(connection: &Connection, tests: &Tests, filter: &Filter) -> Result<Self> {
-        let clauses = filter.clauses.iter().map(|clause| resolve(connection, tests, clause));
-        let words = filter.search.iter().map(|word| resolve_word(connection, tests, word));
+    pub(super) fn new(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<Self> {
+        let clauses = filter.clauses.iter().map(|clause| resolve(snapshot, clause));
+        let words = filter.search.iter().map(|word| resolve_word(snapshot, word));
         Ok(Self { clauses: clauses.chain(words).collect::<Result<_>>()? })
     }
 
@@ -95,6 +88,7 @@ impl ResolvedClause {
     fn events(&self, view: &View<'_>) -> Result<Bits> {
         let mut bits = Bits::none(view.length());
         for source in &self.sources {
+            view.step()?;
             match source {
                 Source::Terms(field, ordinals) => view.add_terms(*field, ordinals, &mut bits)?,
                 Source::Keys(field, predicates) => view.add_keys(*field, predicates, &mut bits)?,
@@ -102,6 +96,7 @@ impl ResolvedClause {
                 Source::Words(parts) => {
                     let mut all = Bits::all(view.length());
                     for part in parts {
+                        view.step()?;
                         let mut some = Bits::none(view.length());
                         view.add_terms(Field::Word, part, &mut some)?;
                         all.keep(&some);
@@ -114,39 +109,40 @@ impl ResolvedClause {
     }
 }
 
-fn resolve(connection: &Connection, tests: &Tests, clause: &Clause) -> Result<ResolvedClause> {
+fn resolve(snapshot: &Snapshot<'_>, clause: &Clause) -> Result<ResolvedClause> {
     let field = clause.field;
     let source = match field.spec().sharing {
         Sharing::Own => Source::Keys(field, clause.predicates.clone()),
-        Sharing::Shared => Source::Terms(field, terms_of(connection, tests, clause)?),
+        Sharing::Shared => Source::Terms(field, terms_of(snapshot, clause)?),
     };
     Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source] })
 }
 
 /// The terms that pass a clause's predicates, whatever its sign.
-pub(super) fn terms_of(connection: &Connection, tests: &Tests, clause: &Clause) -> Result<Ordinals> {
+pub(super) fn terms_of(snapshot: &Snapshot<'_>, clause: &Clause) -> Result<Ordinals> {
+    let tests = &snapshot.index.tests;
     if let [only] = clause.predicates.as_slice() {
-        return tests.passing(connection, clause.field, only);
+        return tests.passing(snapshot, clause.field, only);
     }
     let mut all = Vec::new();
     for predicate in &clause.predicates {
-        all.extend_from_slice(&tests.passing(connection, clause.field, predicate)?);
+        all.extend_from_slice(&tests.passing(snapshot, clause.field, predicate)?);
     }
     all.sort_unstable();
     all.dedup();
     Ok(all.into())
 }
 
-fn resolve_word(connection: &Connection, tests: &Tests, word: &SearchWord) -> Result<ResolvedClause> {
-    let mut sources = Vec::new();
+fn resolve_word(snapshot: &Snapshot<'_>, word: &SearchWord) -> Result<ResolvedClause> {
+    let (tests, mut sources) = (&snapshot.index.tests, Vec::new());
     for field in searched_fields() {
         sources.push(match field.spec().sharing {
             Sharing::Own => Source::KeysHolding(field, word.clone()),
-            Sharing::Shared => Source::Terms(field, tests.holding(connection, field, word)?),
+            Sharing::Shared => Source::Terms(field, tests.holding(snapshot, field, word)?),
         });
     }
     if !word.parts.is_empty() {
-        let parts = word.parts.iter().map(|part| tests.words_holding(connection, part));
+        let parts = word.parts.iter().map(|part| tests.words_holding(snapshot, part));
         sources.push(Source::Words(parts.collect::<Result<_>>()?));
     }
     Ok(ResolvedClause { field: None, negated: false, sources })

@@ -5,7 +5,7 @@
 //! nearer, the page is known. Events come late and chunks overlap in time, so this is seldom after the first chunk, and
 //! mostly after the second. Ordered by arrival, chunks follow one another.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use crate::{
     index::{Result, resolve::Resolved, snapshot::Snapshot},
@@ -22,34 +22,71 @@ use crate::{
 pub struct Found {
     /// Where the events are, in the query's order; at most the query's limit.
     pub positions: Vec<Position>,
-    /// Whether more follow.
-    pub more: bool,
+    /// Where the search goes on if more may follow: after this place, which is that of the page's last event, or beyond it.
+    pub next: Option<Position>,
     /// The newest event that the search could have seen.
     pub through_seq: i64,
 }
 
+/// How far a search looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    /// Events that arrived after this one are left out.
+    pub through_seq: i64,
+    /// When to stop looking although the page is not full. The search looks at one chunk at least, and comes closer to its
+    /// end each time.
+    pub stop_at: Option<Instant>,
+}
+
+impl Reach {
+    /// All that there is.
+    pub const ALL: Self = Self { through_seq: i64::MAX, stop_at: None };
+
+    fn is_over(&self) -> bool {
+        self.stop_at.is_some_and(|stop_at| Instant::now() >= stop_at)
+    }
+}
+
 impl Snapshot<'_> {
     /// Finds a page of events.
-    pub fn search(&self, query: &Query) -> Result<Found> {
+    pub fn search(&self, query: &Query, reach: Reach) -> Result<Found> {
         let resolved = self.resolve(&query.filter)?;
-        let mut positions = match query.sort {
-            Sort::Time => self.by_time(query, resolved)?,
-            Sort::Received => self.by_arrival(query, resolved)?,
+        let (mut positions, stopped_at) = match query.sort {
+            Sort::Time => self.by_time(query, reach, resolved)?,
+            Sort::Received => self.by_arrival(query, reach, resolved)?,
         };
-        let more = positions.len() > query.limit;
+        let is_full = positions.len() > query.limit;
         positions.truncate(query.limit);
-        Ok(Found { positions, more, through_seq: self.through_seq() })
+        let next = if is_full { positions.last().copied() } else { stopped_at };
+        Ok(Found { positions, next, through_seq: self.through_seq() })
     }
 
-    /// The first events in order of time, one more than the page holds.
-    fn by_time(&self, query: &Query, mut resolved: Resolved) -> Result<Vec<Position>> {
+    /// The first events in order of time, one more than the page holds; and where the search stopped, if it did.
+    fn by_time(
+        &self,
+        query: &Query,
+        reach: Reach,
+        mut resolved: Resolved,
+    ) -> Result<(Vec<Position>, Option<Position>)> {
         let newest_first = query.order == Order::Descending;
         let range = range_after(query);
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
+        let (mut stopped_at, mut has_looked) = (None, false);
         for chunk in self.chunks_by_time(&range, newest_first) {
+            self.step()?;
             if nearest.is_complete_before(&chunk.extent) {
                 break;
             }
+            if chunk.first_seq > reach.through_seq {
+                continue;
+            }
+            if has_looked && reach.is_over() {
+                stopped_at = edge_of(&chunk.extent, &range, newest_first);
+            }
+            if stopped_at.is_some() {
+                break;
+            }
+            has_looked = true;
             let mut view = self.view(&chunk);
             view.confine(&range)?;
             let bits = resolved.matching(&view)?;
@@ -57,30 +94,47 @@ impl Snapshot<'_> {
                 // The range holds the cursor's instant whole; what it has seen of it comes first.
                 let seen =
                     query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
-                seen || nearest.offer(position)
+                seen || position.seq > reach.through_seq || nearest.offer(position)
             })?;
         }
-        Ok(nearest.into_positions())
+        let mut positions = nearest.into_positions();
+        if let Some(edge) = stopped_at {
+            // Chunks that were not looked at may have events beyond the edge, between those that were found there.
+            positions.retain(|position| if newest_first { *position > edge } else { *position < edge });
+        }
+        Ok((positions, stopped_at))
     }
 
-    /// The first events in order of arrival, one more than the page holds.
-    fn by_arrival(&self, query: &Query, mut resolved: Resolved) -> Result<Vec<Position>> {
+    /// The first events in order of arrival, one more than the page holds; and where the search stopped, if it did.
+    fn by_arrival(
+        &self,
+        query: &Query,
+        reach: Reach,
+        mut resolved: Resolved,
+    ) -> Result<(Vec<Position>, Option<Position>)> {
         let newest_first = query.order == Order::Descending;
         let beyond =
             |seq: i64| query.after.is_none_or(|after| if newest_first { seq < after.seq } else { seq > after.seq });
-        let mut positions = Vec::new();
+        let (mut positions, mut has_looked) = (Vec::new(), false);
         for chunk in self.chunks_by_arrival(newest_first) {
+            self.step()?;
             if positions.len() > query.limit {
                 break;
             }
-            if !chunk.overlaps(&query.filter.time) || !(beyond(chunk.first_seq) || beyond(chunk.last_seq)) {
+            let is_within = chunk.first_seq <= reach.through_seq && chunk.overlaps(&query.filter.time);
+            if !is_within || !(beyond(chunk.first_seq) || beyond(chunk.last_seq)) {
                 continue;
             }
+            if has_looked && reach.is_over() {
+                let seq = if newest_first { chunk.last_seq + 1 } else { chunk.first_seq - 1 };
+                return Ok((positions, Some(Position { timestamp: Timestamp::from_micros(0), seq })));
+            }
+            has_looked = true;
             let mut view = self.view(&chunk);
             view.confine(&query.filter.time)?;
             let bits = resolved.matching(&view)?;
             let mut found = view.positions(&bits)?;
-            found.retain(|position| beyond(position.seq));
+            found.retain(|position| beyond(position.seq) && position.seq <= reach.through_seq);
             found.sort_unstable_by_key(|position| position.seq);
             if newest_first {
                 found.reverse();
@@ -88,8 +142,19 @@ impl Snapshot<'_> {
             found.truncate(query.limit + 1 - positions.len());
             positions.append(&mut found);
         }
-        Ok(positions)
+        Ok((positions, None))
     }
+}
+
+/// Where a search by time stops before a chunk of this extent: all that is nearer to its begin has been looked at. `None`
+/// where that is no progress.
+fn edge_of((first, last): &(Timestamp, Timestamp), range: &TimeRange, newest_first: bool) -> Option<Position> {
+    let (edge, is_progress) = if newest_first {
+        (Position { timestamp: *last, seq: i64::MAX }, range.to.is_none_or(|to| *last < to))
+    } else {
+        (Position { timestamp: *first, seq: i64::MIN }, range.from.is_none_or(|from| *first > from))
+    };
+    is_progress.then_some(edge)
 }
 
 /// The filter's range, cut at the cursor's instant, which stays in it.

@@ -7,11 +7,13 @@
 //! that whoever holds it has a snapshot in which they stand.
 
 use std::{
+    cell::Cell,
     ops::Deref,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use rusqlite::Connection;
@@ -21,6 +23,7 @@ use crate::{
         Result,
         divide::Second,
         memory::{Entry, MemoryChunk, OrdinalSet},
+        pace::Watch,
         resolve::{Resolved, terms_of},
         sealed::{SealedChunk, Side},
         terms::{Ordinals, Tests},
@@ -43,12 +46,12 @@ pub(super) type SealedChunks = Arc<Vec<Arc<SealedChunk>>>;
 #[derive(Debug)]
 pub struct Index {
     chunk_events: u32,
-    state: RwLock<State>,
+    pub(super) state: RwLock<State>,
     /// The sealed chunks once more, for threads that must not wait while a question begins.
     pub(super) glanced: RwLock<SealedChunks>,
     /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
     unsealed: (AtomicUsize, AtomicUsize),
-    tests: Tests,
+    pub(super) tests: Tests,
 }
 
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub(super) struct State {
     pub(super) memory: Vec<SharedChunk>,
     /// The newest event that is published.
     pub(super) through_seq: i64,
+    /// How often events were dropped since the index was made.
+    pub(super) drops: u64,
 }
 
 impl Index {
@@ -72,6 +77,7 @@ impl Index {
             has_lost: sealed.iter().any(|chunk| chunk.has_lost),
             sealed: Arc::clone(&sealed),
             memory: vec![shared(next, chunk_events)],
+            drops: 0,
         };
         Self {
             chunk_events,
@@ -132,6 +138,7 @@ impl Index {
     /// lets go of that.
     pub fn replace(&self, number: u32, chunk: Option<Arc<SealedChunk>>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.drops += 1;
         state.has_lost |= chunk.as_ref().is_some_and(|chunk| chunk.has_lost);
         let sealed = Arc::make_mut(&mut state.sealed);
         if let Ok(place) = sealed.binary_search_by_key(&number, |chunk| chunk.home.number) {
@@ -154,6 +161,7 @@ impl Index {
         };
         let left = filled.read().unwrap_or_else(PoisonError::into_inner).without(is_dropped);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.drops += 1;
         state.memory.pop();
         state.memory.push(Arc::new(RwLock::new(left)));
     }
@@ -207,19 +215,31 @@ impl Index {
     pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         begin(connection)?;
-        Ok(Snapshot { connection, index: self, state: state.clone() })
+        Ok(Snapshot::new(connection, self, state.clone(), None))
     }
 
-    /// The same on two connections, of which another thread may take the second one: both see one state of the log.
-    pub fn snapshot_for_two<'c, C: Deref<Target = Connection>>(
+    /// A snapshot for a query that is bounded. Where the query takes long, the connection's transaction is exchanged for a
+    /// new one.
+    pub fn watched<'c>(&'c self, connection: &'c Connection, watch: Watch<'c>) -> Result<Snapshot<'c>> {
+        let snapshot = Snapshot { watch: Some(watch), ..self.snapshot(connection)? };
+        (watch.begun)(connection)?;
+        Ok(snapshot)
+    }
+
+    /// A snapshot on two connections, of which another thread may take the second one: both see one state of the log.
+    pub fn watched_by_two<'c, C: Deref<Target = Connection>>(
         &'c self,
         connection: &'c Connection,
         second: Option<C>,
-    ) -> Result<(Snapshot<'c>, Option<Second<C>>)> {
+        watch: Watch<'c>,
+    ) -> Result<(Snapshot<'c>, Option<Second<'c, C>>)> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         begin(connection)?;
-        let second = second.map(|second| Second::begin(second, state.clone())).transpose()?;
-        Ok((Snapshot { connection, index: self, state: state.clone() }, second))
+        let second = second.map(|second| Second::begin(second, state.clone(), watch)).transpose()?;
+        let snapshot = Snapshot::new(connection, self, state.clone(), Some(watch));
+        drop(state);
+        (watch.begun)(connection)?;
+        Ok((snapshot, second))
     }
 
     fn state(&self) -> State {
@@ -242,6 +262,17 @@ pub struct Snapshot<'c> {
     pub(super) connection: &'c Connection,
     pub(super) index: &'c Index,
     pub(super) state: State,
+    /// What bounds the query; none for the server's own work.
+    pub(super) watch: Option<Watch<'c>>,
+    /// When the connection's present transaction began.
+    pub(super) begun: Cell<Instant>,
+}
+
+impl<'c> Snapshot<'c> {
+    /// Of a connection whose transaction has begun.
+    pub(super) fn new(connection: &'c Connection, index: &'c Index, state: State, watch: Option<Watch<'c>>) -> Self {
+        Self { connection, index, state, watch, begun: Cell::new(Instant::now()) }
+    }
 }
 
 /// What becomes of a chunk's events.
@@ -290,17 +321,17 @@ impl Snapshot<'_> {
 
     /// The terms that pass a clause's predicates, whatever its sign.
     pub(super) fn terms_of(&self, clause: &Clause) -> Result<Ordinals> {
-        terms_of(self.connection, &self.index.tests, clause)
+        terms_of(self, clause)
     }
 
     pub(super) fn resolve(&self, filter: &Filter) -> Result<Resolved> {
-        Resolved::new(self.connection, &self.index.tests, filter)
+        Resolved::new(self, filter)
     }
 
     pub(super) fn view<'s>(&'s self, chunk: &Chunk<'s>) -> View<'s> {
         match chunk.place {
-            PlaceOf::Sealed(sealed) => View::sealed(sealed, self.connection),
-            PlaceOf::Memory(memory) => View::memory(memory, chunk.length),
+            PlaceOf::Sealed(sealed) => View::sealed(sealed, self),
+            PlaceOf::Memory(memory) => View::memory(memory, chunk.length, self),
         }
     }
 

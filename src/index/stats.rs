@@ -28,7 +28,7 @@ use crate::{
 
 impl Snapshot<'_> {
     /// How many events match. With a second snapshot of the same state, another thread counts half of them.
-    pub fn count<C>(&self, filter: &Filter, second: Option<Second<C>>) -> Result<u64>
+    pub fn count<C>(&self, filter: &Filter, second: Option<Second<'_, C>>) -> Result<u64>
     where
         C: Deref<Target = Connection> + Send,
     {
@@ -36,6 +36,7 @@ impl Snapshot<'_> {
             let mut resolved = snapshot.resolve(filter)?;
             let mut count = 0;
             for chunk in chunks {
+                snapshot.step()?;
                 let mut view = snapshot.view(&chunk);
                 view.confine(&filter.time)?;
                 count += u64::from(resolved.matching(&view)?.count());
@@ -47,7 +48,7 @@ impl Snapshot<'_> {
 
     /// Counts what matches. The inner error is a histogram that cannot be made. With a second snapshot of the same state,
     /// another thread counts half of it.
-    pub fn stats<C>(&self, query: &StatsQuery, second: Option<Second<C>>) -> Result<Result<Stats, ParameterError>>
+    pub fn stats<C>(&self, query: &StatsQuery, second: Option<Second<'_, C>>) -> Result<Result<Stats, ParameterError>>
     where
         C: Deref<Target = Connection> + Send,
     {
@@ -76,6 +77,7 @@ impl Snapshot<'_> {
             counted.tallies.push(Tally::new(*field, terms::count(self.connection, *field)?));
         }
         for chunk in chunks {
+            self.step()?;
             let mut view = self.view(&chunk);
             view.confine(&query.query.filter.time)?;
             let bits = tally(&mut resolved, &view, &mut counted.tallies)?;
@@ -116,6 +118,7 @@ impl Snapshot<'_> {
         let buckets = bounds.len().saturating_sub(1);
         let mut counts = vec![[0; 2]; buckets];
         for (chunk, found) in matches.iter().filter(|_| buckets > 0) {
+            self.step()?;
             let mut view = self.view(chunk);
             view.spread([&found.bits, &found.failed], &bounds, &mut counts)?;
         }
@@ -132,6 +135,7 @@ impl Snapshot<'_> {
     fn extent(&self, matches: &[(&Chunk<'_>, &Matches)]) -> Result<Option<(Timestamp, Timestamp)>> {
         let mut whole: Option<(Timestamp, Timestamp)> = None;
         for (chunk, found) in matches {
+            self.step()?;
             if let Some((first, last)) = self.view(chunk).extent(&found.bits)? {
                 let (earliest, latest) = whole.unwrap_or((first, last));
                 whole = Some((earliest.min(first), latest.max(last)));
@@ -223,6 +227,7 @@ impl Tally {
         if bits.is_empty() {
             return Ok(());
         }
+        view.step()?;
         let mut unknown = None;
         view.count_terms(self.field, bits, |ordinal, count| match self.counts.get_mut(ordinal as usize) {
             Some(sum) => *sum += count,

@@ -13,7 +13,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    index::{Result, memory::term_fields},
+    index::{Result, memory::term_fields, snapshot::Snapshot},
     model::{field::Field, filter::Predicate, search::SearchWord},
 };
 
@@ -28,6 +28,8 @@ const TESTED_MAX: usize = 2_000_000;
 const PASSED_MAX: usize = TESTED_MAX / 4;
 /// Terms that are tested one by one, whatever they begin with.
 const FEW_TERMS: u32 = 200;
+/// Terms that are read in one statement: a millisecond or two, after which the query may be ended, or take a new snapshot.
+const SLICE_TERMS: u32 = 4_096;
 /// What remembering a test costs beside its text and its outcome, in ordinals.
 const TEST_COST: usize = 100;
 
@@ -220,31 +222,31 @@ struct Tested {
 
 impl Tests {
     /// The terms of a field that pass a predicate.
-    pub(super) fn passing(&self, connection: &Connection, field: Field, predicate: &Predicate) -> Result<Ordinals> {
+    pub(super) fn passing(&self, snapshot: &Snapshot<'_>, field: Field, predicate: &Predicate) -> Result<Ordinals> {
         match predicate {
-            Predicate::Exact(value) => Ok(find(connection, field, value)?.into_iter().collect()),
+            Predicate::Exact(value) => Ok(find(snapshot.connection, field, value)?.into_iter().collect()),
             _ => {
                 let test = Test::Predicate(predicate.clone());
-                self.tested(connection, field, test, predicate.beginnings(), |value| predicate.matches(value))
+                self.tested(snapshot, field, test, predicate.beginnings(), |value| predicate.matches(value))
             }
         }
     }
 
     /// The terms of a field that hold a word of a search.
-    pub(super) fn holding(&self, connection: &Connection, field: Field, word: &SearchWord) -> Result<Ordinals> {
-        self.tested(connection, field, Test::Word(word.text.clone()), None, |value| word.is_in(value))
+    pub(super) fn holding(&self, snapshot: &Snapshot<'_>, field: Field, word: &SearchWord) -> Result<Ordinals> {
+        self.tested(snapshot, field, Test::Word(word.text.clone()), None, |value| word.is_in(value))
     }
 
     /// The words of messages that hold a part of a search.
-    pub(super) fn words_holding(&self, connection: &Connection, part: &str) -> Result<Ordinals> {
-        self.tested(connection, Field::Word, Test::Word(part.to_owned()), None, |value| value.contains(part))
+    pub(super) fn words_holding(&self, snapshot: &Snapshot<'_>, part: &str) -> Result<Ordinals> {
+        self.tested(snapshot, Field::Word, Test::Word(part.to_owned()), None, |value| value.contains(part))
     }
 
     /// The terms that pass a test. Where many came since it was last made, those alone are looked at that begin as one of
     /// `beginnings` says; without it, and where few came, all that came.
     fn tested(
         &self,
-        connection: &Connection,
+        snapshot: &Snapshot<'_>,
         field: Field,
         test: Test,
         beginnings: Option<Vec<String>>,
@@ -253,66 +255,180 @@ impl Tests {
         let key = (field, test);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
-        let through = next_ordinal(connection, field)?;
+        let through = next_ordinal(snapshot.connection, field)?;
         // It may have been made on a newer state of the log: no event of this one has what came since.
         if through <= known.through {
             return Ok(known.passed);
         }
-        let all: Ordinals = match beginnings.filter(|_| through - known.through > FEW_TERMS) {
-            Some(beginnings) => beginning(connection, field, &beginnings, passes)?.into(),
-            None => known.passed.iter().copied().chain(since(connection, field, known.through, passes)?).collect(),
+        let scan = Scan { snapshot, field, through };
+        let (tested, outcome) = match beginnings.filter(|_| through - known.through > FEW_TERMS) {
+            Some(beginnings) => (scan.beginning(&beginnings, passes)?, Ok(())),
+            None => scan.since(&known, passes),
         };
-        if all.len() <= PASSED_MAX {
-            let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
-            if held + all.len() > TESTED_MAX {
-                tests.clear();
-            }
-            tests.insert(key, Tested { through, passed: Arc::clone(&all) });
+        // A query that ended early leaves what it found out: sent again, it goes on from there.
+        if tested.through > known.through {
+            self.remember(key, &tested);
         }
-        Ok(all)
+        outcome.map(|()| tested.passed)
+    }
+
+    fn remember(&self, key: (Field, Test), tested: &Tested) {
+        if tested.passed.len() > PASSED_MAX {
+            return;
+        }
+        let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
+        if held + tested.passed.len() > TESTED_MAX {
+            tests.clear();
+        }
+        let known = tests.entry(key).or_insert_with(|| tested.clone());
+        // Another query may have come further meanwhile.
+        if known.through < tested.through {
+            *known = tested.clone();
+        }
     }
 }
 
-/// The terms from an ordinal on that pass.
-fn since(connection: &Connection, field: Field, first: u32, passes: impl Fn(&str) -> bool) -> Result<Vec<u32>> {
-    let mut statement = connection
-        .prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 ORDER BY ordinal")?;
-    let mut rows = statement.query(params![field.code(), first])?;
-    let mut ordinals = Vec::new();
-    while let Some(row) = rows.next()? {
-        if passes(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
-            ordinals.push(row.get(0)?);
-        }
-    }
-    Ok(ordinals)
-}
-
-/// The terms that begin in one of these ways and pass. Values are in byte order in the file, so those with one beginning are
-/// neighbours.
-fn beginning(
-    connection: &Connection,
+/// Reading a field's terms, those below an ordinal, in slices: between two of them the query takes a new snapshot where it
+/// is time. Terms that come meanwhile have higher ordinals; terms that are deleted meanwhile are in no event.
+struct Scan<'s> {
+    snapshot: &'s Snapshot<'s>,
     field: Field,
-    beginnings: &[String],
-    passes: impl Fn(&str) -> bool,
-) -> Result<Vec<u32>> {
-    let mut statement =
-        connection.prepare_cached("SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value")?;
-    let mut ordinals = Vec::new();
-    for beginning in beginnings {
-        let mut rows = statement.query(params![field.code(), beginning])?;
-        while let Some(row) = rows.next()? {
-            let value = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-            if !value.starts_with(beginning.as_str()) {
-                break;
+    through: u32,
+}
+
+impl Scan<'_> {
+    /// Tests the terms that came since `known`. An error comes with what was found out before it.
+    fn since(&self, known: &Tested, accepts: impl Fn(&str) -> bool) -> (Tested, Result<()>) {
+        let (mut passed, mut tested, mut outcome) = (known.passed.to_vec(), known.through, Ok(()));
+        while outcome.is_ok() && tested < self.through {
+            outcome = self.slice(tested, &accepts, &mut passed).and_then(|next| {
+                tested = next;
+                self.snapshot.step()
+            });
+        }
+        (Tested { through: tested, passed: passed.into() }, outcome)
+    }
+
+    /// Tests a slice of the terms from an ordinal on; returns where the next slice begins.
+    fn slice(&self, first: u32, accepts: impl Fn(&str) -> bool, passed: &mut Vec<u32>) -> Result<u32> {
+        let before = passed.len();
+        let mut read = || -> Result<u32> {
+            let mut statement = self.snapshot.connection.prepare_cached(
+                "SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 AND ordinal < ?3 ORDER BY ordinal \
+                 LIMIT ?4",
+            )?;
+            let mut rows = statement.query(params![self.field.code(), first, self.through, SLICE_TERMS])?;
+            let (mut count, mut last) = (0, first);
+            while let Some(row) = rows.next()? {
+                (count, last) = (count + 1, row.get(0)?);
+                if accepts(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
+                    passed.push(last);
+                }
             }
-            if passes(value) {
-                ordinals.push(row.get(0)?);
+            Ok(if count == SLICE_TERMS { last + 1 } else { self.through })
+        };
+        // A slice that was not read to its end is tested again.
+        read().inspect_err(|_| passed.truncate(before))
+    }
+
+    /// Tests the terms that begin in one of these ways. Values are in byte order in the file, so those with one beginning
+    /// are neighbors.
+    fn beginning(&self, beginnings: &[String], accepts: impl Fn(&str) -> bool) -> Result<Tested> {
+        let mut passed = Vec::new();
+        for beginning in beginnings {
+            let mut from = Some(beginning.clone());
+            while let Some(first) = from {
+                from = self.slice_beginning(beginning, &first, &accepts, &mut passed)?;
+                self.snapshot.step()?;
             }
         }
+        // One beginning may be that of another.
+        passed.sort_unstable();
+        passed.dedup();
+        Ok(Tested { through: self.through, passed: passed.into() })
     }
-    // One beginning may be that of another.
-    ordinals.sort_unstable();
-    ordinals.dedup();
-    Ok(ordinals)
+
+    /// Tests a slice of the terms from a value on that have a beginning; returns where the next slice begins, if there is
+    /// one.
+    fn slice_beginning(
+        &self,
+        beginning: &str,
+        first: &str,
+        accepts: impl Fn(&str) -> bool,
+        passed: &mut Vec<u32>,
+    ) -> Result<Option<String>> {
+        let mut statement = self.snapshot.connection.prepare_cached(
+            "SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![self.field.code(), first, SLICE_TERMS])?;
+        let (mut count, mut next) = (0, None);
+        while let Some(row) = rows.next()? {
+            let (ordinal, value) = (row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+            if !value.starts_with(beginning) {
+                return Ok(None);
+            }
+            count += 1;
+            if ordinal < self.through && accepts(value) {
+                passed.push(ordinal);
+            }
+            if count == SLICE_TERMS {
+                // No value holds a NUL: nothing is between a value and this.
+                next = Some(format!("{value}\0"));
+            }
+        }
+        Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        index::{Index, Watch},
+        model::cancel::Cancel,
+    };
+
+    const TERMS: u32 = 3 * SLICE_TERMS;
+
+    #[test]
+    fn slices_find_what_one_look_at_all_terms_finds() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE chunk (number INTEGER PRIMARY KEY); CREATE TABLE term (field INTEGER, ordinal INTEGER, \
+                      value TEXT, PRIMARY KEY (field, ordinal)) WITHOUT ROWID; CREATE UNIQUE INDEX v ON term (field, value)";
+        connection.execute_batch(&format!("{tables}; BEGIN")).unwrap();
+        let add = |ordinal: u32| {
+            // Their order is not that of their ordinals, and some are gone.
+            let value =
+                format!("{}-{:05}", ["a", "b", "B", "c"][ordinal as usize % 4], ordinal.wrapping_mul(7_919) % 99_991);
+            let sql = "INSERT INTO term VALUES (?1, ?2, ?3)";
+            if ordinal % 31 != 5 {
+                connection.execute(sql, params![Field::Path.code(), ordinal, value]).unwrap();
+            }
+            (ordinal, value)
+        };
+        let mut terms: Vec<_> = (0..TERMS).map(add).collect();
+        let (index, cancel) = (Index::new(64, Vec::new()), Cancel::never());
+        let watch = Watch { cancel: &cancel, begun: &|_| Ok(()) };
+        let snapshot = index.watched(&connection, watch).unwrap();
+        let prefixes = ["b", "b-4", "", "none"].map(|prefix| Predicate::Prefix(prefix.to_owned()));
+        let check = |terms: &[(u32, String)]| {
+            for predicate in prefixes.iter().cloned().chain([Predicate::IgnoreCase("B-07919".to_owned())]) {
+                let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && predicate.matches(value);
+                let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
+                let found = index.tests.passing(&snapshot, Field::Path, &predicate).unwrap();
+                assert_eq!(*found, *expected, "{predicate:?}");
+            }
+            let word = SearchWord::parse_all("-1").unwrap().remove(0);
+            let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(value);
+            let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
+            assert_eq!(*index.tests.holding(&snapshot, Field::Path, &word).unwrap(), *expected);
+        };
+        check(&terms);
+        // A few more, which are tested one by one, and then many.
+        terms.extend((TERMS..TERMS + 100).map(add));
+        check(&terms);
+        terms.extend((TERMS + 100..2 * TERMS).map(add));
+        check(&terms);
+    }
 }

@@ -5,14 +5,13 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use rusqlite::Connection;
-
 use crate::{
     index::{
         Result,
         bits::Bits,
         memory::MemoryChunk,
         sealed::{Reading, SealedChunk},
+        snapshot::Snapshot,
     },
     model::{
         cursor::Position,
@@ -25,6 +24,7 @@ use crate::{
 
 /// A chunk, and how much of it a question may see.
 pub(super) struct View<'c> {
+    snapshot: &'c Snapshot<'c>,
     kind: Kind<'c>,
     length: u32,
     /// What is within the question's range of time, if that is not everything.
@@ -40,13 +40,19 @@ enum Kind<'c> {
 
 impl<'c> View<'c> {
     /// A sealed chunk.
-    pub(super) fn sealed(chunk: &'c SealedChunk, connection: &'c Connection) -> Self {
-        Self { length: chunk.length, kind: Kind::Sealed(Reading::new(chunk, connection)), range: None }
+    pub(super) fn sealed(chunk: &'c SealedChunk, snapshot: &'c Snapshot<'c>) -> Self {
+        let kind = Kind::Sealed(Reading::new(chunk, snapshot.connection));
+        Self { snapshot, length: chunk.length, kind, range: None }
     }
 
     /// The first `length` events of a chunk in memory.
-    pub(super) fn memory(chunk: &'c RwLock<MemoryChunk>, length: u32) -> Self {
-        Self { length, kind: Kind::Memory(chunk), range: None }
+    pub(super) fn memory(chunk: &'c RwLock<MemoryChunk>, length: u32, snapshot: &'c Snapshot<'c>) -> Self {
+        Self { snapshot, length, kind: Kind::Memory(chunk), range: None }
+    }
+
+    /// To be called between two passes over the chunk: [`Snapshot::step`].
+    pub(super) fn step(&self) -> Result<()> {
+        self.snapshot.step()
     }
 
     /// Confines the view to a range of time.

@@ -4,6 +4,7 @@
 //! knows neither HTTP nor SQL.
 
 pub mod batch;
+pub mod cancel;
 pub mod credential;
 pub mod cursor;
 pub mod duration;

@@ -161,6 +161,29 @@ impl Query {
         cursor::encode(position, self.fingerprint)
     }
 
+    /// Whether a place comes before another in this query's order.
+    pub fn precedes(&self, place: Position, other: Position) -> bool {
+        let order = match self.sort {
+            Sort::Time => place.cmp(&other),
+            Sort::Received => place.seq.cmp(&other.seq),
+        };
+        match self.order {
+            Order::Ascending => order.is_lt(),
+            Order::Descending => order.is_gt(),
+        }
+    }
+
+    /// What makes an answer to this query take less time.
+    pub fn advice(&self) -> String {
+        let range = match (self.filter.time.from, self.filter.time.to) {
+            (None, None) => "give a time range (from and to)",
+            _ => "give a shorter time range (from and to)",
+        };
+        let words = if self.filter.search.is_empty() { "" } else { ", or search for fewer words (q)" };
+        let count = if self.count { ", or leave out count" } else { "" };
+        format!("{range}{words}{count}")
+    }
+
     /// Whether this query follows the log: then there is always a next page, though it may be empty today.
     pub fn follows(&self) -> bool {
         self.sort == Sort::Received && self.order == Order::Ascending

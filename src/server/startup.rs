@@ -189,6 +189,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         mask: Arc::new(config.mask.clone()),
         own_mask: OwnMask::default(),
         query_limits: limits.query(),
+        query_within: Duration::from_secs(limits.query_seconds),
         batch_events_max: limits.batch_events_max,
         body_limits: BodyLimits::new(
             limits.body_bytes_max,
@@ -220,8 +221,9 @@ fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Resul
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };
+    let stall = Duration::from_secs(config.limits.answer_stall_seconds);
     let server = HttpServer::new(app)
-        .on_connect(http::keep_connection)
+        .on_connect(move |connection, data| http::keep_connection(connection, data, stall))
         .workers(workers)
         .max_connections(config.server.connections_max.div_ceil(workers))
         .keep_alive(KEEP_ALIVE)

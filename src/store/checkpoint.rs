@@ -5,10 +5,10 @@
 //! What was written meanwhile is little, and the writer copies that itself, which empties the log: only when everything
 //! in it has been copied does it begin again from its start.
 //!
-//! The log begins again only where nobody reads what is in it. The server's own readers hold a snapshot for one slice; a
-//! program beside it (a shell with a transaction open, `auditbox backup`) may hold one for hours, and nothing can take
-//! it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound nothing more is written
-//! until that program is done.
+//! The log begins again only where nobody reads what is in it. The server's own queries hold a snapshot for a moment, and
+//! [`OpenReads`] knows them; another program (a shell with a transaction open, `auditbox backup`) may hold one for hours,
+//! and nothing can take it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound
+//! nothing more is written until that program is done.
 //!
 //! A burst leaves a log file that is long and hardly used. Once little has been written for some seconds it is copied in the
 //! same way and cut off, so that a small database does not keep a large file beside it. The writer itself only copies what
@@ -30,7 +30,7 @@ use std::{
 
 use rusqlite::{Connection, config::DbConfig};
 
-use crate::store::{OpenError, location, open, rehearsal};
+use crate::store::{OpenError, location, open, open_reads::OpenReads, rehearsal};
 
 /// Bytes written to the log before it is copied. Larger means less copying (a page that changes often is copied once) and
 /// a larger log.
@@ -40,8 +40,9 @@ const REST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Times that the other thread goes before the writer copies whatever is left.
 const ROUNDS_MAX: u32 = 4;
 /// A log longer than this is emptied even if that means waiting for readers, so that it cannot grow without bound.
-const LOG_BYTES_LONG: i64 = 256 * 1024 * 1024;
-/// How long that is waited for: the server's own readers take less, and for another program's there is no telling.
+const LOG_BYTES_LONG: u64 = 256 * 1024 * 1024;
+/// How long the writer waits for readers. A query of the server holds a snapshot for less; another program may hold one for
+/// hours.
 const READERS_WAIT: Duration = Duration::from_millis(200);
 /// A log file longer than this is cut off while little is written.
 const QUIET_LOG_BYTES: u64 = 4 * 1024 * 1024;
@@ -84,13 +85,17 @@ pub(super) struct Checkpoints {
     /// The log's own file.
     log: PathBuf,
     room: LogRoom,
+    /// What this process reads.
+    reads: OpenReads,
+    /// The length from which the log is emptied even if that means waiting for readers.
+    long_bytes: u64,
     /// [`BEGIN_BYTES`], but in rehearsals.
     begin_bytes: usize,
 }
 
 impl Checkpoints {
     /// Starts the other thread on the file at `path`.
-    pub(super) fn start(path: &Path, log_bytes_max: u64) -> Result<Self, OpenError> {
+    pub(super) fn start(path: &Path, log_bytes_max: u64, reads: OpenReads) -> Result<Self, OpenError> {
         let connection = open::beside_writer(path)?;
         // The writer decides in what state the log is left.
         let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
@@ -106,6 +111,8 @@ impl Checkpoints {
             }
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(copying).map_err(OpenError::Thread)?;
+        // Emptied well before its bound, so that readers who hold it for a moment do not bring it there.
+        let long_bytes = LOG_BYTES_LONG.min(log_bytes_max / 2);
         Ok(Self {
             begin: Some(begin),
             thread: Some(thread),
@@ -116,6 +123,8 @@ impl Checkpoints {
             is_cutting: false,
             log: location::companion(path, location::LOG),
             room: LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max },
+            reads,
+            long_bytes,
             begin_bytes,
         })
     }
@@ -136,8 +145,9 @@ impl Checkpoints {
 
     /// Does what is due, on the writer's connection between two commits.
     pub(super) fn advance(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let was_full = !self.room.is_there(false);
         if !self.measure() {
-            return self.make_room(connection);
+            return self.make_room(connection, was_full);
         }
         // Taken: an error must not leave a thread that is done looking as if it were going.
         match self.going.take() {
@@ -175,41 +185,47 @@ impl Checkpoints {
 
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.log_bytes = 0;
-        let log_bytes = copy(connection, "PASSIVE")?;
+        let log_bytes = copy(connection, "PASSIVE")?.unsigned_abs();
         if mem::take(&mut self.is_cutting) && self.is_quiet() {
             // Where a reader still needs the log, it is tried again after as long a time.
             self.quiet = (Instant::now(), 0);
             truncate(connection, Duration::ZERO)?;
-        } else if log_bytes > LOG_BYTES_LONG {
+        } else if log_bytes > self.long_bytes {
             truncate(connection, READERS_WAIT)?;
-            if self.measure() && self.length() > LOG_BYTES_LONG.unsigned_abs() {
-                tracing::warn!(log_bytes, "{HELD}");
+            if self.measure() && self.length() > self.long_bytes {
+                tracing::warn!(log_bytes, "the write-ahead log grows and cannot be emptied: {}", cause(&self.reads));
             }
         }
         Ok(())
     }
 
     /// Tries to empty a log that has come to its bound. Called again and again while it is there.
-    fn make_room(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        truncate(connection, Duration::ZERO)?;
+    fn make_room(&mut self, connection: &Connection, was_full: bool) -> rusqlite::Result<()> {
+        // A query of this server is about to let the log be emptied; another program may keep it for hours.
+        let wait = if self.reads.oldest().is_some() { READERS_WAIT } else { Duration::ZERO };
+        truncate(connection, wait)?;
         if self.measure() {
             self.log_bytes = 0;
-            tracing::info!("the write-ahead log could be emptied: events are taken again");
+            if was_full {
+                tracing::info!("the write-ahead log could be emptied: events are taken again");
+            }
+        } else if !was_full {
+            tracing::error!(
+                log_bytes = self.length(),
+                "the write-ahead log is at its limit ([database] log_bytes_max) and cannot be emptied: {}; no more events \
+                 are taken until that ends",
+                cause(&self.reads)
+            );
         }
         Ok(())
     }
 
-    /// Looks how long the log is. Whether there is room for more. Says so in the program's log when there no longer is.
+    /// Looks how long the log is. Whether there is room for more.
     fn measure(&mut self) -> bool {
-        let was_full = !self.room.is_there(false);
         // One that is not there is empty.
         let bytes = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
         self.room.bytes.store(bytes, Ordering::Relaxed);
-        let has_room = self.room.is_there(false);
-        if !was_full && !has_room {
-            tracing::error!(log_bytes = bytes, "no more events are taken until it ends: {HELD}");
-        }
-        has_room
+        self.room.is_there(false)
     }
 
     fn is_quiet(&self) -> bool {
@@ -221,9 +237,15 @@ impl Checkpoints {
     }
 }
 
-/// What keeps a log long.
-const HELD: &str =
-    "the write-ahead log grows and cannot be emptied: another program holds a read transaction on the file open";
+/// Who keeps the log from being emptied.
+fn cause(reads: &OpenReads) -> String {
+    match reads.oldest() {
+        Some((who, age)) if age >= READERS_WAIT => {
+            format!("{who} of this server has been reading one state of the file for {} ms", age.as_millis())
+        }
+        _ => "another program holds a read transaction on the file open".to_owned(),
+    }
+}
 
 /// Empties the log where no reader needs it any more, waiting so long for one that does.
 fn truncate(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
@@ -253,4 +275,24 @@ pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
 fn copy(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     connection.query_row(&sql, [], |row| row.get::<_, i64>(1)).map(|pages| pages * PAGE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_of_this_server_is_named_where_it_is_the_cause() {
+        let reads = OpenReads::default();
+        assert!(cause(&reads).starts_with("another program"));
+        let young = reads.begin("a query");
+        let old = reads.begin("retention");
+        thread::sleep(READERS_WAIT);
+        let _youngest = reads.begin("a query");
+        assert!(cause(&reads).contains(" of this server has been reading"), "{}", cause(&reads));
+        young.renew();
+        assert!(cause(&reads).starts_with("retention of this server"), "{}", cause(&reads));
+        old.renew();
+        assert!(cause(&reads).starts_with("another program"), "those that are exchanged in time hold nothing up");
+    }
 }

@@ -1,10 +1,10 @@
 //! What can go wrong with the file, in words that say what to do.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     index::IndexError,
-    model::error::ParameterError,
+    model::{cancel::Ended, error::ParameterError, query::Query},
     store::{Damaged, location},
 };
 
@@ -129,8 +129,8 @@ pub enum WriteError {
     DiskFull,
     /// The write-ahead log is as long as it may become.
     #[error(
-        "another program holds a read transaction on the file open, so that the write-ahead log cannot be emptied, and it \
-         is as long as it may become; send it again once that program is done"
+        "the write-ahead log is as long as it may become ([database] log_bytes_max), and a read transaction keeps it from \
+         being emptied; send it again later; the server log says whose transaction it is"
     )]
     LogFull,
     /// The index cannot say whether the event is there already.
@@ -232,9 +232,26 @@ pub enum ChangeError {
 /// A read that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Every connection was in use for too long.
-    #[error("too many questions at once; ask again")]
+    /// No connection was free in time.
+    #[error(
+        "the query waited too long for its turn: [database] readers is how many run at once, and one credential may have \
+         half of them; send it again later"
+    )]
     Overloaded,
+    /// The query was stopped at its deadline.
+    #[error(
+        "the query was stopped after {}, which is as long as one may take ([limits] query_seconds); {advice}",
+        seconds(*.within)
+    )]
+    TooLong {
+        /// How long it had.
+        within: Duration,
+        /// How to make it shorter.
+        advice: String,
+    },
+    /// The client was gone before the answer was there.
+    #[error("the query was stopped: its client has closed the connection")]
+    Abandoned,
     /// An event's stored form is damaged.
     #[error(
         "event {} of the log is damaged: {}; `auditbox doctor` says more, and a backup may have it whole", .0.seq, .0.message
@@ -246,17 +263,49 @@ pub enum ReadError {
     /// The answer cannot be made as asked, which only the events show.
     #[error(transparent)]
     Refused(#[from] ParameterError),
-    /// A server beside has dropped events since the file was opened.
-    #[error("events were dropped while the file was looked at: run the command again")]
+    /// A running server has dropped events since the command opened the file.
+    #[error("events were dropped while the file was read: run the command again")]
     Changed,
     /// SQLite refused.
     #[error("the file could not be read: {0}")]
     Sqlite(String),
 }
 
+impl ReadError {
+    /// The error with what makes this query shorter, where it took too long.
+    pub(super) fn of(self, query: &Query) -> Self {
+        match self {
+            Self::TooLong { within, .. } => Self::TooLong { within, advice: query.advice() },
+            error => error,
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    match duration.as_secs() {
+        1 => "1 second".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+impl From<Ended> for ReadError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Deadline(within) => Self::TooLong { within, advice: "send it again later".to_owned() },
+            Ended::Cancelled => Self::Abandoned,
+        }
+    }
+}
+
 impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
-        if error.is_damage() { Self::IndexDamaged(error.to_string()) } else { Self::Sqlite(error.to_string()) }
+        match error {
+            IndexError::Ended(ended) => ended.into(),
+            IndexError::Changed => Self::Changed,
+            IndexError::Damaged(_) => Self::IndexDamaged(error.to_string()),
+            IndexError::Sqlite(_) if error.is_damage() => Self::IndexDamaged(error.to_string()),
+            IndexError::Sqlite(_) => Self::Sqlite(error.to_string()),
+        }
     }
 }
 

@@ -17,10 +17,13 @@ mod error;
 mod event;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
+mod lease;
 mod location;
 mod lock;
 mod migrate;
 mod open;
+mod open_reads;
+mod pager;
 mod place;
 mod prepared;
 mod queue;
@@ -32,6 +35,7 @@ mod rescue;
 mod restore;
 mod retention;
 mod sealer;
+mod seats;
 mod spent;
 mod sql_index;
 mod stored;
@@ -49,12 +53,14 @@ pub use backup::{Backup, BackupError, backup};
 pub use doctor::{Finding, Remedy, Report, examine};
 pub use duplicates::Duplicate;
 pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, WriteError};
+pub use lease::{Lease, Slice};
 pub use location::not_a_regular_file;
 pub use lock::Lock;
 pub use open::{change_credential_directly, trust_clock};
+pub use pager::{Opened, PageReader};
 pub use prepared::Prepared;
 pub use queue::QueueLimits;
-pub use reader::{Page, Reader, Slice};
+pub use reader::Reader;
 pub use restore::{Restored, restore};
 pub use retention::{Due, EVERY as RETENTION_EVERY, Retention};
 pub use stored::Damaged;
@@ -66,6 +72,7 @@ use crate::{
     model::credential::Credential,
 };
 use body::Bodies;
+use open_reads::OpenReads;
 use tail::Terms;
 
 /// Events in a chunk of a new file's index: a position within it is then 16 bits.
@@ -141,14 +148,16 @@ impl Store {
         let full = newest(path, &mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
         let newest_receipt = retention::prepare(&connection, &bodies, options.retention.as_ref());
         let newest_receipt = newest_receipt.map_err(|error| failed(error.into()))?;
-        let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone());
+        let reads = OpenReads::default();
+        let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone(), reads.clone());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
-        let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max)?;
+        let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max, reads.clone())?;
         let database = lock.database().ok_or_else(|| OpenError::Missing(path.clone()))?;
         let place = place::Place::of(path, database).map_err(|error| open::unavailable(path, &error))?;
         let parts = writer::Parts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
         let (writer, thread) = writer::start(path, parts, options.queue)?;
-        let retainer = retention::start(path, writer.clone(), index, options.retention.as_ref(), newest_receipt)?;
+        let retention = options.retention.as_ref();
+        let retainer = retention::start(path, writer.clone(), index, retention, newest_receipt, reads)?;
         Ok(Self { writer, reader, own_reader, thread, retainer, _lock: lock })
     }
 
@@ -182,7 +191,7 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         Ok((bodies, index, drops))
     };
     let (bodies, index, drops) = load().map_err(|error| open::failed(path, &error.to_string()))?;
-    Ok(Reader::open(path, 1, Arc::new(index), bodies)?.beside(drops))
+    Ok(Reader::open(path, 1, Arc::new(index), bodies, OpenReads::default())?.beside(drops))
 }
 
 /// Every credential of an existing file, beside whatever server may have it open.

@@ -10,7 +10,7 @@ use std::{
 
 use auditbox::{
     model::{limits::QueryLimits, query::Query},
-    store::{self, Quiet, Store},
+    store::{self, PageReader, Quiet, Store},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -412,12 +412,13 @@ fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
     let limits = QueryLimits { list_default: 1_000, ..QueryLimits::default() };
     let query = Query::parse([("include_own".into(), "true".into())], &limits).map_err(|error| error.to_string())?;
     let read = || -> Result<Vec<(String, String)>, String> {
-        let page = store.reader.page(&query, usize::MAX).map_err(|error| error.to_string())?;
+        let opened = PageReader::list(&store.reader.unbounded(), query.clone(), usize::MAX);
+        let opened = opened.map_err(|error| error.to_string())?;
         let named = |body: &str| {
             let event: Value = serde_json::from_str(body).unwrap();
             (event["identifier"].as_str().unwrap().to_owned(), body.to_owned())
         };
-        Ok(page.first.bodies().map(named).collect())
+        Ok(opened.first.bodies().map(named).collect())
     };
     let found = read();
     store.close().ok();

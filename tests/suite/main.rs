@@ -22,6 +22,7 @@
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
+//! | `long_queries` | queries that take long: their deadline, and what they leave to others |
 //! | `mask` | secrets in events: replaced before they are stored |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `names` | one database under several names: links, mounts, and what is no database |
@@ -44,6 +45,7 @@
 //! | `stream` | events as they arrive |
 //! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
 //! | `tls` | HTTPS with an operator's own certificate |
+//! | `unread` | answers that nobody reads: what they cost, and how they end |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 #![allow(unreachable_pub, reason = "what the harness offers is marked as offered; nothing outside can reach it")]
@@ -71,6 +73,7 @@ mod hostile;
 mod ingest;
 mod layers;
 mod limits;
+mod long_queries;
 mod mask;
 mod migrations;
 mod names;
@@ -95,4 +98,5 @@ mod stats;
 mod stream;
 mod supply;
 mod tls;
+mod unread;
 mod wire;

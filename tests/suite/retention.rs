@@ -12,7 +12,7 @@ use std::{
 
 use auditbox::{
     model::{limits::QueryLimits, query::Query, retention::Rules, timestamp::Timestamp},
-    store::{Options, Policy, Quiet, ReadError, Retention, Store, open_for_reading},
+    store::{Options, PageReader, Policy, Quiet, ReadError, Retention, Store, open_for_reading},
 };
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
@@ -96,9 +96,9 @@ fn settle(server: &Server) {
 fn whoever_read_the_index_before_a_drop_is_told_to_read_it_again() {
     let server = Server::start();
     server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
-    let reader = open_for_reading(&server.database()).unwrap();
+    let reader = open_for_reading(&server.database()).unwrap().unbounded();
     let query = Query::parse([("resources".into(), "entity".into())], &QueryLimits::default()).unwrap();
-    let found = || reader.page(&query, usize::MAX).map(|page| page.found.positions.len());
+    let found = || PageReader::list(&reader, query.clone(), usize::MAX).map(|opened| opened.first.positions);
     assert_eq!(found().unwrap(), 2);
     let server = restart(server, &KEEP_30);
     settle(&server);

@@ -44,7 +44,9 @@ use crate::{
         OpenError, Pending, WriteError,
         body::Bodies,
         dropped::{self, Dropped},
-        open, reindex, sealer,
+        open,
+        open_reads::OpenReads,
+        reindex, sealer,
         work::{Upkeep, Writer},
     },
 };
@@ -107,6 +109,7 @@ pub(super) fn start(
     index: Arc<Index>,
     retention: Option<&Retention>,
     newest_receipt: Option<Timestamp>,
+    reads: OpenReads,
 ) -> Result<Option<Retainer>, OpenError> {
     let Some(retention) = retention.filter(|retention| !retention.rules.keep_everything()) else {
         return Ok(None);
@@ -119,6 +122,7 @@ pub(super) fn start(
         index,
         rules: retention.rules.clone(),
         newest_receipt,
+        reads,
         is_stopping: Arc::clone(&is_stopping),
     };
     let every = retention.every;
@@ -193,6 +197,7 @@ struct Round {
     rules: Rules,
     /// When the newest event came in that was there when the file was opened.
     newest_receipt: Option<Timestamp>,
+    reads: OpenReads,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -251,6 +256,7 @@ impl Round {
 
     /// Drops what is past its time in one chunk; returns how many events, or `None` if it waits to be sealed.
     fn chunk(&self, connection: &mut Connection, number: u32, cutoffs: &[Cutoff]) -> Result<Option<usize>, Failed> {
+        let reading = self.reads.begin("retention");
         let transaction = connection.transaction()?;
         let expired = self.index.snapshot(&transaction)?.expired(number, cutoffs, SHARE, OVERDUE_SECONDS)?;
         let Some(expired) = expired else {
@@ -272,7 +278,7 @@ impl Round {
             }
         };
         // A snapshot that is held keeps the log of the file from being emptied.
-        drop(transaction);
+        drop((transaction, reading));
         for slice in sealer::slices(rows) {
             let slice: Arc<[_]> = slice.into();
             self.write(|| self.writer.keep_up(Upkeep::Rows(Arc::clone(&slice))))?;

@@ -7,7 +7,7 @@ mod view;
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::StatusCode,
-    web::{self, Data, Path, Payload},
+    web::{Data, Path, Payload},
 };
 
 use crate::{
@@ -138,10 +138,15 @@ async fn show(
     draft: Draft,
     made: Option<Made>,
 ) -> Result<HttpResponse, ApiError> {
-    let reader = context.reader.clone();
-    let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;
+    let caller = page::caller(request).ok_or_else(|| ApiError::internal("the page of credentials has no caller"))?;
+    let reading = context.reading(&caller, request);
+    let all = match &made {
+        None => reading.begin(|lease| Ok(lease.credentials()?)).await?,
+        // The page must come however busy the server is: it alone shows the new secret.
+        Some(_) => reading.go_on(|lease| Ok(lease.credentials()?)).await?,
+    };
     let shell = Shell::new(request, SECTION, "Credentials");
-    let own = page::caller(request).map(|caller| caller.credential().client_id.as_str().to_owned());
+    let own = Some(caller.credential().client_id.as_str().to_owned());
     let template = Credentials::new(shell, &all, &context.gate, own.as_deref(), draft, made);
     Ok(page::page(status, &template))
 }

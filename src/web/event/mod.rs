@@ -7,20 +7,21 @@ mod pretty;
 mod related;
 mod value;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 use percent_encoding::percent_decode_str;
 
 pub(in crate::web) use diff::Diff;
 
 use crate::{
-    http::{ApiError, Context, caller::Read, error::NOT_FOUND, origin, parameters},
+    http::{
+        ApiError, Context,
+        caller::{Caller, Read},
+        error::NOT_FOUND,
+        origin, parameters,
+    },
     model::{limits::QueryLimits, timestamp::Timestamp},
-    store::Reader,
+    store::Lease,
     web::{
         asked::{self, Asked, event_href},
         entry::Entry,
@@ -91,20 +92,21 @@ pub(super) async fn one(
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
     let shown = match allowed {
-        Ok(_) => show(&request, &context).await,
+        Ok(Read(caller)) => show(&caller, &request, &context).await,
         Err(error) => Err(error),
     };
     Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
 }
 
-async fn show(request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
+async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
     let identifier = identifier(request)?;
     let (asked, is_within) = read(request)?;
-    let (reader, limits, labels) = (context.reader.clone(), context.query_limits, Labels::of_context(context));
+    let (limits, labels) = (context.query_limits, Labels::of_context(context));
     let (sought, zone) = (identifier.clone(), asked.zone.clone());
     let back = back(request, context, &asked);
-    let found = web::block(move || find(&reader, &sought, &asked, !is_within, &labels, &limits)).await;
-    let Some((told, related)) = found.map_err(ApiError::internal)?? else {
+    let reading = context.reading(caller, request);
+    let found = reading.begin(move |lease| find(lease, &sought, &asked, !is_within, &labels, &limits)).await?;
+    let Some((told, related)) = found else {
         return Ok(unknown(request, identifier));
     };
     if is_within {
@@ -123,18 +125,18 @@ fn back(request: &HttpRequest, context: &Context, asked: &Asked) -> String {
 }
 
 fn find(
-    reader: &Reader,
+    lease: &Lease,
     identifier: &str,
     asked: &Asked,
     with_related: bool,
     labels: &Labels,
     limits: &QueryLimits,
 ) -> Result<Option<(Told, Vec<Related>)>, ApiError> {
-    let Some(body) = reader.by_identifier(identifier)? else {
+    let Some(body) = lease.by_identifier(identifier)? else {
         return Ok(None);
     };
     let entry = Entry::read(&body);
-    let related = if with_related { related::find(reader, &entry, asked, labels, limits)? } else { Vec::new() };
+    let related = if with_related { related::find(lease, &entry, asked, labels, limits)? } else { Vec::new() };
     Ok(Some((tell(&entry, &body, asked, labels), related)))
 }
 

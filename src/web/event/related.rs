@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     http::ApiError,
     model::{field::Field, limits::QueryLimits, query::Query, timestamp::Timestamp},
-    store::Reader,
+    store::{Lease, PageReader},
     web::{
         asked::{Asked, Range},
         entry::Entry,
@@ -36,7 +36,7 @@ pub(super) struct Related {
 
 /// Finds each list that holds more than the event itself. Calls block.
 pub(super) fn find(
-    reader: &Reader,
+    lease: &Lease,
     entry: &Entry,
     asked: &Asked,
     labels: &Labels,
@@ -64,11 +64,11 @@ pub(super) fn find(
     }
     let mut found = Vec::new();
     for (title, list) in lists {
-        let query = query(&list, limits)?;
-        let page = reader.page(&query, BYTES_MAX)?;
-        let count = page.count.unwrap_or_default();
+        let opened = PageReader::list(lease, query(&list, limits)?, BYTES_MAX)?;
+        let count = opened.count.unwrap_or_default();
         if count > 1 {
-            let rows = page.first.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now()));
+            let rows =
+                opened.first.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now()));
             found.push(Related {
                 title: super::shortened(&title),
                 rows: rows.collect(),

@@ -12,7 +12,7 @@ use crate::{
         stats::{Stats, StatsQuery},
         timestamp::Timestamp,
     },
-    store::{ReadError, Reader, Slice},
+    store::{Lease, Opened, PageReader, ReadError, Slice},
     web::{
         asked::{Asked, Place},
         labels::Labels,
@@ -67,7 +67,7 @@ impl Found {
 
 /// Finds a page, and the place from which a live tail goes on after it.
 pub(super) fn load(
-    reader: &Reader,
+    lease: &Lease,
     asked: &Asked,
     labels: &Labels,
     limits: &QueryLimits,
@@ -75,11 +75,11 @@ pub(super) fn load(
     if !asked.problems.is_empty() {
         return Ok((Found::Bad(asked.problems.clone()), None));
     }
-    match page(reader, asked, labels, limits) {
+    match page(lease, asked, labels, limits) {
         Ok(page) if page.rows.is_empty() => {
             let live = live(asked, page.through_seq, limits)?;
             let all = query(&asked.all(), false, None, 1, limits).map_err(ApiError::from)?;
-            let is_empty = reader.page(&all, 0)?.found.positions.is_empty();
+            let is_empty = PageReader::list(lease, all, 0)?.ends.is_none();
             Ok((if is_empty { Found::Nothing } else { Found::NoMatch }, Some(live)))
         }
         Ok(page) => {
@@ -91,46 +91,43 @@ pub(super) fn load(
     }
 }
 
-fn page(reader: &Reader, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> Result<Page, ReadError> {
+fn page(lease: &Lease, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> Result<Page, ReadError> {
     let query_of = |backwards, cursor| query(asked, backwards, cursor, PAGE_EVENTS, limits).map_err(ReadError::Refused);
     let (is_backwards, cursor) = match &asked.place {
         Place::First => (false, None),
         Place::After(cursor) => (false, Some(cursor.as_str())),
         Place::Before(cursor) => (true, Some(cursor.as_str())),
     };
-    let found = reader.page(&query_of(is_backwards, cursor)?, SLICE_BYTES)?;
-    if is_backwards && !found.found.more {
+    let opened = PageReader::list(lease, query_of(is_backwards, cursor)?, SLICE_BYTES)?;
+    if is_backwards && !opened.more {
         // Nothing is before this: it is the first page, which begins with what came last.
-        return page(reader, &Asked { place: Place::First, ..asked.clone() }, labels, limits);
+        return page(lease, &Asked { place: Place::First, ..asked.clone() }, labels, limits);
     }
-    let positions = &found.found.positions;
-    let mut rows = Vec::with_capacity(positions.len());
+    let Opened { mut rest, first, ends, more, count, through_seq } = opened;
+    let mut rows = Vec::with_capacity(PAGE_EVENTS);
     let mut push = |slice: &Slice| {
         rows.extend(slice.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now())));
     };
-    push(&found.first);
-    let mut rest = &positions[found.first.positions..];
-    while !rest.is_empty() {
-        let slice = reader.slice(rest, SLICE_BYTES)?;
+    push(&first);
+    while let Some(slice) = rest.next(lease, SLICE_BYTES)? {
         push(&slice);
-        rest = &rest[slice.positions..];
     }
-    let (mut first, mut last) = (positions.first().copied(), positions.last().copied());
+    let (mut first, mut last) = ends.unzip();
     if is_backwards {
         rows.reverse();
         std::mem::swap(&mut first, &mut last);
     }
     let has_before = asked.place != Place::First;
-    let has_after = is_backwards || found.found.more;
+    let has_after = is_backwards || more;
     let cursor = |backwards, at: Option<Position>| -> Result<Option<String>, ReadError> {
         at.map(|at| Ok(query_of(backwards, None)?.cursor(at))).transpose()
     };
     Ok(Page {
         rows,
-        count: found.count.unwrap_or_default(),
+        count: count.unwrap_or_default(),
         before: cursor(true, first.filter(|_| has_before))?,
         after: cursor(false, last.filter(|_| has_after))?,
-        through_seq: found.found.through_seq,
+        through_seq,
     })
 }
 
@@ -164,12 +161,12 @@ fn query(
 }
 
 /// Counts what matches, by field and over time.
-pub(super) fn count(reader: &Reader, asked: &Asked, limits: &QueryLimits) -> Result<Stats, ApiError> {
+pub(super) fn count(lease: &Lease, asked: &Asked, limits: &QueryLimits) -> Result<Stats, ApiError> {
     let mut pairs = asked.filter_pairs();
     let names: Vec<_> = fields::counted(asked).into_iter().filter_map(|field| field.spec().name()).collect();
     pairs.push((Cow::Borrowed("facets"), Cow::Owned(names.join(","))));
     pairs.push((Cow::Borrowed("histogram"), Cow::Borrowed("auto")));
     pairs.push((Cow::Borrowed("tz"), Cow::Owned(asked.zone.name().to_owned())));
     let query = StatsQuery::parse(pairs, limits)?;
-    Ok(reader.stats(&query)?)
+    Ok(lease.stats(&query)?)
 }

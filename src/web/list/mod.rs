@@ -10,11 +10,7 @@ mod load;
 mod rows;
 mod view;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 
 pub(in crate::web) use chips::shortened;
@@ -22,7 +18,7 @@ use fields::Aliases;
 pub(in crate::web) use rows::Row;
 
 use crate::{
-    http::{ApiError, Context, caller::Read, parameters},
+    http::{ApiError, Context, caller::Read, parameters, reading::Reading},
     model::{limits::QueryLimits, timestamp::Timestamp},
     web::{asked::Asked, labels::Labels, page, page::Shell, stream},
 };
@@ -35,15 +31,17 @@ pub(super) async fn list(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
-    if let Err(error) = allowed {
-        return Ok(page::error(&request, SECTION, error));
-    }
+    let caller = match allowed {
+        Ok(Read(caller)) => caller,
+        Err(error) => return Ok(page::error(&request, SECTION, error)),
+    };
     let asked = read(&request);
     if !asked.tidy && asked.problems.is_empty() {
         return Ok(page::redirect(&asked.href()));
     }
     let labels = Labels::of_context(&context);
-    match answer(&request, context, asked, labels).await {
+    let reading = context.reading(&caller, &request);
+    match answer(&request, context, reading, asked, labels).await {
         Ok(response) => Ok(response),
         Err(error) => Ok(page::error(&request, SECTION, error)),
     }
@@ -52,18 +50,18 @@ pub(super) async fn list(
 async fn answer(
     request: &HttpRequest,
     context: Data<Context>,
+    reading: Reading,
     asked: Asked,
     labels: Labels,
 ) -> Result<HttpResponse, ApiError> {
-    let (reader, limits, sought, names) = (context.reader.clone(), context.query_limits, asked.clone(), labels.clone());
-    let found = web::block(move || load::load(&reader, &sought, &names, &limits)).await;
-    let (found, live) = found.map_err(ApiError::internal)??;
+    let (limits, sought, names) = (context.query_limits, asked.clone(), labels.clone());
+    let (found, live) = reading.begin(move |lease| load::load(lease, &sought, &names, &limits)).await?;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let known = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
     let top = view::top(shell, request, &asked, (found, live), &labels, &context.query_limits);
     let top = top.render().map_err(ApiError::internal)?;
-    let rest = rest(context, asked, labels, known);
+    let rest = rest(reading, context.query_limits, asked, labels, known);
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
@@ -77,11 +75,9 @@ fn read(request: &HttpRequest) -> Asked {
 }
 
 /// The chart and the menus, once they have been counted.
-async fn rest(context: Data<Context>, asked: Asked, labels: Labels, known: Aliases) -> String {
-    let (reader, limits): (_, QueryLimits) = (context.reader.clone(), context.query_limits);
+async fn rest(reading: Reading, limits: QueryLimits, asked: Asked, labels: Labels, known: Aliases) -> String {
     let sought = asked.clone();
-    let counted = web::block(move || load::count(&reader, &sought, &limits)).await;
-    let counted = match counted.map_err(ApiError::internal).and_then(|counted| counted) {
+    let counted = match reading.go_on(move |lease| load::count(lease, &sought, &limits)).await {
         Ok(counted) => Ok(counted),
         Err(error) => {
             if let Some(cause) = error.cause() {

@@ -1,0 +1,89 @@
+//! How handlers query the file: each query waits for its turn, has a deadline, and ends when its client is gone.
+//!
+//! Waiting costs no thread. A new query waits for a few seconds and is then refused, so that its client hears soon that the
+//! server is busy; an answer that is being sent waits as long as it takes, since breaking it off would waste all of it.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, web};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    http::{ApiError, Context, caller::Caller, streams::Connection},
+    model::{cancel::Cancel, credential::ClientId},
+    store::{Lease, ReadError, Reader},
+};
+
+/// How long a new query waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// How often we check that the client of a new query is still there.
+const CLIENT_POLL: Duration = Duration::from_millis(250);
+
+/// One request's access to the file.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    reader: Reader,
+    /// Whose share of the readers its queries use.
+    holder: ClientId,
+    /// How long one query may take.
+    within: Duration,
+    connection: Option<Connection>,
+}
+
+impl Context {
+    /// What a request by `caller` reads with.
+    pub(crate) fn reading(&self, caller: &Caller, request: &HttpRequest) -> Reading {
+        Reading {
+            reader: self.reader.clone(),
+            holder: caller.credential().client_id.clone(),
+            within: self.query_within,
+            connection: request.conn_data::<Connection>().cloned(),
+        }
+    }
+}
+
+impl Reading {
+    /// Runs the query that an answer begins with. It ends early where the client hangs up.
+    pub(crate) async fn begin<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let answered = async {
+            let turn = timeout(TURN_WITHIN, self.reader.lease(&self.holder)).await;
+            self.run(turn.unwrap_or(Err(ReadError::Overloaded))?, query).await
+        };
+        tokio::select! {
+            answer = answered => answer,
+            () = self.hung_up() => Err(ReadError::Abandoned.into()),
+        }
+    }
+
+    /// Runs a query for an answer that has begun. Its client is noticed to be gone when more is sent to it.
+    pub(crate) async fn go_on<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(self.reader.lease(&self.holder).await?, query).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        lease: Lease,
+        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let cancel = Cancel::within(self.within);
+        // Where this future is dropped, the thread would go on without it.
+        let _guard = cancel.when_dropped();
+        let lease = lease.bounded(cancel);
+        web::block(move || query(&lease)).await.map_err(ApiError::internal)?
+    }
+
+    async fn hung_up(&self) {
+        loop {
+            sleep(CLIENT_POLL).await;
+            if self.connection.as_ref().is_some_and(Connection::is_hung_up) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What ends a running query early: its deadline, or the end of interest in its answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Why a query ended before it had its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// It ran for this long, which was all it had.
+    #[error("the query ran for {} seconds, which is as long as it may", .0.as_secs())]
+    Deadline(Duration),
+    /// Its client is gone.
+    #[error("the client closed the connection while the query ran")]
+    Cancelled,
+}
+
+/// The bounds of one query. Clones share the word that it is cancelled; a query asks [`Cancel::check`] between two pieces of
+/// its work.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    is_cancelled: Arc<AtomicBool>,
+    /// When the query ends, and how long it had.
+    deadline: Option<(Instant, Duration)>,
+}
+
+impl Cancel {
+    /// Bounds without a deadline.
+    pub fn never() -> Self {
+        Self { is_cancelled: Arc::default(), deadline: None }
+    }
+
+    /// Bounds that end a query after `within`, counted from now.
+    pub fn within(within: Duration) -> Self {
+        Self { is_cancelled: Arc::default(), deadline: Some((Instant::now() + within, within)) }
+    }
+
+    /// Ends the query at its next check.
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Cancels the query when the returned guard is dropped: after the query has ended, that changes nothing.
+    pub fn when_dropped(&self) -> CancelGuard {
+        CancelGuard(self.clone())
+    }
+
+    /// Whether the query may go on.
+    pub fn check(&self) -> Result<(), Ended> {
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            return Err(Ended::Cancelled);
+        }
+        match self.deadline {
+            Some((deadline, within)) if Instant::now() >= deadline => Err(Ended::Deadline(within)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Cancels its query when it is dropped.
+#[derive(Debug)]
+pub struct CancelGuard(Cancel);
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_ends_at_its_deadline_or_when_it_is_cancelled() {
+        let day = Duration::from_secs(86_400);
+        let query = Cancel::within(day);
+        assert_eq!(query.check(), Ok(()));
+        drop(query.clone().when_dropped());
+        assert_eq!(query.check(), Err(Ended::Cancelled));
+        assert_eq!(Cancel::within(Duration::ZERO).check(), Err(Ended::Deadline(Duration::ZERO)));
+        assert_eq!(Cancel::never().check(), Ok(()));
+    }
+}

@@ -1,0 +1,197 @@
+//! Queries that take long: they have a deadline, stop when nobody waits for them, and leave readers, writers and the
+//! write-ahead log to the others.
+//!
+//! What makes them long here is what makes them long in a log of millions of events: each part of a search is compared
+//! with every word that messages ever had.
+
+use std::{io::Write, thread, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Answer, Server, eventually},
+    held::{LOG_BYTES_MAX, batch},
+    raw,
+};
+
+/// Events whose messages make the term dictionary large.
+const EVENTS: usize = 1_000;
+const WORDS_PER_EVENT: usize = 250;
+/// Parts of one search: together they are as long as a search may be.
+const PARTS: usize = 250;
+/// No deadline that a test could reach.
+const PATIENT: (&str, &str) = ("AUDITBOX_LIMITS_QUERY_SECONDS", "3600");
+
+/// A server whose term dictionary is large.
+fn server(settings: &[(&str, &str)]) -> Server {
+    server_of(EVENTS, settings)
+}
+
+fn server_of(events: usize, settings: &[(&str, &str)]) -> Server {
+    let server = Server::start_with(settings);
+    let event = |number: usize| {
+        let words = (0..WORDS_PER_EVENT).map(|word| format!("{:07x} ", number * WORDS_PER_EVENT + word));
+        json!({ "identifier": format!("w{number}"), "action": "A", "resourceType": "words", "message": words.collect::<String>() })
+    };
+    let events: Vec<_> = (0..events).map(event).collect();
+    events.chunks(250).for_each(|batch| drop(server.store(batch)));
+    server
+}
+
+/// A search that takes many seconds, and that no other number's makes shorter.
+fn search(number: usize) -> String {
+    let letter = |place: usize| char::from(b'g' + u8::try_from(place % 20).unwrap());
+    let part = |place: usize| [letter(place / 400), letter(place / 20), letter(place)].iter().collect::<String>();
+    let parts: Vec<_> = (number * PARTS..(number + 1) * PARTS).map(part).collect();
+    format!("q={}", parts.join("."))
+}
+
+/// Sends a request and leaves the answer unread.
+fn ask(server: &Server, token: &str, path: &str) -> std::net::TcpStream {
+    let mut stream = raw::connect(server);
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n")
+        .unwrap();
+    stream
+}
+
+/// Whether nothing of an answer has come yet.
+fn is_waiting(stream: &std::net::TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let waiting = stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    stream.set_nonblocking(false).unwrap();
+    waiting
+}
+
+fn refusal(answer: &Answer) -> Value {
+    assert_eq!(answer.refusal(), (503, "query_timeout".to_owned()), "{}", answer.text);
+    assert!(answer.header("retry-after").is_some());
+    answer.json()
+}
+
+#[test]
+fn every_query_has_a_deadline_and_says_how_to_make_it_shorter() {
+    let server = server(&[("AUDITBOX_LIMITS_QUERY_SECONDS", "1")]);
+    let paths = [
+        "/v1/audit-log?limit=1",
+        "/v1/audit-log?count=true",
+        "/v1/audit-log/stats?facets=action&histogram=auto",
+        "/v1/audit-log/export?format=csv",
+    ];
+    for (number, path) in paths.into_iter().enumerate() {
+        let message = refusal(&server.get(&format!("{path}&{}", search(number))))["message"].to_string();
+        for part in ["1 second", "query_seconds", "fewer words", "from and to"] {
+            assert!(message.contains(part), "{path}: {message}");
+        }
+    }
+    let in_range = format!("/v1/audit-log?from=2020-01-01T00:00:00Z&{}", search(5));
+    assert!(refusal(&server.get(&in_range))["message"].to_string().contains("shorter time range"));
+    let page = server.get(&format!("/audit-logs?{}", search(6)));
+    assert_eq!(page.status, 503);
+    assert!(page.text.contains("fewer words"), "{}", page.text);
+    // The others are not touched, nor what the same search finds once it is short enough.
+    assert_eq!(server.list("identifier=w7").identifiers(), ["w7"]);
+    assert_eq!(server.list("q=00000fa").identifiers(), ["w1"]);
+    let stopped = server.log().matches("query_seconds").count();
+    assert!(stopped >= paths.len(), "the server log names them: {}", server.log());
+}
+
+#[test]
+fn a_query_that_was_stopped_goes_on_from_there_when_it_is_sent_again() {
+    // It takes some seconds.
+    let server = server_of(EVENTS / 5, &[("AUDITBOX_LIMITS_QUERY_SECONDS", "1")]);
+    let query = search(0);
+    let mut refused = 0;
+    eventually("the answer", || {
+        let answer = server.list(&query);
+        if answer.status == 200 {
+            return Some(());
+        }
+        refusal(&answer);
+        refused += 1;
+        None
+    });
+    assert!(refused > 0, "the search is too short to show anything");
+}
+
+#[test]
+fn one_credential_leaves_half_of_the_readers_to_others() {
+    let server = server(&[PATIENT]);
+    let greedy = server.credential("greedy", &["read"]);
+    let other = server.credential("other", &["read"]);
+    let long: Vec<_> = (0..4).map(|n| ask(&server, &greedy, &format!("/v1/audit-log?{}", search(n)))).collect();
+    for turn in 0..20 {
+        let answer = server.request_as(&other, "GET", &format!("/v1/audit-log?identifier=w{turn}"), "");
+        assert_eq!(answer.identifiers(), [format!("w{turn}")]);
+    }
+    // What does not get a reader in time is refused, and says when to come again.
+    let refused = server.request_as(&greedy, "GET", "/v1/audit-log?identifier=w1", "");
+    assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
+    assert!(refused.text.contains("half"), "{}", refused.text);
+    assert!(refused.header("retry-after").is_some());
+    assert!(
+        long.iter().filter(|stream| is_waiting(stream)).count() >= 2,
+        "the searches are too short to show anything"
+    );
+}
+
+#[test]
+fn long_queries_hold_neither_the_writer_nor_the_log() {
+    let bound = LOG_BYTES_MAX.to_string();
+    let server = server(&[PATIENT, ("AUDITBOX_DATABASE_LOG_BYTES_MAX", &bound)]);
+    let other = server.credential("other", &["read"]);
+    let asked = [(0, &server.token), (1, &server.token), (2, &other), (3, &other)];
+    let long = asked.map(|(number, token)| ask(&server, token, &format!("/v1/audit-log?{}", search(number))));
+    // In all more than the log may hold.
+    for number in 0..24 {
+        let answer = server.post("/v1/audit-log", &batch(number));
+        assert_eq!(answer.status, 201, "{number}: {}", answer.text);
+        assert_eq!(server.get("/readyz").status, 200);
+    }
+    assert!(long.iter().all(is_waiting), "the searches are too short to show anything");
+}
+
+#[test]
+fn a_query_ends_when_its_client_hangs_up() {
+    let server = server(&[PATIENT, ("AUDITBOX_DATABASE_READERS", "1")]);
+    for (number, path) in ["/v1/audit-log?", "/v1/audit-log/stats?", "/v1/audit-log/export?format=csv&", "/audit-logs?"]
+        .into_iter()
+        .enumerate()
+    {
+        let stream = ask(&server, &server.token, &format!("{path}{}", search(number)));
+        // It has the only reader by now, or will have it before the next.
+        thread::sleep(Duration::from_millis(100));
+        assert!(is_waiting(&stream), "{path}");
+        drop(stream);
+        assert_eq!(server.list("identifier=w3").identifiers(), ["w3"], "{path}");
+    }
+}
+
+#[test]
+fn running_answers_wait_for_a_reader_however_long_it_takes() {
+    let server = server(&[PATIENT, ("AUDITBOX_DATABASE_READERS", "1")]);
+    (0..3).for_each(|number| assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201));
+    let other = server.credential("other", &["read"]);
+    let paths = ["/v1/audit-log?resources=x", "/v1/audit-log/export?format=ndjson&resources=x"];
+    let running = paths.map(|path| {
+        let stream = ask(&server, &server.token, path);
+        assert_eq!(stream.peek(&mut [0]).unwrap(), 1, "{path}");
+        stream
+    });
+    let long = ask(&server, &other, &format!("/v1/audit-log?{}", search(0)));
+    // New queries are refused meanwhile, after some time.
+    let is_refused = || server.list("identifier=e-0-0&includes=identifier").status == 503;
+    eventually("a refusal", || is_refused().then_some(()));
+    assert!(is_waiting(&long), "the search is too short to show anything");
+    thread::scope(|scope| {
+        let read = running.map(|stream| scope.spawn(move || raw::RawAnswer::read(stream).unwrap()));
+        // They wait longer than a new query may.
+        assert!(is_refused());
+        assert!(is_waiting(&long), "the search is too short to show anything");
+        drop(long);
+        for (answer, path) in read.into_iter().map(|read| read.join().unwrap()).zip(paths) {
+            assert!(answer.body.ends_with("\r\n0\r\n\r\n"), "{path} broke off after {} bytes", answer.body.len());
+            let whole = answer.body.matches("\"identifier\":\"e-").count();
+            assert_eq!(whole, 3 * crate::held::BATCH_EVENTS, "{path}");
+        }
+    });
+}

@@ -1,0 +1,136 @@
+//! Answers that nobody reads: they cost little, and end.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use crate::{
+    harness::{SOON, Server, eventually},
+    raw,
+};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+fn event(number: usize, filling: &str) -> Value {
+    let at = format!("2024-05-01T{:02}:{:02}:{:02}Z", number / 3_600 % 24, number / 60 % 60, number % 60);
+    json!({
+        "identifier": format!("e{number:06}"), "action": "A", "resourceType": "listed", "trigger": { "at": at },
+        "additionalData": filling,
+    })
+}
+
+/// Asks for something and does not read the answer, which has begun. The client's own system takes little of it.
+fn unread(server: &Server, path: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let address: SocketAddr = server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(&raw::head(server, &format!("GET {path}"), &[])).unwrap();
+    assert_eq!(stream.peek(&mut [0]).unwrap(), 1, "{path}");
+    stream
+}
+
+fn memory_bytes(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+}
+
+#[test]
+fn a_list_that_nobody_reads_costs_little_however_long_it_is() {
+    const LISTS: u64 = 150;
+    let server = Server::start();
+    let filling = "x".repeat(100);
+    let events: Vec<_> = (0..60_000).map(|number| event(number, &filling)).collect();
+    events.chunks(10_000).for_each(|batch| drop(server.store(batch)));
+    // What one list leaves behind in caches is not what each costs.
+    drop(unread(&server, "/v1/audit-log?limit=60000"));
+    let before = memory_bytes(&server);
+    let lists: Vec<_> = (0..LISTS).map(|_| unread(&server, "/v1/audit-log?limit=60000")).collect();
+    let each = memory_bytes(&server).saturating_sub(before) / LISTS;
+    assert!(each < MEBIBYTE / 2, "{each} bytes for each list");
+    drop(lists);
+}
+
+#[test]
+fn an_answer_that_makes_no_progress_is_ended_and_one_that_is_read_slowly_is_not() {
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_ANSWER_STALL_SECONDS", "2")]);
+    let filling = "x".repeat(1_000);
+    let events: Vec<_> = (0..12_000).map(|number| event(number, &filling)).collect();
+    events.chunks(3_000).for_each(|batch| drop(server.store(batch)));
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let before = descriptors();
+    let paths = ["/v1/audit-log?limit=12000", "/v1/audit-log/export?format=ndjson", "/v1/audit-log/export?format=csv"];
+    let unread = paths.map(|path| unread(&server, path));
+    assert!(descriptors() >= before + paths.len());
+    let mut slow = self::unread(&server, "/v1/audit-log?limit=12000");
+    let read = thread::spawn(move || {
+        let (mut whole, mut buffer) = (Vec::new(), vec![0; 1024 * 1024]);
+        loop {
+            match slow.read(&mut buffer).unwrap() {
+                0 => return whole,
+                read => whole.extend_from_slice(&buffer[..read]),
+            }
+            // In all longer than an answer may make no progress.
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    eventually("the end of answers that nobody reads", || (descriptors() <= before + 2).then_some(()));
+    for (stream, path) in unread.into_iter().zip(paths) {
+        let mut whole = Vec::new();
+        let outcome = { stream }.read_to_end(&mut whole);
+        assert!(outcome.is_err() || !whole.ends_with(b"0\r\n\r\n"), "{path} ends as if it were complete");
+    }
+    let whole = String::from_utf8(read.join().unwrap()).unwrap();
+    assert!(whole.ends_with("0\r\n\r\n") && whole.contains("\"e000000\""), "the slow reader got everything");
+    let message = |found: &Value| found["message"].as_str().unwrap_or_default().to_owned();
+    eventually("the record of the exports", || {
+        let records = server.list("origin=auditbox&action=audit_log.export&status=FAILURE");
+        let found: Vec<_> = records.json()["audits"].as_array().unwrap().iter().map(message).collect();
+        (found.iter().filter(|message| message.starts_with("broken off")).count() == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_list_is_the_same_whatever_arrives_while_it_is_sent() {
+    let server = Server::start();
+    let filling = "x".repeat(1_000);
+    // Every second number, so that what comes later stands between them.
+    let events: Vec<_> = (0..12_000).map(|number| event(number * 2, &filling)).collect();
+    events.chunks(3_000).for_each(|batch| drop(server.store(batch)));
+    for query in
+        ["limit=11000", "limit=11000&order=asc", "limit=11000&sort=received", "limit=11000&sort=received&order=asc"]
+    {
+        let path = format!("/v1/audit-log?resources=listed&{query}");
+        let expected = server.get(&path).identifiers();
+        assert_eq!(expected.len(), 11_000);
+        let stream = unread(&server, &path);
+        server.store(&(0..3_000).map(|number| late(query, number)).collect::<Vec<_>>());
+        let answer = raw::RawAnswer::read(stream).unwrap();
+        let found: Vec<_> = identifiers(&answer.body).collect();
+        assert_eq!(found.len(), expected.len(), "{query}");
+        assert_eq!(found, expected, "{query}");
+        let next = answer.body.rsplit("\"next\":").next().unwrap();
+        assert!(next.starts_with('"'), "{query}: {next:.200}");
+    }
+}
+
+/// An event that would stand in the middle of the list, had it been there.
+fn late(query: &str, number: usize) -> Value {
+    let mut late = event(number * 8 + 1, "");
+    late["identifier"] = json!(format!("late-{query}-{number}"));
+    late
+}
+
+fn identifiers(body: &str) -> impl Iterator<Item = String> {
+    body.split("\"identifier\":\"").skip(1).filter_map(|rest| Some(rest.split('"').next()?.to_owned()))
+}
