@@ -21,11 +21,7 @@ use serde_json::json;
 
 use crate::{
     access::Recorder,
-    api::{
-        csv_rows::CsvRows,
-        line::push_line,
-        list::{SLICE_BYTES, check_cursor},
-    },
+    api::{csv_rows::CsvRows, line::push_line, list::SLICE_BYTES},
     http::{ApiError, Context, actions, caller::Read, parameters},
     model::{
         cursor::Position,
@@ -180,7 +176,6 @@ impl Export {
     fn begin(&mut self) -> Result<(), ApiError> {
         let page = self.find(SLICE_BYTES)?;
         self.through_seq = page.found.through_seq;
-        check_cursor(&self.query, self.through_seq)?;
         self.ready = Some((self.form.write(&page.first)?, page.first.events.len()));
         let first = page.first.positions;
         self.take(page, first);
@@ -195,7 +190,7 @@ impl Export {
     /// Takes over what a page found, save for those that have been written.
     fn take(&mut self, page: Page, written: usize) {
         if let Some(last) = page.found.positions.last() {
-            self.query.after = Some(*last);
+            self.query.after = Some(self.reader.cursor_at(*last));
         }
         let through = self.through_seq;
         let before = page.found.positions.into_iter().filter(|position| position.seq <= through);

@@ -19,9 +19,7 @@ use crate::{
     http::{ApiError, Context, caller::Read, parameters},
     model::{
         cursor::Position,
-        error::ParameterError,
-        query::{Includes, Query, Sort},
-        timestamp::Timestamp,
+        query::{Includes, Query},
     },
     store::{Page, Reader, Slice},
 };
@@ -36,8 +34,7 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
     let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
     let (reader, asked) = (context.reader.clone(), query.clone());
     let page = web::block(move || reader.page(&asked, SLICE_BYTES)).await.map_err(ApiError::internal)??;
-    check_cursor(&query, page.found.through_seq)?;
-    let next = next_cursor(&query, &page);
+    let next = next_position(&query, &page).map(|next| query.cursor(context.reader.cursor_at(next)));
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
     if query.limit_clamped {
@@ -69,27 +66,13 @@ pub(super) async fn list(_: Read, request: HttpRequest, context: Data<Context>) 
     Ok(response.streaming(rest.stream()))
 }
 
-/// Refuses a place in the order of arrival that this log has not come to. Read on from there, and what lies between would
-/// be missed for good: the file was put back to an older state.
-pub(super) fn check_cursor(query: &Query, newest: i64) -> Result<(), ParameterError> {
-    match query.after.filter(|after| query.sort == Sort::Received && after.seq > newest) {
-        None => Ok(()),
-        Some(after) => {
-            let message = format!("is of event {}, and this log ends at {newest}; begin again without it", after.seq);
-            Err(ParameterError::new("cursor", message))
-        }
-    }
-}
-
-/// Where the next page begins. A query that follows the log always has one: after the last event it was given, or after
-/// the newest there was when it has been given all.
-fn next_cursor(query: &Query, page: &Page) -> Option<String> {
-    let last = page.found.positions.last().copied();
+/// After which position the next page begins. A query that follows the log always has one: after the last event it was
+/// given, or after the newest there was when it has been given all.
+fn next_position(query: &Query, page: &Page) -> Option<Position> {
     if query.follows() && !page.found.more {
-        let newest = Position { timestamp: Timestamp::from_micros(0), seq: page.found.through_seq };
-        return Some(query.cursor(newest));
+        return Some(Position::of_arrival(page.found.through_seq));
     }
-    last.filter(|_| page.found.more).map(|last| query.cursor(last))
+    page.found.positions.last().copied().filter(|_| page.found.more)
 }
 
 /// This request's URL with another cursor.

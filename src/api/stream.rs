@@ -17,10 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     access::{Admission, Changes, Gate},
-    api::{
-        line::push_line,
-        list::{SLICE_BYTES, check_cursor},
-    },
+    api::{line::push_line, list::SLICE_BYTES},
     http::{ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, session::Settled},
     model::{cursor::Position, error::ParameterError, query::Query, timestamp::Timestamp},
     store::{Arrivals, ReadError, Reader},
@@ -118,10 +115,8 @@ struct Live {
 impl Live {
     async fn begin(context: &Context, mut query: Query, admission: Admission, place: Place) -> Result<Self, ApiError> {
         let arrivals = context.writer.arrivals();
-        let reader = context.reader.clone();
-        let newest = web::block(move || reader.newest_seq()).await.map_err(ApiError::internal)??;
-        check_cursor(&query, newest)?;
-        let start = query.after.unwrap_or(at(newest));
+        let (reader, asked) = (context.reader.clone(), query.clone());
+        let start = web::block(move || reader.beginning(&asked)).await.map_err(ApiError::internal)??;
         query.after = Some(start);
         let now = Instant::now();
         // The place is sent before there is an event: a connection that is lost before the first goes on from here too.
@@ -195,9 +190,11 @@ impl Live {
     fn find(&mut self) -> Result<(), ReadError> {
         let found = self.reader.page(&self.query, 0)?.found;
         // Where that was all, the place is the end of the log rather than the last event that matched.
-        let place = if found.more { found.positions.last().copied() } else { Some(at(found.through_seq)) };
-        let after = self.query.after.map_or(0, |after| after.seq);
-        self.query.after = place.filter(|place| place.seq > after).or(self.query.after);
+        let end = Position::of_arrival(found.through_seq);
+        let place = if found.more { found.positions.last().copied() } else { Some(end) };
+        let after = self.query.after.map_or(0, |after| after.position.seq);
+        let place = place.filter(|place| place.seq > after).map(|place| self.reader.cursor_at(place));
+        self.query.after = place.or(self.query.after);
         self.more = found.more;
         self.next_look = Instant::now() + if found.more { Duration::ZERO } else { LOOK_AGAIN };
         self.positions = found.positions.into();
@@ -209,7 +206,7 @@ impl Live {
         let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + EVENT_BYTES_MORE).sum());
         for (position, event) in &slice.events {
             text.push_str("id: ");
-            text.push_str(&self.query.cursor(*position));
+            text.push_str(&self.query.cursor(self.reader.cursor_at(*position)));
             if event.is_err() {
                 // Of a type of its own: whoever listens for events does not hear it.
                 text.push_str("\nevent: damaged");
@@ -239,9 +236,4 @@ impl Live {
             () = sleep_until(next) => {}
         }
     }
-}
-
-/// The place after the event with this seq, in the order of arrival.
-fn at(seq: i64) -> Position {
-    Position { timestamp: Timestamp::from_micros(0), seq }
 }

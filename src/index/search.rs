@@ -44,7 +44,7 @@ impl Snapshot<'_> {
     /// The first events in order of time, one more than the page holds.
     fn by_time(&self, query: &Query, mut resolved: Resolved) -> Result<Vec<Position>> {
         let newest_first = query.order == Order::Descending;
-        let range = range_after(query);
+        let (range, after) = (range_after(query), query.after.map(|cursor| cursor.position));
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
         for chunk in self.chunks_by_time(&range, newest_first) {
             if nearest.is_complete_before(&chunk.extent) {
@@ -55,8 +55,7 @@ impl Snapshot<'_> {
             let bits = resolved.matching(&view)?;
             view.walk(&bits, newest_first, |position| {
                 // The range holds the cursor's instant whole; what it has seen of it comes first.
-                let seen =
-                    query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
+                let seen = after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
                 seen || nearest.offer(position)
             })?;
         }
@@ -66,8 +65,8 @@ impl Snapshot<'_> {
     /// The first events in order of arrival, one more than the page holds.
     fn by_arrival(&self, query: &Query, mut resolved: Resolved) -> Result<Vec<Position>> {
         let newest_first = query.order == Order::Descending;
-        let beyond =
-            |seq: i64| query.after.is_none_or(|after| if newest_first { seq < after.seq } else { seq > after.seq });
+        let after = query.after.map(|cursor| cursor.position.seq);
+        let beyond = |seq: i64| after.is_none_or(|after| if newest_first { seq < after } else { seq > after });
         let mut positions = Vec::new();
         for chunk in self.chunks_by_arrival(newest_first) {
             if positions.len() > query.limit {
@@ -95,7 +94,7 @@ impl Snapshot<'_> {
 /// The filter's range, cut at the cursor's instant, which stays in it.
 fn range_after(query: &Query) -> TimeRange {
     let mut range = query.filter.time;
-    if let Some(after) = query.after {
+    if let Some(after) = query.after.map(|cursor| cursor.position) {
         match query.order {
             Order::Descending => range.to = Some(range.to.map_or(after.timestamp, |to| to.min(after.timestamp))),
             Order::Ascending => range.from = Some(range.from.map_or(after.timestamp, |from| from.max(after.timestamp))),

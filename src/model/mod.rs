@@ -7,6 +7,7 @@ pub mod batch;
 pub mod credential;
 pub mod cursor;
 pub mod duration;
+pub mod epoch;
 pub mod error;
 pub mod event;
 pub mod field;

@@ -15,7 +15,8 @@ use crate::{
     index::{Found, Index, Snapshot},
     model::{
         credential::{ClientId, Credential},
-        cursor::Position,
+        cursor::{Cursor, Position},
+        epoch::Epochs,
         query::Query,
         retention::Rules,
         stats::{Stats, StatsQuery},
@@ -25,7 +26,7 @@ use crate::{
     store::{
         OpenError, ReadError,
         body::Bodies,
-        credential, dropped, event, open, retention, spent,
+        credential, dropped, open, retention, spent,
         stored::{Damaged, Fetch},
     },
 };
@@ -39,6 +40,7 @@ pub struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
     index: Arc<Index>,
     bodies: Bodies,
+    epochs: Arc<Epochs>,
     /// Of another process's file: how often something had been dropped when the index was read from it.
     drops: Option<i64>,
 }
@@ -74,7 +76,13 @@ impl Slice {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path, connections: u32, index: Arc<Index>, bodies: Bodies) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        path: &Path,
+        connections: u32,
+        index: Arc<Index>,
+        bodies: Bodies,
+        epochs: Arc<Epochs>,
+    ) -> Result<Self, OpenError> {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(open::read_only_flags())
             .with_init(|connection| open::read_only(connection));
@@ -88,7 +96,7 @@ impl Reader {
             .test_on_check_out(false)
             .build(manager)
             .map_err(|error| OpenError::Sqlite { path: path.to_owned(), message: error.to_string() })?;
-        Ok(Self { pool, index, bodies, drops: None })
+        Ok(Self { pool, index, bodies, epochs, drops: None })
     }
 
     /// For a file that another process may write to, whose index was read when so much had been dropped.
@@ -96,12 +104,28 @@ impl Reader {
         Self { drops: Some(drops), ..self }
     }
 
-    /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot.
+    /// The cursor of a position in this log.
+    pub fn cursor_at(&self, position: Position) -> Cursor {
+        self.epochs.cursor_at(position)
+    }
+
+    /// Where a stream of this query begins: at its cursor, or after the newest event.
+    pub fn beginning(&self, query: &Query) -> Result<Cursor, ReadError> {
+        self.on_snapshot(|snapshot, _| {
+            self.epochs.check(query, snapshot.through_seq())?;
+            let newest = Position::of_arrival(snapshot.through_seq());
+            Ok(self.cursor_at(query.after.map_or(newest, |cursor| cursor.position)))
+        })
+    }
+
+    /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all on one snapshot. Refuses a
+    /// cursor of a history that the log does not have.
     pub fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
         self.in_transaction(|connection| {
             let second = query.count.then(|| self.pool.try_get()).flatten();
             let (snapshot, second) = self.index.snapshot_for_two(connection, second)?;
             self.check_drops(connection)?;
+            self.epochs.check(query, snapshot.through_seq())?;
             let found = snapshot.search(query)?;
             let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
             let first = self.fetch(connection, &found.positions, bytes_max)?;
@@ -129,7 +153,7 @@ impl Reader {
             let Some(seq) = snapshot.find_identifier(identifier)? else {
                 return Ok(None);
             };
-            let place = Position { timestamp: Timestamp::from_micros(0), seq };
+            let place = Position::of_arrival(seq);
             let found = self.fetch(connection, &[place], 1)?.events.pop();
             found.map(|(_, event)| event.map_err(ReadError::Damaged)).transpose()
         })
@@ -138,11 +162,6 @@ impl Reader {
     /// What of the log is past its time at `now`, by rule and type. Nothing is dropped.
     pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<retention::Due>, ReadError> {
         self.on_snapshot(|snapshot, _| Ok(retention::due(snapshot, &rules.cutoffs(now))?))
-    }
-
-    /// The seq of the newest event.
-    pub fn newest_seq(&self) -> Result<i64, ReadError> {
-        self.in_transaction(|connection| Ok(event::last_seq(connection)?))
     }
 
     /// Every credential, revoked ones included.

@@ -57,6 +57,7 @@ mod conformance;
 mod damage;
 mod damaged_index;
 mod durability;
+mod epochs;
 mod errors;
 mod export;
 mod faults;
