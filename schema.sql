@@ -11,6 +11,11 @@
 --   checksums_from         the first event that must have a checksum: 1 but in files that were made before there were any
 --   chunk_events           how many events a chunk of the index has
 --   credential_generation  a counter that moves with every change to the credentials, so that a running server notices
+--   epoch:<seq>            the random id of the part of the log's history, its epoch, that began after this seq (19 digits;
+--                          -1 for what the file had when it got its epochs). One begins at each start and each restore. A
+--                          cursor names the epoch of its position, so that a log that was put back to an older state
+--                          refuses the cursors of what it no longer has (src/model/epoch.rs)
+--   undone_epoch:<id>      an epoch that a restore removed: the id of the epoch before it, a space, the last seq before it
 --   used:<client id>       when a credential was last used, noted every few seconds
 --   dropping               the chunk of which events that were dropped may still have their rows, while that is so
 --   drops                  how often retention has dropped something

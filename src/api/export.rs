@@ -18,11 +18,7 @@ use serde_json::json;
 
 use crate::{
     access::Recorder,
-    api::{
-        csv_rows::CsvRows,
-        line::push_line,
-        list::{SLICE_BYTES, check_cursor},
-    },
+    api::{csv_rows::CsvRows, line::push_line, list::SLICE_BYTES},
     http::{
         ApiError, Context, actions,
         caller::Read,
@@ -163,8 +159,8 @@ impl Drop for Ending {
 impl Export {
     /// The file's first piece, and how many events are in it.
     fn first(&mut self, lease: &Lease, query: &Query) -> Result<(Bytes, usize), ApiError> {
+        lease.beginning(query)?;
         let slice = self.events.next(lease, SLICE_BYTES)?.unwrap_or_default();
-        check_cursor(query, self.events.through_seq())?;
         Ok((self.form.write(&slice)?.into(), slice.events.len()))
     }
 }

@@ -23,9 +23,7 @@ use crate::{
     },
     model::{
         cursor::Position,
-        error::ParameterError,
-        query::{Includes, Query, Sort},
-        timestamp::Timestamp,
+        query::{Includes, Query},
     },
     store::{Lease, Opened, PageReader, Slice},
 };
@@ -40,8 +38,7 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
     let (reading, asked) = (context.reading(&caller.0, &request), query.clone());
     let opened = reading.begin(move |lease| Ok(PageReader::list(lease, asked, SLICE_BYTES)?)).await?;
-    check_cursor(&query, opened.through_seq)?;
-    let next = next_cursor(&query, &opened);
+    let next = next_position(&query, &opened).map(|next| query.cursor(context.reader.cursor_at(next)));
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
     if query.limit_clamped {
@@ -66,26 +63,13 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     Ok(response.streaming(pieces::send(text.into(), rest, reading)))
 }
 
-/// Refuses a place in the order of arrival that this log has not come to. Read on from there, and what lies between would
-/// be missed for good: the file was put back to an older state.
-pub(super) fn check_cursor(query: &Query, newest: i64) -> Result<(), ParameterError> {
-    match query.after.filter(|after| query.sort == Sort::Received && after.seq > newest) {
-        None => Ok(()),
-        Some(after) => {
-            let message = format!("is of event {}, and this log ends at {newest}; begin again without it", after.seq);
-            Err(ParameterError::new("cursor", message))
-        }
-    }
-}
-
-/// Where the next page begins. A query that follows the log always has one: after the last event it was given, or after
-/// the newest there was when it has been given all.
-fn next_cursor(query: &Query, opened: &Opened) -> Option<String> {
+/// After which position the next page begins. A query that follows the log always has one: after the last event it was
+/// given, or after the newest there was when it has been given all.
+fn next_position(query: &Query, opened: &Opened) -> Option<Position> {
     if query.follows() && !opened.more {
-        let newest = Position { timestamp: Timestamp::from_micros(0), seq: opened.through_seq };
-        return Some(query.cursor(newest));
+        return Some(Position::of_arrival(opened.through_seq));
     }
-    opened.ends.filter(|_| opened.more).map(|(_, last)| query.cursor(last))
+    opened.ends.filter(|_| opened.more).map(|(_, last)| last)
 }
 
 /// This request's URL with another cursor.

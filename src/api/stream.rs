@@ -17,16 +17,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     access::{Admission, Changes, Gate},
-    api::{
-        line::push_line,
-        list::{SLICE_BYTES, check_cursor},
-    },
+    api::{line::push_line, list::SLICE_BYTES},
     http::{
         ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, reading::Reading,
         session::Settled,
     },
-    model::{cursor::Position, error::ParameterError, query::Query, timestamp::Timestamp},
-    store::{Arrivals, PageReader, Slice},
+    model::{error::ParameterError, query::Query, timestamp::Timestamp},
+    store::{Arrivals, Lease, PageReader, Slice},
 };
 
 /// How long a stream is silent at most: proxies close what is silent for a minute.
@@ -117,9 +114,8 @@ impl Live {
         place: Place,
     ) -> Result<Self, ApiError> {
         let arrivals = context.writer.arrivals();
-        let newest = reading.begin(|lease| Ok(lease.newest_seq()?)).await?;
-        check_cursor(&query, newest)?;
-        let start = query.after.unwrap_or(at(newest));
+        let asked = query.clone();
+        let start = reading.begin(move |lease| Ok(lease.beginning(&asked)?)).await?;
         query.after = Some(start);
         let now = Instant::now();
         // The place is sent before there is an event: a connection that is lost before the first goes on from here too.
@@ -182,7 +178,7 @@ impl Live {
         let fetched = reading.go_on(move |lease| {
             let mut live = self;
             if let Some(slice) = live.events.next(lease, SLICE_BYTES)? {
-                live.ready = Some(live.messages(&slice)).filter(|bytes| !bytes.is_empty());
+                live.ready = Some(live.messages(lease, &slice)).filter(|bytes| !bytes.is_empty());
             }
             if live.events.is_at_end() {
                 live.next_look = Instant::now() + LOOK_AGAIN;
@@ -193,12 +189,12 @@ impl Live {
     }
 
     /// Events as they are sent.
-    fn messages(&self, slice: &Slice) -> Bytes {
+    fn messages(&self, lease: &Lease, slice: &Slice) -> Bytes {
         let query = self.events.query();
         let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + EVENT_BYTES_MORE).sum());
         for (position, event) in &slice.events {
             text.push_str("id: ");
-            text.push_str(&query.cursor(*position));
+            text.push_str(&query.cursor(lease.cursor_at(*position)));
             if event.is_err() {
                 // Of a type of its own: whoever listens for events does not hear it.
                 text.push_str("\nevent: damaged");
@@ -226,9 +222,4 @@ impl Live {
             () = sleep_until(next) => {}
         }
     }
-}
-
-/// The place after the event with this seq, in the order of arrival.
-fn at(seq: i64) -> Position {
-    Position { timestamp: Timestamp::from_micros(0), seq }
 }

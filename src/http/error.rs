@@ -151,8 +151,11 @@ impl ResponseError for ApiError {
 
 impl From<ParameterError> for ApiError {
     fn from(error: ParameterError) -> Self {
-        let details = json!([{ "parameter": error.parameter, "message": error.message }]);
-        Self::invalid(error.to_string()).with_details(details)
+        let mut detail = json!({ "parameter": error.parameter, "message": error.message });
+        if let Some(resume) = &error.resume {
+            detail["resume"] = resume.as_str().into();
+        }
+        Self::invalid(error.to_string()).with_details(json!([detail]))
     }
 }
 

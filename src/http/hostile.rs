@@ -11,7 +11,13 @@ use crate::{
         body::{BodyLimits, Encoding},
         parameters,
     },
-    model::{cursor::Position, limits::QueryLimits, query::Query, stats::StatsQuery, timestamp::Timestamp},
+    model::{
+        cursor::{Cursor, Position},
+        limits::QueryLimits,
+        query::Query,
+        stats::StatsQuery,
+        timestamp::Timestamp,
+    },
 };
 
 /// Reads a query string as a list does and as counting does. A cursor that it makes is one that it reads.
@@ -22,10 +28,11 @@ pub fn read_query(query: &str) {
     let limits = QueryLimits::default();
     let _ = StatsQuery::parse(pairs.clone(), &limits);
     if let Ok(query) = Query::parse(pairs.clone(), &limits) {
-        let position = query.after.unwrap_or(Position { timestamp: Timestamp::from_micros(-1), seq: 7 });
+        let position = Position { timestamp: Timestamp::from_micros(-1), seq: 7 };
+        let cursor = query.after.unwrap_or(Cursor { position, epoch: None });
         let rest = pairs.into_iter().filter(|(name, _)| name.trim_end_matches("[]") != "cursor");
-        let next = rest.chain([(Cow::Borrowed("cursor"), Cow::Owned(query.cursor(position)))]);
-        assert_eq!(Query::parse(next, &limits).map(|query| query.after), Ok(Some(position)));
+        let next = rest.chain([(Cow::Borrowed("cursor"), Cow::Owned(query.cursor(cursor)))]);
+        assert_eq!(Query::parse(next, &limits).map(|query| query.after), Ok(Some(cursor)));
     }
 }
 

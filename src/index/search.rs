@@ -69,7 +69,7 @@ impl Snapshot<'_> {
         mut resolved: Resolved,
     ) -> Result<(Vec<Position>, Option<Position>)> {
         let newest_first = query.order == Order::Descending;
-        let range = range_after(query);
+        let (range, after) = (range_after(query), query.after.map(|cursor| cursor.position));
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
         let (mut stopped_at, mut has_looked) = (None, false);
         for chunk in self.chunks_by_time(&range, newest_first) {
@@ -92,8 +92,7 @@ impl Snapshot<'_> {
             let bits = resolved.matching(&view)?;
             view.walk(&bits, newest_first, |position| {
                 // The range holds the cursor's instant whole; what it has seen of it comes first.
-                let seen =
-                    query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
+                let seen = after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
                 seen || position.seq > reach.through_seq || nearest.offer(position)
             })?;
         }
@@ -113,8 +112,8 @@ impl Snapshot<'_> {
         mut resolved: Resolved,
     ) -> Result<(Vec<Position>, Option<Position>)> {
         let newest_first = query.order == Order::Descending;
-        let beyond =
-            |seq: i64| query.after.is_none_or(|after| if newest_first { seq < after.seq } else { seq > after.seq });
+        let after = query.after.map(|cursor| cursor.position.seq);
+        let beyond = |seq: i64| after.is_none_or(|after| if newest_first { seq < after } else { seq > after });
         let (mut positions, mut has_looked) = (Vec::new(), false);
         for chunk in self.chunks_by_arrival(newest_first) {
             self.step()?;
@@ -160,7 +159,7 @@ fn edge_of((first, last): &(Timestamp, Timestamp), range: &TimeRange, newest_fir
 /// The filter's range, cut at the cursor's instant, which stays in it.
 fn range_after(query: &Query) -> TimeRange {
     let mut range = query.filter.time;
-    if let Some(after) = query.after {
+    if let Some(after) = query.after.map(|cursor| cursor.position) {
         match query.order {
             Order::Descending => range.to = Some(range.to.map_or(after.timestamp, |to| to.min(after.timestamp))),
             Order::Ascending => range.from = Some(range.from.map_or(after.timestamp, |from| from.max(after.timestamp))),

@@ -1,9 +1,10 @@
-//! The place in a list where its next page begins: opaque to clients, versioned, bound to the query that made it.
+//! The place in a list where its next page begins: opaque to clients, versioned, bound to the query that made it and to the
+//! epoch of the log.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::model::timestamp::Timestamp;
+use crate::model::{epoch::EpochId, timestamp::Timestamp};
 
 /// The place of an event in both orders: by event time, ties by arrival, and by arrival alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +13,22 @@ pub struct Position {
     pub timestamp: Timestamp,
     /// Arrival: dense, from 1, in commit order.
     pub seq: i64,
+}
+
+impl Position {
+    /// The position of the event with this seq in the order of arrival, where its time does not count.
+    pub const fn of_arrival(seq: i64) -> Self {
+        Self { timestamp: Timestamp::from_micros(0), seq }
+    }
+}
+
+/// A position to continue after, and the epoch of the log in which the event there arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The position.
+    pub position: Position,
+    /// The epoch; `None` in a cursor of version 1, and for a file that has no epochs yet.
+    pub epoch: Option<EpochId>,
 }
 
 /// What a cursor is good for: a digest of the query's filter, sort and order.
@@ -28,36 +45,47 @@ impl Fingerprint {
     }
 }
 
-const VERSION: u8 = 1;
-const BYTES: usize = 25;
+/// The version whose cursors name no epoch, and its length in bytes.
+const WITHOUT_EPOCH: (u8, usize) = (1, 25);
+/// The version whose cursors end with an epoch.
+const WITH_EPOCH: (u8, usize) = (2, 33);
 
-/// Writes the cursor that continues after `position`.
-pub fn encode(position: Position, fingerprint: Fingerprint) -> String {
-    let mut bytes = [VERSION; BYTES];
-    bytes[1..9].copy_from_slice(&fingerprint.0);
-    bytes[9..17].copy_from_slice(&position.timestamp.micros().to_be_bytes());
-    bytes[17..].copy_from_slice(&position.seq.to_be_bytes());
+/// Writes a cursor for the query of this fingerprint.
+pub fn encode(cursor: Cursor, fingerprint: Fingerprint) -> String {
+    let Cursor { position, epoch } = cursor;
+    let (version, length) = if epoch.is_some() { WITH_EPOCH } else { WITHOUT_EPOCH };
+    let mut bytes = Vec::with_capacity(length);
+    bytes.push(version);
+    bytes.extend(fingerprint.0);
+    bytes.extend(position.timestamp.micros().to_be_bytes());
+    bytes.extend(position.seq.to_be_bytes());
+    bytes.extend(epoch.into_iter().flat_map(|epoch| epoch.number().to_be_bytes()));
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Reads a cursor made for the query of this fingerprint. The error says what is wrong with it.
-pub fn decode(text: &str, fingerprint: Fingerprint) -> Result<Position, &'static str> {
+pub fn decode(text: &str, fingerprint: Fingerprint) -> Result<Cursor, &'static str> {
     const UNREADABLE: &str = "is not a cursor of this server; begin again without it";
-    // A cursor has one length; nothing longer is worth decoding.
-    if text.len() > 2 * BYTES {
+    // Nothing longer than a cursor is worth decoding.
+    if text.len() > 2 * WITH_EPOCH.1 {
         return Err(UNREADABLE);
     }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UNREADABLE)?;
-    let Ok(bytes) = <[u8; BYTES]>::try_from(bytes) else {
-        return Err(UNREADABLE);
+    let has_epoch = match bytes.first().map(|version| (*version, bytes.len())) {
+        Some(WITHOUT_EPOCH) => false,
+        Some(WITH_EPOCH) => true,
+        Some((_, length)) if length == WITHOUT_EPOCH.1 || length == WITH_EPOCH.1 => {
+            return Err("was made by another version of auditbox; begin again without it");
+        }
+        _ => return Err(UNREADABLE),
     };
-    if bytes[0] != VERSION {
-        return Err("was made by another version of auditbox; begin again without it");
-    }
     if bytes[1..9] != fingerprint.0 {
         return Err("belongs to a query with other filters or another order; begin again without it");
     }
-    Ok(Position { timestamp: Timestamp::from_micros(number(&bytes[9..17])), seq: number(&bytes[17..]) })
+    Ok(Cursor {
+        position: Position { timestamp: Timestamp::from_micros(number(&bytes[9..17])), seq: number(&bytes[17..25]) },
+        epoch: has_epoch.then(|| EpochId::from_number(number(&bytes[25..]))),
+    })
 }
 
 fn number(bytes: &[u8]) -> i64 {
@@ -69,14 +97,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_holds_its_place_and_its_query() {
+    fn a_cursor_holds_its_position_its_epoch_and_its_query() {
         let query = Fingerprint::of("entity=a");
         let position = Position { timestamp: Timestamp::from_micros(-5), seq: i64::MAX };
-        let text = encode(position, query);
-        assert_eq!(decode(&text, query), Ok(position));
-        assert!(decode(&text, Fingerprint::of("entity=b")).is_err());
-        for bad in ["", "AA", "!", &text[1..], &format!("{text}A"), &text.replacen('A', "B", 1)] {
-            assert!(decode(bad, query).is_err(), "{bad}");
+        for epoch in [None, Some(EpochId::from_number(-7))] {
+            let cursor = Cursor { position, epoch };
+            let text = encode(cursor, query);
+            assert_eq!(decode(&text, query), Ok(cursor));
+            assert!(decode(&text, Fingerprint::of("entity=b")).is_err());
+            for bad in ["", "AA", "!", &text[1..], &format!("{text}A"), &text.replacen('A', "B", 1)] {
+                assert!(decode(bad, query).is_err(), "{bad}");
+            }
         }
+    }
+
+    #[test]
+    fn a_cursor_of_version_1_is_read() {
+        let query = Fingerprint([7; 8]);
+        let text =
+            BASE64_URL_SAFE_NO_PAD.encode([&[1][..], &[7; 8], &5_i64.to_be_bytes(), &9_i64.to_be_bytes()].concat());
+        let position = Position { timestamp: Timestamp::from_micros(5), seq: 9 };
+        assert_eq!(decode(&text, query), Ok(Cursor { position, epoch: None }));
     }
 }

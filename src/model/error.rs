@@ -35,12 +35,14 @@ pub struct ParameterError {
     pub parameter: String,
     /// What is wrong with it.
     pub message: String,
+    /// Of a cursor: another one, from which a client can continue without missing anything.
+    pub resume: Option<String>,
 }
 
 impl ParameterError {
     /// A refusal of `parameter`, for the reason in `message`.
     pub fn new(parameter: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { parameter: parameter.into(), message: message.into() }
+        Self { parameter: parameter.into(), message: message.into(), resume: None }
     }
 
     /// A refusal of a parameter that the endpoint does not have. A hostile name does not come back whole.

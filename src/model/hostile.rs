@@ -60,8 +60,8 @@ pub fn read_text(text: &str) {
         }
     }
     let fingerprint = Fingerprint::of(text);
-    if let Ok(position) = cursor::decode(text, fingerprint) {
-        assert_eq!(cursor::encode(position, fingerprint), text);
+    if let Ok(cursor) = cursor::decode(text, fingerprint) {
+        assert_eq!(cursor::encode(cursor, fingerprint), text);
     }
     let _ = parse_api_token(text);
     for spec in FIELDS {

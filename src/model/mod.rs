@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod credential;
 pub mod cursor;
 pub mod duration;
+pub mod epoch;
 pub mod error;
 pub mod event;
 pub mod field;

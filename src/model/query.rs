@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use crate::model::{
-    cursor::{self, Fingerprint, Position},
+    cursor::{self, Cursor, Fingerprint, Position},
     error::ParameterError,
     field::{Field, FieldSpec},
     filter::{Filter, Predicate},
@@ -46,8 +46,8 @@ pub struct Query {
     pub limit_clamped: bool,
     /// The keys to return of each; `None` for all.
     pub includes: Option<Includes>,
-    /// Where to begin: after this place.
-    pub after: Option<Position>,
+    /// Where to begin: after this position.
+    pub after: Option<Cursor>,
     /// Whether to say how many events match in all.
     pub count: bool,
     fingerprint: Fingerprint,
@@ -156,9 +156,9 @@ impl Query {
         Ok(Self { filter, sort, order, limit, limit_clamped, includes, after, count, fingerprint })
     }
 
-    /// The cursor that continues this query after `position`.
-    pub fn cursor(&self, position: Position) -> String {
-        cursor::encode(position, self.fingerprint)
+    /// A cursor of this query as text.
+    pub fn cursor(&self, cursor: Cursor) -> String {
+        cursor::encode(cursor, self.fingerprint)
     }
 
     /// Whether a place comes before another in this query's order.

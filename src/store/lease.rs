@@ -13,7 +13,7 @@ use crate::{
     model::{
         cancel::Cancel,
         credential::Credential,
-        cursor::Position,
+        cursor::{Cursor, Position},
         query::Query,
         retention::Rules,
         stats::{Stats, StatsQuery},
@@ -106,7 +106,7 @@ impl Lease {
             let Some(seq) = snapshot.find_identifier(identifier)? else {
                 return Ok(None);
             };
-            let place = Position { timestamp: Timestamp::from_micros(0), seq };
+            let place = Position::of_arrival(seq);
             let found = self.fetch(connection, &[place], 1)?.events.pop();
             found.map(|(_, event)| event.map_err(ReadError::Damaged)).transpose()
         })
@@ -120,9 +120,17 @@ impl Lease {
         })
     }
 
-    /// The seq of the newest event.
-    pub fn newest_seq(&self) -> Result<i64, ReadError> {
-        self.reader.in_transaction(|connection, _| Ok(event::last_seq(connection)?))
+    /// The cursor of a position in this log.
+    pub fn cursor_at(&self, position: Position) -> Cursor {
+        self.reader.cursor_at(position)
+    }
+
+    /// Where reading on by this query begins: at its cursor, or after the newest event. Refuses a cursor of a history that
+    /// the log does not have.
+    pub fn beginning(&self, query: &Query) -> Result<Cursor, ReadError> {
+        let newest = self.reader.in_transaction(|connection, _| Ok(event::last_seq(connection)?))?;
+        self.reader.epochs.check(query, newest)?;
+        Ok(self.cursor_at(query.after.map_or(Position::of_arrival(newest), |cursor| cursor.position)))
     }
 
     /// Every credential, revoked ones included.
@@ -131,10 +139,12 @@ impl Lease {
     }
 
     /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all of one moment.
+    /// Refuses a cursor of a history that the log does not have.
     pub(super) fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
         let page = self.reader.watched(&self.cancel, |connection, watch| {
             let second = query.count.then(|| self.another()).flatten();
             let (snapshot, second) = self.reader.index.watched_by_two(connection, second, watch)?;
+            self.reader.epochs.check(query, snapshot.through_seq())?;
             let found = snapshot.search(query, Reach::ALL)?;
             let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
             let first = self.fetch(connection, &found.positions, bytes_max)?;

@@ -11,7 +11,7 @@ use crate::{
     index::TermWriter,
     model::{credential, field::Field, values},
     store::{
-        OpenError, Progress, checkpoint, dictionary, event,
+        OpenError, Progress, checkpoint, dictionary, epoch, event,
         open::{self, APPLICATION_ID, FORMAT, SCHEMA},
     },
 };
@@ -59,7 +59,8 @@ fn create(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
     set(connection, "access_token_key", key.as_slice())?;
     set(connection, "credential_generation", 0)?;
     set(connection, "checksums_from", 1)?;
-    set(connection, "chunk_events", chunk_events)
+    set(connection, "chunk_events", chunk_events)?;
+    epoch::begin_in(connection).map(drop)
 }
 
 fn set(connection: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {

@@ -13,6 +13,7 @@ mod dictionary;
 mod doctor;
 mod dropped;
 mod duplicates;
+mod epoch;
 mod error;
 mod event;
 #[cfg(any(test, fuzzing))]
@@ -141,6 +142,7 @@ impl Store {
         renew::log(&mut connection, path)?;
         let failed = |error: IndexError| open::unusable(path, &error);
         finish_dropping(&mut connection).map_err(failed)?;
+        let epochs = Arc::new(epoch::begin(&mut connection).map_err(|error| failed(error.into()))?);
         let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
         reindex::complete(path, &mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
@@ -149,7 +151,8 @@ impl Store {
         let newest_receipt = retention::prepare(&connection, &bodies, options.retention.as_ref());
         let newest_receipt = newest_receipt.map_err(|error| failed(error.into()))?;
         let reads = OpenReads::default();
-        let reader = |connections| Reader::open(path, connections, Arc::clone(&index), bodies.clone(), reads.clone());
+        let shared = || (Arc::clone(&index), bodies.clone(), Arc::clone(&epochs), reads.clone());
+        let reader = |connections| Reader::open(path, connections, shared());
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max, reads.clone())?;
         let database = lock.database().ok_or_else(|| OpenError::Missing(path.clone()))?;
@@ -181,17 +184,18 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
         let transaction = connection.transaction()?;
         let (bodies, index) = (Bodies::load(&transaction)?, index_of(&transaction)?);
-        let drops = dropped::drops(&transaction)?;
+        let (epochs, drops) = (epoch::load(&transaction)?, dropped::drops(&transaction)?);
         let unsealed = event::last_seq(&transaction)? - index.through_seq();
         if unsealed > READ_UNSEALED_MAX {
             let message = format!("{unsealed} events have no index: start the server on it, or run `auditbox reindex`");
             return Err(IndexError::Damaged(message));
         }
         tail::extend(&transaction, &index, &bodies, Terms::Known(TermWriter::default()), &Quiet)?;
-        Ok((bodies, index, drops))
+        Ok((bodies, index, epochs, drops))
     };
-    let (bodies, index, drops) = load().map_err(|error| open::failed(path, &error.to_string()))?;
-    Ok(Reader::open(path, 1, Arc::new(index), bodies, OpenReads::default())?.beside(drops))
+    let (bodies, index, epochs, drops) = load().map_err(|error| open::failed(path, &error.to_string()))?;
+    let shared = (Arc::new(index), bodies, Arc::new(epochs), OpenReads::default());
+    Ok(Reader::open(path, 1, shared)?.beside(drops))
 }
 
 /// Every credential of an existing file, beside whatever server may have it open.

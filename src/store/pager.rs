@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     index::{Found, Reach},
-    model::{cursor::Position, query::Query, timestamp::Timestamp},
+    model::{cursor::Position, query::Query},
     store::{Lease, ReadError, Slice},
 };
 
@@ -68,7 +68,7 @@ impl PageReader {
         let ends = positions.first().copied().zip(positions.last().copied());
         // The others are found again when it is their turn.
         let held: VecDeque<_> = positions.iter().skip(page.first.positions).take(PAGE_EVENTS).copied().collect();
-        query.after = held.back().copied().or(query.after);
+        query.after = held.back().map(|last| lease.cursor_at(*last)).or(query.after);
         let rest = Self {
             query,
             through_seq,
@@ -162,9 +162,10 @@ impl PageReader {
             End::Never => {}
         }
         // At the end the place is that of the log, not of the last event that matched.
-        let place = next.unwrap_or(Position { timestamp: Timestamp::from_micros(0), seq: through_seq });
-        if self.more || (matches!(self.end, End::Never) && self.query.after.is_none_or(|after| place.seq > after.seq)) {
-            self.query.after = Some(place);
+        let place = next.unwrap_or(Position::of_arrival(through_seq));
+        let is_ahead = || self.query.after.is_none_or(|after| place.seq > after.position.seq);
+        if self.more || (matches!(self.end, End::Never) && is_ahead()) {
+            self.query.after = Some(lease.cursor_at(place));
         }
         self.positions = positions.into();
         Ok(())
@@ -181,6 +182,7 @@ mod tests {
             event::{Draft, Receipt, Sender},
             limits::{EventLimits, QueryLimits},
             retention::Rules,
+            timestamp::Timestamp,
         },
         store::{Options, Policy, QueueLimits, Quiet, Retention, Store},
     };

@@ -16,6 +16,8 @@ use crate::{
     model::{
         cancel::Cancel,
         credential::{ClientId, Credential},
+        cursor::{Cursor, Position},
+        epoch::Epochs,
         ticket::TicketId,
         timestamp::Timestamp,
     },
@@ -39,6 +41,7 @@ pub struct Reader {
     pub(super) seats: Arc<Seats>,
     pub(super) index: Arc<Index>,
     pub(super) bodies: Bodies,
+    pub(super) epochs: Arc<Epochs>,
     open_reads: OpenReads,
     /// Of another process's file: how often something had been dropped when the index was read from it.
     drops: Option<i64>,
@@ -48,9 +51,7 @@ impl Reader {
     pub(super) fn open(
         path: &Path,
         connections: u32,
-        index: Arc<Index>,
-        bodies: Bodies,
-        open_reads: OpenReads,
+        (index, bodies, epochs, open_reads): (Arc<Index>, Bodies, Arc<Epochs>, OpenReads),
     ) -> Result<Self, OpenError> {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(open::read_only_flags())
@@ -65,12 +66,17 @@ impl Reader {
             .test_on_check_out(false)
             .build(manager)
             .map_err(|error| OpenError::Sqlite { path: path.to_owned(), message: error.to_string() })?;
-        Ok(Self { pool, seats: Arc::new(Seats::new(connections)), index, bodies, open_reads, drops: None })
+        Ok(Self { pool, seats: Arc::new(Seats::new(connections)), index, bodies, epochs, open_reads, drops: None })
     }
 
     /// For a file that another process may write to, whose index was read when so much had been dropped.
     pub(super) fn beside(self, drops: i64) -> Self {
         Self { drops: Some(drops), ..self }
+    }
+
+    /// The cursor of a position in this log.
+    pub fn cursor_at(&self, position: Position) -> Cursor {
+        self.epochs.cursor_at(position)
     }
 
     /// Waits until a query by `holder` may use a connection. May be given up at any time.

@@ -14,7 +14,7 @@ use crate::{
     store::{
         CHUNK_EVENTS, Lock, Progress, Report,
         backup::{self, BackupError},
-        checkpoint, doctor, open,
+        checkpoint, doctor, epoch, event, open,
     },
 };
 
@@ -51,6 +51,7 @@ pub fn restore(path: &Path, source: &Path, replace: bool, progress: &dyn Progres
         drop(fs::remove_file(&part));
         return Ok(Restored { report: report?, aside: None });
     }
+    begin_epoch(&part, path)?;
     backup::sync(&part)?;
     let time: String = Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect();
     let name = backup::beside(path, &format!("before-{time}"));
@@ -73,6 +74,20 @@ fn look(part: &Path, progress: &dyn Progress) -> Result<Report, BackupError> {
     checkpoint::empty(&connection)?;
     drop(connection);
     Ok(doctor::examine(part, progress)?)
+}
+
+/// Begins an epoch in the restored file. If the file that it replaces can be read, the two are compared.
+fn begin_epoch(part: &Path, replaced: &Path) -> Result<(), BackupError> {
+    let read = || -> rusqlite::Result<_> {
+        let connection = open::reading(replaced)?;
+        Ok((epoch::load(&connection)?, event::last_seq(&connection)?))
+    };
+    let (epochs, last_seq) = read().unwrap_or_default();
+    let mut connection = open::beside_writer(part)?;
+    let transaction = connection.transaction()?;
+    epoch::take_place_of(&transaction, &epochs, last_seq)?;
+    transaction.commit()?;
+    Ok(checkpoint::empty(&connection)?)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

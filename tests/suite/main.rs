@@ -64,6 +64,7 @@ mod damage;
 mod damaged_index;
 mod duplicates;
 mod durability;
+mod epochs;
 mod errors;
 mod export;
 mod faults;

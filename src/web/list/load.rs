@@ -77,13 +77,13 @@ pub(super) fn load(
     }
     match page(lease, asked, labels, limits) {
         Ok(page) if page.rows.is_empty() => {
-            let live = live(asked, page.through_seq, limits)?;
+            let live = live(lease, asked, page.through_seq, limits)?;
             let all = query(&asked.all(), false, None, 1, limits).map_err(ApiError::from)?;
             let is_empty = PageReader::list(lease, all, 0)?.ends.is_none();
             Ok((if is_empty { Found::Nothing } else { Found::NoMatch }, Some(live)))
         }
         Ok(page) => {
-            let live = live(asked, page.through_seq, limits)?;
+            let live = live(lease, asked, page.through_seq, limits)?;
             Ok((Found::Page(page), Some(live)))
         }
         Err(ReadError::Refused(problem)) => Ok((Found::Bad(vec![problem]), None)),
@@ -120,7 +120,7 @@ fn page(lease: &Lease, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> 
     let has_before = asked.place != Place::First;
     let has_after = is_backwards || more;
     let cursor = |backwards, at: Option<Position>| -> Result<Option<String>, ReadError> {
-        at.map(|at| Ok(query_of(backwards, None)?.cursor(at))).transpose()
+        at.map(|at| Ok(query_of(backwards, None)?.cursor(lease.cursor_at(at)))).transpose()
     };
     Ok(Page {
         rows,
@@ -132,12 +132,11 @@ fn page(lease: &Lease, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> 
 }
 
 /// The place after the newest event that a page could have shown.
-fn live(asked: &Asked, through_seq: i64, limits: &QueryLimits) -> Result<String, ParameterError> {
+fn live(lease: &Lease, asked: &Asked, through_seq: i64, limits: &QueryLimits) -> Result<String, ParameterError> {
     let mut pairs = asked.filter_pairs();
     pairs.push((Cow::Borrowed("sort"), Cow::Borrowed("received")));
     pairs.push((Cow::Borrowed("order"), Cow::Borrowed("asc")));
-    let place = Position { timestamp: Timestamp::from_micros(0), seq: through_seq };
-    Ok(Query::parse(pairs, limits)?.cursor(place))
+    Ok(Query::parse(pairs, limits)?.cursor(lease.cursor_at(Position::of_arrival(through_seq))))
 }
 
 /// The list's query; `backwards` in the opposite order.
