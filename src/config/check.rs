@@ -182,6 +182,7 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
         list_default: section.size("list_default", raw.list_default)?,
         list_max: section.size("list_max", raw.list_max)?,
         streams_max: section.number("streams_max", raw.streams_max, 1..=STREAMS_CEILING)?,
+        future_seconds_max: section.number("future_seconds_max", raw.future_seconds_max, 1..=SECONDS_MAX)?,
     };
     let body = ("body_bytes_max", limits.body_bytes_max);
     section.at_most(("event_bytes_max", limits.event_bytes_max), body)?;

@@ -215,12 +215,18 @@ pub struct LimitsConfig {
     pub list_max: usize,
     /// Live streams open at once.
     pub streams_max: usize,
+    /// Seconds that an event's time may lie after its receipt, at most a year.
+    pub future_seconds_max: i64,
 }
 
 impl LimitsConfig {
     /// What an event must keep to.
     pub fn event(&self) -> EventLimits {
-        EventLimits { event_bytes_max: self.event_bytes_max, json_depth_max: self.json_depth_max }
+        EventLimits {
+            event_bytes_max: self.event_bytes_max,
+            json_depth_max: self.json_depth_max,
+            future_seconds_max: self.future_seconds_max,
+        }
     }
 
     /// What a query must keep to.
@@ -248,6 +254,7 @@ impl Default for LimitsConfig {
             list_default: limits::LIST_DEFAULT,
             list_max: limits::LIST_MAX,
             streams_max: STREAMS_MAX,
+            future_seconds_max: limits::FUTURE_SECONDS_MAX,
         }
     }
 }

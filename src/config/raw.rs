@@ -136,6 +136,7 @@ pub(super) struct RawLimits {
     pub(super) list_default: u64,
     pub(super) list_max: u64,
     pub(super) streams_max: u64,
+    pub(super) future_seconds_max: u64,
 }
 
 impl Default for RawLimits {
@@ -154,6 +155,7 @@ impl Default for RawLimits {
             list_default: limits.list_default as u64,
             list_max: limits.list_max as u64,
             streams_max: limits.streams_max as u64,
+            future_seconds_max: limits.future_seconds_max.unsigned_abs(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn read_query(query: &str) {
         return;
     };
     let limits = QueryLimits::default();
-    let _ = StatsQuery::parse(pairs.clone(), &limits);
+    let _ = StatsQuery::parse(pairs.clone(), &limits, Timestamp::from_micros(0));
     if let Ok(query) = Query::parse(pairs.clone(), &limits) {
         let position = query.after.unwrap_or(Position { timestamp: Timestamp::from_micros(-1), seq: 7 });
         let rest = pairs.into_iter().filter(|(name, _)| name.trim_end_matches("[]") != "cursor");

@@ -170,6 +170,6 @@ pub(super) fn count(reader: &Reader, asked: &Asked, limits: &QueryLimits) -> Res
     pairs.push((Cow::Borrowed("facets"), Cow::Owned(names.join(","))));
     pairs.push((Cow::Borrowed("histogram"), Cow::Borrowed("auto")));
     pairs.push((Cow::Borrowed("tz"), Cow::Owned(asked.zone.name().to_owned())));
-    let query = StatsQuery::parse(pairs, limits)?;
+    let query = StatsQuery::parse(pairs, limits, Timestamp::now())?;
     Ok(reader.stats(&query)?)
 }
