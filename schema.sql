@@ -29,7 +29,7 @@ CREATE TABLE setting (
 
 -- One row an event, in the order of commits.
 --   seq        from 1, the order of arrival: dense but for what stands in the table dropped
---   timestamp  event time
+--   timestamp  event time; the time of receipt where the body has "orderedBy": "receivedAt"
 --   entity     context.entity, where there is one, as the ordinal of its term (below)
 --   blueprint  context.blueprint, where there is one, likewise
 --   filled     what the server filled in for the sender: 1 trigger.at, 2 trigger.origin, 4 status (added up)

@@ -150,14 +150,6 @@ fn stats(limits: &QueryLimits) -> Value {
         "values": { "type": "array", "items": value, "description": "Most common first, then those the filter names" },
         "distinct": { "type": "integer", "description": "Different values in all" },
     } });
-    let bucket = json!({ "type": "object", "required": ["start", "end", "success", "failure"], "properties": {
-        "start": { "type": "string", "format": "date-time" },
-        "end": { "type": "string", "format": "date-time", "description": "The first instant after it" },
-        "success": { "type": "integer" }, "failure": { "type": "integer" },
-    } });
-    let histogram = json!({ "type": ["object", "null"], "required": ["interval", "tz", "buckets"], "properties": {
-        "interval": { "type": "string" }, "tz": { "type": "string" }, "buckets": { "type": "array", "items": bucket },
-    } });
     let schema = json!({ "type": "object", "required": ["ok", "count", "facets", "histogram"], "properties": {
         "ok": { "const": true },
         "count": { "type": "integer", "description": "Events that match" },
@@ -165,7 +157,7 @@ fn stats(limits: &QueryLimits) -> Value {
             "type": "object", "additionalProperties": facet,
             "description": "For each field, its values among what matches when the field's own filter is set aside",
         },
-        "histogram": histogram,
+        "histogram": schemas::histogram(),
     } });
     let own = STATS_CONTROLS
         .iter()

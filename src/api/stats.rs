@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{ApiError, Context, caller::Read, parameters},
-    model::stats::{Bucket, Facet, Histogram, Stats, StatsQuery},
+    model::{
+        stats::{Bucket, Facet, Histogram, Stats, StatsQuery},
+        timestamp::Timestamp,
+    },
 };
 
 /// Counts the events that match.
@@ -14,7 +17,8 @@ pub(super) async fn stats(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = StatsQuery::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
+    let pairs = parameters::decode(request.query_string())?;
+    let query = StatsQuery::parse(pairs, &context.query_limits, Timestamp::now())?;
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
     Ok(HttpResponse::Ok().json(view(&stats)))
 }
@@ -41,7 +45,13 @@ fn view_facet(facet: &Facet) -> Value {
 
 fn view_histogram(histogram: &Histogram) -> Value {
     let buckets: Vec<_> = histogram.buckets.iter().map(|bucket| view_bucket(histogram, bucket)).collect();
-    json!({ "interval": histogram.interval.name(), "tz": histogram.zone.name(), "buckets": buckets })
+    json!({
+        "interval": histogram.interval.name(),
+        "tz": histogram.zone.name(),
+        "buckets": buckets,
+        "before": histogram.before,
+        "after": histogram.after,
+    })
 }
 
 fn view_bucket(histogram: &Histogram, bucket: &Bucket) -> Value {

@@ -16,6 +16,7 @@ use crate::{
     },
     config::Config,
     model::{
+        event::ORDERED_BY,
         field::FIELDS,
         query::{CONTROLS, Query},
     },
@@ -165,8 +166,12 @@ fn row(event: &Value) -> [String; 7] {
     let join = |parts: &[&Value], between: &str| {
         parts.iter().map(|part| text(part)).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
     };
+    let time = match event[ORDERED_BY].as_str() {
+        Some("receivedAt") => format!("{} (received)", text(&event["receivedAt"])),
+        _ => text(&event["trigger"]["at"]),
+    };
     [
-        text(&event["trigger"]["at"]),
+        time,
         text(&event["status"]),
         who.unwrap_or_default(),
         text(&event["action"]),

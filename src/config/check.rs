@@ -202,6 +202,7 @@ fn limits(raw: &RawLimits) -> Result<LimitsConfig, Problem> {
             1..=STALL_SECONDS_MAX,
         )?,
         streams_max: section.number("streams_max", raw.streams_max, 1..=STREAMS_CEILING)?,
+        future_seconds_max: section.number("future_seconds_max", raw.future_seconds_max, 1..=SECONDS_MAX)?,
     };
     let body = ("body_bytes_max", limits.body_bytes_max);
     section.at_most(("event_bytes_max", limits.event_bytes_max), body)?;

@@ -224,12 +224,18 @@ pub struct LimitsConfig {
     pub answer_stall_seconds: u64,
     /// Live streams open at once.
     pub streams_max: usize,
+    /// Seconds that an event's time may lie after its receipt, at most a year.
+    pub future_seconds_max: i64,
 }
 
 impl LimitsConfig {
     /// What an event must keep to.
     pub fn event(&self) -> EventLimits {
-        EventLimits { event_bytes_max: self.event_bytes_max, json_depth_max: self.json_depth_max }
+        EventLimits {
+            event_bytes_max: self.event_bytes_max,
+            json_depth_max: self.json_depth_max,
+            future_seconds_max: self.future_seconds_max,
+        }
     }
 
     /// What a query must keep to.
@@ -259,6 +265,7 @@ impl Default for LimitsConfig {
             query_seconds: QUERY_SECONDS,
             answer_stall_seconds: ANSWER_STALL_SECONDS,
             streams_max: STREAMS_MAX,
+            future_seconds_max: limits::FUTURE_SECONDS_MAX,
         }
     }
 }

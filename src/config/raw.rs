@@ -138,6 +138,7 @@ pub(super) struct RawLimits {
     pub(super) query_seconds: u64,
     pub(super) answer_stall_seconds: u64,
     pub(super) streams_max: u64,
+    pub(super) future_seconds_max: u64,
 }
 
 impl Default for RawLimits {
@@ -158,6 +159,7 @@ impl Default for RawLimits {
             query_seconds: limits.query_seconds,
             answer_stall_seconds: limits.answer_stall_seconds,
             streams_max: limits.streams_max as u64,
+            future_seconds_max: limits.future_seconds_max.unsigned_abs(),
         }
     }
 }

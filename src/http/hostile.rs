@@ -26,7 +26,7 @@ pub fn read_query(query: &str) {
         return;
     };
     let limits = QueryLimits::default();
-    let _ = StatsQuery::parse(pairs.clone(), &limits);
+    let _ = StatsQuery::parse(pairs.clone(), &limits, Timestamp::from_micros(0));
     if let Ok(query) = Query::parse(pairs.clone(), &limits) {
         let position = Position { timestamp: Timestamp::from_micros(-1), seq: 7 };
         let cursor = query.after.unwrap_or(Cursor { position, epoch: None });

@@ -12,6 +12,7 @@ mod divide;
 mod error;
 mod expired;
 mod hash;
+mod histogram;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod identifier;

@@ -2,7 +2,7 @@
 //!
 //! Everything here is counting bits of the sets that a list would be made of, chunk by chunk.
 
-use std::{collections::HashMap, ops::Deref};
+use std::ops::Deref;
 
 use rusqlite::Connection;
 
@@ -20,9 +20,7 @@ use crate::{
         error::ParameterError,
         field::Field,
         filter::{Clause, Filter, Predicate},
-        stats::{Bucket, FACET_VALUES_MAX, Facet, FacetValue, Histogram, HistogramQuery, Stats, StatsQuery},
-        timestamp::Timestamp,
-        zone::Interval,
+        stats::{FACET_VALUES_MAX, Facet, FacetValue, Stats, StatsQuery},
     },
 };
 
@@ -93,57 +91,6 @@ impl Snapshot<'_> {
         Ok(counted)
     }
 
-    fn histogram(
-        &self,
-        asked: &HistogramQuery,
-        filter: &Filter,
-        matches: &[Matches],
-    ) -> Result<Result<Histogram, ParameterError>> {
-        let chunks = self.chunks_by_arrival(false);
-        let by_chunk: HashMap<u32, &Matches> = matches.iter().map(|found| (found.chunk, found)).collect();
-        let matches: Vec<_> = chunks.iter().filter_map(|chunk| Some((chunk, *by_chunk.get(&chunk.number)?))).collect();
-        let (mut first, mut last) = (filter.time.from, filter.time.to);
-        if first.is_none() || last.is_none() {
-            let found = self.extent(&matches)?;
-            first = first.or(found.map(|(first, _)| first));
-            last = last.or(found.map(|(_, last)| last));
-        }
-        let (interval, bounds) = match first.zip(last).filter(|(first, last)| first <= last) {
-            Some((first, last)) => match asked.bounds(first, last) {
-                Ok(found) => found,
-                Err(error) => return Ok(Err(error)),
-            },
-            None => (asked.interval.unwrap_or(Interval::Day), Vec::new()),
-        };
-        let buckets = bounds.len().saturating_sub(1);
-        let mut counts = vec![[0; 2]; buckets];
-        for (chunk, found) in matches.iter().filter(|_| buckets > 0) {
-            self.step()?;
-            let mut view = self.view(chunk);
-            view.spread([&found.bits, &found.failed], &bounds, &mut counts)?;
-        }
-        let buckets = bounds.windows(2).zip(counts).map(|(ends, [all, failed])| Bucket {
-            start: ends[0],
-            end: ends[1],
-            success: all - failed,
-            failure: failed,
-        });
-        Ok(Ok(Histogram { interval, zone: asked.zone.clone(), buckets: buckets.collect() }))
-    }
-
-    /// The earliest and the latest time of what matches.
-    fn extent(&self, matches: &[(&Chunk<'_>, &Matches)]) -> Result<Option<(Timestamp, Timestamp)>> {
-        let mut whole: Option<(Timestamp, Timestamp)> = None;
-        for (chunk, found) in matches {
-            self.step()?;
-            if let Some((first, last)) = self.view(chunk).extent(&found.bits)? {
-                let (earliest, latest) = whole.unwrap_or((first, last));
-                whole = Some((earliest.min(first), latest.max(last)));
-            }
-        }
-        Ok(whole)
-    }
-
     fn facet(&self, tally: Tally, filter: &Filter) -> Result<Facet> {
         let Tally { field, counts } = tally;
         let seen = || (0..).zip(&counts).filter(|(_, count)| **count > 0);
@@ -205,10 +152,10 @@ impl Counted {
 }
 
 /// A chunk's events that match, and those of them that failed.
-struct Matches {
-    chunk: u32,
-    bits: Bits,
-    failed: Bits,
+pub(super) struct Matches {
+    pub(super) chunk: u32,
+    pub(super) bits: Bits,
+    pub(super) failed: Bits,
 }
 
 /// How often each term of a field was found, by ordinal.

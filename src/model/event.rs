@@ -1,7 +1,12 @@
 //! An audit event: read from what was sent, completed by the server, written as the one byte string it stays.
 //!
-//! The stored body holds the known keys in a fixed order, then the sender's other keys in theirs, then what the server
-//! knows (`receivedAt`, `receivedBy`). Values are never rewritten: each is the sender's bytes, copied.
+//! The stored body holds the known keys in a fixed order, then the sender's other keys in theirs, then the keys that only
+//! the server sets, `receivedAt` first. Values are never rewritten: each is the sender's bytes, copied.
+
+mod object_writer;
+mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -17,6 +22,8 @@ use crate::model::{
     timestamp::Timestamp,
     values::Values,
 };
+use object_writer::ObjectWriter;
+pub use stored::{received_at, same_submission, searchable};
 
 /// The origin of events that auditbox itself records. Senders may not claim it.
 pub const OWN_ORIGIN: &str = "auditbox";
@@ -75,7 +82,8 @@ impl Filled {
 pub struct Event {
     /// Unique in the log.
     pub identifier: String,
-    /// When it happened.
+    /// The time by which the log orders and filters it: when it happened, or when it was received if the sender's time lay
+    /// too far in the future.
     pub timestamp: Timestamp,
     /// What it can be found by.
     pub values: Values,
@@ -93,8 +101,26 @@ pub struct Draft<'a> {
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
+    /// Seconds that `at` may be later than the receipt.
+    future_seconds_max: i64,
+    /// What the server added, if the event comes from the file.
+    added: Added,
     values: Values,
     bounds: Bounds,
+}
+
+/// What the server added to a stored event, as far as the order of the log depends on it.
+#[derive(Debug, Default)]
+struct Added {
+    received_at: Option<Timestamp>,
+    is_ordered_by_receipt: bool,
+}
+
+/// What the server adds to an event that it stores.
+struct Additions<'a> {
+    received_at: &'a str,
+    received_by: &'a str,
+    is_ordered_by_receipt: bool,
 }
 
 /// How large an object may be, and how deep.
@@ -128,15 +154,19 @@ const AT: usize = 0;
 const ORIGIN: usize = 1;
 /// Many a program that reads the log would stop at it.
 const HOLDS_NUL: &str = "holds a NUL character";
-/// Set by the server only.
-const SERVER_KEYS: [&str; 3] = ["receivedAt", "receivedBy", "masked"];
+/// Keys that only the server sets, in the order in which it writes them.
+const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
+const RECEIVED_AT: &str = "receivedAt";
+/// There if the log orders the event by another key than `trigger.at`: its value names that key.
+pub const ORDERED_BY: &str = "orderedBy";
 
 impl<'a> Draft<'a> {
     /// Reads one event as `sender` may send it.
     pub fn parse(raw: &'a RawValue, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
-        let draft =
+        let mut draft =
             Self::read(raw, Bounds { depth_max: limits.json_depth_max, keys_max: OBJECT_KEYS_MAX }, Server::Refused)?;
+        draft.future_seconds_max = limits.future_seconds_max;
         for (place, key) in [(1, "action"), (2, "resourceType")] {
             if draft.top.known[place].is_none() {
                 return Err(FieldError::new(key, "is required"));
@@ -177,7 +207,8 @@ impl<'a> Draft<'a> {
         self.write(None)
     }
 
-    /// Completes the event with what the server knows.
+    /// Completes the event with what the server knows. A time that lies too far after the receipt stays in the event, and
+    /// the log orders the event by its receipt: one wrong clock must not put an event on top of everybody's list for years.
     pub fn accept(mut self, receipt: &Receipt<'_>) -> Event {
         let mut filled = Filled::default();
         let identifier = self.identifier().map_or_else(new_identifier, str::to_owned);
@@ -194,22 +225,33 @@ impl<'a> Draft<'a> {
         if self.trigger.fill(AT, &received_at) {
             filled.0 |= Filled::AT;
         }
-        let (timestamp, values) = (self.at.unwrap_or(receipt.at), std::mem::take(&mut self.values));
-        let body = self.write(Some((&received_at, receipt.by)));
+        let latest = receipt.at.plus_seconds(self.future_seconds_max);
+        let is_ordered_by_receipt = self.at.is_some_and(|at| at > latest);
+        let timestamp = self.at.filter(|_| !is_ordered_by_receipt).unwrap_or(receipt.at);
+        let values = std::mem::take(&mut self.values);
+        let body =
+            self.write(Some(&Additions { received_at: &received_at, received_by: receipt.by, is_ordered_by_receipt }));
         Event { identifier, timestamp, values, filled, body }
     }
 
     fn read(raw: &'a RawValue, bounds: Bounds, server: Server) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
-        let mut draft = Self { masked: &[], top, trigger, at: None, values, bounds };
+        let added = Added::default();
+        let mut draft = Self { masked: &[], top, trigger, at: None, future_seconds_max: 0, added, values, bounds };
+        let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
-            if SERVER_KEYS.contains(&key.as_ref()) {
-                match server {
-                    Server::Refused => return Err(FieldError::new(key.as_ref(), "is set by the server")),
-                    Server::Dropped => continue,
+            match server {
+                Server::Refused if SERVER_KEYS.contains(&key.as_ref()) => {
+                    return Err(FieldError::new(key.as_ref(), "is set by the server"));
                 }
+                Server::SetAside => are_additions |= key == RECEIVED_AT,
+                Server::Refused => {}
             }
-            draft.read_member(key, value)?;
+            if are_additions && SERVER_KEYS.contains(&key.as_ref()) {
+                draft.added.read(&key, value);
+            } else {
+                draft.read_member(key, value)?;
+            }
         }
         Ok(draft)
     }
@@ -315,50 +357,23 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Writes the event, and after it what the server adds: when it was received and by whom, and what was masked.
-    fn write(mut self, received: Option<(&str, &str)>) -> String {
+    /// Writes the event, then what the server adds.
+    fn write(mut self, additions: Option<&Additions<'_>>) -> String {
         let mut trigger = ObjectWriter::new(self.trigger.bytes() + 2);
         trigger.parts(&TRIGGER, &self.trigger);
         self.top.known[TRIGGER_PLACE] = Some(Cow::Owned(trigger.end()));
         let mut out = ObjectWriter::new(self.top.bytes() + 128);
         out.parts(&TOP, &self.top);
-        if let Some((at, by)) = received {
-            out.string(SERVER_KEYS[0], at);
-            out.string(SERVER_KEYS[1], by);
+        if let Some(additions) = additions {
+            out.string(SERVER_KEYS[0], additions.received_at);
+            out.string(SERVER_KEYS[1], additions.received_by);
             out.strings(SERVER_KEYS[2], self.masked);
+            if additions.is_ordered_by_receipt {
+                out.string(ORDERED_BY, RECEIVED_AT);
+            }
         }
         out.end()
     }
-}
-
-/// Whether two stored events are the same submission: equal byte for byte once what the server filled in is set aside.
-/// Bodies that cannot be read are different from everything.
-pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
-    match (sent_part(one), sent_part(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => false,
-    }
-}
-
-/// The time and the searchable values of a stored event; `None` if the body cannot be read.
-pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
-    let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let draft = Draft::read(raw, Bounds::STORED, Server::Dropped).ok()?;
-    Some((draft.at?, draft.values))
-}
-
-fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
-    let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let mut draft = Draft::read(raw, Bounds::STORED, Server::Dropped).ok()?;
-    if filled.holds(Filled::STATUS) {
-        draft.top.known[STATUS] = None;
-    }
-    for (bit, place) in [(Filled::ORIGIN, ORIGIN), (Filled::AT, AT)] {
-        if filled.holds(bit) {
-            draft.trigger.known[place] = None;
-        }
-    }
-    Some(draft.write(None))
 }
 
 /// What to do with the keys that only the server sets.
@@ -366,8 +381,19 @@ fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
 enum Server {
     /// They come from a sender.
     Refused,
-    /// They come from the file.
-    Dropped,
+    /// They come from the file: from `receivedAt` on they are the server's own. Those before it are a sender's, from a
+    /// version that did not set them.
+    SetAside,
+}
+
+impl Added {
+    fn read(&mut self, key: &str, value: &RawValue) {
+        match key {
+            RECEIVED_AT => self.received_at = json::text(value).and_then(|text| Timestamp::parse(&text)),
+            ORDERED_BY => self.is_ordered_by_receipt = json::text(value).is_some_and(|text| text == RECEIVED_AT),
+            _ => {}
+        }
+    }
 }
 
 impl<'a> Parts<'a> {
@@ -433,63 +459,3 @@ fn check_status_code(value: &RawValue) -> Result<&str, FieldError> {
         _ => Err(FieldError::new("request.statusCode", "must be a whole number from 100 to 999")),
     }
 }
-
-/// Writes a JSON object from parts that are JSON already.
-struct ObjectWriter(String);
-
-impl ObjectWriter {
-    fn new(capacity: usize) -> Self {
-        let mut out = String::with_capacity(capacity);
-        out.push('{');
-        Self(out)
-    }
-
-    fn key(&mut self, key: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        json::push_string(&mut self.0, key);
-        self.0.push(':');
-    }
-
-    fn raw(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.0.push_str(value);
-    }
-
-    fn string(&mut self, key: &str, value: &str) {
-        self.key(key);
-        json::push_string(&mut self.0, value);
-    }
-
-    /// Nothing, if there are none.
-    fn strings(&mut self, key: &str, values: &[String]) {
-        if !values.is_empty() {
-            // Writing strings into memory cannot fail.
-            self.raw(key, &serde_json::to_string(values).unwrap_or_default());
-        }
-    }
-
-    fn parts(&mut self, keys: &[&str], parts: &Parts<'_>) {
-        for (key, value) in keys.iter().zip(&parts.known) {
-            if let Some(value) = value {
-                self.raw(key, value);
-            }
-        }
-        self.others(&parts.others);
-    }
-
-    fn others(&mut self, others: &[(Cow<'_, str>, &RawValue)]) {
-        for (key, value) in others {
-            self.raw(key, value.get());
-        }
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
-#[cfg(test)]
-mod tests;

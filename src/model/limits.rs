@@ -17,8 +17,11 @@ pub const LIST_DEFAULT: usize = 10_000;
 pub const LIST_MAX: usize = 100_000;
 /// Keys in each object of an event that the server reads (the event, `trigger`, `by`, `context`, `request`, `diff`).
 pub const OBJECT_KEYS_MAX: usize = 1_000;
+/// Seconds that an event's time may lie after its receipt: a day, more than any clock that somebody looks after is wrong,
+/// and any slip of a time zone. The log orders an event from further ahead by its receipt.
+pub const FUTURE_SECONDS_MAX: i64 = 24 * 60 * 60;
 
-/// The same of a stored event, to which the server adds what was absent and what it knows itself.
+/// Keys in a stored event at most, including those that the server adds: what was absent, and what it knows itself.
 pub const STORED_KEYS_MAX: usize = OBJECT_KEYS_MAX + 8;
 
 /// What an event must keep to.
@@ -28,6 +31,8 @@ pub struct EventLimits {
     pub event_bytes_max: usize,
     /// Levels of nesting.
     pub json_depth_max: usize,
+    /// Seconds that an event's time may lie after its receipt before the log orders the event by its receipt.
+    pub future_seconds_max: i64,
 }
 
 impl EventLimits {
@@ -42,7 +47,11 @@ impl EventLimits {
 
 impl Default for EventLimits {
     fn default() -> Self {
-        Self { event_bytes_max: EVENT_BYTES_MAX, json_depth_max: JSON_DEPTH_MAX }
+        Self {
+            event_bytes_max: EVENT_BYTES_MAX,
+            json_depth_max: JSON_DEPTH_MAX,
+            future_seconds_max: FUTURE_SECONDS_MAX,
+        }
     }
 }
 

@@ -95,6 +95,7 @@ pub const INCLUDABLE: &[&str] = &[
     "receivedAt",
     "receivedBy",
     "masked",
+    "orderedBy",
 ];
 
 /// The keys to return of each event.

@@ -53,6 +53,8 @@ pub struct HistogramQuery {
     pub interval: Option<Interval>,
     /// Where days begin.
     pub zone: Zone,
+    /// Where the buckets end if the filter has no end.
+    pub now: Timestamp,
 }
 
 /// The answer.
@@ -88,15 +90,21 @@ pub struct FacetValue {
     pub count: u64,
 }
 
-/// Events over time.
+/// Events over time. Each event that matches is counted once: in a bucket, in `before`, or in `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     /// The width of the buckets.
     pub interval: Interval,
     /// Whose days they follow.
     pub zone: Zone,
-    /// In order, without gaps; none where no event matches and no range was given.
+    /// In order, without gaps; none where there is no event to begin with and the filter has no beginning.
     pub buckets: Vec<Bucket>,
+    /// The last instant that the buckets count: the filter's end, or now.
+    pub through: Timestamp,
+    /// Events before the first bucket: a few that are so old that the others would share one bar.
+    pub before: u64,
+    /// Events after `through`: their time had not come yet.
+    pub after: u64,
 }
 
 /// One bar.
@@ -113,8 +121,8 @@ pub struct Bucket {
 }
 
 impl StatsQuery {
-    /// Parses decoded query parameters: those of a list, and [`STATS_CONTROLS`].
-    pub fn parse<'a, I>(pairs: I, limits: &QueryLimits) -> Result<Self, ParameterError>
+    /// Parses decoded query parameters: those of a list, and [`STATS_CONTROLS`]. A histogram without an end ends at `now`.
+    pub fn parse<'a, I>(pairs: I, limits: &QueryLimits, now: Timestamp) -> Result<Self, ParameterError>
     where
         I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
     {
@@ -141,8 +149,8 @@ impl StatsQuery {
         let zone = zone.map_err(|message| ParameterError::new("tz", message))?;
         let histogram = match width {
             None => None,
-            Some("auto") => Some(HistogramQuery { interval: None, zone }),
-            Some(width) => Some(HistogramQuery { interval: Some(parse_interval(width)?), zone }),
+            Some("auto") => Some(HistogramQuery { interval: None, zone, now }),
+            Some(width) => Some(HistogramQuery { interval: Some(parse_interval(width)?), zone, now }),
         };
         Ok(Self { query, facets, histogram })
     }
@@ -169,7 +177,8 @@ fn parse_interval(name: &str) -> Result<Interval, ParameterError> {
 }
 
 impl HistogramQuery {
-    /// The interval, and where its buckets begin and the last one ends, to cover `first` to `last`, both included.
+    /// The interval, and where its buckets begin and the last one ends, to cover `first` to `last`, both included. The
+    /// interval is the one that was asked for, else the narrowest that fits.
     pub fn bounds(&self, first: Timestamp, last: Timestamp) -> Result<(Interval, Vec<Timestamp>), ParameterError> {
         if let Some(interval) = self.interval {
             let bounds = interval.bounds(&self.zone, first, last, BUCKETS_MAX).ok_or_else(|| {
@@ -181,10 +190,15 @@ impl HistogramQuery {
             })?;
             return Ok((interval, bounds));
         }
-        let fitting = Interval::ALL
+        self.fitting_bounds(first, last)
+            .ok_or_else(|| ParameterError::new("histogram", "the range of time is not of this calendar"))
+    }
+
+    /// The narrowest interval that covers a range in few buckets, and their bounds.
+    pub fn fitting_bounds(&self, first: Timestamp, last: Timestamp) -> Option<(Interval, Vec<Timestamp>)> {
+        Interval::ALL
             .iter()
-            .find_map(|(_, interval)| Some((*interval, interval.bounds(&self.zone, first, last, AUTO_BUCKETS_MAX)?)));
-        fitting.ok_or_else(|| ParameterError::new("histogram", "the range of time is not of this calendar"))
+            .find_map(|(_, interval)| Some((*interval, interval.bounds(&self.zone, first, last, AUTO_BUCKETS_MAX)?)))
     }
 }
 
@@ -194,7 +208,7 @@ mod tests {
 
     fn parse(pairs: &[(&'static str, &'static str)]) -> Result<StatsQuery, ParameterError> {
         let pairs = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)));
-        StatsQuery::parse(pairs, &QueryLimits::default())
+        StatsQuery::parse(pairs, &QueryLimits::default(), Timestamp::from_micros(0))
     }
 
     #[test]

@@ -233,7 +233,9 @@ mod tests {
             assert!(slice.positions <= PAGE_EVENTS && reader.positions.len() <= PAGE_EVENTS);
             all.extend(seqs(&slice));
             if all.len() > 1_000 {
-                meanwhile.take().map(|meanwhile| meanwhile());
+                if let Some(meanwhile) = meanwhile.take() {
+                    meanwhile();
+                }
             }
         }
         all
@@ -245,7 +247,7 @@ mod tests {
         let opened = open(&directory.path().join("file.db"), None);
         // Out of order, with many at the same instant, and some a day late, so that chunks overlap.
         let age = |number: u64| {
-            let late = if number % 11 == 0 { DAY } else { 0 };
+            let late = if number.is_multiple_of(11) { DAY } else { 0 };
             i64::try_from(EVENTS - number / 3 + number * 7_919 % 500).unwrap() + late
         };
         store(&opened, 0..EVENTS, age);
@@ -297,7 +299,7 @@ mod tests {
         let path = directory.path().join("file.db");
         let opened = open(&path, None);
         // Every other one is long past its time.
-        let age = |number: u64| if number % 2 == 0 { 60 * DAY } else { DAY } - i64::try_from(number).unwrap();
+        let age = |number: u64| if number.is_multiple_of(2) { 60 * DAY } else { DAY } - i64::try_from(number).unwrap();
         store(&opened, 0..2 * EVENTS, age);
         let lease = opened.reader.unbounded();
         let lists = ["sort=time", "sort=time&order=asc", "sort=received&order=asc"].map(|sort| {

@@ -5,7 +5,7 @@
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::OWN_ORIGIN,
+    event::{ORDERED_BY, OWN_ORIGIN},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) at_as_sent: Option<String>,
     pub(super) received_at: Option<Timestamp>,
     pub(super) received_by: Option<String>,
+    /// Whether the log orders the event by its receipt, because its sender's time lay too far in the future.
+    pub(super) is_ordered_by_receipt: bool,
     pub(super) origin: Option<String>,
     pub(super) actor: Actor,
     pub(super) context: Context,
@@ -79,6 +81,7 @@ impl Entry {
                 "message" => entry.message = text(value),
                 "receivedAt" => entry.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
                 "receivedBy" => entry.received_by = text(value),
+                ORDERED_BY => entry.is_ordered_by_receipt = entry.received_at.is_some(),
                 "trigger" => entry.read_trigger(value.get()),
                 "context" => entry.context = Context::read(value.get()),
                 "request" => entry.request = Request::read(value.get()),
@@ -93,6 +96,11 @@ impl Entry {
     pub(super) fn actor_name(&self) -> Option<&str> {
         let Actor { name, email, id, .. } = &self.actor;
         name.as_deref().or(email.as_deref()).or(id.as_deref())
+    }
+
+    /// The time by which the log orders the event.
+    pub(super) fn ordered_at(&self) -> Option<Timestamp> {
+        self.at.filter(|_| !self.is_ordered_by_receipt).or(self.received_at)
     }
 
     /// Whether this is auditbox's own record.

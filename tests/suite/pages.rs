@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Server};
 
 /// What people read of a page: without tags, entities decoded, white space drawn together.
-fn text(html: &str) -> String {
+pub fn text(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
     while let Some(start) = rest.find('<') {
@@ -36,7 +36,7 @@ fn text(html: &str) -> String {
     unescape(&out).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let entities = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&"), ("&amp;", "&")];
     entities.iter().fold(text.to_owned(), |text, (entity, char)| text.replace(entity, char))
 }
@@ -47,7 +47,7 @@ fn links(html: &str) -> Vec<String> {
 }
 
 /// A page that must be there.
-fn page(server: &Server, path: &str) -> String {
+pub fn page(server: &Server, path: &str) -> String {
     let answer = server.get(path);
     assert_eq!(answer.status, 200, "{path}: {}", answer.text);
     assert!(answer.text.trim_end().ends_with("</html>"), "{path} ends early");
@@ -65,7 +65,7 @@ fn chips(html: &str) -> Vec<(String, String)> {
 }
 
 /// The sentences of a list's rows, in order.
-fn rows(html: &str) -> Vec<String> {
+pub fn rows(html: &str) -> Vec<String> {
     let table = html.split("<table class=\"events\">").nth(1).unwrap_or_default();
     let table = table.split("</table>").next().unwrap_or_default();
     let rows = table.split("<th scope=\"row\" class=\"c-what\">").skip(1);

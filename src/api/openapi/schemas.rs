@@ -6,6 +6,7 @@ use crate::{
     api::openapi::With,
     http::error::KINDS,
     model::{
+        event::ORDERED_BY,
         field::{Field, Object},
         limits::OBJECT_KEYS_MAX,
     },
@@ -73,6 +74,12 @@ pub(super) fn event_part() -> Value {
             "Where secrets were replaced by \"[masked]\", as JSON pointers; the pointer of what one lies in where its own is \
              long, and \"\" for those after the hundredth" }),
     );
+    properties.insert(
+        ORDERED_BY.to_owned(),
+        json!({ "const": "receivedAt", "description":
+            "There if trigger.at lay too far in the future when the event was received: lists, filters and counts then go by \
+             receivedAt" }),
+    );
     json!({ "type": "object", "properties": properties })
 }
 
@@ -85,6 +92,25 @@ pub(super) fn event() -> Value {
             "required": ["identifier", "action", "resourceType", "status", "trigger", "receivedAt", "receivedBy"],
         },
     ] })
+}
+
+/// How the events that match spread over time.
+pub(super) fn histogram() -> Value {
+    let bucket = json!({ "type": "object", "required": ["start", "end", "success", "failure"], "properties": {
+        "start": { "type": "string", "format": "date-time" },
+        "end": { "type": "string", "format": "date-time", "description": "The first instant after it" },
+        "success": { "type": "integer" }, "failure": { "type": "integer" },
+    } });
+    json!({
+        "type": ["object", "null"], "required": ["interval", "tz", "buckets", "before", "after"],
+        "description": "Each event that matches is in one bucket, in before, or in after. Without `to`, the buckets end now",
+        "properties": {
+            "interval": { "type": "string" }, "tz": { "type": "string" }, "buckets": { "type": "array", "items": bucket },
+            "before": { "type": "integer", "description":
+                "Events before the first bucket: without `from`, up to one in twenty that are much older than the rest" },
+            "after": { "type": "integer", "description": "Events whose time lies after now, if there is no `to`" },
+        },
+    })
 }
 
 /// What is said in the place of an event that is damaged.
@@ -131,7 +157,8 @@ fn sent() -> Map<String, Value> {
         "at".to_owned(),
         json!({
             "type": ["string", "null"], "format": "date-time",
-            "description": "Event time; the time of receipt where absent",
+            "description": "Event time; the time of receipt where absent. One that lies far in the future is kept, and the \
+                            event is ordered by its receipt",
         }),
     );
     trigger.insert("origin".to_owned(), text(Object::Trigger, "origin").with("default", json!("API")));

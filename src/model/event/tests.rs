@@ -2,7 +2,7 @@
 
 use super::*;
 
-const RECEIPT: Receipt<'_> = Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "ci" };
+const RECEIPT: Receipt<'_> = Receipt { at: Timestamp::from_micros(1_720_000_000_000_000), by: "ci" };
 
 fn parse(text: &str) -> Result<Draft<'_>, FieldError> {
     Draft::parse(serde_json::from_str(text).unwrap(), &EventLimits::default(), Sender::Client)
@@ -23,7 +23,7 @@ fn values_keep_the_senders_bytes_and_the_server_adds_its_own() {
         r#"{"identifier":"e1","action":"UPDATE","resourceType":"entity","status":"SUCCESS","#,
         r#""trigger":{"at":"2024-05-01T14:00:00+02:00","origin":"API","via":[1e2]},"#,
         r#""context":{"entity":"api","runId":null},"diff":{"before":null,"after":{ "n": 1.0, "s":"\u00e9" }},"#,
-        r#""extra":9007199254740993,"receivedAt":"2023-11-14T22:13:20.000000Z","receivedBy":"ci"}"#
+        r#""extra":9007199254740993,"receivedAt":"2024-07-03T09:46:40.000000Z","receivedBy":"ci"}"#
     );
     assert_eq!(event.body, expected);
     assert_eq!(event.timestamp, Timestamp::parse("2024-05-01T12:00:00Z").unwrap());
@@ -40,6 +40,39 @@ fn an_event_without_identifier_or_time_gets_both() {
 }
 
 #[test]
+fn a_time_too_far_ahead_stays_and_the_receipt_orders_the_event() {
+    let sent = |at: &str| format!(r#"{{"identifier":"e","action":"A","resourceType":"x","trigger":{{"at":"{at}"}}}}"#);
+    let (near, far) = (accept(&sent("2024-07-04T09:46:40Z")), accept(&sent("2024-07-04T09:46:40.000001Z")));
+    assert_eq!(near.timestamp, RECEIPT.at.plus_seconds(86_400));
+    assert!(!near.body.contains(ORDERED_BY), "{}", near.body);
+    assert_eq!(far.timestamp, RECEIPT.at);
+    assert!(far.body.contains(r#""at":"2024-07-04T09:46:40.000001Z""#), "{}", far.body);
+    assert!(far.body.ends_with(r#","receivedBy":"ci","orderedBy":"receivedAt"}"#), "{}", far.body);
+    for event in [&near, &far] {
+        assert_eq!(searchable(&event.body).unwrap().0, event.timestamp);
+        assert_eq!(received_at(&event.body), Some(RECEIPT.at));
+    }
+    // A retry may come when the time is no longer far ahead.
+    let again = sent("2024-07-04T09:46:40.000001Z");
+    let retry = parse(&again).unwrap().accept(&Receipt { at: RECEIPT.at.plus_seconds(60), by: "ci" });
+    assert!(!retry.body.contains(ORDERED_BY));
+    assert!(same_submission((&far.body, far.filled), (&retry.body, retry.filled)));
+}
+
+#[test]
+fn a_key_of_a_sender_before_the_servers_own_is_the_senders() {
+    // From a version that did not set the key.
+    let at = |key: &str| {
+        let sent = r#"{"identifier":"e","action":"A","resourceType":"x","trigger":{"at":"2999-01-01T00:00:00Z"}"#;
+        let body = format!(r#"{sent}{key},"receivedAt":"2024-07-03T09:46:40.000000Z","receivedBy":"ci"}}"#);
+        (searchable(&body).unwrap().0.to_string(), body)
+    };
+    let (plain, own) = (at(""), at(r#","orderedBy":"receivedAt""#));
+    assert_eq!((plain.0.as_str(), own.0.as_str()), ("2999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"));
+    assert!(!same_submission((&plain.1, Filled::default()), (&own.1, Filled::default())));
+}
+
+#[test]
 fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does() {
     let bare = r#"{"identifier":"e","action":"READ","resourceType":"x"}"#;
     let first = accept(bare);
@@ -50,7 +83,7 @@ fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does()
     assert!(same(&first, &retry));
     for other in [
         r#"{"identifier":"e","action":"READ","resourceType":"x","status":"SUCCESS"}"#,
-        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2023-11-14T22:13:20.000000Z"}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2024-07-03T09:46:40.000000Z"}}"#,
         r#"{"identifier":"e","action":"READ","resourceType":"x","note":1}"#,
     ] {
         assert!(!same(&first, &accept(other)), "{other}");
@@ -81,6 +114,7 @@ fn refusals_name_the_field() {
         (r#"{"action":"A","resourceType":"x","diff":{"before":[]}}"#, "diff.before"),
         (r#"{"action":"A","resourceType":"x","diff":{"after":{"a":"\ud800"}}}"#, "diff.after"),
         (r#"{"action":"A","resourceType":"x","receivedAt":"2024-05-01T12:00:00Z"}"#, "receivedAt"),
+        (r#"{"action":"A","resourceType":"x","orderedBy":"receivedAt"}"#, "orderedBy"),
     ] {
         assert_eq!(parse(text).unwrap_err().field, field, "{text}");
     }

@@ -5,10 +5,9 @@
 //! time, the newest event says when the clock was last right.
 
 use rusqlite::{Connection, OptionalExtension};
-use serde::Deserialize;
 
 use crate::{
-    model::timestamp::Timestamp,
+    model::{event::received_at, timestamp::Timestamp},
     store::{body::Bodies, event, stored::Fetch},
 };
 
@@ -43,14 +42,8 @@ pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
 
 /// When the newest event came in. To be asked before any other is taken in, which the same clock would date.
 pub(super) fn newest_receipt(connection: &Connection, bodies: &Bodies) -> rusqlite::Result<Option<Timestamp>> {
-    #[derive(Deserialize)]
-    struct Receipt {
-        #[serde(rename = "receivedAt")]
-        received_at: String,
-    }
     let newest = Fetch::new(connection, bodies)?.event(event::last_seq(connection)?)?;
-    let receipt = newest.and_then(Result::ok).and_then(|body| serde_json::from_str(&body).ok());
-    Ok(receipt.and_then(|receipt: Receipt| Timestamp::parse(&receipt.received_at)))
+    Ok(newest.and_then(Result::ok).and_then(|body| received_at(&body)))
 }
 
 #[cfg(test)]

@@ -36,10 +36,13 @@ pub(super) struct Fact {
     pub(super) links: Option<(String, String)>,
 }
 
-/// When it happened, and when it came in.
+/// When an event happened, and when it was received.
 #[derive(Debug)]
 pub(super) struct Times {
+    /// The time by which the log orders the event.
     pub(super) at: When,
+    /// Whether that is the receipt, so that nobody knows when the event happened.
+    pub(super) is_ordered_by_receipt: bool,
     pub(super) received: Option<When>,
     /// How far apart the two are, if it is worth a word.
     pub(super) skew: Option<String>,
@@ -55,13 +58,14 @@ impl Times {
             match seconds {
                 late if late > SKEW_SECONDS => Some(format!("received {length} after it happened")),
                 early if early < -SKEW_SECONDS => {
-                    Some(format!("received {length} before the time it gives: a clock is wrong"))
+                    Some(format!("received {length} before the time it gives: its sender’s clock is ahead"))
                 }
                 _ => None,
             }
         });
         Self {
-            at: show(entry.at.or(entry.received_at).unwrap_or(now)),
+            at: show(entry.ordered_at().unwrap_or(now)),
+            is_ordered_by_receipt: entry.is_ordered_by_receipt,
             received: entry.received_at.map(show),
             skew,
             as_sent: entry.at_as_sent.clone(),

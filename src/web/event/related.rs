@@ -55,7 +55,7 @@ pub(super) fn find(
         lists.push((format!("The same run, {run}"), all.clone().with(Field::Run, false, run)));
     }
     let actor = entry.actor.id.as_deref().or(entry.actor_name());
-    if let (Some(actor), Some(at)) = (actor, entry.at.or(entry.received_at)) {
+    if let (Some(actor), Some(at)) = (actor, entry.ordered_at()) {
         let near = |seconds| Some(at.plus_seconds(seconds));
         let range = Range::Between { from: near(-AROUND_SECONDS), to: near(AROUND_SECONDS) };
         let name = entry.actor_name().unwrap_or(actor);

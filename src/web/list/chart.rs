@@ -9,7 +9,7 @@ use crate::{
     },
     web::{
         asked::{Asked, Range},
-        when::{self, grouped},
+        when::{self, When, grouped},
     },
 };
 
@@ -66,12 +66,45 @@ pub(in crate::web) struct Bar {
     pub(in crate::web) is_empty: bool,
 }
 
+/// Events that no bar counts, as a link to their list.
+#[derive(Debug)]
+pub(in crate::web) struct Outside {
+    /// Such as "3 events after now".
+    pub(in crate::web) text: String,
+    pub(in crate::web) href: String,
+}
+
+impl Outside {
+    /// The events before the first bar and those after the last, where there are any.
+    pub(in crate::web) fn of(histogram: &Histogram, asked: &Asked) -> Vec<Self> {
+        let Histogram { before, after, through, buckets, .. } = histogram;
+        let link = |count: u64, place: &str, range: Range| Self {
+            text: format!("{} {} {place}", grouped(count), if count == 1 { "event" } else { "events" }),
+            href: asked.within(range).href(),
+        };
+        let mut outside = Vec::new();
+        if let Some(first) = buckets.first().filter(|_| *before > 0) {
+            let When { date, clock, .. } = When::new(first.start, &asked.zone, *through);
+            let to = Some(Timestamp::from_micros(first.start.micros() - 1));
+            outside.push(link(*before, &format!("before {date} {clock}"), Range::Between { from: None, to }));
+        }
+        if *after > 0 {
+            let from = Some(Timestamp::from_micros(through.micros() + 1));
+            outside.push(link(*after, "after now", Range::Between { from, to: None }));
+        }
+        outside
+    }
+}
+
 impl Chart {
-    /// Draws a histogram; nothing where it has no bucket.
+    /// Draws a histogram; nothing where no bucket has an event.
     pub(in crate::web) fn new(histogram: &Histogram, asked: &Asked) -> Option<Self> {
         let buckets = &histogram.buckets;
+        if buckets.iter().all(|bucket| bucket.success + bucket.failure == 0) {
+            return None;
+        }
         let most = buckets.iter().map(|bucket| bucket.success + bucket.failure).max()?.max(1);
-        let draw = |(place, bucket): (usize, &Bucket)| bar(asked, place, bucket, most);
+        let draw = |(place, bucket): (usize, &Bucket)| bar(asked, place, bucket, most, histogram.through);
         let total = |part: fn(&Bucket) -> u64| grouped(buckets.iter().map(part).sum());
         Some(Self {
             bars: buckets.iter().enumerate().map(draw).collect(),
@@ -88,7 +121,8 @@ impl Chart {
     }
 }
 
-fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64) -> Bar {
+/// One bar. Its link leads to what it counts, so the last one ends where the counting does.
+fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64, through: Timestamp) -> Bar {
     let scaled = |count: u64| {
         let exact = u128::from(count) * u128::from(HEIGHT) / u128::from(most);
         if count == 0 { 0 } else { u64::try_from(exact).unwrap_or(HEIGHT).max(HEIGHT_MIN) }
@@ -96,7 +130,7 @@ fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64) -> Bar {
     let failure_height = scaled(bucket.failure);
     // Rounding up what can hardly be seen takes nothing from the whole.
     let success_height = scaled(bucket.success).min(HEIGHT - failure_height);
-    let last = Timestamp::from_micros(bucket.end.micros() - 1);
+    let last = Timestamp::from_micros(bucket.end.micros() - 1).min(through);
     Bar {
         slot_x: place * SLOT,
         x: place * SLOT + (SLOT - BAR) / 2,
@@ -159,7 +193,9 @@ mod tests {
             success,
             failure,
         });
-        Histogram { interval: Interval::Hours(1), zone: Zone::utc(), buckets: buckets.collect() }
+        let buckets: Vec<_> = buckets.collect();
+        let through = at(i64::try_from(buckets.len()).unwrap());
+        Histogram { interval: Interval::Hours(1), zone: Zone::utc(), buckets, through, before: 0, after: 0 }
     }
 
     #[test]
@@ -174,7 +210,20 @@ mod tests {
         assert_eq!(chart.bars[0].success_height + chart.bars[0].failure_height, 0);
         assert_eq!(chart.bars[1].failure_height, HEIGHT_MIN);
         assert_eq!(chart.bars[2].success_height, HEIGHT_MIN);
-        assert!(Chart::new(&histogram(&[]), &asked).is_none());
+        assert!(Chart::new(&histogram(&[]), &asked).is_none() && Chart::new(&histogram(&[(0, 0)]), &asked).is_none());
+    }
+
+    #[test]
+    fn what_no_bar_counts_is_a_link_beside_them() {
+        let asked = Asked::nothing(Timestamp::from_micros(0));
+        let found = Histogram { before: 1_234, after: 1, ..histogram(&[(1, 0)]) };
+        let links = Outside::of(&found, &asked);
+        let [before, after] = links.as_slice() else { panic!("{links:?}") };
+        assert_eq!(before.text, "1,234 events before 1970-01-01 00:00:00");
+        assert_eq!(before.href, "/audit-logs?to=1969-12-31T23%3A59%3A59.999999%2B00%3A00");
+        assert_eq!(after.text, "1 event after now");
+        assert_eq!(after.href, "/audit-logs?from=1970-01-01T01%3A00%3A00.000001%2B00%3A00");
+        assert!(Outside::of(&histogram(&[(1, 0)]), &asked).is_empty());
     }
 
     #[test]

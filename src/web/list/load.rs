@@ -166,6 +166,6 @@ pub(super) fn count(lease: &Lease, asked: &Asked, limits: &QueryLimits) -> Resul
     pairs.push((Cow::Borrowed("facets"), Cow::Owned(names.join(","))));
     pairs.push((Cow::Borrowed("histogram"), Cow::Borrowed("auto")));
     pairs.push((Cow::Borrowed("tz"), Cow::Owned(asked.zone.name().to_owned())));
-    let query = StatsQuery::parse(pairs, limits)?;
+    let query = StatsQuery::parse(pairs, limits, Timestamp::now())?;
     Ok(lease.stats(&query)?)
 }

@@ -19,7 +19,10 @@ const CHARS_SHOWN: usize = 160;
 #[derive(Debug)]
 pub(in crate::web) struct Row {
     pub(in crate::web) href: String,
+    /// The time by which the log orders the event.
     pub(in crate::web) when: When,
+    /// Whether that is its receipt, because its sender's time lay too far in the future.
+    pub(in crate::web) is_ordered_by_receipt: bool,
     pub(in crate::web) failed: bool,
     pub(in crate::web) tone: &'static str,
     pub(in crate::web) sentence: Sentence,
@@ -49,7 +52,8 @@ impl Row {
         let text = |part: &Option<String>| part.as_deref().map(cut).unwrap_or_default();
         Self {
             href: asked::event_href(&entry.identifier, zone),
-            when: When::new(entry.at.or(entry.received_at).unwrap_or(now), zone, now),
+            when: When::new(entry.ordered_at().unwrap_or(now), zone, now),
+            is_ordered_by_receipt: entry.is_ordered_by_receipt,
             failed: entry.failed,
             tone: wording::tone(&entry.action),
             detail: detail(&entry),

@@ -9,7 +9,7 @@ use crate::{
         asked::{Asked, Place, Preset, Range, to_fields},
         labels::Labels,
         list::{
-            chart::Chart,
+            chart::{Chart, Outside},
             chips::{self, Chip},
             fields::{self, Aliases, Menu},
             load::{Found, Page},
@@ -127,6 +127,8 @@ struct PresetLink {
 #[template(path = "list/bottom.html")]
 pub(super) struct Bottom {
     chart: Option<Chart>,
+    /// Events that no bar counts.
+    outside: Vec<Outside>,
     chart_note: String,
     menus: Vec<Menu>,
 }
@@ -166,11 +168,13 @@ pub(super) fn bottom(asked: &Asked, counted: Result<Stats, String>, labels: &Lab
     match counted {
         Ok(stats) => Bottom {
             chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, asked)),
+            outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, asked)),
             chart_note: "No event to count.".to_owned(),
             menus: fields::menus(asked, stats, labels, known),
         },
         Err(message) => {
-            Bottom { chart: None, chart_note: format!("Could not be counted: {message}."), menus: Vec::new() }
+            let chart_note = format!("Could not be counted: {message}.");
+            Bottom { chart: None, outside: Vec::new(), chart_note, menus: Vec::new() }
         }
     }
 }

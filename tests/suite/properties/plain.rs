@@ -13,14 +13,21 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// An event as it is listed. Where it stands among the others is the order of arrival.
 pub struct Plain {
     pub identifier: String,
+    /// The time by which it is ordered.
     pub micros: i64,
     pub event: Value,
 }
 
+/// How far after its receipt the time of an event may lie that is ordered by it.
+const FUTURE_MICROS_MAX: i64 = 24 * 60 * 60 * 1_000_000;
+
 impl Plain {
     pub fn new(event: Value) -> Self {
         let identifier = event["identifier"].as_str().unwrap().to_owned();
-        Self { identifier, micros: micros(event["trigger"]["at"].as_str().unwrap()), event }
+        let at = micros(event["trigger"]["at"].as_str().unwrap());
+        let received_micros = micros(event["receivedAt"].as_str().unwrap());
+        let micros = if at > received_micros + FUTURE_MICROS_MAX { received_micros } else { at };
+        Self { identifier, micros, event }
     }
 }
 
