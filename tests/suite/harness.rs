@@ -314,9 +314,13 @@ pub fn store_options(path: &Path, chunk_events: u32) -> Options {
 
 /// Makes an event ready for a store's own writer, as the server would.
 pub fn prepare(store: &Store, event: &Value) -> Prepared {
-    let text = event.to_string();
-    let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
-    store.writer.prepare(draft.accept(&Receipt { at: Timestamp::now(), by: "test" }))
+    prepare_at(store, &event.to_string(), Timestamp::now())
+}
+
+/// Makes an event ready as the server would that received it at this time.
+pub fn prepare_at(store: &Store, event: &str, at: Timestamp) -> Prepared {
+    let draft = Draft::parse(serde_json::from_str(event).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
+    store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
 }
 
 /// Tries until `check` is satisfied.
