@@ -29,6 +29,8 @@ pub const CLIENT_ID: &str = "test-admin";
 pub const CLIENT_SECRET: &str = "a-secret-for-tests-0123456789";
 /// How long anything that should happen soon may take, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
+/// What takes longer than this would never end.
+const NEVER: Duration = Duration::from_secs(300);
 
 /// The program, with a directory to run in and nothing of this process's environment that it would read.
 pub fn program(directory: &Path) -> Command {
@@ -278,6 +280,7 @@ pub fn exchange(
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
         .max_redirects(redirects)
+        .timeout_global(Some(NEVER))
         .max_redirects_will_error(false)
         .build()
         .into();

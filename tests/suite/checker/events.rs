@@ -298,7 +298,7 @@ mod tests {
             let sent = maker.event();
             let again = maker.respelled(&sent);
             let [mut one, mut other]: [Value; 2] =
-                [&sent.text, &again.text].map(|text| serde_json::from_str(&text).unwrap());
+                [&sent.text, &again.text].map(|text| serde_json::from_str(text).unwrap());
             for value in [&mut one, &mut other] {
                 let object = value.as_object_mut().unwrap();
                 object.retain(|_, value| !value.is_null());

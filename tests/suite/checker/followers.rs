@@ -39,6 +39,7 @@ impl Checker {
         for follower in &mut self.followers {
             follower.may_begin_again |= follower.step > step;
         }
+        self.own.may_begin_again |= self.own.step > step;
     }
 
     /// Makes the model wrong: the first follower was given less than it was.

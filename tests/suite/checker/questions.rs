@@ -1,5 +1,7 @@
 //! Queries of every kind, each answered as the model answers it.
 
+use std::collections::{HashMap, HashSet};
+
 use proptest::strategy::{Strategy, ValueTree};
 use serde_json::Value;
 
@@ -11,6 +13,18 @@ use crate::{
 
 /// Keys that are asked for alone. None of them holds a number that a JSON reader would change.
 const KEYS: [&str; 7] = ["identifier", "action", "status", "trigger", "context", "message", "receivedAt"];
+
+/// How the log is followed with auditbox's own records in it.
+const OWN: &str = "sort=received&order=asc&include_own=true&includes=identifier";
+
+/// A follower of everything, whose events are compared with the log alone.
+#[derive(Default)]
+pub(super) struct OwnFollower {
+    cursor: Option<String>,
+    seen: Vec<String>,
+    pub(super) step: u64,
+    pub(super) may_begin_again: bool,
+}
 
 impl Checker {
     /// A random question about the events that there are.
@@ -113,7 +127,7 @@ impl Checker {
             let mut reader = csv::Reader::from_reader(answer.text.as_bytes());
             let column = reader.headers().unwrap().iter().position(|name| name == "identifier").unwrap();
             let found: Vec<_> = reader.records().map(|row| row.unwrap()[column].to_owned()).collect();
-            assert_eq!(found, expected);
+            assert_same(&found, &expected);
         } else {
             self.compare_lines(&answer.text, &expected);
         }
@@ -122,8 +136,8 @@ impl Checker {
     /// Lines of an export: these events, each as it is stored.
     fn compare_lines(&self, lines: &str, expected: &[&str]) {
         let found: Vec<_> = lines.lines().map(identifier).collect();
-        assert_eq!(found, expected);
-        let stored: std::collections::HashMap<_, _> = self
+        assert_same(&found, expected);
+        let stored: HashMap<_, _> = self
             .state
             .events
             .iter()
@@ -150,12 +164,36 @@ impl Checker {
         assert!(shown.contains(&expected), "{expected} is not in {shown}");
     }
 
-    /// auditbox's own records of what retention dropped.
+    /// auditbox's own records: those of drops tell of all that is gone; and who follows the log with the records of requests
+    /// in it misses none.
     pub(super) fn own_records(&mut self) {
         let answer = self.server.list("origin=auditbox&resources=audit_log&action=DELETE&limit=100000").json();
         let of = |record: &Value| record["additionalData"]["count"].as_u64().unwrap();
         let told: u64 = answer["audits"].as_array().unwrap().iter().map(of).sum();
         assert_eq!(told, self.state.dropped, "the records of drops do not tell of all that is gone");
+        self.follow_own();
+        let all = self.server.list(&format!("{OWN}&limit=100000")).identifiers();
+        let is_there: HashSet<_> = all.iter().collect();
+        let (seen, gone): (Vec<_>, Vec<_>) = self.own.seen.iter().cloned().partition(|name| is_there.contains(name));
+        let lost: Vec<_> = gone.iter().filter(|name| !self.dropped.contains(*name)).collect();
+        assert!(lost.is_empty(), "seen, and gone without a word: {lost:?}");
+        assert_same(&seen, &all[..seen.len()].iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn follow_own(&mut self) {
+        for _ in 0..2 {
+            let cursor = self.own.cursor.as_ref().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+            let answer = self.server.list(&format!("{OWN}&limit=100000{cursor}"));
+            if answer.status == 200 {
+                self.own.seen.extend(answer.identifiers());
+                self.own.cursor = answer.json()["next"].as_str().map(str::to_owned);
+                (self.own.step, self.own.may_begin_again) = (self.step, false);
+                return;
+            }
+            assert!(answer.status == 422 && self.own.may_begin_again, "{}", answer.text);
+            self.own = OwnFollower::default();
+        }
+        panic!("a follower is told to begin again when it does");
     }
 
     /// The whole log, in both orders, byte for byte.
@@ -166,5 +204,21 @@ impl Checker {
             assert_eq!(answer.status, 200, "{}", answer.text);
             self.compare_lines(&answer.text, &question.answer(&self.state.events));
         }
+    }
+}
+
+/// Fails with what is missing and what is too much.
+fn assert_same(found: &[String], expected: &[&str]) {
+    if found != expected {
+        let [has, wants]: [HashSet<&str>; 2] =
+            [found.iter().map(String::as_str).collect(), expected.iter().copied().collect()];
+        let missing: Vec<_> = expected.iter().filter(|name| !has.contains(*name)).collect();
+        let added: Vec<_> = found.iter().filter(|name| !wants.contains(name.as_str())).collect();
+        let place = found.iter().zip(expected).position(|(one, other)| one != other);
+        panic!(
+            "{} instead of {}; missing: {missing:?}; too much: {added:?}; first difference at {place:?}",
+            found.len(),
+            expected.len()
+        );
     }
 }

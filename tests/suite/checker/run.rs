@@ -16,6 +16,7 @@ use super::{
     events::{Maker, Sent},
     followers::Follower,
     model::State,
+    questions::OwnFollower,
 };
 use crate::{
     harness::{CLIENT_ID, Server, program, store_options},
@@ -78,6 +79,9 @@ pub(super) struct Checker {
     pub(super) admin: String,
     /// Client ids of credentials that were ever revoked.
     pub(super) revoked: HashSet<String>,
+    /// Identifiers of events that retention ever dropped.
+    pub(super) dropped: HashSet<String>,
+    pub(super) own: OwnFollower,
     pub(super) chunk_events: u32,
     pub(super) step: u64,
     pub(super) questions: TestRunner,
@@ -89,7 +93,7 @@ pub(super) struct Checker {
 impl Checker {
     pub(super) fn new(seed: u64) -> Self {
         let mut maker = Maker::new(seed);
-        let chunk_events = maker.pick(&[32, 64, 100, 300]);
+        let chunk_events = maker.pick(&[64, 100, 200, 300]);
         let directory = tempfile::tempdir().unwrap();
         let options = store_options(&directory.path().join("auditbox.db"), chunk_events);
         Store::open(&options, &Quiet).unwrap().close().unwrap();
@@ -121,6 +125,8 @@ impl Checker {
             arrivals: 0,
             admin: admin.as_str().unwrap().to_owned(),
             revoked: HashSet::new(),
+            dropped: HashSet::new(),
+            own: OwnFollower::default(),
             chunk_events,
             step: 0,
             questions: TestRunner::new_with_rng(Config::default(), random),

@@ -111,6 +111,7 @@ impl Checker {
             assert_eq!(answer.refusal(), (409, "conflict".to_owned()), "{fates:?} {}", texts(request));
         } else {
             let expected = (count(Fate::Stored), count(Fate::Duplicate));
+            assert!(matches!(answer.status, 200 | 201), "{} {}", answer.text, texts(request));
             let told = (number(&body["accepted"]), number(&body["duplicates"]));
             assert_eq!(told, expected, "accepted and duplicates: {} {}", answer.text, texts(request));
             assert_eq!(answer.status, if expected.0 > 0 { 201 } else { 200 }, "{}", answer.text);
