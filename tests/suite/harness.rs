@@ -317,11 +317,11 @@ pub fn store_options(path: &Path, chunk_events: u32) -> Options {
 
 /// Makes an event ready for a store's own writer, as the server would.
 pub fn prepare(store: &Store, event: &Value) -> Prepared {
-    prepare_at(store, &event.to_string(), Timestamp::now())
+    prepare_received(store, &event.to_string(), Timestamp::now())
 }
 
-/// Makes an event ready as the server would that received it at this time.
-pub fn prepare_at(store: &Store, event: &str, at: Timestamp) -> Prepared {
+/// Makes an event ready as a server would have done at another time.
+pub fn prepare_received(store: &Store, event: &str, at: Timestamp) -> Prepared {
     let draft = Draft::parse(serde_json::from_str(event).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
     store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
 }

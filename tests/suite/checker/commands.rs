@@ -23,7 +23,7 @@ use super::{
     writes::{identifier, now_micros},
 };
 use crate::{
-    harness::{eventually, prepare_at, program, store_options},
+    harness::{eventually, prepare_received, program, store_options},
     process::Process,
     properties::retention::is_clean,
 };
@@ -54,9 +54,13 @@ impl Checker {
     }
 
     pub(super) fn kill(&mut self) {
+        let change = self.change_unheard();
         self.disconnect();
         self.server.kill();
         self.server.start_again();
+        if let Some((place, standing)) = change {
+            self.learn_standing(place, standing);
+        }
     }
 
     pub(super) fn restart(&mut self) {
@@ -119,36 +123,58 @@ impl Checker {
         self.backups.push(Backup { path, step: self.step, state: self.state.clone(), at_least });
     }
 
-    /// Puts a backup back: the log is then what it was, and nothing that was taken away since is given back.
+    /// Puts a backup back: the log is then what it was, and nothing that was taken away since is given back. Perhaps it is put
+    /// back by hand, of which only the file itself can tell the server.
     pub(super) fn restore(&mut self) {
         if self.backups.is_empty() {
             self.backup();
         }
         let place = self.maker.below(self.backups.len());
+        let by_hand = self.may("by_hand") && self.maker.percent(25);
         self.stop();
         let Backup { path, step, mut state, at_least } = {
             let backup = &self.backups[place];
             Backup { path: backup.path.clone(), state: backup.state.clone(), ..*backup }
         };
-        self.must_in_the_end(&["restore", &path, "--force"]);
-        for entry in fs::read_dir(self.server.directory()).unwrap() {
-            let aside = entry.unwrap().path();
-            if aside.to_string_lossy().contains(".before-") {
-                fs::remove_file(aside).unwrap();
-            }
+        if by_hand {
+            self.put_back(&path);
+        } else {
+            self.must_in_the_end(&["restore", &path, "--force"]);
         }
+        self.remove(".before-");
         self.server.start_again();
         self.place = None;
         let texts = self.arrived();
         let arrived = texts.len().checked_sub(1).map_or(0, |last| state.known_through(last));
-        assert!(arrived >= at_least.min(state.known_through(state.entries.len() - 1)) || state.entries.is_empty());
+        let all = state.entries.len().checked_sub(1).map_or(0, |last| state.known_through(last));
+        assert!(arrived >= at_least.min(all), "{path} has {arrived} of {at_least} events");
         state.truncate(arrived);
         let expected: Vec<_> = state.entries.iter().map(|entry| entry.text.clone()).collect();
         assert_eq!(texts, expected, "{path}");
-        self.note(format!("{path}: {} instead of {} events", texts.len(), self.state.events.len()));
-        state.credentials = self.credentials_after_restore(&state);
+        let before = self.state.events.len();
+        self.note(format!("{path}, by hand: {by_hand}: {} instead of {before} events", texts.len()));
+        state.credentials = self.credentials_after_restore(&state, by_hand);
         self.state = state;
         self.followers_meet_a_restore(step);
+    }
+
+    /// Copies a backup over the stopped server's file.
+    fn put_back(&self, path: &str) {
+        let database = self.server.database();
+        for extension in ["db-wal", "db-shm"] {
+            drop(fs::remove_file(database.with_extension(extension)));
+        }
+        fs::copy(self.server.directory().join(path), &database).unwrap();
+    }
+
+    /// Removes the files whose names contain this.
+    fn remove(&self, part: &str) {
+        for entry in fs::read_dir(self.server.directory()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().contains(part)) {
+                fs::remove_file(path).unwrap();
+            }
+        }
     }
 
     /// Puts events into the file that were received long ago, as a log has them that has been kept for years.
@@ -163,7 +189,7 @@ impl Checker {
         let planted: Vec<_> = planted.into_iter().chain([(self.maker.named_event(), Timestamp::now())]).collect();
         for (event, at) in &planted {
             store.writer.wait_for_room();
-            let prepared = prepare_at(&store, &event.text, *at);
+            let prepared = prepare_received(&store, &event.text, *at);
             store.writer.append(vec![prepared], Policy::AllOrNothing).unwrap().wait().unwrap();
         }
         store.close().unwrap();
@@ -293,12 +319,7 @@ impl Checker {
                 other => self.must_be_refused(link, &[other]),
             }
         }
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("linked")) {
-                fs::remove_file(path).unwrap();
-            }
-        }
+        self.remove("linked");
         self.compare_log();
     }
 

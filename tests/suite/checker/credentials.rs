@@ -1,6 +1,6 @@
 //! Credentials: made, disabled, enabled and revoked, by request and by command, and what each may do then.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, thread, time::Duration};
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::{
     run::Checker,
     writes::now_micros,
 };
-use crate::harness::eventually;
+use crate::{harness::eventually, wire::Connection};
 
 const CREDENTIALS: usize = 7;
 const SCOPES: [&[&str]; 5] = [&["read"], &["ingest"], &["ingest", "read"], &["admin"], &["ingest", "read", "admin"]];
@@ -17,9 +17,7 @@ const SCOPES: [&[&str]; 5] = [&["read"], &["ingest"], &["ingest", "read"], &["ad
 impl Checker {
     pub(super) fn change_credential(&mut self) {
         let by_command = self.maker.percent(30);
-        let changeable = |one: &Credential| matches!(one.standing, Standing::Active | Standing::Disabled);
-        let places: Vec<_> =
-            (0..self.state.credentials.len()).filter(|place| changeable(&self.state.credentials[*place])).collect();
+        let places = self.changeable();
         if places.is_empty() || (places.len() < CREDENTIALS && self.maker.percent(40)) {
             self.create_credential(by_command);
             return;
@@ -35,11 +33,7 @@ impl Checker {
             let output = self.command("auditbox.db", &["credential", command, &name]);
             assert!(output.status.success(), "{output:?}");
         } else {
-            let path = format!("/v1/credentials/{client_id}");
-            let (method, body) = match standing {
-                Standing::Revoked => ("DELETE", String::new()),
-                _ => ("PATCH", json!({ "disabled": standing == Standing::Disabled }).to_string()),
-            };
+            let (method, path, body) = change_request(&client_id, standing);
             let answer = self.server.request_as(&self.server.token, method, &path, &body);
             assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
         }
@@ -49,6 +43,54 @@ impl Checker {
             self.revoked.insert(client_id);
         }
         self.await_credential(place, by_command);
+    }
+
+    /// The credentials that can still be disabled, enabled or revoked.
+    fn changeable(&self) -> Vec<usize> {
+        let is_changeable =
+            |place: &usize| matches!(self.state.credentials[*place].standing, Standing::Active | Standing::Disabled);
+        (0..self.state.credentials.len()).filter(is_changeable).collect()
+    }
+
+    /// Sends a change and does not wait for its answer. What becomes of the credential is then to be found out.
+    pub(super) fn change_unheard(&mut self) -> Option<(usize, Standing)> {
+        let places = self.changeable();
+        if places.is_empty() || self.maker.percent(50) {
+            return None;
+        }
+        let place = places[self.maker.below(places.len())];
+        let credential = &self.state.credentials[place];
+        let standing = match credential.standing {
+            Standing::Active if self.step.is_multiple_of(2) => Standing::Revoked,
+            Standing::Active => Standing::Disabled,
+            _ => Standing::Active,
+        };
+        let (method, path, body) = change_request(&credential.client_id, standing);
+        let mut connection = Connection::open(&self.server.url).unwrap();
+        let token = &self.server.token;
+        let length = body.len();
+        connection
+            .send(&format!(
+                "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+            ))
+            .unwrap();
+        let pause = Duration::from_micros(self.maker.random.below(8_000));
+        thread::sleep(pause);
+        self.note(format!("credential {place} may have become {standing:?} in {pause:?}"));
+        Some((place, standing))
+    }
+
+    /// Finds out whether a change was made whose answer was lost.
+    pub(super) fn learn_standing(&mut self, place: usize, standing: Standing) {
+        let credential = self.state.credentials[place].clone();
+        let is_closed = self.read_status(&credential) == 401;
+        if is_closed != (credential.standing == Standing::Disabled) {
+            self.state.credentials[place].standing = standing;
+            if standing == Standing::Revoked {
+                self.revoked.insert(credential.client_id);
+            }
+            self.note("it has");
+        }
     }
 
     fn create_credential(&mut self, by_command: bool) {
@@ -116,14 +158,15 @@ impl Checker {
         }
     }
 
-    /// The credentials of a state that takes the place of the present one: what was revoked since stays revoked.
-    pub(super) fn credentials_after_restore(&self, restored: &State) -> Vec<Credential> {
+    /// The credentials of a state that takes the place of the present one: what was revoked since stays revoked, unless the
+    /// file was put back by hand.
+    pub(super) fn credentials_after_restore(&self, restored: &State, by_hand: bool) -> Vec<Credential> {
         let present = |one: &Credential| self.state.credentials.iter().find(|other| other.client_id == one.client_id);
         let mut credentials = restored.credentials.clone();
         for credential in &mut credentials {
             let now = present(credential).map(|now| now.standing);
             credential.standing = match (credential.standing, now) {
-                (_, Some(Standing::Revoked)) => Standing::Revoked,
+                (_, Some(Standing::Revoked)) if !by_hand => Standing::Revoked,
                 // The log that it was revoked in is not the one that is replaced, and may know nothing of it.
                 (Standing::Active | Standing::Disabled, _) if self.revoked.contains(&credential.client_id) => {
                     Standing::Unclear
@@ -136,4 +179,13 @@ impl Checker {
         credentials.extend(gone.map(|one| Credential { standing: Standing::Absent, ..one.clone() }));
         credentials
     }
+}
+
+/// The request that gives a credential this standing.
+fn change_request(client_id: &str, standing: Standing) -> (&'static str, String, String) {
+    let (method, body) = match standing {
+        Standing::Revoked => ("DELETE", String::new()),
+        _ => ("PATCH", json!({ "disabled": standing == Standing::Disabled }).to_string()),
+    };
+    (method, format!("/v1/credentials/{client_id}"), body)
 }

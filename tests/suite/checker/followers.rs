@@ -144,9 +144,14 @@ impl Checker {
         assert!(matches!(named.as_str(), "cursor" | "Last-Event-ID"), "{text}");
         let follower = &mut self.followers[place];
         assert!(follower.may_begin_again, "follower {place} is told to begin again, and nothing was restored: {text}");
-        (follower.known, follower.given, follower.cursor, follower.connection) = (Vec::new(), 0, None, None);
+        follower.connection = None;
         (follower.step, follower.may_begin_again) = (self.step, false);
-        self.note(format!("follower {place} begins again"));
+        // A refusal may name the place up to which nothing was missed.
+        let resume = refusal["details"][0]["resume"].as_str().filter(|_| self.maker.percent(70)).map(str::to_owned);
+        let known = if resume.is_some() { self.state.common(&follower.known) } else { 0 };
+        follower.known.truncate(known);
+        (follower.cursor, follower.given) = (resume, follower.given.min(known));
+        self.note(format!("follower {place} begins again after {known} events"));
     }
 
     /// Connects a stream; a new one begins at the end of the log. Whether it was let in.
