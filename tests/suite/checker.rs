@@ -1,8 +1,7 @@
 //! Random operations on the real program, each compared with a plain model in memory.
 //!
-//! An episode is a server on a file of its own. A seed decides what is sent, asked, killed, restored and broken, in which
-//! order; only how far a thread has come when it is killed is left to chance. A failure prints the operations that led to it
-//! and the seed that repeats them:
+//! An episode is a server with a new file. A seed decides every operation and its order; only the moment at which a kill takes
+//! effect is left to chance. A failure prints the operations that led to it and the seed that repeats them:
 //!
 //! ```text
 //! AUDITBOX_CHECKER_SEED=7 cargo test --test suite -- checker::random --nocapture

@@ -29,7 +29,7 @@ pub const CLIENT_ID: &str = "test-admin";
 pub const CLIENT_SECRET: &str = "a-secret-for-tests-0123456789";
 /// How long anything that should happen soon may take, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
-/// What takes longer than this would never end.
+/// A request that takes longer than this is taken to hang.
 const NEVER: Duration = Duration::from_secs(300);
 
 /// The program, with a directory to run in and nothing of this process's environment that it would read.

@@ -1,5 +1,5 @@
-//! What an operator does: stops, starts, kills, copies, puts back, repairs, imports, lets retention work, and runs commands
-//! on a file that is in use.
+//! What an operator does: stop, start, kill, back up, restore, reindex and import, enable retention, and run commands on a
+//! file that is in use.
 
 use std::{
     fs,
@@ -68,14 +68,14 @@ impl Checker {
         self.server.start_again();
     }
 
-    /// A command that must succeed; what it prints.
+    /// Runs a command that must succeed; returns its output.
     fn must(&self, arguments: &[&str]) -> String {
         let output = self.command(DATABASE, arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The same, perhaps killed at some moment and run again.
+    /// Runs a command that must succeed, sometimes after a first run that is killed.
     fn must_in_the_end(&mut self, arguments: &[&str]) -> String {
         if self.maker.percent(30) {
             let pause = Duration::from_micros(self.maker.random.below(60_000));
@@ -112,7 +112,7 @@ impl Checker {
         self.keep_backup(path, at_least);
     }
 
-    /// Remembers a backup of the present state, or of one that had at least so many events.
+    /// Remembers a backup of the present state, or of an earlier one with at least `at_least` events.
     pub(super) fn keep_backup(&mut self, path: String, at_least: usize) {
         if self.backups.len() == BACKUPS {
             let place = self.maker.below(BACKUPS);
@@ -123,8 +123,8 @@ impl Checker {
         self.backups.push(Backup { path, step: self.step, state: self.state.clone(), at_least });
     }
 
-    /// Puts a backup back: the log is then what it was, and nothing that was taken away since is given back. Perhaps it is put
-    /// back by hand, of which only the file itself can tell the server.
+    /// Restores a backup: the log is then as it was, and revoked credentials stay revoked. Sometimes the backup is copied over
+    /// the file by hand, so that only the file itself can show it.
     pub(super) fn restore(&mut self) {
         if self.backups.is_empty() {
             self.backup();
@@ -177,14 +177,14 @@ impl Checker {
         }
     }
 
-    /// Puts events into the file that were received long ago, as a log has them that has been kept for years.
+    /// Stores events that were received long ago, as a log of several years has them.
     fn plant(&mut self) {
         self.stop();
         let options = store_options(&self.server.database(), self.chunk_events);
         let store = Store::open(&options, &Quiet).unwrap();
         let at = Timestamp::now().plus_seconds(-OLD_DAYS * 86_400);
         let count = 1 + self.maker.below(40);
-        // The newest is of today: it tells the server that its clock is right.
+        // The newest event is of today, so that the server trusts its clock.
         let planted: Vec<_> = (0..count).map(|_| (self.maker.old_event(), at)).collect();
         let planted: Vec<_> = planted.into_iter().chain([(self.maker.named_event(), Timestamp::now())]).collect();
         for (event, at) in &planted {
@@ -201,7 +201,7 @@ impl Checker {
         }
     }
 
-    /// Lets retention go through the log: what is past its time is gone, and nothing else, however old it says it is.
+    /// Runs retention: it drops exactly the events that are past their time by their own time and by that of their receipt.
     pub(super) fn retention(&mut self) {
         self.plant();
         let mut left = self.state.clone();
@@ -217,7 +217,7 @@ impl Checker {
             self.server.kill();
             self.server.start_again();
         }
-        // Chunks are gone through in order, so that the last event past its time goes last.
+        // Retention takes the chunks in order, so the last expired event is dropped last.
         let last = gone.last().unwrap();
         eventually("retention", || {
             let is_gone = self.server.get(&format!("/v1/audit-log/{last}")).status == 404;
@@ -233,7 +233,8 @@ impl Checker {
         self.own_records();
     }
 
-    /// A file of events, new or imported before, into the stopped server's file or the running server.
+    /// Imports a file of events, a new one or one that was imported before, into the file of the stopped server or into the
+    /// running server.
     pub(super) fn import(&mut self) {
         let (name, events) = if !self.imported.is_empty() && self.maker.percent(40) {
             let place = self.maker.below(self.imported.len());
@@ -261,14 +262,14 @@ impl Checker {
         let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
         let (stored, duplicates) = (count(Fate::Stored), count(Fate::Duplicate));
         let bad = events.len() - stored - duplicates;
-        // What a first run that was killed has stored, the second finds there.
+        // The second run counts as duplicates what a killed first run has stored.
         let told: Vec<usize> = said.split_whitespace().filter_map(|word| word.parse().ok()).take(3).collect();
         assert!(told[0] <= stored && told[0] + told[1] == stored + duplicates && told[2] == bad, "{fates:?}: {said}");
         let by = if is_beside { self.admin.clone() } else { "import".to_owned() };
         let new = events.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Stored).map(|(sent, _)| sent.clone());
         let before = self.state.events.len();
         self.absorb(new.collect(), &by, since);
-        // The names that events without one were given are those of every later import.
+        // Every later import of this file gives the same identifiers to events that have none.
         let mut names = self.state.events[before..].iter().map(|event| event.identifier.clone());
         let events = events.into_iter().zip(&fates).map(|(mut sent, fate)| {
             if *fate == Fate::Stored {
@@ -283,8 +284,8 @@ impl Checker {
         self.note(said.trim());
     }
 
-    /// Commands beside the running server, on its file under one of its names: those that write are refused, and those that
-    /// read answer rightly or not at all.
+    /// Runs commands on the running server's file, under one of its names: commands that write must be refused, and a query
+    /// must return the right events or an error.
     pub(super) fn link(&mut self) {
         let directory = self.server.directory().to_owned();
         let kind = self.maker.pick(&["itself", "symlink", "hard link", "directory"]);
@@ -358,7 +359,7 @@ impl Checker {
         }
     }
 
-    /// Takes a credential into the model from what the command line says of it.
+    /// Adds a credential to the model from the command's output.
     pub(super) fn know_credential(&mut self, name: &str, scopes: &[&'static str], said: &str) {
         let field = |label: &str| {
             let line =

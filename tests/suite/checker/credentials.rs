@@ -52,7 +52,7 @@ impl Checker {
         (0..self.state.credentials.len()).filter(is_changeable).collect()
     }
 
-    /// Sends a change and does not wait for its answer. What becomes of the credential is then to be found out.
+    /// Sends a change and does not wait for its answer: the next request shows whether it was made.
     pub(super) fn change_unheard(&mut self) -> Option<(usize, Standing)> {
         let places = self.changeable();
         if places.is_empty() || self.maker.percent(50) {
@@ -136,7 +136,7 @@ impl Checker {
             let status = self.read_status(&credential);
             if credential.standing == Standing::Unclear {
                 assert!(matches!(status, 200 | 401 | 403), "{credential:?}: {status}");
-                // From here on it stays as it is.
+                // It must not change from now on.
                 let standing = if status == 401 { Standing::Revoked } else { Standing::Active };
                 self.state.credentials[place].standing = standing;
                 continue;

@@ -10,7 +10,7 @@ pub(super) const OLD_DAYS: i64 = 40;
 /// Days back that ordinary events reach: less than any retention rule keeps.
 const RECENT_DAYS: u64 = 20;
 
-/// An event as it is sent.
+/// An event that the checker sends.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     /// The sender's identifier, or the one that the server assigned.
@@ -74,7 +74,7 @@ impl Maker {
         usize::try_from(self.random.below(end as u64)).unwrap()
     }
 
-    /// Whether something happens that happens so many times in a hundred.
+    /// True with a probability of `share` percent.
     pub(super) fn percent(&mut self, share: u64) -> bool {
         self.random.below(100) < share
     }
@@ -96,7 +96,7 @@ impl Maker {
         self.event_at(at, is_named)
     }
 
-    /// A valid event with an identifier of its own, so that it can be recognised whatever becomes of its request.
+    /// A valid event that has an identifier, so that it can be recognized if the answer to its request is lost.
     pub(super) fn named_event(&mut self) -> Sent {
         let event = self.event();
         if event.identifier.is_some() { event } else { self.named_event() }

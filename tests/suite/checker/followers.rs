@@ -1,6 +1,6 @@
-//! Clients that follow the log, by lists or by a stream: each sees every event of its filter exactly once, in order of
-//! arrival, whatever becomes of the server. Only after a restore may a follower be told to begin again, and must be if it
-//! has seen what is no longer there.
+//! Clients that follow the log, by lists or by a stream: each receives every event of its filter exactly once, in order of
+//! arrival, across kills, restarts and retention. A restore may make the server refuse a follower's cursor, and must do so if
+//! the follower has received an event that is no longer there.
 
 use serde_json::Value;
 
@@ -16,25 +16,25 @@ pub(super) struct Follower {
     connection: Option<stream::Follower>,
     /// Where it goes on.
     cursor: Option<String>,
-    /// The log as far as it knows it: what matched of this it has been given.
+    /// The history that it has received, events that its filter does not match included.
     known: Vec<u64>,
-    /// How much of that it had been given with the last event.
+    /// The length of that history up to the last event that it received.
     given: usize,
     /// When it got its cursor.
     step: u64,
-    /// A backup from before it got its cursor was restored since.
+    /// A backup that is older than its cursor was restored since.
     may_begin_again: bool,
 }
 
 impl Checker {
-    /// Has every follower connect again; what had not been read is lost to it.
+    /// Closes the connections of all followers; what they had not read is lost.
     pub(super) fn disconnect(&mut self) {
         for follower in &mut self.followers {
             follower.connection = None;
         }
     }
 
-    /// A log as it was at this step has taken the place of the present one.
+    /// Notes that the log was restored to its state at this step.
     pub(super) fn followers_meet_a_restore(&mut self, step: u64) {
         for follower in &mut self.followers {
             follower.may_begin_again |= follower.step > step;
@@ -42,7 +42,7 @@ impl Checker {
         self.own.may_begin_again |= self.own.step > step;
     }
 
-    /// Makes the model wrong: the first follower was given less than it was.
+    /// Makes the model wrong: the first follower has received nothing.
     pub(super) fn forget_in_follower(&mut self) {
         let follower = &mut self.followers[0];
         (follower.known, follower.given) = (Vec::new(), 0);
@@ -84,18 +84,19 @@ impl Checker {
         }
     }
 
-    /// Has a follower see all there is.
+    /// Reads a follower to the end of the log.
     pub(super) fn catch_up(&mut self, place: usize) {
         if self.followers[place].streams {
             self.listen(place, 100);
         } else {
-            // The first may be told to begin again.
+            // The first request may be refused.
             self.poll(place, 100_000);
             self.poll(place, 100_000);
         }
     }
 
-    /// The events that a follower is to be given next, and whether it may be told to begin again, or must be.
+    /// How much of a follower's history the log still has, the events that it must receive next, and whether its cursor must be
+    /// refused.
     fn due(&self, follower: &Follower) -> (usize, Vec<usize>, bool) {
         let common = self.state.common(&follower.known);
         let must_begin_again = common < follower.given;
@@ -114,7 +115,10 @@ impl Checker {
             self.begin_again(place, &answer.text);
             return;
         }
-        assert!(!must_begin_again, "follower {place} has seen events that are gone, and is not told: {query}{cursor}");
+        assert!(
+            !must_begin_again,
+            "follower {place} has received events that are gone, and its cursor is accepted: {query}{cursor}"
+        );
         let found = answer.identifiers();
         let due = &due[..due.len().min(limit)];
         let expected: Vec<_> = due.iter().map(|place| self.state.events[*place].identifier.clone()).collect();
@@ -137,16 +141,16 @@ impl Checker {
         (follower.cursor, follower.step, follower.may_begin_again) = (cursor, self.step, false);
     }
 
-    /// A follower was refused its place.
+    /// The server refuses a follower's cursor.
     fn begin_again(&mut self, place: usize, text: &str) {
         let refusal: Value = serde_json::from_str(text).unwrap();
         let named = refusal["details"][0]["parameter"].as_str().unwrap_or_default().to_owned();
         assert!(matches!(named.as_str(), "cursor" | "Last-Event-ID"), "{text}");
         let follower = &mut self.followers[place];
-        assert!(follower.may_begin_again, "follower {place} is told to begin again, and nothing was restored: {text}");
+        assert!(follower.may_begin_again, "follower {place} is refused, and no backup was restored: {text}");
         follower.connection = None;
         (follower.step, follower.may_begin_again) = (self.step, false);
-        // A refusal may name the place up to which nothing was missed.
+        // A refusal may offer the cursor of the last event that both histories have.
         let resume = refusal["details"][0]["resume"].as_str().filter(|_| self.maker.percent(70)).map(str::to_owned);
         let known = if resume.is_some() { self.state.common(&follower.known) } else { 0 };
         follower.known.truncate(known);
@@ -154,7 +158,7 @@ impl Checker {
         self.note(format!("follower {place} begins again after {known} events"));
     }
 
-    /// Connects a stream; a new one begins at the end of the log. Whether it was let in.
+    /// Opens a stream; a new one begins at the end of the log. Returns whether the server accepted it.
     fn connect(&mut self, place: usize) -> bool {
         let follower = &self.followers[place];
         let authorization = format!("Authorization: Bearer {}\r\n", self.server.token);
@@ -170,7 +174,10 @@ impl Checker {
         let must_begin_again = self.due(follower).2;
         match stream::Follower::try_open(&self.server, &query, &headers) {
             Ok(connection) => {
-                assert!(!must_begin_again, "follower {place} has seen events that are gone, and is not told: {query}");
+                assert!(
+                    !must_begin_again,
+                    "follower {place} has received events that are gone, and its cursor is accepted: {query}"
+                );
                 if self.followers[place].cursor.is_none() {
                     let (cursor, end) = (Some(connection.place.clone()), self.state.history.len());
                     self.advance(place, cursor, end, None);
@@ -186,10 +193,10 @@ impl Checker {
         }
     }
 
-    /// Reads so many in a hundred of the events that a stream is to bring.
+    /// Reads `share` percent of the events that a stream must send.
     fn listen(&mut self, place: usize, share: usize) {
         if self.followers[place].connection.is_none() && !self.connect(place) {
-            assert!(self.connect(place), "follower {place} is told to begin again when it does");
+            assert!(self.connect(place), "follower {place} is refused without a cursor");
         }
         let (_, due, _) = self.due(&self.followers[place]);
         let due = &due[..due.len() * share / 100];

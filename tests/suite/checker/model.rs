@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::events::Sent;
 use crate::properties::plain::{Plain, Question, micros};
 
-/// What becomes of one event of a request.
+/// The fate of one event of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Stored,
@@ -20,7 +20,7 @@ pub(super) enum Fate {
     Invalid(&'static str),
 }
 
-/// An event of the log, beside what can be asked of it.
+/// What is known of a stored event in addition to its queryable values.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Counts up over the whole run: no two events share one, not even in logs that were restored.
@@ -73,7 +73,7 @@ impl State {
         self.contents.get(identifier).copied()
     }
 
-    /// What becomes of each event of a request that stores whatever it can.
+    /// The fate of each event of a partial request.
     pub(super) fn fates(&self, request: &[Sent]) -> Vec<Fate> {
         let mut stored: HashMap<&str, u64> = HashMap::new();
         let decide = |sent: &'_ Sent, known: Option<u64>| match (sent.fault, known) {
@@ -95,7 +95,7 @@ impl State {
         fates
     }
 
-    /// Takes in an event as the server lists it. What the sender wrote is checked elsewhere.
+    /// Adds an event as the server lists it. The caller has compared it with what was sent.
     pub(super) fn push(&mut self, arrival: u64, text: &str, content: u64) {
         let event: Value = serde_json::from_str(text).unwrap();
         let received = micros(event["receivedAt"].as_str().unwrap());
@@ -107,7 +107,7 @@ impl State {
         self.history.push(arrival);
     }
 
-    /// Drops the events that retention is past: by their own time and by that of their receipt.
+    /// Drops the events that are older than `cutoff` by their own time and by that of their receipt.
     pub(super) fn drop_past(&mut self, cutoff: i64) -> usize {
         let is_past = |place: usize| self.events[place].micros < cutoff && self.entries[place].received < cutoff;
         let past: BTreeSet<usize> = (0..self.events.len()).filter(|place| is_past(*place)).collect();
@@ -121,7 +121,7 @@ impl State {
         past.len()
     }
 
-    /// Keeps only the first so many events of all that ever arrived.
+    /// Keeps the first `arrived` events of the history.
     pub(super) fn truncate(&mut self, arrived: usize) {
         let cut: BTreeSet<u64> = self.history.split_off(arrived).into_iter().collect();
         let kept = self.entries.iter().take_while(|entry| !cut.contains(&entry.arrival)).count();
@@ -131,12 +131,12 @@ impl State {
         self.entries.truncate(kept);
     }
 
-    /// How many events from the beginning on this state has in common with another history.
+    /// The length of the beginning that this state's history has in common with another.
     pub(super) fn common(&self, history: &[u64]) -> usize {
         self.history.iter().zip(history).take_while(|(one, other)| one == other).count()
     }
 
-    /// The events that a follower should get who has the first `known` of the history: where each stands in `entries`.
+    /// The indexes in `entries` of the events that follow the first `known` events of the history and match.
     pub(super) fn after(&self, question: &Question, known: usize) -> Vec<usize> {
         let last = known.checked_sub(1).map_or(0, |place| self.history[place]);
         let first = self.entries.partition_point(|entry| entry.arrival <= last);

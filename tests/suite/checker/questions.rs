@@ -1,4 +1,4 @@
-//! Queries of every kind, each answered as the model answers it.
+//! Queries of every kind: the server's answer must be the model's.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::{
 /// Keys that are asked for alone. None of them holds a number that a JSON reader would change.
 const KEYS: [&str; 7] = ["identifier", "action", "status", "trigger", "context", "message", "receivedAt"];
 
-/// How the log is followed with auditbox's own records in it.
+/// A query that follows the log with auditbox's own records.
 const OWN: &str = "sort=received&order=asc&include_own=true&includes=identifier";
 
 /// A follower of everything, whose events are compared with the log alone.
@@ -27,12 +27,12 @@ pub(super) struct OwnFollower {
 }
 
 impl Checker {
-    /// A random question about the events that there are.
+    /// A random query over the present events.
     pub(super) fn question(&mut self) -> Question {
         if self.state.events.is_empty() {
             return properties::everything();
         }
-        // Values that were dropped since are as good to ask for as any.
+        // Values that no event has any more may be queried too.
         if self.pools.is_none() || self.maker.percent(10) {
             self.pools = Some(Pools::of(&self.state.events));
         }
@@ -114,7 +114,7 @@ impl Checker {
         }
     }
 
-    /// Everything that matches, as a file.
+    /// An export of all events that match.
     pub(super) fn export(&mut self) {
         let question = self.question();
         let is_table = self.maker.percent(40);
@@ -133,7 +133,7 @@ impl Checker {
         }
     }
 
-    /// Lines of an export: these events, each as it is stored.
+    /// Compares the lines of an export with the stored events.
     fn compare_lines(&self, lines: &str, expected: &[&str]) {
         let found: Vec<_> = lines.lines().map(identifier).collect();
         assert_same(&found, expected);
@@ -149,7 +149,7 @@ impl Checker {
         }
     }
 
-    /// How many events a page says there are.
+    /// The count of events that a page shows.
     pub(super) fn html(&mut self) {
         let entity = self.maker.pick(&ENTITIES);
         let count = self.state.events.iter().filter(|event| event.event["context"]["entity"] == entity).count();
@@ -164,19 +164,18 @@ impl Checker {
         assert!(shown.contains(&expected), "{expected} is not in {shown}");
     }
 
-    /// auditbox's own records: those of drops tell of all that is gone; and who follows the log with the records of requests
-    /// in it misses none.
+    /// auditbox's own records: the records of drops count all dropped events, and a follower of all records misses none.
     pub(super) fn own_records(&mut self) {
         let answer = self.server.list("origin=auditbox&resources=audit_log&action=DELETE&limit=100000").json();
         let of = |record: &Value| record["additionalData"]["count"].as_u64().unwrap();
         let told: u64 = answer["audits"].as_array().unwrap().iter().map(of).sum();
-        assert_eq!(told, self.state.dropped, "the records of drops do not tell of all that is gone");
+        assert_eq!(told, self.state.dropped, "the records of drops do not count all dropped events");
         self.follow_own();
         let all = self.server.list(&format!("{OWN}&limit=100000")).identifiers();
         let is_there: HashSet<_> = all.iter().collect();
         let (seen, gone): (Vec<_>, Vec<_>) = self.own.seen.iter().cloned().partition(|name| is_there.contains(name));
         let lost: Vec<_> = gone.iter().filter(|name| !self.dropped.contains(*name)).collect();
-        assert!(lost.is_empty(), "seen, and gone without a word: {lost:?}");
+        assert!(lost.is_empty(), "received, and gone without a record: {lost:?}");
         assert_same(&seen, &all[..seen.len()].iter().map(String::as_str).collect::<Vec<_>>());
     }
 
@@ -193,7 +192,7 @@ impl Checker {
             assert!(answer.status == 422 && self.own.may_begin_again, "{}", answer.text);
             self.own = OwnFollower::default();
         }
-        panic!("a follower is told to begin again when it does");
+        panic!("a follower is refused without a cursor");
     }
 
     /// The whole log, in both orders, byte for byte.
@@ -207,7 +206,7 @@ impl Checker {
     }
 }
 
-/// Fails with what is missing and what is too much.
+/// Fails with the events that are missing and those that should not be there.
 fn assert_same(found: &[String], expected: &[&str]) {
     if found != expected {
         let [has, wants]: [HashSet<&str>; 2] =

@@ -1,4 +1,4 @@
-//! One episode: a server on a file of its own, a model of it, and operations in an order that a seed decides.
+//! One episode: a server with a new file, a model of it, and operations in an order that a seed decides.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -23,7 +23,7 @@ use crate::{
     properties::Pools,
 };
 
-/// An episode ends when its log has so many events: plain filters grow slow.
+/// An episode ends when its log has this many events, because plain filters grow slow.
 const EVENTS_MAX: usize = 1_500;
 /// How long an episode may take that is run alone.
 const EPISODE_MAX: Duration = Duration::from_secs(600);
@@ -148,15 +148,14 @@ impl Checker {
         line.push_str(what.as_ref());
     }
 
-    /// Runs the program on the server's file under this name, beside the server if it runs.
+    /// Runs a command on the database of this name in the server's directory.
     pub(super) fn command(&self, database: &str, arguments: &[&str]) -> Output {
         let mut command = program(self.server.directory());
         command.env("AUDITBOX_DATABASE_PATH", database).env("AUDITBOX_MASK_ENABLED", "false");
         command.args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// A round of all operations in some order, and again until the log is large or the time is up. At the end everything is
-    /// compared.
+    /// Runs rounds of all operations, each in another order, until the log is large or the time is over.
     fn rounds(&mut self, deadline: Instant, counts: &mut BTreeMap<&'static str, u64>) {
         loop {
             let mut round: Vec<_> = OPERATIONS
@@ -195,7 +194,7 @@ impl Checker {
     }
 }
 
-/// Runs one episode; on a failure prints what it did and how to do it again.
+/// Runs one episode; on a failure prints its operations and how to repeat them.
 fn episode(seed: u64, deadline: Instant, counts: &mut BTreeMap<&'static str, u64>) -> usize {
     let mut checker = Checker::new(seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -64,7 +64,7 @@ impl Checker {
         request
     }
 
-    /// Sends a request until there is room for it; how the events are written down does not matter.
+    /// Sends a request, in one of the accepted forms, until the server has room for it.
     fn send(&mut self, token: &str, path: &str, request: &[Sent]) -> Answer {
         let texts: Vec<_> = request.iter().map(|sent| sent.text.as_str()).collect();
         let body = match self.maker.below(3) {
@@ -126,7 +126,7 @@ impl Checker {
         }
     }
 
-    /// A request of which whatever is good is stored.
+    /// A partial request: the valid events are stored.
     pub(super) fn post_partial(&mut self) {
         let request = self.request(true);
         let (fates, since) = (self.state.fates(&request), now_micros());
@@ -186,7 +186,7 @@ impl Checker {
         }
     }
 
-    /// Takes one event into the model, once all that can be said of it is checked.
+    /// Checks one stored event and adds it to the model.
     pub(super) fn take_in(&mut self, mut sent: Sent, text: &str, by: &str, received: std::ops::RangeInclusive<i64>) {
         let name = identifier(text);
         assert_eq!(*sent.identifier.get_or_insert_with(|| name.clone()), name, "in place of another");
@@ -203,7 +203,7 @@ impl Checker {
         }
     }
 
-    /// Several senders at once, perhaps with a kill, a backup, or reads beside them.
+    /// Several senders at once, until the server is killed or while a backup or reads run.
     pub(super) fn storm(&mut self) {
         let batches: Vec<Vec<Vec<Sent>>> = (0..3)
             .map(|_| {
@@ -255,7 +255,7 @@ impl Checker {
         }
     }
 
-    /// What was acknowledged is there; what was not is there as a whole or not at all; nothing else is.
+    /// Acknowledged requests are stored; each other request is stored as a whole or not at all; nothing else is stored.
     fn settle(&mut self, flights: Vec<Flight>, texts: &[String], since: i64) {
         let places: HashMap<String, usize> = at_most_once(texts.iter().map(|text| identifier(text)));
         let mut sent = HashMap::new();
@@ -300,7 +300,7 @@ fn fly(url: &str, token: &str, batches: Vec<Vec<Sent>>) -> Vec<Flight> {
     flights
 }
 
-/// The fate that a refusal tells of.
+/// The fate that a refusal names.
 fn invalid_fate(detail: &Value) -> Fate {
     // Names of fields are few, and a test is short.
     Fate::Invalid(detail["field"].as_str().unwrap_or_default().to_owned().leak())
