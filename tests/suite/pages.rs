@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Server};
 
 /// What people read of a page: without tags, entities decoded, white space drawn together.
-pub(crate) fn text(html: &str) -> String {
+pub fn text(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
     while let Some(start) = rest.find('<') {
@@ -47,7 +47,7 @@ fn links(html: &str) -> Vec<String> {
 }
 
 /// A page that must be there.
-pub(crate) fn page(server: &Server, path: &str) -> String {
+pub fn page(server: &Server, path: &str) -> String {
     let answer = server.get(path);
     assert_eq!(answer.status, 200, "{path}: {}", answer.text);
     assert!(answer.text.trim_end().ends_with("</html>"), "{path} ends early");
