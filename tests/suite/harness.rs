@@ -29,6 +29,8 @@ pub const CLIENT_ID: &str = "test-admin";
 pub const CLIENT_SECRET: &str = "a-secret-for-tests-0123456789";
 /// How long anything that should happen soon may take, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
+/// A request that takes longer than this is taken to hang.
+const NEVER: Duration = Duration::from_secs(300);
 
 /// The program, with a directory to run in and nothing of this process's environment that it would read.
 pub fn program(directory: &Path) -> Command {
@@ -278,6 +280,7 @@ pub fn exchange(
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
         .max_redirects(redirects)
+        .timeout_global(Some(NEVER))
         .max_redirects_will_error(false)
         .build()
         .into();
@@ -314,9 +317,13 @@ pub fn store_options(path: &Path, chunk_events: u32) -> Options {
 
 /// Makes an event ready for a store's own writer, as the server would.
 pub fn prepare(store: &Store, event: &Value) -> Prepared {
-    let text = event.to_string();
-    let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
-    store.writer.prepare(draft.accept(&Receipt { at: Timestamp::now(), by: "test" }))
+    prepare_received(store, &event.to_string(), Timestamp::now())
+}
+
+/// Makes an event ready as a server would have done at another time.
+pub fn prepare_received(store: &Store, event: &str, at: Timestamp) -> Prepared {
+    let draft = Draft::parse(serde_json::from_str(event).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
+    store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
 }
 
 /// Tries until `check` is satisfied.

@@ -5,6 +5,7 @@
 //! | `access` | every route, with every kind of credential in every state |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
+//! | `checker` | random operations of every kind, each compared with a plain model |
 //! | `cli` | every command, what it prints, its exit code |
 //! | `beside` | what another program writes into the database while the server runs |
 //! | `backup` | a copy made beside a busy server, and put back |
@@ -58,6 +59,7 @@ mod auth;
 mod backup;
 mod beside;
 mod browser;
+mod checker;
 mod cli;
 mod clock;
 mod conformance;

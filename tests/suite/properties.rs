@@ -2,8 +2,8 @@
 //! counts, the values of fields, and the spread over time, and wherever the index is cut into chunks.
 
 mod events;
-mod plain;
-mod retention;
+pub(crate) mod plain;
+pub(crate) mod retention;
 
 use std::{
     cmp::Reverse,
@@ -81,7 +81,7 @@ fn ask(server: &Server, events: &[Plain], questions: u32) {
     asked.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-fn everything() -> Question {
+pub(crate) fn everything() -> Question {
     Question { terms: Vec::new(), search: None, from: None, to: None, by_arrival: false, ascending: false }
 }
 
@@ -119,7 +119,7 @@ fn read_back(server: &Server, sent: &[String]) -> Vec<Plain> {
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Every byte of every value that was sent is there, and nothing but what the server adds.
-fn assert_kept(sent: &str, stored: &str) {
+pub(crate) fn assert_kept(sent: &str, stored: &str) {
     let [mut sent, mut stored] = [sent, stored].map(members);
     let triggers = [sent.remove("trigger"), stored.remove("trigger")];
     let [sent_trigger, stored_trigger] =
@@ -148,7 +148,7 @@ fn assert_members_kept<'a>(sent: &Members<'_>, stored: &'a Members<'_>) -> Vec<&
 }
 
 /// Asks the server and the plain filter the same question.
-fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
+pub(crate) fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
     let expected = question.answer(events);
     let query = question.query();
     let answer = server.list(&format!("{query}&limit={LIMIT}&includes=identifier&count=true"));
@@ -260,10 +260,10 @@ struct Bucket {
 }
 
 /// The distinct values that the events have for each parameter.
-struct Pools(BTreeMap<&'static str, Vec<String>>);
+pub(crate) struct Pools(BTreeMap<&'static str, Vec<String>>);
 
 impl Pools {
-    fn of(events: &[Plain]) -> Self {
+    pub(crate) fn of(events: &[Plain]) -> Self {
         let pool = |parameter: &'static Parameter| {
             let values: BTreeSet<_> = events.iter().flat_map(|event| parameter.values(&event.event)).collect();
             (parameter.name, values.into_iter().collect())
@@ -299,7 +299,7 @@ fn encoding_for(parameter: &Parameter, encoding: Encoding) -> Encoding {
 
 /// A question in numbers, to be filled with the values of whatever events there are.
 #[derive(Debug)]
-struct Sketch {
+pub(crate) struct Sketch {
     /// An event that most of the values are taken from, so that terms meet.
     event: Index,
     terms: Vec<TermSketch>,
@@ -319,7 +319,7 @@ struct TermSketch {
     values: Vec<(Option<Index>, u8)>,
 }
 
-fn sketch() -> impl Strategy<Value = Sketch> {
+pub(crate) fn sketch() -> impl Strategy<Value = Sketch> {
     let term = (
         any::<Index>(),
         prop::bool::weighted(0.2),
@@ -343,7 +343,7 @@ fn sketch() -> impl Strategy<Value = Sketch> {
 }
 
 impl Sketch {
-    fn question(&self, events: &[Plain], pools: &Pools) -> Question {
+    pub(crate) fn question(&self, events: &[Plain], pools: &Pools) -> Question {
         let event = self.event.get(events);
         let mut terms: Vec<Term> = Vec::new();
         for sketch in &self.terms {
@@ -427,5 +427,5 @@ fn spell(event: &Plain, spelling: u8) -> Bound {
     let at = event.event["trigger"]["at"].as_str().unwrap();
     // A plus that was not encoded arrives as a space.
     let text = if spelling.is_multiple_of(2) { at.to_owned() } else { at.replace('+', " ") };
-    Bound { micros: event.micros, text }
+    Bound { micros: plain::micros(at), text }
 }

@@ -10,35 +10,40 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, SOON, Server, eventually, run},
-    wire::Connection,
+    wire::{Connection, Reply},
 };
 
 const PATH: &str = "/v1/audit-log/stream";
 
 /// A client that follows a stream.
-struct Follower {
+pub(crate) struct Follower {
     connection: Connection,
     /// What has come and has not been read.
     lines: VecDeque<String>,
     /// The newest place it has been told.
-    place: String,
+    pub(crate) place: String,
 }
 
 impl Follower {
     /// Opens a stream; `headers` are whole lines.
     fn open(server: &Server, query: &str, headers: &str) -> Self {
+        Self::try_open(server, query, headers).unwrap_or_else(|refusal| panic!("{refusal:?}"))
+    }
+
+    /// Opens a stream, or returns the answer that refuses it.
+    pub(crate) fn try_open(server: &Server, query: &str, headers: &str) -> Result<Self, Reply> {
         let mut connection = Connection::open(&server.url).unwrap();
         connection.send(&format!("GET {PATH}?{query} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")).unwrap();
-        let status = connection.line().unwrap();
-        assert!(status.contains(" 200 "), "{status}");
-        let head: Vec<_> =
-            std::iter::from_fn(|| Some(connection.line().unwrap()).filter(|line| !line.is_empty())).collect();
+        let (status, head) = connection.head().unwrap();
+        if status != 200 {
+            return Err(connection.body(status, &head).unwrap());
+        }
         assert!(head.iter().any(|line| line == "content-type: text/event-stream"), "{head:?}");
         let mut follower = Self { connection, lines: VecDeque::new(), place: String::new() };
         assert_eq!(follower.line().unwrap(), "retry: 1000");
         assert_eq!(follower.message().unwrap(), None);
         assert!(!follower.place.is_empty());
-        follower
+        Ok(follower)
     }
 
     fn with_token(server: &Server, query: &str) -> Self {
@@ -74,13 +79,20 @@ impl Follower {
 
     /// The next event.
     fn event(&mut self) -> Value {
+        serde_json::from_str(&self.data().unwrap()).unwrap()
+    }
+
+    /// The text of the next event; an error if none comes.
+    pub(crate) fn data(&mut self) -> io::Result<String> {
         let begun = Instant::now();
         loop {
-            if let Some(data) = self.message().unwrap() {
-                return serde_json::from_str(&data).unwrap();
+            if let Some(data) = self.message()? {
+                return Ok(data);
             }
             // Signs of life would go on for ever.
-            assert!(begun.elapsed() < SOON, "no event comes");
+            if begun.elapsed() >= SOON {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
     }
 

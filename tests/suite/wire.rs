@@ -45,17 +45,27 @@ impl Connection {
 
     /// The next answer, which must have a length. `100 Continue` is an answer too.
     pub(crate) fn reply(&mut self) -> io::Result<Reply> {
+        let (status, head) = self.head()?;
+        self.body(status, &head)
+    }
+
+    /// The status of the next answer, and the lines of its head in lower case.
+    pub(crate) fn head(&mut self) -> io::Result<(u16, Vec<String>)> {
         let status = self.line()?.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_off)?;
-        let mut length = 0;
+        let mut lines = Vec::new();
         loop {
             let line = self.line()?.to_ascii_lowercase();
             if line.is_empty() {
-                break;
+                return Ok((status, lines));
             }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().map_err(io::Error::other)?;
-            }
+            lines.push(line);
         }
+    }
+
+    /// The body after this head.
+    pub(crate) fn body(&mut self, status: u16, head: &[String]) -> io::Result<Reply> {
+        let length = head.iter().find_map(|line| line.strip_prefix("content-length:"));
+        let length = length.map_or(Ok(0), |length| length.trim().parse()).map_err(io::Error::other)?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         Ok(Reply { status, body: String::from_utf8(body).map_err(io::Error::other)? })

@@ -11,6 +11,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// An event as it is listed. Where it stands among the others is the order of arrival.
+#[derive(Debug, Clone)]
 pub struct Plain {
     pub identifier: String,
     /// The time by which it is ordered.

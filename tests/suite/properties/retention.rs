@@ -134,7 +134,7 @@ fn settle(server: &Server, left: usize) {
 }
 
 /// Whether retention has been through, and has taken out everything.
-fn is_clean(database: &Database) -> bool {
+pub(crate) fn is_clean(database: &Database) -> bool {
     let settings = "SELECT name IN ('dropping', 'terms_unswept') FROM setting WHERE name <> 'retention_clock'";
     let mut statement = database.prepare(settings).unwrap();
     let unclean: Vec<bool> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
