@@ -37,6 +37,7 @@
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
+//! | `skip` | what only some tests need, and the list of skipped tests |
 //! | `stats` | counts, facets, histograms, and words to search for |
 //! | `stream` | events as they arrive |
 //! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
@@ -85,6 +86,7 @@ mod retention;
 mod sealing;
 mod secrets;
 mod session;
+mod skip;
 mod stats;
 mod stream;
 mod supply;
