@@ -25,6 +25,7 @@
 //! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `overload` | more than the server can do, of everything at once |
+//! | `packaging` | what a release consists of, made by the scripts that the workflows run |
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
@@ -72,6 +73,7 @@ mod migrations;
 mod network;
 mod openapi;
 mod overload;
+mod packaging;
 mod pages;
 mod paging;
 mod parameters;

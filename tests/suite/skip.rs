@@ -42,6 +42,7 @@ pub const CARGO_DENY: Need = Need {
     required_by: "AUDITBOX_REQUIRE_CARGO_DENY",
 };
 pub const CURL: Need = Need { missing: "curl", enable: "install curl", required_by: "AUDITBOX_REQUIRE_TOOLS" };
+pub const DPKG: Need = Need { missing: "dpkg-deb", enable: "install dpkg", required_by: "AUDITBOX_REQUIRE_TOOLS" };
 pub const FAKETIME: Need = Need {
     missing: "libfaketime",
     enable: "install it (Debian: faketime), or set AUDITBOX_FAKETIME to libfaketimeMT.so.1",
