@@ -13,6 +13,7 @@
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
+//! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
 //! | `export` | every event that matches, as a file |
 //! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
@@ -60,6 +61,7 @@ mod damage;
 mod damaged_index;
 mod durability;
 mod errors;
+mod examples;
 mod export;
 mod faults;
 mod harness;

@@ -20,9 +20,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_reading(command, Stdio::null())
+    }
+
+    /// The same, with an input.
+    pub(crate) fn start_reading(command: &mut Command, input: Stdio) -> Self {
         let outputs = tempfile::tempdir().unwrap();
         let file = |name| File::create(outputs.path().join(name)).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        let child = command.stdin(input).stdout(file("out")).stderr(file("err")).spawn().unwrap();
         Self { child, outputs }
     }
 
