@@ -11,6 +11,7 @@
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
 //! | `clock` | a clock that jumps under a running server |
 //! | `conformance` | every answer that any test gets, held against the API's description |
+//! | `contributing` | CONTRIBUTING.md names every switch of the tests |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
@@ -57,6 +58,7 @@ mod browser;
 mod cli;
 mod clock;
 mod conformance;
+mod contributing;
 mod damage;
 mod damaged_index;
 mod durability;
