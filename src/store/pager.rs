@@ -232,10 +232,10 @@ mod tests {
         while let Some(slice) = reader.next_within(lease, 100_000, search_time).unwrap() {
             assert!(slice.positions <= PAGE_EVENTS && reader.positions.len() <= PAGE_EVENTS);
             all.extend(seqs(&slice));
-            if all.len() > 1_000 {
-                if let Some(meanwhile) = meanwhile.take() {
-                    meanwhile();
-                }
+            if all.len() > 1_000
+                && let Some(meanwhile) = meanwhile.take()
+            {
+                meanwhile();
             }
         }
         all

@@ -20,6 +20,7 @@ use crate::{
     faults,
     harness::{Server, eventually, program, run},
     held,
+    process::signal,
     wire::Connection,
 };
 
@@ -163,7 +164,7 @@ impl Stopped {
     }
 
     fn signal(&self, name: &str) {
-        drop(Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status());
+        signal(self.0.id(), name);
     }
 }
 

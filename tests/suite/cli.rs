@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::{
     harness::{Server, eventually, program, run},
     process::Process,
+    skip::real_events,
 };
 
 /// Every command, as one asks for its help.
@@ -363,10 +364,7 @@ fn a_server_starts_on_what_was_imported() {
 /// A file of real events, 13,005 of them, is not part of the repository.
 #[test]
 fn real_events_are_imported_once() {
-    let Some(path) = std::env::var_os("AUDITBOX_REAL_EVENTS") else {
-        println!("AUDITBOX_REAL_EVENTS does not name a file: nothing is tested");
-        return;
-    };
+    let Some(path) = real_events() else { return };
     let directory = directory();
     let path = path.to_str().unwrap();
     assert_eq!(counts(&good(directory.path(), &["import", path])), (13_005, 0, 0));

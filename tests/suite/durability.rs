@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::{
         Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Server, eventually, program},
-    process::refusal,
+    process::{refusal, signal},
     wire::Connection,
 };
 
@@ -194,7 +194,7 @@ fn a_signal_that_comes_at_once_is_a_stop_in_order() {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains(" at http://"), "{line}");
-        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert!(signal(child.id(), "TERM"));
         assert_eq!(child.wait().unwrap().code(), Some(0));
         assert!(has_no_log(&directory.path().join("auditbox.db")));
     }

@@ -8,7 +8,7 @@
 //! | `displaced` | files that are deleted, moved or replaced under a running server |
 //!
 //! The short forms run with the others. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set how often, `AUDITBOX_SEED` which choices.
-//! A test that needs `strace`, `/dev/fuse` or the right to mount says so where that is missing, and fails instead if
+//! A test that needs `strace`, `/dev/fuse` or the right to mount is skipped where that is missing, or fails if
 //! `AUDITBOX_REQUIRE_STRACE`, `AUDITBOX_REQUIRE_FUSE` or `AUDITBOX_REQUIRE_MOUNT` is set.
 
 mod crash;
@@ -20,13 +20,11 @@ mod mount;
 mod power;
 mod subject;
 
-use std::{
-    env,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{env, path::Path};
 
 use auditbox::store::{Options, QueueLimits, Quiet, Store};
+
+use crate::skip::{STRACE, runs};
 
 /// Small, so that there is nearly always a chunk being sealed.
 const CHUNK_EVENTS: u32 = 128;
@@ -82,24 +80,7 @@ fn make_chunked(path: &Path) {
     Store::open(&options, &Quiet).unwrap().close().unwrap();
 }
 
-/// Whether a test can be made; where it cannot, it says why, or fails if the environment insists.
-pub(crate) fn can(works: bool, what: &str, insists: &str) -> bool {
-    if !works {
-        assert!(env::var_os(insists).is_none(), "{what}");
-        println!("skipped: {what}");
-    }
-    works
-}
-
-/// Whether `strace` is there and may trace.
+/// Whether `strace` is installed and may trace; if not, the test is skipped.
 pub(super) fn can_trace() -> bool {
-    let works = runs("strace", &["-o", "/dev/null", "true"]);
-    can(works, "there is no strace, or it may not trace", "AUDITBOX_REQUIRE_STRACE")
-}
-
-/// Whether this runs to a good end.
-pub(crate) fn runs(tool: &str, arguments: &[&str]) -> bool {
-    let run =
-        Command::new(tool).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    run.is_ok_and(|status| status.success())
+    STRACE.is_met(runs("strace", &["-o", "/dev/null", "true"]))
 }

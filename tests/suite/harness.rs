@@ -22,7 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use ureq::{Agent, http};
 
-use crate::conformance;
+use crate::{conformance, process::signal};
 
 /// The admin credential that every test server is given.
 pub const CLIENT_ID: &str = "test-admin";
@@ -220,7 +220,7 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
+        assert!(signal(self.pid(), name), "the server has ended already\n{}", self.log());
     }
 
     /// Waits for the end of the process.

@@ -14,8 +14,10 @@
 //! | `clock` | a clock that jumps under a running server |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `duplicates` | identifiers that belong to more than one event: found, named |
+//! | `contributing` | CONTRIBUTING.md names every switch of the tests |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
+//! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
 //! | `export` | every event that matches, as a file |
 //! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
 //! | `future` | events from the future and from long ago: kept, and nobody's view is spoiled |
@@ -31,6 +33,7 @@
 //! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
 //! | `overload` | more than the server can do, of everything at once |
+//! | `packaging` | what a release consists of, made by the scripts that the workflows run |
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
@@ -43,6 +46,7 @@
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
+//! | `skip` | what only some tests need, and the list of skipped tests |
 //! | `stats` | counts, facets, histograms, and words to search for |
 //! | `stream` | events as they arrive |
 //! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
@@ -63,12 +67,14 @@ mod checker;
 mod cli;
 mod clock;
 mod conformance;
+mod contributing;
 mod damage;
 mod damaged_index;
 mod duplicates;
 mod durability;
 mod epochs;
 mod errors;
+mod examples;
 mod export;
 mod faults;
 mod future;
@@ -85,6 +91,7 @@ mod names;
 mod network;
 mod openapi;
 mod overload;
+mod packaging;
 mod pages;
 mod paging;
 mod parameters;
@@ -99,6 +106,7 @@ mod retention;
 mod sealing;
 mod secrets;
 mod session;
+mod skip;
 mod stats;
 mod stream;
 mod supply;

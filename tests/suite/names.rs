@@ -14,9 +14,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    faults::{can, runs},
     harness::{Server, program, run},
     process::{Process, refusal},
+    skip::{MOUNT, runs},
 };
 
 /// Commands that need the database for themselves.
@@ -222,7 +222,7 @@ impl Bound {
     /// Shows `what` at `at` too; `None` where nothing may be mounted.
     fn new(what: &Path, at: &Path) -> Option<Self> {
         let mounted = runs("mount", &["--bind", what.to_str()?, at.to_str()?]);
-        can(mounted, "there is no right to mount", "AUDITBOX_REQUIRE_MOUNT").then(|| Self(at.to_owned()))
+        MOUNT.is_met(mounted).then(|| Self(at.to_owned()))
     }
 }
 

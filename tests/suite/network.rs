@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, program},
-    process::Process,
+    process::{Process, signal},
+    skip::{STRACE, runs},
 };
 
 /// Calls with which a process reaches others; what it answers with goes through none of these.
@@ -15,11 +16,7 @@ const CALLS: &str = "trace=connect,socket,sendto,sendmsg,sendmmsg";
 
 /// The program under `strace`, or `None` where that may not look.
 fn traced(directory: &std::path::Path, trace: &std::path::Path) -> Option<Command> {
-    let works =
-        Command::new("strace").args(["-f", "-e", CALLS, "true"]).output().is_ok_and(|output| output.status.success());
-    if !works {
-        println!("skipped: there is no strace, or it may not trace");
-        assert!(std::env::var_os("AUDITBOX_REQUIRE_STRACE").is_none(), "strace is required");
+    if !STRACE.is_met(runs("strace", &["-f", "-e", CALLS, "true"])) {
         return None;
     }
     let plain = program(directory);
@@ -99,7 +96,7 @@ fn the_server_calls_nobody() {
         let is_child = status.lines().any(|line| line == format!("PPid:\t{}", server.pid()));
         is_child.then(|| entry.file_name().into_string().unwrap())
     });
-    assert!(Command::new("kill").args(["-TERM", &pid.unwrap()]).status().unwrap().success());
+    assert!(signal(pid.unwrap().parse().unwrap(), "TERM"));
     let mut server = server;
     assert!(server.end().success());
     let text = fs::read_to_string(&trace).unwrap();

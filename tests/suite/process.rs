@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::harness::{SOON, eventually};
@@ -19,9 +20,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_reading(command, Stdio::null())
+    }
+
+    /// The same, with an input.
+    pub(crate) fn start_reading(command: &mut Command, input: Stdio) -> Self {
         let outputs = tempfile::tempdir().unwrap();
         let file = |name| File::create(outputs.path().join(name)).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn().unwrap();
+        let child = command.stdin(input).stdout(file("out")).stderr(file("err")).spawn().unwrap();
         Self { child, outputs }
     }
 
@@ -64,16 +70,12 @@ impl Process {
 
     /// Sends a signal, which may come too late.
     pub(crate) fn signal(&self, name: &str) {
-        Command::new("kill")
-            .args([&format!("-{name}"), &self.pid().to_string()])
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
+        signal(self.pid(), name);
     }
 
     /// Stops it as a supervisor would.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        assert!(signal(self.pid(), "TERM"), "the program has ended already\n{}", self.log());
         self.end()
     }
 
@@ -95,6 +97,19 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Sends a signal to a process. False if there is no such process.
+pub(crate) fn signal(pid: u32, name: &str) -> bool {
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        other => panic!("no test sends SIG{other}"),
+    };
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).is_ok()
 }
 
 /// The exit code and the message of a program that must not start; one that does is stopped.

@@ -45,9 +45,8 @@ fn chunks_of_the_index_make_no_difference() {
 
 #[test]
 fn real_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
-    match events::real() {
-        Some(events) => check(&events, 4_096),
-        None => println!("skipped: AUDITBOX_REAL_EVENTS names no file of real events"),
+    if let Some(events) = events::real() {
+        check(&events, 4_096);
     }
 }
 

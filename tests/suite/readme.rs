@@ -1,16 +1,17 @@
 //! README's first five minutes, pasted as they stand, one block after the other.
 //!
-//! Where there is no `bash` or no `curl` the test says that it could not be made.
+//! The test is skipped without `bash` or `curl`.
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, Server, program},
     process::Process,
+    skip::{BASH, CURL, runs},
 };
 
 /// A block waits for five seconds at most, for what it follows; no block may wait for ever.
@@ -25,14 +26,9 @@ fn blocks(readme: &str, section: &str) -> Vec<String> {
     text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
-fn is_there(name: &str) -> bool {
-    Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
 #[test]
 fn every_line_of_the_first_five_minutes_works_as_pasted_and_returns() {
-    if !is_there("bash") || !is_there("curl") {
-        println!("skipped: there is no bash, or no curl, to paste into");
+    if !BASH.is_met(runs("bash", &["--version"])) || !CURL.is_met(runs("curl", &["--version"])) {
         return;
     }
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

@@ -25,6 +25,7 @@ use ureq::{
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, SOON, program, run},
     process::{Process, refusal},
+    skip::{CURL, runs},
 };
 
 /// A directory with `certificate.pem` and `key.pem` for the loopback address.
@@ -225,9 +226,7 @@ fn curl(url: &str, arguments: &[&str]) -> std::process::Output {
 
 #[test]
 fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_another_authority() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        println!("skipped: there is no curl");
-        assert!(std::env::var_os("AUDITBOX_REQUIRE_TOOLS").is_none(), "curl is required");
+    if !CURL.is_met(runs("curl", &["--version"])) {
         return;
     }
     let (directory, other) = (files(), files());

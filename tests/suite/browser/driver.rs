@@ -1,7 +1,7 @@
 //! A browser to look at pages with: headless Chromium, driven over WebDriver.
 //!
-//! Nothing here waits for a time: what is expected is waited for until it is so. Where there is no browser a test says
-//! that it could not be made, unless `AUDITBOX_REQUIRE_BROWSER` is set: then it fails.
+//! Nothing here sleeps for a fixed time: each step waits until what it expects is so. Without a browser a test is skipped, or
+//! fails if `AUDITBOX_REQUIRE_BROWSER` is set.
 
 use std::{
     env,
@@ -21,7 +21,10 @@ use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
 use ureq::http;
 
-use crate::harness::{CLIENT_ID, CLIENT_SECRET, SOON, Server};
+use crate::{
+    harness::{CLIENT_ID, CLIENT_SECRET, SOON, Server},
+    skip::BROWSER,
+};
 
 /// One browser at a time: each is a dozen processes.
 static ONLY_ONE: Mutex<()> = Mutex::new(());
@@ -49,11 +52,11 @@ fn program(name: &str) -> Option<PathBuf> {
 impl Page {
     /// A browser that has not opened anything yet; none where there is none.
     pub(super) fn of(server: &Server) -> Option<Self> {
-        let (Some(chromium), Some(chromedriver)) = (program("chromium"), program("chromedriver")) else {
-            assert!(env::var_os("AUDITBOX_REQUIRE_BROWSER").is_none(), "there is no chromium, or no chromedriver");
-            println!("skipped: there is no chromium, or no chromedriver, to look at the page with");
+        let programs = program("chromium").zip(program("chromedriver"));
+        if !BROWSER.is_met(programs.is_some()) {
             return None;
-        };
+        }
+        let (chromium, chromedriver) = programs?;
         let only = ONLY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = tempfile::tempdir().unwrap();
         let (driver, port) = start(&chromedriver);

@@ -18,6 +18,7 @@ use super::{
     make_chunked, number,
     subject::{Place, SYNC, Subject, inject, was_killed},
 };
+use crate::process::signal;
 
 /// Kills in the short form.
 const KILLS: u64 = 10;
@@ -81,8 +82,7 @@ fn strike(place: &Place, blow: &Blow, ledger: &mut Ledger, prefix: &str, figures
         figures.while_starting += 1;
         return true;
     };
-    let pid = subject.process.pid().to_string();
-    let signal = |name: &str| super::runs("kill", &[&format!("-{name}"), &pid]);
+    let pid = subject.process.pid();
     ledger.send(&subject, prefix, CONNECTIONS, |acknowledged| {
         let (begun, stops_after) = (Instant::now(), 400);
         loop {
@@ -91,23 +91,22 @@ fn strike(place: &Place, blow: &Blow, ledger: &mut Ledger, prefix: &str, figures
                 Blow::Stop(..) => acknowledged() >= stops_after,
                 Blow::Call(..) | Blow::Start(..) => false,
             };
-            // A process that is gone takes no signal: then this is over as well.
-            if is_enough || begun.elapsed() > PATIENCE || !signal("0") || is_dead(&pid) {
+            if is_enough || begun.elapsed() > PATIENCE || is_dead(pid) {
                 break;
             }
             thread::sleep(Duration::from_millis(2));
         }
-        signal(if matches!(blow, Blow::After(_)) { "KILL" } else { "TERM" });
+        signal(pid, if matches!(blow, Blow::After(_)) { "KILL" } else { "TERM" });
     });
     let ended = subject.process.end();
     assert!(was_killed(ended) || ended.success(), "{ended}: {}", subject.process.log());
     was_killed(ended)
 }
 
-/// Whether a process is only waiting to be asked how it ended.
-fn is_dead(pid: &str) -> bool {
+/// Whether a process of this test has ended. It stays a zombie until the test collects its exit status.
+fn is_dead(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
+    stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
 /// Rows of a chunk that was not yet sealed: what a kill in the middle leaves. Looked at in a copy, so that it is the server

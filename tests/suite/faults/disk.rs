@@ -6,17 +6,17 @@ use std::{fs, sync::Arc, thread, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    CHECKPOINT_BYTES, Random, can, can_trace,
+    CHECKPOINT_BYTES, Random, can_trace,
     ledger::Ledger,
     make_chunked,
     medium::{Image, Medium},
     mount::{can_mount, mount},
-    runs,
     subject::{Place, SYNC, Subject, inject},
 };
 use crate::{
     harness::{Answer, CLIENT_ID, CLIENT_SECRET, eventually, exchange},
     process::refusal,
+    skip::{MOUNT, runs},
     wire::Connection,
 };
 
@@ -26,11 +26,11 @@ struct Small {
 }
 
 impl Small {
-    /// None where nothing may be mounted.
+    /// `None` where nothing may be mounted: the test is then skipped.
     fn of(size: &str) -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let mounted = runs("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "none", at.path().to_str()?]);
-        can(mounted, "there is no right to mount", "AUDITBOX_REQUIRE_MOUNT").then_some(Self { at })
+        MOUNT.is_met(mounted).then_some(Self { at })
     }
 
     fn set(&self, option: &str) {

@@ -16,10 +16,8 @@ use fuser::{
     TimeOrNow, WriteFlags,
 };
 
-use super::{
-    can,
-    medium::{Fault, Image, Medium},
-};
+use super::medium::{Fault, Image, Medium};
+use crate::skip::FUSE;
 
 /// How long the kernel may remember what a name stands for: nobody else changes anything.
 const VALID: Duration = Duration::from_secs(3_600);
@@ -34,11 +32,11 @@ pub(super) fn mount(medium: &Arc<Medium>, at: &Path) -> std::io::Result<Backgrou
     fuser::spawn_mount(Files(Arc::clone(medium)), at, &config)
 }
 
-/// Whether file systems of one's own can be mounted here.
+/// Whether the test may mount a FUSE file system; if not, it is skipped.
 pub(super) fn can_mount() -> bool {
     let at = tempfile::tempdir().unwrap();
     let works = mount(&Arc::new(Medium::new(Image::new())), at.path()).is_ok();
-    can(works, "there is no /dev/fuse, or no right to mount", "AUDITBOX_REQUIRE_FUSE")
+    FUSE.is_met(works)
 }
 
 fn errno(fault: Fault) -> Errno {

@@ -5,12 +5,11 @@ use std::{fs::File, io::Read};
 use auditbox::{model::timestamp::Timestamp, synthetic::Generator};
 use serde_json::{Value, json};
 
-/// Names a file of real events, one JSON object a line, zstd-compressed.
-const REAL_EVENTS: &str = "AUDITBOX_REAL_EVENTS";
+use crate::skip::real_events;
 
-/// The real events, each as it was written; `None` where there are none to be had.
+/// The real events, each as it was written; `None` without a file of them.
 pub fn real() -> Option<Vec<String>> {
-    let path = std::env::var_os(REAL_EVENTS)?;
+    let path = real_events()?;
     let mut text = String::new();
     zstd::Decoder::new(File::open(path).unwrap()).unwrap().read_to_string(&mut text).unwrap();
     Some(text.lines().map(str::to_owned).collect())
