@@ -1,9 +1,9 @@
-//! What the core costs: import, ingest over HTTP, group commit, lists, memory.
+//! Measures the core: import, ingest over HTTP, group commit, lists, memory.
 //!
-//! `cargo bench --bench core` runs the release program on files in a temporary directory, with the load generator on the
-//! same machine, and prints a line a figure; names after `--` (import, batches, single,
-//! `group_commit`, lists) choose. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of
-//! synthetic events; `AUDITBOX_BENCH_EVENTS` sets how many are loaded (520,000).
+//! `cargo bench --bench core` runs the release program on files in a temporary directory, with the load generator on
+//! the same machine, and prints one line per figure. Names after `--` (import, batches, single, `group_commit`, lists)
+//! select parts. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of synthetic events;
+//! `AUDITBOX_BENCH_EVENTS` sets how many events are loaded (520,000).
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ use tokio::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_auditbox");
 const SECRET: &str = "a-secret-for-benches-0123456789";
-/// Makes fsync take 5 ms longer, for whatever program it is loaded into.
+/// Makes fsync take 5 ms longer in the program that loads it.
 const SLOW_FSYNC: &str = "#include <dlfcn.h>\n#include <unistd.h>\nstatic void wait5(void){usleep(5000);}\n\
     int fsync(int f){static int(*n)(int);if(!n)n=dlsym(((void*)-1l),\"fsync\");wait5();return n(f);}\n\
     int fdatasync(int f){static int(*n)(int);if(!n)n=dlsym(((void*)-1l),\"fdatasync\");wait5();return n(f);}\n";
@@ -47,7 +47,7 @@ fn main() {
     println!("{count} events ({source}), mean {} bytes\n", events.iter().map(String::len).sum::<usize>() / count);
     println!("binary: {:.1} MB", megabytes(fs::metadata(PROGRAM).unwrap().len()));
 
-    // Names given after `--` choose among the parts; lists read the file that import makes.
+    // Names after `--` select parts. Lists read the file that the import creates.
     let chosen: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| name == part);
     if wanted("import") || wanted("lists") {
@@ -67,7 +67,7 @@ fn main() {
     }
 }
 
-/// The events to load, each with an identifier of its own.
+/// The events to load, each with a unique identifier.
 fn events(count: usize) -> (Vec<String>, &'static str) {
     let Ok(path) = env::var("AUDITBOX_REAL_EVENTS") else {
         let now = Timestamp::now();
@@ -204,7 +204,7 @@ struct Server {
     directory: Option<TempDir>,
 }
 
-/// The rate, and every request's latency, sorted.
+/// The rate, and the latency of every request, sorted.
 struct Result {
     rate: f64,
     latencies: Vec<Duration>,
@@ -239,7 +239,7 @@ impl Server {
         Self { child, address, token, directory: None }
     }
 
-    /// Sends each body once, over so many connections; every answer must be a 201.
+    /// Sends each body once over the given number of connections. Every response must be a 201.
     fn post(&self, bodies: &[String], connections: usize) -> Result {
         let requests: Vec<Vec<u8>> = bodies
             .iter()
@@ -306,7 +306,7 @@ impl Drop for Server {
     }
 }
 
-/// Sends one request after another, each when the one before it has been answered whole.
+/// Sends one request after another, each after the previous response is complete.
 async fn converse(address: String, requests: Vec<Vec<u8>>, expected: &'static [u8]) -> Vec<Duration> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();

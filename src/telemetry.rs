@@ -1,5 +1,5 @@
-//! Where the program's own log goes: lines on standard error, as `[log]` of the configuration says. `RUST_LOG` is not
-//! looked at. This is not the audit log, and no event's content belongs in it.
+//! The server log: lines on standard error, configured by `[log]`. `RUST_LOG` is ignored. This is not the audit log,
+//! and no event content belongs in it.
 
 use std::{
     error::Error,
@@ -10,13 +10,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The HTTP server tells of each of its threads as it comes and goes; and of each request that is none, as an error, so
-/// that anybody could fill this log. A directive of the operator's for them counts more (`info,actix_http::h1=error`).
-/// What breaks an answer off is told by whoever makes it.
+/// The HTTP library logs its threads' starts and stops, and each malformed request as an error, so that anybody could
+/// fill the server log. An operator's directive for them takes precedence (`info,actix_http::h1=error`). auditbox
+/// itself logs responses that break off.
 const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 
-/// Sends what is traced, and what libraries log, to standard error for the rest of the process. Fails if `log.level` is
-/// not a filter, which a loaded configuration rules out, or if this was done before.
+/// Sends the server log to standard error for the rest of the process. Fails if `log.level` is not a filter, which a
+/// loaded configuration excludes, or if it was called before.
 pub fn init(log: &LogConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", log.level))?)
@@ -24,7 +24,7 @@ pub fn init(log: &LogConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
     match log.format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text if stderr().is_terminal() => builder.try_init(),
-        // Colours are for eyes; in a file they are noise. On a terminal NO_COLOR is obeyed.
+        // No colors in files. On a terminal, NO_COLOR is respected.
         LogFormat::Text => builder.with_ansi(false).try_init(),
     }
 }

@@ -1,6 +1,6 @@
-//! The bars that the index must clear at ten million events, each held against what was measured.
+//! The bars for the index at ten million events, each compared with the measured figure.
 //!
-//! A smaller size clears them more easily: the table says at which size it was made.
+//! A smaller size meets them more easily, so the table states its size.
 
 use crate::report::{Report, SQLITE_OVER_HTTP, grid, megabytes};
 
@@ -19,7 +19,7 @@ const FILE_SHARE: f64 = 0.35;
 const RESIDENT_MEGABYTES: f64 = 200.0;
 const START_SECONDS: f64 = 2.0;
 
-/// A bar, and the figure that is held against it; `None` where it was not measured.
+/// A bar and its measured figure; `None` if it was not measured.
 struct Bar {
     what: String,
     text: String,
@@ -45,7 +45,7 @@ impl Bar {
     }
 }
 
-/// Prints every bar, its figure and whether it is met.
+/// Prints every bar, its figure, and whether it is met.
 pub(crate) fn print(report: &Report) {
     println!();
     let title = format!("The bars, which are for 10 million events; this is {}", report.size);
@@ -84,8 +84,8 @@ fn questions(report: &Report) -> Vec<Bar> {
     bars
 }
 
-/// Held against SQLite behind HTTP, for auditbox is asked over HTTP too, and only where both have the same events, give
-/// or take a twentieth that the bench itself added.
+/// Compared with SQLite over HTTP, because auditbox is queried over HTTP as well, and only if both have the same
+/// events, apart from a twentieth that the bench may have added.
 fn against_sqlite(report: &Report) -> Vec<Bar> {
     let sqlite =
         report.baselines.get(SQLITE_OVER_HTTP).filter(|asked| asked.events * 20 >= report.auditbox.events * 19);

@@ -1,7 +1,7 @@
-//! The client that asks over HTTP: one connection, kept alive, on which whole answers are read.
+//! The HTTP client: one kept-alive connection, on which whole responses are read.
 //!
-//! auditbox and the plain table behind HTTP are asked by the same code, with the same requests, so that what is compared
-//! is what stands behind them. It reads what these two answer, and is no client for anything else.
+//! The same code sends the same requests to auditbox and to the plain table over HTTP, so that only the servers differ.
+//! It understands the responses of these two only.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +15,7 @@ use crate::{
     questions::{FACETS, Filter, LIMIT, parameter},
 };
 
-/// One connection, kept alive; a request is sent when the one before it has been answered whole.
+/// One kept-alive connection. A request is sent after the previous response is complete.
 pub(crate) struct Connection {
     stream: TcpStream,
     token: String,
@@ -41,7 +41,7 @@ impl Connection {
         self.read_answer("201");
     }
 
-    /// Asks for `path`; the answer, as it came.
+    /// Sends a GET request for `path`; returns the raw response.
     pub(crate) fn get(&mut self, path: &str) -> &[u8] {
         let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", self.token);
         self.stream.write_all(head.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ impl Connection {
         &self.answer
     }
 
-    /// Asks for `path`; the answer, read.
+    /// Sends a GET request for `path`; returns the parsed response.
     pub(crate) fn get_json(&mut self, path: &str) -> Value {
         self.get(path);
         let head = head_length(&self.answer).unwrap();
@@ -93,7 +93,7 @@ fn content_length(head: &[u8]) -> Option<usize> {
     head.lines().find_map(|line| line.strip_prefix("content-length: ")).map(|text| text.parse().unwrap())
 }
 
-/// The body of an answer that came in chunks (RFC 9112, section 7.1).
+/// The body of a chunked response (RFC 9112, section 7.1).
 fn join_chunks(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(rest.len());
     loop {
@@ -110,7 +110,7 @@ fn join_chunks(mut rest: &[u8]) -> Vec<u8> {
 impl Contender for Connection {
     fn list(&mut self, filter: &Filter) -> usize {
         let answer = self.get(&format!("/v1/audit-log?limit={LIMIT}&{}", filter.query_string()));
-        // Each event has one of these, and no event of this bench has more.
+        // Each event has exactly one of these.
         memchr::memmem::find_iter(answer, b"\"resourceType\":").count()
     }
 

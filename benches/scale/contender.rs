@@ -1,4 +1,4 @@
-//! What is asked of everybody who is measured.
+//! The measured operations of every system.
 
 use crate::{
     questions::{Filter, Question},
@@ -6,15 +6,15 @@ use crate::{
     timing::Effort,
 };
 
-/// A log that has been loaded.
+/// A loaded log.
 pub(crate) trait Contender {
-    /// The first hundred that match, newest first, their bodies read: how many there were.
+    /// The first hundred matches, newest first, with their bodies read; returns their number.
     fn list(&mut self, filter: &Filter) -> usize;
-    /// The identifiers of the same.
+    /// The identifiers of the first hundred matches.
     fn identifiers(&mut self, filter: &Filter) -> Vec<String>;
-    /// How many match.
+    /// The number of matches.
     fn count(&mut self, filter: &Filter) -> u64;
-    /// Count, six facets and a histogram by day.
+    /// Count, six facets and a daily histogram.
     fn overview(&mut self, filter: &Filter);
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn lists(contender: &mut dyn Contender, questions: &[Question], effor
     questions.iter().map(ask).collect()
 }
 
-/// Exact counts of the same.
+/// Exact counts of the same queries.
 pub(crate) fn counts(contender: &mut dyn Contender, questions: &[Question], effort: Effort) -> Answers {
     let ask = |question: &Question| {
         let timing = effort.measure(|time| {
@@ -48,16 +48,16 @@ pub(crate) fn overviews(contender: &mut dyn Contender, effort: Effort) -> Answer
         .collect()
 }
 
-/// What a contender answers to one question: the identifiers of the events it lists, in order, and the exact count.
+/// A system's answer to one query: the listed identifiers, in order, and the exact count.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) identifiers: Vec<String>,
     pub(crate) count: u64,
 }
 
-/// The answers to each question with its first few values.
+/// The answers to each query with its first few sets of values.
 pub(crate) fn answers(contender: &mut dyn Contender, questions: &[Question]) -> Vec<Answer> {
-    /// Of each question: a plain table may take seconds to count one.
+    /// Per query. A plain table may take seconds to count.
     const VALUES: usize = 3;
     let filters = questions.iter().flat_map(|question| &question.filters[..VALUES.min(question.filters.len())]);
     filters
@@ -65,7 +65,7 @@ pub(crate) fn answers(contender: &mut dyn Contender, questions: &[Question]) -> 
         .collect()
 }
 
-/// Which of the questions two contenders answered differently.
+/// The queries that two systems answered differently.
 pub(crate) fn differences(questions: &[Question], one: &[Answer], other: &[Answer]) -> Vec<String> {
     let values = one.len() / questions.len();
     let pairs = one.iter().zip(other).enumerate().filter(|(_, (one, other))| one != other);
@@ -78,7 +78,7 @@ pub(crate) fn differences(questions: &[Question], one: &[Answer], other: &[Answe
     pairs.map(describe).collect()
 }
 
-/// The identifier of an event, from its body.
+/// The identifier in an event's body.
 pub(crate) fn identifier(body: &str) -> String {
     let event: serde_json::Value = serde_json::from_str(body).unwrap();
     event["identifier"].as_str().unwrap().to_owned()

@@ -1,7 +1,8 @@
-//! Believable events, about a kilobyte each, made as fast as they can be sent.
+//! Realistic events of about a kilobyte, generated as fast as they can be sent.
 //!
-//! Event n is a function of the plan and n alone: threads share the work, a loaded file can be asked about events that
-//! nobody kept, and every contender is given the same. Late events (2 %) are up to three days behind their neighbours.
+//! Event n is a function of the plan and n only. Threads can therefore share the work, a loaded file can be queried
+//! about events that were not kept, and every system receives the same events. Late events (2 %) are up to three days
+//! behind their neighbors.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,16 +19,16 @@ const SPAN_MICROS: i64 = 90 * 86_400 * 1_000_000;
 const LATE_MICROS_MAX: usize = 3 * 86_400 * 1_000_000;
 const EVENTS_PER_RUN: u64 = 5;
 
-/// What decides every event.
+/// The parameters that determine every event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
-    /// Events spread over the ninety days before `end_micros`; those beyond follow a millisecond apart.
+    /// Events spread over the ninety days before `end_micros`; further ones follow a millisecond apart.
     pub(crate) size: u64,
     pub(crate) end_micros: i64,
 }
 
-/// An event: what it can be found by, and the event itself. Reused from one to the next, so that nothing is allocated.
+/// An event and its filterable values. Reused for the next event, so that nothing is allocated.
 #[derive(Default)]
 pub(crate) struct Event {
     pub(crate) micros: i64,
@@ -46,7 +47,7 @@ pub(crate) struct Event {
     pub(crate) body: String,
 }
 
-/// Makes events.
+/// Generates events.
 pub(crate) struct Maker {
     pub(crate) plan: Plan,
     world: World,
@@ -57,7 +58,7 @@ impl Plan {
         Self { seed, size, end_micros: Timestamp::now().as_microsecond() }
     }
 
-    /// When event `number` happened, had it not been late.
+    /// The time of event `number` if it is not late.
     fn micros(&self, number: u64) -> i64 {
         if number >= self.size {
             return self.end_micros + (number - self.size) as i64 * 1_000;
@@ -72,14 +73,14 @@ impl Maker {
         Self { world: World::new(plan.seed), plan }
     }
 
-    /// Makes event `number`.
+    /// Generates event `number`.
     pub(crate) fn make(&self, number: u64, event: &mut Event) {
         let mut random = Random::at(self.plan.seed, number);
         let actor = self.fill(number, &mut random, event);
         event.write_body(&mut random, actor);
     }
 
-    /// Everything but the body; with it, who did it.
+    /// Fills everything except the body; returns the actor.
     fn fill(&self, number: u64, random: &mut Random, event: &mut Event) -> &Actor {
         let late = if random.per_mille(20) { random.below(LATE_MICROS_MAX) as i64 } else { 0 };
         event.micros = self.plan.micros(number) - late;
@@ -131,7 +132,7 @@ macro_rules! push {
 }
 
 impl Event {
-    /// The values in the order of the columns of the plain tables.
+    /// The values in the order of the plain tables' columns.
     pub(crate) fn columns(&self) -> [&str; 12] {
         [
             &self.entity,
@@ -210,7 +211,7 @@ impl Event {
         push!(out, "}");
     }
 
-    /// The entity as it was: what `kept` decides is the same before and after.
+    /// A state of the entity. What `kept` determines is equal before and after.
     fn write_state(&self, out: &mut String, kept: &mut Random, changed: &mut Random) {
         push!(out, "{\"identifier\":\"", &self.entity, "\",\"properties\":{\"tier\":\"", kept.pick(TIERS));
         push!(out, "\",\"language\":\"", kept.pick(LANGUAGES), "\",\"lifecycle\":\"", changed.pick(LIFECYCLES));
@@ -228,7 +229,7 @@ impl Event {
         push!(out, "\"}}");
     }
 
-    /// What a reading request asked for.
+    /// What a read request asked for.
     fn write_query(&self, out: &mut String, random: &mut Random) {
         push!(out, ",\"query\":{\"rules\":[{\"property\":\"$blueprint\",\"operator\":\"=\",\"value\":\"");
         push!(out, self.blueprint, "\"},{\"property\":\"lifecycle\",\"operator\":\"!=\",\"value\":\"");

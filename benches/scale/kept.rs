@@ -1,7 +1,8 @@
-//! Loaded files that outlive a run: loading ten million events takes long, asking them again should not.
+//! Loaded files that outlive a run: loading ten million events takes long, and querying them again should not require
+//! it.
 //!
-//! `loaded.json` beside the files says what is in them. It is written after the load that it speaks of, so that a load
-//! that was broken off is never taken for a whole one.
+//! `loaded.json` next to the files describes their content. It is written after the load, so an interrupted load is
+//! never mistaken for a complete one.
 
 use std::{
     collections::BTreeMap,
@@ -15,18 +16,18 @@ use tempfile::TempDir;
 
 use crate::{events::Plan, load::Load, report::BaselineLoad};
 
-/// What the files hold.
+/// The content of the files.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Loaded {
     pub(crate) plan: Plan,
-    /// Events that were sent to auditbox, those that were added to measure growth among them, whether or not they
-    /// arrived: the number of the next. 0 before the file was loaded.
+    /// The number of the next event: events sent to auditbox, including those that measured growth, whether or not they
+    /// arrived. 0 before the load.
     #[serde(alias = "stored")]
     pub(crate) sent: u64,
-    /// Of these, not in the file: runs that were adding them were broken off.
+    /// How many of these are missing in the file, because runs that added them were interrupted.
     #[serde(default)]
     pub(crate) missing: u64,
-    /// Of JSON in auditbox's file; unknown while events are added, and thus for ever when that was broken off.
+    /// Bytes of JSON in auditbox's file. Unknown while events are added, and from then on if that was interrupted.
     pub(crate) raw_bytes: Option<u64>,
     pub(crate) first_load: Option<Load>,
     pub(crate) load: Option<Load>,
@@ -34,27 +35,27 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Events in auditbox's file.
+    /// The number of events in auditbox's file.
     pub(crate) fn stored(&self) -> u64 {
         self.sent - self.missing
     }
 }
 
-/// The directory of the files, and what they hold.
+/// The directory of the files, and their content.
 pub(crate) struct Kept {
     directory: PathBuf,
     pub(crate) loaded: Loaded,
-    /// Removed at the end, where nothing is to be kept.
+    /// Removed at the end, unless files are to be kept.
     _temporary: Option<TempDir>,
 }
 
 impl Kept {
-    /// What is in `directory`, or the plan of what is to be; without a directory, in one that does not outlive this.
+    /// Opens `directory`, or plans its content; without a directory, uses a temporary one.
     pub(crate) fn open(directory: Option<&Path>, seed: u64, size: u64) -> Self {
         let temporary = directory.is_none().then(|| tempfile::tempdir().unwrap());
         let directory = temporary.as_ref().map_or_else(|| directory.unwrap().to_owned(), |made| made.path().to_owned());
         fs::create_dir_all(&directory).unwrap();
-        // PostgreSQL's user must be able to reach its part of it.
+        // PostgreSQL's user must be able to reach its directory.
         fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let directory = directory.canonicalize().unwrap();
         let loaded = fs::read_to_string(directory.join("loaded.json"));
@@ -78,7 +79,7 @@ impl Kept {
         self.directory.join(name)
     }
 
-    /// The path of a file that is to be loaded: what a load that was broken off has left there is removed.
+    /// The path of a file to load. Leftovers of an interrupted load are removed.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {
         for suffix in ["", "-wal", "-shm", ".lock"] {
             let left = self.path(&format!("{name}{suffix}"));
@@ -88,15 +89,15 @@ impl Kept {
         self.path(name)
     }
 
-    /// Reads a file once, so that what is measured does not depend on when it was last used.
+    /// Reads a file once, so that measurements do not depend on when it was last used.
     pub(crate) fn warm(&self, name: &str) {
         let mut file = fs::File::open(self.path(name)).unwrap();
         let mut buffer = vec![0; 1024 * 1024];
         while file.read(&mut buffer).unwrap() > 0 {}
     }
 
-    /// Takes `found` for the number of events in auditbox's file. What is to be said of it, if a run that was adding
-    /// some was broken off, whenever that was.
+    /// Sets the number of events in auditbox's file to `found`. Returns a message if a run that added events was
+    /// interrupted.
     pub(crate) fn reconcile(&mut self, found: u64) -> Option<String> {
         let noted = self.loaded.stored();
         if found != noted {

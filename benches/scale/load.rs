@@ -1,4 +1,4 @@
-//! Loading over HTTP while watching the clock: batches of 500 on four connections, each answer durable.
+//! Timed loading over HTTP: batches of 500 on four connections, each response durable.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -15,27 +15,28 @@ use crate::{
 
 pub(crate) const BATCH_EVENTS: u64 = 500;
 const CONNECTIONS: usize = 4;
-/// Points of the curve of the rate.
+/// Points of the rate curve.
 const WINDOWS: usize = 100;
-/// Batches of a point, at least: those of one commit are answered at once, which says nothing about the rate.
+/// Minimum number of batches per point. The batches of one commit are acknowledged at once, which says nothing about
+/// the rate.
 const WINDOW_BATCHES_MIN: usize = 20;
 
-/// How a load went.
+/// The result of a load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Load {
     pub(crate) events: u64,
-    /// Of JSON, line breaks not counted.
+    /// Bytes of JSON, without line breaks.
     pub(crate) raw_bytes: u64,
     pub(crate) seconds: f64,
-    /// The longest that a request took.
+    /// The longest request.
     pub(crate) longest_request_ms: f64,
-    /// The longest time in which none was answered.
+    /// The longest time without a response.
     pub(crate) longest_gap_ms: f64,
-    /// Events stored, and the events per second since the point before.
+    /// Events stored, and events per second since the previous point.
     pub(crate) windows: Vec<(u64, f64)>,
 }
 
-/// A batch that was answered: when, counted from the begin, and how long it took.
+/// An acknowledged batch: when, from the start, and how long it took.
 struct Answered {
     at: Duration,
     took: Duration,
@@ -48,7 +49,7 @@ impl Load {
     }
 }
 
-/// Sends the events from `first` to before `end`.
+/// Sends the events from `first` to `end`, `end` excluded.
 pub(crate) fn load(server: &Server, maker: &Maker, first: u64, end: u64) -> Load {
     let (next, begun) = (AtomicU64::new(first), Instant::now());
     let mut answered: Vec<Answered> = thread::scope(|scope| {
@@ -60,7 +61,7 @@ pub(crate) fn load(server: &Server, maker: &Maker, first: u64, end: u64) -> Load
     summarise(&answered, first, end)
 }
 
-/// Sends batch after batch, until another sender has taken the last.
+/// Sends batches until another sender has taken the last.
 fn send(server: &Server, maker: &Maker, next: &AtomicU64, end: u64, begun: Instant) -> Vec<Answered> {
     let mut connection = server.connect();
     let (mut body, mut event, mut answered) = (String::new(), Event::default(), Vec::new());

@@ -1,9 +1,9 @@
-//! Whether auditbox stays fast as it grows, and what the same costs in a plain SQLite table and in PostgreSQL.
+//! Measures whether auditbox stays fast as it grows, and compares it with a plain SQLite table and with PostgreSQL.
 //!
-//! `cargo bench --bench scale` loads 100,000 events over HTTP into the release program, asks it the questions that an
-//! audit log is asked, and then loads and asks the others. `-- --size 10m --keep DIR` does so with ten million and keeps
-//! the files, so that another run only asks. It talks to auditbox over HTTP and by its command line; what it reads from
-//! the file is the size of its tables. The generator and the questions are seeded: everybody gets the same.
+//! `cargo bench --bench scale` loads 100,000 events over HTTP into the release program and runs typical audit queries,
+//! then loads and queries the other systems. `-- --size 10m --keep DIR` does so with ten million events and keeps the
+//! files, so that another run only queries. It uses auditbox over HTTP and through its command line, and reads only the
+//! sizes of tables from the file. Events and queries are seeded: every system gets the same.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,14 +56,14 @@ use timing::Effort;
 
 /// Events of the loads whose rates are compared: into an empty file, and into the full one.
 const COMPARED_EVENTS: u64 = 100_000;
-/// The same from a million events on, where there is time to measure a rate for longer.
+/// The same from a million events on, where a longer measurement is affordable.
 const COMPARED_EVENTS_LARGE: u64 = 300_000;
 const LARGE_SIZE_MIN: u64 = 1_000_000;
-/// The page of a scan that is compared with the first.
+/// The page of a scan that is compared with the first page.
 const PAGE: usize = 1_000;
-/// Sets of values of each question.
+/// Sets of values per query.
 const VALUES: usize = 200;
-/// Above this size a question may take longer before it is left with fewer measurements: nobody waits for a clean clone.
+/// Above this size, a query may take longer before its measurements are cut short. A run in a fresh clone stays short.
 const QUICK_SIZE_MAX: u64 = 100_000;
 
 #[derive(Parser)]
@@ -74,13 +74,13 @@ struct Arguments {
     /// Events to load into the others, if fewer: the first of the same
     #[arg(long, value_parser = parse_size)]
     baseline_size: Option<u64>,
-    /// Who to measure beside auditbox; none for nobody
+    /// Systems to compare auditbox with, or `none`
     #[arg(long, value_delimiter = ',', default_value = "sqlite,postgres")]
     against: Vec<Baseline>,
-    /// The parts to measure; loading is done where something is missing
+    /// The parts to measure; missing files are loaded first
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Keep the loaded files in this directory, and use what is there
+    /// Keep the loaded files in this directory, and use the files in it
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Write plots into this directory
@@ -89,13 +89,13 @@ struct Arguments {
     /// Write the figures to this file
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/scale.json"))]
     json: PathBuf,
-    /// Make the indexes of the others when their events are in: sooner done, but no rate that compares
+    /// Build the other systems' indexes after loading: faster, but without a comparable rate
     #[arg(long)]
     bulk: bool,
-    /// What everything that looks random is made from
+    /// The seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What cargo gives to every bench
+    /// The flag that cargo passes to every bench
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -109,7 +109,7 @@ enum Baseline {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// First 100 of the ten questions
+    /// First 100 of the ten queries
     Lists,
     /// Their exact counts
     Counts,
@@ -119,13 +119,13 @@ enum Part {
     Stats,
     /// Words
     Search,
-    /// Bytes by table
+    /// Bytes per table
     Tables,
     /// More events into the full file
     Growth,
     /// The real events, 40 times
     Real,
-    /// How fast events are made, which is to be no bottleneck
+    /// How fast events are generated, which must not be a bottleneck
     Generator,
 }
 
@@ -149,7 +149,7 @@ fn main() {
     bench.run();
 }
 
-/// A run: what was asked for, what is loaded, what was found.
+/// A run: its options, the loaded files, the results.
 struct Bench {
     arguments: Arguments,
     kept: Kept,
@@ -182,7 +182,7 @@ impl Bench {
         Effort::new(times, patience * seconds)
     }
 
-    /// Says what is done next, and when: a run at ten million takes an hour.
+    /// Prints the next step and the time: a run at ten million takes an hour.
     fn say(&self, what: &str) {
         println!("[{:6.1} s] {what}", self.begun.elapsed().as_secs_f64());
     }
@@ -222,7 +222,8 @@ impl Bench {
         println!("generator: {rate:.0} events/s on one core, mean {} bytes", bytes / COMPARED_EVENTS as usize);
     }
 
-    /// Loads and asks auditbox; returns its answers to compare those of others with, if its file holds the same.
+    /// Loads and queries auditbox; returns its answers for the comparison, if its file has the same events as the
+    /// others.
     fn auditbox(&mut self) -> Option<Vec<Answer>> {
         let path = self.kept.path("auditbox.db");
         if self.kept.loaded.sent == 0 {
@@ -254,7 +255,7 @@ impl Bench {
         answers
     }
 
-    /// A run before this one may have been broken off while it added events: the file says how many there are.
+    /// An earlier run may have been interrupted while it added events: the file states how many there are.
     fn look_at_kept(&mut self, server: &Server) {
         let found = server.connect().count(&Filter::default());
         if let Some(note) = self.kept.reconcile(found) {
@@ -268,7 +269,7 @@ impl Bench {
         let size = self.arguments.size;
         let events = self.report.first_load.as_ref().map_or_else(|| compared_events(size), |first| first.events);
         self.say(&format!("auditbox: loading {events} more"));
-        // Noted before they are sent: whatever becomes of this run, the next must send others, and know of these.
+        // Recorded before they are sent. If this run is interrupted, the next one must send others and know of these.
         let (first, raw_bytes) = (self.kept.loaded.sent, self.kept.loaded.raw_bytes.take());
         self.kept.loaded.sent += events;
         self.kept.save();
@@ -278,7 +279,7 @@ impl Bench {
         self.report.growth = Some(growth);
     }
 
-    /// What the server takes after its last request, and when it has been left alone.
+    /// Memory of the server after its last request, and after a pause.
     fn memory(&self, server: &Server) -> Memory {
         let (resident_bytes, anonymous_bytes) = (server.memory_bytes("VmRSS"), server.memory_bytes("RssAnon"));
         self.say(&format!("auditbox: left alone for {IDLE_SECONDS} s"));
@@ -344,7 +345,7 @@ impl Bench {
         }
     }
 
-    /// What everybody is asked.
+    /// The queries of every system.
     fn ask(&self, name: &str, contender: &mut dyn Contender, events: u64) -> Asked {
         let mut asked = Asked { events, ..Asked::default() };
         if self.wants(Part::Lists) {
@@ -390,7 +391,7 @@ impl Bench {
         }
     }
 
-    /// Notes which questions `contender`, which holds `events`, answers differently from auditbox.
+    /// Records the queries that `contender`, which holds `events`, answers differently from auditbox.
     fn compare(&mut self, name: &str, contender: &mut dyn Contender, events: u64, auditbox: Option<&Vec<Answer>>) {
         let Some(auditbox) = auditbox.filter(|_| events == self.arguments.size) else { return };
         self.say(&format!("{name}: comparing answers"));
@@ -425,7 +426,7 @@ impl Bench {
     }
 }
 
-/// Follows the cursors of an unfiltered scan, then times the first page and the last that was reached.
+/// Follows the cursors of an unfiltered scan, then times the first page and the last one reached.
 fn pages(connection: &mut client::Connection, effort: Effort) -> Vec<Named> {
     let first = format!("/v1/audit-log?limit={}&{}", questions::LIMIT, Filter::default().query_string());
     let (mut last, mut number) = (first.clone(), 1);

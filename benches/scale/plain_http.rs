@@ -1,8 +1,8 @@
-//! The plain SQLite table behind HTTP, so that it is asked as auditbox is: by the same client, with the same requests.
+//! The plain SQLite table over HTTP, so that the same client sends it the same requests as auditbox.
 //!
-//! The least that HTTP can cost: a thread of the bench's own process that blocks on one connection and writes each answer
-//! at once. It knows the requests that `client` makes and stops at any other. It asks for no token, records no question
-//! and compresses nothing.
+//! The cheapest possible HTTP server: a thread of the bench's process that blocks on one connection and writes each
+//! response at once. It knows only the requests that `client` sends. It checks no token, records nothing and compresses
+//! nothing.
 
 use std::{
     io::{Read, Write},
@@ -18,10 +18,10 @@ use crate::{
     sqlite::{DAY_AND_STATUS, PlainTable},
 };
 
-/// Longer requests than this are none of the bench's.
+/// The bench sends no longer requests.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
-/// Puts `table` behind HTTP, until the connection that is returned is closed.
+/// Serves `table` over HTTP until the returned connection is closed.
 pub(crate) fn serve(table: PlainTable) -> Connection {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ pub(crate) fn serve(table: PlainTable) -> Connection {
     Connection::open(&address.to_string(), "none")
 }
 
-/// Answers one request after the other.
+/// Answers one request after another.
 fn answer_all(table: &PlainTable, stream: &mut TcpStream) {
     stream.set_nodelay(true).unwrap();
     let (mut request, mut answer, mut body) = (Vec::new(), Vec::new(), Vec::new());
@@ -45,7 +45,7 @@ fn answer_all(table: &PlainTable, stream: &mut TcpStream) {
     }
 }
 
-/// Whether there was another: requests have no body and come one at a time.
+/// Reads the next request, if there is one. Requests have no body and are not pipelined.
 fn read_request(stream: &mut TcpStream, request: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 4 * 1024];
     request.clear();
@@ -60,7 +60,7 @@ fn read_request(stream: &mut TcpStream, request: &mut Vec<u8>) -> bool {
     true
 }
 
-/// What the request asks for: its second word.
+/// The request target: the second word.
 fn target(request: &[u8]) -> &str {
     std::str::from_utf8(request).unwrap().split(' ').nth(1).unwrap()
 }
@@ -99,7 +99,7 @@ fn write_stats(table: &PlainTable, filter: &Filter, has_facets: bool, out: &mut 
     out.push(b'}');
 }
 
-/// An array with an array of each group's values and its number.
+/// An array with each group's values and its count.
 fn write_groups(table: &PlainTable, filter: &Filter, by: &str, out: &mut Vec<u8>) {
     out.push(b'[');
     let mut separator: &[u8] = b"";

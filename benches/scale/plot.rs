@@ -1,6 +1,6 @@
-//! Three plots as SVG, written by hand: few lines, no fonts of their own, readable on light and on dark.
+//! Three plots as SVG, written by hand: few lines, no embedded fonts, readable in light and dark mode.
 //!
-//! Text and lines take their colour from a style that follows the reader's preference; the background is left alone.
+//! Text and lines take their color from a style that follows the reader's preference; the background stays transparent.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -13,7 +13,7 @@ const TOP: f64 = 50.0;
 const ROW: f64 = 18.0;
 const COLOURS: [&str; 3] = ["#2f81f7", "#d29922", "#a371f7"];
 
-/// Writes what can be drawn of `report` into `directory`.
+/// Writes every plot that `report` has data for into `directory`.
 pub(crate) fn write(report: &Report, directory: &Path) {
     for (name, plot) in [
         ("scale-ingest.svg", ingest(report)),
@@ -28,7 +28,7 @@ pub(crate) fn write(report: &Report, directory: &Path) {
     }
 }
 
-/// A drawing that grows.
+/// A growing drawing.
 struct Svg(String);
 
 impl Svg {
@@ -97,10 +97,10 @@ fn ingest(report: &Report) -> Option<String> {
     Some(svg.finish())
 }
 
-/// The medians of the ten questions, on a logarithmic scale.
+/// The medians of the ten queries, on a logarithmic scale.
 fn questions(report: &Report) -> Option<String> {
     let mut contenders: Vec<(&str, &Asked)> = vec![("auditbox, over HTTP", &report.auditbox)];
-    // SQLite in the bench's own process is left out: what is compared is asked over HTTP.
+    // SQLite in the bench's own process is omitted: the plot compares queries over HTTP.
     let others = report.baselines.iter().filter(|(name, _)| **name != SQLITE);
     contenders.extend(others.map(|(name, asked)| (*name, asked)));
     contenders.retain(|(_, asked)| !asked.lists.is_empty());
@@ -135,9 +135,9 @@ fn questions(report: &Report) -> Option<String> {
     Some(svg.finish())
 }
 
-/// Bytes an event, by table and index.
+/// Bytes per event, by table and index.
 fn storage(report: &Report) -> Option<String> {
-    /// What is left out is smaller than a hundredth of a byte.
+    /// Omits parts below a hundredth of a byte.
     const SHOWN: f64 = 0.01;
     let per_event = |bytes: u64| bytes as f64 / report.tables_events as f64;
     let tables: Vec<_> = report.tables.iter().filter(|table| per_event(table.bytes) > SHOWN).collect();
@@ -154,7 +154,7 @@ fn storage(report: &Report) -> Option<String> {
     Some(svg.finish())
 }
 
-/// 1, 2 or 5 times a power of ten, not below `least`.
+/// 1, 2 or 5 times a power of ten, at least `least`.
 fn nice_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.max(1.0).log10().floor());
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= least).unwrap_or(power)

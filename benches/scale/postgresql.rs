@@ -1,7 +1,7 @@
-//! PostgreSQL with the same table and the same indexes as the plain SQLite table, on a socket of its own.
+//! PostgreSQL with the same table and indexes as the plain SQLite table, on a private socket.
 //!
-//! Started from the binaries of the machine, as the user `postgres` where the bench runs as root, which PostgreSQL
-//! refuses to be. Listens on no network.
+//! It runs the installed binaries, as the user `postgres` if the bench runs as root, which PostgreSQL refuses. It
+//! listens on no network.
 
 use std::{
     env, fs,
@@ -23,20 +23,20 @@ use crate::{
     report::BaselineLoad,
 };
 
-/// Everything else is as it comes, but for the memory with which indexes are made in bulk. Durable: fsync and
-/// `synchronous_commit` are on by default.
+/// Only the memory for building indexes in bulk differs from the defaults. fsync and `synchronous_commit` are on by
+/// default.
 const SETTINGS: [&str; 5] =
     ["shared_buffers=2GB", "effective_cache_size=8GB", "work_mem=64MB", "max_wal_size=4GB", "listen_addresses="];
 const START_SECONDS_MAX: u64 = 30;
 const USER: &str = "postgres";
 
-/// A server of its own, and a connection to it. Stopped when dropped.
+/// A private server and a connection to it. Stopped on drop.
 pub(crate) struct Postgres {
     server: Child,
     client: Client,
 }
 
-/// Where the binaries are, if anywhere.
+/// The directory of the binaries, if installed.
 fn binaries() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let installed = versions.map(|version| version.path().join("bin"));
@@ -45,7 +45,7 @@ fn binaries() -> Option<PathBuf> {
     installed.chain(env::split_paths(&path)).find(holds_them)
 }
 
-/// The program, as a user that PostgreSQL agrees to run as.
+/// The program, as a user that PostgreSQL accepts.
 fn command(program: &Path, directory: &Path) -> Command {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return Command::new(program);
@@ -58,12 +58,12 @@ fn command(program: &Path, directory: &Path) -> Command {
 }
 
 impl Postgres {
-    /// Whether this machine has it.
+    /// Whether PostgreSQL is installed.
     pub(crate) fn is_here() -> bool {
         binaries().is_some()
     }
 
-    /// Starts it on `directory`, which is made if it is not there.
+    /// Starts it on `directory`, which is created if missing.
     pub(crate) fn start(directory: &Path) -> Self {
         let binaries = binaries().unwrap();
         let data = directory.join("data");
@@ -82,7 +82,7 @@ impl Postgres {
         Self { client: connect(directory), server }
     }
 
-    /// Loads the first `size` events into a new table. In bulk, the indexes are made when all are in.
+    /// Loads the first `size` events into a new table. In bulk, the indexes are built afterwards.
     pub(crate) fn load(&mut self, maker: &Maker, size: u64, in_bulk: bool) -> BaselineLoad {
         self.create();
         let begun = Instant::now();
@@ -109,7 +109,7 @@ impl Postgres {
             self.index();
         }
         let seconds = begun.elapsed().as_secs_f64();
-        // One at a time: several in one message are one transaction, in which neither may run.
+        // One statement per message: several in one message form one transaction, in which neither may run.
         for statement in ["VACUUM ANALYZE event", "CHECKPOINT"] {
             self.client.batch_execute(statement).unwrap();
         }
@@ -147,7 +147,7 @@ fn connect(directory: &Path) -> Client {
     }
 }
 
-/// One line of COPY's text format: the reverse solidus is doubled; tabs and line breaks are in no event.
+/// One line of COPY's text format. The reverse solidus is doubled; events contain no tabs or line breaks.
 fn push_row(rows: &mut String, event: &Event) {
     rows.push_str(&event.micros.to_string());
     for value in event.columns().into_iter().chain([event.body.as_str()]) {
@@ -202,7 +202,7 @@ impl Contender for Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SIGINT is a fast shutdown: connections are closed, the file is left in order.
+        // SIGINT is a fast shutdown: it closes connections and leaves the files consistent.
         drop(Command::new("kill").arg("-INT").arg(self.server.id().to_string()).status());
         drop(self.server.wait());
     }

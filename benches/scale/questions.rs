@@ -1,6 +1,6 @@
-//! The questions, in a form that every contender can be asked in: as a query string (and read from it), and as SQL.
+//! The queries, in a form that every system understands: as a query string (and parsed from it), and as SQL.
 //!
-//! Values are taken from events that were loaded, by a seeded choice: the same for everybody, and never of nothing by
+//! Values come from loaded events by a seeded choice, so every system gets the same ones, and no query is empty by
 //! accident.
 
 use form_urlencoded::Serializer;
@@ -11,7 +11,7 @@ use crate::{
     world::{BLUEPRINTS, NETWORKS, RESOURCES},
 };
 
-/// What can be asked for: the column of the plain tables, and the parameter of the API.
+/// A filterable property: the column of the plain tables, and the API's parameter.
 pub(crate) const COLUMNS: [(&str, &str); 12] = [
     ("entity", "entity"),
     ("blueprint", "blueprint"),
@@ -26,29 +26,29 @@ pub(crate) const COLUMNS: [(&str, &str); 12] = [
     ("status_code", "status_code"),
     ("ip", "ip"),
 ];
-/// The columns whose values are counted, six of them.
+/// The six columns whose values are counted.
 pub(crate) const FACETS: [&str; 6] = ["resource", "action", "status", "origin", "method", "actor"];
-/// Parameters of a request that are no part of a filter.
+/// Request parameters that are not part of a filter.
 const OTHER_PARAMETERS: [&str; 3] = ["limit", "facets", "histogram"];
-/// Events of a list.
+/// Events per list.
 pub(crate) const LIMIT: usize = 100;
 
-/// A test of one column.
+/// A predicate on one column.
 #[derive(Debug, Clone)]
 enum Test {
     In(Vec<String>),
     NotEqual(String),
     /// A status code with this first digit.
     Class(char),
-    /// An address that begins with these two numbers.
+    /// An address that starts with these two numbers.
     Network(String),
 }
 
-/// An AND of tests.
+/// An AND of predicates.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter(Vec<(&'static str, Test)>);
 
-/// One question, with the values that it is asked with in turn.
+/// One query, with the sets of values that it runs with in turn.
 pub(crate) struct Question {
     pub(crate) name: &'static str,
     pub(crate) filters: Vec<Filter>,
@@ -65,7 +65,7 @@ impl Filter {
         self
     }
 
-    /// As the parameters of the API.
+    /// As parameters of the API.
     pub(crate) fn query_string(&self) -> String {
         let mut out = Serializer::new(String::new());
         for (column, test) in &self.0 {
@@ -90,7 +90,7 @@ impl Filter {
         out.finish()
     }
 
-    /// What `query_string` wrote: the same tests in the same order. Parameters that are no test are passed over.
+    /// Parses the output of `query_string`: the same predicates in the same order. Other parameters are ignored.
     pub(crate) fn parse(query: &str) -> Self {
         let mut tests: Vec<(&'static str, Test)> = Vec::new();
         for (parameter, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -114,8 +114,8 @@ impl Filter {
         Self(tests)
     }
 
-    /// As a WHERE clause with parameters named by `name`, and their values. Every test is one that a B-tree on the
-    /// column can answer.
+    /// As a WHERE clause with parameters named by `name`, and their values. A B-tree on the column can answer each
+    /// predicate.
     pub(crate) fn sql(&self, name: fn(usize) -> String) -> (String, Vec<String>) {
         let mut values: Vec<String> = Vec::new();
         let mut bind = |value: &str| {
@@ -151,7 +151,7 @@ pub(crate) fn parameter(column: &str) -> &'static str {
     COLUMNS.iter().find(|(name, _)| *name == column).unwrap().1
 }
 
-/// The ten questions, each with `times` sets of values.
+/// The ten queries, each with `times` sets of values.
 pub(crate) fn ten(maker: &Maker, times: usize) -> Vec<Question> {
     let mut random = Random::at(maker.plan.seed, u64::MAX);
     let mut event = Event::default();
@@ -200,7 +200,7 @@ pub(crate) fn one_percent() -> Filter {
     Filter::default().and("blueprint", BLUEPRINTS[BLUEPRINTS.len() - 1].0)
 }
 
-/// So many different resource types.
+/// The given number of different resource types.
 fn resources(random: &mut Random, count: usize) -> Vec<String> {
     let first = random.below(RESOURCES.len());
     (0..count).map(|step| RESOURCES[(first + 5 * step) % RESOURCES.len()].0.to_owned()).collect()

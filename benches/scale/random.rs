@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same every time: `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
+//! Reproducible pseudo-random numbers: `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
 //!
-//! Each event has a sequence of its own, begun from the seed and its place, so that any thread can make any event.
+//! Each event has a separate sequence, derived from the seed and its number, so that any thread can generate any event.
 
 /// The sequence's step: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -31,7 +31,7 @@ impl Random {
         ((self.bits() as u128 * len as u128) >> 64) as usize
     }
 
-    /// True `share` times in a thousand.
+    /// True for `share` of a thousand calls.
     pub(crate) const fn per_mille(&mut self, share: usize) -> bool {
         self.below(1_000) < share
     }
@@ -40,9 +40,9 @@ impl Random {
         items[self.below(items.len())]
     }
 
-    /// A rank below `len` by the law of Zipf and Mandelbrot: rank r comes up in proportion to 1 / (r + `HEAD`).
+    /// A rank below `len` by the Zipf-Mandelbrot law: rank r has a probability proportional to 1 / (r + `HEAD`).
     pub(crate) fn zipf(&mut self, len: usize) -> usize {
-        /// Flattens the head, so that the first of many does not drown the second.
+        /// Flattens the head, so that the first of many does not dominate.
         const HEAD: f64 = 3.0;
         let unit = (self.bits() >> 11) as f64 / (1_u64 << 53) as f64;
         let rank = HEAD * ((len as f64 + HEAD) / HEAD).powf(unit) - HEAD;

@@ -1,4 +1,4 @@
-//! What was measured: kept as figures, printed as tables, written as JSON, and held against the bars.
+//! The results: kept as figures, printed as tables, written as JSON, and compared with the bars.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,15 +12,15 @@ use crate::{
     timing::Timing,
 };
 
-/// The plain SQLite table, asked in the bench's own process.
+/// The plain SQLite table, queried in the bench's own process.
 pub(crate) const SQLITE: &str = "sqlite";
-/// The same, asked over HTTP as auditbox is.
+/// The same table, queried over HTTP like auditbox.
 pub(crate) const SQLITE_OVER_HTTP: &str = "sqlite over HTTP";
 
-/// So long after the last request memory is looked at once more.
+/// How long after the last request memory is measured again.
 pub(crate) const IDLE_SECONDS: u64 = 10;
 
-/// A question's name and what it took.
+/// A query's name and its timing.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Named {
     pub(crate) name: String,
@@ -34,7 +34,7 @@ impl Named {
     }
 }
 
-/// Several questions in order.
+/// Several queries in order.
 pub(crate) type Answers = Vec<Named>;
 
 /// How a baseline was loaded.
@@ -42,42 +42,42 @@ pub(crate) type Answers = Vec<Named>;
 pub(crate) struct BaselineLoad {
     pub(crate) events: u64,
     pub(crate) seconds: f64,
-    /// The indexes were made when all were in, which is sooner done than keeping them.
+    /// The indexes were built after loading, which is faster than maintaining them.
     #[serde(default)]
     pub(crate) in_bulk: bool,
     pub(crate) file_bytes: u64,
 }
 
-/// What one contender answered.
+/// The results of one system.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Asked {
-    /// Events it held when it was asked.
+    /// The number of events when it was queried.
     pub(crate) events: u64,
     pub(crate) lists: Answers,
     pub(crate) counts: Answers,
     pub(crate) overviews: Answers,
-    /// How it was loaded; auditbox's own loads stand apart.
+    /// How it was loaded. auditbox's own loads are listed separately.
     pub(crate) load: Option<BaselineLoad>,
 }
 
-/// What auditbox's process takes of the memory, as the kernel counts it.
+/// Memory of auditbox's process, as the kernel counts it.
 #[expect(clippy::struct_field_names, reason = "each name ends in its unit")]
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Memory {
-    /// After everything was asked.
+    /// After the last query.
     pub(crate) resident_bytes: u64,
-    /// Of these, not the pages of files.
+    /// The part that is not file pages.
     pub(crate) anonymous_bytes: u64,
-    /// The most that it was at any time.
+    /// The peak.
     pub(crate) peak_resident_bytes: u64,
-    /// Once more when it had been left alone.
+    /// Again, after a pause.
     pub(crate) idle_resident_bytes: u64,
 }
 
-/// Everything that was measured. What was not asked for is empty.
+/// All results. Parts that were not measured are empty.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
-    /// When, in RFC 3339.
+    /// The time of the run, in RFC 3339.
     pub(crate) at: String,
     pub(crate) size: u64,
     pub(crate) seed: u64,
@@ -87,7 +87,7 @@ pub(crate) struct Report {
     pub(crate) auditbox: Asked,
     pub(crate) baselines: BTreeMap<&'static str, Asked>,
     pub(crate) pages: Answers,
-    /// The cheapest answer there is, over the same connection: what HTTP itself costs.
+    /// The cheapest response over the same connection: the cost of HTTP itself.
     pub(crate) http_floor: Option<Timing>,
     /// `count=true` on the list endpoint.
     pub(crate) list_counts: Answers,
@@ -99,9 +99,9 @@ pub(crate) struct Report {
     pub(crate) real: Option<Size>,
     pub(crate) start_seconds: Option<f64>,
     pub(crate) memory: Option<Memory>,
-    /// What a reader must know of the files that were measured.
+    /// What a reader must know about the measured files.
     pub(crate) notes: Vec<String>,
-    /// Questions that contenders with the same events answered differently.
+    /// Queries that systems with the same events answered differently.
     pub(crate) differences: Vec<String>,
 }
 
@@ -225,7 +225,7 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// An empty table under its title, figures to the right.
+/// An empty table with a title, figures right-aligned.
 pub(crate) fn grid(title: &str, head: &[&str]) -> Grid {
     println!("{title}");
     let mut grid = Grid::new();
@@ -236,7 +236,7 @@ pub(crate) fn grid(title: &str, head: &[&str]) -> Grid {
     grid
 }
 
-/// Where fewer were taken than a 99th percentile needs, how many.
+/// The number of measurements, if there are too few for a 99th percentile.
 fn figures(timing: &Timing) -> String {
     let few = if timing.times < 100 { format!(" (of {})", timing.times) } else { String::new() };
     format!("{:.2} / {:.2}{few}", timing.median_ms, timing.p99_ms)

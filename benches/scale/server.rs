@@ -1,4 +1,4 @@
-//! auditbox itself: the program that ships, run on a file with the defaults of its configuration.
+//! auditbox itself: the release program with its default configuration.
 
 use std::{
     fs,
@@ -28,12 +28,12 @@ pub(crate) fn command(database: &Path) -> Command {
     command
 }
 
-/// A running server. Stopped when dropped.
+/// A running server. Stopped on drop.
 pub(crate) struct Server {
     child: Child,
     address: String,
     token: String,
-    /// From the start of the process to the answer to its first question.
+    /// From the start of the process to the answer of its first query.
     pub(crate) start: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Server {
         server
     }
 
-    /// Stops it and waits until it has: the file is complete then.
+    /// Stops it and waits; the file is complete afterwards.
     pub(crate) fn stop(self) {
         drop(self);
     }

@@ -1,8 +1,8 @@
-//! The plain SQLite table: the body as text, a column for each filter, and an index (column, timestamp) on each.
+//! The plain SQLite table: the body as text, one column per filter, and an index (column, timestamp) on each.
 //!
-//! Durable like auditbox (a write-ahead log, synchronous=FULL) and in batches of the same size. Asked in the bench's own
-//! process its figures hold no HTTP; `plain_http` puts it behind HTTP. Unlike auditbox it does not refuse an identifier
-//! that is there already.
+//! As durable as auditbox (WAL, synchronous=FULL), with batches of the same size. In the bench's own process, its
+//! figures include no HTTP; `plain_http` serves it over HTTP. Unlike auditbox, it does not reject duplicate
+//! identifiers.
 
 use std::{fs, path::Path, time::Instant};
 
@@ -16,17 +16,17 @@ use crate::{
     report::BaselineLoad,
 };
 
-/// What a histogram by day is grouped by.
+/// The expression that a daily histogram groups by.
 pub(crate) const DAY_AND_STATUS: &str = "timestamp / 86400000000, status";
 
-/// The table, open.
+/// The open table.
 pub(crate) struct PlainTable {
     connection: Connection,
 }
 
 fn open(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
-    // A cache of 256 MiB: with SQLite's own default of 2 MB the load would be measured by its misses.
+    // A cache of 256 MiB. With SQLite's default of 2 MB, the load would measure cache misses.
     connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-262144;").unwrap();
     connection.set_prepared_statement_cache_capacity(256);
     connection
@@ -49,7 +49,7 @@ fn index(connection: &Connection) {
 }
 
 impl PlainTable {
-    /// Loads the first `size` events into a new file. In bulk, the indexes are made when all are in.
+    /// Loads the first `size` events into a new file. In bulk, the indexes are built afterwards.
     pub(crate) fn load(path: &Path, maker: &Maker, size: u64, in_bulk: bool) -> BaselineLoad {
         let connection = open(path);
         create(&connection);
@@ -113,7 +113,7 @@ fn name(number: usize) -> String {
 }
 
 impl PlainTable {
-    /// The bodies of the first hundred that match, newest first.
+    /// The bodies of the first hundred matches, newest first.
     pub(crate) fn each_body(&self, filter: &Filter, mut take: impl FnMut(&str)) {
         let (clause, values) = filter.sql(name);
         let sql = format!("SELECT body FROM event {clause} ORDER BY timestamp DESC LIMIT {LIMIT}");
@@ -130,7 +130,7 @@ impl PlainTable {
         statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
     }
 
-    /// How many match by the values of `by`: rows of these and the number.
+    /// The number of matches by the values of `by`: rows of these values and the number.
     pub(crate) fn each_group(&self, filter: &Filter, by: &str, mut take: impl FnMut(&Row<'_>)) {
         let (clause, values) = filter.sql(name);
         let sql = format!("SELECT {by}, count(*) AS n FROM event {clause} GROUP BY {by} ORDER BY n DESC LIMIT 200");

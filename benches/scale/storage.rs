@@ -1,4 +1,4 @@
-//! How many bytes an event takes: by table and index, and of the whole file against the JSON that went in.
+//! Bytes per event: by table and index, and of the whole file compared with its JSON.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::server;
 
-/// Times that the real events are imported.
+/// How often the real events are imported.
 const REPEATS: usize = 40;
 
 /// A table or index of the file.
@@ -21,7 +21,7 @@ pub(crate) struct Table {
     pub(crate) bytes: u64,
 }
 
-/// What a file takes of what went in.
+/// The size of a file compared with its input.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Size {
     pub(crate) file_bytes: u64,
@@ -34,7 +34,7 @@ impl Size {
     }
 }
 
-/// Every B-tree of the file and the pages it has, largest first, counted by SQLite's own dbstat.
+/// Every B-tree of the file with its pages, largest first, from SQLite's dbstat.
 pub(crate) fn tables(path: &Path) -> Vec<Table> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let sql = "SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE ORDER BY pgsize DESC";
@@ -45,14 +45,14 @@ pub(crate) fn tables(path: &Path) -> Vec<Table> {
     rows.map(|row| row.unwrap()).collect()
 }
 
-/// The file and what lies beside it.
+/// The file and its companion files.
 pub(crate) fn file_bytes(path: &Path) -> u64 {
     let length = |suffix: &str| fs::metadata(format!("{}{suffix}", path.display())).map_or(0, |file| file.len());
     length("") + length("-wal")
 }
 
-/// Imports the events of `AUDITBOX_REAL_EVENTS` forty times, with fresh identifiers, and looks at the file afterwards.
-/// `None` where the variable is not set.
+/// Imports the events of `AUDITBOX_REAL_EVENTS` forty times with fresh identifiers and measures the file. `None` if the
+/// variable is not set.
 pub(crate) fn real(directory: &Path) -> Option<Size> {
     let source = env::var("AUDITBOX_REAL_EVENTS").ok()?;
     let (input, database) = (directory.join("real.ndjson"), directory.join("real.db"));
@@ -66,7 +66,7 @@ pub(crate) fn real(directory: &Path) -> Option<Size> {
     Some(size)
 }
 
-/// Returns the bytes of JSON, line breaks not counted.
+/// Returns the bytes of JSON, without line breaks.
 fn write_repeated(source: &str, to: &Path) -> u64 {
     const START: &str = "{\"identifier\":\"";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! How long things take: the median, the 99th percentile and the longest of many.
+//! Timings: the median, the 99th percentile and the maximum.
 
 use std::time::{Duration, Instant};
 
@@ -7,24 +7,24 @@ use serde::Serialize;
 /// The figures of one measurement, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Timing {
-    /// How many times it was taken: fewer than asked for where the time given to it was up.
+    /// The number of runs: fewer than requested if the time ran out.
     pub(crate) times: usize,
     pub(crate) median_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) longest_ms: f64,
 }
 
-/// How often to take a measurement, at most.
+/// Maximum number of runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) times: usize,
-    /// After so long no more are taken, if there are a few.
+    /// No further runs after this time, if there are at least a few.
     pub(crate) within: Duration,
 }
 
-/// Measurements are never fewer than this.
+/// Minimum number of runs.
 const TIMES_MIN: usize = 3;
-/// Of the times asked for, so many are first done without being measured.
+/// The number of unmeasured runs at the start.
 const WARM_UP_SHARE: usize = 10;
 
 impl Effort {
@@ -32,7 +32,7 @@ impl Effort {
         Self { times, within: Duration::from_secs(within_seconds) }
     }
 
-    /// Measures `ask`, which is given the number of the time.
+    /// Measures `ask`, which receives the number of the run.
     pub(crate) fn measure(self, mut ask: impl FnMut(usize)) -> Timing {
         let begun = Instant::now();
         for time in 0..self.times.div_ceil(WARM_UP_SHARE) {

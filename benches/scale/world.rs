@@ -1,13 +1,13 @@
-//! What the events are about: entities, actors, addresses and the shares in which they come up.
+//! The entities, actors and addresses of the events, and their frequencies.
 //!
-//! Every value is a function of the seed and a place. Nothing in it is real.
+//! Every value is a function of the seed and an index. Nothing in it is real.
 
 use crate::random::{Random, mix};
 
-/// What is common, and how common: shares in a thousand.
+/// Frequent values and their shares in thousandths.
 pub(crate) type Shares = &'static [(&'static str, usize)];
 
-/// The last of them is the one hundredth that filtered statistics are asked of.
+/// The last one is the one hundredth that filtered statistics select.
 pub(crate) const BLUEPRINTS: Shares = &[
     ("service", 240),
     ("deployment", 180),
@@ -40,14 +40,14 @@ pub(crate) const ACTIONS: Shares =
     &[("READ", 300), ("UPDATE", 300), ("CREATE", 150), ("EXECUTE", 120), ("DELETE", 80), ("LOGIN", 50)];
 pub(crate) const ORIGINS: Shares =
     &[("UI", 350), ("API", 300), ("github-exporter", 200), ("k8s-exporter", 100), ("pagerduty", 50)];
-/// Where the addresses are: each the first half of a /16.
+/// The networks of the addresses: the first half of a /16 each.
 pub(crate) const NETWORKS: &[&str] = &["10.12", "10.44", "10.201", "172.20", "192.168", "198.18"];
 
-/// Common in what is searched.
+/// A frequent search word.
 pub(crate) const COMMON_WORD: &str = "service";
 /// In the message of one failure in eight.
 pub(crate) const RARE_WORD: &str = "quota";
-/// In nothing.
+/// In no event.
 pub(crate) const ABSENT_WORD: &str = "xylophone";
 
 pub(crate) const MESSAGES: &[&str] = &[
@@ -64,7 +64,7 @@ pub(crate) const MESSAGES: &[&str] = &[
 const ENTITIES: usize = 100_000;
 const ACTORS: usize = 5_000;
 const ADDRESSES: usize = 20_000;
-/// Places of the sequences that people and addresses are made from, far from those of events.
+/// Indexes for the sequences of people and addresses, far from those of events.
 const PEOPLE_PLACE: u64 = 1 << 60;
 const ADDRESS_PLACE: u64 = 1 << 61;
 
@@ -73,7 +73,7 @@ const FIRST: &[&str] =
 const SECOND: &[&str] =
     &["api", "worker", "gateway", "ledger", "search", "billing", "notifier", "scheduler", "proxy", "cache", "auth"];
 
-/// Somebody, or something, who acts.
+/// A person or a program.
 pub(crate) struct Actor {
     pub(crate) user_id: String,
     pub(crate) name: String,
@@ -81,7 +81,7 @@ pub(crate) struct Actor {
     pub(crate) kind: &'static str,
 }
 
-/// All there is.
+/// Everything that events refer to.
 pub(crate) struct World {
     actors: Vec<Actor>,
     addresses: Vec<String>,
@@ -115,7 +115,7 @@ impl World {
     }
 }
 
-/// Writes the name of an entity of the blueprint with this number: its own hundred-thousandth share of all entities.
+/// Writes an entity name of the blueprint with this number: its own range of all entities.
 pub(crate) fn write_entity(out: &mut String, random: &mut Random, blueprint: usize) {
     let (name, share) = BLUEPRINTS[blueprint];
     let rank = random.zipf(ENTITIES * share / 1_000);

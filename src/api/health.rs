@@ -1,16 +1,16 @@
-//! `/healthz` and `/readyz`: for whoever watches the process. They need no credential and touch no disk.
+//! `/healthz` and `/readyz`, for monitoring. They need no credential and do not touch the disk.
 
 use actix_web::{HttpResponse, web::Data};
 use serde_json::json;
 
 use crate::http::{ApiError, Context};
 
-/// The process answers.
+/// The process responds.
 pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "ok": true }))
 }
 
-/// The process takes writes. Reads may go on where this says no.
+/// The process accepts writes. Reads may still work when this fails.
 pub(super) async fn ready(context: Data<Context>) -> Result<HttpResponse, ApiError> {
     context.writer.check()?;
     Ok(alive().await)

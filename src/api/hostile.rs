@@ -1,6 +1,6 @@
-//! The writer of CSV, given any bodies.
+//! Feeds arbitrary bodies to the CSV writer.
 //!
-//! In tests and fuzzers alone.
+//! For tests and fuzzers only.
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
@@ -10,7 +10,8 @@ use crate::{
     store::Slice,
 };
 
-/// Writes rows for `bodies`, and reads them back: one for each, all of one width, none that a spreadsheet would run.
+/// Writes rows for `bodies` and reads them back: one row each, all of the same width, none that a spreadsheet would
+/// run.
 pub fn write_csv(bodies: &[String]) {
     let place = Position { timestamp: Timestamp::from_micros(0), seq: 1 };
     let slice =

@@ -1,4 +1,4 @@
-//! `POST /v1/audit-log`: events in.
+//! `POST /v1/audit-log`: ingest.
 
 use std::sync::Arc;
 
@@ -28,12 +28,12 @@ use crate::{
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
 
-/// Faults named in one answer. A batch that is wrong throughout is wrong in the same way.
+/// Maximum number of errors in one response. A batch that is wrong throughout is usually wrong in the same way.
 const DETAILS_MAX: usize = 20;
-/// A body up to this long is parsed where it arrived: handing it to another thread would cost more.
+/// A body up to this size is parsed on the current thread: switching threads would cost more.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Takes events, and answers once they are on disk.
+/// Stores events, and responds when they are on disk.
 pub(super) async fn ingest(
     caller: Ingest,
     request: HttpRequest,
@@ -42,8 +42,8 @@ pub(super) async fn ingest(
 ) -> Result<HttpResponse, ApiError> {
     let policy = parse_policy(request.query_string())?;
     let body = context.body_limits.read(request.headers(), payload).await?;
-    // Once the body is there: who is answered while still sending may find his connection reset, and no answer. Before it is
-    // read: what will be refused need cost nothing more.
+    // After the body has arrived: a client that is still sending may see its connection reset instead of the response.
+    // Before it is parsed: a request that will be rejected should cost nothing more.
     context.writer.check_room()?;
     let reading = Reading {
         at: Timestamp::now(),
@@ -77,7 +77,7 @@ fn parse_policy(query: &str) -> Result<Policy, ApiError> {
     Ok(policy)
 }
 
-/// What it takes to read a body, apart from the body.
+/// What is needed to read a body, apart from the body.
 struct Reading {
     at: Timestamp,
     by: String,
@@ -131,7 +131,7 @@ async fn store_all(context: &Context, items: Vec<Item>) -> Result<HttpResponse, 
         .json(json!({ "ok": true, "accepted": accepted, "duplicates": duplicates, "identifiers": identifiers })))
 }
 
-/// Stores what can be stored and says of each event what became of it.
+/// Stores the valid events and reports the outcome of each event.
 async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     let total = items.len();
     let mut results = Vec::with_capacity(total);

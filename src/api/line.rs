@@ -1,7 +1,7 @@
-//! An event on one line, for forms that end an event with its line.
+//! An event on one line, for formats in which a line ends an event.
 
-/// Adds a JSON text to `out` without line breaks. Within a JSON text they stand between values alone (RFC 8259 section
-/// 7 has them escaped in strings), where a space means the same.
+/// Appends a JSON text to `out` without line breaks. In a JSON text they occur only between values (RFC 8259 section 7
+/// requires escapes in strings), where a space is equivalent.
 pub(super) fn push_line(out: &mut String, json: &str) {
     let mut rest = json;
     while let Some(at) = rest.find(['\n', '\r']) {

@@ -1,7 +1,7 @@
-//! JSON over HTTP: requests in, answers out.
+//! JSON over HTTP.
 //!
-//! A handler parses, makes one call, and renders. What every request shares is in `http`; what a handler may do is in its
-//! signature (`http::caller`). Nothing here builds SQL.
+//! A handler parses, makes one call, and renders. `http` holds what all requests share, and a handler's signature
+//! states the scope that it needs (`http::caller`). No SQL here.
 
 mod credentials;
 mod csv_rows;

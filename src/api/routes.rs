@@ -1,4 +1,4 @@
-//! The whole API on one page: every route. What the record calls each is in `http::actions`.
+//! Every route of the API. `http::actions` names each one's audit action.
 
 use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post};
 
@@ -7,7 +7,7 @@ use crate::{
     http::resource,
 };
 
-/// Every route of the API. What can be got can be asked for its head alone.
+/// Every route of the API. A route that answers GET also answers HEAD.
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(

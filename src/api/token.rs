@@ -1,4 +1,4 @@
-//! `POST /v1/auth/access_token`: a client id and a client secret for an access token.
+//! `POST /v1/auth/access_token`: an access token for a client id and a client secret.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
@@ -15,10 +15,10 @@ use crate::{
     model::{credential::Secret, timestamp::Timestamp},
 };
 
-/// Two strings do not take more.
+/// The largest body that two strings need.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Unknown keys are let through: clients of the endpoint this one stands in for may send some.
+/// Unknown keys are ignored, because clients of Port's endpoint may send some.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Login {
@@ -26,7 +26,7 @@ struct Login {
     client_secret: String,
 }
 
-/// Lets a client in by its secret.
+/// Logs a client in by its secret.
 pub(super) async fn access_token(
     request: HttpRequest,
     context: Data<Context>,
@@ -41,7 +41,7 @@ pub(super) async fn access_token(
         context.gate.login(&login.client_id, &secret, address, Timestamp::now()).inspect_err(|_| {
             tracing::warn!(%address, "a login failed");
         })?;
-    // From here on the request has a caller, and so comes on the record.
+    // From here on the request has a caller and is recorded.
     request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
     Ok(HttpResponse::Ok().json(json!({
         "ok": true, "accessToken": access.token, "expiresIn": access.expires_in, "tokenType": "Bearer",

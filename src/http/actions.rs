@@ -1,28 +1,28 @@
-//! The one table of what the record calls each request, and when it is recorded.
+//! The table of audit actions: what the record calls each request, and when it is recorded.
 
 use actix_web::{HttpRequest, http::Method};
 
-/// When a request by an authenticated caller is put on the record.
+/// When an authenticated request is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recording {
-    /// Not at all: it concerns no data.
+    /// Never: it concerns no data.
     Never,
-    /// Before it is answered if that can be written, else after: who signs in may read on a full disk.
+    /// Before the response if possible, otherwise after it: signing in must work on a full disk.
     BeforeOrAfter,
-    /// Shortly after its answer.
+    /// Shortly after the response.
     Soon,
-    /// Before its answer.
+    /// Before the response.
     Before,
-    /// Before its answer if it was refused; otherwise its events are its record.
+    /// Before the response if it was rejected. Otherwise its events are its record.
     IfRefused,
-    /// Always; by its handler when all of its answer is sent, or it is known that not all of it will be.
+    /// By its handler, when the whole response was sent, or is known to be incomplete.
     AtEnd,
 }
 
-/// A method, a route, what the record calls it, and when it is recorded.
+/// A method, a route, its audit action, and when it is recorded.
 type Row = (&'static str, &'static str, &'static str, Recording);
 
-/// Every route, of the API and of the pages.
+/// Every route of the API and of the pages.
 const ACTIONS: &[Row] = &[
     ("GET", "/v1/audit-log", "audit_log.list", Recording::Soon),
     ("POST", "/v1/audit-log", "audit_log.ingest", Recording::IfRefused),
@@ -53,8 +53,8 @@ const ACTIONS: &[Row] = &[
     ("GET", "/assets/{name}", "asset", Recording::Never),
 ];
 
-/// What the record calls this request, and when it is recorded. One that no row names is recorded all the same, and
-/// before its answer if it could have changed something: a route that was forgotten here is not one that goes unseen.
+/// The audit action of this request, and when it is recorded. A request without a row is recorded as well, before the
+/// response if it could change something, so a route that is missing here does not go unrecorded.
 pub(crate) fn recording_of(request: &HttpRequest) -> (&'static str, Recording) {
     let method = if request.method() == Method::HEAD { "GET" } else { request.method().as_str() };
     let known = of_route(request).find(|(known, ..)| *known == method);
@@ -67,14 +67,14 @@ pub(crate) fn recording_of(request: &HttpRequest) -> (&'static str, Recording) {
     )
 }
 
-/// The methods that this request's route takes.
+/// The methods that this request's route accepts.
 pub(super) fn methods_of(request: &HttpRequest) -> Vec<&'static str> {
     of_route(request)
         .flat_map(|(method, ..)| if *method == "GET" { vec!["GET", "HEAD"] } else { vec![*method] })
         .collect()
 }
 
-/// What this request's route can do.
+/// The rows of this request's route.
 fn of_route(request: &HttpRequest) -> impl Iterator<Item = &'static Row> {
     let pattern = request.match_pattern();
     ACTIONS.iter().filter(move |(_, route, ..)| pattern.as_deref() == Some(*route))

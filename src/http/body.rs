@@ -1,4 +1,4 @@
-//! Request bodies: bounded in size, in time, and in what all of them together hold in memory.
+//! Request bodies: bounded in size, in time, and in total memory.
 
 use std::{
     io::{self, Read},
@@ -22,35 +22,35 @@ use crate::http::{
     error::{OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
 };
 
-/// How much is decompressed between two looks at the limits.
+/// How much is decompressed between two checks of the limits.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What bodies are held to. Clones share one budget of memory.
+/// The limits of bodies. Clones share one memory budget.
 #[derive(Clone)]
 pub struct BodyLimits {
     bytes_max: usize,
     read_within: Duration,
     memory_bytes_max: usize,
     pub(super) memory_bytes: Arc<AtomicUsize>,
-    /// One for each core: see [`BodyLimits::work`].
+    /// One per core: see [`BodyLimits::work`].
     hands: Arc<Semaphore>,
 }
 
 impl BodyLimits {
-    /// Bodies of at most `bytes_max` after decompression, read within `read_within`; all bodies together at most
-    /// `memory_bytes_max`.
+    /// Limits for bodies of at most `bytes_max` after decompression, read within `read_within`, with at most
+    /// `memory_bytes_max` for all bodies together.
     pub fn new(bytes_max: usize, read_within: Duration, memory_bytes_max: usize) -> Self {
         let hands = thread::available_parallelism().map_or(1, usize::from);
         let hands = Arc::new(Semaphore::new(hands));
         Self { bytes_max, read_within, memory_bytes_max, memory_bytes: Arc::default(), hands }
     }
 
-    /// The same budget with a smaller limit for one body.
+    /// The same budget with a smaller limit per body.
     pub(crate) fn at_most(&self, bytes_max: usize) -> Self {
         Self { bytes_max: bytes_max.min(self.bytes_max), ..self.clone() }
     }
 
-    /// Reads a body whole and undoes its `Content-Encoding`.
+    /// Reads a whole body and decodes its `Content-Encoding`.
     pub(crate) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
         let encoding = Encoding::of(headers)?;
         if announced_bytes(headers).is_some_and(|bytes| bytes > self.bytes_max) {
@@ -68,8 +68,8 @@ impl BodyLimits {
         self.work(move || limits.decode(encoding, &body.bytes)).await?
     }
 
-    /// Does what takes a while with a body, on a thread that may be kept busy. Of all such work, as much is done at once as
-    /// there are cores: more would not be done sooner, and would keep the threads that answer everybody else from theirs.
+    /// Runs long work on a body on a blocking thread. At most one such task runs per core: more would finish no sooner
+    /// and would take the cores from other requests.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -126,18 +126,18 @@ impl BodyLimits {
     }
 }
 
-/// How long the body says it is. Who says that it is too long hears so at once, before it has been sent for nothing.
+/// The body's declared length. A body that declares too much is rejected before it is sent.
 fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A body, and its share of the memory that all bodies may hold.
+/// A body, with its share of the memory budget.
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
     share: Share,
 }
 
-/// Given back when dropped.
+/// Released on drop.
 struct Share {
     all: Arc<AtomicUsize>,
     bytes: usize,

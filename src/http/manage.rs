@@ -1,4 +1,4 @@
-//! Changes to the credentials, whether JSON or a form asks for them.
+//! Changes to credentials, for the API and the pages.
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -18,16 +18,16 @@ use crate::{
     },
 };
 
-/// A credential to be made, as it was asked for.
+/// A request for a new credential.
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) actor_type: Option<&'a str>,
-    /// How long it is to be good for.
+    /// How long it is valid.
     pub(crate) expires: Option<&'a str>,
 }
 
-/// Makes a credential. It is not yet known to anyone.
+/// Creates a credential without storing it.
 pub(crate) fn issue(wanted: &Wanted<'_>, now: Timestamp) -> Result<Issued, ApiError> {
     let refuse = |field: &'static str| move |message: String| ApiError::invalid(format!("{field}: {message}"));
     let name = CredentialName::parse(wanted.name).map_err(refuse("name"))?;
@@ -39,7 +39,7 @@ pub(crate) fn issue(wanted: &Wanted<'_>, now: Timestamp) -> Result<Issued, ApiEr
     Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)
 }
 
-/// Stores a change and the record of the request that made it, both or neither; then the gate knows of it too.
+/// Stores a change together with the record of its request, then updates the credentials in memory.
 pub(crate) async fn apply(
     change: CredentialChange,
     status: StatusCode,

@@ -1,7 +1,7 @@
-//! Whether a request was made by a page of this server, and over a connection that nobody can listen to.
+//! Whether a page of this server made a request, and over a private connection.
 //!
-//! A browser says where a request comes from: `Origin` (RFC 6454 section 7), or `Referer`, or, where a page's policy keeps
-//! both back, `Sec-Fetch-Site`. None of these can be set by a page of another site.
+//! A browser states where a request comes from: `Origin` (RFC 6454 section 7), `Referer`, or, if a page's policy
+//! withholds both, `Sec-Fetch-Site`. A page of another site can set none of these.
 
 use actix_web::{
     HttpRequest,
@@ -14,7 +14,7 @@ use actix_web::{
 
 use crate::http::{Context, caller::peer_address};
 
-/// Whether the browser says that a page of this server made the request. A request that says nothing was not.
+/// Whether the browser states that a page of this server made the request. A request without a statement was not.
 pub(crate) fn is_own(request: &HttpRequest, context: &Context) -> bool {
     match header(request, &ORIGIN).filter(|origin| *origin != "null").or_else(|| header(request, &REFERER)) {
         Some(page) => is_of_this_server(page, request, context),
@@ -22,19 +22,20 @@ pub(crate) fn is_own(request: &HttpRequest, context: &Context) -> bool {
     }
 }
 
-/// Whether the browser says that a page of another site made the request. One that says nothing is not a browser's.
+/// Whether the browser states that a page of another site made the request. A request without a statement does not come
+/// from a browser.
 pub(crate) fn is_foreign(request: &HttpRequest, context: &Context) -> bool {
     let says = [ORIGIN, REFERER, HeaderName::from_static("sec-fetch-site")];
     says.iter().any(|name| request.headers().contains_key(name)) && !is_own(request, context)
 }
 
-/// The page of this server that led to a request, as its path and query, where the browser says that one did.
+/// The page of this server that led to a request, as path and query, if the browser states one.
 pub(crate) fn leading_page(request: &HttpRequest, context: &Context) -> Option<String> {
     let page = header(request, &REFERER).filter(|page| is_of_this_server(page, request, context))?;
     page.parse::<Uri>().ok()?.path_and_query().map(ToString::to_string)
 }
 
-/// Whether the client's connection is TLS, here or at a proxy that is trusted to say so.
+/// Whether the client's connection is TLS, here or at a trusted proxy.
 pub(crate) fn is_secure(request: &HttpRequest, context: &Context) -> bool {
     context.serves_tls || forwarded(request, context, "x-forwarded-proto") == Some("https")
 }
@@ -46,7 +47,7 @@ fn is_of_this_server(page: &str, request: &HttpRequest, context: &Context) -> bo
     }) else {
         return false;
     };
-    // What a page that was sent in the clear asks for may have been written by anyone on the way.
+    // A page that was sent unencrypted may have been modified on the way.
     if is_secure(request, context) && !https {
         return false;
     }
@@ -56,7 +57,7 @@ fn is_of_this_server(page: &str, request: &HttpRequest, context: &Context) -> bo
     host.is_some_and(same) || forwarded(request, context, "x-forwarded-host").is_some_and(same)
 }
 
-/// What a trusted proxy says of the request that it passes on.
+/// What a trusted proxy states about the request that it forwards.
 fn forwarded<'r>(request: &'r HttpRequest, context: &Context, name: &'static str) -> Option<&'r str> {
     if !context.trusts(peer_address(request)) {
         return None;

@@ -1,4 +1,4 @@
-//! The query string, decoded (WHATWG URL, section 5.1), strictly: what is not UTF-8 is refused rather than replaced.
+//! Decodes the query string (WHATWG URL, section 5.1), strictly: invalid UTF-8 is rejected, not replaced.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub(crate) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterError> {
 }
 
 fn text(encoded: &str) -> Option<Cow<'_, str>> {
-    // A plus sign stands for a space; one that is meant is encoded.
+    // A plus sign means a space; a literal one is encoded.
     if encoded.contains('+') {
         let spaced = encoded.replace('+', " ");
         return percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()));

@@ -1,7 +1,7 @@
-//! A session's cookie.
+//! The session cookie.
 //!
-//! Script cannot read it, no other site's page can have it sent, and under TLS it is never sent without: there its name
-//! begins with `__Host-`, which browsers take only from this very host (RFC 6265bis section 4.1.3).
+//! Scripts cannot read it, and other sites cannot have it sent. Under TLS its name starts with `__Host-`, which
+//! browsers accept only from this very host and send only over TLS (RFC 6265bis section 4.1.3).
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponseBuilder,
@@ -19,15 +19,16 @@ use crate::{
 const NAME: &str = "auditbox_session";
 const NAME_UNDER_TLS: &str = "__Host-auditbox_session";
 
-/// A handler that has begun or ended the session of this request, or is no sign that it is in use; it is not renewed.
+/// Set by a handler that has begun or ended the session, or whose request does not count as use. The session is then
+/// not renewed.
 pub(crate) struct Settled;
 
-/// What the request shows of a session.
+/// The session in a request.
 pub(super) fn presented(request: &HttpRequest, context: &Context) -> Option<String> {
     request.cookie(name(origin::is_secure(request, context))).map(|cookie| cookie.value().to_owned())
 }
 
-/// Gives the browser a session.
+/// Sets the session cookie.
 pub(crate) fn begin(
     response: &mut HttpResponseBuilder,
     request: &HttpRequest,
@@ -38,15 +39,15 @@ pub(crate) fn begin(
     response.cookie(cookie(session, origin::is_secure(request, context)));
 }
 
-/// Takes the session from the browser.
+/// Deletes the session cookie.
 pub(crate) fn end(response: &mut HttpResponseBuilder, request: &HttpRequest, context: &Context) {
     request.extensions_mut().insert(Settled);
     let nothing = SessionToken { text: String::new(), seconds: 0 };
     response.cookie(cookie(nothing, origin::is_secure(request, context)));
 }
 
-/// Renews the session that a request was let in by, if it is time. Not with an answer that may be kept: whoever is given
-/// a copy of that must not be given the session.
+/// Renews the session of this request if it is time. Not on cacheable responses: a copy of one must not carry the
+/// session.
 pub(super) fn renew<B>(response: &mut ServiceResponse<B>, context: &Context) {
     let kept = response.headers().get(CACHE_CONTROL).map(|value| value.as_bytes() != b"no-store");
     if kept == Some(true) {

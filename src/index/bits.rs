@@ -1,13 +1,13 @@
 //! A set of positions within one chunk, one bit each.
 //!
-//! A chunk has at most 65,536 events, so a set takes at most 8 KiB and every operation on two of them is one pass over
-//! memory that the processor has at hand. Positions at or beyond the set's length are never in it.
+//! A chunk has at most 65,536 events, so a set takes at most 8 KiB, and an operation on two sets is one pass over
+//! cached memory. A set never contains positions at or beyond its length.
 
 /// A set of positions below its length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bits {
-    /// As many as any chunk needs, whatever its length: a position then always has its word, and looking one up is no
-    /// question of bounds.
+    /// Enough words for any chunk, whatever its length. Every position then has its word, and a lookup needs no bounds
+    /// check.
     words: Box<[u64; WORDS]>,
     length: u32,
 }
@@ -16,31 +16,31 @@ const WORD_BITS: u32 = u64::BITS;
 const WORDS: usize = (u16::MAX as usize + 1) / 64;
 
 impl Bits {
-    /// No position.
+    /// The empty set.
     pub(super) fn none(length: u32) -> Self {
         Self { words: Box::new([0; WORDS]), length }
     }
 
-    /// Every position.
+    /// The set of every position.
     pub(super) fn all(length: u32) -> Self {
         let mut bits = Self { words: Box::new([u64::MAX; WORDS]), length };
         bits.trim();
         bits
     }
 
-    /// The bits, 64 to a word, lowest first: as many words as the length needs.
+    /// The bits, 64 per word, lowest first: as many words as the length needs.
     pub(super) fn words(&self) -> &[u64] {
         &self.words[..words_for(self.length)]
     }
 
-    /// Adds a position; one that the chunk does not have is not added.
+    /// Adds a position. A position beyond the length is ignored.
     pub(super) fn insert(&mut self, position: u16) {
         if u32::from(position) < self.length {
             self.words[usize::from(position) / 64] |= 1 << (position % 64);
         }
     }
 
-    /// Takes a position out.
+    /// Removes a position.
     pub(super) fn remove(&mut self, position: u16) {
         self.words[usize::from(position) / 64] &= !(1 << (position % 64));
     }
@@ -50,45 +50,45 @@ impl Bits {
         self.words[usize::from(position) / 64] >> (position % 64) & 1 == 1
     }
 
-    /// Adds what words read from elsewhere hold.
+    /// Adds the bits of words that were read from elsewhere.
     pub(super) fn add_words(&mut self, words: impl Iterator<Item = u64>) {
         self.words.iter_mut().zip(words).for_each(|(own, other)| *own |= other);
         self.trim();
     }
 
-    /// Keeps what is in `other` too.
+    /// Intersects with `other`.
     pub(super) fn keep(&mut self, other: &Self) {
         self.words.iter_mut().zip(other.words.iter()).for_each(|(own, other)| *own &= other);
     }
 
-    /// Takes out what is in `other`.
+    /// Removes the positions of `other`.
     pub(super) fn take_out(&mut self, other: &Self) {
         self.words.iter_mut().zip(other.words.iter()).for_each(|(own, other)| *own &= !other);
     }
 
-    /// Adds what is in `other`.
+    /// Adds the positions of `other`.
     pub(super) fn add(&mut self, other: &Self) {
         self.words.iter_mut().zip(other.words.iter()).for_each(|(own, other)| *own |= other);
     }
 
-    /// Keeps the positions from `begin` up to, not including, `end`.
+    /// Keeps the positions from `begin` to `end`, `end` excluded.
     pub(super) fn keep_range(&mut self, begin: u32, end: u32) {
         for (index, word) in (0..).zip(self.words.iter_mut()) {
             *word &= range_mask(index, begin, end);
         }
     }
 
-    /// How many positions are in the set.
+    /// The number of positions in the set.
     pub(super) fn count(&self) -> u32 {
         self.words.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// How many positions are in this set and in the other.
+    /// The number of positions that both sets contain.
     pub(super) fn count_common(&self, words: impl Iterator<Item = u64>) -> u32 {
         self.words.iter().zip(words).map(|(own, other)| (own & other).count_ones()).sum()
     }
 
-    /// How many positions from `begin` up to, not including, `end` are in the set.
+    /// The number of positions in the set from `begin` to `end`, `end` excluded.
     pub(super) fn count_range(&self, begin: u32, end: u32) -> u32 {
         let (first, last) = (begin / WORD_BITS, end.min(self.length).div_ceil(WORD_BITS));
         (first..last)
@@ -97,12 +97,12 @@ impl Bits {
             .sum()
     }
 
-    /// Whether no position is in the set.
+    /// Whether the set is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
-    /// The positions in the set, lowest first.
+    /// The positions in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u16> {
         self.words.iter().enumerate().flat_map(|(index, word)| {
             let mut rest = *word;
@@ -114,7 +114,7 @@ impl Bits {
         })
     }
 
-    /// The positions in the set, highest first.
+    /// The positions in descending order.
     pub(super) fn iter_down(&self) -> impl Iterator<Item = u16> {
         self.words.iter().enumerate().rev().flat_map(|(index, word)| {
             let mut rest = *word;
@@ -135,7 +135,7 @@ impl Bits {
     }
 }
 
-/// How many words hold `length` bits.
+/// The number of words that hold `length` bits.
 pub(super) const fn words_for(length: u32) -> usize {
     length.div_ceil(WORD_BITS) as usize
 }
@@ -145,7 +145,7 @@ fn position(word: usize, bit: u32) -> u16 {
     u16::try_from(word * 64 + bit as usize).unwrap_or(u16::MAX)
 }
 
-/// The bits of word `index` that stand for positions from `begin` up to, not including, `end`.
+/// The bits of word `index` for the positions from `begin` to `end`, `end` excluded.
 fn range_mask(index: u32, begin: u32, end: u32) -> u64 {
     let first = index * WORD_BITS;
     // The lowest bits, up to a position.

@@ -1,6 +1,6 @@
-//! Numbers in bytes: little-endian, and LEB128 for those that are mostly small.
+//! Numbers as bytes: little-endian, and LEB128 for numbers that are mostly small.
 //!
-//! Whatever is read may be damaged: every read says so instead of going past the end.
+//! The input may be damaged. Every read returns `None` instead of going past the end.
 
 /// Reads from the front of bytes that may be damaged.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
@@ -22,7 +22,7 @@ impl<'a> Bytes<'a> {
 
     /// The next number, in LEB128 of at most five bytes.
     pub(super) fn varint(&mut self) -> Option<u32> {
-        // Most are short.
+        // Most numbers take one byte.
         if let [byte @ 0..0x80, rest @ ..] = self.0 {
             self.0 = rest;
             return Some(u32::from(*byte));

@@ -1,6 +1,6 @@
-//! Which events are past their time, chunk by chunk: retention's question, answered like any other by sets of positions.
+//! Finds expired events chunk by chunk. Like any other query, retention's is answered by sets of positions.
 //!
-//! A chunk is told by its number, so that whoever goes through the log can do so on many short snapshots.
+//! A chunk is identified by its number, so that a caller can process the log on many short snapshots.
 
 use crate::{
     index::{
@@ -20,37 +20,37 @@ use crate::{
     },
 };
 
-/// Types of resources that are told apart in one chunk under one rule. Senders make them up.
+/// Maximum number of resource types that one chunk reports separately per rule. Senders choose these values.
 const GROUPS_MAX: usize = 50;
 
-/// The events of one chunk that are past their time.
+/// The expired events of one chunk.
 #[derive(Debug)]
 pub struct Expired {
     /// The chunk.
     pub number: u32,
-    /// Where it is.
+    /// The slot that holds the chunk's rows.
     pub stage: Stage,
-    /// Events that it keeps.
+    /// The number of events that remain.
     pub kept: u32,
-    /// The events, in order of arrival.
+    /// The expired events, in order of arrival.
     pub seqs: Vec<i64>,
-    /// The same by rule and by type.
+    /// The same events, by rule and resource type.
     pub groups: Vec<Group>,
 }
 
-/// Events of one resource type that are past their time by one rule.
+/// The expired events of one resource type under one rule.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// The rule's place among the cut-offs.
+    /// The index of the rule among the cutoffs.
     pub rule: usize,
-    /// The type: as the events say it, or in lower case where the rule is about that type alone. None for all that are
-    /// beyond those told apart, and for damaged events.
+    /// The resource type: as the events have it, or in lower case if the rule is about that type only. `None` for the
+    /// types beyond the reported ones, and for damaged events.
     pub resource_type: Option<String>,
-    /// How many there are.
+    /// The number of events.
     pub count: u64,
-    /// The first and the last of them in the log.
+    /// The first and the last seq.
     pub seqs: (i64, i64),
-    /// When the earliest and the latest of them happened.
+    /// The earliest and the latest event time.
     pub times: (Timestamp, Timestamp),
 }
 
@@ -75,12 +75,12 @@ impl Group {
 }
 
 impl Snapshot<'_> {
-    /// The chunks that have events, in order.
+    /// The numbers of the chunks that have events, in ascending order.
     pub fn chunks(&self) -> Vec<u32> {
         self.chunks_by_arrival(false).iter().map(|chunk| chunk.number).collect()
     }
 
-    /// Takes note of the terms that the events of a chunk have.
+    /// Records the terms that a chunk's events have.
     pub fn note_terms(&self, number: u32, used: &mut UsedTerms) -> Result<()> {
         let chunks = self.chunks_by_arrival(false);
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.number == number) {
@@ -92,8 +92,8 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    /// The events of a chunk that are past their time, if that chunk is worth the work: all of it, one in `share` of it, or
-    /// an event that has been past its time for so many seconds. `None` otherwise.
+    /// The expired events of a chunk, if deleting them is worth the work: if all of the chunk is expired, or one event
+    /// in `share`, or an event has been expired for the given number of seconds. `None` otherwise.
     pub fn expired(
         &self,
         number: u32,
@@ -130,7 +130,7 @@ impl Snapshot<'_> {
         Ok(Some(Expired { number, stage: chunk.stage, kept: chunk.length - past, seqs, groups }))
     }
 
-    /// The events of a chunk that one rule drops, with a view of it; `None` if there can be none.
+    /// The events of a chunk that one rule deletes, with a view of the chunk; `None` if there can be none.
     fn past<'s>(&'s self, chunk: &Chunk<'s>, cutoff: &Cutoff) -> Result<Option<(View<'s>, Bits)>> {
         let last = Timestamp::from_micros(cutoff.before.micros().saturating_sub(1));
         let range = TimeRange { from: None, to: Some(last) };
@@ -156,7 +156,7 @@ impl Snapshot<'_> {
         Ok(Some((view, bits)))
     }
 
-    /// Tells the types of a set's events apart.
+    /// Groups the events of a set by resource type.
     fn groups(
         &self,
         chunk: &Chunk<'_>,

@@ -1,8 +1,8 @@
-//! The number under which a value that few events share is looked up.
+//! The hash under which a per-chunk value is looked up.
 
 use sha2::{Digest, Sha256};
 
-/// The first 64 bits of the value's SHA-256. Two values may share one; whoever looks up by it compares the values too.
+/// The first 64 bits of the value's SHA-256. Two values may share a hash, so a lookup compares the values as well.
 pub fn value_hash(value: &str) -> u64 {
     let digest: [u8; 32] = Sha256::digest(value).into();
     let mut first = [0; 8];

@@ -1,6 +1,6 @@
-//! The readers of the index's rows, given any bytes: a file may be damaged, or made by somebody who wishes us ill.
+//! Feeds arbitrary bytes to the readers of index rows. A file may be damaged or malicious.
 //!
-//! In tests and fuzzers alone. Nothing here says what a row holds; only that reading it ends, and within its bounds.
+//! For tests and fuzzers only. The checks assert that reading ends and stays within its bounds, not what a row holds.
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
@@ -14,13 +14,13 @@ use crate::{
     model::search::SearchWord,
 };
 
-/// Reads `bytes` as every kind of row, of a chunk of `length` events, up to 65,536.
+/// Reads `bytes` as every kind of row, for a chunk of `length` events, at most 65,536.
 pub fn read_rows(bytes: &[u8], length: u32, word: &str) {
     let length = length.clamp(1, 65_536);
     let within = |bits: &Bits| assert!(bits.iter().all(|position| u32::from(position) < length));
     let mut bits = Bits::none(length);
     let some = Bits::all(length);
-    // The return value says whether it was damaged, which is not the question here.
+    // The return value reports damage, which does not matter here.
     let _ = posting::for_each(bytes, length % 7, length, |posting| {
         assert!(posting.count_in(&some, length) <= length);
         posting.add_to(&mut bits);
@@ -54,7 +54,7 @@ mod tests {
             word in ".{0,8}",
         ) {
             read_rows(&bytes, length, &word);
-            // The same as a frame of keys, whose content alone is hostile.
+            // The same bytes inside a valid zstd frame, so that only the content is hostile.
             read_rows(&zstd::bulk::compress(&bytes, 1).unwrap(), length, &word);
         }
     }

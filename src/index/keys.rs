@@ -1,10 +1,10 @@
-//! Values that few events share (identifiers, runs), as a sealed chunk lists them.
+//! Per-chunk values (identifiers, runs), as a sealed chunk lists them.
 //!
-//! A dictionary of all of them would grow with the log and be written all over for each event; so each chunk lists its own.
-//! The values are dealt into blocks by their hash, a power of two of them, so that the block of a value is known without
-//! looking. A block is a zstd frame of: the number of values; the values, each with a NUL before it and one after the last
-//! (no value holds one); for each how many events have it; the positions of those events. Values in a block are in byte
-//! order, positions in theirs.
+//! A term dictionary of all of them would grow with the log and cost a random write per event, so each chunk lists its
+//! own. The values are distributed into a power of two of blocks by their hash, so the block of a value is known
+//! without a lookup. A block is a zstd frame of: the number of values; the values, each preceded by a NUL, with one NUL
+//! after the last (no value contains one); for each value, the number of events that have it; the positions of those
+//! events. Values in a block are in byte order, and the positions of a value ascend.
 
 use std::cell::RefCell;
 
@@ -20,20 +20,20 @@ use crate::{
     model::search::SearchWord,
 };
 
-/// Bytes of values in a block, about. Larger ones compress better and take longer to look into.
+/// Target size of a block's values in bytes. Larger blocks compress better and take longer to search.
 const BLOCK_VALUE_BYTES: usize = 8 * 1024;
-/// Blocks of one field of one chunk, as a power of two, at most.
+/// Maximum number of blocks per field and chunk, as a power of two.
 pub(super) const BLOCK_BITS_MAX: u8 = 10;
-/// A block that claims to be longer is damaged: all the values of a chunk are not.
+/// A block that claims more bytes is damaged: all values of a chunk together are shorter.
 const BLOCK_BYTES_MAX: usize = 128 * 1024 * 1024;
 const LEVEL: i32 = 3;
 
 thread_local! {
-    /// Making a context costs more than unpacking a block with it, so each thread keeps one.
+    /// Creating a context costs more than decompressing a block with it, so each thread keeps one.
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Into how many blocks, as a power of two, values of so many bytes are dealt.
+/// The number of blocks, as a power of two, for values of this many bytes.
 pub(super) fn block_bits(value_bytes: usize) -> u8 {
     let blocks = (value_bytes / BLOCK_VALUE_BYTES).max(1);
     u8::try_from(blocks.ilog2()).unwrap_or(BLOCK_BITS_MAX).min(BLOCK_BITS_MAX)
@@ -45,7 +45,7 @@ pub(super) fn block_of(value: &str, bits: u8) -> u16 {
     u16::try_from(top).unwrap_or(0)
 }
 
-/// Writes a block of values in order, each with its positions in order.
+/// Writes a block of values in byte order, each with its positions in ascending order.
 pub(super) fn encode(values: &[(&str, &[u16])]) -> std::io::Result<Vec<u8>> {
     let mut out = Vec::new();
     push_varint(&mut out, u32::try_from(values.len()).unwrap_or(u32::MAX));
@@ -61,10 +61,10 @@ pub(super) fn encode(values: &[(&str, &[u16])]) -> std::io::Result<Vec<u8>> {
     zstd::bulk::compress(&out, LEVEL)
 }
 
-/// A block, unpacked.
+/// A decompressed block.
 pub(super) struct KeyBlock {
     bytes: Vec<u8>,
-    /// Where the values begin and end, the outer NULs included.
+    /// The start and the end of the values, including the outer NULs.
     values: std::ops::Range<usize>,
     count: u32,
 }
@@ -100,24 +100,24 @@ impl KeyBlock {
         }
     }
 
-    /// Adds the positions of the events whose value holds a word. `None` if the block is damaged.
+    /// Adds the positions of the events whose value contains a word. `None` if the block is damaged.
     pub(super) fn add_holding(&self, word: &SearchWord, bits: &mut Bits) -> Option<()> {
         let values = std::str::from_utf8(self.values()).ok()?;
-        // One look at all of them together: most blocks hold the word nowhere.
+        // One search over all values first: most blocks do not contain the word.
         if !word.is_in(values) {
             return Some(());
         }
         self.add_passing(|value| word.is_in(value), bits)
     }
 
-    /// Adds the positions of the events whose value passes. `None` if the block is damaged.
+    /// Adds the positions of the events whose value matches. `None` if the block is damaged.
     pub(super) fn add_passing(&self, passes: impl Fn(&str) -> bool, bits: &mut Bits) -> Option<()> {
         let values = std::str::from_utf8(self.values()).ok()?;
         let found: Vec<bool> = values.split('\0').skip(1).map(passes).collect();
         self.add_positions(|index| found.get(index as usize).is_some_and(|found| *found), bits)
     }
 
-    /// Finds the value that the event at a position has, if this block has it. `None` if the block is damaged.
+    /// Finds the value of the event at a position, if this block holds it. `None` if the block is damaged.
     pub(super) fn find_value(&self, position: u16, found: &mut Option<String>) -> Option<()> {
         let mut counts = Bytes(&self.bytes[self.values.end..]);
         let mut walk = Bytes(counts.0);
@@ -133,7 +133,7 @@ impl KeyBlock {
         Some(())
     }
 
-    /// Whether another block, in whatever way it was packed, says the same.
+    /// Whether another block has the same content, however it was compressed.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }

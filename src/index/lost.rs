@@ -1,10 +1,10 @@
-//! Damaged events of whose identifier only a part of the hash is left.
+//! Damaged events of whose identifier only a part of the hash remains.
 //!
-//! They are indexed under a key that stands for that part and that no event can have: it is longer than identifiers may
-//! be. Whoever looks for an identifier looks for its key too, in chunks that have such an event: so a sender's retry of
-//! an event that was damaged finds it, and does not become a second one.
+//! They are indexed under a key that represents this part. The key is longer than any identifier, so no event can have
+//! it. A lookup of an identifier also looks for its key in chunks that have such an event. A sender's retry of a
+//! damaged event therefore finds it and does not become a second event.
 
-/// One byte more than the longest identifier has.
+/// One byte more than the longest identifier.
 const LENGTH: usize = 257;
 
 /// The key for this part of a hash.
@@ -19,7 +19,7 @@ pub(super) fn part_of(hash: u64) -> u32 {
     u32::try_from(hash >> u32::BITS).unwrap_or(0)
 }
 
-/// Whether a key stands for a part of a hash.
+/// Whether a key represents a part of a hash.
 pub(super) fn is_lost(key: &str) -> bool {
     key.len() >= LENGTH
 }

@@ -1,14 +1,14 @@
-//! Which identifiers a sealed chunk may hold: a filter that says "no" for sure and "yes" almost rightly.
+//! A filter over the identifiers of a sealed chunk: no false negatives, about 0.1 % false positives.
 //!
-//! Each event that comes in is looked for among all that there are, and nearly always it is new. One glance at a cache line
-//! for each chunk says so, without asking the file. The filter is a split block Bloom filter (Putze, Sanders, Singler 2007;
-//! laid out as in Apache Parquet's specification): one block of 256 bits for an identifier, one bit in each of its eight
-//! words. With 16 bits an event one answer in about a thousand is a "yes" that is not so.
+//! Each incoming event is looked up among all stored events, and nearly always it is new. The filter decides that with
+//! one cache line per chunk, without reading the file. It is a split block Bloom filter (Putze, Sanders, Singler 2007;
+//! laid out as in the Apache Parquet specification): one block of 256 bits per identifier, with one bit set in each of
+//! the block's eight words. It uses 16 bits per event.
 
-/// Bits for each event.
+/// Bits per event.
 const BITS_PER_EVENT: usize = 16;
 const BLOCK_BYTES: usize = 32;
-/// Odd numbers that spread a hash differently for each word, as the specification gives them.
+/// Odd multipliers that spread a hash differently for each word, from the specification.
 const SALT: [u32; 8] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
@@ -17,7 +17,7 @@ const SALT: [u32; 8] =
 pub(super) struct Membership(Vec<[u32; 8]>);
 
 impl Membership {
-    /// A filter for so many identifiers, none of them in it yet.
+    /// An empty filter for this many identifiers.
     pub(super) fn new(events: usize) -> Self {
         Self(vec![[0; 8]; (events * BITS_PER_EVENT).div_ceil(BLOCK_BYTES * 8).max(1)])
     }
@@ -28,17 +28,17 @@ impl Membership {
         self.0[block].iter_mut().zip(mask(hash)).for_each(|(word, bit)| *word |= bit);
     }
 
-    /// Whether the identifier of this hash may be among those that were added.
+    /// Whether an identifier with this hash may have been added.
     pub(super) fn may_hold(&self, hash: u64) -> bool {
         self.0[self.block(hash)].iter().zip(mask(hash)).all(|(word, bit)| word & bit != 0)
     }
 
-    /// The filter's bytes: its words, little-endian.
+    /// The filter's words as bytes, little-endian.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flatten().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// Reads a filter; `None` if its length is that of none.
+    /// Reads a filter; `None` if its length is invalid.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
         (rest.is_empty() && !blocks.is_empty()).then_some(())?;

@@ -1,7 +1,7 @@
-//! The newest events, not yet sealed: the same information as a sealed chunk's, in columns, in order of arrival.
+//! The newest events, not yet sealed: the same information as a sealed chunk, in columns, in order of arrival.
 //!
-//! Taking an event in is pushing a few numbers; a question is a pass over the columns it names, of at most 65,536 entries
-//! each. Nothing here is in the file: it is made again from the events when the file is opened.
+//! Adding an event appends a few numbers. A query is a pass over the columns that it names, of at most 65,536 entries
+//! each. Nothing here is in the file; it is rebuilt from the events when the file is opened.
 
 use hashbrown::HashTable;
 
@@ -13,31 +13,31 @@ use crate::{
     },
 };
 
-/// Events that arrive one after another and share what is known of the latest of them.
+/// Number of consecutive events whose latest time is cached.
 const RUN_EVENTS: usize = 64;
 
 /// What the index keeps of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it stands in the log.
+    /// Its position in the order of arrival.
     seq: i64,
     /// Event time.
     timestamp: Timestamp,
-    /// Its values that many events share, as ordinals in the dictionary of their field: in order, each once.
+    /// Its shared values, as ordinals in the term dictionary of their field: ascending, each once.
     terms: Vec<(Field, u32)>,
-    /// Its values that few events share.
+    /// Its per-chunk values.
     keys: Vec<(Field, String)>,
 }
 
 impl Entry {
-    /// An event's entry; a term that it has twice (an actor's name may be their e-mail address) counts once.
+    /// The entry of an event. A term that occurs twice (an actor's name may be the e-mail address) counts once.
     pub fn new(seq: i64, timestamp: Timestamp, mut terms: Vec<(Field, u32)>, keys: Vec<(Field, String)>) -> Self {
         terms.sort_unstable();
         terms.dedup();
         Self { seq, timestamp, terms, keys }
     }
 
-    /// Where the event stands in the log.
+    /// The event's position in the order of arrival.
     pub(super) fn seq(&self) -> i64 {
         self.seq
     }
@@ -47,44 +47,44 @@ impl Entry {
         self.terms.binary_search(&(field, ordinal)).is_ok()
     }
 
-    /// The entry of an event that is damaged: what its row still says, and the part that is left of its identifier's hash.
+    /// The entry of a damaged event: what its row still says, and the remaining part of its identifier's hash.
     pub fn damaged(seq: i64, timestamp: Timestamp, terms: Vec<(Field, u32)>, identifier_part: Option<u32>) -> Self {
         let keys = identifier_part.map(|part| (Field::Identifier, lost::lost_key(part)));
         Self::new(seq, timestamp, terms, keys.into_iter().collect())
     }
 }
 
-/// A chunk that is being filled, or waits to be sealed.
+/// A chunk that is being filled or waits to be sealed.
 #[derive(Debug)]
 pub struct MemoryChunk {
     pub(super) number: u32,
-    /// The seq before its first event's, were none dropped.
+    /// The seq before the chunk's first possible event.
     pub(super) seq_before: i64,
     pub(super) times: Vec<Timestamp>,
-    /// How far each event stands from the first: its position, unless some before it were dropped.
+    /// The offset of each event in the chunk: its position, unless earlier events were deleted.
     pub(super) offsets: Vec<u16>,
-    /// The earliest and the latest of them.
+    /// The earliest and the latest event time.
     pub(super) extent: Option<(Timestamp, Timestamp)>,
-    /// The latest time up to the end of each run of [`RUN_EVENTS`] that is full.
+    /// The latest time up to the end of each full run of [`RUN_EVENTS`].
     latest_through: Vec<Timestamp>,
-    /// By field code, less one.
+    /// By field code, minus one.
     terms: Vec<TermColumn>,
-    /// The same.
+    /// By field code, minus one.
     keys: Vec<KeyColumn>,
-    /// Where each identifier is in its column, by its hash. An event that is damaged has none.
+    /// The index of each identifier in its column, by hash. A damaged event has none.
     identifiers: HashTable<(u64, usize)>,
-    /// Whether it has an event of whose identifier only a part of the hash is left.
+    /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(super) has_lost: bool,
 }
 
-/// The terms of one field: which event has which. An event may have none, or several.
+/// The terms of one field and the events that have them. An event may have none, or several.
 #[derive(Debug, Default)]
 pub(super) struct TermColumn {
     pub(super) positions: Vec<u16>,
     pub(super) ordinals: Vec<u32>,
 }
 
-/// The keys of one field, one after another in one text.
+/// The keys of one field, concatenated in one text.
 #[derive(Debug, Default)]
 pub(super) struct KeyColumn {
     positions: Vec<u16>,
@@ -99,7 +99,7 @@ impl KeyColumn {
         self.ends.push(self.text.len());
     }
 
-    /// Each value and the event that has it, in order of arrival.
+    /// Each value with the position of its event, in order of arrival.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u16)> {
         let begins = std::iter::once(&0).chain(&self.ends);
         begins
@@ -110,7 +110,7 @@ impl KeyColumn {
 }
 
 impl MemoryChunk {
-    /// A chunk of this number, in an index whose chunks span so many events, without events.
+    /// An empty chunk with this number, in an index with this many events per chunk.
     pub fn new(number: u32, chunk_events: u32) -> Self {
         Self::after(number, i64::from(number) * i64::from(chunk_events))
     }
@@ -130,7 +130,7 @@ impl MemoryChunk {
         }
     }
 
-    /// Adds an event that follows those it has. The caller sees to it that a chunk gets none beyond its 65,536.
+    /// Appends an event. The caller ensures that the chunk does not exceed 65,536 events.
     pub fn push(&mut self, entry: &Entry) {
         let offset = u16::try_from(entry.seq - self.seq_before - 1).unwrap_or(u16::MAX);
         let position = self.push_time(entry.timestamp, offset);
@@ -166,7 +166,7 @@ impl MemoryChunk {
         }
     }
 
-    /// The same without the events that are dropped, told by their seqs.
+    /// A copy without the events with the given seqs.
     pub(super) fn without(&self, is_dropped: impl Fn(i64) -> bool) -> Self {
         let mut left = Self::after(self.number, self.seq_before);
         let mut places = Vec::with_capacity(self.times.len());
@@ -198,28 +198,28 @@ impl MemoryChunk {
         Some(self.seq_before + 1 + i64::from(*self.offsets.get(usize::from(position))?))
     }
 
-    /// How many of its events stand up to this seq in the log.
+    /// The number of events up to and including this seq.
     pub(super) fn length_through(&self, seq: i64) -> usize {
         self.offsets.partition_point(|offset| self.seq_before + 1 + i64::from(*offset) <= seq)
     }
 
-    /// A time that no event up to the one at this position is later than.
+    /// An upper bound on the event times up to and including a position.
     pub(super) fn latest_through(&self, position: u16) -> Timestamp {
         let full_run = self.latest_through.get(usize::from(position) / RUN_EVENTS).copied();
         full_run.or(self.extent.map(|(_, last)| last)).unwrap_or(Timestamp::from_micros(i64::MAX))
     }
 
-    /// Which chunk it is, counted from 0.
+    /// The chunk's number, from 0.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// How many events there are.
+    /// The number of events.
     pub fn length(&self) -> u32 {
         u32::try_from(self.times.len()).unwrap_or(u32::MAX)
     }
 
-    /// Bytes of memory that it holds, allocated and not yet used included.
+    /// Allocated bytes, including unused capacity.
     pub(super) fn bytes(&self) -> usize {
         let terms = self.terms.iter().map(|column| {
             column.positions.capacity() * size_of::<u16>() + column.ordinals.capacity() * size_of::<u32>()
@@ -241,7 +241,7 @@ impl MemoryChunk {
         &self.keys[column_of(field)]
     }
 
-    /// The position of the event with this identifier, whose hash is known.
+    /// The position of the event with this identifier and hash.
     pub(super) fn find_identifier(&self, identifier: &str, hash: u64) -> Option<u16> {
         let keys = &self.keys[column_of(Field::Identifier)];
         let is_it = |place: usize| keys.value(place) == Some(identifier);
@@ -249,14 +249,14 @@ impl MemoryChunk {
         keys.positions.get(*place).copied()
     }
 
-    /// The positions, below the set's length, that have a term of `ordinals`, which are in order.
+    /// The positions, below the set's length, that have a term of `ordinals`, which ascend.
     pub(super) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) {
         let column = self.terms(field);
         let entries = column.ordinals.iter().zip(&column.positions);
         match ordinals {
             [] => {}
             [only] => {
-                // Sixteen at a time are compared at once; most runs of them have none.
+                // Compares sixteen at a time; most groups of sixteen have no match.
                 let runs = column.ordinals.chunks(16).zip(column.positions.chunks(16));
                 for (ordinals, positions) in runs {
                     if ordinals.iter().filter(|ordinal| *ordinal == only).count() > 0 {
@@ -266,15 +266,15 @@ impl MemoryChunk {
                 }
             }
             _ => {
-                // A bit for each ordinal up to the highest: looking one up is then no search.
+                // One bit for each ordinal up to the highest, so that a lookup needs no search.
                 let wanted = OrdinalSet::new(ordinals);
                 entries.filter(|(ordinal, _)| wanted.holds(**ordinal)).for_each(|(_, position)| bits.insert(*position));
             }
         }
     }
 
-    /// Adds the positions, below the set's length, that have a key which passes: of the column's entries from `first` on, so
-    /// many. Whether there are more.
+    /// Adds the positions, below the set's length, whose key matches, for at most the given number of the column's
+    /// entries from `first` on. Returns whether more entries remain.
     pub(super) fn add_keys(
         &self,
         field: Field,
@@ -294,14 +294,14 @@ impl MemoryChunk {
 }
 
 impl KeyColumn {
-    /// The value at a place of the column.
+    /// The value at an index of the column.
     fn value(&self, place: usize) -> Option<&str> {
         let begin = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
         self.text.get(begin..*self.ends.get(place)?)
     }
 }
 
-/// Ordinals, to be asked for one at a time.
+/// A set of ordinals that is asked for one ordinal at a time.
 pub(super) struct OrdinalSet {
     words: Vec<u64>,
 }
@@ -321,12 +321,12 @@ impl OrdinalSet {
     }
 }
 
-/// Which fields are kept as keys.
+/// The fields that are kept as keys.
 pub(super) fn key_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.sharing == Sharing::Own).map(|spec| spec.field)
 }
 
-/// Which fields are kept as terms.
+/// The fields that are kept as terms.
 pub(super) fn term_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.sharing == Sharing::Shared).map(|spec| spec.field)
 }

@@ -1,21 +1,21 @@
-//! How the events that have a term are written: a posting, and blocks of them.
+//! Postings and the blocks that hold them.
 //!
-//! A posting is the set of a term's positions in one chunk, in whichever of four forms is shortest: nothing (every event
-//! has it), the positions (16 bits each), the positions that are missing, or a bit for each event. Which form it is and how
-//! long follows from how many positions it holds, so a block says only that; the idea is that of Roaring bitmaps
-//! (Chambi, Lemire, Kaser, Godin 2014), whose container is our chunk.
+//! A posting is the set of a term's positions in one chunk, in the shortest of four forms: nothing (every event has the
+//! term), the positions (16 bits each), the missing positions, or one bit per event. The form and its length follow
+//! from the number of positions, so a block stores only that number. The idea is that of Roaring bitmaps (Chambi,
+//! Lemire, Kaser, Godin 2014), whose container corresponds to a chunk.
 //!
-//! A block is a run of one field's terms in order of ordinal: their number, and the length of their heads; for each term
-//! its head, which is how far its ordinal is from the one before and how many positions it has, less one, twice, plus one if
-//! it has the same positions as the term before; then the postings, those that are the same left out. (An actor's id, name
-//! and address mostly are on the same events.) The first ordinal is the key of the block's row.
+//! A block is a run of one field's terms in order of ordinal: the number of terms and the length of their heads; one
+//! head per term; then the postings. A head is the distance from the previous ordinal, and twice (the number of
+//! positions minus one), plus one if the posting equals the previous term's. Such equal postings are omitted: an
+//! actor's id, name and address are mostly on the same events. The first ordinal is the key of the block's row.
 
 use crate::index::{
     bits::{Bits, words_for},
     bytes::{Bytes, numbers, push_varint},
 };
 
-/// A block is closed when it reaches this many bytes: with its row it then fills a page of the file.
+/// A block is closed at this many bytes, so that its row fills a page of the file.
 const BLOCK_BYTES: usize = 3_900;
 
 /// The form of a posting of `count` positions in a chunk of `length` events.
@@ -40,7 +40,7 @@ impl Form {
         }
     }
 
-    /// Bytes that a posting takes.
+    /// The size of a posting in bytes.
     const fn bytes(count: u32, length: u32) -> usize {
         match Self::of(count, length) {
             Self::All => 0,
@@ -54,11 +54,11 @@ impl Form {
 /// One term's posting, as it lies in a block.
 #[derive(Clone, Copy)]
 pub(super) struct Posting<'a> {
-    /// The term.
+    /// The term's ordinal.
     pub(super) ordinal: u32,
-    /// How many events have it.
+    /// The number of events that have it.
     pub(super) count: u32,
-    /// Whether they are the same events that have the term before it.
+    /// Whether the events are the same as those of the previous term.
     pub(super) is_same: bool,
     length: u32,
     bytes: &'a [u8],
@@ -79,7 +79,7 @@ impl Posting<'_> {
         }
     }
 
-    /// How many of the positions are in a set that holds `set_count`.
+    /// The number of positions that are also in a set of `set_count` positions.
     pub(super) fn count_in(&self, bits: &Bits, set_count: u32) -> u32 {
         if set_count == self.length {
             return self.count;
@@ -89,7 +89,7 @@ impl Posting<'_> {
             Form::All => set_count,
             Form::Present => among(self.bytes),
             Form::Missing => set_count.saturating_sub(among(self.bytes)),
-            // A bit at a time, where that is fewer than the words.
+            // One bit at a time, if that takes fewer steps than word by word.
             Form::Bitmap if (set_count as usize) < words_for(self.length) => {
                 let (words, _) = self.bytes.as_chunks();
                 let holds = |position: u16| {
@@ -107,8 +107,8 @@ impl Posting<'_> {
     }
 }
 
-/// Calls `each` with the postings of a block that begins with ordinal `first`, in a chunk of `length` events. `None` if the
-/// block does not end where its heads say, as only a damaged one does not.
+/// Calls `each` with the postings of a block that begins with ordinal `first`, in a chunk of `length` events. `None` if
+/// the block does not end where its heads say, which only damage can cause.
 pub(super) fn for_each(block: &[u8], first: u32, length: u32, mut each: impl FnMut(&Posting<'_>)) -> Option<()> {
     let mut rest = Bytes(block);
     let (terms, heads) = (rest.varint()?, rest.varint()?);
@@ -118,7 +118,7 @@ pub(super) fn for_each(block: &[u8], first: u32, length: u32, mut each: impl FnM
         posting.ordinal = posting.ordinal.checked_add(heads.varint()?)?;
         let size = heads.varint()?;
         (posting.count, posting.is_same) = (size / 2 + 1, size % 2 == 1);
-        // A count that its chunk cannot have would make a length that means nothing.
+        // A count above the chunk's length would produce a meaningless size.
         (posting.count <= length).then_some(())?;
         if !posting.is_same {
             posting.bytes = bodies.take(Form::bytes(posting.count, length))?;
@@ -136,14 +136,14 @@ pub(super) struct BlockWriter {
     terms: u32,
     heads: Vec<u8>,
     bodies: Vec<u8>,
-    /// The positions of the last term.
+    /// The positions of the previous term.
     former: Vec<u16>,
     /// Each with its first ordinal.
     done: Vec<(u32, Vec<u8>)>,
 }
 
 impl BlockWriter {
-    /// For a chunk of `length` events.
+    /// A writer for a chunk of `length` events.
     pub(super) fn new(length: u32) -> Self {
         Self {
             length,
@@ -157,7 +157,7 @@ impl BlockWriter {
         }
     }
 
-    /// Adds a term whose ordinal is above all before it, with its positions: at least one, in order, each once.
+    /// Adds a term with its positions. Ordinals must ascend; there is at least one position, and positions ascend.
     pub(super) fn push(&mut self, ordinal: u32, positions: &[u16]) {
         let Some(count) = u32::try_from(positions.len()).ok().filter(|count| *count > 0) else {
             return;
@@ -238,7 +238,7 @@ mod tests {
                 if chosen.is_empty() { chosen.push(0); }
                 chosen
             };
-            // Neighbours have the same positions now and then.
+            // Sometimes gives neighbors the same positions.
             let terms: BTreeMap<u32, Vec<u16>> =
                 terms.into_iter().map(|(ordinal, (share, seed))| (ordinal, positions_of((share / 400 * 400, seed % 2)))).collect();
             let mut writer = BlockWriter::new(length);

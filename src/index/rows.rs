@@ -1,4 +1,4 @@
-//! The index's rows in the file: writing sealed chunks, reading their own rows, taking out those of chunks that are no more.
+//! The index's rows in the file: writing sealed chunks, reading their own rows, deleting orphans.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -16,10 +16,10 @@ use crate::{
     model::timestamp::Timestamp,
 };
 
-/// In `key_blocks`, where no field has this code: the chunk has an event of whose identifier only a part is left.
+/// In `key_blocks`, a code that no field has: the chunk has an event of whose identifier only a part remains.
 const HAS_LOST: [u8; 2] = [0, 0];
 
-/// Writes rows of a chunk. Until the chunk's own row is written nobody reads them.
+/// Inserts rows of a chunk. Nobody reads them until the chunk's own row exists.
 pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Result<()> {
     for row in rows {
         let sql = match row.table {
@@ -32,7 +32,7 @@ pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Res
     Ok(())
 }
 
-/// Writes a chunk's own row: with it the chunk is sealed.
+/// Inserts a chunk's own row, which seals the chunk.
 pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::Result<()> {
     let first_times: Vec<u8> = chunk.first_times.iter().flat_map(|time| time.micros().to_le_bytes()).collect();
     let mut key_blocks: Vec<u8> = chunk.block_bits.iter().flat_map(|(field, bits)| [field.code(), *bits]).collect();
@@ -57,13 +57,12 @@ pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::R
     Ok(())
 }
 
-/// Takes out a chunk's own row: with it the chunk is no more, and its other rows are nobody's.
+/// Deletes a chunk's own row. After this, the chunk's remaining rows are orphans.
 pub fn delete_chunk(connection: &Connection, number: u32) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM chunk WHERE number = ?1")?.execute([number]).map(drop)
 }
 
-/// Every sealed chunk, in order, in an index whose chunks span so many events. That none is missing, and none of their
-/// events, is for the caller to know.
+/// Every sealed chunk in order, in an index with this many events per chunk. The caller checks that none is missing.
 pub fn sealed_chunks(connection: &Connection, chunk_events: u32) -> Result<Vec<SealedChunk>> {
     let chunks: Vec<SealedChunk> = connection
         .prepare(&format!("{SELECT_CHUNK} ORDER BY number"))?
@@ -101,14 +100,14 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
     })
 }
 
-/// Takes out the rows that belong to no chunk: what a crash has left of one that was being sealed, or taken out. Those that
-/// cannot be, because a page is damaged, stay: nobody reads them, and no chunk is sealed where they stand ([`free_side`]).
-/// Not for use within a transaction: one that has met such a page cannot be committed any more.
+/// Deletes orphans: rows that a crash left of a chunk that was being sealed or deleted. Rows that cannot be deleted
+/// because of a damaged page remain; nothing reads them, and no chunk is sealed over them ([`free_side`]). Do not call
+/// this in a transaction: one that has met a damaged page cannot commit.
 pub fn delete_strays(connection: &Connection) -> rusqlite::Result<()> {
     unclaimed(connection)?.into_iter().try_for_each(|places| delete_unclaimed(connection, places))
 }
 
-/// The same at one home, where no chunk's rows stand any more.
+/// Deletes the orphans in one slot, where no chunk's rows remain.
 pub fn delete_strays_at(connection: &Connection, home: Home) -> rusqlite::Result<()> {
     let (first, end) = home.places();
     delete_unclaimed(connection, (first, end - 1))
@@ -129,7 +128,7 @@ fn delete_unclaimed(connection: &Connection, places: (i64, i64)) -> rusqlite::Re
     Ok(())
 }
 
-/// The places, from the first to the last, both included, at which no chunk's rows stand.
+/// The ranges of keys, both ends included, that belong to no chunk.
 fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
     let mut statement = connection.prepare("SELECT number, side FROM chunk")?;
     let mut rows = statement.query([])?;
@@ -137,7 +136,7 @@ fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
     while let Some(row) = rows.next()? {
         let (number, side) = (row.get::<_, i64>(0)?, Side::from_code(row.get(1)?));
         if let Ok(number) = u32::try_from(number) {
-            // Where the side is damaged, either may hold what is left of the chunk.
+            // If the stored generation is damaged, the chunk's rows may be in either.
             let sides = side.map_or(vec![Side::First, Side::Second], |side| vec![side]);
             claimed.extend(sides.into_iter().map(|side| Home { number, side }.places()));
         }
@@ -154,13 +153,14 @@ fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
     Ok(unclaimed)
 }
 
-/// Takes out rows of a table that stand at a home whose chunk is there no more, at most so many. Whether there are more.
+/// Deletes at most the given number of rows of a table from a slot whose chunk no longer exists. Returns whether more
+/// remain.
 pub fn delete_rows(connection: &Connection, home: Home, table: Table, rows_max: i64) -> rusqlite::Result<bool> {
     let (first, end) = home.places();
     Ok(delete(connection, table, (first, end - 1), rows_max)? == rows_max)
 }
 
-/// Takes out at most so many rows from one place to another, both included; returns how many.
+/// Deletes at most the given number of rows with keys in a range, both ends included; returns the number.
 fn delete(connection: &Connection, table: Table, (first, last): (i64, i64), rows_max: i64) -> rusqlite::Result<i64> {
     let name = table.name();
     let sql =
@@ -169,8 +169,8 @@ fn delete(connection: &Connection, table: Table, (first, last): (i64, i64), rows
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
 }
 
-/// The side on which a chunk can be sealed: one on which no rows stand, of whatever was there before. `None` if there is
-/// none, which only damage can bring about.
+/// The generation in which a chunk can be sealed: one without any rows. `None` if both have rows, which only damage can
+/// cause.
 pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Option<Side>> {
     for side in [Side::First, Side::Second] {
         if is_free(connection, Home { number, side })? {
@@ -180,7 +180,7 @@ pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Optio
     Ok(None)
 }
 
-/// Whether no rows stand at a home; not where a page is damaged that may have some.
+/// Whether a slot has no rows. A damaged page that may hold some counts as rows.
 pub fn is_free(connection: &Connection, home: Home) -> rusqlite::Result<bool> {
     let (first, end) = home.places();
     for table in Table::ALL {
@@ -196,18 +196,18 @@ pub fn is_free(connection: &Connection, home: Home) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// The side that a chunk's rows stand on; `None` if there is no such chunk.
+/// The generation of a chunk's rows; `None` if there is no such chunk.
 pub fn side_of(connection: &Connection, number: u32) -> rusqlite::Result<Option<Side>> {
     let side = connection
         .prepare_cached("SELECT side FROM chunk WHERE number = ?1")?
         .query_row([number], |row| row.get(0))
         .optional()?;
-    // A side that there is not is damage, which comparing the rows brings to light.
+    // An invalid generation is damage. Comparing the rows reports it.
     Ok(side.map(|side| Side::from_code(side).unwrap_or(Side::First)))
 }
 
-/// Whether two rows say the same. How keys are packed is for the compressor to choose, and another release of it may choose
-/// otherwise.
+/// Whether two rows have the same content. Compressed keys may differ in bytes, because another release of the
+/// compressor may compress them differently.
 fn says_the_same(table: Table, found: &[u8], expected: &[u8]) -> bool {
     let unpacked = || Some(KeyBlock::decode(found)?.is_same(&KeyBlock::decode(expected)?));
     found == expected || (table == Table::Key && unpacked() == Some(true))
@@ -225,7 +225,7 @@ pub fn identifier_of(connection: &Connection, chunk: u32, chunk_events: u32, seq
     Ok(found.flatten().filter(|identifier| !lost::is_lost(identifier)))
 }
 
-/// The first row of a chunk in the file that is not what it should be, is missing, or is one too many.
+/// The first row of a chunk in the file that is wrong, missing or unexpected.
 pub fn difference(
     connection: &Connection,
     rows: &[SealedRow],

@@ -1,7 +1,7 @@
 //! Sealing: a full chunk becomes rows of the file.
 //!
-//! The rows follow from the events and the dictionary alone, byte for byte, whenever they are made: so `doctor` checks a
-//! chunk by making it again, and a crash between two of them costs nothing but making them again.
+//! The rows follow from the events and the term dictionary, byte for byte, whenever they are built. `doctor` therefore
+//! checks a chunk by building it again, and a crash between two rows costs only building them again.
 
 use crate::{
     index::{
@@ -25,14 +25,14 @@ pub struct SealedRow {
 }
 
 impl SealedRow {
-    /// About how many bytes the row takes.
+    /// Approximate size of the row in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.len() + 16
     }
 }
 
-/// Makes the rows of a chunk, to stand on this side, and what is kept of it in memory: its own row, to be written after all
-/// others.
+/// Builds the rows of a chunk for a generation, and the part that stays in memory: the chunk's own row, which must be
+/// inserted after all others.
 pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
     let home = Home { number: chunk.number, side };
     let ranks = Ranks::of(&chunk.times);
@@ -62,18 +62,18 @@ pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>,
     Ok((rows, sealed))
 }
 
-/// The order of a chunk's events by time, ties by arrival.
+/// The order of a chunk's events by time, then by arrival.
 struct Ranks {
-    /// The position in order of arrival of the event with each rank.
+    /// For each rank, the position in order of arrival.
     order: Vec<u16>,
-    /// The rank of the event at each position.
+    /// For each position, its rank.
     ranks: Vec<u16>,
 }
 
 impl Ranks {
     fn of(times: &[Timestamp]) -> Self {
         let mut order: Vec<u16> = (0..=u16::MAX).take(times.len()).collect();
-        // Stable, so that equal times stay in order of arrival.
+        // A stable sort keeps equal times in order of arrival.
         order.sort_by_key(|position| times[usize::from(*position)]);
         let mut ranks = vec![0; order.len()];
         for (rank, position) in (0..=u16::MAX).zip(&order) {
@@ -116,7 +116,7 @@ fn posting_rows(home: Home, field: Field, column: &TermColumn, ranks: &Ranks, ro
     }
 }
 
-/// Returns into how many blocks the keys were dealt, as a power of two.
+/// Returns the number of key blocks, as a power of two.
 fn key_rows(
     chunk: &MemoryChunk,
     home: Home,

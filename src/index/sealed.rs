@@ -1,4 +1,4 @@
-//! Sealed chunks: what is kept of each in memory, and how the rest is read from its rows.
+//! Sealed chunks: what stays in memory of each, and how the rest is read from its rows.
 
 use rusqlite::{Connection, params};
 
@@ -14,10 +14,10 @@ use crate::{
     model::{cursor::Position, field::Field, timestamp::Timestamp},
 };
 
-/// Above so many terms of one field, its postings are read in one go instead of term by term.
+/// Above this many terms of one field, all its postings are read at once instead of term by term.
 const SEEKS_MAX: usize = 16;
 
-/// A table of chunks' rows.
+/// A table of chunk rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     /// Timestamps and offsets.
@@ -29,7 +29,7 @@ pub enum Table {
 }
 
 impl Table {
-    /// Each of them.
+    /// All tables.
     pub const ALL: [Self; 3] = [Self::Time, Self::Posting, Self::Key];
 
     pub(super) const fn name(self) -> &'static str {
@@ -40,7 +40,7 @@ impl Table {
         }
     }
 
-    /// The column beside the place.
+    /// The column next to the key.
     pub(super) const fn column(self) -> &'static str {
         match self {
             Self::Time => "times",
@@ -50,18 +50,18 @@ impl Table {
     }
 }
 
-/// One of the two places that a chunk's rows can stand at. A chunk is sealed on the first; when it is sealed anew, without
-/// events that were dropped, its new rows are written on the other while the old ones still answer questions.
+/// One of the two places that can hold a chunk's rows. A chunk is first sealed in the first generation. When it is
+/// sealed again without deleted events, its new rows go into the other generation while queries still use the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Where a chunk is sealed the first time.
+    /// The first sealing, and every second one after it.
     First,
-    /// Where its rows stand after every other time.
+    /// The others.
     Second,
 }
 
 impl Side {
-    /// Where a chunk goes from here.
+    /// The generation after this one.
     pub const fn other(self) -> Self {
         match self {
             Self::First => Self::Second,
@@ -85,38 +85,38 @@ impl Side {
     }
 }
 
-/// Where a chunk's rows stand.
+/// Where a chunk's rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Home {
-    /// The chunk.
+    /// The chunk's number.
     pub number: u32,
-    /// Its side.
+    /// The generation of its rows.
     pub side: Side,
 }
 
 impl Home {
-    /// The places of its rows: from the first up to, not including, the second.
+    /// The range of its row keys, the end excluded.
     pub(super) const fn places(self) -> (i64, i64) {
         let first = Place::first(self).0;
         (first, first + (1 << CHUNK_SHIFT))
     }
 }
 
-/// A row's key: side and number of the chunk in the upper bits, below them what is particular to the table. Rows of one
-/// chunk are neighbours, and a chunk's are written behind all before it.
+/// A row's key: generation and chunk number in the upper bits, and the table's own part below. The rows of one chunk
+/// are neighbors, and new chunks append at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(pub(super) i64);
 
-/// Bits below the chunk's number: a field and an ordinal, the widest that there is.
+/// Bits below the chunk number, wide enough for a field and an ordinal.
 const CHUNK_SHIFT: u32 = 38;
 const FIELD_SHIFT: u32 = 32;
-/// The highest bit that leaves a place positive.
+/// The highest bit that keeps a key positive.
 const SIDE_SHIFT: u32 = 62;
 
 impl Place {
-    /// The first that a chunk can have.
+    /// The first key of a slot.
     pub(super) const fn first(home: Home) -> Self {
-        // Chunks are counted from 0 and number fewer than 2^24: there are no more events than 2^40.
+        // Chunk numbers start at 0 and stay below 2^24: there are at most 2^40 events.
         Self((home.side.code() as i64) << SIDE_SHIFT | (home.number as i64) << CHUNK_SHIFT)
     }
 
@@ -132,7 +132,7 @@ impl Place {
         Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
     }
 
-    /// The ordinal in a posting's place.
+    /// The ordinal in the key of a posting row.
     fn ordinal(self) -> u32 {
         u32::try_from(self.0 & i64::from(u32::MAX)).unwrap_or(0)
     }
@@ -142,40 +142,40 @@ impl Place {
 #[derive(Debug, PartialEq, Eq)]
 pub struct SealedChunk {
     pub(super) home: Home,
-    /// The seq before its first event's, were none dropped.
+    /// The seq before the chunk's first possible event.
     pub(super) seq_before: i64,
-    /// Events in it.
+    /// The number of events.
     pub(super) length: u32,
     /// The earliest event time.
     pub(super) first: Timestamp,
-    /// The latest.
+    /// The latest event time.
     pub(super) last: Timestamp,
-    /// The first time in each block.
+    /// The first timestamp of each block.
     pub(super) first_times: Vec<Timestamp>,
-    /// Into how many blocks the keys of each field are dealt, as a power of two.
+    /// The number of key blocks of each field, as a power of two.
     pub(super) block_bits: Vec<(Field, u8)>,
-    /// Whether it has an event of whose identifier only a part of the hash is left.
+    /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(super) has_lost: bool,
     pub(super) identifiers: Membership,
 }
 
 impl SealedChunk {
-    /// Where its rows stand.
+    /// The slot that holds the chunk's rows.
     pub fn home(&self) -> Home {
         self.home
     }
 
-    /// How many events it has.
+    /// The number of events.
     pub fn length(&self) -> u32 {
         self.length
     }
 }
 
-/// One chunk, with the connection to read it on.
+/// One chunk, with the connection that reads it.
 pub(super) struct Reading<'c> {
     pub(super) chunk: &'c SealedChunk,
     pub(super) connection: &'c Connection,
-    /// The block of times looked at last: neighbours are mostly asked for one after another.
+    /// The last block of times that was read. Neighbors are usually requested in sequence.
     block: Option<(usize, TimeBlock)>,
 }
 
@@ -184,7 +184,7 @@ impl<'c> Reading<'c> {
         Self { chunk, connection, block: None }
     }
 
-    /// Adds the events that have a term of `ordinals`, which are in order.
+    /// Adds the events that have a term of `ordinals`, which ascend.
     pub(super) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) -> Result<()> {
         let ([first, ..], [.., last]) = (ordinals, ordinals) else {
             return Ok(());
@@ -208,8 +208,8 @@ impl<'c> Reading<'c> {
         Ok(())
     }
 
-    /// Calls `each` with the postings of a field, in order of ordinal: those from `first` to `last`, both included, and
-    /// maybe some around them.
+    /// Calls `each` with the postings of a field in order of ordinal, from `first` to `last`, both included, and
+    /// possibly some around them.
     pub(super) fn each_posting(
         &self,
         field: Field,
@@ -238,7 +238,7 @@ impl<'c> Reading<'c> {
         self.each_key_block(field, number, number, |block| block.add_exact(value, bits))
     }
 
-    /// Calls `each` with the blocks of a field's keys from `first` to `last`, both included.
+    /// Calls `each` with the key blocks of a field from `first` to `last`, both included.
     pub(super) fn each_key_block(
         &self,
         field: Field,
@@ -258,7 +258,7 @@ impl<'c> Reading<'c> {
         Ok(())
     }
 
-    /// Where the event of a rank stands in the log.
+    /// The seq of the event with this rank.
     pub(super) fn position(&mut self, rank: u16) -> Result<Position> {
         let (number, index) = (usize::from(rank) / BLOCK_EVENTS, usize::from(rank) % BLOCK_EVENTS);
         if self.block.as_ref().is_none_or(|(known, _)| *known != number) {
@@ -269,10 +269,11 @@ impl<'c> Reading<'c> {
         Ok(Position { timestamp, seq: self.chunk.seq_before + 1 + i64::from(offset) })
     }
 
-    /// How many events of the chunk stand before a place in the order of time.
+    /// The number of events before a position in the order of time.
     pub(super) fn rank_of(&mut self, place: Position) -> Result<u32> {
         let times = &self.chunk.first_times;
-        // Blocks that begin before the time hold events before it; those that begin at it may, by arrival.
+        // Blocks that begin before the time hold events before it. Blocks that begin at the time may hold some, by
+        // arrival.
         let low = times.partition_point(|first| *first < place.timestamp).saturating_sub(1) * BLOCK_EVENTS;
         let high = times.partition_point(|first| *first <= place.timestamp) * BLOCK_EVENTS;
         let bound = |rank: usize| u32::try_from(rank).unwrap_or(u32::MAX).min(self.chunk.length);

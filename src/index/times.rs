@@ -1,25 +1,25 @@
-//! When the events of a sealed chunk happened, and where each stands in the log.
+//! The event times of a sealed chunk, and each event's position in the order of arrival.
 //!
-//! The positions of a sealed chunk are in order of (timestamp, seq): the newest event has the highest. So the newest of any
-//! set are its highest bits, a range of time is a range of positions, and a histogram is a count between two positions;
-//! timestamps are looked at only for events that go into an answer, and at the ends of a range.
+//! The positions of a sealed chunk are in order of (timestamp, seq): the newest event has the highest. The newest
+//! events of any set are therefore its highest bits, a range of time is a range of positions, and a histogram is a
+//! count between two positions. Timestamps are read only for events of a response and at the ends of a range.
 //!
-//! They are kept in blocks of 256 events, one row each: the first timestamp (8 bytes), the width of the others (1 byte),
-//! for each event its offset within the chunk in order of arrival (2 bytes), and for each how much later it is than the
-//! first (as many bytes as the width). The chunk's own row holds the first timestamp of each block.
+//! They are stored in blocks of 256 events, one row each: the first timestamp (8 bytes); the width of the others (1
+//! byte); for each event, its offset in the chunk in order of arrival (2 bytes); for each event, its distance from the
+//! first timestamp (as many bytes as the width). The chunk's own row holds the first timestamp of each block.
 
 use crate::{
     index::bytes::{Bytes, numbers},
     model::timestamp::Timestamp,
 };
 
-/// Events in a block: it is then shorter than a page of the file, and reading one event reads one page.
+/// Events per block. A block then fits into a page of the file, so reading one event reads one page.
 pub(super) const BLOCK_EVENTS: usize = 256;
 
-/// Writes the block of these events, given in order: each with its timestamp and its offset in the chunk.
+/// Writes a block of events in order, each with its timestamp and its offset in the chunk.
 pub(super) fn encode(events: &[(Timestamp, u16)]) -> Vec<u8> {
     let base = events.first().map_or(0, |(timestamp, _)| timestamp.micros());
-    // Timestamps are in order, and their calendar spans less than 2^63 microseconds.
+    // Timestamps ascend, and the calendar spans less than 2^63 microseconds.
     let later = |timestamp: &Timestamp| timestamp.micros().wrapping_sub(base).cast_unsigned();
     let widest = events.last().map_or(0, |(timestamp, _)| later(timestamp));
     let width = (u64::BITS - widest.leading_zeros()).div_ceil(8);
@@ -33,7 +33,7 @@ pub(super) fn encode(events: &[(Timestamp, u16)]) -> Vec<u8> {
     out
 }
 
-/// The events of one block, in order: read where they are asked for, since a page has few of each block.
+/// The events of one block, in order. They are decoded on demand, because a page needs few of each block.
 pub(super) struct TimeBlock {
     base: i64,
     width: usize,
@@ -55,7 +55,7 @@ impl TimeBlock {
         bytes.0.is_empty().then_some(Self { base, width, offsets, later })
     }
 
-    /// The event at an index of the block: when it happened, and its offset in the chunk.
+    /// The event at an index of the block: its time and its offset in the chunk.
     pub(super) fn get(&self, index: usize) -> Option<(Timestamp, u16)> {
         let offset = numbers(self.offsets.get(index * 2..)?).next()?;
         let mut number = [0; 8];

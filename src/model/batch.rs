@@ -1,7 +1,7 @@
-//! A request's body, cut into events.
+//! Splits a request body into events.
 //!
-//! One grammar covers what senders send: a JSON object, objects one after another (with or without line breaks: NDJSON),
-//! or an array of objects. Only the cutting is done here; [`crate::model::event`] reads each piece.
+//! One grammar covers what senders send: a JSON object, objects one after another (with or without line breaks:
+//! NDJSON), or an array of objects. This module only splits; [`crate::model::event`] reads each piece.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Why a body could not be cut into events. Nothing of such a body is stored.
+/// Why a body could not be split into events. Nothing of such a body is stored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BatchError {
-    /// Position of the event at fault, counted from 0; `None` when the body as a whole is at fault.
+    /// Index of the invalid event, from 0; `None` if the body as a whole is invalid.
     pub index: Option<usize>,
     /// What is wrong.
     pub message: String,
 }
 
-/// Cuts `body` into at most `events_max` values, none of which is interpreted yet.
+/// Splits `body` into at most `events_max` values without interpreting them.
 pub fn split(body: &[u8], events_max: usize) -> Result<Vec<&RawValue>, BatchError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| BatchError { index: None, message: format!("not UTF-8 at byte {}", error.valid_up_to()) })?;
@@ -45,7 +45,7 @@ pub fn split(body: &[u8], events_max: usize) -> Result<Vec<&RawValue>, BatchErro
     }
 }
 
-/// Both readers stop one past the limit, which is how [`split`] knows it was passed.
+/// Both readers stop one past the limit, so that [`split`] can see that the limit was exceeded.
 fn values_in_a_row<'a>(text: &'a str, events: &mut Vec<&'a RawValue>, max: usize) -> Result<(), serde_json::Error> {
     for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         events.push(value?);
@@ -70,7 +70,7 @@ impl<'a> Visitor<'a> for Elements<'_, 'a> {
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
         while let Some(element) = elements.next_element()? {
-            // Past the limit the rest is only skipped: the array must still be closed for its error to be the right one.
+            // Past the limit, the rest is skipped. The array must still be closed, so that its error is the right one.
             if self.events.len() <= self.events_max {
                 self.events.push(element);
             }

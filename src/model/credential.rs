@@ -1,8 +1,9 @@
-//! Who may do what: credentials, their scopes, their secrets.
+//! Credentials, their scopes and their secrets.
 //!
-//! A secret exists in two types. [`Secret`] is the secret itself: it is made or received, shown or compared, and then
-//! gone; its `Debug` shows nothing. [`SecretHash`] is what is stored. Secrets are 32 random bytes, so a plain SHA-256 is
-//! a sufficient hash: there is no dictionary to try. A secret that an operator chooses must be long for the same reason.
+//! A secret exists in two types. [`Secret`] is the secret itself: it is generated or received, shown or compared, then
+//! dropped; its `Debug` output is empty. [`SecretHash`] is what is stored. Generated secrets are 32 random bytes, so a
+//! plain SHA-256 is a sufficient hash: no list of likely secrets helps. A secret that an operator chooses must be long
+//! for the same reason.
 
 use std::fmt;
 
@@ -12,11 +13,12 @@ use subtle::ConstantTimeEq;
 
 use crate::model::{event::OWN_ORIGIN, ticket::TicketId, timestamp::Timestamp};
 
-/// Characters of a secret that an operator chooses, at least: with fewer, a stolen file could be searched for it.
+/// Minimum number of characters of a chosen secret. A shorter one could be found by trying secrets against a stolen
+/// file.
 const SECRET_CHARS_MIN: usize = 24;
-/// Characters of a name, a client id or a chosen secret, at most.
+/// Maximum number of characters of a name, a client id or a chosen secret.
 const TEXT_CHARS_MAX: usize = 128;
-/// `receivedBy` of events imported straight into the file.
+/// `receivedBy` of events that were imported directly into the file.
 pub const IMPORT_NAME: &str = "import";
 
 /// One permission.
@@ -24,7 +26,7 @@ pub const IMPORT_NAME: &str = "import";
 pub enum Scope {
     /// Send events.
     Ingest,
-    /// Ask for events.
+    /// Query events.
     Read,
     /// Manage credentials.
     Admin,
@@ -76,7 +78,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// What kind of actor a credential is, as `trigger.by.type` says it.
+/// What kind of actor a credential is, as in `trigger.by.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorType {
     /// A person.
@@ -104,12 +106,12 @@ impl ActorType {
     }
 }
 
-/// A credential's name: what `receivedBy` and auditbox's own records call it. Unique, and never given away again.
+/// A credential's name, as `receivedBy` and auditbox's own records show it. Unique, and never used again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialName(String);
 
 impl CredentialName {
-    /// Reads a name: 1 to 128 characters, none of them a control character, and none of auditbox's own names.
+    /// Reads a name: 1 to 128 characters without control characters, and not a name that auditbox itself uses.
     pub fn parse(text: &str) -> Result<Self, String> {
         if [OWN_ORIGIN, IMPORT_NAME].contains(&text) {
             return Err(format!("{text:?} is kept for auditbox itself"));
@@ -143,7 +145,7 @@ impl ClientId {
         Ok(Self(text.to_owned()))
     }
 
-    /// Makes a new one.
+    /// Generates a client id.
     pub fn generate() -> Result<Self, getrandom::Error> {
         random::<12>().map(|bytes| Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
     }
@@ -154,12 +156,12 @@ impl ClientId {
     }
 }
 
-/// A secret itself. Keep it no longer than it takes to show or compare it.
+/// The secret itself. Keep it only as long as it takes to show or compare it.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a secret as somebody presents it.
+    /// Wraps a secret that a client presents.
     pub fn presented(text: String) -> Self {
         Self(text)
     }
@@ -175,17 +177,17 @@ impl Secret {
         Ok(Self(text.to_owned()))
     }
 
-    /// Makes a new one, of 256 random bits.
+    /// Generates a secret of 256 random bits.
     pub fn generate() -> Result<Self, getrandom::Error> {
         random::<32>().map(|bytes| Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The secret, to be shown to the one it belongs to.
+    /// The secret, for showing it to its owner.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is stored of it.
+    /// The hash that is stored.
     pub fn hash(&self) -> SecretHash {
         SecretHash(Sha256::digest(&self.0).into())
     }
@@ -202,23 +204,23 @@ impl fmt::Debug for Secret {
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// A hash as it was stored.
+    /// A hash read from the file.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// A hash that no secret has been found for: compared with when there is no credential, so that an unknown client
-    /// id takes as long to refuse as a wrong secret.
+    /// A hash without a known secret. It is compared when a client id is unknown, so that rejecting an unknown client
+    /// id takes as long as rejecting a wrong secret.
     pub const fn of_nobody() -> Self {
         Self([0; 32])
     }
 
-    /// The bytes to be stored.
+    /// The bytes to store.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether `secret` is the one, found out in constant time.
+    /// Whether `secret` has this hash, in constant time.
     pub fn is_of(&self, secret: &Secret) -> bool {
         bool::from(self.0.ct_eq(&secret.hash().0))
     }
@@ -230,31 +232,31 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// A credential as it is stored. Revoked ones stay: their names are on the record.
+/// A stored credential. Revoked ones remain, because their names are in events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// Its public half.
+    /// The client id.
     pub client_id: ClientId,
-    /// Its name.
+    /// The name.
     pub name: CredentialName,
-    /// What kind of actor it is.
+    /// The actor type.
     pub actor_type: ActorType,
-    /// What it may do.
+    /// The scopes.
     pub scopes: Scopes,
-    /// Its secret's hash.
+    /// The hash of the secret.
     pub secret_hash: SecretHash,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Since when it is switched off; it can be switched on again.
+    /// Since when it is disabled. It can be enabled again.
     pub disabled_at: Option<Timestamp>,
-    /// Since when it is gone for good.
+    /// Since when it is revoked, which is permanent.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl Credential {
-    /// Whether it opens anything at `now`.
+    /// Whether it is valid at `now`.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.state(now) == "active"
     }
@@ -273,17 +275,17 @@ impl Credential {
     }
 }
 
-/// A new credential and, this once, its secret.
+/// A new credential with its secret, which is shown only now.
 #[derive(Debug)]
 pub struct Issued {
-    /// What is stored.
+    /// The part that is stored.
     pub credential: Credential,
-    /// What is shown.
+    /// The part that is shown.
     pub secret: Secret,
 }
 
 impl Issued {
-    /// Makes a credential with a fresh client id and secret.
+    /// Creates a credential with a fresh client id and secret.
     pub fn generate(
         name: CredentialName,
         actor_type: ActorType,
@@ -310,21 +312,21 @@ impl Issued {
 /// A change to the credentials.
 #[derive(Debug, Clone)]
 pub enum CredentialChange {
-    /// A new one.
+    /// Creates a credential.
     Create(Credential),
-    /// Switched off.
+    /// Disables it.
     Disable(ClientId),
-    /// Switched on again.
+    /// Enables it again.
     Enable(ClientId),
-    /// Gone for good.
+    /// Revokes it.
     Revoke(ClientId),
-    /// A ticket of this credential is spent: a session has ended, or a link has been used. Kept until the ticket would
-    /// have ended by itself.
+    /// Revokes a ticket of this credential: a session has ended, or a link was used. Kept until the ticket would have
+    /// expired.
     Spend(ClientId, TicketId, Timestamp),
 }
 
 impl CredentialChange {
-    /// Whom it concerns.
+    /// The credential that changes.
     pub fn client_id(&self) -> &ClientId {
         match self {
             Self::Create(credential) => &credential.client_id,
@@ -332,7 +334,7 @@ impl CredentialChange {
         }
     }
 
-    /// What auditbox's own record calls it.
+    /// The action in auditbox's own record of the change.
     pub const fn action(&self) -> &'static str {
         match self {
             Self::Create(_) => "credential.create",
@@ -344,7 +346,7 @@ impl CredentialChange {
     }
 }
 
-/// `N` random bytes of the operating system.
+/// `N` random bytes from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;

@@ -1,10 +1,10 @@
 //! Durations as people write them: `90d`, `12h`, `30s`.
 
-/// A hundred years. Longer is a slip, and far enough beyond it there is no date to name the end by.
+/// A hundred years. A longer duration is a typing error, and could end after the last date that can be written.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 
-/// Reads a duration such as `90d` or `1h 30m` as whole seconds, of which there is at least one and a hundred years at
-/// most. The error says what is wrong with the text.
+/// Reads a duration such as `90d` or `1h 30m` as whole seconds, from one second to a hundred years. The error says what
+/// is wrong with the text.
 pub fn parse_seconds(text: &str) -> Result<u64, String> {
     let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 90d or 12h"))?;
     match duration.as_secs() {

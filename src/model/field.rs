@@ -1,9 +1,9 @@
-//! The one list of filterable fields.
+//! The one table of filterable fields.
 //!
-//! Query parsing, extraction from events, the command line's flags and the OpenAPI text are all driven by [`FIELDS`].
-//! Adding a filter is adding a row (and a name to [`Field`]).
+//! [`FIELDS`] drives query parsing, extraction from events, the command line's flags and the OpenAPI document. To add a
+//! filter, add a row (and a name to [`Field`]).
 
-/// A filterable field. The number is its code in the file: never reuse one.
+/// A filterable field. The number is its code in the file and is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Field {
@@ -65,7 +65,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// The dotted path of a member of this object, as errors name it; a key of hostile length is cut.
+    /// The dotted path of a member of this object, as errors show it. A very long key is truncated.
     pub fn path(self, key: &str) -> String {
         let end = key.floor_char_boundary(KEY_BYTES_SHOWN);
         let (key, more) = (&key[..end], if end < key.len() { "…" } else { "" });
@@ -73,7 +73,7 @@ impl Object {
         format!("{}{separator}{key}{more}", self.name())
     }
 
-    /// The object that a member of this one is, if the server reads it too.
+    /// The object under `key`, if the server reads it too.
     pub fn inner(self, key: &str) -> Option<Self> {
         match (self, key) {
             (Self::Event, "trigger") => Some(Self::Trigger),
@@ -85,7 +85,7 @@ impl Object {
         }
     }
 
-    /// Whether the server reads this member itself, to find events by it or to hold it to a form.
+    /// Whether the server reads this member itself, to filter by it or to validate it.
     pub fn reads(self, key: &str) -> bool {
         let others: &[&str] = match self {
             Self::Event => &["message", "trigger", "context", "request", "diff"],
@@ -98,7 +98,7 @@ impl Object {
         others.contains(&key) || Field::at(self, key).is_some()
     }
 
-    /// How deep it lies, the event itself being level 1.
+    /// The nesting level; the event itself is level 1.
     pub const fn depth(self) -> usize {
         match self {
             Self::Event => 1,
@@ -107,7 +107,7 @@ impl Object {
         }
     }
 
-    /// This object's own dotted path: empty for the event.
+    /// This object's dotted path; empty for the event.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Event => "",
@@ -120,32 +120,32 @@ impl Object {
     }
 }
 
-/// Bytes of a key that an error repeats.
+/// Maximum number of bytes of a key that an error repeats.
 const KEY_BYTES_SHOWN: usize = 128;
 
-/// How the text of a parameter is compared with an event's value.
+/// How a parameter's text is compared with an event's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matching {
     /// Equal, byte for byte.
     Exact,
     /// Equal without regard to case.
     IgnoreCase,
-    /// Equal to one of these values; a parameter with any other text is refused.
+    /// Equal to one of these values. Any other text is rejected.
     OneOf(&'static [&'static str]),
-    /// The value begins with the parameter's text.
+    /// The value starts with the parameter's text.
     Prefix,
-    /// A status code (`403`) or a class of them (`4xx`).
+    /// A status code (`403`) or a class (`4xx`).
     StatusCode,
-    /// An address or a CIDR range; other text is compared as it is.
+    /// An address or a CIDR range. Other text is compared literally.
     Network,
 }
 
-/// How many events share a value of a field, which decides how the index keeps it.
+/// Where the index keeps the values of a field, depending on how many events share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// Many: the value stands once in the dictionary of the whole log, and can be counted.
+    /// Many events share a value: it is stored once in the log's term dictionary, and can be counted.
     Shared,
-    /// One or a few: each part of the log lists its own values.
+    /// One or a few events share a value: each chunk lists its own values.
     Own,
 }
 
@@ -154,24 +154,24 @@ pub enum Sharing {
 pub struct FieldSpec {
     /// The field.
     pub field: Field,
-    /// Query parameters that filter on it; the first is the canonical one, which the command line uses too. A field
-    /// without any is found by `q` alone.
+    /// Query parameters that filter on the field. The first is the canonical one, which the command line uses too. A
+    /// field without parameters is found only by `q`.
     pub parameters: &'static [&'static str],
-    /// A word or two for people.
+    /// A label for people.
     pub label: &'static str,
-    /// What the parameter matches, for the API's documentation.
+    /// What the parameter matches, for the API documentation.
     pub summary: &'static str,
-    /// Where an event holds it. An event with several of them matches by any.
+    /// Where an event holds the field. An event with several of these values matches by any of them.
     pub sources: &'static [(Object, &'static str)],
     /// How values are compared.
     pub matching: Matching,
-    /// Whether a parameter given once may hold several values separated by commas.
+    /// Whether a parameter that is given once may hold several values separated by commas.
     pub comma_list: bool,
-    /// The longest value an event may have, in bytes.
+    /// Maximum length of an event's value in bytes.
     pub bytes_max: usize,
-    /// How many events share one of its values.
+    /// Where the index keeps the values.
     pub sharing: Sharing,
-    /// Whether `q` looks into it.
+    /// Whether `q` searches the field.
     pub searched: bool,
 }
 
@@ -278,7 +278,7 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
 ];
 
-/// Names and identifiers are shorter than this; what is longer is content, and belongs in a field that is not searched.
+/// Names and identifiers are shorter than this. Longer text is content, which belongs in a field that is not searched.
 const VALUE_BYTES_MAX: usize = 1_024;
 
 const fn row(
@@ -328,12 +328,12 @@ impl FieldSpec {
         self
     }
 
-    /// The field's name in an API: its canonical parameter. A field without one cannot be asked for.
+    /// The field's name in the API: its canonical parameter. A field without one cannot be queried.
     pub fn name(&self) -> Option<&'static str> {
         self.parameters.first().copied()
     }
 
-    /// Whether the values of this field can be counted: they are few enough, and have a name to be asked for by.
+    /// Whether the values can be counted: they are shared, and a parameter can select them.
     pub fn is_countable(&self) -> bool {
         self.sharing == Sharing::Shared && self.name().is_some()
     }
@@ -347,22 +347,22 @@ impl Field {
 
     /// The field with this code.
     pub fn from_code(code: u8) -> Option<Self> {
-        // Codes count from 1 in the order of the table; a test holds the table to it.
+        // Codes count from 1 in the order of the table; a test checks this.
         let row = usize::from(code).checked_sub(1)?;
         FIELDS.get(row).map(|spec| spec.field)
     }
 
-    /// The field's row.
+    /// The field's row in the table.
     pub fn spec(self) -> &'static FieldSpec {
         &FIELDS[usize::from(self.code()) - 1]
     }
 
-    /// The row that a member of an event feeds, if any.
+    /// The row of a member of an event, if there is one.
     pub fn at(object: Object, key: &str) -> Option<&'static FieldSpec> {
         FIELDS.iter().find(|spec| spec.sources.iter().any(|&(at, name)| at == object && name == key))
     }
 
-    /// The row that a query parameter filters on, if any.
+    /// The row of a query parameter, if there is one.
     pub fn of_parameter(parameter: &str) -> Option<&'static FieldSpec> {
         FIELDS.iter().find(|spec| spec.parameters.contains(&parameter))
     }

@@ -1,4 +1,4 @@
-//! What a query asks for: an AND of clauses, each an OR of predicates on one field, within a range of time.
+//! A query's filter: an AND of clauses, each an OR of predicates on one field, within a time range.
 
 use std::net::IpAddr;
 
@@ -11,48 +11,48 @@ use crate::model::{
     timestamp::Timestamp,
 };
 
-/// The resource type of auditbox's own records of requests made to it.
+/// The resource type of auditbox's own records of requests.
 pub const OWN_RESOURCE_TYPE: &str = "api_request";
 
-/// Events between two instants, both included. An absent bound is open.
+/// Events between two instants, both included. A missing bound is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeRange {
     /// The earliest event time.
     pub from: Option<Timestamp>,
-    /// The latest.
+    /// The latest event time.
     pub to: Option<Timestamp>,
 }
 
 impl TimeRange {
-    /// Whether an instant is within.
+    /// Whether an instant is in the range.
     pub fn holds(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at <= to)
     }
 }
 
-/// A test of one value.
+/// A predicate on one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Predicate {
     /// Equal, byte for byte.
     Exact(String),
-    /// Equal in lower case; the text is in lower case already.
+    /// Equal in lower case. The text is already in lower case.
     IgnoreCase(String),
-    /// Begins with.
+    /// Starts with the text.
     Prefix(String),
     /// A status code with this first digit.
     StatusClass(char),
-    /// An address in this range (a range of one for a single address).
+    /// An address in this range. A single address is a range of one.
     Network(IpNet),
 }
 
 impl Predicate {
-    /// Reads the text of a parameter for `spec`'s field. The error says what the text should have been.
+    /// Reads a parameter's text for `spec`'s field. The error describes the expected text.
     pub fn parse(spec: &FieldSpec, text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("must not be empty".to_owned());
         }
         if text.contains('\0') {
-            return Err("holds a NUL character, which no value does".to_owned());
+            return Err("contains a NUL character, which no value can".to_owned());
         }
         match spec.matching {
             Matching::Exact => Ok(Self::Exact(text.to_owned())),
@@ -65,7 +65,7 @@ impl Predicate {
         }
     }
 
-    /// Whether `value` passes the test.
+    /// Whether `value` satisfies the predicate.
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(text) => value == text,
@@ -76,7 +76,7 @@ impl Predicate {
         }
     }
 
-    /// What every value that passes begins with, one or another of these; `None` where nothing is known of that.
+    /// Prefixes, one of which every matching value has; `None` if none are known.
     pub fn beginnings(&self) -> Option<Vec<String>> {
         match self {
             Self::Exact(text) | Self::Prefix(text) => Some(vec![text.clone()]),
@@ -84,7 +84,7 @@ impl Predicate {
             Self::Network(IpNet::V4(range)) => {
                 let (text, fixed) = (range.network().to_string(), usize::from(range.prefix_len() / 8));
                 let dotted = text.split_inclusive('.').take(fixed).collect();
-                // The others write it as an address of IPv6, whose first group is 0.
+                // The other spellings are IPv6 addresses whose first group is 0.
                 Some(vec![dotted, "0".to_owned(), ":".to_owned()])
             }
             Self::IgnoreCase(_) | Self::Network(IpNet::V6(_)) => None,
@@ -100,8 +100,8 @@ fn parse_status_code(text: &str) -> Result<Predicate, String> {
     }
 }
 
-/// Text that is no address is compared as it is: senders do write such things (`10.0.0.07`, `AWS Internal`), and every
-/// stored value must be reachable.
+/// Text that is not an address is compared literally. Senders do write such values (`10.0.0.07`, `AWS Internal`), and
+/// every stored value must be reachable.
 fn parse_network(text: &str) -> Result<Predicate, String> {
     if let Some(address) = parse_address(text) {
         return Ok(Predicate::Network(IpNet::from(address)));
@@ -115,30 +115,31 @@ fn parse_network(text: &str) -> Result<Predicate, String> {
     }
 }
 
-/// An IPv4 address that came over an IPv6 socket is the same address.
+/// An IPv4 address that arrived over an IPv6 socket is the same address.
 fn parse_address(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// A test of one field: true if any of its values passes any of the predicates; with `negated`, if none does.
+/// A predicate on one field: true if any of its values satisfies any of the predicates; if `negated`, true if none
+/// does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
     /// The field.
     pub field: Field,
     /// Whether the clause excludes.
     pub negated: bool,
-    /// The tests, any of which is enough.
+    /// The predicates, any of which suffices.
     pub predicates: Vec<Predicate>,
 }
 
-/// An AND of clauses within a range of time.
+/// An AND of clauses within a time range.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// At most one clause for each field and sign.
+    /// At most one clause per field and sign.
     pub clauses: Vec<Clause>,
-    /// The range.
+    /// The time range.
     pub time: TimeRange,
-    /// What was typed into a search box: all of it must be found.
+    /// The words of a search, all of which must match.
     pub search: Vec<SearchWord>,
 }
 
@@ -151,8 +152,8 @@ impl Filter {
         }
     }
 
-    /// Leaves auditbox's own records out, unless the filter asks for them: by their origin, by their resource type, or
-    /// by the identifier of one.
+    /// Excludes auditbox's own records, unless the filter asks for them by their origin, by their resource type, or by
+    /// an identifier.
     pub fn hide_own_unless_asked_for(&mut self) {
         let asked = self.clauses.iter().filter(|clause| !clause.negated).any(|clause| match clause.field {
             Field::Identifier => true,
@@ -165,7 +166,7 @@ impl Filter {
         }
     }
 
-    /// Brings the filter into the one form that all its spellings share.
+    /// Brings the filter into one canonical form for all its spellings.
     pub fn normalise(&mut self) {
         for clause in &mut self.clauses {
             clause.predicates.sort_unstable();

@@ -1,8 +1,8 @@
-//! JSON read one level deep, every value kept as the sender's own bytes.
+//! JSON read one level deep, with every value kept as the sender's bytes.
 //!
-//! `serde_json`'s [`RawValue`] checks a value's grammar without interpreting it. It lets three things through that an
-//! audit log must not: keys that stand twice, nesting without bound, and `\u` escapes that name half a character, which
-//! no reader could decode again. [`Members`] refuses the first, [`inspect`] the other two.
+//! `serde_json`'s [`RawValue`] checks a value's grammar without interpreting it. It accepts three things that an audit
+//! log must not: duplicate keys, unbounded nesting, and `\u` escapes of lone surrogates, which no reader could decode.
+//! [`Members`] rejects the first, [`inspect`] the other two.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The members of one JSON object in the sender's order: keys decoded, values as they were sent.
+/// The members of a JSON object in the sender's order: decoded keys, raw values.
 #[derive(Debug)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -37,12 +37,12 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Why a text is not an object that can be read.
+/// Why a text cannot be read as an object.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoMembers {
-    /// This key stands twice: readers would differ on which of the two counts.
+    /// A duplicate key. Readers would disagree on which one counts.
     Twice(String),
-    /// It is something else, or too large.
+    /// Not an object, or too large.
     Unreadable(String),
 }
 
@@ -55,7 +55,7 @@ impl<'a> IntoIterator for Members<'a> {
     }
 }
 
-/// A position within one value of a larger body would mislead; the field's name says where.
+/// A position within one value would mislead in a larger body; the field's name says where.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
@@ -85,7 +85,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 }
 
 fn twice<'m>(members: &'m [(Cow<'_, str>, &RawValue)]) -> Option<&'m str> {
-    // Comparing each with each is quickest for the few keys an event has; a set keeps a hostile one from being slow.
+    // Comparing all pairs is fastest for the few keys of an ordinary event. A set bounds the time for a hostile one.
     if members.len() <= 16 {
         let keys = || members.iter().map(|(key, _)| key.as_ref());
         return keys()
@@ -97,7 +97,7 @@ fn twice<'m>(members: &'m [(Cow<'_, str>, &RawValue)]) -> Option<&'m str> {
     members.iter().map(|(key, _)| key.as_ref()).find(|key| !seen.insert(*key))
 }
 
-/// A key, borrowed from the input unless it holds an escape.
+/// A key, borrowed from the input unless it contains an escape.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -124,13 +124,12 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// Decodes a JSON string; `None` when the value is of another type. Half a character in it is refused by [`inspect`],
-/// before.
+/// Decodes a JSON string; `None` if the value has another type. [`inspect`] has already rejected lone surrogates.
 pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::Deserializer::from_str(value.get()).deserialize_str(TextVisitor).ok()
 }
 
-/// What a JSON string means whose content, without its quotes, is `content`; `None` if it is none.
+/// Decodes the content of a JSON string without its quotes; `None` if it is invalid.
 pub fn unescape(content: &[u8]) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', content).is_none() {
         return std::str::from_utf8(content).ok().map(Cow::Borrowed);
@@ -152,13 +151,13 @@ pub fn push_string(out: &mut String, text: &str) {
         out.push_str(text);
         out.push('"');
     } else {
-        // Writing a string into memory cannot fail.
+        // Writing to a string in memory cannot fail.
         out.push_str(&serde_json::to_string(text).unwrap_or_default());
     }
 }
 
-/// Checks one grammatical JSON value for what its grammar allows and a reader could not bear: nesting deeper than
-/// `depth_max` (a scalar has depth 0), and escaped surrogates without their other half. Does not recurse.
+/// Checks a grammatical JSON value for nesting deeper than `depth_max` (a scalar has depth 0) and for escapes of lone
+/// surrogates. It does not recurse.
 pub fn inspect(value: &RawValue, depth_max: usize) -> Result<(), String> {
     let bytes = value.get().as_bytes();
     let mut depth = 0_usize;
@@ -180,7 +179,7 @@ pub fn inspect(value: &RawValue, depth_max: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Walks a string whose opening quote is just before `at`; returns the place after its closing quote.
+/// Scans a string whose opening quote precedes `at`; returns the index after the closing quote.
 fn inspect_string(bytes: &[u8], mut at: usize) -> Result<usize, String> {
     while let Some(step) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
         at += step;
@@ -190,14 +189,14 @@ fn inspect_string(bytes: &[u8], mut at: usize) -> Result<usize, String> {
         at += match escaped_unit(bytes, at) {
             None => 2,
             Some(0xD800..=0xDBFF) if matches!(escaped_unit(bytes, at + 6), Some(0xDC00..=0xDFFF)) => 12,
-            Some(0xD800..=0xDFFF) => return Err("holds half a character (a lone surrogate escape)".to_owned()),
+            Some(0xD800..=0xDFFF) => return Err("contains a lone surrogate escape".to_owned()),
             Some(_) => 6,
         };
     }
     Ok(bytes.len())
 }
 
-/// The UTF-16 code unit that the escape at `at` names, if one begins there.
+/// The UTF-16 code unit of the escape at `at`, if there is one.
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?;
     let digits = escape.strip_prefix(b"\\u")?;

@@ -1,17 +1,17 @@
-//! What the kinds of things that are acted on are called: a catalogue for people. An event may name any kind; one that the
-//! catalogue does not have is shown as it is.
+//! The catalogue of resource types: what people read for them. An event may have any type; a type outside the catalogue
+//! is shown literally.
 
 use std::collections::HashSet;
 
-/// Entries of a catalogue. Each is shown in a list that people read.
+/// Maximum number of entries. Each appears in a list that people read.
 const ENTRIES_MAX: usize = 1_000;
-/// Bytes of a value: the event's own limit.
+/// Maximum length of a value in bytes: the event's own limit.
 const VALUE_BYTES_MAX: usize = 128;
-/// Characters of a label, and of a description.
+/// Maximum length of a label and of a description, in characters.
 const LABEL_CHARS_MAX: usize = 128;
 const DESCRIPTION_CHARS_MAX: usize = 500;
 
-/// Value, label and description of the kinds that Porter and Port have.
+/// Value, label and description of the resource types of Porter and Port.
 pub const KNOWN: &[(&str, &str, &str)] = &[
     ("application", "Application", "Application deployments and their configuration"),
     ("datastore", "Datastore", "Managed databases and caches"),
@@ -19,15 +19,15 @@ pub const KNOWN: &[(&str, &str, &str)] = &[
     ("environment_group", "Environment group", "Environment groups"),
     ("cluster", "Cluster", "Clusters"),
     ("project", "Project", "Project settings, members and integrations"),
-    ("blueprint", "Blueprint", "The shape of a kind of entity"),
+    ("blueprint", "Blueprint", "The schema of a kind of entity"),
     ("entity", "Entity", "An entry of the catalog"),
     ("run", "Run", "One run of an action"),
-    ("webhook", "Webhook", "A webhook that brings data in"),
-    ("scorecard", "Scorecard", "Rules that entities are rated by"),
+    ("webhook", "Webhook", "A webhook that receives data"),
+    ("scorecard", "Scorecard", "Rules that rate entities"),
     ("action", "Action", "A self-service action or an automation"),
     ("blueprint_permission", "Blueprint permission", "Who may do what with a blueprint's entities"),
     ("action_permission", "Action permission", "Who may run and approve an action"),
-    ("integration", "Integration", "An installation that brings data in"),
+    ("integration", "Integration", "An installation that imports data"),
     ("secret", "Secret", "A secret's existence and name, never its value"),
 ];
 
@@ -40,7 +40,7 @@ pub struct ResourceType {
 }
 
 impl ResourceType {
-    /// Reads an entry. The error names the part that is wrong.
+    /// Reads an entry. The error names the invalid part.
     pub fn parse(value: &str, label: &str, description: &str) -> Result<Self, (&'static str, String)> {
         if value.is_empty() || value.len() > VALUE_BYTES_MAX || value.contains('\0') {
             return Err(("value", format!("must be 1 to {VALUE_BYTES_MAX} bytes, not `{value}`")));
@@ -56,28 +56,28 @@ impl ResourceType {
         Ok(Self { value: value.to_owned(), label: label.to_owned(), description: description.to_owned() })
     }
 
-    /// What events say, in any case.
+    /// The value in events, compared without regard to case.
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// What people read.
+    /// The label that people read.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// More about it; may be empty.
+    /// A description; may be empty.
     pub fn description(&self) -> &str {
         &self.description
     }
 }
 
-/// The entries of a catalogue, in the order they are shown.
+/// The entries of a catalogue, in display order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue(Vec<ResourceType>);
 
 impl Catalogue {
-    /// A catalogue of these entries. The error names the part that is wrong.
+    /// A catalogue of these entries. The error names the invalid part.
     pub fn parse<'a>(
         entries: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Result<Self, (&'static str, String)> {

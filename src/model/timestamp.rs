@@ -8,7 +8,7 @@ use time::{
     macros::format_description,
 };
 
-/// RFC 3339 in UTC with six digits of fraction, always: such texts sort as the instants do.
+/// RFC 3339 in UTC, always with six fractional digits: such texts sort like the instants.
 const UTC_MICROS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
@@ -16,19 +16,19 @@ const UTC_MICROS: &[BorrowedFormatItem<'_>] =
 const FIRST_MICROS: i64 = -62_167_219_200_000_000;
 const LAST_MICROS: i64 = 253_402_300_799_999_999;
 
-/// An instant: microseconds since 1970-01-01T00:00:00Z. Finer digits of a parsed text are cut off, so that an instant
-/// never moves past a bound it was before.
+/// An instant: microseconds since 1970-01-01T00:00:00Z. Finer digits are truncated, so that an instant never moves past
+/// a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The system clock's present instant.
+    /// The system clock's current instant.
     pub fn now() -> Self {
         Self::from_instant(OffsetDateTime::now_utc())
     }
 
-    /// Reads an RFC 3339 `date-time` with any offset; `None` if `text` is not one, or if its offset takes it out of the
-    /// years 0000 to 9999 in UTC, where no such text could name it.
+    /// Reads an RFC 3339 `date-time` with any offset; `None` if `text` is invalid, or if the instant lies outside the
+    /// years 0000 to 9999 in UTC, where no such text can represent it.
     pub fn parse(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_instant)?;
         (FIRST_MICROS..=LAST_MICROS).contains(&instant.0).then_some(instant)
@@ -49,12 +49,12 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
-    /// This instant, or the nearest that a text can name.
+    /// This instant, or the nearest one that a text can represent.
     pub fn nameable(self) -> Self {
         Self(self.0.clamp(FIRST_MICROS, LAST_MICROS))
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z, as JWTs count them.
+    /// Whole seconds since 1970-01-01T00:00:00Z, as in JWTs.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
@@ -70,7 +70,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000);
         let text = instant.ok().and_then(|instant| instant.format(UTC_MICROS).ok());
-        // An instant that no calendar of four-digit years holds can only come from a damaged file.
+        // An instant outside the four-digit years can only come from a damaged file.
         f.write_str(text.as_deref().unwrap_or("(out of range)"))
     }
 }

@@ -1,8 +1,8 @@
-//! The filterable values of one event, as they go from parsing to the writer.
+//! The filterable values of one event, on their way from parsing to the writer.
 //!
-//! The encoding was that of the file's first format: for each value the field's code (one byte), the value's length in bytes (two bytes,
-//! little-endian), the value in UTF-8. A field that is absent has no entry; a field with several sources may have more
-//! than one.
+//! The encoding is that of the first file format: for each value, the field's code (one byte), the value's length in
+//! bytes (two bytes, little-endian), and the value in UTF-8. A missing field has no entry; a field with several sources
+//! may have several.
 
 use crate::model::field::Field;
 
@@ -11,8 +11,8 @@ use crate::model::field::Field;
 pub struct Values(Vec<u8>);
 
 impl Values {
-    /// Adds a value. Values are bounded by the field table well below the 65,535 bytes that the encoding can hold; a
-    /// longer one would be cut here rather than corrupt its neighbours.
+    /// Adds a value. The field table bounds values far below the 65,535 bytes that the encoding can hold. A longer one
+    /// would be truncated rather than corrupt its neighbors.
     pub fn push(&mut self, field: Field, value: &str) {
         let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
         self.0.push(field.code());
@@ -25,13 +25,13 @@ impl Values {
         iterate(&self.0).find(|(found, _)| *found == field).map(|(_, value)| value)
     }
 
-    /// The encoded bytes, to be stored.
+    /// The encoded bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Walks encoded values. Stops at the first byte that is not of the encoding, which only a damaged file can hold.
+/// Iterates over encoded values. Stops at the first invalid byte, which only a damaged file can hold.
 pub fn iterate(mut encoded: &[u8]) -> impl Iterator<Item = (Field, &str)> {
     std::iter::from_fn(move || {
         let (&[code, low, high], rest) = encoded.split_first_chunk::<3>()?;

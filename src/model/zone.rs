@@ -1,6 +1,6 @@
-//! Time zones, and the calendar in them: where days, weeks and months begin.
+//! Time zones and their calendars: where days, weeks and months begin.
 //!
-//! The rules of the zones (the IANA time zone database) are in the program: an operator needs none on the machine.
+//! The IANA time zone database is compiled into the program, so the machine needs none.
 
 use std::fmt;
 
@@ -25,16 +25,17 @@ impl Zone {
         Self { name: "UTC".to_owned(), rules: TimeZone::UTC }
     }
 
-    /// Reads a name of the IANA database (`Europe/Berlin`) or an offset (`+02:00`). The error says what it should be.
+    /// Reads a name of the IANA database (`Europe/Berlin`) or an offset (`+02:00`). The error describes the expected
+    /// text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const UNKNOWN: &str = "is not a time zone such as UTC, Europe/Berlin or +02:00";
-        // A plus sign sent without encoding arrives as a space; no zone begins with one.
+        // A plus sign that was sent without encoding arrives as a space. No zone name begins with one.
         let text = text.replacen(' ', "+", usize::from(text.starts_with(' ')));
         let rules = match text.as_bytes() {
             [b'+' | b'-', ..] => parse_offset(&text).map(TimeZone::fixed).ok_or(UNKNOWN)?,
             _ => TimeZone::get(&text).map_err(|_| UNKNOWN)?,
         };
-        // The database's own spelling, where it has one.
+        // The database's own spelling, if it has one.
         let name = rules.iana_name().map_or_else(|| text.clone(), str::to_owned);
         Ok(Self { name, rules })
     }
@@ -44,15 +45,15 @@ impl Zone {
         &self.name
     }
 
-    /// The wall clock in this zone and its offset from UTC in seconds; `None` for an instant outside the calendar.
+    /// The local date and time and the offset from UTC in seconds; `None` for an instant outside the calendar.
     pub fn local(&self, at: Timestamp) -> Option<(DateTime, i32)> {
         let instant = jiff::Timestamp::from_microsecond(at.micros()).ok()?;
         let offset = self.rules.to_offset(instant);
         Some((offset.to_datetime(instant), offset.seconds()))
     }
 
-    /// RFC 3339 with this zone's offset, to the second: `2024-05-01T00:00:00+02:00`. In UTC, where the zone's year is one
-    /// that such a text cannot name; the nearest instant that it can, where there is none in UTC either.
+    /// RFC 3339 with this zone's offset, to the second: `2024-05-01T00:00:00+02:00`. In UTC if the zone's year cannot
+    /// be written; the nearest instant that can be written if UTC's cannot either.
     pub fn format(&self, at: Timestamp) -> String {
         let at = at.nameable();
         let Some((local, seconds)) = self.local(at).filter(|(local, _)| local.year() >= 0) else {
@@ -62,8 +63,8 @@ impl Zone {
         format!("{}{sign}{:02}:{:02}", local.strftime("%Y-%m-%dT%H:%M:%S"), minutes / 60, minutes % 60)
     }
 
-    /// The instant at which the wall clock shows `local`. Where it never does (clocks go forward) the time is carried
-    /// over the gap; where it does twice, the first.
+    /// The instant at which a clock in this zone shows `local`. If it never does (clocks go forward), the time is
+    /// carried over the gap; if it does so twice, the first.
     pub fn instant(&self, local: DateTime) -> Option<Timestamp> {
         let instant = self.rules.to_ambiguous_zoned_datetime(local).compatible().ok()?.timestamp();
         Some(Timestamp::from_micros(instant.as_microsecond()))
@@ -95,17 +96,17 @@ fn parse_offset(text: &str) -> Option<Offset> {
 /// The width of a histogram's buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interval {
-    /// So many minutes, aligned with the wall clock's hour.
+    /// Minutes, aligned with the hour.
     Minutes(i32),
-    /// So many hours, aligned with the day.
+    /// Hours, aligned with the day.
     Hours(i32),
     /// From midnight to midnight.
     Day,
     /// From Monday to Monday (ISO 8601).
     Week,
-    /// From first to first.
+    /// From the first to the first.
     Month,
-    /// So many years, aligned with the year 0.
+    /// Years, aligned with the year 0.
     Years(i32),
 }
 
@@ -136,16 +137,16 @@ impl Interval {
         Self::ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 
-    /// Where the buckets begin that together cover `first` to `last`, both included, and where the last of them ends:
-    /// one more instant than there are buckets. `None` where more than `buckets_max` would be needed.
+    /// The beginnings of the buckets that cover `first` to `last`, both included, and the end of the last bucket: one
+    /// more instant than there are buckets. `None` if more than `buckets_max` would be needed.
     pub fn bounds(self, zone: &Zone, first: Timestamp, last: Timestamp, buckets_max: usize) -> Option<Vec<Timestamp>> {
-        // The library's calendar ends a day before that of the texts: what is later begins in its last bucket.
+        // The library's calendar ends a day before that of the texts. Later instants fall into its last bucket.
         let first = Timestamp::from_micros(first.micros().min(jiff::Timestamp::MAX.as_second() * 1_000_000));
         let (mut local, offset_seconds) = zone.local(first)?;
         local = self.begin(local)?;
         let mut bounds = Vec::new();
         match self.seconds() {
-            // An hour is an hour, whatever the clocks do: these buckets are counted in elapsed time.
+            // These buckets have the same length even when clocks change, so they are counted in elapsed time.
             Some(seconds) => {
                 let begin = jiff::Timestamp::from_second(
                     Offset::from_seconds(offset_seconds).ok()?.to_timestamp(local).ok()?.as_second(),
@@ -162,7 +163,7 @@ impl Interval {
                 let mut at = zone.instant(local)?;
                 while at <= last && bounds.len() <= buckets_max {
                     bounds.push(at);
-                    // The calendar ends with the year 9999, and so does whatever began in it.
+                    // The calendar ends with the year 9999, and so does a bucket that began in it.
                     let next = self.next(local).and_then(|next| Some((next, zone.instant(next)?)));
                     let Some((next, instant)) = next else {
                         at = Timestamp::from_micros(i64::MAX);
@@ -176,7 +177,7 @@ impl Interval {
         (bounds.len() <= buckets_max + 1).then_some(bounds)
     }
 
-    /// Its length, where every bucket has the same.
+    /// The length, if every bucket has the same.
     const fn seconds(self) -> Option<i64> {
         match self {
             Self::Minutes(minutes) => Some(60 * minutes as i64),
@@ -185,7 +186,7 @@ impl Interval {
         }
     }
 
-    /// Where the bucket that holds `local` begins.
+    /// The beginning of the bucket that contains `local`.
     fn begin(self, local: DateTime) -> Option<DateTime> {
         let (date, hour, minute) = (local.date(), local.hour(), local.minute());
         let floor = |value: i8, step: i32| i8::try_from(i32::from(value) / step * step).ok();
@@ -205,7 +206,7 @@ impl Interval {
         })
     }
 
-    /// Where the bucket after the one that begins at `local` begins.
+    /// The beginning of the bucket after the one that begins at `local`.
     fn next(self, local: DateTime) -> Option<DateTime> {
         let span = match self {
             Self::Minutes(step) => step.minutes(),

@@ -1,12 +1,12 @@
-//! How many files, which connections are too, the process may have open.
+//! The limit on open files, which includes connections.
 //!
-//! Shells give a program 1,024, for the sake of programs that still use `select`, and let it ask for more: hundreds of
-//! thousands, as a rule. Each connection takes two (one to be served by, one to be cut by), so the default of
-//! `connections_max` would not be reached.
+//! Shells set it to 1,024 for programs that still use `select`, and usually allow hundreds of thousands on request. A
+//! connection takes two descriptors (one to serve it, one to cut it), so the default `connections_max` would not be
+//! reached.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Asks for as many as the system lets this process have.
+/// Raises the limit as far as the system allows.
 pub(super) fn allow_many() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {

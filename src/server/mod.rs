@@ -1,4 +1,4 @@
-//! The running server: the store, the API over it, the socket in front; how they start and in what order they stop.
+//! The running server: store, API and socket, started and stopped in order.
 
 mod files;
 mod startup;

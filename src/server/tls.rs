@@ -1,4 +1,4 @@
-//! TLS, where the configuration names a certificate.
+//! TLS, if the configuration names a certificate.
 
 use std::{fs, path::Path, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! One transaction of the writer: what becomes of each event, and the rows of those that are stored.
+//! One transaction of the writer: the outcome of each event, and the rows of those that are stored.
 //!
-//! A request is decided before anything of it is written, so that one that is refused has nothing to be taken back.
+//! A request is decided before any of it is written, so a rejected request has nothing to roll back.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,40 +17,40 @@ use crate::{
     },
 };
 
-/// What an event writes to the log beside its bytes: whole pages of the table and its indexes.
+/// What an event writes to the WAL in addition to its bytes: whole pages of the table and its indexes.
 const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
 
-/// One transaction under way.
+/// The transaction in progress.
 pub(super) struct Batch<'t> {
     pub(super) transaction: &'t Connection,
-    /// The index as it was before.
+    /// The index before this transaction.
     pub(super) snapshot: Snapshot<'t>,
     pub(super) terms: &'t mut TermWriter,
     pub(super) bodies: &'t Bodies,
     pub(super) last_seq: i64,
-    /// What was stored in this transaction, in order.
+    /// The events stored in this transaction, in order.
     pub(super) entries: Vec<Entry>,
-    /// The same by identifier: the index does not know of it yet.
+    /// The same events by identifier. The index does not know them yet.
     pub(super) fresh: HashMap<String, i64>,
-    /// About how much the transaction writes.
+    /// Approximate size of what the transaction writes.
     pub(super) log_bytes: usize,
-    /// Events on damaged pages, so that no transaction need meet these pages again.
+    /// Events on damaged pages, so that later transactions do not read these pages again.
     pub(super) unreadable: &'t mut HashSet<i64>,
-    /// Set when a damaged page was met: the transaction cannot be committed any more.
+    /// Set when a damaged page was read: the transaction can no longer be committed.
     pub(super) spoilt: Option<Spoilt>,
 }
 
-/// What becomes of the piece of work that met a damaged page. What else was in its transaction is done again.
+/// What happens to the job that read a damaged page. The other jobs of its transaction are repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spoilt {
-    /// It has its answer, and wrote nothing.
+    /// It has its reply, and wrote nothing.
     Answered,
-    /// It is done again too, now that the event on that page is known.
+    /// It is repeated as well, now that the event on that page is known.
     Again,
 }
 
 impl Batch<'_> {
-    /// Decides what is to become of each event, and stores those that are to be stored.
+    /// Decides the outcome of each event, and stores those that are new.
     pub(super) fn append(
         &mut self,
         batch: &[Prepared],
@@ -58,11 +58,11 @@ impl Batch<'_> {
     ) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let decided = match self.decide(batch, policy) {
             Err(error) if error.is_damage() => {
-                // Whether these are new cannot be known; what others send can still be stored.
+                // Whether these are new cannot be decided. Other senders' events can still be stored.
                 self.spoilt = error.is_of_a_page().then_some(Spoilt::Answered);
                 tracing::error!(
                     %error,
-                    "the index is damaged: events were refused; stop the server and run auditbox reindex"
+                    "the index is damaged: events were rejected; stop the server and run auditbox reindex"
                 );
                 return Ok(Err(WriteError::IndexDamaged.into()));
             }
@@ -85,7 +85,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// What is to become of each event of a batch. Nothing is written.
+    /// The outcome of each event of a batch. Nothing is written.
     fn decide(&mut self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
@@ -97,7 +97,7 @@ impl Batch<'_> {
                 match self.known(event)? {
                     Known::New => Outcome::Stored,
                     Known::Stored(body, filled) => self.compare((&body, filled), event),
-                    // What cannot be read any more is not known to be the same.
+                    // An unreadable event is not known to be equal.
                     Known::Damaged => Outcome::Conflict,
                 }
             };
@@ -112,7 +112,7 @@ impl Batch<'_> {
         Ok(Ok(outcomes))
     }
 
-    /// The event that has the identifier of this one already.
+    /// The stored event that has this event's identifier.
     fn known(&mut self, event: &Prepared) -> Result<Known, IndexError> {
         let seq = match self.fresh.get(event.identifier()) {
             Some(seq) => Some(*seq),
@@ -146,7 +146,7 @@ impl Batch<'_> {
     }
 }
 
-/// What there is under an identifier.
+/// What a lookup of an identifier found.
 enum Known {
     New,
     Stored(String, event::Filled),

@@ -1,9 +1,8 @@
-//! How an event's bytes lie in the file: as they are, or as a zstd frame where that is shorter.
+//! The stored form of an event's bytes: plain, or a zstd frame if that is shorter.
 //!
-//! The first byte tells which: an event begins with `{`, a frame never does. A frame carries the length of its content, and
-//! the number of the dictionary that it was made with, if it was made with one. Dictionaries stay in the file for as long
-//! as there are events. Whether what comes out is what went in is for the row's checksum to say (`store/checksum.rs`);
-//! frames of files that were made before there was one carry their own.
+//! The first byte decides: an event starts with `{`, a frame never does. A frame holds the length of its content and
+//! the number of its dictionary, if it has one. Dictionaries stay in the file as long as events do. The row's checksum
+//! verifies the content (`store/checksum.rs`); frames in files from before there were checksums hold their own.
 
 use std::{
     borrow::Cow,
@@ -22,10 +21,10 @@ use zstd::{
 
 use crate::store::dictionary;
 
-/// With a dictionary, real events (mean 1,314 bytes) take 265 bytes at level 1 (3 µs), 232 at level 3 (4 to 5 µs), 222 at
-/// level 6 (15 µs).
+/// With a dictionary, real events (mean 1,314 bytes) take 265 bytes at level 1 (3 µs), 232 at level 3 (4 to 5 µs), 222
+/// at level 6 (15 µs).
 const LEVEL: i32 = 3;
-/// No event is longer, whatever its frame says: a damaged length must not become an allocation.
+/// No event is longer, whatever its frame claims. A damaged length must not cause an allocation.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The dictionaries of one file. Cheap to clone.
@@ -34,14 +33,14 @@ pub(super) struct Bodies(Arc<RwLock<Known>>);
 
 #[derive(Default)]
 struct Known {
-    /// The one that new events are written with: the latest.
+    /// The latest dictionary, which new events are written with.
     current: Option<&'static Dictionary>,
     by_number: HashMap<u32, &'static Dictionary>,
     /// The first event whose row must have a checksum.
     checksums_from: i64,
 }
 
-/// A dictionary, ready for use. There are few, and each is of use until the process ends.
+/// A dictionary that is ready for use. There are few, and each is needed until the process ends.
 struct Dictionary {
     number: u32,
     encoder: EncoderDictionary<'static>,
@@ -49,8 +48,8 @@ struct Dictionary {
 }
 
 thread_local! {
-    /// Making a context costs more than using it for an event, so each thread keeps one to read with, and one to write
-    /// with, with the dictionary that it was made for.
+    /// Creating a context costs more than using it for one event, so each thread keeps one for reading, and one for
+    /// writing with the dictionary that it was created for.
     static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
     static COMPRESSOR: RefCell<Option<(Option<&'static Dictionary>, Compressor<'static>)>> = const { RefCell::new(None) };
 }
@@ -67,19 +66,25 @@ impl Bodies {
             if dictionary::checksum(number, bytes) == row.get::<_, i64>(2)? {
                 bodies.adopt(number, bytes);
             } else {
-                tracing::error!(number, "a dictionary is damaged: what needs the damaged part of it cannot be read");
-                // What does not need that part still can. Nothing new may come to depend on it.
+                tracing::error!(
+                    number,
+                    "a dictionary is damaged: events that need the damaged part are unreadable; run auditbox doctor"
+                );
+                // Bodies that do not need the damaged part can still be read. New bodies must not depend on it.
                 bodies.0.write().unwrap_or_else(PoisonError::into_inner).add(number, bytes);
             }
         }
         Ok(bodies)
     }
 
-    /// Writes new events with this dictionary, which is in the file.
+    /// Uses this dictionary, which is in the file, for new events.
     pub(super) fn adopt(&self, number: u32, bytes: &[u8]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let Some(dictionary) = known.add(number, bytes) else {
-            tracing::error!(number, "a dictionary is damaged: what was written with it cannot be read");
+            tracing::error!(
+                number,
+                "a dictionary is damaged: events compressed with it are unreadable; run auditbox doctor"
+            );
             return;
         };
         if known.current.is_none_or(|current| current.number <= number) {
@@ -87,7 +92,7 @@ impl Bodies {
         }
     }
 
-    /// Whether there is a dictionary at all.
+    /// Whether there is any dictionary.
     pub(super) fn has_dictionary(&self) -> bool {
         self.current().is_some()
     }
@@ -96,7 +101,7 @@ impl Bodies {
     pub(super) fn encode(&self, body: &str) -> Vec<u8> {
         match compress(self.current(), body.as_bytes()) {
             Ok(frame) if frame.len() < body.len() => frame,
-            // A compressor that cannot work (for lack of memory) is no reason to lose an event.
+            // If the compressor fails (out of memory), the event is stored uncompressed rather than lost.
             _ => body.as_bytes().to_vec(),
         }
     }
@@ -105,7 +110,7 @@ impl Bodies {
         self.0.read().unwrap_or_else(PoisonError::into_inner).current
     }
 
-    /// The dictionary of this number, from the file if it came into it since.
+    /// The dictionary with this number, read from the file if it was added since.
     fn numbered(&self, connection: Option<&Connection>, number: u32) -> rusqlite::Result<Option<&'static Dictionary>> {
         if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).by_number.get(&number) {
             return Ok(Some(known));
@@ -121,7 +126,7 @@ impl Bodies {
 }
 
 impl Known {
-    /// Makes a dictionary ready; `None` if it is damaged.
+    /// Prepares a dictionary for use; `None` if it is damaged.
     fn add(&mut self, number: u32, bytes: &[u8]) -> Option<&'static Dictionary> {
         if let Some(known) = self.by_number.get(&number) {
             return Some(known);
@@ -134,13 +139,13 @@ impl Known {
     }
 }
 
-/// The first event whose row must have a checksum: every one, where the file does not say.
+/// The first event whose row must have a checksum: 1 if the file does not say.
 pub(super) fn checksums_from(connection: &Connection) -> rusqlite::Result<i64> {
     let from = connection.query_row("SELECT value FROM setting WHERE name = 'checksums_from'", [], |row| row.get(0));
     Ok(from.optional()?.unwrap_or(1))
 }
 
-/// How many bytes a body takes with a dictionary that is not in use yet.
+/// The size of a body with a dictionary that is not in use yet.
 pub(super) fn length_with(dictionary: &[u8], bodies: &[String]) -> io::Result<usize> {
     let encoder = EncoderDictionary::copy(dictionary, LEVEL);
     let mut compressor = Compressor::with_prepared_dictionary(&encoder)?;
@@ -166,19 +171,19 @@ fn new_compressor(dictionary: Option<&'static Dictionary>) -> io::Result<Compres
     }
 }
 
-/// Reads stored forms.
+/// Decodes stored forms.
 pub(super) struct Decoder<'c> {
     connection: Option<&'c Connection>,
     bodies: &'c Bodies,
 }
 
 impl<'c> Decoder<'c> {
-    /// For what is in the file that the connection is to.
+    /// For rows of the file behind a connection.
     pub(super) fn new(connection: &'c Connection, bodies: &'c Bodies) -> Self {
         Self { connection: Some(connection), bodies }
     }
 
-    /// For what this process has encoded itself: it knows the dictionaries.
+    /// For what this process has encoded itself, whose dictionaries are loaded.
     pub(super) fn of_own(bodies: &'c Bodies) -> Self {
         Self { connection: None, bodies }
     }
@@ -188,20 +193,20 @@ impl<'c> Decoder<'c> {
         self.bodies.0.read().unwrap_or_else(PoisonError::into_inner).checksums_from
     }
 
-    /// What was stored, or something else: its row's checksum tells. The error says why there is nothing.
+    /// The decoded bytes, which only the row's checksum can verify. The error says why there are none.
     pub(super) fn decode<'s>(&self, stored: &'s [u8]) -> Result<Cow<'s, str>, String> {
         if stored.first() == Some(&b'{') {
             return std::str::from_utf8(stored).map(Cow::Borrowed).map_err(|error| error.to_string());
         }
         let length = zstd_safe::get_frame_content_size(stored).ok().flatten();
-        let length = length.filter(|length| *length <= BODY_BYTES_MAX).ok_or("its frame's head is damaged")?;
+        let length = length.filter(|length| *length <= BODY_BYTES_MAX).ok_or("its frame header is damaged")?;
         let length = usize::try_from(length).map_err(|error| error.to_string())?;
         let mut bytes = Vec::with_capacity(length);
         let dictionary = match zstd_safe::get_dict_id_from_frame(stored).map(u32::from) {
             None => None,
             Some(number) => {
                 let found = self.bodies.numbered(self.connection, number).map_err(|error| error.to_string())?;
-                Some(found.ok_or_else(|| format!("the file has no sound dictionary {number}"))?)
+                Some(found.ok_or_else(|| format!("dictionary {number} is missing or damaged"))?)
             }
         };
         let code = DECOMPRESSOR.with_borrow_mut(|context| match dictionary {
@@ -246,7 +251,7 @@ mod tests {
         for at in 0..stored.len() {
             let mut damaged = stored.clone();
             damaged[at] ^= 0x10;
-            // A bit that the frame's format leaves unused may change; the content may not.
+            // A bit that the frame format leaves unused may change; the content may not.
             let decoded = decode(&damaged).ok().filter(|body| is_sound(checksum, &row, body));
             assert!(decoded.is_none_or(|decoded| decoded == long), "byte {at}");
         }
@@ -265,7 +270,7 @@ mod tests {
         let dense = bodies.encode(&body(7));
         assert!(dense.len() * 2 < plain.len(), "{} and {}", dense.len(), plain.len());
         assert_eq!(zstd_safe::get_dict_id_from_frame(&dense).unwrap().get(), 2);
-        // A reader that opened the file before the dictionary came into it.
+        // A reader that opened the file before the dictionary was added.
         let elsewhere = Bodies::default();
         let decoder = Decoder::new(&connection, &elsewhere);
         assert_eq!(decoder.decode(&dense).unwrap(), body(7));

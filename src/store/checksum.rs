@@ -1,16 +1,16 @@
-//! The checksum of an event's row: how damage is told from an event.
+//! The checksum of an event's row.
 //!
-//! The lower half is the CRC-32 of the event's bytes as they are served, followed by what else its row says (seq,
-//! timestamp, entity, blueprint, filled). So it covers the body, the dictionary that unpacks it, every column, and that
-//! the row stands where it was put. The upper half is of the identifier alone: an event whose body cannot be read any more
-//! is still known by it, so that a sender's retry does not become a second event. It is against accidents, not against
-//! whoever may write to the file.
+//! The lower half is the CRC-32 of the event's bytes as served, followed by the row's other columns (seq, timestamp,
+//! entity, blueprint, filled). It therefore covers the body, the dictionary that decompresses it, every column, and the
+//! row's position. The upper half is a hash of the identifier only: an event whose body is unreadable can still be
+//! recognized, so a sender's retry does not become a second event. The checksum detects accidents, not an attacker who
+//! can write to the file.
 //!
-//! It takes 9 bytes a row. The frames of bodies have none of their own any more, which saved 4.
+//! It takes 9 bytes per row. The frames of bodies have no checksum of their own, which saves 4.
 
 use crate::index::value_hash;
 
-/// What a row says beside its body, as it stands in the file.
+/// The columns of a row next to its body, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) seq: i64,
@@ -29,12 +29,12 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Of an event with this identifier and these bytes.
+    /// For an event with this identifier and these bytes.
     pub(super) fn of(identifier: &str, body: &str) -> Self {
         Self { body: crc32fast::hash(body.as_bytes()), identifier: identifier_part(identifier) }
     }
 
-    /// The checksum of the row that it comes to stand in.
+    /// The checksum of the event's future row.
     pub(super) fn in_row(self, columns: &Columns) -> i64 {
         (i64::from(self.identifier) << u32::BITS) | i64::from(with_columns(self.body, columns))
     }
@@ -45,12 +45,12 @@ pub(super) fn is_sound(checksum: i64, columns: &Columns, body: &str) -> bool {
     checksum & i64::from(u32::MAX) == i64::from(with_columns(crc32fast::hash(body.as_bytes()), columns))
 }
 
-/// The part of a checksum that is of the identifier.
+/// The part of a checksum that depends on the identifier.
 pub(super) fn identifier_of(checksum: i64) -> u32 {
     u32::try_from((checksum >> u32::BITS) & i64::from(u32::MAX)).unwrap_or(0)
 }
 
-/// What [`identifier_of`] gives for an event with this identifier.
+/// What [`identifier_of`] returns for an event with this identifier.
 pub(super) fn identifier_part(identifier: &str) -> u32 {
     u32::try_from(value_hash(identifier) >> u32::BITS).unwrap_or(0)
 }
@@ -58,7 +58,7 @@ pub(super) fn identifier_part(identifier: &str) -> u32 {
 fn with_columns(body: u32, columns: &Columns) -> u32 {
     let Columns { seq, timestamp, entity, blueprint, filled } = *columns;
     let mut hasher = crc32fast::Hasher::new_with_initial(body);
-    // An ordinal is never negative, so that no column stands for one that is absent.
+    // Ordinals are never negative, so no value equals a missing one.
     for number in [seq, timestamp, entity.unwrap_or(-1), blueprint.unwrap_or(-1), filled] {
         hasher.update(&number.to_le_bytes());
     }

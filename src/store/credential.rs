@@ -21,7 +21,7 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Credential>> 
         .collect()
 }
 
-/// How often the credentials have changed.
+/// A counter that changes with every change to the credentials.
 pub(super) fn generation(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT value FROM setting WHERE name = 'credential_generation'")?
@@ -33,7 +33,7 @@ pub(super) fn access_token_key(connection: &Connection) -> rusqlite::Result<Vec<
     connection.query_row("SELECT value FROM setting WHERE name = 'access_token_key'", [], |row| row.get(0))
 }
 
-/// Makes a change, if it can be made: everything is looked at before anything is written.
+/// Applies a change if it is valid. Everything is checked before anything is written.
 pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusqlite::Result<Result<(), ChangeError>> {
     let now = Timestamp::now().micros();
     let id = change.client_id().as_str();
@@ -70,7 +70,7 @@ pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusq
     Ok(Ok(()))
 }
 
-/// When each credential was last used, as far as it was noted: a setting called `used:` and the client id.
+/// When each credential was last used, as far as recorded: a setting named `used:` and the client id.
 pub(super) fn uses(connection: &Connection) -> rusqlite::Result<Vec<(ClientId, Timestamp)>> {
     let mut statement = connection
         .prepare_cached("SELECT substr(name, 6), value FROM setting WHERE name >= 'used:' AND name < 'used;'")?;
@@ -78,13 +78,13 @@ pub(super) fn uses(connection: &Connection) -> rusqlite::Result<Vec<(ClientId, T
     let mut uses = Vec::new();
     for row in rows {
         let (id, micros) = row?;
-        // An id that no credential can have is of none.
+        // An invalid client id belongs to no credential.
         uses.extend(ClientId::parse(&id).ok().map(|id| (id, Timestamp::from_micros(micros))));
     }
     Ok(uses)
 }
 
-/// Notes when credentials were last used. That is no change of any of them: nobody need read them again.
+/// Records when credentials were last used. This does not count as a change, so no server reloads the credentials.
 pub(super) fn note_uses(connection: &Connection, uses: &[(ClientId, Timestamp)]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO setting (name, value) VALUES ('used:' || ?1, ?2) \

@@ -1,12 +1,13 @@
 //! Training of the dictionaries that bodies are compressed with.
 //!
-//! Events of one log are alike: what a compressor would learn from the first hundred, a dictionary tells it beforehand.
-//! The first is trained when there are a few thousand events, and another when bodies have become longer by a tenth than
-//! the present one promised. Bodies are never rewritten: each is read with the dictionary that it names.
+//! Events of one log are similar. A dictionary gives the compressor in advance what it would learn from the first
+//! hundred events. The first dictionary is trained when there are a few thousand events, and another when bodies have
+//! become a tenth longer than the current one promised. Bodies are never rewritten: each is read with the dictionary
+//! that its frame names.
 //!
-//! One by one with a dictionary, real events take 0.18 of their length; in blocks of 16 they would take 0.11. But then an
-//! event could not be read without the 15 around it (12 µs instead of 2), nor written until there are 16 of them; the file
-//! is at a third of the JSON either way. So each event stands by itself.
+//! Compressed one by one with a dictionary, real events take 0.18 of their length; in blocks of 16 they would take
+//! 0.11. But then reading one event would decompress 16 (12 µs instead of 2), and writing one would wait for 15 others.
+//! The file takes a third of the JSON either way, so each event is compressed on its own.
 
 use std::io;
 
@@ -20,34 +21,34 @@ use crate::{
     },
 };
 
-/// Of real events, 32 KiB leave 260 bytes, 110 KiB leave 232, 256 KiB leave 212; what each thread then holds in memory
-/// grows with it.
+/// Real events take 260 bytes with 32 KiB, 232 with 110 KiB and 212 with 256 KiB. Each thread's memory grows with the
+/// size.
 const BYTES_MAX: usize = 112_640;
-/// Events before the first is trained.
+/// Number of events before the first training.
 pub(super) const FIRST_EVENTS: i64 = 2_048;
-/// Events that one is trained on, at most.
+/// Maximum number of events to train on.
 const SAMPLES_MAX: i64 = 4_096;
 const SAMPLE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Of so many samples one is kept apart, to see what the dictionary is worth on events it has not seen.
+/// One sample in this many is set aside, to measure the dictionary on events that it was not trained on.
 const HELD_OUT: usize = 8;
-/// A new one must save this much to be worth its place.
+/// A new dictionary must save this much to be worth its space.
 const BETTER: f64 = 0.95;
-/// Bodies may become longer than promised by this much before another is trained.
+/// Bodies may become this much longer than promised before another dictionary is trained.
 const DRIFT: f64 = 1.1;
-/// Dictionaries of one file. The number is then still one byte in each frame.
+/// Maximum number of dictionaries in a file, so that the number takes one byte in each frame.
 const NUMBER_MAX: u32 = 100;
 
 /// A dictionary that is worth using.
 pub(super) struct Trained {
     pub(super) number: u32,
     pub(super) bytes: Vec<u8>,
-    /// Stored bytes for each byte of events it had not seen.
+    /// Stored bytes per byte of events that it was not trained on.
     pub(super) ratio: f64,
 }
 
-/// Trains a dictionary on the newest `events` events, if bodies have become longer than promised, or if it is due anyway.
-/// `None` if that would save next to nothing: then `tolerated` is what they take now, so that training, which costs a
-/// second, is not tried again before they have become longer still.
+/// Trains a dictionary on the newest `events` events, if bodies have become longer than promised or if `due`. `None` if
+/// it would save next to nothing; `tolerated` then becomes the current ratio, so that training, which takes a second,
+/// waits until bodies have become longer still.
 pub(super) fn improve(
     connection: &Connection,
     bodies: &Bodies,
@@ -81,7 +82,7 @@ pub(super) fn improve(
         }
         Err(error) => {
             *tolerated = present;
-            // Too few events, or too short ones: they stay as they are.
+            // Too few events, or too short ones. They stay uncompressed.
             tracing::debug!(%error, "no dictionary could be trained");
             Ok(None)
         }
@@ -91,14 +92,14 @@ pub(super) fn improve(
 /// Trains on these bodies.
 pub(super) fn train(samples: &[String], number: u32) -> io::Result<Vec<u8>> {
     let mut dictionary = zstd::dict::from_samples(samples, BYTES_MAX)?;
-    // RFC 8878, section 5: the number stands behind the magic number. The trainer's own is random, and four bytes long.
+    // RFC 8878, section 5: the number follows the magic number. The trainer's own is random and four bytes long.
     if let Some(place) = dictionary.get_mut(4..8) {
         place.copy_from_slice(&number.to_le_bytes());
     }
     Ok(dictionary)
 }
 
-/// Stores a dictionary.
+/// Inserts a dictionary.
 pub(super) fn insert(connection: &Connection, number: u32, bytes: &[u8], ratio: f64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -116,7 +117,7 @@ pub(super) fn checksum(number: u32, bytes: &[u8]) -> i64 {
     i64::from(hasher.finalize())
 }
 
-/// The number of the latest dictionary, and the ratio it promised.
+/// The number of the latest dictionary, and the ratio that it promised.
 fn latest(connection: &Connection) -> rusqlite::Result<Option<(u32, f64)>> {
     let mut statement =
         connection.prepare_cached("SELECT number, ratio FROM dictionary ORDER BY number DESC LIMIT 1")?;
@@ -124,7 +125,7 @@ fn latest(connection: &Connection) -> rusqlite::Result<Option<(u32, f64)>> {
     rows.next().transpose()
 }
 
-/// Bodies of the newest `events` events, evenly spread, and how many bytes they take in the file.
+/// Bodies of the newest `events` events, evenly spread, and their size in the file.
 fn sample(connection: &Connection, bodies: &Bodies, events: i64) -> rusqlite::Result<(Vec<String>, usize)> {
     let newest = event::last_seq(connection)?;
     let step = (events / SAMPLES_MAX).max(1);
@@ -136,7 +137,7 @@ fn sample(connection: &Connection, bodies: &Bodies, events: i64) -> rusqlite::Re
         let mut rows = statement.query([seq])?;
         if let Some(row) = rows.next()? {
             let stored = row.get_ref(0)?.as_blob()?;
-            // A damaged one is somebody else's business.
+            // Other code reports damaged events.
             if let Ok(body) = decoder.decode(stored) {
                 bytes += body.len();
                 stored_bytes += stored.len();

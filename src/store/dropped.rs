@@ -1,12 +1,12 @@
-//! Which events were dropped, and taking them out.
+//! Deleted ranges of events, and the deletion of their rows.
 //!
-//! An event that is dropped is first put down here, in the transaction that also writes the record of it and takes it out
-//! of the index: from then on no question finds it. Its row is taken out afterwards, in small pieces; the trigger that
-//! keeps events from being deleted lets those pass that stand here, and no others. What is put down stays: it is how a
-//! hole in the log is known from a loss.
+//! A deletion is first recorded here, in the transaction that also writes its audit record and removes the events from
+//! the index. From then on no query finds them. Their rows are deleted afterwards in small pieces. The trigger that
+//! protects events permits only the deletion of rows that are recorded here. The record remains: it distinguishes a
+//! deleted range from a loss.
 //!
-//! One chunk at a time: the setting `dropping` says whose rows may still be there. A crash leaves them, and they are taken
-//! out when the file is opened again.
+//! One chunk at a time: the setting `dropping` names the chunk whose rows may still exist. After a crash, they are
+//! deleted when the file is opened again.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -15,18 +15,18 @@ use crate::{
     store::{checkpoint, stored},
 };
 
-/// Events deleted in one piece: some milliseconds of the writer's time.
+/// Events deleted in one piece: a few milliseconds of the writer's time.
 pub(super) const PIECE_EVENTS: i64 = 1_000;
 
 /// Seqs from the first to the last, both included.
 pub(super) type Run = (i64, i64);
 
-/// What was dropped in a part of the log: runs in order, apart from each other.
+/// What was deleted in a part of the log: ascending runs that do not touch.
 #[derive(Debug, Default)]
 pub(super) struct Dropped(Vec<Run>);
 
 impl Dropped {
-    /// What was dropped from `first` to `last`; no run reaches over either.
+    /// What was deleted from `first` to `last`. No run crosses either bound.
     pub(super) fn within(connection: &Connection, first: i64, last: i64) -> rusqlite::Result<Self> {
         let mut statement = connection
             .prepare_cached("SELECT first, last FROM dropped WHERE first BETWEEN ?1 AND ?2 ORDER BY first")?;
@@ -34,14 +34,14 @@ impl Dropped {
         Ok(Self(runs.collect::<Result<_, _>>()?))
     }
 
-    /// The same, with these runs beside.
+    /// These runs in addition.
     pub(super) fn and(mut self, runs: &[Run]) -> Self {
         self.0.extend_from_slice(runs);
         self.0.sort_unstable();
         self
     }
 
-    /// Events that were dropped and whose rows are there all the same.
+    /// Deleted events whose rows still exist.
     pub(super) fn still_there(&self, connection: &Connection) -> rusqlite::Result<Vec<i64>> {
         let mut statement = connection.prepare_cached("SELECT seq FROM event WHERE seq BETWEEN ?1 AND ?2")?;
         let mut found = Vec::new();
@@ -52,17 +52,17 @@ impl Dropped {
         Ok(found)
     }
 
-    /// Whether the event with this seq was dropped.
+    /// Whether the event with this seq was deleted.
     pub(super) fn holds(&self, seq: i64) -> bool {
         holds(&self.0, seq)
     }
 
-    /// How many events were dropped.
+    /// The number of deleted events.
     pub(super) fn count(&self) -> i64 {
         self.0.iter().map(|(first, last)| last - first + 1).sum()
     }
 
-    /// The first seq from this one on that was not dropped.
+    /// The first seq from this one on that was not deleted.
     pub(super) fn next_kept(&self, seq: i64) -> i64 {
         let mut next = seq;
         let from = self.0.partition_point(|(_, last)| *last < seq);
@@ -76,17 +76,17 @@ impl Dropped {
     }
 }
 
-/// Whether one of these runs, which are in order, holds a seq.
+/// Whether one of these ascending runs contains a seq.
 pub(super) fn holds(runs: &[Run], seq: i64) -> bool {
     runs.get(runs.partition_point(|(_, last)| *last < seq)).is_some_and(|(first, _)| *first <= seq)
 }
 
-/// Seqs in order, as runs.
+/// Ascending seqs as runs.
 pub(super) fn runs_of(seqs: &[i64]) -> Vec<Run> {
     seqs.chunk_by(|one, next| one + 1 == *next).filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
 }
 
-/// Runs, cut and put together so that no piece holds more events than are deleted at once.
+/// Splits and joins runs into pieces of at most as many events as are deleted at once.
 pub(super) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
     let (mut pieces, mut room): (Vec<Vec<Run>>, i64) = (Vec::new(), 0);
     for (first, last) in runs {
@@ -106,7 +106,7 @@ pub(super) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
     pieces
 }
 
-/// Puts down that these events of a chunk are dropped, and that their rows are still there. The chunk spans the seqs of
+/// Records that these events of a chunk are deleted and that their rows still exist. The chunk covers the seqs of
 /// `span`.
 pub(super) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run]) -> rusqlite::Result<()> {
     let all = Dropped::within(connection, span.0, span.1)?.and(runs).0;
@@ -131,14 +131,14 @@ pub(super) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run])
         .map(drop)
 }
 
-/// How often events were dropped: whoever has another process's index in memory knows by it whether that is still so.
+/// A counter of deletions. A process that holds another process's index in memory compares it to detect a change.
 pub(super) fn drops(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT coalesce((SELECT value FROM setting WHERE name = 'drops'), 0)")?
         .query_row([], |row| row.get(0))
 }
 
-/// The chunk of which events that were dropped may still have their rows.
+/// The chunk whose deleted events may still have rows.
 pub(super) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>> {
     connection
         .prepare_cached("SELECT value FROM setting WHERE name = 'dropping'")?
@@ -146,7 +146,7 @@ pub(super) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>>
         .optional()
 }
 
-/// Takes out the rows of events that were dropped.
+/// Deletes the rows of deleted events.
 pub(super) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
     for (first, last) in runs {
@@ -155,27 +155,27 @@ pub(super) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<
     Ok(())
 }
 
-/// Puts down that the rows of what was dropped are gone.
+/// Records that the rows of all deleted events are gone.
 pub(super) fn done(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM setting WHERE name = 'dropping'", []).map(drop)
 }
 
-/// Takes out what a crash has left.
+/// Deletes what a crash has left.
 pub(super) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite::Result<()> {
     let Some(number) = dropping(connection)? else {
         return Ok(());
     };
     let (first, last) = span(number, chunk_events);
     let dropped = Dropped::within(connection, first, last)?;
-    tracing::info!(events = dropped.count(), "what was dropped before the last stop is taken out of the file");
+    tracing::info!(events = dropped.count(), "deleting the rows of events that were dropped before the last stop");
     for piece in pieces(&dropped.0) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         match delete(&transaction, &piece).and_then(|()| transaction.commit()) {
-            // What is damaged stays, which `doctor` tells of, and ends nothing else.
+            // Damaged rows stay; `doctor` reports them.
             Err(error) if stored::is_damage(&error) => {
                 tracing::error!(
                     %error, ?piece,
-                    "the file is damaged: rows of events that were dropped could not be taken out; run auditbox doctor"
+                    "the file is damaged: rows of dropped events could not be deleted; run auditbox doctor"
                 );
             }
             taken_out => taken_out?,
@@ -185,14 +185,14 @@ pub(super) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite
     checkpoint::empty(connection)
 }
 
-/// The seqs that a chunk spans.
+/// The seqs that a chunk covers.
 pub(super) fn span(number: u32, chunk_events: u32) -> Run {
     let before = i64::from(number) * i64::from(chunk_events);
     (before + 1, before + i64::from(chunk_events))
 }
 
-/// Checks that the sealed chunks, together with what was dropped, are everything up to the newest of them: one that is
-/// missing would be a hole that nobody sees.
+/// Checks that the sealed chunks and the deleted ranges together cover everything up to the newest chunk. A missing
+/// chunk would be an unnoticed gap.
 pub(super) fn check(connection: &Connection, chunk_events: u32, sealed: &[SealedChunk]) -> Result<(), IndexError> {
     let mut statement =
         connection.prepare("SELECT sum(last - first + 1) FROM dropped WHERE first BETWEEN ?1 AND ?2")?;

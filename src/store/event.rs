@@ -1,4 +1,4 @@
-//! The rows of events: each statement beside its function.
+//! The rows of events, each statement next to its function.
 
 use rusqlite::{Connection, params};
 
@@ -17,7 +17,7 @@ pub(super) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
 }
 
-/// Stores one event, and its values that the dictionary of the log does not have. Returns what the index keeps of it.
+/// Inserts an event, and those of its values that are not in the term dictionary yet. Returns the index entry.
 pub(super) fn insert(
     connection: &Connection,
     terms: &mut TermWriter,
@@ -43,7 +43,7 @@ pub(super) fn insert(
     entry(seq, event.timestamp, &event.values, |field, value| term(field, value).map(Some))
 }
 
-/// What the index keeps of an event with these values. `ordinal` looks a term up; one that it does not know is left out.
+/// The index entry of an event with these values. `ordinal` looks up a term; unknown terms are omitted.
 pub(super) fn entry(
     seq: i64,
     timestamp: Timestamp,

@@ -1,7 +1,7 @@
-//! Making the index from the events: sealed chunks, one after another, each in a transaction of its own.
+//! Builds the index from the events: one sealed chunk after another, each in its own transaction.
 //!
-//! This is what `auditbox reindex` does, what follows a migration, and what happens when a file is opened that has more
-//! events without an index than are kept in memory.
+//! `auditbox reindex` uses it, and so do migrations and the opening of a file with more events without an index than
+//! fit in memory.
 
 use std::path::Path;
 
@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-/// Makes every full chunk anew, each in one transaction in which the former gives way to it: whatever ends this early, a
-/// failure or a kill, leaves each chunk as it was or as it is to be, and at most rows that nobody reads. The dictionary of
-/// terms stays: events refer to it.
+/// Rebuilds every full chunk, each in one transaction that replaces the former one. A failure or a kill leaves each
+/// chunk in its former or its new state, and at most some orphans. The term dictionary stays, because events refer to
+/// it.
 pub(super) fn renew(
     path: &Path,
     connection: &mut Connection,
@@ -47,14 +47,14 @@ pub(super) fn renew(
         }
         checkpoint::empty(connection)?;
     }
-    // Chunks of events that are not there.
+    // Chunks without events.
     connection.execute("DELETE FROM chunk WHERE number < 0 OR number >= ?1", [full])?;
     index::delete_strays(connection)?;
     Ok(checkpoint::empty(connection)?)
 }
 
-/// Writes a chunk in place of the one of its number that is in the file, if there is one; returns the side it is on. Where
-/// damage leaves no side free, it is that of the former, whose rows are taken out in the same transaction.
+/// Replaces the chunk of this number, if the file has one; returns the new generation. If damage leaves no generation
+/// free, the chunk's current one is reused and its rows are deleted in the same transaction.
 fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<Side, IndexError> {
     let number = chunk.number();
     let former = index::side_of(reading, number)?;
@@ -73,12 +73,12 @@ fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) 
     Ok(side)
 }
 
-/// Only damage can bring this about.
+/// Only damage can cause this.
 fn no_place() -> IndexError {
-    IndexError::Damaged("there is no place for its rows".to_owned())
+    IndexError::Damaged("neither generation is free for its rows".to_owned())
 }
 
-/// Takes out what a crash has left of chunks that are none, then seals every full chunk but `spare` of the newest.
+/// Deletes what a crash has left of unfinished chunks, then seals every full chunk except the newest `spare`.
 pub(super) fn complete(
     path: &Path,
     connection: &mut Connection,
@@ -95,13 +95,13 @@ pub(super) fn complete(
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let chunk = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
-        // Nothing may be left of it.
+        // The transaction must leave nothing of it.
         if chunk.length() > 0 {
             let side = index::free_side(&reading, number)?;
             match side.ok_or_else(no_place).and_then(|side| write(&transaction, &chunk, side)) {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => {
-                    // Those that follow wait for it in memory. Terms that were added are not in the file.
+                    // Later chunks wait for this one in memory. Terms that were added are not in the file.
                     tracing::error!(chunk = number, %error, "a chunk of the index cannot be sealed; run auditbox doctor");
                     terms.forget();
                     return Ok(());
@@ -115,8 +115,8 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// A chunk made from its events. These are read on the first connection: a transaction that has met a damaged page cannot be
-/// committed. Terms that are new are added on the second.
+/// A chunk built from its events. Events are read on the first connection, because a transaction that has read a
+/// damaged page cannot commit. New terms are added on the second.
 fn load(
     (reading, writing): (&Connection, &Connection),
     bodies: &Bodies,
@@ -130,20 +130,20 @@ fn load(
     Ok(load_chunk((reading, bodies), number, chunk_events, &dropped, ordinal)?.0)
 }
 
-/// Writes a chunk that is not in the file, on a side that is free.
+/// Inserts a chunk that is not in the file, in a free generation.
 fn write(connection: &Connection, chunk: &MemoryChunk, side: Side) -> Result<(), IndexError> {
     let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
     index::insert_rows(connection, &rows)?;
     Ok(index::insert_chunk(connection, &sealed)?)
 }
 
-/// How many chunks have all their events.
+/// The number of chunks that have all their events.
 fn full_chunks(connection: &Connection) -> Result<u32, IndexError> {
     Ok(u32::try_from(event::last_seq(connection)? / i64::from(chunk_events(connection)?)).unwrap_or(u32::MAX))
 }
 
-/// The events of a chunk without those that are dropped, and how many of them are damaged. `ordinal` looks a term up; one
-/// that it does not know is left out.
+/// The events of a chunk without the deleted ones, and the number of damaged ones. `ordinal` looks up a term; unknown
+/// terms are omitted.
 pub(super) fn load_chunk(
     (connection, bodies): (&Connection, &Bodies),
     number: u32,
@@ -161,13 +161,13 @@ pub(super) fn load_chunk(
     Ok((chunk, damaged))
 }
 
-/// The events of a chunk: after the first number, up to the second.
+/// The seqs of a chunk: after the first number, up to the second.
 pub(super) fn seqs_of(chunk: u32, chunk_events: u32) -> (i64, i64) {
     let before = i64::from(chunk) * i64::from(chunk_events);
     (before, before + i64::from(chunk_events))
 }
 
-/// How many events a chunk of this file has.
+/// The number of events per chunk of this file.
 pub(super) fn chunk_events(connection: &Connection) -> Result<u32, IndexError> {
     let events = connection.query_row("SELECT value FROM setting WHERE name = 'chunk_events'", [], |row| row.get(0))?;
     if !CHUNK_EVENTS_RANGE.contains(&events) {

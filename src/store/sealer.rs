@@ -1,8 +1,8 @@
-//! The thread that seals full chunks and trains dictionaries, beside the writer.
+//! The thread that seals full chunks and trains dictionaries.
 //!
-//! It computes; only the writer writes. A chunk's rows go to the writer in slices, each of which rides along with whatever
-//! else is committed then, so that nobody waits for more than a slice. A crash in between leaves rows that belong to no
-//! chunk: they are taken out when the file is opened again, and the chunk, still in the events, is sealed anew.
+//! It computes; only the writer writes. A chunk's rows go to the writer in slices that share a transaction with other
+//! jobs, so that nobody waits longer than for one slice. A crash in between leaves orphans. They are deleted when the
+//! file is opened again, and the chunk is sealed again from its events.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,14 +23,14 @@ use crate::{
 
 /// Bytes of rows in one slice: a few milliseconds of the writer's time.
 const SLICE_BYTES: usize = 192 * 1024;
-/// How long until the writer is asked again after it could not write.
+/// How long to wait before retrying after the writer could not write.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What is to be done.
+/// An order to the sealer.
 pub(super) enum Order {
     /// Seal this chunk.
     Seal(SharedChunk),
-    /// Train a dictionary: there are enough events for a first one.
+    /// Train a dictionary: there are enough events for the first.
     Train,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Sealer {
     handle: JoinHandle<()>,
 }
 
-/// Starts the thread, which does what comes from `orders` until the writer stops.
+/// Starts the thread, which processes `orders` until the writer stops.
 pub(super) fn start(path: &Path, writer: Writer, orders: mpsc::Receiver<Order>) -> Result<Sealer, OpenError> {
     let mut state = State { path: path.to_owned(), bodies: writer.bodies(), writer, tolerated: 0.0 };
     let run = move || {
@@ -54,9 +54,9 @@ pub(super) fn start(path: &Path, writer: Writer, orders: mpsc::Receiver<Order>) 
 }
 
 impl Sealer {
-    /// Waits for the thread, which ends when the writer has.
+    /// Waits for the thread, which ends when the writer has ended.
     pub(super) fn finish(self) {
-        // What it has not sealed is sealed the next time.
+        // What is not sealed yet is sealed after the next start.
         drop(self.handle.join());
     }
 }
@@ -65,12 +65,12 @@ struct State {
     path: PathBuf,
     bodies: Bodies,
     writer: Writer,
-    /// What share of their length bodies may take before another dictionary is tried, beside what the present promised.
+    /// The ratio that bodies may reach before another dictionary is tried, beyond what the current one promised.
     tolerated: f64,
 }
 
 impl State {
-    /// An error means that the writer takes nothing any more, or that no chunk can be sealed.
+    /// An error means that the writer accepts nothing any more, or that no chunk can be sealed.
     fn follow(&mut self, order: &Order) -> Result<(), WriteError> {
         match order {
             Order::Train => self.train(dictionary::FIRST_EVENTS, true),
@@ -80,7 +80,7 @@ impl State {
                     (chunk.number(), chunk.length())
                 };
                 self.seal(chunk)?;
-                // The first dictionary was made from the first few events; a whole chunk tells more.
+                // The first dictionary was trained on few events; a whole chunk is more representative.
                 self.train(i64::from(events), number == 0)
             }
         }
@@ -90,9 +90,9 @@ impl State {
         let sealed = loop {
             match self.try_to_seal(chunk) {
                 Ok(sealed) => break sealed,
-                // Questions are answered from memory meanwhile. No chunk may be sealed before those that precede it.
+                // Until then, queries use the chunk in memory. Chunks are sealed in order.
                 Err(error) if self.writer.is_open() => {
-                    tracing::error!(%error, "a chunk of the index could not be sealed, and may be the next time");
+                    tracing::error!(%error, "sealing a chunk of the index failed and will be retried");
                     thread::sleep(RETRY);
                 }
                 Err(_) => return Err(WriteError::Stopped),
@@ -108,7 +108,7 @@ impl State {
         written
     }
 
-    /// The rows of a chunk, to stand where none are; `None` if damaged pages leave no such place.
+    /// The rows of a chunk in a free generation; `None` if damaged pages leave none free.
     fn try_to_seal(&self, chunk: &SharedChunk) -> Result<Option<(Vec<SealedRow>, SealedChunk)>, IndexError> {
         let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
         let side = index::free_side(&open::reading(&self.path)?, chunk.number())?;
@@ -130,7 +130,7 @@ impl State {
         });
         match improved {
             Ok(Some(trained)) => match self.write(&Upkeep::Dictionary(trained.into())) {
-                // Events are longer without it, and that is all.
+                // Events stay longer without it; nothing else changes.
                 Err(WriteError::IndexDamaged) => Ok(()),
                 written => written,
             },
@@ -142,14 +142,14 @@ impl State {
         }
     }
 
-    /// Has the writer write, again and again while it may recover.
+    /// Has the writer write, and retries while the writer may recover.
     fn write(&self, upkeep: &Upkeep) -> Result<(), WriteError> {
         loop {
             match self.writer.keep_up(upkeep.clone()).and_then(Pending::wait) {
                 Ok(()) => return Ok(()),
                 Err(error @ (WriteError::Stopped | WriteError::IndexDamaged)) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, "the index waits to be written");
+                    tracing::warn!(%error, "writing the index failed and will be retried");
                     thread::sleep(RETRY);
                 }
             }

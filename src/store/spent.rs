@@ -1,8 +1,8 @@
-//! Tickets that are spent before their time: sessions that have ended, links that have been used.
+//! Tickets that were revoked before they expired: ended sessions and used sign-in links.
 //!
-//! Each is a setting called `spent:` and the ticket's identity, whose value is when the ticket would have ended by itself.
-//! Past that instant it need not be remembered, and is forgotten when the next one is spent: but for the last few thousand,
-//! since a clock that was ahead for a while and is then put right makes tickets good again that had ended.
+//! Each is a setting named `spent:` and the ticket's id; its value is when the ticket would have expired. After that
+//! instant it is deleted when the next ticket is revoked. The last few thousand stay regardless, because a clock that
+//! was ahead for a while and is then corrected makes expired tickets valid again.
 
 use std::collections::HashSet;
 
@@ -11,26 +11,26 @@ use rusqlite::Connection;
 use crate::model::{ticket::TicketId, timestamp::Timestamp};
 
 const PREFIX: &str = "spent:";
-/// Spent tickets that are remembered whatever the clock says: a hundred bytes each.
+/// Number of revoked tickets that are kept regardless of the clock, at a hundred bytes each.
 const REMEMBERED: u32 = 10_000;
 
-/// Every ticket that is known to be spent.
+/// Every revoked ticket.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<HashSet<TicketId>> {
     let mut statement =
         connection.prepare_cached("SELECT name FROM setting WHERE name >= 'spent:' AND name < 'spent;'")?;
     let names = statement.query_map([], |row| row.get::<_, String>(0))?;
     let mut spent = HashSet::new();
     for name in names {
-        // A name that no ticket has stands for none.
+        // An invalid name belongs to no ticket.
         spent.extend(name?.strip_prefix(PREFIX).and_then(TicketId::parse));
     }
     Ok(spent)
 }
 
-/// Spends a ticket; false if it was spent before.
+/// Revokes a ticket; false if it was already revoked.
 pub(super) fn add(connection: &Connection, id: &TicketId, until: Timestamp, now: i64) -> rusqlite::Result<bool> {
     if until.micros() <= now {
-        // It has ended: what says that it was spent before may be gone already.
+        // The ticket has expired, so the record of an earlier revocation may already be deleted.
         return Ok(false);
     }
     connection.execute(

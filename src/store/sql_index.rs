@@ -1,7 +1,7 @@
-//! The indexes of events that are for SQL by hand (schema.sql), looked at and made anew by SQLite itself.
+//! The indexes for hand-written SQL (schema.sql), checked and rebuilt by SQLite itself.
 //!
-//! What SQLite's check says of an entry that one of them lacks, or has too many, costs no event: the table says it all. What
-//! it says of anything else, of damaged pages above all, is not for this to mend.
+//! A missing or extra entry in one of them costs no event, because the table has everything. Other findings of SQLite's
+//! check, above all damaged pages, are not repaired here.
 
 use rusqlite::Connection;
 
@@ -9,7 +9,7 @@ use crate::store::{Progress, checkpoint, stored};
 
 const INDEXES: [&str; 3] = ["event_timestamp", "event_entity", "event_blueprint"];
 
-/// The index that a line of SQLite's check is about, if all that is wrong is an entry too few or too many.
+/// The index that a line of SQLite's check names, if the line only reports a missing or an extra entry.
 pub(super) fn named_in(line: &str) -> Option<&'static str> {
     let (what, index) = line.rsplit_once(" index ")?;
     let is_entry = match what.strip_prefix("row ").and_then(|row| row.strip_suffix(" missing from")) {
@@ -19,11 +19,11 @@ pub(super) fn named_in(line: &str) -> Option<&'static str> {
     INDEXES.into_iter().find(|name| is_entry && *name == index)
 }
 
-/// Makes those anew in which there are entries too few or too many, each in one transaction.
+/// Rebuilds the indexes with missing or extra entries, each in one transaction.
 pub(super) fn mend(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
-    progress.advance("looking at the indexes for SQL", 0, 0);
+    progress.advance("checking the indexes for SQL", 0, 0);
     let mut mended = Vec::new();
-    // What is wrong with one can fill the list that SQLite makes of it.
+    // The findings for one index can fill SQLite's list.
     loop {
         let failing = failing(connection)?;
         let Some(index) = failing.into_iter().find(|index| !mended.contains(index)) else {
@@ -35,7 +35,7 @@ pub(super) fn mend(connection: &Connection, progress: &dyn Progress) -> rusqlite
     }
 }
 
-/// Those that SQLite's check finds fault with; none, if it finds fault with anything else of the table.
+/// The indexes that SQLite's check reports; none if it reports anything else about the table.
 fn failing(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {
     let mut statement = connection.prepare("PRAGMA integrity_check('event')")?;
     let lines: rusqlite::Result<Vec<String>> = statement.query_map([], |row| row.get(0))?.collect();

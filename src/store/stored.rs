@@ -1,7 +1,7 @@
-//! Reading an event's row, and telling whether it is what was written.
+//! Reading an event's row and verifying that it is what was written.
 //!
-//! Every way out of the file for an event leads through [`Stored::open`]: what it does not vouch for is handed on as
-//! [`Damaged`], with what is still known of it, and never as an event. A page that SQLite cannot make sense of damages the
+//! Every event leaves the file through [`Stored::open`]. What it cannot verify is returned as [`Damaged`], with what is
+//! still known, and never as an event. A page that SQLite cannot read damages the events on it and no others.
 //! events that stand on it, not the others.
 
 use std::borrow::Cow;
@@ -24,22 +24,22 @@ use crate::{
     },
 };
 
-/// An event that is in the file and cannot be relied on.
+/// A stored event that cannot be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
-    /// Where it stands in the order of arrival.
+    /// Its seq.
     pub seq: i64,
-    /// When it happened, by its row or by the index. A damaged row may be wrong about it.
+    /// Its event time, from its row or from the index. A damaged row may be wrong.
     pub timestamp: Option<Timestamp>,
-    /// Its identifier, where it can still be told for sure.
+    /// Its identifier, if it is still known for certain.
     pub identifier: Option<String>,
     /// What is wrong.
     pub message: String,
 }
 
 impl Damaged {
-    /// What clients are told instead of the event: an object that no one takes for one, for it has nothing of an event but
-    /// maybe its identifier.
+    /// What clients receive in place of the event: an object that has no key of an event except possibly the
+    /// identifier.
     pub fn to_json(&self) -> serde_json::Value {
         let mut known = json!({ "seq": self.seq, "message": self.message });
         if let Some(timestamp) = self.timestamp {
@@ -52,20 +52,20 @@ impl Damaged {
     }
 }
 
-/// An event's row as it stands in the file.
+/// An event's row as stored.
 pub(super) struct Stored {
     pub(super) columns: Columns,
     body: Vec<u8>,
     checksum: Option<i64>,
 }
 
-/// What a row that is not sound still tells.
+/// What is still known of a damaged row.
 pub(super) struct Damage {
     /// What is wrong.
     pub(super) message: String,
-    /// The identifier that its body has, if the row confirms that.
+    /// The identifier in its body, if the row confirms it.
     pub(super) identifier: Option<String>,
-    /// What the row's checksum has of the identifier.
+    /// The identifier's part of the row's checksum.
     pub(super) identifier_part: Option<u32>,
 }
 
@@ -76,10 +76,10 @@ impl From<String> for Damage {
 }
 
 impl Stored {
-    /// The columns that [`Stored::row`] takes, in its order.
+    /// The columns that [`Stored::row`] reads, in order.
     pub(super) const COLUMNS: &str = "seq, timestamp, entity, blueprint, filled, body, checksum";
 
-    /// Takes a row over. An error is one of types that the columns cannot have, or of the page.
+    /// Reads a row. An error means an invalid column type, or a damaged page.
     pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let columns = Columns {
             seq: row.get(0)?,
@@ -96,12 +96,12 @@ impl Stored {
         Filled::from_code(u8::try_from(self.columns.filled).unwrap_or(0))
     }
 
-    /// When it happened, by its column.
+    /// The event time, from its column.
     pub(super) fn timestamp(&self) -> Timestamp {
         Timestamp::from_micros(self.columns.timestamp)
     }
 
-    /// The event's own bytes, if they are what was stored.
+    /// The event's bytes, if they are what was stored.
     pub(super) fn open(&self, decoder: &Decoder<'_>) -> Result<Cow<'_, str>, Damage> {
         let part = self.checksum.map(checksum::identifier_of);
         let damage = |message| Damage { message, identifier: None, identifier_part: part };
@@ -122,8 +122,8 @@ impl Stored {
         Err(Damage { identifier, ..damage("its checksum is another".to_owned()) })
     }
 
-    /// A row from before there were checksums: its frame had one. What is no frame must at least be JSON still, so that no
-    /// list is broken by it.
+    /// A row from before there were checksums: its frame has one. A body that is not a frame must at least be JSON, so
+    /// that it cannot break a list.
     fn is_old_and_whole(&self, decoder: &Decoder<'_>, body: &str) -> Result<(), &'static str> {
         if self.columns.seq >= decoder.checksums_from() {
             return Err("its checksum is missing");
@@ -135,7 +135,7 @@ impl Stored {
     }
 }
 
-/// What an event's bytes say that it can be found by.
+/// The filterable values in an event's bytes.
 pub(super) fn searchable(body: &str) -> Result<(Timestamp, Values), String> {
     event::searchable(body).ok_or_else(|| "it is not an event".to_owned())
 }
@@ -152,7 +152,7 @@ impl<'c> Fetch<'c> {
         Ok(Self { statement: connection.prepare_cached(&sql)?, decoder: Decoder::new(connection, bodies) })
     }
 
-    /// The row of the event with this seq: `None` if there is none, an inner error if it stands on a damaged page.
+    /// The row of the event with this seq: `None` if there is none, an inner error if its page is damaged.
     pub(super) fn row(&mut self, seq: i64) -> rusqlite::Result<Option<Result<Stored, String>>> {
         let mut rows = self.statement.query([seq])?;
         let found = rows.next().and_then(|row| row.map(Stored::row).transpose());
@@ -163,7 +163,7 @@ impl<'c> Fetch<'c> {
         }
     }
 
-    /// The event with this seq, as it may be served; `None` if it is gone.
+    /// The event with this seq as it may be served; `None` if it no longer exists.
     pub(super) fn event(&mut self, seq: i64) -> rusqlite::Result<Option<Result<String, Damaged>>> {
         let opened = match self.row(seq)? {
             None => return Ok(None),
@@ -183,7 +183,7 @@ impl<'c> Fetch<'c> {
     }
 }
 
-/// Whether an error is of what stands in the file, rather than of the disk or of another process.
+/// Whether an error is about the file's content, rather than the disk or another process.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(
         error,

@@ -1,10 +1,10 @@
-//! Word that something was committed, for those who wait for it.
+//! Notifies waiting readers of commits.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Passes the word on. Clones are one.
+/// Sends notifications. Clones share one channel.
 #[derive(Clone)]
 pub(super) struct Wake(Arc<watch::Sender<()>>);
 
@@ -13,7 +13,7 @@ impl Wake {
         Self(Arc::new(watch::Sender::new(())))
     }
 
-    /// To be called when what was committed can be found.
+    /// Notifies everyone. Call this after committed events can be found.
     pub(super) fn everyone(&self) {
         self.0.send_replace(());
     }
@@ -23,20 +23,20 @@ impl Wake {
     }
 }
 
-/// Somebody who waits.
+/// A waiting reader.
 pub struct Arrivals {
     word: watch::Receiver<()>,
-    /// While somebody waits there is somebody to wait for, even if the writer has stopped.
+    /// Keeps the channel open even after the writer has stopped.
     _sender: Arc<watch::Sender<()>>,
 }
 
 impl Arrivals {
-    /// Whatever was committed up to now is known: it is not what is waited for. To be called before looking.
+    /// Marks everything committed so far as seen. Call this before reading.
     pub fn look(&mut self) {
         self.word.borrow_and_update();
     }
 
-    /// Waits until something was committed since the last look. May be given up at any time.
+    /// Waits until something was committed since the last call of `look`. Cancel-safe.
     pub async fn wait(&mut self) {
         if self.word.changed().await.is_err() {
             std::future::pending::<()>().await;

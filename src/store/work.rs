@@ -1,6 +1,6 @@
-//! What the writer is asked to do, and by whom it is asked: the handle, the queue's items, and the answers' way back.
+//! The writer's handle, the queue's jobs, and the replies.
 //!
-//! Nothing here waits for the disk but who asks for an answer and waits for it. What cannot be taken is refused at once.
+//! Only waiting for a reply waits for the disk. What cannot be accepted is rejected at once.
 
 use std::{borrow::Cow, sync::Arc, thread, time::Duration};
 
@@ -24,15 +24,16 @@ use crate::{
     },
 };
 
-/// How often to look whether there is room.
+/// How often to check whether there is room.
 const ROOM_WAIT: Duration = Duration::from_millis(20);
-/// Full chunks that may wait in memory to be sealed. Beyond, senders are asked to come later: memory is bounded.
+/// Maximum number of full chunks that wait in memory to be sealed. Above it, senders are asked to retry, so memory is
+/// bounded.
 const UNSEALED_MAX: usize = 8;
-/// The same in bytes. Eight chunks of ordinary events have two thirds of it; those of a sender whose every event has new
-/// keys of full length and a message of new words (4 KB an event in memory) come to it with the first.
+/// The same bound in bytes. Eight chunks of ordinary events take two thirds of it. A sender whose events each have new
+/// keys of full length and a message of new words (4 KB per event in memory) reaches it with one chunk.
 const UNSEALED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// What happens to a batch that holds a conflict.
+/// What happens to a batch that contains a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Nothing of it is stored.
@@ -41,12 +42,12 @@ pub enum Policy {
     Partial,
 }
 
-/// What became of one event.
+/// The outcome of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Stored now.
     Stored,
-    /// Stored before: the same identifier, the same content.
+    /// Stored before: the same identifier and content.
     Duplicate,
     /// Not stored: the same identifier, other content.
     Conflict,
@@ -62,33 +63,33 @@ pub struct Writer {
     pub(super) room: LogRoom,
 }
 
-/// What the index has to have written.
+/// What the sealer has the writer write.
 #[derive(Clone)]
 pub(super) enum Upkeep {
     /// Rows of a chunk that is being sealed.
     Rows(Arc<[SealedRow]>),
     /// The chunk, all of whose rows are written.
     Sealed(Arc<SealedChunk>),
-    /// A dictionary for bodies to come.
+    /// A dictionary for future bodies.
     Dictionary(Arc<Trained>),
 }
 
-/// An answer that comes with the commit.
+/// A reply that arrives with the commit.
 pub struct Pending<T, E>(oneshot::Receiver<Result<T, E>>);
 
 impl<T, E: From<WriteError>> Pending<T, E> {
-    /// Waits, without holding a thread.
+    /// Waits without blocking a thread.
     pub async fn settled(self) -> Result<T, E> {
         self.0.await.unwrap_or_else(|_| Err(WriteError::Stopped.into()))
     }
 
-    /// Waits, holding the thread. Not for async code.
+    /// Blocks the thread. Not for async code.
     pub fn wait(self) -> Result<T, E> {
         self.0.blocking_recv().unwrap_or_else(|_| Err(WriteError::Stopped.into()))
     }
 }
 
-/// The place where a request's answer is kept until the commit, and the way back to whoever waits for it.
+/// Holds a request's result until the commit, and the channel to the waiting request.
 pub(super) struct Slot<T, E> {
     pub(super) result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -100,7 +101,7 @@ impl<T, E: From<WriteError>> Slot<T, E> {
         (Self { result: None, reply }, Pending(answer))
     }
 
-    /// Gives the answer; with `failure`, that one instead. Somebody who no longer waits has gone away.
+    /// Sends the result, or `failure` instead. A request that no longer waits has been canceled.
     pub(super) fn answer(self, failure: Option<WriteError>) {
         let failed = Err(failure.unwrap_or(WriteError::Stopped).into());
         let result = if failure.is_some() { failed } else { self.result.unwrap_or(failed) };
@@ -108,7 +109,7 @@ impl<T, E: From<WriteError>> Slot<T, E> {
     }
 }
 
-/// Something to be done in the next transaction.
+/// A job for the next transaction.
 pub(super) enum Work {
     Append { batch: Vec<Prepared>, policy: Policy, slot: Slot<Vec<Outcome>, AppendError> },
     Change { change: Box<CredentialChange>, record: Box<Prepared>, slot: Slot<(), ChangeError> },
@@ -118,7 +119,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Answers that a damaged page has kept it from being done, if it is of those that the rest can go on without.
+    /// Replies that a damaged page prevented the job, if it is one that the other jobs do not depend on.
     pub(super) fn leave_undone(&mut self) -> bool {
         match self {
             Self::Upkeep { slot, .. } => slot.result = Some(Err(WriteError::IndexDamaged)),
@@ -139,24 +140,24 @@ impl Work {
 }
 
 impl Writer {
-    /// Makes an event ready to be written. This costs time (its body is compressed, and filters are asked): not for the
+    /// Prepares an event for writing. This compresses its body and checks Bloom filters, so it does not belong on the
     /// writer's thread.
     pub fn prepare(&self, event: Event) -> Prepared {
         let glance = self.index.glance(&event.identifier);
         Prepared::new(event, &self.bodies, glance)
     }
 
-    /// An event that was made ready here, as it would be served; empty if it cannot be had.
+    /// A prepared event as it would be served; empty if it cannot be decoded.
     pub fn body_of(&self, event: &Prepared) -> String {
         Decoder::of_own(&self.bodies).decode(&event.stored).map(Cow::into_owned).unwrap_or_default()
     }
 
-    /// Word of what is committed from now on.
+    /// Notifications of commits from now on.
     pub fn arrivals(&self) -> Arrivals {
         self.wake.arrivals()
     }
 
-    /// Queues events to be stored. The answer has one outcome for each, in order.
+    /// Queues events. The reply has one outcome per event, in order.
     pub fn append(
         &self,
         batch: Vec<Prepared>,
@@ -165,12 +166,12 @@ impl Writer {
         self.push_batch(batch, policy, false)
     }
 
-    /// Queues auditbox's own records, which may wait even where nothing else may.
+    /// Queues auditbox's own records, which may wait even if the queue is full for others.
     pub fn record(&self, batch: Vec<Prepared>) -> Result<Pending<Vec<Outcome>, AppendError>, WriteError> {
         self.push_batch(batch, Policy::Partial, true)
     }
 
-    /// Queues a change to the credentials, and the record of it: both are stored, or neither.
+    /// Queues a change to the credentials and its audit record. Both are stored, or neither.
     pub fn change(&self, change: CredentialChange, record: Prepared) -> Result<Pending<(), ChangeError>, WriteError> {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 1, bytes: record.bytes(), reserved: true };
@@ -178,14 +179,14 @@ impl Writer {
         Ok(pending)
     }
 
-    /// Queues that credentials were last used at these times.
+    /// Queues the times at which credentials were last used.
     pub fn note_uses(&self, uses: Vec<(ClientId, Timestamp)>) -> Result<Pending<(), WriteError>, WriteError> {
         let (slot, pending) = Slot::new();
         self.push(Work::Uses { uses, slot }, Weight { events: 0, bytes: 0, reserved: true })?;
         Ok(pending)
     }
 
-    /// Queues upkeep of the index.
+    /// Queues rows of the index.
     pub(super) fn keep_up(&self, upkeep: Upkeep) -> Result<Pending<(), WriteError>, WriteError> {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 0, bytes: 0, reserved: true };
@@ -193,7 +194,7 @@ impl Writer {
         Ok(pending)
     }
 
-    /// Queues a step of retention. The answer says whether it was done.
+    /// Queues a step of retention. The reply says whether it was applied.
     pub(super) fn take_step(&self, step: Arc<Step>) -> Result<Pending<bool, WriteError>, WriteError> {
         let (slot, pending) = Slot::new();
         let weight = Weight { events: 0, bytes: 0, reserved: true };
@@ -206,21 +207,20 @@ impl Writer {
         self.bodies.clone()
     }
 
-    /// Waits, holding the thread, until full chunks have been sealed so far that more is taken. For who writes a lot and has
-    /// nobody to send away.
+    /// Blocks the thread until enough full chunks are sealed. For bulk writers that cannot reject their input.
     pub fn wait_for_room(&self) {
         while self.is_open() && self.is_behind() {
             thread::sleep(ROOM_WAIT);
         }
     }
 
-    /// Whether more waits in memory to be sealed than may.
+    /// Whether more waits in memory to be sealed than the bounds allow.
     fn is_behind(&self) -> bool {
         let (chunks, bytes) = self.index.unsealed();
         chunks > UNSEALED_MAX || bytes > UNSEALED_BYTES_MAX
     }
 
-    /// Whether writes are taken; the error says why not.
+    /// Whether writes are accepted; the error says why not.
     pub fn check(&self) -> Result<(), WriteError> {
         if !self.is_open() {
             return Err(WriteError::Stopped);
@@ -228,13 +228,13 @@ impl Writer {
         if self.room.is_there(false) { Ok(()) } else { Err(WriteError::LogFull) }
     }
 
-    /// Whether events would be taken now; the error says why not.
+    /// Whether events would be accepted now; the error says why not.
     pub fn check_room(&self) -> Result<(), WriteError> {
         self.check()?;
         if self.is_behind() || self.queue.is_full() { Err(WriteError::QueueFull) } else { Ok(()) }
     }
 
-    /// Whether writes are taken, now or later.
+    /// Whether the writer runs, even if it is full at the moment.
     pub fn is_open(&self) -> bool {
         !self.queue.is_closed()
     }

@@ -1,7 +1,7 @@
-//! Who does things, and from where.
+//! The actors and their addresses.
 //!
-//! Nobody here exists: people are called by their role, and live at `example.com` and `example.org` (RFC 2606) and at
-//! addresses set aside for documentation (RFC 5737, RFC 3849) or for private networks (RFC 1918).
+//! These actors do not exist. People are named by their role and have addresses at `example.com` and `example.org` (RFC
+//! 2606), and IP addresses reserved for documentation (RFC 5737, RFC 3849) or private networks (RFC 1918).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use crate::synthetic::{
     writer::Writer,
 };
 
-/// What somebody works on: a bit, which the kinds of thing name in turn.
+/// The areas that an actor works on: bits, which the kinds of things refer to.
 pub(super) mod work {
     pub(in crate::synthetic) const PEOPLE: u8 = 1;
     pub(in crate::synthetic) const CODE: u8 = 2;
@@ -18,19 +18,19 @@ pub(super) mod work {
     pub(in crate::synthetic) const WORKLOADS: u8 = 8;
     pub(in crate::synthetic) const DELIVERY: u8 = 16;
     pub(in crate::synthetic) const AUTOMATION: u8 = 32;
-    /// Every set of work that an actor has.
+    /// Every set of areas that an actor has.
     pub(in crate::synthetic) const ALL: [u8; 6] = [PEOPLE, CODE, INFRASTRUCTURE, WORKLOADS, DELIVERY, AUTOMATION];
 }
 
-/// A person, or something that acts by itself.
+/// A person or a program.
 #[derive(Debug)]
 pub(super) struct Actor {
     pub(super) name: &'static str,
     /// `user`, `service_account`, `token` or `system`.
     pub(super) kind: &'static str,
-    /// What their e-mail address ends in, for those who have one.
+    /// The domain of the e-mail address, for actors who have one.
     domain: Option<&'static str>,
-    /// Where their events come from.
+    /// The origin of their events.
     pub(super) origin: &'static str,
     pub(super) user_agent: &'static str,
     /// One of [`work::ALL`].
@@ -41,10 +41,10 @@ const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 
 const OTHER_BROWSER: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Safari/605.1.15";
 const COMMAND_LINE: &str = "portal-cli/2.14.0 (linux; amd64)";
 
-/// The number of people: they stand first in [`ACTORS`].
+/// The number of people, who come first in [`ACTORS`].
 const PEOPLE: usize = 30;
 
-/// Everybody, the busiest of each sort first.
+/// All actors, the busiest of each type first.
 pub(super) const ACTORS: [Actor; 42] = [
     person("platform-oncall", BROWSER),
     person("release-manager", OTHER_BROWSER),
@@ -90,7 +90,7 @@ pub(super) const ACTORS: [Actor; 42] = [
     machine("grafana-token", "token", "API", "Grafana/11.1.0", work::DELIVERY),
 ];
 
-/// Tokens that only [`crate::synthetic::stories`] tell of: everyday work must not go on with what was revoked.
+/// Tokens that only [`crate::synthetic::stories`] uses: everyday events must not continue with a revoked token.
 const STORY_TOKENS: [Actor; 2] = [
     machine("legacy-deploy-token", "token", "API", "curl/8.5.0", work::DELIVERY),
     machine("vendor-reporting-token", "token", "API", "python-requests/2.32.3", work::DELIVERY),
@@ -104,7 +104,7 @@ const fn contractor(name: &'static str, user_agent: &'static str) -> Actor {
     Actor { domain: Some("example.org"), ..person(name, user_agent) }
 }
 
-/// Somebody who prefers the command line to the pages.
+/// A person who prefers the command line to the pages.
 const fn scripted(name: &'static str) -> Actor {
     Actor { origin: "API", ..person(name, COMMAND_LINE) }
 }
@@ -123,18 +123,18 @@ const fn machine(
     Actor { name, kind, domain: None, origin, user_agent, work }
 }
 
-/// The place in [`ACTORS`] of somebody who acts now, a person where `person` says so.
+/// The index in [`ACTORS`] of a random actor: a person if `person` is set.
 pub(super) fn choose(random: &mut Random, person: bool) -> usize {
     if person { random.zipf(PEOPLE) } else { PEOPLE + random.zipf(ACTORS.len() - PEOPLE) }
 }
 
-/// The actor called `name`; the first one where nobody is.
+/// The actor named `name`, or the first one.
 pub(super) fn called(name: &str) -> &'static Actor {
     ACTORS.iter().chain(&STORY_TOKENS).find(|actor| actor.name == name).unwrap_or(&ACTORS[0])
 }
 
 impl Actor {
-    /// The actor's id: the same in every run, whatever the seed.
+    /// The actor's id, which does not depend on the seed.
     pub(super) fn user_id(&self) -> String {
         let hash = self.name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
         format!("usr_{:012x}", hash >> 16)
@@ -144,12 +144,12 @@ impl Actor {
         self.domain.map(|domain| format!("{}@{domain}", self.name))
     }
 
-    /// One of the actor's addresses: mostly the same one.
+    /// One of the actor's addresses, mostly the same one.
     pub(super) fn address(&self, random: &mut Random) -> IpAddr {
         let own = self.name.bytes().fold(1, |hash, byte| mix(hash ^ u64::from(byte)));
         let [host, a, b, c, ..] = own.to_be_bytes();
         if self.work != work::PEOPLE {
-            // Machines run in pods that come and go; tokens are used from a few hosts outside.
+            // Machines run in pods that come and go. Tokens are used from a few hosts outside.
             let [b, c, d, ..] = mix(own ^ random.zipf(4_096) as u64).to_be_bytes();
             return match self.kind {
                 "token" => Ipv4Addr::new(192, 0, 2, 10 + b % 40).into(),
@@ -157,7 +157,7 @@ impl Actor {
             };
         }
         match random.zipf(6) {
-            // The office, then home, then somewhere else.
+            // The office, then home, then elsewhere.
             0 => Ipv4Addr::new(203, 0, 113, 10 + host % 8).into(),
             1 | 2 => Ipv4Addr::new(198, 51, 100, 1 + host % 250).into(),
             3 => Ipv6Addr::new(0x2001, 0xdb8, u16::from(a), u16::from(b), 0, 0, 0, u16::from(c) + 1).into(),
@@ -166,7 +166,7 @@ impl Actor {
     }
 }
 
-/// Writes `trigger.by`, with an id that the caller has at hand.
+/// Writes `trigger.by` with a known id.
 pub(super) fn write_by(json: &mut Writer, actor: &Actor, user_id: &str) {
     json.open("by");
     json.text("userId", user_id);

@@ -1,4 +1,4 @@
-//! When things happen: in working hours for people, at all hours for machines, and on the hour for their schedules.
+//! When things happen: people act in working hours, machines at all hours, and schedules on the hour.
 //!
 //! Hours and weekdays are those of UTC.
 
@@ -11,44 +11,44 @@ const HOUR_SECONDS: i64 = 3_600;
 const DAY_SECONDS: i64 = 24 * HOUR_SECONDS;
 /// Schedules fire in the first seconds of an hour.
 const SCHEDULE_SECONDS: i64 = 90;
-/// A longer span is cut to a hundred years, so that the table of its hours stays small.
+/// A longer span is shortened to a hundred years, so that the table of its hours stays small.
 const SPAN_SECONDS_MAX: i64 = 100 * 366 * DAY_SECONDS;
 
-/// How busy people are in each hour of a working day.
+/// How active people are in each hour of a working day.
 const PEOPLE_BY_HOUR: [f64; 24] = [
     0.03, 0.02, 0.02, 0.02, 0.03, 0.05, 0.12, 0.35, 0.75, 1.0, 1.0, 0.95, 0.6, 0.85, 1.0, 0.95, 0.8, 0.45, 0.22, 0.15,
     0.12, 0.1, 0.06, 0.04,
 ];
-/// How much of that is left at a weekend.
+/// How much of that remains on a weekend.
 const WEEKEND_SHARE: f64 = 0.12;
-/// How busy machines are, always; and in the first seconds of an hour.
+/// How active machines are at any time, and in the first seconds of an hour.
 const MACHINES: f64 = 0.13;
 const MACHINES_ON_SCHEDULE: f64 = 3.5;
 
-/// A stretch of time in which events are equally likely at every instant.
+/// A period in which events are equally likely at every instant.
 #[derive(Debug)]
 struct Stretch {
     begin: Timestamp,
     micros: i64,
-    /// The share of all events that fall into it, in some unit; and the sum of those before it.
+    /// The weight of this period, and the total weight of those before it.
     weight: f64,
     before: f64,
     people_share: f64,
 }
 
-/// An instant and what is usual then.
+/// An instant, and who is usually active then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) at: Timestamp,
-    /// The share of events at this time that are people's.
+    /// The share of events by people at this time.
     pub(super) people_share: f64,
 }
 
-/// Gives out a known number of ascending moments.
+/// Generates a known number of ascending instants.
 #[derive(Debug)]
 pub(super) struct Clock {
     stretches: Vec<Stretch>,
-    /// Where the last moment fell.
+    /// The position of the last instant.
     place: usize,
     weight: f64,
     /// The share of the weight that lies ahead, 1 at the beginning.
@@ -56,7 +56,7 @@ pub(super) struct Clock {
     moments_left: u64,
 }
 
-/// The beginning of the span of `span_seconds` before `end`: the earliest time an event may have.
+/// The beginning of the span of `span_seconds` before `end`: the earliest possible event time.
 pub(super) const fn beginning(end: Timestamp, span_seconds: i64) -> Timestamp {
     let span = if span_seconds > SPAN_SECONDS_MAX { SPAN_SECONDS_MAX } else { span_seconds };
     end.plus_seconds(if span < 1 { -1 } else { -span })
@@ -90,11 +90,11 @@ impl Clock {
         }
     }
 
-    /// The next moment; the last one for ever, once all have been given out.
+    /// The next instant; the last one forever, once all have been generated.
     pub(super) fn next(&mut self, random: &mut Random) -> Moment {
-        // The smallest of n numbers spread evenly is found without the other n - 1: (1 - smallest)^n is itself spread
-        // evenly. So ascending times need neither storing nor sorting (Bentley and Saxe, "Generating sorted lists of
-        // random numbers", 1980).
+        // The minimum of n uniform numbers can be drawn without the other n - 1, because (1 - minimum)^n is itself
+        // uniform. Ascending times therefore need neither storage nor sorting (Bentley and Saxe, "Generating sorted
+        // lists of random numbers", 1980).
         if self.moments_left > 0 {
             self.ahead *= random.unit().powf(1.0 / to_float(i64::try_from(self.moments_left).unwrap_or(i64::MAX)));
             self.moments_left -= 1;
@@ -115,17 +115,17 @@ impl Clock {
     }
 }
 
-/// How busy people are in the hour that begins at `seconds`.
+/// How active people are in the hour that begins at `seconds`.
 fn people_at(seed: u64, seconds: i64) -> f64 {
     let day = seconds.div_euclid(DAY_SECONDS);
     let hour = usize::try_from(seconds.rem_euclid(DAY_SECONDS) / HOUR_SECONDS).unwrap_or(0);
-    // No two days are equally busy: between 80 and 120 % of the usual.
+    // Days differ: between 80 and 120 % of the usual activity.
     let mood = u32::try_from(scale(number_at(seed, day.cast_unsigned()), 41)).unwrap_or(0);
     let usual = PEOPLE_BY_HOUR[hour] * (0.8 + f64::from(mood) / 100.0);
     if weekday(day) < 5 { usual } else { usual * WEEKEND_SHARE }
 }
 
-/// The day of the week of a day counted from 1970-01-01, which was a Thursday: Monday is 0.
+/// The weekday of a day counted from 1970-01-01, a Thursday: Monday is 0.
 pub(super) const fn weekday(day: i64) -> i64 {
     (day + 3).rem_euclid(7)
 }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn moments_ascend_within_the_span_and_keep_working_hours() {
-        // A Sunday evening, to which four whole weeks lead up.
+        // A Sunday evening, preceded by four whole weeks.
         let end = Timestamp::parse("2024-06-30T21:30:00Z").unwrap();
         let begin = beginning(end, 28 * DAY_SECONDS);
         let mut clock = Clock::new(1, 20_000, begin, end);

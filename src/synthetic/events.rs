@@ -1,4 +1,4 @@
-//! Events of everyday work: somebody does something to something, and it mostly succeeds.
+//! Everyday events: an actor does something to a thing, mostly with success.
 
 use crate::{
     model::timestamp::Timestamp,
@@ -14,40 +14,40 @@ use crate::{
     },
 };
 
-/// How many of a thousand events fail.
+/// Failures per thousand events.
 const FAILURES_PER_MILLE: usize = 30;
-/// How many of a thousand events without a diff arrive late. Those with one do not, so that the changes of a thing can
-/// be read in order; altogether about 2 % are late.
+/// Late events per thousand events without a diff. Events with a diff are never late, so that a thing's changes are in
+/// order; altogether about 2 % are late.
 const LATE_PER_MILLE: usize = 50;
-/// How late, at most.
+/// Maximum delay.
 const LATE_MINUTES_MAX: usize = 6 * 60;
-/// How many of a thousand of a person's events are followed by another of theirs.
+/// Per thousand events of a person, those that are followed by another event of the same person.
 const SAME_PERSON_PER_MILLE: usize = 400;
-/// How many of a thousand requests about something that exists only read it.
+/// Per thousand requests about an existing thing, those that only read it.
 const READS_PER_MILLE: usize = 760;
 /// Deleted things are rare, and never among the busiest of their kind.
 const DELETED_PER_MILLE: usize = 60;
 const KEPT_RANKS: usize = 12;
-/// Runs that may be open at a time.
+/// Maximum number of runs in progress.
 const OPEN_RUNS_MAX: usize = 24;
-/// Bytes that most events fit into.
+/// Initial capacity for an event; most fit.
 const EVENT_BYTES: usize = 2_048;
 
-/// Makes everyday events.
+/// Generates everyday events.
 #[derive(Debug)]
 pub(super) struct Workshop {
     inventory: Inventory,
     begin: Timestamp,
     open_runs: Vec<Run>,
-    /// Whoever acted last among people.
+    /// The person who acted last.
     last_person: usize,
-    /// For each set of work, the kinds it touches and the sum of their weights.
+    /// For each set of work, the sum of the weights of the kinds that it touches.
     kinds_of: [(u8, usize); work::ALL.len()],
     /// A buffer for names.
     name: String,
 }
 
-/// What everyday work is about to record.
+/// The event that is being generated.
 struct Draft<'a> {
     identifier: u64,
     at: Timestamp,
@@ -64,7 +64,7 @@ enum Change {
     Delete,
 }
 
-/// A request: method, action, the end of its path, and its status code where it succeeds.
+/// A request: method, action, the end of its path, and the status code of a success.
 type Call = (&'static str, &'static str, &'static str, u16);
 
 const READS: [Call; 5] = [
@@ -98,7 +98,7 @@ impl Workshop {
         }
     }
 
-    /// The next event of everyday work.
+    /// The next everyday event.
     pub(super) fn event(&mut self, random: &mut Random, identifier: u64, moment: Moment) -> String {
         let person = random.unit() <= moment.people_share;
         let actor = self.choose_actor(random, person);
@@ -138,7 +138,7 @@ impl Workshop {
 
     /// A change of the catalogue.
     fn change(&mut self, draft: &mut Draft<'_>, kind: usize) -> String {
-        // Some changes to services are the work of a run.
+        // Some changes to services are made by a run.
         let run = match self.open_runs.last() {
             Some(run) if kind == SERVICES && draft.random.per_mille(150) => Some(*run),
             _ => None,
@@ -176,7 +176,7 @@ impl Workshop {
         }
     }
 
-    /// Makes the change, and writes what was before and after. The thing's name is in the buffer.
+    /// Applies the change and writes before and after. The thing's name is in the buffer.
     fn write_diff(&mut self, json: &mut Writer, draft: &mut Draft<'_>, subject: Subject, change: Change) {
         json.open("diff");
         if change == Change::Create {
@@ -219,7 +219,7 @@ impl Workshop {
         inventory::write_name(subject, &mut self.name);
         let project = subject.rank % 6 + 1;
         json.open("context");
-        // A list is of no entity in particular.
+        // A list concerns no particular entity.
         if call.1 != "LIST" {
             json.text("entity", &self.name);
         }
@@ -241,7 +241,7 @@ impl Workshop {
         let (project, cluster) = ((subject.rank % 6 + 1).to_string(), (subject.rank % 4 + 1).to_string());
         json.open("request");
         json.text("method", method);
-        // A list is asked for, and a new thing sent, at the collection.
+        // Lists and creations address the collection.
         let collection = call == CREATION || call.1 == "LIST";
         let (slash, name) = if collection { ("", "") } else { ("/", self.name.as_str()) };
         let parts = ["/api/projects/", &project, "/clusters/", &cluster, "/", resource_type, "s", slash, name, end];
@@ -254,7 +254,7 @@ impl Workshop {
         json.close();
     }
 
-    /// A run begins, or one that has begun ends.
+    /// Starts a run, or ends one that is in progress.
     fn run(&mut self, draft: Draft<'_>) -> String {
         let begins = self.open_runs.is_empty() || (self.open_runs.len() < OPEN_RUNS_MAX && draft.random.per_mille(500));
         let run = if begins {
@@ -265,7 +265,7 @@ impl Workshop {
         } else {
             self.open_runs.swap_remove(draft.random.below(self.open_runs.len()))
         };
-        // Whoever began a run is named at its end too. Runs do not fail to begin.
+        // The actor who started a run is also named at its end. Starting a run does not fail.
         let draft = Draft { actor: run.actor, failed: draft.failed && !begins, ..draft };
         let user_id = self.inventory.user_id(draft.actor);
         let mut json = draft.begin(if begins { "CREATE" } else { "UPDATE" }, "run");
@@ -288,7 +288,7 @@ impl Workshop {
         json.finish()
     }
 
-    /// A delivery to a webhook, or an integration that synchronises.
+    /// A delivery to a webhook, or a synchronization of an integration.
     fn exchange(&mut self, draft: &mut Draft<'_>, kind: usize) -> String {
         let subject = self.inventory.choose(draft.random, kind);
         let at = draft.perhaps_late(self.begin);
@@ -359,7 +359,7 @@ impl Draft<'_> {
         json.close();
     }
 
-    /// What else the sender wants to be known.
+    /// Additional data of the sender.
     fn write_details(&self, json: &mut Writer) {
         let number = mix(self.identifier ^ 1);
         json.open("additionalData");
@@ -372,7 +372,7 @@ impl Draft<'_> {
         json.close();
     }
 
-    /// The event's time: now and then one from up to some hours ago, mostly minutes.
+    /// The event's time: occasionally up to some hours in the past, mostly minutes.
     fn perhaps_late(&mut self, begin: Timestamp) -> Timestamp {
         if !self.random.per_mille(LATE_PER_MILLE) {
             return self.at;

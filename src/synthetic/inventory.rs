@@ -1,8 +1,8 @@
-//! What there is, and how it looks at the moment.
+//! The things that synthetic events are about, and their current state.
 //!
-//! A thing is a few bytes: for each of its properties, how often it has changed. Everything else about it follows from
-//! its place and the seed. So hundreds of thousands of things stay small, and each change begins where the one before
-//! it ended.
+//! A thing takes a few bytes: how often each of its properties has changed. Everything else follows from its index and
+//! the seed. Hundreds of thousands of things therefore stay small, and each change starts from the result of the
+//! previous one.
 
 use crate::{
     model::timestamp::Timestamp,
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// The place, among what changes, of the team that owns a thing: after its properties.
+/// The index of the owning team among the changing parts: after the properties.
 const OWNER: usize = PROPERTIES_MAX;
 
-/// How a thing looks at the moment.
+/// The current state of a thing.
 #[derive(Debug, Clone, Copy)]
 struct State {
     /// How often each property has changed, and then how often the owner has.
     changes: [u8; PROPERTIES_MAX + 1],
     created: Timestamp,
     updated: Timestamp,
-    /// Who changed it last, by place among the actors.
+    /// Index of the actor who changed it last.
     updated_by: u8,
     exists: bool,
 }
@@ -32,25 +32,25 @@ struct State {
 /// One thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Subject {
-    /// Its kind, by place in [`KINDS`].
+    /// The index of its kind in [`KINDS`].
     pub(super) kind: usize,
-    /// Its rank within its kind: the busiest is 0.
+    /// Its rank within its kind; the busiest is 0.
     pub(super) rank: usize,
 }
 
-/// Everything there is.
+/// All things.
 #[derive(Debug)]
 pub(super) struct Inventory {
     seed: u64,
     states: Vec<State>,
-    /// For each kind, where its things begin and how many there are.
+    /// For each kind, the index of its first thing and the number of its things.
     places: [(usize, usize); KINDS.len()],
-    /// The actors' ids, by place.
+    /// The actors' ids, by index.
     user_ids: Vec<String>,
 }
 
 impl Inventory {
-    /// About `things` things, as they are at `begin`.
+    /// About `things` things in their state at `begin`.
     pub(super) fn new(seed: u64, things: usize, begin: Timestamp, user_ids: Vec<String>) -> Self {
         let mut places = [(0, 0); KINDS.len()];
         let mut states = Vec::new();
@@ -71,7 +71,7 @@ impl Inventory {
         &self.user_ids[actor]
     }
 
-    /// One of the things of a kind, the busiest most often.
+    /// A thing of a kind, the busiest most often.
     pub(super) fn choose(&self, random: &mut Random, kind: usize) -> Subject {
         Subject { kind, rank: random.zipf(self.places[kind].1) }
     }
@@ -93,14 +93,14 @@ impl Inventory {
         self.states[place].exists = false;
     }
 
-    /// Changes one to three properties of a thing, now and then its owner.
+    /// Changes one to three properties of a thing, and occasionally its owner.
     pub(super) fn update(&mut self, random: &mut Random, subject: Subject, at: Timestamp, actor: usize) {
         let properties = KINDS[subject.kind].properties.len();
         let state = self.touch(subject, at, actor);
         let mut done = [false; PROPERTIES_MAX + 1];
         for _ in 0..=random.below(3) {
             let changed = if random.per_mille(15) { OWNER } else { random.below(properties) };
-            // Two changes of one property might undo each other.
+            // Two changes of one property could cancel each other.
             if !std::mem::replace(&mut done[changed], true) {
                 state.changes[changed] = state.changes[changed].wrapping_add(1);
             }
@@ -115,7 +115,7 @@ impl Inventory {
         state
     }
 
-    /// Writes a thing as it is, under `key`.
+    /// Writes a thing's current state under `key`.
     pub(super) fn write(&self, json: &mut Writer, key: &str, subject: Subject, name: &str) {
         let place = self.place(subject);
         let (state, kind) = (&self.states[place], &KINDS[subject.kind]);
@@ -147,9 +147,9 @@ impl Inventory {
 }
 
 impl State {
-    /// A thing with the number `own` that has been there for a while.
+    /// Thing number `own`, which has existed for a while.
     fn at(own: u64, begin: Timestamp, actors: usize) -> Self {
-        /// Things are at most this old, and have not been changed for at most this long.
+        /// Maximum age of a thing, and maximum time since its last change.
         const AGE_SECONDS_MAX: usize = 900 * 86_400;
         const IDLE_SECONDS_MAX: usize = 20 * 86_400;
         let ago = |place, seconds_max| -i64::try_from(scale(number_at(own, place), seconds_max)).unwrap_or(0);
@@ -164,7 +164,7 @@ impl State {
     }
 }
 
-/// What a thing is called. Within its kind no other is called the same.
+/// The name of a thing, unique within its kind.
 pub(super) fn write_name(subject: Subject, name: &mut String) {
     let kind = &KINDS[subject.kind];
     name.clear();
@@ -184,18 +184,18 @@ pub(super) const fn domain(rank: usize) -> &'static str {
 }
 
 fn role(kind: &Kind, rank: usize) -> &'static str {
-    // Each round through the domains takes up the roles at another place, so that neighbours differ in both.
+    // Each round through the domains starts at another role, so that neighbors differ in both.
     kind.roles[(rank / DOMAINS.len() + rank % DOMAINS.len()) % kind.roles.len()]
 }
 
-/// One of `items`, and another one after each change.
+/// One of `items`, a different one after each change.
 fn pick<T: Copy>(items: &[T], own: u64, changes: u8) -> T {
     items[(scale(own, items.len()) + usize::from(changes)) % items.len()]
 }
 
-/// How one property looks at the moment.
+/// The current state of one property.
 struct Look<'a> {
-    /// The property's own number.
+    /// The property's number.
     own: u64,
     changes: u8,
     name: &'a str,
@@ -240,7 +240,7 @@ impl Look<'_> {
     }
 
     fn write_resources(&self, json: &mut Writer, key: &str) {
-        // Processors, memory and replicas take turns to change.
+        // Processors, memory and replicas change in turn.
         let turn = |place: i64| (i64::from(self.changes) + 2 - place) / 3;
         json.open(key);
         json.open("limits");
@@ -255,7 +255,7 @@ impl Look<'_> {
         json.close();
     }
 
-    /// Writes four pairs of which each change changes one.
+    /// Writes four pairs. Each change changes one of them.
     fn write_pairs(&self, json: &mut Writer, key: &str, pair: impl Fn(usize, usize) -> (&'static str, &'static str)) {
         json.open(key);
         let first = scale(self.own, 5);
@@ -267,16 +267,16 @@ impl Look<'_> {
         json.close();
     }
 
-    /// A number from `from` to `to`, another one after each change.
+    /// A number from `from` to `to`, a different one after each change.
     fn number(&self, from: i64, to: i64) -> i64 {
         let len = to - from + 1;
-        // A step that is odd and not small looks like a decision rather than a count.
+        // An odd step that is not small looks like a decision rather than a counter.
         let step = (len / 7) | 1;
         let start = i64::try_from(scale(self.own, usize::try_from(len).unwrap_or(1))).unwrap_or(0);
         from + (start + step * i64::from(self.changes)) % len
     }
 
-    /// The bits of `len` that an odd number of changes has touched, taking turns.
+    /// The bits of `len` that changed an odd number of times, in turn.
     const fn toggles(&self, len: usize) -> u64 {
         let (rounds, rest) = (self.changes as usize / len, self.changes as usize % len);
         let all = if rounds % 2 == 1 { (1 << len) - 1 } else { 0 };

@@ -1,27 +1,27 @@
-//! The kinds of thing that the imagined company has, and what each looks like.
+//! The kinds of things in the imaginary company.
 
 use crate::synthetic::{
     actors::work::{AUTOMATION, CODE, DELIVERY, INFRASTRUCTURE, PEOPLE, WORKLOADS},
     words::TEAMS,
 };
 
-/// What a property holds.
+/// The values of a property.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     /// One of these.
     Choice(&'static [&'static str]),
     /// Some of these.
     List(&'static [&'static str]),
-    /// A whole number from the first to the second.
+    /// A whole number in this range.
     Number(i64, i64),
     /// A number with two decimals below this one.
     Decimal(i64),
     Flag,
-    /// A version that counts up.
+    /// A version that increases.
     Version,
-    /// Sentences in which a word changes.
+    /// Sentences in which one word changes.
     Text,
-    /// A link that begins like this and ends with the thing's name.
+    /// A link with this beginning that ends with the thing's name.
     Link(&'static str),
     /// A nested object: processors, memory, replicas.
     Resources,
@@ -31,14 +31,14 @@ pub(super) enum Shape {
     Rules,
 }
 
-/// How events about a kind are made.
+/// How events about a kind are generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// A change of the catalogue, with what was before and after.
+    /// A change of the catalogue, with before and after.
     Change,
     /// A request to the deployment platform, with method, path and status code.
     Request,
-    /// A run of an action: begun, then ended.
+    /// A run of an action, from start to end.
     Run,
     /// Mostly deliveries to a webhook.
     Delivery,
@@ -49,9 +49,9 @@ pub(super) enum Style {
 /// How many things of a kind there are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Size {
-    /// As many as this.
+    /// This many.
     Fixed(usize),
-    /// So many in a thousand of everything.
+    /// This share of all things, in thousandths.
     Share(usize),
 }
 
@@ -59,15 +59,15 @@ pub(super) enum Size {
 #[derive(Debug)]
 pub(super) struct Kind {
     pub(super) resource_type: &'static str,
-    /// What it is in the catalogue; for entities, their blueprint.
+    /// The kind in the catalogue; for entities, their blueprint.
     pub(super) blueprint: &'static str,
     pub(super) style: Style,
-    /// How often events are about it, among those who work on it.
+    /// How often events are about it, among the actors who work on it.
     pub(super) weight: usize,
-    /// Whose work it is: bits of [`crate::synthetic::actors::work`].
+    /// Which actors work on it: bits of [`crate::synthetic::actors::work`].
     pub(super) work: u8,
     pub(super) size: Size,
-    /// What its things are called, after their domain.
+    /// The role part of its things' names, after their domain.
     pub(super) roles: &'static [&'static str],
     pub(super) properties: &'static [(&'static str, Shape)],
 }
@@ -261,14 +261,14 @@ const PROJECT: &[(&str, Shape)] = &[
     ("allowedRegions", List(REGIONS)),
 ];
 
-/// The place in [`KINDS`] of the entities that runs act on.
+/// The index in [`KINDS`] of the entities that runs act on.
 pub(super) const SERVICES: usize = 0;
 
 const SERVICE_ROLES: &[&str] = &["api", "worker", "web", "gateway", "sync", "consumer", "scheduler", "bff"];
 const DATA_ROLES: &[&str] = &["primary", "replica", "cache", "queue", "bucket", "warehouse"];
 const THING_ROLES: &[&str] = &["default", "extended", "strict", "weekly", "shared"];
 
-/// Everything there is.
+/// All kinds.
 pub(super) const KINDS: [Kind; 22] = [
     entity("service", 13, PEOPLE | CODE | DELIVERY, 230, SERVICE_ROLES, SERVICE),
     entity("workload", 14, PEOPLE | WORKLOADS, 220, SERVICE_ROLES, WORKLOAD),

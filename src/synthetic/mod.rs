@@ -1,10 +1,10 @@
-//! Synthetic events: for trying auditbox out, and for measuring it.
+//! Synthetic events for trying auditbox out and for measuring it.
 //!
 //! They imitate the internal developer portal of a small company and the platform that it deploys to: changes of the
-//! catalogue, with what was before and after, and requests to an API. Nothing in them is real.
+//! catalogue, with before and after, and requests to an API. Nothing in them is real.
 //!
-//! The same seed, count and times always give the same events. It does no I/O, and reads neither the clock nor the
-//! system's random numbers.
+//! The same seed, count and times always produce the same events. The generator does no I/O and reads neither the clock
+//! nor the system's random numbers.
 
 mod actors;
 mod clock;
@@ -27,15 +27,15 @@ use events::Workshop;
 use random::{Random, number_at};
 use stories::Told;
 
-/// With fewer events than this there are no stories: they would be all there is.
+/// With fewer events than this there are no stories, because they would be all there is.
 const STORY_EVENTS_MIN: u64 = 1_000;
-/// There is one thing for so many events, within these bounds.
+/// One thing per this many events, within these bounds.
 const EVENTS_PER_THING: u64 = 20;
 const THINGS_MIN: u64 = 2_000;
 const THINGS_MAX: u64 = 200_000;
 
-/// Makes events, each a JSON object without a line break, in the order in which they would arrive: by time, but for
-/// about 2 % that are up to some hours late.
+/// Generates events, each a JSON object without a line break, in order of arrival: by time, except for about 2 % that
+/// are up to some hours late.
 #[derive(Debug)]
 pub struct Generator {
     seed: u64,
@@ -43,15 +43,15 @@ pub struct Generator {
     clock: Clock,
     workshop: Workshop,
     stories: Peekable<std::vec::IntoIter<Told>>,
-    /// The time of the next everyday event, drawn ahead so that stories find their place.
+    /// The time of the next everyday event, drawn in advance so that stories can be merged in order.
     moment: Moment,
     made: u64,
     everyday_left: u64,
 }
 
 impl Generator {
-    /// `count` events spread over the `span_seconds` before `end`. A span of less than a second counts as one, and one
-    /// of more than a hundred years as a hundred.
+    /// `count` events spread over the `span_seconds` before `end`. A span shorter than a second counts as one second,
+    /// and a span longer than a hundred years as a hundred.
     pub fn new(seed: u64, count: u64, end: Timestamp, span_seconds: i64) -> Self {
         let begin = clock::beginning(end, span_seconds);
         let stories = if count < STORY_EVENTS_MIN { Vec::new() } else { stories::tell(begin, end) };

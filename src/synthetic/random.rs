@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same every time.
+//! Reproducible pseudo-random numbers.
 //!
-//! Not for secrets: whoever knows the seed knows everything that follows.
+//! Not for secrets: the seed determines every number.
 
 /// A pseudo-random sequence: `SplitMix64`, from Steele, Lea and Flood, "Fast splittable pseudorandom number generators"
 /// (OOPSLA 2014), with the constants of Vigna's public-domain `splitmix64.c`.
@@ -10,19 +10,19 @@ pub(super) struct Random(u64);
 /// The sequence's step: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Scrambles `bits`: different numbers give different numbers, and neighbours give unrelated ones.
+/// Scrambles `bits`. Different numbers yield different results, and neighbors unrelated ones.
 pub(super) const fn mix(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
 }
 
-/// The number at `place` of the sequence that `seed` begins. For one seed, no two places hold the same number.
+/// The number at `place` of the sequence of `seed`. No two places of a sequence have the same number.
 pub(super) const fn number_at(seed: u64, place: u64) -> u64 {
     mix(mix(seed).wrapping_add(place.wrapping_mul(STEP)))
 }
 
-/// `bits` scaled to 0 (included) to `len` (excluded); 0 where `len` is 0.
+/// Scales `bits` to the range from 0 to `len`, `len` excluded; 0 if `len` is 0.
 #[expect(clippy::cast_possible_truncation, reason = "the result is below len, a usize")]
 pub(super) const fn scale(bits: u64, len: usize) -> usize {
     ((bits as u128 * len as u128) >> 64) as usize
@@ -44,7 +44,7 @@ impl Random {
         scale(self.bits(), len)
     }
 
-    /// True `share` times in a thousand.
+    /// True for `share` of a thousand calls.
     pub(super) const fn per_mille(&mut self, share: usize) -> bool {
         self.below(1_000) < share
     }
@@ -56,13 +56,13 @@ impl Random {
 
     /// A fraction above 0 and at most 1.
     pub(super) fn unit(&mut self) -> f64 {
-        // 52 bits make the fraction of a number from 1 to 2: no rounding, and no cast.
+        // 52 bits form the fraction of a number from 1 to 2, which needs neither rounding nor a cast.
         2.0 - f64::from_bits(0x3ff0_0000_0000_0000 | (self.bits() >> 12))
     }
 
-    /// A rank below `len` by the law of Zipf and Mandelbrot: rank r comes up in proportion to 1 / (r + `HEAD`).
+    /// A rank below `len` by the Zipf-Mandelbrot law: rank r has a probability proportional to 1 / (r + `HEAD`).
     pub(super) fn zipf(&mut self, len: usize) -> usize {
-        /// Flattens the head, so that the first of many does not drown the second.
+        /// Flattens the head, so that the first of many does not dominate.
         const HEAD: f64 = 3.0;
         let ratio = (to_float(len) + HEAD) / HEAD;
         to_index(HEAD * ratio.powf(1.0 - self.unit()) - HEAD).min(len.saturating_sub(1))

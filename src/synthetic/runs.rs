@@ -1,4 +1,4 @@
-//! Runs of actions: begun by somebody, for a service, and ended some events later.
+//! Runs of actions: started by an actor for a service, and ended some events later.
 
 use crate::{
     model::timestamp::Timestamp,
@@ -8,12 +8,12 @@ use crate::{
 const ACTIONS: [&str; 6] =
     ["scaffold_service", "restart_workload", "promote_release", "rotate_secret", "resize_datastore", "open_preview"];
 
-/// A run that has begun and not ended.
+/// A run in progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) number: u64,
     pub(super) subject: Subject,
-    /// Who began it, by place among the actors.
+    /// Index of the actor who started it.
     pub(super) actor: usize,
     begun: Timestamp,
     action: &'static str,
@@ -24,7 +24,7 @@ impl Run {
         Self { number: random.bits(), subject, actor, begun, action: random.pick(&ACTIONS) }
     }
 
-    /// Writes the run under `key`; where it has ended, with when and why it failed, if it did. `name` and `user_id` are
+    /// Writes the run under `key`; for an ended run, with the end and the reason of a failure. `name` and `user_id` are
     /// those of its subject and its actor.
     pub(super) fn write(
         &self,

@@ -1,7 +1,7 @@
 //! Three stories for an auditor to find among the everyday events.
 //!
-//! Each is told at a fixed place of the span. What they are about is named as nothing of everyday work is, so that no
-//! everyday change contradicts them.
+//! Each happens at a fixed point of the span. Their things have names that no everyday event uses, so that no everyday
+//! change contradicts them.
 
 use serde_json::{Value, json};
 
@@ -13,13 +13,13 @@ use crate::{
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// Stories keep to the time of day where the span has days to choose from.
+/// Stories keep their time of day if the span has several days.
 const CALENDAR_SPAN_SECONDS: i64 = 10 * DAY;
-/// From where the leaked token and the curious one are used.
+/// The addresses from which the leaked token and the curious token are used.
 const LEAK_ADDRESS: &str = "198.51.100.254";
 const BURST_ADDRESS: &str = "192.0.2.66";
 
-/// An event of a story: its time, and all of it but its identifier.
+/// An event of a story: its time, and everything except its identifier.
 pub(super) type Told = (Timestamp, Value);
 
 /// All stories of the span from `begin` to `end`, by time.
@@ -41,7 +41,7 @@ pub(super) fn tell(begin: Timestamp, end: Timestamp) -> Vec<Told> {
     told
 }
 
-/// The evening of the last Friday that began before `at`, where the span is long enough to have had one.
+/// The evening of the last Friday that began before `at`, if the span is long enough to include one.
 fn friday_before(at: Timestamp, span_seconds: i64) -> Timestamp {
     if span_seconds < CALENDAR_SPAN_SECONDS {
         return at;
@@ -51,7 +51,7 @@ fn friday_before(at: Timestamp, span_seconds: i64) -> Timestamp {
     Timestamp::from_micros((friday * DAY + 18 * HOUR + 47 * MINUTE) * 1_000_000)
 }
 
-/// An event by somebody, to which `more` adds what is particular to it.
+/// An event by an actor, extended by `more`.
 fn event(at: Timestamp, by: &str, action: &str, resource_type: &str, more: &Value) -> Told {
     let actor = actors::called(by);
     let mut by = json!({ "userId": actor.user_id(), "orgId": "org_example", "type": actor.kind, "name": actor.name });
@@ -77,7 +77,8 @@ fn request(method: &str, path: &str, status_code: u16, ip: &str) -> Value {
     json!({ "method": method, "path": path, "statusCode": status_code, "ip": ip })
 }
 
-/// A token is found in a public repository, has been used by a stranger, and is revoked; what it could read is replaced.
+/// A token is found in a public repository, was used by a stranger, and is revoked; the secret that it could read is
+/// replaced.
 fn leaked_token(at: Timestamp) -> Vec<Told> {
     const GROUP: &str = "/api/projects/1/clusters/1/environment_groups/card-vault-production";
     let group = json!({ "entity": "card-vault-production", "projectId": "1" });
@@ -135,7 +136,7 @@ fn leaked_token(at: Timestamp) -> Vec<Told> {
     told
 }
 
-/// By night a token tries project after project and is refused, until somebody takes its rights away.
+/// At night a token tries project after project and is rejected, until an administrator disables it.
 fn curious_token(at: Timestamp) -> Vec<Told> {
     let mut told: Vec<Told> = (0..36)
         .map(|turn: i64| {
@@ -160,7 +161,7 @@ fn curious_token(at: Timestamp) -> Vec<Told> {
     told
 }
 
-/// On a Friday evening production is scaled down in place of staging, suffers, and is scaled up again.
+/// On a Friday evening, production is scaled down instead of staging, suffers, and is scaled up again.
 fn friday_evening(at: Timestamp) -> Vec<Told> {
     const PATH: &str = "/api/projects/1/clusters/1/applications/storefront-checkout/scale";
     let context = json!({ "entity": "storefront-checkout", "projectId": "1" });

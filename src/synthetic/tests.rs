@@ -1,4 +1,4 @@
-//! The generator, held to what it promises.
+//! Tests of the generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ fn there_is_variety() {
 fn changes_begin_where_the_one_before_ended() {
     let mut last: BTreeMap<(String, String), Value> = BTreeMap::new();
     let (mut followed, mut unchanged) = (0, 0);
-    // The stories stand outside the inventory; below their least count there are none.
+    // The stories are not about things in the inventory. Below their minimum number of events there are no stories.
     for event in Generator::new(42, STORY_EVENTS_MIN - 1, end(), SPAN_SECONDS) {
         let mut event: Value = serde_json::from_str(&event).unwrap();
         let (before, after) = (event["diff"]["before"].take(), event["diff"]["after"].take());

@@ -1,4 +1,4 @@
-//! The words that texts are made of.
+//! The words that texts are built from.
 
 /// The company's domains: the first half of most names.
 pub(super) const DOMAINS: [&str; 48] = [
@@ -56,7 +56,7 @@ pub(super) const DOMAINS: [&str; 48] = [
 pub(super) const TEAMS: [&str; 9] =
     ["platform", "payments", "storefront", "data", "security", "mobile", "fulfilment", "growth", "reliability"];
 
-/// How a description begins; the domain follows.
+/// Beginnings of descriptions; the domain follows.
 pub(super) const OPENINGS: [&str; 8] = [
     "Serves every request of the \"happy path\" of",
     "Keeps the records that other services ask of",
@@ -67,7 +67,7 @@ pub(super) const OPENINGS: [&str; 8] = [
     "Everything that customers see of",
     "Generated from the template \"standard\\v2\" for",
 ];
-/// How it goes on; one of [`CHANGING`] follows.
+/// Continuations; one of [`CHANGING`] follows.
 pub(super) const POLICIES: [&str; 8] = [
     "Changes need the approval of somebody from",
     "Alerts go first to",
@@ -78,7 +78,7 @@ pub(super) const POLICIES: [&str; 8] = [
     "Do not restart by hand:\nask for help from",
     "Ownership moved last spring, questions now go to",
 ];
-/// What changes in a description.
+/// The parts of a description that change.
 pub(super) const CHANGING: [&str; 9] = [
     "the platform team",
     "the data team",
@@ -90,7 +90,7 @@ pub(super) const CHANGING: [&str; 9] = [
     "the vendor's support",
     "the owning squad",
 ];
-/// Names of variables; the kinds of value that they have are by place in [`VALUES`].
+/// Names of variables. The index corresponds to the kinds of values in [`VALUES`].
 pub(super) const VARIABLES: [&str; 8] = [
     "LOG_LEVEL",
     "HTTP_TIMEOUT_SECONDS",
@@ -101,7 +101,7 @@ pub(super) const VARIABLES: [&str; 8] = [
     "UPSTREAM_HOST",
     "SAMPLING",
 ];
-/// Their values: what is secret is shown as its reference.
+/// Their values. Secrets appear as references.
 pub(super) const VALUES: [[&str; 4]; 8] = [
     ["info", "debug", "warn", "error"],
     ["5", "10", "30", "60"],
@@ -112,13 +112,13 @@ pub(super) const VALUES: [[&str; 4]; 8] = [
     ["internal.example.com", "upstream.example.org", "edge.example.com", "edge-2.example.com"],
     ["0.01", "0.1", "0.5", "1.0"],
 ];
-/// What rules are called.
+/// Names of rules.
 pub(super) const RULES: [&str; 6] =
     ["has-owner", "has-runbook", "slo-defined", "no-critical-findings", "backups-tested", "alerts-routed"];
-/// What they ask for.
+/// Levels of rules.
 pub(super) const LEVELS: [&str; 4] = ["Bronze", "Silver", "Gold", "Disabled"];
 
-/// Why a change of the catalogue was refused.
+/// Why a change of the catalogue was rejected.
 pub(super) const REFUSALS: [&str; 8] = [
     "Property \"replicas.max\" must not be greater than 40",
     "Relation \"environment\" points to an entity that does not exist",
@@ -137,7 +137,7 @@ pub(super) const RUN_FAILURES: [&str; 5] = [
     "Runner lost: no heartbeat for 120 s",
     "Input \"region\" is not allowed in this environment",
 ];
-/// Why a request failed, with its status code: what a reader may meet, then what a writer may.
+/// Why a request failed, with its status code: first the failures of reads, then those of writes.
 pub(super) const REQUEST_FAILURES: [(u16, &str); 10] = [
     (403, "The role \"viewer\" does not allow this in project \"production\""),
     (404, "Not found, or not visible to you"),
@@ -150,5 +150,5 @@ pub(super) const REQUEST_FAILURES: [(u16, &str); 10] = [
     (422, "memoryMiB: must be a multiple of 128"),
     (400, "variables.HTTP_TIMEOUT_SECONDS: expected a number, found \"ten\""),
 ];
-/// How many of [`REQUEST_FAILURES`] a reader may meet.
+/// How many of [`REQUEST_FAILURES`] a read can have.
 pub(super) const READ_FAILURES: usize = 6;

@@ -1,6 +1,6 @@
-//! JSON written straight into a string. Ten million events are not worth ten million trees.
+//! Writes JSON directly into a string, because ten million events are not worth ten million trees.
 //!
-//! Keys are this program's own words and are written as they are; the caller closes what it opens.
+//! Keys are literals of this program and are written without escaping. The caller closes what it opens.
 
 use std::fmt::{Display, Write};
 
@@ -60,10 +60,10 @@ impl Writer {
         self.0.push(']');
     }
 
-    /// Writes a string that needs no escape: a time, an address, an identifier made of digits.
+    /// Writes a string that needs no escaping: a time, an address, an identifier made of digits.
     pub(super) fn plain(&mut self, key: &str, value: impl Display) {
         self.key(key);
-        // A string takes everything that is written to it.
+        // Writing to a string cannot fail.
         let _ = write!(self.0, "\"{value}\"");
     }
 
@@ -80,7 +80,7 @@ impl Writer {
         self.0.push_str("\":");
     }
 
-    /// Separates a member from the one before it, if there is one.
+    /// Separates a member from the previous one.
     fn separate(&mut self) {
         if !self.0.ends_with(['{', '[']) {
             self.0.push(',');
@@ -93,7 +93,7 @@ impl Writer {
         self.0.push('"');
     }
 
-    /// RFC 8259, section 7: the quotation mark, the reverse solidus and the control characters must be escaped.
+    /// RFC 8259, section 7: quotation mark, reverse solidus and control characters must be escaped.
     fn escaped(&mut self, text: &str) {
         let mut written = 0;
         for (at, byte) in text.bytes().enumerate() {

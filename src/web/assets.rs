@@ -1,5 +1,5 @@
-//! What pages are drawn with: one style sheet, one script, one icon, all in the program. A name holds a hash of its content,
-//! so that a browser may keep it for ever and still never shows a page with another version's script.
+//! The assets of the pages: one style sheet, one script, one icon, all in the program. A name contains a hash of the
+//! content, so that a browser may cache it forever and never mixes a page with another version's script.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -10,7 +10,7 @@ use crate::http::{ApiError, error::NOT_FOUND};
 
 /// The route of all assets.
 pub(super) const ROUTE: &str = "/assets/{name}";
-/// A year, which is as good as for ever (RFC 9111 has no more).
+/// A year, which is as good as forever (RFC 9111 has no longer value).
 const KEPT: &str = "public, max-age=31536000, immutable";
 
 /// A file that pages refer to.
@@ -43,7 +43,7 @@ impl Asset {
     }
 }
 
-/// Serves an asset. They hold no data: whoever asks may have them, the sign-in page needs them.
+/// Serves an asset. Assets hold no data, and the sign-in page needs them, so they need no credential.
 pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let name = request.match_info().query("name");
     let asset = [STYLE, SCRIPT, ICON].into_iter().find(|asset| asset.name() == name);
@@ -55,7 +55,7 @@ pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError
         .body(asset.content))
 }
 
-/// Tells versions apart; nobody gains by finding two contents of one hash.
+/// Identifies a version. A collision would have no security consequence.
 const fn fnv_1a(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! What a page tells the browser about itself.
+//! The security headers of pages.
 
 use actix_web::{
     HttpResponseBuilder,
@@ -7,8 +7,8 @@ use actix_web::{
     },
 };
 
-/// Every page's: nothing of it is kept, framed, or told to other sites, and it runs and loads nothing but what this server
-/// sends, and nothing at all that stands in the page itself.
+/// For every page: it is not cached, framed, or revealed to other sites, and it runs and loads only what this server
+/// sends, with nothing inline.
 pub(super) const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (
@@ -17,13 +17,13 @@ pub(super) const HEADERS: [(HeaderName, &str); 6] = [
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Not `no-referrer`: with it browsers send forms from `Origin: null`, as if from anywhere.
+    // Not `no-referrer`: with it, browsers send forms with `Origin: null`.
     (REFERRER_POLICY, "same-origin"),
     (CACHE_CONTROL, "no-store"),
     (VARY, "accept-encoding"),
 ];
 
-/// Marks an answer as a page that holds data.
+/// Marks a response as a page that holds data.
 pub(super) fn page(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     for header in HEADERS {
         response.insert_header(header);

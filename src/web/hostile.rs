@@ -1,6 +1,6 @@
-//! The comparison of before and after, and the page's other readers of events, given any texts.
+//! Feeds arbitrary texts to the diff and to the pages' other readers of events.
 //!
-//! In tests and fuzzers alone.
+//! For tests and fuzzers only.
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 
 use crate::web::{entry::Entry, event::Diff};
 
-/// More lines than this no comparison has: those that are listed, and the equal ones that can be unfolded.
+/// Maximum number of lines of a comparison: the listed ones and the equal ones that can be unfolded.
 const LINES_MAX: usize = 2_000;
-/// Bytes that all lines of one show together, at most: what they may show, and a few words of each once that is used up.
+/// Maximum number of bytes that all lines show together: their budget, and a few words of each once it is used up.
 const SHOWN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Compares two texts, where they are JSON, in both directions and with nothing.
+/// Compares two texts, if they are JSON, in both directions and with nothing.
 pub fn compare(before: &str, after: &str) {
     let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
     let (before, after) = (raw(before), raw(after));

@@ -1,4 +1,4 @@
-//! What codes are called: the operator's catalogue of resource types, and readable words for everything else.
+//! Labels for codes: the operator's catalogue of resource types, and readable words for everything else.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -8,15 +8,15 @@ use crate::{
     web::wording,
 };
 
-/// Names for values.
+/// Labels for values.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
-    /// By the type in lower case: its label and its description.
+    /// Label and description by resource type in lower case.
     resource_types: HashMap<String, (String, String)>,
 }
 
 impl Labels {
-    /// Names from a catalogue: value, label, description.
+    /// Labels from a catalogue: value, label, description.
     pub(super) fn new<'a>(catalogue: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
         let resource_types = catalogue
             .into_iter()
@@ -24,19 +24,19 @@ impl Labels {
         Self { resource_types: resource_types.collect() }
     }
 
-    /// Names as the server's operator has them.
+    /// Labels from the operator's catalogue.
     pub(super) fn of_context(context: &Context) -> Self {
         let entries = context.resource_types.entries().iter();
         Self::new(entries.map(|entry| (entry.value(), entry.label(), entry.description())))
     }
 
-    /// No catalogue.
+    /// An empty catalogue.
     #[cfg(test)]
     pub(super) fn none() -> Self {
         Self::new([])
     }
 
-    /// What a resource type is called; one that the catalogue does not have is made readable.
+    /// The label of a resource type. A type outside the catalogue is made readable.
     pub(super) fn resource_type(&self, value: &str) -> String {
         match self.resource_types.get(&value.to_lowercase()) {
             Some((label, _)) => label.clone(),
@@ -45,7 +45,7 @@ impl Labels {
         }
     }
 
-    /// What a value of a field is called, where that is not the value itself.
+    /// The label of a field's value, if it differs from the value.
     pub(super) fn of<'v>(&self, field: Field, value: &'v str) -> Cow<'v, str> {
         match field {
             Field::ResourceType => Cow::Owned(self.resource_type(value)),
@@ -54,7 +54,7 @@ impl Labels {
         }
     }
 
-    /// More about a value, for those who hover over it: what it is, and the value itself where it is shown otherwise.
+    /// A tooltip for a value: its description, and the value itself if the label differs.
     pub(super) fn hint(&self, field: Field, value: &str) -> String {
         let known = self.resource_types.get(&value.to_lowercase()).filter(|_| field == Field::ResourceType);
         match known {

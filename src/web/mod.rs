@@ -1,8 +1,8 @@
 //! HTML over HTTP: pages for people.
 //!
-//! Rendered here, complete without script; nothing is loaded from anywhere else. A handler parses, asks once, and renders;
-//! what a page shows is plain data in its own folder before a template sees it. What an event holds was written by somebody
-//! who may wish its reader ill: it is escaped, always, and never taken for markup.
+//! Pages are rendered on the server, complete without script, and load nothing from elsewhere. A handler parses,
+//! queries once, and renders; templates see plain data. Event data is hostile input: it is always escaped and never
+//! treated as markup.
 
 mod asked;
 mod assets;

@@ -1,4 +1,4 @@
-//! What every page shares: its frame, its headers, and how an error looks to a person.
+//! What every page shares: its frame, its headers, and error pages.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError,
@@ -24,11 +24,11 @@ use crate::{
     },
 };
 
-/// What stands around a page.
+/// The frame of a page.
 #[derive(Debug)]
 pub(super) struct Shell {
     pub(super) title: String,
-    /// Which part of the site it belongs to.
+    /// The part of the site that it belongs to.
     pub(super) section: &'static str,
     pub(super) who: Option<Who>,
     pub(super) style: String,
@@ -56,7 +56,7 @@ impl Shell {
     }
 }
 
-/// The beginning of an answer that is a page.
+/// The beginning of a page response.
 pub(super) fn response(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     headers::page(&mut response);
@@ -71,14 +71,14 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> HttpResponse
     }
 }
 
-/// Leads on to another page, which is then got.
+/// Redirects to another page, which the browser then gets.
 pub(super) fn redirect(to: &str) -> HttpResponse {
     let mut response = response(StatusCode::SEE_OTHER);
     response.insert_header((LOCATION, to));
     response.finish()
 }
 
-/// Who is signed in, whatever they may do.
+/// Who is signed in, with any scope.
 pub(super) fn caller(request: &HttpRequest) -> Option<Caller> {
     request.extensions().get::<Finding>().and_then(|finding| finding.as_ref().ok()).cloned()
 }
@@ -90,11 +90,11 @@ struct ErrorPage {
     heading: &'static str,
     message: String,
     sign_in_href: Option<String>,
-    /// Where whoever signs out to sign in as somebody else wants to go.
+    /// Where to go after signing out and in as someone else.
     next: Option<String>,
 }
 
-/// An error as a page. Whoever is not signed in is led to where they can.
+/// An error as a page. Someone who is not signed in is redirected to sign in.
 pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiError) -> HttpResponse {
     let status = error.status_code();
     if status == StatusCode::UNAUTHORIZED && is_reader(request) {
@@ -112,7 +112,7 @@ pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiErro
     if let Some(first) = message.get(..1) {
         message = first.to_uppercase() + &message[1..];
     }
-    // Who is signed in would only be sent back here from where one signs in: they must sign out first.
+    // Someone who is already signed in would only be redirected back from the sign-in page: they must sign out first.
     let is_in = caller(request).is_some();
     let sign_in_href = (status == StatusCode::UNAUTHORIZED && !is_in).then(|| sign_in_href(request));
     let next = (status == StatusCode::FORBIDDEN && is_in).then(|| here(request).to_owned());
@@ -120,7 +120,7 @@ pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiErro
     error_as(request, error, &ErrorPage { shell, heading, message, sign_in_href, next })
 }
 
-/// An error that no page's own handler knows of.
+/// An error from outside a page handler.
 pub fn error_page(request: &HttpRequest, error: ApiError) -> HttpResponse {
     self::error(request, "", error)
 }
@@ -129,7 +129,7 @@ pub fn error_page(request: &HttpRequest, error: ApiError) -> HttpResponse {
 pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl Template) -> HttpResponse {
     let html = template.render().unwrap_or_default();
     refused(request, &error);
-    // The error stays with the answer: the log is told its cause.
+    // The error stays attached to the response, so that its cause is logged.
     let mut response = HttpResponse::from_error(error).set_body(BoxBody::new(html));
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -137,18 +137,18 @@ pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl T
     response
 }
 
-/// The answer to a path that is no route, of the pages or of the API: a page for whoever reads pages.
+/// The response for a path without a route, of the pages or of the API: a page if the client reads pages.
 pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let nothing = http::nothing_at(&request);
     if wants_page(&request) { Ok(error(&request, "", nothing)) } else { Err(nothing) }
 }
 
-/// Has the record say why a request was refused.
+/// Records why a request was rejected.
 pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
     request.extensions_mut().insert(Note::Refused(error.message().to_owned()));
 }
 
-/// Whether a person with a browser asks, who can sign in; a program is told that its token is wrong.
+/// Whether a person with a browser asks. A person can sign in; a program is told that its token is wrong.
 fn is_reader(request: &HttpRequest) -> bool {
     wants_page(request) && request.method().is_safe() && !request.headers().contains_key(AUTHORIZATION)
 }
@@ -161,7 +161,7 @@ fn sign_in_href(request: &HttpRequest) -> String {
     sign_in::href_leading_to(here(request))
 }
 
-/// What can be got again of what was asked for: a form that was sent is not sent a second time.
+/// The URL to return to. A form that was sent is not sent again.
 fn here(request: &HttpRequest) -> &str {
     let is_page = request.method().is_safe();
     request.uri().path_and_query().filter(|_| is_page).map_or("/audit-logs", |here| here.as_str())

@@ -1,4 +1,4 @@
-//! All pages on one page: every route. What the record calls each is in `http::actions`.
+//! Every route of the pages. `http::actions` names each one's audit action.
 
 use actix_web::web::{self, ServiceConfig, get, head, post};
 

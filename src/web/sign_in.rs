@@ -1,7 +1,7 @@
-//! `/sign-in` and `/sign-out`: a person with a browser begins a session and ends it.
+//! `/sign-in` and `/sign-out`: browser sessions.
 //!
-//! They sign in with a client id and its secret, or by a link that the command line prints and that is good once. Opening
-//! such a link shows whom it is for, and uses nothing up: what looks at links before people do must not spend them.
+//! People sign in with a client id and secret, or with a one-time link that the command line prints. Opening a link
+//! only shows who it is for, because mail scanners and link previews open links before people do.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
@@ -28,10 +28,10 @@ use crate::{
     web::page::{self, Shell},
 };
 
-/// A client id, a secret or a code, and where to go.
+/// Maximum size of a form: a client id, a secret or a code, and where to go.
 const BODY_BYTES_MAX: usize = 32 * 1024;
 const PATH: &str = "/sign-in";
-/// Where to go when nothing else is asked for.
+/// The page to show by default.
 const HOME: &str = "/audit-logs";
 const NEXT_BYTES_MAX: usize = 8 * 1024;
 const SECTION: &str = "sign-in";
@@ -42,15 +42,15 @@ const ACTION: &str = "session.create";
 #[template(path = "sign_in.html")]
 struct Page<'a> {
     shell: Shell,
-    /// What went wrong.
+    /// The error, if there was one.
     refusal: Option<&'a str>,
     client_id: &'a str,
     next: &'a str,
-    /// A link's code, and the name of the credential it is for.
+    /// A link's code, and the name of its credential.
     link: Option<(&'a str, &'a str)>,
 }
 
-/// What a form, or a query string, says.
+/// The fields of a form or a query string.
 #[derive(Default)]
 struct Asked {
     client_id: String,
@@ -60,7 +60,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Whatever else is sent is let be.
+    /// Other fields are ignored.
     fn read(encoded: &str) -> Result<Self, ApiError> {
         let mut asked = Self::default();
         for (name, value) in parameters::decode(encoded)? {
@@ -80,8 +80,8 @@ impl Asked {
     }
 }
 
-/// Whether a browser stays on this server when it is sent there. Browsers read a backslash as a slash, and read over
-/// control characters: with either, a path may turn into another host (WHATWG URL, section 4.4).
+/// Whether a redirect target stays on this server. Browsers treat a backslash as a slash and ignore control characters;
+/// with either, a path may become another host (WHATWG URL, section 4.4).
 fn is_local(next: &str) -> bool {
     next.starts_with('/')
         && !next.starts_with("//")
@@ -89,7 +89,7 @@ fn is_local(next: &str) -> bool {
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-/// Shows the form, or whom a link is for. Who is signed in already is sent on.
+/// Shows the form, or who a link is for. Someone who is already signed in is redirected.
 pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> HttpResponse {
     as_page(welcome(&request, &context), &request)
 }
@@ -104,7 +104,7 @@ pub(super) async fn leave(request: HttpRequest, context: Data<Context>, payload:
     as_page(let_out(&request, &context, payload).await, &request)
 }
 
-/// Whoever sends these forms reads pages.
+/// Clients that send these forms read pages.
 fn as_page(answer: Result<HttpResponse, ApiError>, request: &HttpRequest) -> HttpResponse {
     answer.unwrap_or_else(|error| page::error(request, SECTION, error))
 }
@@ -126,7 +126,7 @@ const LINK_IS_OVER: &str = "This link is no longer good: it has been used, or is
 const WRONG_SECRET: &str = "There is no usable credential with this client ID and secret.";
 
 async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
-    // Somebody else's page must not sign a person in as somebody else.
+    // Another site's page must not sign a person in as someone else.
     if origin::is_foreign(request, context) {
         return Err(ApiError::cross_site());
     }
@@ -154,7 +154,7 @@ fn check_secret(asked: &mut Asked, request: &HttpRequest, context: &Context) -> 
     Ok(admitted.inspect_err(|_| tracing::warn!(%address, "somebody could not sign in"))?)
 }
 
-/// Spends a link and puts that on the record, both or neither; of two who use it at once, one is let in.
+/// Uses a link and records it in one transaction. Of two uses at once, one succeeds.
 async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
     let (admission, ticket) = context.gate.check_link(code, Timestamp::now())?;
     let record = Caller { admission: admission.clone() }
@@ -165,7 +165,7 @@ async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Resul
     Ok(admission)
 }
 
-/// Stores that a ticket is spent, and the record of it; then the gate knows too.
+/// Stores that a ticket is revoked, with its record, then updates the credentials in memory.
 async fn spend(
     change: CredentialChange,
     record: Event,
@@ -183,12 +183,12 @@ fn begin(admission: Admission, next: &str, request: &HttpRequest, context: &Cont
     let token = token.ok_or_else(|| ApiError::internal("a session could not be made"))?;
     let mut response = HttpResponse::SeeOther();
     session::begin(&mut response, request, context, token);
-    // From here on the request has a caller, and so comes on the record.
+    // From here on the request has a caller and is recorded.
     request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
     Ok(response.insert_header((LOCATION, next)).finish())
 }
 
-/// The form again, with what was wrong.
+/// The form again, with the error.
 fn refuse(error: &ApiError, request: &HttpRequest, asked: &Asked) -> Result<HttpResponse, ApiError> {
     let answer = error.error_response();
     let text = match (answer.status(), asked.client_id.is_empty()) {
@@ -222,7 +222,7 @@ async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> 
     if let Some(Err(ApiErrorKind::CrossSite)) = found {
         return Err(ApiError::cross_site());
     }
-    // Where whoever signs in next wants to go.
+    // Where to go after the next sign-in.
     let next = form(request, context, payload).await?.next;
     if let Some(Ok(caller)) = found
         && let Some(ticket) = &caller.admission.session
@@ -239,7 +239,7 @@ async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> 
     Ok(response.insert_header((LOCATION, to)).finish())
 }
 
-/// The page to sign in on, which leads on to `next`.
+/// The sign-in page that leads to `next`.
 pub(super) fn href_leading_to(next: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
     format!("{PATH}?{query}")

@@ -1,7 +1,7 @@
-//! Pages in two parts: what can be shown at once, and what takes longer to find out.
+//! Pages in two parts: what can be shown at once, and what takes longer to compute.
 //!
-//! Compressed here, because the browser must get the whole first part before the second is there, and a compressor gives out
-//! only what it has no more use for unless it is told.
+//! Compressed here, because the browser must receive the first part before the second exists, and a compressor holds
+//! data back unless it is flushed.
 
 use std::{future::Future, io::Write};
 
@@ -13,7 +13,7 @@ use actix_web::{
 use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt, stream};
 
-/// Sends `first`, then what `rest` comes to.
+/// Sends `first`, then the result of `rest`.
 pub(super) fn two_parts(
     request: &HttpRequest,
     mut response: HttpResponseBuilder,

@@ -1,17 +1,17 @@
-//! Times as people read them: absolute, with their zone, and how long ago beside it.
+//! Times as people read them: absolute, with their zone, and relative next to it.
 
 use crate::model::{timestamp::Timestamp, zone::Zone};
 
 /// An instant, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct When {
-    /// For the machine: RFC 3339 in UTC.
+    /// For machines: RFC 3339 in UTC.
     pub(super) machine: String,
     /// `2024-05-01`
     pub(super) date: String,
     /// `12:30:05`
     pub(super) clock: String,
-    /// `.123456`, without the zeros at its end; empty for a whole second.
+    /// `.123456` without trailing zeros; empty for a whole second.
     pub(super) fraction: String,
     /// `UTC` or `+02:00`
     pub(super) offset: String,
@@ -45,22 +45,22 @@ impl When {
         }
     }
 
-    /// The same in UTC, where another zone is shown.
+    /// The same instant in UTC, if another zone is shown.
     pub(super) fn utc(&self) -> Option<String> {
         let (date, time) = self.machine.trim_end_matches('Z').split_once('T').filter(|_| self.offset != "UTC")?;
         let time = time.trim_end_matches('0').trim_end_matches('.');
-        // Seconds and minutes that are zero stay: only the fraction is cut.
+        // Zero seconds and minutes stay; only the fraction is cut.
         let time = if time.len() < 8 { &self.machine[11..19] } else { time };
         Some(format!("{date} {time} UTC"))
     }
 
-    /// Date, time and zone in one line.
+    /// Date, time and zone on one line.
     pub(super) fn full(&self) -> String {
         format!("{} {}{} {}", self.date, self.clock, self.fraction, self.offset)
     }
 }
 
-/// A range of time in as few words as name it exactly. `end` is the first instant after it.
+/// A time range in the fewest words that are exact. `end` is the first instant after it.
 pub(super) fn span(start: Timestamp, end: Timestamp, zone: &Zone) -> String {
     let (Some((first, _)), Some((after, _)), Some((last, _))) =
         (zone.local(start), zone.local(end), zone.local(Timestamp::from_micros(end.micros() - 1)))
@@ -83,7 +83,7 @@ pub(super) fn span(start: Timestamp, end: Timestamp, zone: &Zone) -> String {
     format!("{begin} – {end}")
 }
 
-/// How long one instant is from another, in the largest unit that fits.
+/// The distance between two instants, in the largest unit that fits.
 pub(super) fn length(seconds: i64) -> String {
     const UNITS: [(i64, &str); 6] = [
         (365 * 86_400, "year"),
@@ -115,7 +115,7 @@ fn offset(seconds: i32) -> String {
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// A count with its thousands apart.
+/// A count with thousands separators.
 pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,4 +1,4 @@
-//! The pages, looked at with a real browser.
+//! The pages in a real browser.
 
 mod accessibility;
 mod driver;
@@ -19,7 +19,7 @@ fn event(identifier: &str, resource_type: &str, at: &str) -> Value {
     })
 }
 
-/// The rows of a list: what each says was done.
+/// For each row of a list, the text of its action.
 const WHAT: &str = ".log table.events tbody th.c-what";
 
 /// The path of an event's page.

@@ -1,6 +1,7 @@
-//! Every answer that any test gets, held against the schema of its operation in the API's description.
+//! Compares every response in any test with the schema of its operation in the API description.
 //!
-//! The harness hands each answer here. What the description does not know of (pages, paths that are not there) is none of
+//! The harness passes each response to this module. Paths that the description does not contain (pages, unknown paths)
+//! are ignored. A response on a described path must have a described status, content type and form.
 //! its business; whatever is under a path that it does know must have a status, a type and a form that it names.
 
 use std::{
@@ -14,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::harness::Answer;
 
-/// Longer answers are long lists, whose events are all made alike.
+/// Longer responses are long lists of similar events.
 const CHECKED_BYTES_MAX: usize = 512 * 1024;
 
-/// The description, and what was made of its schemas so far.
+/// The description and its compiled schemas.
 struct Description {
     document: Value,
     validators: Mutex<HashMap<String, &'static Validator>>,
@@ -31,7 +32,7 @@ fn description() -> &'static Description {
     })
 }
 
-/// Panics unless the answer is one of those that the description promises for this request.
+/// Panics unless the description allows this response for this request.
 pub fn check(method: &str, path: &str, answer: &Answer) {
     let document = &description().document;
     let Some(item) = item_of(document, path) else {
@@ -45,7 +46,7 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
             assert!(promised.is_object(), "the status is not documented: {}", context());
             check_content(promised, answer, &context);
         }
-        // Its answer has no body, and is that of GET otherwise.
+        // A response to HEAD has no body, and is otherwise that of GET.
         None if method == "head" => {}
         None => {
             assert_eq!(answer.status, 405, "the method is not documented: {}", context());
@@ -54,7 +55,7 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     }
 }
 
-/// The entry of the path that a request is for. An identifier may have anything in it.
+/// The description's entry for a request path. An identifier may contain anything.
 fn item_of<'d>(document: &'d Value, path: &str) -> Option<&'d Value> {
     let path = path.split('?').next()?;
     let paths = document["paths"].as_object()?;
@@ -79,7 +80,7 @@ fn check_json(schema: &Value, answer: &Answer, context: &dyn Fn() -> String) {
     if answer.text.len() > CHECKED_BYTES_MAX {
         return;
     }
-    // A number that this reader has no room for was kept as it was sent, and is for others to read.
+    // A number that does not fit was stored as sent; other readers may support it.
     let Ok(instance) = serde_json::from_str::<Value>(&answer.text) else {
         let grammatical = serde_json::from_str::<Box<serde_json::value::RawValue>>(&answer.text).is_ok();
         assert!(grammatical, "not JSON: {}", context());
@@ -94,7 +95,7 @@ fn validator(schema: &Value) -> &'static Validator {
     let Description { document, validators } = description();
     let mut validators = validators.lock().unwrap_or_else(PoisonError::into_inner);
     validators.entry(schema.to_string()).or_insert_with(|| {
-        // References are into the document.
+        // References point into the document.
         let mut whole = schema.clone();
         whole["components"] = document["components"].clone();
         Box::leak(Box::new(jsonschema::options().should_validate_formats(true).build(&whole).unwrap()))
@@ -102,7 +103,7 @@ fn validator(schema: &Value) -> &'static Validator {
 }
 
 #[test]
-fn what_is_not_as_described_is_seen() {
+fn a_response_that_deviates_from_its_description_is_detected() {
     let answer = |status: u16, kind: &str, text: &str| {
         let mut headers = ureq::http::HeaderMap::new();
         headers.insert("content-type", kind.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Pages of the index that SQLite cannot make sense of: what they cost, and how the index comes to be whole again.
+//! Index pages that SQLite cannot read: their consequences, and the repair of the index.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ const CHUNK_EVENTS: u32 = 64;
 const EVENTS: u32 = 2_000;
 const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
 
-/// An event that happened so many days ago.
+/// An event from the given number of days ago.
 fn event(number: u32, days: i64) -> Value {
     json!({
         "identifier": format!("event-{number:04}"),
@@ -35,7 +35,7 @@ fn file(days: impl Fn(u32) -> i64) -> TempDir {
     for batch in 0..EVENTS / 250 {
         let events: Vec<_> = (batch * 250..(batch + 1) * 250).map(|number| event(number, days(number))).collect();
         let body = Value::from(events).to_string();
-        // Chunks so small fill faster than they are sealed.
+        // Chunks this small fill faster than they are sealed.
         eventually("room", || (server.post("/v1/audit-log", &body).status == 201).then_some(()));
     }
     let count = || -> u32 {
@@ -48,7 +48,7 @@ fn file(days: impl Fn(u32) -> i64) -> TempDir {
     directory
 }
 
-/// Damages the leaf that is so far through a table, in hundredths of it.
+/// Damages the leaf at this position of a table, in hundredths.
 fn damage_leaf(path: &Path, table: &str, hundredths: usize) {
     let connection = Connection::open(path).unwrap();
     let leaves = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path";
@@ -66,7 +66,7 @@ fn number(path: &Path, sql: &str) -> i64 {
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// How many events there are under each entity.
+/// The number of events of each entity.
 fn by_entity(server: &Server) -> Vec<i64> {
     let counted = server.get("/v1/audit-log/stats?facets=entity");
     assert_eq!(counted.status, 200, "{}", counted.text);
@@ -75,7 +75,7 @@ fn by_entity(server: &Server) -> Vec<i64> {
 }
 
 #[test]
-fn retention_leaves_rows_on_damaged_pages_and_the_writer_goes_on() {
+fn retention_leaves_rows_on_damaged_pages_and_the_writer_continues() {
     let directory = file(|_| 40);
     let path = directory.path().join("auditbox.db");
     for table in ["chunk_key", "chunk_posting"] {
@@ -84,7 +84,7 @@ fn retention_leaves_rows_on_damaged_pages_and_the_writer_goes_on() {
     let server = Server::start_in(directory, &KEEP_30);
     let open = "SELECT count(*) FROM setting WHERE name = 'dropping'";
     let dropped = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped";
-    // What its page of postings holds of a chunk may be needed to tell what is past its time.
+    // Retention may need the page of postings to decide what is expired.
     let least = i64::from(EVENTS / CHUNK_EVENTS * CHUNK_EVENTS) * 3 / 4;
     eventually("retention", || (number(&path, dropped) >= least && number(&path, open) == 0).then_some(()));
     eventually("a word of it", || {
@@ -102,10 +102,10 @@ fn retention_leaves_rows_on_damaged_pages_and_the_writer_goes_on() {
 }
 
 #[test]
-fn a_file_opens_beside_rows_that_cannot_be_taken_out_and_no_chunk_comes_to_stand_among_them() {
+fn a_file_with_undeletable_orphans_opens_and_no_chunk_is_sealed_over_them() {
     let directory = file(|number| if number % 2 == 0 { 40 } else { 1 });
     let path = directory.path().join("auditbox.db");
-    // As a crash leaves it, but for how many chunks it is.
+    // As a crash leaves it, except for the number of chunks.
     let connection = Connection::open(&path).unwrap();
     let half = EVENTS / CHUNK_EVENTS / 2;
     connection.execute("DELETE FROM chunk WHERE number >= ?1", [half]).unwrap();
@@ -135,7 +135,7 @@ fn a_file_opens_beside_rows_that_cannot_be_taken_out_and_no_chunk_comes_to_stand
     assert!(status.success());
     let (is_sound, said) = doctor(&directory);
     assert!(!is_sound && said.contains("[restore]") && !said.contains("[reindex]"), "{said}");
-    // Retention has no place to write what is left of these chunks to: it says so, and nothing is stopped by it.
+    // Retention has no free place for the rest of these chunks. It reports that, and nothing else stops.
     let server = Server::start_in(directory, &KEEP_30);
     eventually("a word of it", || server.log().contains("nothing of this chunk is dropped").then_some(()));
     assert_eq!(server.store(&[event(9_999, 0)]).status, 201, "{}", server.log());
@@ -143,11 +143,11 @@ fn a_file_opens_beside_rows_that_cannot_be_taken_out_and_no_chunk_comes_to_stand
 }
 
 #[test]
-fn a_reindex_that_fails_leaves_the_index_that_was_there() {
+fn a_failed_reindex_leaves_the_former_index() {
     let directory = file(|_| 1);
     let path = directory.path().join("auditbox.db");
     let connection = sql(&path);
-    // So many in a row that the numbers of those around them are not relied on.
+    // A long row of damaged pages, so that the numbers of neighboring chunks cannot be inferred.
     connection.execute("DELETE FROM event WHERE seq BETWEEN 300 AND 1500", []).unwrap();
     close(connection);
     let failed = run(directory.path(), &["reindex"]);
@@ -159,7 +159,7 @@ fn a_reindex_that_fails_leaves_the_index_that_was_there() {
 }
 
 #[test]
-fn the_index_is_made_anew_beside_damaged_pages_of_it() {
+fn the_index_is_rebuilt_despite_its_damaged_pages() {
     let directory = file(|_| 1);
     let path = directory.path().join("auditbox.db");
     damage_leaf(&path, "chunk_posting", 50);
@@ -176,7 +176,7 @@ fn the_index_is_made_anew_beside_damaged_pages_of_it() {
 }
 
 #[test]
-fn killed_while_it_makes_the_index_anew_it_leaves_a_whole_one() {
+fn a_killed_reindex_leaves_a_complete_index() {
     let directory = file(|_| 1);
     let path = directory.path().join("auditbox.db");
     let on_second = || number(&path, "SELECT count(*) FROM chunk WHERE side = 1");

@@ -1,4 +1,4 @@
-//! Errors: for each its status, its code, one envelope, and the headers that belong to it.
+//! Errors: status, code, envelope and headers of each.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use crate::{
 const LOG: &str = "/v1/audit-log";
 const LOGIN: &str = "/v1/auth/access_token";
 
-/// Checks an error whole: status, code, envelope, headers.
+/// Checks a whole error: status, code, envelope, headers.
 fn check(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.refusal(), (status, code.to_owned()), "{}", answer.text);
     let envelope = answer.json();
@@ -26,7 +26,7 @@ fn check(answer: &Answer, status: u16, code: &str) {
     assert!(wait.is_none_or(|wait| wait.parse::<u32>().is_ok_and(|seconds| seconds >= 1)), "{wait:?}");
 }
 
-/// Every request that needs a scope, with what it needs.
+/// Every request that needs a scope, with that scope.
 const GUARDED: [(&str, &str, &str, &str); 7] = [
     ("GET", LOG, "", "read"),
     ("GET", "/v1/audit-log/x", "", "read"),
@@ -89,7 +89,7 @@ fn without_the_scope_everything_is_403() {
             let message = answer.json()["message"].as_str().unwrap().to_owned();
             assert!(message.contains(needed) && message.contains("without"), "{message}");
         }
-        // Who one is needs no scope.
+        // Asking for one's own credential needs no scope.
         assert_eq!(server.request_as(&token, "POST", LOGIN, &body).status, 200);
     }
     let names = server.get("/v1/credentials").json()["credentials"].as_array().unwrap().len();
@@ -97,7 +97,7 @@ fn without_the_scope_everything_is_403() {
 }
 
 #[test]
-fn a_wrong_secret_and_an_unknown_client_are_told_the_same() {
+fn a_wrong_secret_and_an_unknown_client_get_the_same_response() {
     let server = Server::start_with(&[("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "100")]);
     let mut texts = Vec::new();
     for (client, secret) in [
@@ -122,7 +122,7 @@ fn a_wrong_secret_and_an_unknown_client_are_told_the_same() {
 }
 
 #[test]
-fn too_many_failed_logins_are_429_and_say_when_to_come_again() {
+fn too_many_failed_logins_are_429_with_retry_after() {
     let server = Server::start_with(&[
         ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "3"),
         ("AUDITBOX_AUTH_FAILED_LOGINS_WINDOW_SECONDS", "600"),
@@ -172,7 +172,7 @@ fn unknown_paths_are_404_and_wrong_methods_405() {
 }
 
 #[test]
-fn what_is_taken_is_409() {
+fn a_taken_name_or_identifier_is_409() {
     let server = Server::start();
     server.credential("taken", &["read"]);
     check(&server.post("/v1/credentials", r#"{"name":"taken","scopes":["read"]}"#), 409, "conflict");
@@ -194,7 +194,7 @@ fn bodies_that_are_too_large_or_wrong_are_413_and_422() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_408() {
+fn a_body_that_does_not_arrive_is_408() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_BODY_READ_SECONDS", "1")]);
     for lines in [["content-length: 100"], ["transfer-encoding: chunked"]] {
         let head = raw::head(&server, "POST /v1/audit-log", &lines);
@@ -205,7 +205,7 @@ fn a_body_that_does_not_come_is_408() {
 }
 
 #[test]
-fn what_cannot_be_taken_now_is_503_and_says_when_to_come_again() {
+fn overload_is_503_with_retry_after() {
     let server = Server::start_with(&[
         ("AUDITBOX_LIMITS_BODY_BYTES_MAX", "1000"),
         ("AUDITBOX_LIMITS_EVENT_BYTES_MAX", "500"),
@@ -213,8 +213,8 @@ fn what_cannot_be_taken_now_is_503_and_says_when_to_come_again() {
     ]);
     let event = json!({ "action": "A", "resourceType": "x".repeat(120) }).to_string();
     let (holder, refused) = eventually("a refusal", || {
-        // Most of the memory for bodies is held by somebody who does not finish; unless the event below comes first, and
-        // the other one is refused.
+        // A client that does not finish holds most of the memory for bodies. Either the event below arrives first, or
+        // the other request is rejected.
         let mut holder = raw::connect(&server);
         holder.write_all(&raw::head(&server, "POST /v1/audit-log", &["content-length: 1000"])).unwrap();
         holder.write_all(&[b' '; 950]).unwrap();
@@ -228,7 +228,7 @@ fn what_cannot_be_taken_now_is_503_and_says_when_to_come_again() {
 }
 
 #[test]
-fn every_answer_has_a_trace_id_of_its_own() {
+fn every_response_has_a_unique_trace_id() {
     let server = Server::start();
     let paths = [LOG, "/healthz", "/readyz", "/none", "/openapi.json", "/v1/audit-log?foo=1", LOG];
     let mut ids: Vec<_> = paths.iter().map(|path| server.get(path).header("x-trace-id").unwrap().to_owned()).collect();
@@ -238,13 +238,13 @@ fn every_answer_has_a_trace_id_of_its_own() {
 }
 
 #[test]
-fn odd_bytes_in_a_request_line_are_no_fault_of_the_server() {
+fn odd_bytes_in_a_request_line_cause_no_server_error() {
     let server = Server::start();
     let events: Vec<_> =
         (0..3).map(|n| json!({ "identifier": n.to_string(), "action": "A", "resourceType": "x" })).collect();
     server.store(&events);
     for byte in (0..=255_u8).filter(|byte| !b" \r\n".contains(byte)) {
-        // A page that has a next one says so in a header that repeats the query.
+        // The Link header of a page repeats the query.
         for before in [
             "GET /v1/audit-log?limit=1&page=",
             "GET /v1/audit-log/",
@@ -260,7 +260,7 @@ fn odd_bytes_in_a_request_line_are_no_fault_of_the_server() {
 }
 
 #[test]
-fn answers_that_hold_data_are_neither_kept_nor_guessed_at() {
+fn responses_with_data_are_not_cached_or_sniffed() {
     let server = Server::start();
     server.post("/v1/audit-log", r#"{"identifier":"e1","action":"A","resourceType":"x"}"#);
     for path in [

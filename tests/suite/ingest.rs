@@ -1,4 +1,4 @@
-//! Events in: how they may be sent, what is answered, and that what was acknowledged is there byte for byte.
+//! Ingest: accepted forms, responses, and that what was acknowledged is there byte for byte.
 
 use std::io::Write;
 
@@ -12,22 +12,22 @@ use crate::{
 
 const LOG: &str = "/v1/audit-log";
 
-/// The least that an event can be.
+/// A minimal event.
 fn least(identifier: &str) -> Value {
     json!({ "identifier": identifier, "action": "READ", "resourceType": "x" })
 }
 
-/// Makes a body of events.
+/// Builds a body of events.
 type Form = fn(&[String; 3]) -> String;
 
-/// Sends a body as it is, with these headers.
+/// Sends a raw body with these headers.
 fn post(server: &Server, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let bearer = format!("Bearer {}", server.token);
     server.request("POST", LOG, &[&[("authorization", &*bearer)], headers].concat(), body)
 }
 
 #[test]
-fn who_has_no_token_or_may_not_send_is_refused() {
+fn ingest_needs_a_token_with_the_scope() {
     let server = Server::start();
     let body = least("e").to_string();
     assert_eq!(server.request("POST", LOG, &[], body.as_bytes()).refusal(), (401, "unauthorized".to_owned()));
@@ -40,7 +40,7 @@ fn who_has_no_token_or_may_not_send_is_refused() {
 }
 
 #[test]
-fn an_event_that_was_acknowledged_is_there() {
+fn an_acknowledged_event_is_stored() {
     let server = Server::start();
     let event =
         json!({ "identifier": "e1", "action": "CREATE", "resourceType": "entity", "context": { "entity": "api" } });
@@ -51,7 +51,7 @@ fn an_event_that_was_acknowledged_is_there() {
 }
 
 #[test]
-fn objects_arrays_lines_and_objects_in_a_row_are_taken_whatever_they_are_called() {
+fn objects_arrays_lines_and_concatenated_objects_are_accepted_with_any_content_type() {
     let server = Server::start();
     let [a, b, c] = ["a", "b", "c"].map(|name| move |form: usize| least(&format!("{name}{form}")).to_string());
     let forms: [(Form, usize); 6] = [
@@ -74,7 +74,7 @@ fn objects_arrays_lines_and_objects_in_a_row_are_taken_whatever_they_are_called(
 }
 
 #[test]
-fn a_body_may_come_without_a_type_and_in_chunks() {
+fn a_body_may_have_no_content_type_and_arrive_in_chunks() {
     let server = Server::start();
     let body = least("plain").to_string();
     let length = format!("content-length: {}", body.len());
@@ -84,7 +84,7 @@ fn a_body_may_come_without_a_type_and_in_chunks() {
 
     let head = raw::head(&server, "POST /v1/audit-log", &["transfer-encoding: chunked"]);
     let body = least("chünked").to_string();
-    // One byte at a time, so that characters and tokens are cut.
+    // One byte at a time, so that characters and tokens are split.
     let chunks: Vec<_> = body.as_bytes().iter().map(|byte| raw::chunk(&[*byte])).collect();
     let pieces = [&*head].into_iter().chain(chunks.iter().map(Vec::as_slice)).chain([raw::LAST_CHUNK]);
     let answer = raw::send(&server, pieces);
@@ -99,7 +99,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn compressed_bodies_are_taken_and_broken_ones_refused() {
+fn compressed_bodies_are_accepted_and_broken_ones_rejected() {
     let server = Server::start();
     let body = |name: &str| least(name).to_string().into_bytes();
     let two = [gzip(&body("g1")), gzip(&body("g2"))].concat();
@@ -125,7 +125,7 @@ fn compressed_bodies_are_taken_and_broken_ones_refused() {
 }
 
 #[test]
-fn an_answer_is_201_if_anything_was_new_and_names_every_event_in_order() {
+fn a_response_is_201_if_any_event_was_new_and_names_every_event_in_order() {
     let server = Server::start();
     let [a, b, c] = ["a", "b", "c"].map(least);
     for (batch, status, accepted, duplicates) in [
@@ -145,7 +145,7 @@ fn an_answer_is_201_if_anything_was_new_and_names_every_event_in_order() {
 }
 
 #[test]
-fn one_bad_event_keeps_all_out_and_the_first_twenty_are_named() {
+fn one_invalid_event_rejects_the_batch_and_the_first_twenty_are_named() {
     let server = Server::start();
     let batch: Vec<_> = (0..60).map(|n| if n % 2 == 0 { least(&n.to_string()) } else { json!({ "n": n }) }).collect();
     let answer = server.post(LOG, &Value::from(batch).to_string());
@@ -158,7 +158,7 @@ fn one_bad_event_keeps_all_out_and_the_first_twenty_are_named() {
     assert!(details.iter().all(|detail| detail["field"] == "action" && detail["message"] == "is required"));
     assert!(server.list("").identifiers().is_empty());
 
-    // The same where the fault is one of grammar, and the events before it were good.
+    // With a syntax error after valid events.
     let body = format!("{}\n{}\n{{\"identifier\":", least("a"), least("b"));
     let answer = server.post(LOG, &body);
     assert_eq!((answer.status, &answer.json()["details"][0]["index"]), (422, &json!(2)), "{}", answer.text);
@@ -169,7 +169,7 @@ fn one_bad_event_keeps_all_out_and_the_first_twenty_are_named() {
 }
 
 #[test]
-fn partial_stores_what_can_be_stored_and_says_what_became_of_each() {
+fn partial_stores_the_valid_events_and_reports_each_outcome() {
     let server = Server::start();
     server.store(&[least("old"), least("taken")]);
     let mut other = least("taken");
@@ -200,7 +200,7 @@ fn partial_stores_what_can_be_stored_and_says_what_became_of_each() {
 }
 
 #[test]
-fn what_the_server_filled_in_does_not_make_a_retry_another_event() {
+fn defaults_do_not_turn_a_retry_into_another_event() {
     let server = Server::start();
     let event = json!({
         "identifier": "e", "action": "A", "resourceType": "x", "status": "SUCCESS", "message": "m",
@@ -221,7 +221,7 @@ fn what_the_server_filled_in_does_not_make_a_retry_another_event() {
         let answer = server.request_as(&other, "POST", LOG, &event.to_string());
         assert_eq!((answer.status, &answer.json()["duplicates"]), (200, &json!(1)), "{event}");
     }
-    // The order of the keys that the server reads, the white space between them, and a null for nothing are not content.
+    // The order of known keys, white space between them, and null for no value are not content.
     for body in [
         r#"{"identifier":"f","action":"A","resourceType":"x","trigger":{"origin":"UI","by":{"name":"n"}},"k":[ 1 ]}"#,
         "[{ \"k\" : [ 1 ], \"trigger\":\n{\"by\":{\"name\":\"n\"}, \"at\":null, \"origin\":\"UI\"},\"message\":null,\
@@ -265,7 +265,7 @@ fn another_event_under_the_same_identifier_is_a_conflict_that_names_it() {
 }
 
 #[test]
-fn absent_parts_get_their_defaults_and_what_was_sent_stays() {
+fn missing_parts_get_defaults_and_sent_values_stay() {
     let server = Server::start();
     server.store(&[json!({ "action": "A", "resourceType": "x" })]);
     let event = server.list("").json()["audits"][0].clone();

@@ -1,5 +1,5 @@
-//! Hostile sizes, depths and speeds. Each is refused in words, or by closing the connection where HTTP knows no words for
-//! it, and the server goes on serving others.
+//! Hostile sizes, depths and speeds. Each gets an error, or a closed connection if HTTP has no error for it, and the
+//! server continues to serve others.
 
 use std::{io::Write, iter, thread, time::Duration};
 
@@ -15,13 +15,13 @@ const LOG: &str = "/v1/audit-log";
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// The server answers others: it takes an event, and finds it.
+/// The server serves others: it stores an event and finds it.
 fn assert_serves(server: &Server, name: &str) {
     server.store(&[json!({ "identifier": name, "action": "A", "resourceType": "alive" })]);
     assert_eq!(server.list(&format!("identifier={name}")).identifiers(), [name]);
 }
 
-/// Refused in words, or cut off; never a fault, never taken.
+/// Rejected or cut off; never a server error, never accepted.
 fn assert_refused(answer: Option<RawAnswer>, statuses: &[u16]) {
     if let Some(answer) = answer {
         assert!(statuses.contains(&answer.status), "{answer:?}");
@@ -34,7 +34,7 @@ fn post_encoded(server: &Server, encoding: &str, body: &[u8]) -> Answer {
 }
 
 #[test]
-fn bodies_that_drip_are_cut_off_and_hold_up_nobody() {
+fn dripping_bodies_are_cut_off_and_delay_no_other_client() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_BODY_READ_SECONDS", "2"), ("AUDITBOX_SERVER_WORKERS", "1")]);
     let head = raw::head(&server, "POST /v1/audit-log", &["content-length: 1000000"]);
     let mut dripping: Vec<_> = (0..40)
@@ -48,7 +48,7 @@ fn bodies_that_drip_are_cut_off_and_hold_up_nobody() {
     for stream in &mut dripping {
         stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         eventually("the end of a slow body", || {
-            // Never idle, never done.
+            // Never idle, never complete.
             let closed = stream.write_all(b" ").is_err();
             (closed || stream.peek(&mut [0]).is_ok()).then_some(())
         });
@@ -61,7 +61,7 @@ fn bodies_that_drip_are_cut_off_and_hold_up_nobody() {
 }
 
 #[test]
-fn bodies_over_the_limit_are_refused_however_they_are_framed() {
+fn bodies_over_the_limit_are_rejected_with_any_framing() {
     let server = Server::start();
     let piece = vec![b' '; MEBIBYTE];
     let length = format!("content-length: {}", BODY_BYTES_MAX + 1);
@@ -75,7 +75,7 @@ fn bodies_over_the_limit_are_refused_however_they_are_framed() {
     assert_refused(raw::try_send(&server, pieces), &[413]);
     assert_serves(&server, "afterwards");
 
-    // Said in advance, it is refused before it is sent.
+    // A declared length is rejected before the body is sent.
     let head = raw::head(&server, "POST /v1/audit-log", &["content-length: 1000000000000"]);
     let answer = raw::send(&server, [&*head]);
     assert_eq!((answer.status, &*answer.error()), (413, "payload_too_large"));
@@ -93,7 +93,7 @@ fn a_body_without_end_is_cut_off() {
 }
 
 #[test]
-fn who_is_refused_before_the_body_is_there_is_let_go() {
+fn a_client_rejected_before_its_body_arrives_is_disconnected() {
     let server = Server::start();
     for (request_line, token, status) in [
         ("POST /v1/audit-log", "none", 401),
@@ -104,7 +104,7 @@ fn who_is_refused_before_the_body_is_there_is_let_go() {
         ("GET /healthz", "none", 200),
     ] {
         for framing in ["content-length: 1000", "transfer-encoding: chunked"] {
-            // The client neither finishes its body nor says that it wants to be let go.
+            // The client neither finishes its body nor closes its side.
             let head = format!(
                 "{request_line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n{framing}\r\n\r\n"
             );
@@ -123,7 +123,7 @@ fn a_small_body_that_unpacks_into_a_large_one_is_413() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&zeros).unwrap();
     let gzip = gzip.finish().unwrap();
-    // Each said again and again: a thousand times as much in one body.
+    // Each repeated: a thousand times as much in one body.
     for (encoding, bomb) in [("gzip", &gzip), ("zstd", &zstd), ("gzip", &gzip.repeat(30)), ("zstd", &zstd.repeat(250))]
     {
         assert!(bomb.len() < BODY_BYTES_MAX, "{encoding}: {}", bomb.len());
@@ -137,7 +137,7 @@ fn a_small_body_that_unpacks_into_a_large_one_is_413() {
 }
 
 #[test]
-fn depth_without_end_is_refused() {
+fn endless_nesting_is_rejected() {
     let server = Server::start();
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let (open_objects, close_objects) = ("{\"a\":".repeat(100_000), "}".repeat(100_000));
@@ -163,13 +163,13 @@ fn depth_without_end_is_refused() {
     assert_serves(&server, "afterwards");
 }
 
-/// An event that is good but for `part`.
+/// A valid event except for `part`.
 fn with(part: &str) -> String {
     format!(r#"{{"action":"A","resourceType":"x",{part}}}"#)
 }
 
 #[test]
-fn numbers_and_texts_without_end_are_refused_where_they_are_read_and_kept_elsewhere() {
+fn endless_numbers_and_texts_are_rejected_where_they_are_read_and_kept_elsewhere() {
     let server = Server::start();
     let digits = "7".repeat(1_000_000);
     for part in [
@@ -192,7 +192,7 @@ fn numbers_and_texts_without_end_are_refused_where_they_are_read_and_kept_elsewh
 }
 
 #[test]
-fn too_many_events_and_too_large_ones_are_refused() {
+fn too_many_events_and_too_large_events_are_rejected() {
     let server =
         Server::start_with(&[("AUDITBOX_LIMITS_BATCH_EVENTS_MAX", "3"), ("AUDITBOX_LIMITS_EVENT_BYTES_MAX", "1000")]);
     let event = with(r#""note":1"#);
@@ -216,7 +216,7 @@ fn too_many_events_and_too_large_ones_are_refused() {
 }
 
 #[test]
-fn too_many_values_in_a_filter_are_refused_however_they_are_spread() {
+fn too_many_filter_values_are_rejected_in_any_spelling() {
     let server = Server::start();
     let values = |name: &str, count: usize| (0..count).map(|n| format!("{name}=v{n}&")).collect::<String>();
     for query in [
@@ -233,7 +233,7 @@ fn too_many_values_in_a_filter_are_refused_however_they_are_spread() {
 }
 
 #[test]
-fn floods_of_query_and_headers_are_refused_or_cut_off() {
+fn floods_of_parameters_and_headers_are_rejected_or_cut_off() {
     const HEAD_REFUSED: [u16; 5] = [400, 413, 414, 422, 431];
     let server = Server::start();
     let long = "x".repeat(50_000);
@@ -263,7 +263,7 @@ fn floods_of_query_and_headers_are_refused_or_cut_off() {
 }
 
 #[test]
-fn many_connections_that_say_nothing_hold_up_nobody() {
+fn many_silent_connections_delay_no_other_client() {
     let server = Server::start_with(&[("AUDITBOX_SERVER_WORKERS", "1")]);
     let silent: Vec<_> = (0..300).map(|_| raw::connect(&server)).collect();
     thread::scope(|scope| {

@@ -1,5 +1,4 @@
-//! The file: how a new one comes to be, how an older one is brought up to date, which files are refused, what holds within one, and that it can be asked with
-//! SQL by itself.
+//! The file: creation, migration, rejected files, its constraints, and queries by hand-written SQL.
 
 use std::{
     cell::RefCell,
@@ -22,7 +21,7 @@ use crate::{
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 
-/// A stopped server's file, with a few events in it.
+/// A stopped server's file with a few events.
 fn file() -> (TempDir, PathBuf) {
     let server = Server::start();
     let event = |number: u32| {
@@ -38,7 +37,7 @@ fn file() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// Every table, index and trigger, with the text that made it.
+/// The SQL text of every table, index and trigger.
 fn schema_of(connection: &Connection) -> Vec<(String, String, String, Option<String>)> {
     let mut statement =
         connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
@@ -51,7 +50,7 @@ fn pragma(connection: &Connection, name: &str) -> i64 {
 }
 
 #[test]
-fn a_new_file_is_what_the_schema_says() {
+fn a_new_file_matches_the_schema() {
     let (_directory, path) = file();
     let made = Connection::open(path).unwrap();
     let described = Connection::open_in_memory().unwrap();
@@ -73,7 +72,7 @@ fn only_its_owner_may_read_a_new_file() {
 }
 
 #[test]
-fn an_event_in_the_file_is_neither_changed_nor_deleted() {
+fn an_event_in_the_file_cannot_be_changed_or_deleted() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     for (statement, refusal) in [
@@ -87,7 +86,7 @@ fn an_event_in_the_file_is_neither_changed_nor_deleted() {
         let error = connection.execute(statement, []).unwrap_err().to_string();
         assert!(error.contains(refusal), "{statement}: {error}");
     }
-    // Putting another in its place would be a change by another name.
+    // A replacement would be a change in disguise.
     let columns = "seq, timestamp, entity, blueprint, filled, body";
     let copy = format!("({columns}) SELECT {columns} FROM event WHERE seq = 1");
     assert!(connection.execute(&format!("INSERT INTO event {copy}"), []).is_err());
@@ -96,7 +95,7 @@ fn an_event_in_the_file_is_neither_changed_nor_deleted() {
     assert!(error.contains("an event is never deleted"), "{error}");
 }
 
-/// Runs every command that opens the file, each of which must refuse it and leave it and its directory as they are.
+/// Runs every command that opens the file. Each must reject the file and leave it and its directory unchanged.
 fn refused(directory: &Path, path: &Path, reason: &str) {
     let before = fs::read(path).unwrap();
     fs::write(directory.join("in.ndjson"), r#"{"action":"READ","resourceType":"x"}"#).unwrap();
@@ -120,7 +119,7 @@ fn refused(directory: &Path, path: &Path, reason: &str) {
 }
 
 #[test]
-fn a_file_of_a_newer_format_is_refused_and_not_touched() {
+fn a_file_of_a_newer_format_is_rejected_and_unchanged() {
     let (directory, path) = file();
     let connection = Connection::open(&path).unwrap();
     let newer = pragma(&connection, "user_version") + 1;
@@ -130,7 +129,7 @@ fn a_file_of_a_newer_format_is_refused_and_not_touched() {
 }
 
 #[test]
-fn a_file_of_another_program_is_refused_and_not_touched() {
+fn a_file_of_another_program_is_rejected_and_unchanged() {
     for setting in [
         "",
         "PRAGMA journal_mode = WAL;",
@@ -150,7 +149,7 @@ fn a_file_of_another_program_is_refused_and_not_touched() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_not_touched() {
+fn a_file_that_is_not_a_database_is_rejected_and_unchanged() {
     for bytes in [b"x".as_slice(), &b"To whom it may concern\n".repeat(300), &[0; 4_096]] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auditbox.db");
@@ -160,10 +159,10 @@ fn a_file_that_is_no_database_is_refused_and_not_touched() {
 }
 
 #[test]
-fn a_damaged_file_is_refused_and_not_touched() {
+fn a_damaged_file_is_rejected_and_unchanged() {
     let (directory, path) = file();
     let mut bytes = fs::read(&path).unwrap();
-    // The first page after its head: the table of tables.
+    // The first page after the header: the schema table.
     bytes[100..4_096].fill(0x55);
     fs::write(&path, bytes).unwrap();
     refused(directory.path(), &path, "the file was left as it is: keep a copy");
@@ -195,7 +194,7 @@ fn a_file_opened_again_keeps_its_format_and_its_key() {
 }
 
 #[test]
-fn the_everyday_questions_are_answered_by_an_index_in_its_order() {
+fn everyday_queries_use_an_index_without_sorting() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     for (condition, order, index) in [
@@ -213,7 +212,7 @@ fn the_everyday_questions_are_answered_by_an_index_in_its_order() {
     }
 }
 
-/// The steps in which SQLite answers a question.
+/// The steps of SQLite's query plan.
 fn plan_of(connection: &Connection, question: &str) -> Vec<String> {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
     let steps = statement.query_map([], |row| row.get(3)).unwrap();
@@ -221,7 +220,7 @@ fn plan_of(connection: &Connection, question: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_entity_is_found_by_its_index_by_number_and_by_name() {
+fn the_entity_index_serves_ordinals_and_names() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     let parts = "event_entity (ANY(<expr>) AND entity=?";
@@ -254,7 +253,7 @@ fn anyone_may_read_the_columns_with_sql() {
     assert_eq!(rows, [("svc-0".to_owned(), 3), ("svc-1".to_owned(), 3), ("svc-2".to_owned(), 3)]);
 }
 
-/// The file as the first format had it, with this many events, each readable as it stands.
+/// A file of the first format with this many events, each uncompressed.
 fn file_of_format_1(events: u32) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auditbox.db");
@@ -291,9 +290,9 @@ fn file_of_format_1(events: u32) -> (TempDir, PathBuf) {
 }
 
 #[test]
-fn a_file_of_the_first_format_is_brought_up_to_date() {
+fn a_file_of_the_first_format_is_migrated() {
     let (directory, path) = file_of_format_1(2_500);
-    // Reading alone does not change a file.
+    // Reading does not change a file.
     let (code, message) = refusal(program(directory.path()).arg("query"));
     assert_eq!(code, Some(1));
     assert!(message.contains("has the older format 1"), "{message}");
@@ -313,7 +312,7 @@ fn a_file_of_the_first_format_is_brought_up_to_date() {
     is_as_described(&directory, &path);
 }
 
-/// The file is what a new one would be, and whole.
+/// The file is complete and equals a new one.
 fn is_as_described(directory: &TempDir, path: &Path) {
     let migrated = Connection::open(path).unwrap();
     let described = Connection::open_in_memory().unwrap();
@@ -328,7 +327,7 @@ fn is_as_described(directory: &TempDir, path: &Path) {
 }
 
 #[test]
-fn a_file_of_the_second_format_is_brought_up_to_date() {
+fn a_file_of_the_second_format_is_migrated() {
     let (directory, path) = file();
     let connection = Connection::open(&path).unwrap();
     connection
@@ -356,7 +355,7 @@ fn a_file_of_the_second_format_is_brought_up_to_date() {
     assert!(server.log().contains("bringing the file to its present format"), "{}", server.log());
     assert_eq!(server.list("entity=svc-1&include_own=false").identifiers(), ["e7", "e4", "e1"]);
     server.store(&[json!({ "identifier": "new", "action": "CREATE", "resourceType": "entity" })]);
-    // What was there is not vouched for; what comes is.
+    // Old rows have no checksums; new ones do.
     let connection = Connection::open(&path).unwrap();
     let checksums = |condition: &str| -> (i64, i64) {
         let sql = format!("SELECT count(*), count(checksum) FROM event WHERE {condition}");
@@ -371,7 +370,7 @@ fn a_file_of_the_second_format_is_brought_up_to_date() {
 }
 
 #[test]
-fn a_migration_that_is_killed_goes_on_where_it_was() {
+fn a_killed_migration_resumes() {
     let (directory, path) = file_of_format_1(60_000);
     let is_done = || {
         let connection = Connection::open(&path).unwrap();
@@ -391,7 +390,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
         child.wait().unwrap();
         if !is_done() {
             interrupted += 1;
-            // What is there so far is not taken for the whole.
+            // A partial migration is not mistaken for a complete one.
             let (code, message) = refusal(program(directory.path()).arg("query"));
             assert!(code == Some(1) && message.contains("has the older format 1"), "{message}");
         }
@@ -404,7 +403,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
 }
 
-/// Looks how long the write-ahead log is at each step of something long.
+/// Records the length of the WAL at each step of a long operation.
 struct LogWatch(PathBuf, RefCell<Vec<(&'static str, u64)>>);
 
 impl LogWatch {
@@ -412,7 +411,7 @@ impl LogWatch {
         Self(path.with_extension("db-wal"), RefCell::default())
     }
 
-    /// At each step that it was told of, but the first.
+    /// At each reported step except the first.
     fn lengths(&self, step: &str) -> Vec<u64> {
         self.1.borrow().iter().filter(|(what, _)| *what == step).map(|(_, length)| *length).skip(1).collect()
     }

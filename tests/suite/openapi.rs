@@ -1,4 +1,4 @@
-//! `/openapi.json` says what the server does, and `/docs/` shows it without another host.
+//! `/openapi.json` describes what the server does, and `/docs/` shows it without another host.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn document(server: &Server) -> Value {
     answer.json()
 }
 
-/// The operation that stands for a request, found as a reader of the document would.
+/// The operation of a request, found as a reader of the document would find it.
 fn operation<'d>(document: &'d Value, method: &str, path: &str) -> &'d Value {
     let path = path.split('?').next().unwrap();
     let fits = |pattern: &str| {
@@ -30,7 +30,7 @@ fn operation<'d>(document: &'d Value, method: &str, path: &str) -> &'d Value {
     &exact.unwrap_or_else(|| panic!("{path} is not documented"))[method.to_lowercase()]
 }
 
-/// The answer is one of those that the document promises, in form too.
+/// The document allows the response, including its form.
 fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
     let promised = &operation(document, method, path)["responses"][answer.status.to_string()];
     assert!(promised.is_object(), "{method} {path}: {} is not documented: {}", answer.status, answer.text);
@@ -57,7 +57,7 @@ fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
     }
 }
 
-/// A good request for each operation; `{id}` is a credential's client id.
+/// A valid request for each operation; `{id}` is a credential's client id.
 const GOOD: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/audit-log", r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#, 201),
     ("POST", "/v1/audit-log", r#"{"identifier":"e1","action":"READ","resourceType":"x"}"#, 200),
@@ -94,7 +94,7 @@ fn every_documented_operation_answers_as_documented() {
         check(&document, method, &path, &answer);
         seen.insert(operation(&document, method, &path)["operationId"].as_str().unwrap().to_owned());
     }
-    // It has no end; its own tests read it.
+    // A stream has no end; other tests read it.
     seen.insert("stream".to_owned());
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
@@ -105,7 +105,7 @@ fn every_documented_operation_answers_as_documented() {
 }
 
 #[test]
-fn every_refusal_is_documented() {
+fn every_error_is_documented() {
     let limits = [
         ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1"),
         ("AUDITBOX_LIMITS_BODY_BYTES_MAX", "4000"),
@@ -154,7 +154,7 @@ fn every_refusal_is_documented() {
         ("", "POST", "/v1/auth/access_token", &long, 413),
         ("", "POST", "/v1/auth/access_token", login, 401),
         ("", "POST", "/v1/auth/access_token", login, 429),
-        // From here on a token with the wrong secret is told to wait as well.
+        // From here on, a token with a wrong secret must wait as well.
         (&guess, "GET", "/v1/audit-log", "", 429),
         (&guess, "POST", "/v1/audit-log", "{}", 429),
         (&guess, "GET", "/v1/audit-log/e1", "", 429),
@@ -207,7 +207,7 @@ fn a_method_that_is_not_documented_is_answered_405() {
 }
 
 #[test]
-fn what_needs_a_token_is_documented_to_need_one() {
+fn operations_that_need_a_token_are_documented_as_such() {
     let server = Server::start();
     let document = document(&server);
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -221,7 +221,7 @@ fn what_needs_a_token_is_documented_to_need_one() {
 }
 
 #[test]
-fn every_reference_within_the_document_leads_somewhere() {
+fn every_reference_within_the_document_resolves() {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => members.iter().for_each(|(key, value)| match value {
@@ -267,7 +267,7 @@ fn the_pages_load_nothing_from_another_host() {
     for asset in assets {
         assert!(!asset.contains("//"), "{asset} is on another host");
         let path = format!("/docs/{}", asset.trim_start_matches("./"));
-        // An image is not text, which is all that the harness reads.
+        // An image is not text, and the harness reads only text.
         assert_eq!(ureq::get(format!("{}{path}", server.url)).call().unwrap().status(), 200, "{asset}");
         if kind(&asset) == "css" {
             let answer = server.request("GET", &path, &[], b"");
@@ -280,6 +280,6 @@ fn the_pages_load_nothing_from_another_host() {
     assert_eq!(configuration.status, 200);
     assert!(configuration.text.contains("/openapi.json"), "{}", configuration.text);
     assert!(!configuration.text.contains("http://") && !configuration.text.contains("https://"));
-    // The one thing that the page would ask of another host, were it not told otherwise.
+    // The only request that the page would send to another host by default.
     assert!(configuration.text.contains("\"validatorUrl\": \"none\""), "{}", configuration.text);
 }

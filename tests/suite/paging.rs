@@ -19,7 +19,7 @@ fn event(identifier: &str, second: u32) -> Value {
     json!({ "identifier": identifier, "action": "A", "resourceType": kind, "trigger": { "at": at } })
 }
 
-/// Events in several requests: some late, many at the same instants.
+/// Events in several requests: some late, many at equal instants.
 fn server() -> Server {
     let server = Server::start();
     for batch in 0..6 {
@@ -33,14 +33,14 @@ fn next(answer: &Answer) -> Option<String> {
     answer.json()["next"].as_str().map(str::to_owned)
 }
 
-/// The path and query that the Link header names.
+/// The path and query in the Link header.
 fn link(answer: &Answer) -> Option<String> {
     let link = answer.header("link")?;
     Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
 }
 
 #[test]
-fn pages_put_together_are_the_whole_list_in_either_sort_and_order() {
+fn all_pages_together_are_the_whole_list_in_every_sort_and_order() {
     let server = server();
     for sort in ["time", "received"] {
         for order in ["asc", "desc"] {
@@ -67,7 +67,7 @@ fn in_pages(server: &Server, query: &str, limit: usize) -> Vec<String> {
         let Some(cursor) = next(&answer) else {
             return all;
         };
-        // A list that is followed has no end, only a page that is not full.
+        // A followed list has no end, only a page that is not full.
         if query.starts_with(FOLLOW) && page.len() < limit {
             return all;
         }
@@ -77,7 +77,7 @@ fn in_pages(server: &Server, query: &str, limit: usize) -> Vec<String> {
 }
 
 #[test]
-fn the_link_header_leads_through_the_list_as_it_is() {
+fn the_link_header_leads_through_the_list() {
     let server = server();
     let query =
         "resources%5B%5D=ODD&not.origin=a%2Cb&includes=identifier&from=2024-01-01T00:00:00+02:00&limit=10&page=1";
@@ -97,7 +97,7 @@ fn the_link_header_leads_through_the_list_as_it_is() {
 }
 
 #[test]
-fn pages_stay_as_they_were_while_newer_events_arrive() {
+fn pages_do_not_change_while_newer_events_arrive() {
     let server = server();
     let whole = server.list("").identifiers();
     let first = server.list("limit=50");
@@ -108,7 +108,7 @@ fn pages_stay_as_they_were_while_newer_events_arrive() {
 }
 
 #[test]
-fn a_cursor_is_good_for_its_own_question_only() {
+fn a_cursor_is_valid_only_for_its_query() {
     let server = server();
     let cursor = next(&server.list("limit=5&resources=odd&resources=even")).unwrap();
     for same in [
@@ -136,7 +136,7 @@ fn a_cursor_is_good_for_its_own_question_only() {
 }
 
 #[test]
-fn what_is_no_cursor_is_refused_by_name() {
+fn an_invalid_cursor_is_rejected_by_name() {
     let server = server();
     let good = next(&server.list("limit=5")).unwrap();
     let (cut, longer, turned) = (&good[1..], format!("{good}A"), good.chars().rev().collect::<String>());
@@ -153,7 +153,7 @@ fn what_is_no_cursor_is_refused_by_name() {
 }
 
 #[test]
-fn who_follows_the_log_always_gets_a_cursor_and_then_exactly_what_arrived_since() {
+fn a_follower_always_gets_a_cursor_and_then_exactly_the_new_events() {
     let server = Server::start();
     for (filter, wanted) in [("", "even odd"), ("&resources=odd", "odd"), ("&entity=none", "")] {
         let base = server.list(FOLLOW).identifiers().len();
@@ -166,7 +166,7 @@ fn who_follows_the_log_always_gets_a_cursor_and_then_exactly_what_arrived_since(
         };
         assert!(ask().is_empty());
         assert!(ask().is_empty());
-        // The second batch happened before the first.
+        // The second batch has earlier event times than the first.
         for (batch, second) in [(0, 1_000), (1, 500), (2, 500), (3, 2_000)] {
             let names = [format!("{base}-{batch}-even"), format!("{base}-{batch}-odd")];
             server.store(&[event(&names[0], second), event(&names[1], second + 1)]);
@@ -181,7 +181,7 @@ fn who_follows_the_log_always_gets_a_cursor_and_then_exactly_what_arrived_since(
 }
 
 #[test]
-fn who_follows_the_log_while_others_write_loses_nothing_and_sees_nothing_twice() {
+fn a_follower_of_a_busy_log_sees_every_event_exactly_once() {
     const WRITERS: usize = 4;
     const REQUESTS: usize = 40;
     let server = Server::start();
@@ -215,7 +215,7 @@ fn who_follows_the_log_while_others_write_loses_nothing_and_sees_nothing_twice()
     assert_eq!(followed, server.list(&format!("{FOLLOW}&limit=100000")).identifiers());
 }
 
-/// Follows the log until a page begun after `done` is empty.
+/// Follows the log until a page that began after `done` is empty.
 fn follow(server: &Server, done: &AtomicBool) -> Vec<String> {
     let (mut all, mut query) = (Vec::new(), format!("{FOLLOW}&limit=7"));
     loop {
@@ -231,10 +231,10 @@ fn follow(server: &Server, done: &AtomicBool) -> Vec<String> {
 }
 
 #[test]
-fn a_cursor_ahead_of_the_log_is_refused_where_it_would_skip_what_comes() {
+fn a_cursor_ahead_of_the_log_is_rejected() {
     let longer = server();
     let ahead = next(&longer.list(FOLLOW)).unwrap();
-    // The same file put back to an earlier state is, to its followers, a shorter log.
+    // To its followers, a file restored to an earlier state is a shorter log.
     let shorter = Server::start();
     let answer = shorter.list(&format!("{FOLLOW}&cursor={ahead}"));
     assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()));

@@ -1,4 +1,4 @@
-//! Parameters that are refused by name, and those that are held to a limit.
+//! Parameters that are rejected by name, and parameters with limits.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn the_limit_takes_the_newest_and_refuses_what_is_no_count() {
+fn the_limit_takes_the_newest_and_rejects_invalid_counts() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_LIST_DEFAULT", "3"), ("AUDITBOX_LIMITS_LIST_MAX", "4")]);
     let event = |n: u32| json!({ "identifier": n.to_string(), "action": "A", "resourceType": "x", "trigger": { "at": format!("2024-05-01T12:00:0{n}Z") } });
     server.store(&(1..=5).map(event).collect::<Vec<_>>());
@@ -121,7 +121,7 @@ fn empty_values_are_refused_by_name() {
 }
 
 #[test]
-fn a_field_takes_a_hundred_values_in_any_encoding_and_no_more() {
+fn a_field_accepts_at_most_a_hundred_values_in_any_encoding() {
     let server = server_with(&[("a", json!({ "trigger": { "origin": "o99" } }))]);
     let values: Vec<_> = (0..=100).map(|n| format!("o{n}")).collect();
     let spread =
@@ -147,7 +147,7 @@ fn a_field_takes_a_hundred_values_in_any_encoding_and_no_more() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_refused_and_not_replaced() {
+fn invalid_utf_8_is_rejected_and_not_replaced() {
     let server = Server::start();
     server.store(&[serde_json::json!({ "identifier": "\u{fffd}", "action": "A", "resourceType": "x" })]);
     assert_eq!(server.list("identifier=%EF%BF%BD").identifiers(), ["\u{fffd}"]);

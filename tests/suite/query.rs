@@ -1,4 +1,4 @@
-//! Questions: every parameter, and what it matches.
+//! Queries: every parameter and what it matches.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub fn check(server: &Server, questions: &[(&str, &str)]) {
     }
 }
 
-/// Checks that each query is refused because of its parameter.
+/// Checks that each query is rejected because of its parameter.
 pub fn check_refused(server: &Server, refused: &[(&str, &str)]) {
     for (query, parameter) in refused {
         let answer = server.list(query);
@@ -23,7 +23,7 @@ pub fn check_refused(server: &Server, refused: &[(&str, &str)]) {
     }
 }
 
-/// Stores events, each with its name as identifier and its own minute: the first is the newest.
+/// Stores events, each with its name as identifier and a distinct minute; the first is the newest.
 pub fn server_with(events: &[(&str, Value)]) -> Server {
     let server = Server::start();
     let events: Vec<_> = events
@@ -45,7 +45,7 @@ pub fn server_with(events: &[(&str, Value)]) -> Server {
 }
 
 #[test]
-fn who_has_no_token_or_may_not_read_is_refused() {
+fn queries_need_a_token_with_the_scope() {
     let server = server_with(&[("a", json!({}))]);
     for path in ["/v1/audit-log", "/v1/audit-log?foo=1", "/v1/audit-log/a", "/v1/audit-log/none"] {
         assert_eq!(server.request("GET", path, &[], b"").refusal(), (401, "unauthorized".to_owned()), "{path}");
@@ -57,7 +57,7 @@ fn who_has_no_token_or_may_not_read_is_refused() {
 }
 
 #[test]
-fn ports_parameters_find_by_where_the_event_holds_them() {
+fn ports_parameters_match_their_event_keys() {
     let context = |key: &str| json!({ "context": { key: "it" } });
     let server = server_with(&[
         ("entity", context("entity")),
@@ -131,7 +131,7 @@ fn ports_parameters_are_combined_and_repeated_in_every_encoding() {
 }
 
 #[test]
-fn a_comma_separates_only_where_a_list_stands_alone() {
+fn a_comma_separates_only_in_a_list_that_is_given_once() {
     let origin = |origin: &str| json!({ "trigger": { "origin": origin }, "context": { "entity": origin } });
     let server = server_with(&[("ab", origin("a,b")), ("a", origin("a")), ("b", origin("b")), ("c", origin(","))]);
     check(
@@ -171,7 +171,7 @@ fn requests() -> Server {
 }
 
 #[test]
-fn auditboxs_own_parameters_find_actors_and_requests() {
+fn additional_parameters_match_actors_and_requests() {
     check(
         &requests(),
         &[
@@ -210,7 +210,7 @@ fn auditboxs_own_parameters_find_actors_and_requests() {
 }
 
 #[test]
-fn every_filter_can_be_turned_round_and_then_finds_events_that_lack_the_field() {
+fn every_filter_can_be_negated_and_then_matches_events_without_the_field() {
     check(
         &requests(),
         &[
@@ -237,7 +237,7 @@ fn every_filter_can_be_turned_round_and_then_finds_events_that_lack_the_field() 
 }
 
 #[test]
-fn both_bounds_of_time_are_included_to_the_microsecond_at_any_offset() {
+fn both_time_bounds_are_inclusive_to_the_microsecond_at_any_offset() {
     let server = Server::start();
     let event = |name: &str, at: &str| json!({ "identifier": name, "action": "A", "resourceType": "x", "trigger": { "at": at } });
     server.store(&[
@@ -273,7 +273,7 @@ fn both_bounds_of_time_are_included_to_the_microsecond_at_any_offset() {
 }
 
 #[test]
-fn includes_names_the_only_keys_and_leaves_their_bytes_alone() {
+fn includes_selects_keys_and_keeps_their_bytes() {
     let server = Server::start();
     let diff = r#"{ "before":null,"after":{"n":1.0, "big":9007199254740993} }"#;
     let body = format!(
@@ -311,7 +311,7 @@ fn includes_names_the_only_keys_and_leaves_their_bytes_alone() {
 }
 
 #[test]
-fn records_of_requests_to_auditbox_are_shown_to_those_who_ask_for_them() {
+fn self_audit_records_are_shown_on_request() {
     let server = server_with(&[("a", json!({})), ("b", json!({ "resourceType": "api_request" }))]);
     let own = eventually("the record of a list", || {
         let events = server.list("include_own=true&action=audit_log.list").json();
@@ -341,7 +341,7 @@ fn records_of_requests_to_auditbox_are_shown_to_those_who_ask_for_them() {
 }
 
 #[test]
-fn lists_are_newest_first_and_ties_go_by_arrival() {
+fn lists_are_newest_first_with_ties_by_arrival() {
     let server = Server::start();
     assert_eq!(server.list("").json(), json!({ "ok": true, "audits": [], "next": null }));
     let event = |name: &str, at: &str| json!({ "identifier": name, "action": "A", "resourceType": "x", "message": null, "trigger": { "at": at } });

@@ -1,4 +1,4 @@
-//! HTTP by hand, for requests that no client library would send: halves of them, odd bytes, chunks, floods.
+//! HTTP by hand, for requests that no client library would send: partial requests, odd bytes, chunks, floods.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::harness::{SOON, Server};
 
-/// An answer as it came over the wire.
+/// A raw response.
 #[derive(Debug)]
 pub struct RawAnswer {
     pub status: u16,
@@ -16,11 +16,11 @@ pub struct RawAnswer {
 }
 
 impl RawAnswer {
-    /// `None` if the server closed the connection without an answer.
+    /// `None` if the server closed the connection without a response.
     pub fn read(mut stream: TcpStream) -> Option<Self> {
         let mut bytes = Vec::new();
         match stream.read_to_end(&mut bytes) {
-            // A server that refuses a body midway resets the connection once it has answered.
+            // A server that rejects a body midway resets the connection after its response.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
             other => drop(other.unwrap()),
         }
@@ -30,9 +30,9 @@ impl RawAnswer {
         Some(Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
     }
 
-    /// Sends bytes and reads all that comes until the server closes: no answer, or several.
+    /// Sends bytes and reads everything until the server closes: no response, or several.
     pub fn read_all(stream: &mut TcpStream, bytes: &[u8]) -> String {
-        // A server may answer and close before it has been told everything.
+        // A server may respond and close before it has received everything.
         drop(stream.write_all(bytes));
         let mut all = Vec::new();
         match stream.read_to_end(&mut all) {
@@ -42,7 +42,7 @@ impl RawAnswer {
         String::from_utf8(all).unwrap()
     }
 
-    /// The error's code.
+    /// The error code.
     pub fn error(&self) -> String {
         let envelope: serde_json::Value =
             serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"));
@@ -59,7 +59,7 @@ pub fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// The head of a request by the admin, with these header lines, after which the server closes the connection.
+/// The head of a request by the admin with these header lines, after which the server closes the connection.
 pub fn head(server: &Server, request_line: &str, lines: &[&str]) -> Vec<u8> {
     let mut head = format!(
         "{request_line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n",
@@ -73,11 +73,11 @@ pub fn head(server: &Server, request_line: &str, lines: &[&str]) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// Sends the pieces one after another and reads the answer. `None` if the connection was closed without one.
+/// Sends the pieces in turn and reads the response. `None` if the connection was closed without one.
 pub fn try_send<'p>(server: &Server, pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<RawAnswer> {
     let mut stream = connect(server);
     for piece in pieces {
-        // A server may answer and close before it has been told everything.
+        // A server may respond and close before it has received everything.
         if stream.write_all(piece).is_err() {
             break;
         }
@@ -85,7 +85,7 @@ pub fn try_send<'p>(server: &Server, pieces: impl IntoIterator<Item = &'p [u8]>)
     RawAnswer::read(stream)
 }
 
-/// Sends the pieces and reads the answer, which must come.
+/// Sends the pieces and reads the response, which must arrive.
 pub fn send<'p>(server: &Server, pieces: impl IntoIterator<Item = &'p [u8]>) -> RawAnswer {
     try_send(server, pieces).unwrap_or_else(|| panic!("no answer\n{}", server.log()))
 }

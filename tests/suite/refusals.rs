@@ -1,4 +1,4 @@
-//! Events that are refused: each with the field that is at fault, and with nothing stored.
+//! Rejected events: each error names the field, and nothing is stored.
 
 use serde_json::json;
 
@@ -6,12 +6,12 @@ use crate::harness::Server;
 
 const LOG: &str = "/v1/audit-log";
 
-/// An event that is good but for `part`.
+/// A valid event except for `part`.
 fn with(part: &str) -> String {
     format!(r#"{{"action":"A","resourceType":"x",{part}}}"#)
 }
 
-/// Sends each event, which must be refused because of its field.
+/// Sends each event, which must be rejected because of its field.
 fn assert_refused(server: &Server, events: &[(String, &str)]) {
     for (event, field) in events {
         let answer = server.post(LOG, event);
@@ -26,7 +26,7 @@ fn assert_refused(server: &Server, events: &[(String, &str)]) {
 }
 
 #[test]
-fn wrong_types_and_values_are_refused_by_field() {
+fn wrong_types_and_values_are_rejected_by_field() {
     let server = Server::start();
     let mut events = vec![
         (r#"{"resourceType":"x"}"#.to_owned(), "action"),
@@ -91,10 +91,10 @@ fn wrong_types_and_values_are_refused_by_field() {
 }
 
 #[test]
-fn strings_that_are_empty_too_long_or_hold_nul_are_refused_by_field() {
+fn strings_that_are_empty_too_long_or_contain_nul_are_rejected_by_field() {
     let server = Server::start();
     let mut events = Vec::new();
-    // The longest that each may be, in bytes.
+    // Maximum length of each in bytes.
     for (field, bytes_max) in [
         ("identifier", 256),
         ("trigger.origin", 256),
@@ -111,7 +111,7 @@ fn strings_that_are_empty_too_long_or_hold_nul_are_refused_by_field() {
         ("request.ip", 1_024),
         ("request.userAgent", 8_192),
     ] {
-        // A character of two bytes: lengths are of bytes.
+        // A two-byte character: lengths are in bytes.
         for text in [String::new(), "é".repeat(bytes_max / 2 + 1), "a\\u0000b".to_owned()] {
             events.push((with(&nest(field, &text)), field));
         }
@@ -134,14 +134,14 @@ fn strings_that_are_empty_too_long_or_hold_nul_are_refused_by_field() {
     assert_refused(&fresh, &events);
 }
 
-/// `text` as the member at a dotted path.
+/// Puts `text` at a dotted path.
 fn nest(path: &str, text: &str) -> String {
     let (head, rest) = path.split_once('.').unwrap_or((path, ""));
     if rest.is_empty() { format!(r#""{head}":"{text}""#) } else { format!(r#""{head}":{{{}}}"#, nest(rest, text)) }
 }
 
 #[test]
-fn keys_that_stand_twice_are_refused_where_the_server_reads_and_kept_elsewhere() {
+fn duplicate_keys_are_rejected_where_the_server_reads_and_kept_elsewhere() {
     let server = Server::start();
     for (event, named) in [
         (r#"{"action":"A","resourceType":"x","action":"B"}"#.to_owned(), "action"),
@@ -166,7 +166,7 @@ fn keys_that_stand_twice_are_refused_where_the_server_reads_and_kept_elsewhere()
 }
 
 #[test]
-fn what_no_reader_could_decode_is_refused_wherever_it_hides() {
+fn undecodable_text_is_rejected_at_any_depth() {
     let server = Server::start();
     for (event, named) in [
         (with(r#""message":"\ud800""#), "message"),
@@ -194,7 +194,7 @@ fn what_no_reader_could_decode_is_refused_wherever_it_hides() {
 }
 
 #[test]
-fn nulls_at_known_keys_are_as_if_they_were_not_there() {
+fn null_at_a_known_key_counts_as_absent() {
     let server = Server::start();
     let nulls =
         r#""identifier":null,"status":null,"message":null,"trigger":null,"request":null,"diff":null,"note":null"#;

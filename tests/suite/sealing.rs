@@ -1,5 +1,5 @@
-//! Chunks of the index are sealed while events come in, and whenever the process is killed at it, nothing is lost, nothing
-//! is found twice, and the index is what the events say.
+//! Chunks of the index are sealed during ingest. After a kill at any moment, nothing is lost, nothing is found twice,
+//! and the index agrees with the events.
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{
     wire::Connection,
 };
 
-/// Small, so that there is nearly always a chunk being sealed.
+/// Small, so that a chunk is nearly always being sealed.
 const CHUNK_EVENTS: u32 = 128;
 const ROUNDS: u64 = 50;
 const BATCH_EVENTS: usize = 40;
 
-/// Sends batches until the connection breaks; adds what was acknowledged.
+/// Sends batches until the connection breaks; adds the acknowledged events.
 fn send(url: &str, token: &str, round: u64, number: u64, acknowledged: &mut BTreeSet<String>) {
     let Ok(mut connection) = Connection::open(url) else { return };
     for step in 0.. {
@@ -41,7 +41,7 @@ fn send(url: &str, token: &str, round: u64, number: u64, acknowledged: &mut BTre
     }
 }
 
-/// Rows of chunks that were never sealed: what a kill in the middle leaves.
+/// Rows of chunks that were never sealed, as a kill in the middle leaves them.
 fn leftovers(server: &Server) -> u32 {
     let database = Database::open(server.database()).unwrap();
     let count =
@@ -55,7 +55,7 @@ fn sealed(server: &Server) -> u32 {
 }
 
 #[test]
-fn an_event_that_was_made_ready_before_its_twin_was_sealed_is_known() {
+fn an_event_prepared_before_its_duplicate_was_sealed_is_recognized() {
     let directory = tempfile::tempdir().unwrap();
     let options = store_options(&directory.path().join("auditbox.db"), 64);
     let store = Store::open(&options, &Quiet).unwrap();
@@ -82,7 +82,7 @@ fn an_event_that_was_made_ready_before_its_twin_was_sealed_is_known() {
 }
 
 #[test]
-fn killed_while_it_seals_it_seals_again_and_nothing_is_lost() {
+fn killed_while_sealing_the_server_seals_again_and_loses_nothing() {
     let mut server = Server::start_chunked(CHUNK_EVENTS);
     let (mut acknowledged, mut interrupted) = (BTreeSet::new(), 0);
     for round in 0..ROUNDS {
@@ -98,7 +98,7 @@ fn killed_while_it_seals_it_seals_again_and_nothing_is_lost() {
                     })
                 })
                 .collect();
-            // Not a time that is waited for, but one at which it may be at anything.
+            // A random moment, at which the server may be doing anything.
             thread::sleep(Duration::from_millis(40 + (round * 37) % 90));
             server.kill();
             for sender in senders {
@@ -112,7 +112,7 @@ fn killed_while_it_seals_it_seals_again_and_nothing_is_lost() {
     let full = sealed(&server);
     assert!(u64::from(full) > ROUNDS, "{full} chunks");
 
-    // As the index finds them, and as they lie in the file.
+    // As the index finds them, and as they are in the file.
     let found = found(&server);
     let (once, count) = (found.iter().collect::<BTreeSet<_>>(), found.len());
     assert_eq!(once.len(), count, "an event is found twice");
@@ -122,7 +122,7 @@ fn killed_while_it_seals_it_seals_again_and_nothing_is_lost() {
     assert_eq!(stats["count"], count);
     let values = stats["facets"]["entity"]["values"].as_array().unwrap();
     assert_eq!(values.iter().map(|value| value["count"].as_u64().unwrap()).sum::<u64>(), count as u64);
-    // Every full chunk is sealed in the end.
+    // Every full chunk is sealed eventually.
     eventually("the last chunk's sealing", || {
         let newest: u32 = Database::open(server.database())
             .unwrap()
@@ -151,7 +151,7 @@ fn doctor(server: &Server) {
     assert!(examined.status.success() && said.contains("Nothing is wrong."), "{said}");
 }
 
-/// A server that has sealed chunks, stopped.
+/// A stopped server's file with sealed chunks.
 fn sealed_file() -> (tempfile::TempDir, std::path::PathBuf) {
     let server = Server::start_chunked(CHUNK_EVENTS);
     let event = |n: usize| {
@@ -170,7 +170,7 @@ fn sealed_file() -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn doctor_finds_what_is_wrong_and_reindex_mends_the_index() {
+fn doctor_finds_the_damage_and_reindex_repairs_the_index() {
     for (damage, named) in [
         (
             "UPDATE chunk_posting SET terms = CAST(x'05' || terms AS BLOB) WHERE place = (SELECT min(place) FROM chunk_posting)",
@@ -199,7 +199,7 @@ fn doctor_finds_what_is_wrong_and_reindex_mends_the_index() {
 }
 
 #[test]
-fn doctor_names_the_event_that_is_damaged_and_others_are_still_served() {
+fn doctor_names_the_damaged_event_and_others_are_still_served() {
     let (directory, path) = sealed_file();
     let database = Database::open(&path).unwrap();
     database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
@@ -222,7 +222,7 @@ fn doctor_names_the_event_that_is_damaged_and_others_are_still_served() {
 }
 
 #[test]
-fn reindex_waits_for_no_server() {
+fn reindex_refuses_a_file_in_use() {
     let server = Server::start_chunked(CHUNK_EVENTS);
     let refused = run(server.directory(), &["reindex"]);
     assert_eq!(refused.status.code(), Some(1));
@@ -230,7 +230,7 @@ fn reindex_waits_for_no_server() {
 }
 
 #[test]
-fn an_event_of_a_sealed_chunk_that_comes_again_is_known() {
+fn a_duplicate_of_an_event_in_a_sealed_chunk_is_recognized() {
     let (directory, path) = sealed_file();
     let mut server = Server::start_in(directory, &[]);
     let again = |n: usize, name: &str| {
@@ -246,7 +246,7 @@ fn an_event_of_a_sealed_chunk_that_comes_again_is_known() {
         let answer = server.post("/v1/audit-log", &again(n, "someone else").to_string());
         assert_eq!(answer.refusal(), (409, "conflict".to_owned()), "{n}");
     }
-    // The same where the event before it is damaged.
+    // The same with a damaged previous event.
     server.kill();
     let database = Database::open(&path).unwrap();
     database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
@@ -261,10 +261,10 @@ fn an_event_of_a_sealed_chunk_that_comes_again_is_known() {
 }
 
 #[test]
-fn what_cannot_be_looked_up_is_refused_and_others_are_stored() {
+fn events_that_cannot_be_looked_up_are_rejected_and_others_stored() {
     let (directory, path) = sealed_file();
     let database = Database::open(&path).unwrap();
-    // Blocks of identifiers: field 1 of chunk 0.
+    // Identifier blocks: field 1 of chunk 0.
     let damage = "UPDATE chunk_key SET keys = x'00' WHERE place >> 32 = 1";
     assert!(database.execute(damage, []).unwrap() > 0);
     drop(database);
@@ -276,7 +276,7 @@ fn what_cannot_be_looked_up_is_refused_and_others_are_stored() {
 }
 
 #[test]
-fn a_hole_in_the_index_is_not_passed_over() {
+fn a_gap_in_the_index_is_detected() {
     let (directory, path) = sealed_file();
     assert_eq!(Database::open(&path).unwrap().execute("DELETE FROM chunk WHERE number = 1", []).unwrap(), 1);
     let refused = run(directory.path(), &["serve"]);
@@ -288,7 +288,7 @@ fn a_hole_in_the_index_is_not_passed_over() {
 }
 
 #[test]
-fn who_reads_while_events_come_in_sees_every_state_whole() {
+fn a_reader_during_ingest_sees_only_complete_states() {
     const EVENTS: usize = 3_000;
     let server = Server::start_chunked(64);
     let event = |n: usize| {
@@ -301,7 +301,7 @@ fn who_reads_while_events_come_in_sees_every_state_whole() {
             let mut connection = Connection::open(&url).unwrap();
             for first in (0..EVENTS).step_by(10) {
                 let batch = json!((first..first + 10).map(event).collect::<Vec<_>>()).to_string();
-                // Chunks this small may be filled faster than they are sealed: then it is to be sent again.
+                // Chunks this small may fill faster than they are sealed; the request is then repeated.
                 eventually("room", || {
                     let status = connection.request("POST", "/v1/audit-log", &token, &batch).unwrap().status;
                     assert!(matches!(status, 201 | 503), "{status}");
@@ -325,7 +325,7 @@ fn who_reads_while_events_come_in_sees_every_state_whole() {
 }
 
 #[test]
-fn bodies_are_written_with_a_dictionary_once_there_is_one() {
+fn bodies_use_a_dictionary_once_there_is_one() {
     let server = Server::start();
     let event = |n: usize| {
         json!({
@@ -343,7 +343,7 @@ fn bodies_are_written_with_a_dictionary_once_there_is_one() {
     });
     server.store(&[event(5_000)]);
     let newest = "SELECT body FROM named_event WHERE entity = 'svc-0' ORDER BY seq DESC LIMIT 1";
-    // It is taken into use just after it is in the file.
+    // It is used shortly after it is in the file.
     let length = eventually("a body written with it", || {
         server.store(&[event(50 * usize::try_from(Timestamp::now().micros() % 1_000_000).unwrap() + 10_000)]);
         let body: Vec<u8> = database.query_row(newest, [], |row| row.get(0)).unwrap();

@@ -1,4 +1,4 @@
-//! What is dropped, told by rule and by type: for the record of it, and beforehand for whoever asks.
+//! What retention deletes, by rule and resource type: for its audit record, and in advance for `auditbox retention`.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use crate::{
     model::{retention::Cutoff, timestamp::Timestamp},
 };
 
-/// Events of one type that one rule drops.
+/// Events of one resource type that one rule deletes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// The rule, as it stands in the configuration.
+    /// The rule, as the configuration names it.
     pub rule: String,
-    /// Events before this instant are past their time.
+    /// Events before this instant are expired.
     pub before: Timestamp,
-    /// Their resource type; none for those of many rare types, and for damaged events.
+    /// The resource type; `None` for many rare types together, and for damaged events.
     pub resource_type: Option<String>,
-    /// How many there are.
+    /// The number of events.
     pub count: u64,
-    /// When the earliest and the latest of them happened.
+    /// The earliest and the latest event time.
     pub times: (Timestamp, Timestamp),
 }
 
-/// What the record of a drop says of it.
+/// What the audit record of a deletion says.
 pub(super) fn details(expired: &Expired, cutoffs: &[Cutoff]) -> Value {
     let drops = expired.groups.iter().filter_map(|group| {
         let Cutoff { rule, days, before, .. } = cutoffs.get(group.rule)?;
@@ -48,11 +48,11 @@ pub(super) fn details(expired: &Expired, cutoffs: &[Cutoff]) -> Value {
     })
 }
 
-/// Everything that is past its time, whether or not its chunk is worth the work yet.
+/// Everything that is expired, even if its chunk is not worth the work yet.
 pub(in crate::store) fn due(snapshot: &Snapshot<'_>, cutoffs: &[Cutoff]) -> Result<Vec<Due>, IndexError> {
     let mut sums: BTreeMap<(usize, Option<String>), Group> = BTreeMap::new();
     for number in snapshot.chunks() {
-        // Of a chunk with a single event past its time, one in any share is.
+        // With a share of 1 in everything, a chunk with a single expired event counts.
         for group in snapshot.expired(number, cutoffs, u32::MAX, 0)?.map_or_else(Vec::new, |expired| expired.groups) {
             sums.entry((group.rule, group.resource_type.clone())).and_modify(|sum| sum.add(&group)).or_insert(group);
         }

@@ -1,4 +1,4 @@
-//! What retention has the writer do, one small piece at a time.
+//! The small pieces of work that retention gives to the writer.
 
 use std::sync::Arc;
 
@@ -15,53 +15,53 @@ use crate::{
     },
 };
 
-/// Rows of the index that are taken out in one piece.
+/// Index rows deleted in one piece.
 const PIECE_ROWS: i64 = 32;
-/// What deleting an event or a row of the index writes to the log: whole pages of the table and its indexes.
+/// What deleting an event or an index row writes to the WAL: whole pages of the table and its indexes.
 const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
 const LOG_BYTES_PER_ROW: usize = 8 * 1024;
 const LOG_BYTES_PER_RUN: usize = 32;
 
-/// A piece of work, to be done in one transaction with whatever else is written then.
+/// A piece of work, done in one transaction together with other jobs.
 pub(in crate::store) enum Step {
-    /// Events of a chunk are dropped: from here on no question finds them. Refused where the chunk is not as it was.
+    /// Deletes events of a chunk: from here on no query finds them. Rejected if the chunk has changed.
     Cut(Cut),
-    /// Rows of events that were dropped are taken out.
+    /// Deletes rows of deleted events.
     Events(Vec<Run>),
-    /// Rows of a chunk of the index that is no more are taken out of one table; refused when there are none left that can be.
+    /// Deletes rows of a former chunk from one table. Rejected if no deletable row remains.
     Rows(Home, Table),
-    /// Nothing is left of what was dropped.
+    /// Records that nothing remains of deleted events.
     Done,
-    /// Terms that no event has are taken out; refused where a chunk above this number has been sealed meanwhile.
+    /// Deletes terms that no event has. Rejected if a chunk above this number was sealed meanwhile.
     Terms(Field, Vec<u32>, Option<u32>),
-    /// No term is left that only dropped events had.
+    /// Records that no term remains that only deleted events had.
     Swept,
-    /// The clock is believed.
+    /// Accepts the clock.
     Clock(Timestamp),
 }
 
-/// Events of one chunk, and what is left of it.
+/// Events of one chunk, and what remains of it.
 pub(in crate::store) struct Cut {
     pub(in crate::store) number: u32,
-    /// The events that are dropped.
+    /// The events to delete.
     pub(in crate::store) runs: Vec<Run>,
     pub(in crate::store) left: Left,
-    /// The record of it.
+    /// The audit record of the deletion.
     pub(in crate::store) record: Prepared,
 }
 
-/// What is left of a chunk.
+/// What remains of a chunk.
 pub(in crate::store) enum Left {
-    /// Nothing of a sealed one.
+    /// Nothing of a sealed chunk.
     Nothing,
-    /// This, sealed anew; its rows are written.
+    /// This chunk, sealed again; its rows are written.
     Sealed(Arc<SealedChunk>),
-    /// Whatever else is in it: it is being filled.
+    /// The other events of the chunk that is being filled.
     Filling,
 }
 
 impl Step {
-    /// Does it; whether it was done. Nothing is written if not.
+    /// Applies the step; returns whether it was applied. If not, nothing was written.
     pub(in crate::store) fn apply(&self, batch: &mut Batch<'_>, index: &Index) -> Result<bool, IndexError> {
         let connection = batch.transaction;
         match self {
@@ -93,7 +93,7 @@ impl Step {
         Ok(true)
     }
 
-    /// What is answered where a damaged page keeps it from being done: rows that nobody reads stay, which ends nothing else.
+    /// The reply when a damaged page prevents the step. Orphans remain, and nothing else stops.
     pub(in crate::store) fn left_undone(&self) -> Result<bool, WriteError> {
         match self {
             Self::Events(_) | Self::Rows(..) => Ok(false),
@@ -101,7 +101,7 @@ impl Step {
         }
     }
 
-    /// Lets questions see it, once it is committed and before any event of the same transaction is published.
+    /// Makes the step visible to queries, after its commit and before any event of the same transaction is published.
     pub(in crate::store) fn publish(&self, index: &Index) {
         let Self::Cut(Cut { number, runs, left, .. }) = self else {
             return;
@@ -119,7 +119,7 @@ impl Cut {
         if matches!(self.left, Left::Filling) && index.filled() != Some(self.number) {
             return Ok(false);
         }
-        // The record is the newest event now, and is not among those that are dropped: no seq is ever given twice.
+        // The audit record is now the newest event and is not among the deleted ones, so no seq is ever reused.
         batch.store(&self.record)?;
         let connection = batch.transaction;
         dropped::add(connection, self.number, dropped::span(self.number, index.chunk_events()), &self.runs)?;
@@ -144,7 +144,7 @@ fn set_unswept(connection: &Connection, unswept: bool) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// Whether terms may be left that only dropped events had.
+/// Whether terms may remain that only deleted events had.
 pub(super) fn is_unswept(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT EXISTS (SELECT 1 FROM setting WHERE name = 'terms_unswept')", [], |row| row.get(0))
 }

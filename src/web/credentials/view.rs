@@ -12,7 +12,7 @@ use crate::{
     web::{page::Shell, when::When, wording},
 };
 
-/// How long a credential can be made to last, and what that is called.
+/// The lifetimes to choose from, and their labels.
 const TERMS: [(&str, &str); 5] =
     [("", "Never"), ("30d", "In 30 days"), ("90d", "In 90 days"), ("365d", "In a year"), ("1d", "Tomorrow")];
 
@@ -38,14 +38,14 @@ struct Row {
     is_usable: bool,
     is_disabled: bool,
     is_revoked: bool,
-    /// Whether it is the one that looks at this page.
+    /// Whether it is the credential of the current user.
     is_own: bool,
     created: When,
     expires: Option<When>,
     last_use: Option<When>,
 }
 
-/// A form as it was filled in.
+/// A form with its values.
 pub(super) struct Draft {
     pub(super) name: String,
     pub(super) scopes: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) struct Draft {
     pub(super) refusal: Option<String>,
 }
 
-/// A credential that was just made. There is no `Debug`: it holds a secret.
+/// A credential that was just created. It has no `Debug`, because it holds a secret.
 pub(super) struct Made {
     pub(super) name: String,
     pub(super) client_id: String,
@@ -109,7 +109,7 @@ impl Credentials {
     ) -> Self {
         let now = Timestamp::now();
         let mut rows: Vec<_> = all.iter().map(|credential| row(credential, gate, own, now)).collect();
-        // Those that can be used first; among them the newest, which is the one just made.
+        // Usable credentials first; among them the newest, which is the one just created.
         rows.sort_by(|one, other| {
             (other.is_usable, &other.created.machine).cmp(&(one.is_usable, &one.created.machine))
         });

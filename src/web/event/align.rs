@@ -1,4 +1,4 @@
-//! Which elements of two arrays belong together.
+//! Pairs the elements of two arrays.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -6,13 +6,13 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use crate::{model::json, web::event::diff::Parts};
 
-/// Elements of both arrays together up to which their longest common part is looked for. Beyond it, they are compared place
-/// by place.
+/// Maximum number of elements of both arrays together for which the longest common subsequence is computed. Above it,
+/// elements are compared by position.
 const ELEMENTS_MAX: usize = 2_000;
-/// What an element may be known by.
+/// What identifies an element.
 const IDENTIFIERS: [&str; 4] = ["identifier", "id", "key", "name"];
 
-/// A place, and what is there before and after.
+/// A position with its element before and after.
 type Pair<'a> = (String, Option<&'a str>, Option<&'a str>);
 
 /// Pairs elements of two arrays, in order.
@@ -25,7 +25,7 @@ pub(super) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>>
     identified(before, after).unwrap_or_else(|| common(before, after))
 }
 
-/// By identifier, where every element has one that no other of its array has.
+/// By identifier, if every element has one that is unique in its array.
 fn identified<'a>(before: &[&'a str], after: &[&'a str]) -> Option<Vec<Pair<'a>>> {
     let (earlier, later) = (by_identifier(before)?, by_identifier(after)?);
     let known: HashMap<&str, &'a str> = later.iter().map(|(id, element)| (id.as_str(), *element)).collect();
@@ -53,7 +53,7 @@ fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
     named.filter(|elements| elements.iter().all(|(id, _)| seen.insert(id.clone())))
 }
 
-/// By what is equal in both; what lies between is paired in order.
+/// By equality; elements in between are paired in order.
 fn common<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
     let mut pairs = Vec::new();
     for operation in capture_diff_slices(Algorithm::Myers, before, after) {

@@ -1,8 +1,9 @@
-//! What changed: two JSON objects compared field by field.
+//! Compares two JSON objects field by field.
 //!
-//! Values are compared as they were written, white space between tokens apart, so that `1.0` and `1` differ and no number
-//! loses digits. Objects are compared by key, arrays by their longest common part, or by identifier where every element has
-//! one. The work is bounded: at most [`LINES_MAX`] lines, and parts too large to align are compared place by place.
+//! Values are compared as text, ignoring white space between tokens, so `1.0` and `1` differ and no number loses
+//! digits. Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
+//! longest common subsequence. The work is bounded: at most [`LINES_MAX`] lines, and parts that are too large to align
+//! are compared by position.
 
 use std::collections::HashMap;
 
@@ -13,14 +14,14 @@ use crate::{
     web::event::{align, value::Shown},
 };
 
-/// Lines of one comparison. What is beyond is counted, and is in the event itself.
+/// Maximum number of lines of a comparison. Further ones are counted; the event itself shows them.
 const LINES_MAX: usize = 1_000;
-/// Equal fields that are kept to be unfolded.
+/// Maximum number of equal fields that can be unfolded.
 const EQUAL_MAX: usize = 300;
-/// Bytes that the values of all lines may show together; beyond it each is cut to a few words.
+/// Maximum number of bytes that all values together may show. Above it, each is cut to a few words.
 const SHOWN_BYTES_MAX: usize = 192 * 1024;
 
-/// What became of a field.
+/// What happened to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Change {
     Added,
@@ -54,19 +55,19 @@ pub(in crate::web) struct Line {
 /// A comparison.
 #[derive(Debug, Default)]
 pub(in crate::web) struct Diff {
-    /// What differs, in the order of the fields.
+    /// The fields that differ, in order.
     pub(in crate::web) lines: Vec<Line>,
-    /// Fields that differ and are not among the lines.
+    /// The number of fields that differ and are not listed.
     pub(in crate::web) lines_left_out: usize,
-    /// What does not.
+    /// The equal fields.
     pub(in crate::web) equal: Vec<Line>,
-    /// Equal fields that are not listed.
+    /// The number of equal fields that are not listed.
     pub(in crate::web) equal_left_out: usize,
     shown_bytes: usize,
 }
 
 impl Diff {
-    /// Compares what was before with what is after; either may be absent.
+    /// Compares before with after; either may be absent.
     pub(in crate::web) fn of(before: Option<&RawValue>, after: Option<&RawValue>) -> Self {
         let mut diff = Self::default();
         let compact = |side: Option<&RawValue>| side.map(|side| compact(side.get()));
@@ -75,7 +76,7 @@ impl Diff {
         diff
     }
 
-    /// How many fields became what, in words.
+    /// A summary in words.
     pub(in crate::web) fn summary(&self) -> String {
         let count = |change: Change| self.lines.iter().filter(|line| line.change == change).count();
         let mut counts: Vec<_> = [Change::Changed, Change::Added, Change::Removed]
@@ -87,13 +88,13 @@ impl Diff {
         counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Equal fields, listed or not.
+    /// The number of equal fields, listed or not.
     pub(in crate::web) fn equal_count(&self) -> usize {
         self.equal.len() + self.equal_left_out
     }
 
     fn compare(&mut self, path: &str, before: Option<&str>, after: Option<&str>) {
-        // What is full is full: the rest is counted without being taken apart.
+        // The rest is counted without being split.
         if self.lines.len() >= LINES_MAX && before != after {
             self.lines_left_out += 1;
             return;
@@ -133,7 +134,7 @@ impl Diff {
         }
     }
 
-    /// What is on one side only, taken apart down to what is best read whole.
+    /// A value that only one side has, split down to what reads best as a whole.
     fn one_sided(&mut self, path: &str, side: &str, change: Change) {
         let pick = |value| if change == Change::Added { (None, Some(value)) } else { (Some(value), None) };
         match Parts::of(side) {
@@ -187,7 +188,7 @@ impl Diff {
     }
 }
 
-/// A value taken apart one level.
+/// A value split one level.
 pub(super) enum Parts<'a> {
     Object(Vec<(String, &'a str)>),
     Array(Vec<&'a str>),
@@ -197,7 +198,7 @@ pub(super) enum Parts<'a> {
 impl<'a> Parts<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         match text.as_bytes().first() {
-            // An object with a key twice is shown whole: it has no one meaning.
+            // An object with a duplicate key has no single meaning and is shown whole.
             Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
                 Self::Object(members.into_iter().map(|(key, value)| (key.into_owned(), value.get())).collect())
             }),
@@ -208,7 +209,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Bytes of a path that are shown: its end. Every line has one, and a key may be as long as an event.
+/// Maximum number of bytes of a path that are shown: its end. Every line has one, and a key may be as long as an event.
 const PATH_BYTES_MAX: usize = 256;
 
 fn bounded(path: String) -> String {
@@ -218,7 +219,7 @@ fn bounded(path: String) -> String {
     }
 }
 
-/// The path of a member. A key that would read as several is quoted.
+/// The path of a member. A key that could be read as several keys is quoted.
 fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty() && !key.contains(['.', '[', ']', '"', ' ']);
     match (path.is_empty(), plain) {

@@ -1,4 +1,4 @@
-//! What a comparison says, and that it stays bounded.
+//! Comparisons, and their bounds.
 
 use serde_json::{Value, json, value::RawValue};
 
@@ -81,7 +81,7 @@ fn the_words_that_changed_are_marked() {
     assert_eq!(marked(&diff.lines[0].after), ["production"]);
     let links = super::Shown::pair(r#""https://example.com/a/api""#, r#""https://example.com/b/api""#, 999);
     assert_eq!(marked(&Some(links.1)), ["b"]);
-    // Where nearly all is new, marks would only hide it.
+    // If nearly everything is new, marks would only obscure it.
     assert_eq!(marked(&Some(super::Shown::pair(r#""one""#, r#""two""#, 999).0)), Vec::<String>::new());
 }
 
@@ -110,7 +110,7 @@ fn large_events_stay_bounded() {
         texts.lines.iter().flat_map(|line| [&line.before, &line.after]).flatten().map(Shown::bytes).sum();
     assert!(bytes < 2 * SHOWN_BYTES_MAX, "{bytes}");
     assert!(texts.lines[0].before.as_ref().unwrap().chars_left_out > 0);
-    // A key is as long as its sender likes, and stands on every line of what is within it.
+    // A key may have any length and appears on every line below it.
     let long_key = |value: u32| json!({ "k".repeat(100_000): { "a": many(value), "b": [[value, {}]] } });
     let paths = diff(&long_key(1), &long_key(2));
     assert_eq!(paths.lines.len(), LINES_MAX);

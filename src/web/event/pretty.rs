@@ -1,9 +1,9 @@
-//! JSON with line breaks and indentation, every token as it was written.
+//! JSON with line breaks and indentation, every token unchanged.
 
-/// Spaces a level.
+/// Spaces per level.
 const INDENT: usize = 2;
 
-/// Lays out `json`, and says whether it had to be cut at about `bytes_max`.
+/// Formats `json`, and reports whether it was cut at about `bytes_max`.
 pub(super) fn pretty(json: &str, bytes_max: usize) -> (String, bool) {
     let mut out = String::with_capacity(json.len().min(bytes_max) * 5 / 4);
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

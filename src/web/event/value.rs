@@ -1,56 +1,56 @@
-//! A value as it is shown: strings as their text, everything else as it was written; what changed within a text marked; what
-//! is long folded, and cut where even unfolding it would be too much.
+//! How a value is shown: strings as their text, everything else as stored. Changes within a text are marked. Long
+//! values are folded, and cut if they are too long even when unfolded.
 
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use crate::model::json;
 
-/// Characters up to which a value stands open.
+/// Maximum number of characters of a value that is not folded.
 const OPEN_CHARS: usize = 240;
-/// Lines up to which it does.
+/// Maximum number of lines of a value that is not folded.
 const OPEN_LINES: usize = 6;
-/// Characters that can be unfolded.
+/// Maximum number of characters that can be unfolded.
 const CHARS_MAX: usize = 20_000;
-/// Characters of the line that stands for a folded value.
+/// Maximum number of characters of a folded value's summary line.
 const SUMMARY_CHARS: usize = 100;
-/// Bytes of two texts together up to which their words are compared.
+/// Maximum number of bytes of two texts together whose words are compared.
 const WORDS_BYTES_MAX: usize = 16 * 1024;
-/// Words of two texts together up to which they are compared.
+/// Maximum number of words of two texts together that are compared.
 const TOKENS_MAX: usize = 6_000;
-/// Changed words, as parts of all, above which marking them only hides the text: three quarters.
+/// The share of changed words above which marks only obscure the text: three quarters.
 const MARKED_PARTS_MAX: (usize, usize) = (3, 4);
-/// A value that fits into a row beside others.
+/// A value that fits into a row next to others.
 const SHORT_CHARS: usize = 32;
 
-/// A piece of text, and whether it is what changed.
+/// A piece of text, and whether it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::web) struct Piece {
     pub(in crate::web) text: String,
     pub(in crate::web) is_marked: bool,
 }
 
-/// A value, ready to be shown.
+/// A value that is ready to be shown.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Shown {
-    /// `string`, `number` … for its colour.
+    /// `string`, `number` and so on, for its color.
     pub(in crate::web) kind: &'static str,
     pub(in crate::web) pieces: Vec<Piece>,
-    /// What stands for it while it is folded; empty where it need not be.
+    /// The summary while the value is folded; empty if it is not.
     pub(in crate::web) summary: String,
-    /// Characters that are not shown at all.
+    /// The number of characters that are not shown at all.
     pub(in crate::web) chars_left_out: usize,
-    /// Characters in all.
+    /// The total number of characters.
     pub(in crate::web) chars: usize,
 }
 
 impl Shown {
-    /// A value by itself, in at most about `room` bytes.
+    /// A single value in at most about `room` bytes.
     pub(super) fn alone(raw: &str, room: usize) -> Self {
         let (kind, text) = read(raw);
         Self::new(kind, &text, vec![Piece { text: text.clone(), is_marked: false }], room)
     }
 
-    /// Two values, what differs between them marked.
+    /// Two values with their differences marked.
     pub(super) fn pair(before: &str, after: &str, room: usize) -> (Self, Self) {
         let ((before_kind, before), (after_kind, after)) = (read(before), read(after));
         let is_text = before_kind == "string" && after_kind == "string";
@@ -68,12 +68,12 @@ impl Shown {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
     }
 
-    /// Whether it fits into a row beside others.
+    /// Whether it fits into a row next to others.
     pub(in crate::web) fn is_short(&self) -> bool {
         self.chars <= SHORT_CHARS && self.summary.is_empty()
     }
 
-    /// Bytes that it takes up.
+    /// The number of bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
         self.summary.len() + self.pieces.iter().map(|piece| piece.text.len()).sum::<usize>()
     }
@@ -93,7 +93,7 @@ impl Shown {
     }
 }
 
-/// The kind of a value, and its text. A string that is empty, or would read as something else, keeps its quotes.
+/// A value's kind and its text. A string that is empty, or looks like another kind, keeps its quotes.
 fn read(raw: &str) -> (&'static str, String) {
     let kind = match raw.as_bytes().first() {
         Some(b'"') => "string",
@@ -145,7 +145,7 @@ fn push(pieces: &mut Vec<Piece>, text: String, is_marked: bool) {
     }
 }
 
-/// Words, and each character between them: so that what changed within a path or a link is found too.
+/// Words and the single characters between them, so that changes within a path or a link are found as well.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut begin = 0;

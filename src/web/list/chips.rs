@@ -1,5 +1,5 @@
-//! The filter as it stands: a chip for each part of it, with a link that takes the part back. What a page leaves out unasked
-//! (all but the last days, auditbox's own records) has a chip like everything else.
+//! The current filter: one chip per part, with a link that removes it. What a page hides by default (all but the last
+//! days, auditbox's own records) has a chip like everything else.
 
 use crate::{
     model::{field::Field, limits::QueryLimits, timestamp::Timestamp},
@@ -10,9 +10,9 @@ use crate::{
     },
 };
 
-/// Values that a chip names; of more it says how many.
+/// Maximum number of values that a chip names. Above it, the chip shows their number.
 const VALUES_SHOWN: usize = 4;
-/// Characters of a value that a chip shows.
+/// Maximum number of characters of a value in a chip.
 const VALUE_CHARS_SHOWN: usize = 60;
 
 /// One part of the filter.
@@ -23,7 +23,7 @@ pub(in crate::web) struct Chip {
     pub(in crate::web) values: String,
     /// The page without this part.
     pub(in crate::web) remove: String,
-    /// Whether it is there unasked.
+    /// Whether it is there by default.
     pub(in crate::web) is_default: bool,
 }
 
@@ -50,7 +50,7 @@ pub(in crate::web) fn chips(asked: &Asked, labels: &Labels, limits: &QueryLimits
     chips
 }
 
-/// The range of time in words, after what relates them to it.
+/// The time range in words, after the word that introduces it.
 pub(in crate::web) fn range_text(asked: &Asked) -> (&'static str, String) {
     match asked.range {
         Range::Last(preset) => ("is", preset.label().to_owned()),

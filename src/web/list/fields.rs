@@ -1,4 +1,4 @@
-//! The menus of the filter: for each field what could be chosen, how many events have it, and what is.
+//! The filter menus: for each field, the values to choose from, their counts, and the chosen ones.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
-/// values, or are asked for too rarely, to make every page wait for them.
+/// values, or are used too rarely, to delay every page.
 const MENUS: &[(Field, bool)] = &[
     (Field::Status, true),
     (Field::Action, true),
@@ -32,9 +32,9 @@ const MENUS: &[(Field, bool)] = &[
     (Field::Installation, false),
     (Field::Identifier, false),
 ];
-/// Menus that are open to begin with: what is in the log can be read off them.
+/// Menus that are open at first: they show what is in the log.
 const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
-/// Values of one menu that a page lists. The rest can be typed.
+/// Maximum number of values that one menu lists. Others can be typed.
 const OPTIONS_MAX: usize = 40;
 
 /// The menu of one field.
@@ -44,22 +44,22 @@ pub(in crate::web) struct Menu {
     pub(in crate::web) name: &'static str,
     pub(in crate::web) label: &'static str,
     pub(in crate::web) is_open: bool,
-    /// Whether what is chosen is excluded.
+    /// Whether the chosen values are excluded.
     pub(in crate::web) is_excluding: bool,
-    /// How many values are chosen.
+    /// The number of chosen values.
     pub(in crate::web) chosen: usize,
     pub(in crate::web) options: Vec<Choice>,
-    /// How many values there are besides.
+    /// The number of further values.
     pub(in crate::web) more: Option<String>,
-    /// The page that counts this field's values, where this one does not.
+    /// The page that counts this field's values, if this one does not.
     pub(in crate::web) count_href: Option<String>,
-    /// What can be typed, if anything can.
+    /// What can be typed, if anything.
     pub(in crate::web) hint: Option<&'static str>,
-    /// What is excluded besides what is chosen: parameters that go with the form as they are.
+    /// Values that are excluded in addition to the chosen ones: parameters that the form passes on unchanged.
     pub(in crate::web) kept: Vec<(String, String)>,
 }
 
-/// A value that can be chosen.
+/// A value to choose.
 #[derive(Debug)]
 pub(in crate::web) struct Choice {
     /// The parameter that chooses it.
@@ -80,19 +80,18 @@ pub(in crate::web) fn counted(asked: &Asked) -> Vec<Field> {
     counted.map(|(field, _)| *field).collect()
 }
 
-/// What actors are known by besides their names: each identifier or address, and the name.
+/// Names of actors by user id or e-mail address.
 #[derive(Debug, Clone, Default)]
 pub(in crate::web) struct Aliases(HashMap<String, String>);
 
 impl Aliases {
-    /// Those of the events of a page.
+    /// The actors of a page's events.
     pub(in crate::web) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
         let pairs = rows.into_iter().flat_map(|row| row.aliases.iter().map(|alias| (alias.clone(), row.actor.clone())));
         Self(pairs.collect())
     }
 
-    /// An actor with a name, an address and an identifier would be in the menu three times, with the same count. The name
-    /// is enough.
+    /// An actor with a name, an address and a user id would appear three times with the same count. The name is enough.
     fn leave_names(&self, facet: &mut Facet) {
         let counts: HashMap<String, u64> =
             facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();
@@ -148,7 +147,7 @@ fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String
         _ => value == other,
     };
     let choice = |value: &str, count: Option<u64>, is_chosen| Choice {
-        // A comma in a value is part of it, whichever way the form is sent.
+        // A comma is part of the value, however the form is sent.
         name: if spec.comma_list && value.contains(',') { format!("{name}[]") } else { name.to_owned() },
         label: labels.of(spec.field, value).into_owned(),
         title: labels.hint(spec.field, value),
@@ -158,7 +157,7 @@ fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String
     };
     let counted = facet.map_or(&[][..], |facet| &facet.values);
     let is_chosen = |value: &str| chosen.iter().any(|chosen| same(chosen, value));
-    // What is chosen stands first, whether or not any event has it: it must be possible to take it back.
+    // Chosen values come first, even without any event, so that they can be removed.
     let unlisted = chosen.iter().filter(|chosen| !counted.iter().any(|counted| same(chosen, &counted.value)));
     let mut options: Vec<Choice> = unlisted.map(|value| choice(value, None, true)).collect();
     if let (Matching::OneOf(values), None) = (spec.matching, facet) {

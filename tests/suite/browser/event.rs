@@ -30,20 +30,20 @@ fn the_page_of_an_update_shows_what_changed_field_by_field() {
     assert_eq!(line("owner.team"), ["changed", "owner.team", "one", "two"]);
     assert_eq!(line("added"), ["added", "added", "", "7"]);
     assert_eq!(line("gone"), ["removed", "gone", "true", ""]);
-    // Within a text the words that changed are marked.
+    // Changed words within a text are marked.
     let marks = page.value("[...document.querySelectorAll('table.diff mark')].map((mark) => mark.innerText.trim())");
     assert!(
         marks.as_array().unwrap().contains(&json!("brown")) && marks.as_array().unwrap().contains(&json!("red")),
         "{marks}"
     );
     assert!(!marks.to_string().contains("quick"), "{marks}");
-    // What is equal is folded.
+    // Equal fields are folded.
     assert_eq!(page.value("document.querySelector('details.equal').open"), false);
     assert!(page.text("details.equal summary").contains("unchanged"));
 }
 
 #[test]
-fn an_events_page_has_an_address_of_its_own_and_leads_to_what_is_like_it() {
+fn an_events_page_has_a_permalink_and_links_to_similar_events() {
     let server = Server::start();
     let awkward = "a/b c?d=é&#e";
     let mut one = event(awkward, "entity", "2024-05-01T12:00:00Z");
@@ -76,14 +76,14 @@ fn an_events_page_has_an_address_of_its_own_and_leads_to_what_is_like_it() {
     page.until("it is not there", || page.text("h1").contains("No such event"));
 }
 
-/// Text that would do harm wherever it were taken for anything but text.
+/// Text that would do harm anywhere but in a text node.
 fn hostile() -> String {
     let text = "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 2'>\"'`&lt;{{7*7}}</title></textarea>\u{202e}\u{2066}txt.exe ";
     text.repeat(10_000 / text.chars().count() + 1).chars().take(10_000).collect()
 }
 
 #[test]
-fn an_event_whose_every_field_is_hostile_harms_nobody() {
+fn an_event_with_hostile_values_in_every_field_does_no_harm() {
     let server = Server::start();
     let text = |limit: usize| {
         let hostile = hostile();
@@ -115,7 +115,7 @@ fn an_event_whose_every_field_is_hostile_harms_nobody() {
             0,
             "{where_}"
         );
-        // It may be long, but it does not push the page aside.
+        // It may be long, but it does not widen the page.
         let over = page.value("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assert!(over.as_f64().unwrap() <= 1.0, "{where_}: {over}");
     };

@@ -27,7 +27,7 @@ fn shown(page: &Page) -> Vec<String> {
 }
 
 #[test]
-fn a_url_that_porter_shares_selects_two_kinds_and_shows_just_those() {
+fn a_shared_porter_url_selects_exactly_two_resource_types() {
     let server = Server::start();
     kinds(&server);
     let path = "/security/audit-logs?resource_type=application&resource_type=environment_group";
@@ -52,7 +52,7 @@ fn a_url_that_porter_shares_selects_two_kinds_and_shows_just_those() {
 }
 
 #[test]
-fn chips_are_removed_one_by_one_and_all_at_once() {
+fn chips_are_removed_one_by_one_or_all_at_once() {
     let server = Server::start();
     kinds(&server);
     let path = "/audit-logs?resource_type=application&action=UPDATE&actor=ada&not.method=GET&range=30d";
@@ -76,7 +76,7 @@ fn chips_are_removed_one_by_one_and_all_at_once() {
 }
 
 #[test]
-fn a_value_is_chosen_from_a_menu_and_left_out_by_another() {
+fn a_menu_chooses_a_value_and_excludes_another() {
     let server = Server::start();
     kinds(&server);
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
@@ -92,7 +92,7 @@ fn a_value_is_chosen_from_a_menu_and_left_out_by_another() {
 }
 
 #[test]
-fn presets_and_a_range_of_days_whose_last_is_included() {
+fn presets_and_a_range_of_days_that_includes_its_last_day() {
     let server = Server::start();
     let now = auditbox::model::timestamp::Timestamp::now();
     let ago = |seconds: i64| now.plus_seconds(-seconds).to_string();
@@ -115,7 +115,7 @@ fn presets_and_a_range_of_days_whose_last_is_included() {
         page.until(preset, || page.count(WHAT) == count);
     }
     page.click("details.drop:has(.range) summary");
-    // As a date picker sets it: what is typed depends on the browser's language.
+    // As a date picker sets it: the typed format depends on the browser's language.
     page.run(
         "document.querySelector('input[name=from]').value = '2024-05-01'; document.querySelector('input[name=to]').value = '2024-05-02';",
         Vec::new(),
@@ -124,7 +124,7 @@ fn presets_and_a_range_of_days_whose_last_is_included() {
     page.until("the two days are shown", || page.count(WHAT) == 2);
     let shown = page.texts(WHAT).join("\n");
     assert!(shown.contains("thing-last-second") && shown.contains("thing-first-second"), "{shown}");
-    // In another zone those days are others, and the zone is said.
+    // In another zone these days are others, and the page names the zone.
     let zoned = "/audit-logs?from=2024-05-03&to=2024-05-03&tz=Asia/Tokyo";
     page.open(zoned);
     page.until("a day in Tokyo is shown", || page.text(WHAT).contains("thing-"));
@@ -134,7 +134,7 @@ fn presets_and_a_range_of_days_whose_last_is_included() {
 }
 
 #[test]
-fn a_row_opens_in_its_place_and_closes_again() {
+fn a_row_expands_in_place_and_collapses() {
     let server = Server::start();
     let now = auditbox::model::timestamp::Timestamp::now().to_string();
     let mut changed = event("e1", "entity", &now);
@@ -151,7 +151,7 @@ fn a_row_opens_in_its_place_and_closes_again() {
 }
 
 #[test]
-fn pages_lead_on_and_back() {
+fn pages_link_to_older_and_newer_ones() {
     let server = Server::start();
     let now = auditbox::model::timestamp::Timestamp::now();
     let events: Vec<_> =
@@ -202,7 +202,7 @@ fn an_export_is_exactly_what_the_filter_shows() {
 }
 
 #[test]
-fn empty_lists_say_why() {
+fn empty_lists_explain_themselves() {
     let server = Server::start();
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
     page.until("nothing is stored", || page.text(".empty").contains("Nothing is stored yet"));
@@ -216,7 +216,7 @@ fn empty_lists_say_why() {
     page.until("the field is named", || page.text(".empty").contains("status_code"));
     page.click(".empty p a");
     page.until("the rest is kept", || page.count(WHAT) == 1 && page.at().contains("entity=thing-e1"));
-    // Somebody who may not look is told so.
+    // A credential without the scope sees why.
     let made = server.post("/v1/credentials", r#"{"name":"sender","scopes":["ingest"]}"#).json();
     page.click("form[action='/sign-out'] button");
     page.until_at("/sign-in");
@@ -226,12 +226,12 @@ fn empty_lists_say_why() {
 }
 
 #[test]
-fn everything_is_done_with_keys_alone() {
+fn every_function_works_with_the_keyboard() {
     let server = Server::start();
     kinds(&server);
     let Some(page) = Page::of(&server) else { return };
     page.open("/audit-logs");
-    // The form, from field to field.
+    // The form, field by field.
     page.until_true("document.querySelector('#client-id')");
     page.press(TAB);
     while page.value("document.activeElement.id") != "client-id" {
@@ -242,7 +242,7 @@ fn everything_is_done_with_keys_alone() {
     page.press(crate::harness::CLIENT_SECRET);
     page.press(ENTER);
     page.until("the list is shown", || page.count(WHAT) == 5);
-    // The first stop leads past the head of the page.
+    // The first tab stop skips the page header.
     page.press(TAB);
     assert_eq!(page.value("document.activeElement.getAttribute('href')"), "#main");
     // Search.
@@ -253,7 +253,7 @@ fn everything_is_done_with_keys_alone() {
     page.back();
     page.until("all are shown again", || page.count(WHAT) == 5);
     page.until_true("document.documentElement.classList.contains('js')");
-    // Out of the search box, where letters are letters; then from row to row, opening one in its place, then the event itself.
+    // Leaves the search box, where letters are letters; then moves from row to row, expands one, and opens the event.
     page.press(TAB);
     page.press("j");
     page.press("j");
@@ -274,7 +274,7 @@ fn everything_is_done_with_keys_alone() {
     page.press(ENTER);
     page.until("the event is open", || href.as_str().unwrap().starts_with(&page.at()) || page.at() == href);
     assert!(page.at().starts_with(&event_path("")), "{}", page.at());
-    // What is in focus can be seen to be.
+    // The focused element is visibly focused.
     page.press(TAB);
     page.press(TAB);
     assert_ne!(page.value("getComputedStyle(document.activeElement).outlineStyle"), "none");
@@ -290,7 +290,7 @@ fn without_script_every_page_works() {
     page.sign_in(crate::harness::CLIENT_ID, crate::harness::CLIENT_SECRET);
     page.until("all are shown", || page.count(WHAT) == 5);
     assert_eq!(page.count("html.js"), 0);
-    // Nothing is offered that would not work.
+    // The page offers nothing that needs script.
     assert!(page.texts(".js-only").iter().all(String::is_empty), "{:?}", page.texts(".js-only"));
     page.unfold("#menu-resources");
     page.click("#menu-resources input[value=cluster]");

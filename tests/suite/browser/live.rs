@@ -12,7 +12,7 @@ fn post(server: &Server, identifier: &str, resource_type: &str) {
 }
 
 #[test]
-fn what_arrives_is_announced_keeps_the_place_and_is_shown_when_asked_for() {
+fn new_events_are_announced_keep_the_place_and_are_shown_on_request() {
     let server = Server::start();
     for number in 0..60 {
         post(&server, &format!("old{number}"), "application");
@@ -22,7 +22,7 @@ fn what_arrives_is_announced_keeps_the_place_and_is_shown_when_asked_for() {
     page.until("it is live", || page.attribute("button[data-live]", "aria-pressed").as_deref() == Some("true"));
     page.run("scrollTo(0, 400)", Vec::new());
     let place = page.value("scrollY");
-    // What does not match is not announced.
+    // An event that does not match is not announced.
     post(&server, "other", "cluster");
     post(&server, "new1", "application");
     page.until("it is announced", || page.text("[data-fresh] button").contains("1 new event"));
@@ -33,7 +33,7 @@ fn what_arrives_is_announced_keeps_the_place_and_is_shown_when_asked_for() {
     page.until("they are shown", || page.text(WHAT).contains("thing-new2"));
     assert_eq!(page.count(WHAT), 62);
     assert_eq!(page.text("[data-fresh] button"), "");
-    // Paused, it says nothing; then it goes on from where it was.
+    // Paused, it announces nothing; then it continues from where it was.
     page.click("button[data-live]");
     post(&server, "new3", "application");
     page.click("button[data-live]");
@@ -42,8 +42,8 @@ fn what_arrives_is_announced_keeps_the_place_and_is_shown_when_asked_for() {
 }
 
 #[test]
-fn it_goes_on_without_a_gap_after_the_server_has_started_again() {
-    // The browser comes back to the same port.
+fn the_live_tail_continues_without_a_gap_after_a_server_restart() {
+    // The browser reconnects to the same port.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -54,7 +54,7 @@ fn it_goes_on_without_a_gap_after_the_server_has_started_again() {
     server.kill();
     server.start_again();
     page.follow(&server);
-    // Before the browser has come back, or after: it is not missed.
+    // Before or after the browser reconnects: the event is not missed.
     post(&server, "new2", "application");
     post(&server, "new3", "application");
     page.until("the others are announced too", || page.text("[data-fresh] button").contains("3 new events"));
@@ -62,14 +62,14 @@ fn it_goes_on_without_a_gap_after_the_server_has_started_again() {
     page.until("they are shown", || page.count(WHAT) == 4);
 }
 
-/// Makes the page live, and has it announce an event.
+/// Enables the live tail and waits until it announces an event.
 fn announces_the_first(server: &Server, page: &Page) {
     page.click("button[data-live]");
     post(server, "new1", "application");
     page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
 }
 
-/// Has the page believe that it is seen, or that it is not.
+/// Makes the page believe that it is visible, or hidden.
 fn seen(page: &Page, is_seen: bool) {
     let script = "Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true }); \
                   document.dispatchEvent(new Event('visibilitychange'));";
@@ -77,8 +77,8 @@ fn seen(page: &Page, is_seen: bool) {
 }
 
 #[test]
-fn it_says_what_is_wrong_tries_again_and_misses_nothing() {
-    // One place for the owner of the page, which a program with the same credential takes.
+fn the_live_tail_reports_problems_retries_and_misses_nothing() {
+    // The owner of the page has one stream, which a program with the same credential takes.
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "1")]);
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
@@ -91,9 +91,9 @@ fn it_says_what_is_wrong_tries_again_and_misses_nothing() {
     page.until("it says why", || page.text("[data-live-note]").contains("too many; trying again in"));
     post(&server, "new1", "application");
     drop(other);
-    // The server learns that it is gone when it next has something to say.
+    // The server notices the closed connection at its next write.
     post(&server, "new2", "application");
-    // A page that is seen again tries at once, though the wait is not over.
+    // A page that becomes visible retries at once, before its wait is over.
     page.until("both are announced", || {
         seen(&page, true);
         page.text("[data-fresh] button").contains("2 new events")
@@ -102,7 +102,7 @@ fn it_says_what_is_wrong_tries_again_and_misses_nothing() {
 }
 
 #[test]
-fn a_page_that_is_not_seen_lets_go_of_its_place_and_goes_on_from_it() {
+fn a_hidden_page_releases_its_stream_and_resumes_later() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "1")]);
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
@@ -110,7 +110,7 @@ fn a_page_that_is_not_seen_lets_go_of_its_place_and_goes_on_from_it() {
     seen(&page, false);
     let mut number = 1;
     crate::harness::eventually("a free place", || {
-        // The server learns that it is gone when it next has something to say.
+        // The server notices the closed connection at its next write.
         number += 1;
         post(&server, &format!("new{number}"), "application");
         let bearer = format!("Bearer {}", server.token);
@@ -125,17 +125,17 @@ fn a_page_that_is_not_seen_lets_go_of_its_place_and_goes_on_from_it() {
 }
 
 #[test]
-fn an_event_that_is_damaged_is_announced_too() {
+fn a_damaged_event_is_announced_as_well() {
     let server = Server::start();
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs?resource_type=application") else { return };
     announces_the_first(&server, &page);
-    // Not looked at while it is stored, so that there is time to damage it.
+    // Not read while it is stored, so that there is time to damage it.
     seen(&page, false);
     post(&server, "new2", "application");
     let database = rusqlite::Connection::open(server.database()).unwrap();
     database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
-    // The server's own records are of no entity.
+    // The server's own records have no entity.
     let newest = "SELECT max(seq) FROM event WHERE entity IS NOT NULL";
     assert_eq!(database.execute(&format!("UPDATE event SET filled = filled + 1 WHERE seq = ({newest})"), []), Ok(1));
     seen(&page, true);
@@ -143,7 +143,7 @@ fn an_event_that_is_damaged_is_announced_too() {
 }
 
 #[test]
-fn who_has_been_signed_out_is_told_where_to_sign_in() {
+fn a_signed_out_page_links_to_the_sign_in_page() {
     let server = Server::start();
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };

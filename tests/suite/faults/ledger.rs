@@ -1,4 +1,4 @@
-//! What was sent to a server and what it said to that, kept outside of it, and held against what it has.
+//! A record of what was sent to a server and of its responses, kept outside the server and compared with its content.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,16 +19,16 @@ use super::{
 };
 use crate::{harness::eventually, wire::Connection};
 
-/// Events in one request, at most.
+/// Maximum number of events per request.
 const BATCH_EVENTS_MAX: u64 = 20;
-/// Events of one page when all are listed.
+/// Events per page when all are listed.
 const PAGE_EVENTS: usize = 5_000;
 
 /// Everything that is known of one log.
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) acknowledged: BTreeSet<String>,
-    /// No answer, or none that says that it is stored.
+    /// No response, or one that does not confirm storage.
     open: BTreeSet<String>,
     credentials: BTreeMap<String, Credential>,
     pub(super) resent: usize,
@@ -46,7 +46,7 @@ enum Revoked {
     Yes,
 }
 
-/// The event that has this identifier: the same whenever it is made, with values whose bytes are easily changed on the way.
+/// The event with this identifier: always the same, with values whose bytes are easily altered in transit.
 fn event(identifier: &str) -> String {
     let mut hasher = DefaultHasher::new();
     identifier.hash(&mut hasher);
@@ -59,12 +59,12 @@ fn event(identifier: &str) -> String {
     )
 }
 
-/// The values of an object, as they are written.
+/// The values of an object as text.
 fn values(object: &str) -> BTreeMap<String, Box<RawValue>> {
     serde_json::from_str(object).unwrap()
 }
 
-/// Where to send, apart from the server, which may be gone meanwhile.
+/// Where to send, independent of the server, which may be gone by then.
 struct Target<'t> {
     url: &'t str,
     token: &'t str,
@@ -73,8 +73,8 @@ struct Target<'t> {
 }
 
 impl Ledger {
-    /// Sends events over so many connections, and changes credentials over one, until none of them is answered any more.
-    /// `end` is called beside, with the count of what was acknowledged.
+    /// Sends events over the given number of connections and changes credentials over one, until none of them receives
+    /// a response. `end` runs concurrently and receives the count of acknowledged events.
     pub(super) fn send(
         &mut self,
         subject: &Subject,
@@ -94,15 +94,15 @@ impl Ledger {
         });
     }
 
-    /// How many of the acknowledged events a server does not have; it must have nothing that was not sent, nothing twice,
-    /// and nothing but what was sent.
+    /// The number of acknowledged events that a server does not have. The server must have nothing that was not sent,
+    /// and nothing twice.
     pub(super) fn lost(&self, subject: &Subject) -> usize {
         let stored = self.stored(subject);
         self.acknowledged.iter().filter(|identifier| !stored.contains(*identifier)).count()
     }
 
-    /// Starts a server anew, checks what it has, and stops it. What follows begins with a file that was stopped in order, or
-    /// not.
+    /// Starts a server, checks its content, and stops it. The next run then starts with a file that was stopped in
+    /// order, or not.
     pub(super) fn check_after_restart(&mut self, place: &Place, random: &mut Random) {
         let mut subject = Subject::must_start(place);
         self.check(&subject);
@@ -114,7 +114,7 @@ impl Ledger {
         }
     }
 
-    /// Everything that was acknowledged is there; what was not can be sent again, and is then there too.
+    /// Everything that was acknowledged is there. The rest can be sent again and is then there too.
     pub(super) fn check(&mut self, subject: &Subject) {
         assert_eq!(self.lost(subject), 0, "events were acknowledged, and are lost");
         self.check_credentials(subject);
@@ -140,7 +140,7 @@ impl Ledger {
         }
     }
 
-    /// The identifiers of all events, each of which is the one that was sent.
+    /// The identifiers of all events, each equal to what was sent.
     fn stored(&self, subject: &Subject) -> BTreeSet<String> {
         #[derive(serde::Deserialize)]
         struct Page {
@@ -172,7 +172,7 @@ impl Ledger {
         }
     }
 
-    /// Credentials whose making or revoking was acknowledged are made or revoked.
+    /// Credentials whose creation or revocation was acknowledged are created or revoked.
     fn check_credentials(&mut self, subject: &Subject) {
         for (name, credential) in std::mem::take(&mut self.credentials) {
             let status = subject.request_as(&credential.token, "GET", "/v1/audit-log?limit=1", "").status;
@@ -195,12 +195,12 @@ fn send_events(target: &Target<'_>, number: usize, ledger: &Mutex<&mut Ledger>) 
         let body = events.join("\n");
         let reply = loop {
             match connection.request("POST", "/v1/audit-log", target.token, &body) {
-                // Chunks this small may be filled faster than they are sealed; and a disk may be full.
+                // Chunks this small may fill faster than they are sealed, and a disk may be full.
                 Ok(reply) if matches!(reply.status, 503 | 507) => thread::sleep(Duration::from_millis(20)),
                 reply => break reply,
             }
         };
-        // A request that was sent away may have been stored all the same, if the error came after the commit.
+        // A rejected request may have been stored if the error came after the commit.
         let is_acknowledged = reply.as_ref().is_ok_and(|reply| matches!(reply.status, 200 | 201));
         let mut ledger = ledger.lock().unwrap();
         if is_acknowledged {
@@ -217,7 +217,7 @@ fn send_events(target: &Target<'_>, number: usize, ledger: &Mutex<&mut Ledger>) 
     }
 }
 
-/// Makes credentials, and revokes every other.
+/// Creates credentials and revokes every second one.
 fn change_credentials(target: &Target<'_>, ledger: &Mutex<&mut Ledger>) {
     let Ok(mut connection) = Connection::open(target.url) else { return };
     for step in 0.. {
@@ -239,7 +239,7 @@ fn change_credentials(target: &Target<'_>, ledger: &Mutex<&mut Ledger>) {
                 }
             }
         }
-        // A few a second: each is a commit of its own.
+        // A few per second, because each is a separate commit.
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,9 +1,9 @@
-//! A disk that knows what it has kept: one directory of files, as programs see it and as it would be after a loss of
-//! power.
+//! A simulated disk that knows what it has persisted: one directory of files, as programs see it and as it would be
+//! after a power loss.
 //!
-//! Only what was synced is sure to be kept: a file's bytes and length by an fsync of the file, names by an fsync of the
-//! directory. Of the rest a cut keeps nothing, or everything, or some sectors and not others; of names that were made or
-//! taken away, those of the first changes. After the cut nothing works any more.
+//! Only synced data is certain to persist: a file's bytes and length by an fsync of the file, names by an fsync of the
+//! directory. Of the rest, a cut keeps nothing, everything, or some sectors; of created or deleted names, it keeps the
+//! first changes. After the cut, every operation fails.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +12,13 @@ use std::{
 
 use super::Random;
 
-/// What a disk keeps whole.
+/// The unit that a disk writes atomically.
 const SECTOR_BYTES: usize = 512;
 
-/// What is on a disk: files by name.
+/// The content of a disk: files by name.
 pub(super) type Image = BTreeMap<String, Vec<u8>>;
 
-/// What can be done to a disk, as far as a cut may wait for it.
+/// Operations that a cut can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
     Write,
@@ -29,14 +29,14 @@ pub(super) enum Act {
     Unlink,
 }
 
-/// Why it refuses.
+/// Why an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Missing,
     Io,
 }
 
-/// How much of what was not synced survives a cut.
+/// How much of the unsynced data survives a cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mercy {
     Nothing,
@@ -46,7 +46,7 @@ pub(super) enum Mercy {
 
 pub(super) struct Medium {
     state: Mutex<State>,
-    /// Told when syncs hang no more.
+    /// Notified when syncs no longer hang.
     released: Condvar,
 }
 
@@ -54,14 +54,14 @@ struct State {
     files: Vec<File>,
     names: BTreeMap<String, usize>,
     kept_names: BTreeMap<String, usize>,
-    /// Names that were made (with their file) or taken away since the directory was last synced.
+    /// Names that were created (with their file) or deleted since the last sync of the directory.
     changes: Vec<(String, Option<usize>)>,
     is_cut: bool,
-    /// Cut before this act happens for so many more times.
+    /// Cut before this operation happens for the given number of times.
     cut_before: Option<(Act, u64)>,
-    /// Syncs of files whose name ends so fail, so many more times.
+    /// The next syncs of files with this suffix fail, this many times.
     failing: Option<(&'static str, u64)>,
-    /// Whether syncs wait.
+    /// Whether syncs hang.
     hangs: bool,
 }
 
@@ -87,7 +87,7 @@ impl File {
         }
     }
 
-    /// What is left of it.
+    /// What remains of it.
     fn remains(&self, mercy: Mercy, random: &mut Random) -> Vec<u8> {
         let mut keeps = || match mercy {
             Mercy::Nothing => false,
@@ -136,12 +136,12 @@ impl Medium {
         Self { state: Mutex::new(state), released: Condvar::new() }
     }
 
-    /// The power goes off before this is done for the `count`th time from now.
+    /// Cuts the power before this operation happens for the `count`th time from now.
     pub(super) fn cut_before(&self, act: Act, count: u64) {
         self.state().cut_before = Some((act, count));
     }
 
-    /// The power goes off.
+    /// Cuts the power.
     pub(super) fn cut(&self) {
         self.state().is_cut = true;
     }
@@ -150,18 +150,19 @@ impl Medium {
         self.state().is_cut
     }
 
-    /// The next `count` syncs of files whose name ends with `suffix` fail, and as with Linux the file counts as synced.
+    /// The next `count` syncs of files whose name ends with `suffix` fail, and the file counts as synced, as with
+    /// Linux.
     pub(super) fn fail_syncs(&self, suffix: &'static str, count: u64) {
         self.state().failing = Some((suffix, count));
     }
 
-    /// Whether syncs wait from now on.
+    /// Whether syncs hang from now on.
     pub(super) fn hang(&self, hangs: bool) {
         self.state().hangs = hangs;
         self.released.notify_all();
     }
 
-    /// What is on the disk after the cut.
+    /// The content of the disk after the cut.
     pub(super) fn image(&self, mercy: Mercy, random: &mut Random) -> Image {
         let state = self.state();
         assert!(state.is_cut);
@@ -258,7 +259,7 @@ impl Medium {
         self.state.lock().unwrap()
     }
 
-    /// The state, as long as there is power.
+    /// The state, while there is power.
     fn working(&self, act: Option<Act>) -> Result<MutexGuard<'_, State>, Fault> {
         let mut state = self.state();
         if let (Some(act), Some((awaited, count))) = (act, &mut state.cut_before)
@@ -272,7 +273,7 @@ impl Medium {
 }
 
 #[test]
-fn what_was_not_synced_is_lost_and_what_was_is_kept() {
+fn unsynced_data_is_lost_and_synced_data_is_kept() {
     let medium = Medium::new(Image::new());
     let file = medium.create("kept").unwrap();
     medium.write(file, 0, &[1; 2_000]).unwrap();

@@ -1,4 +1,4 @@
-//! Loss of power: the real program on a disk that forgets what was not synced, or part of it, or part of each page.
+//! Power loss: the real program on a disk that forgets unsynced data, or part of it, or part of each page.
 //!
 //! `AUDITBOX_CUTS=50 cargo test --test suite -- faults::power --nocapture` is the long form.
 
@@ -26,11 +26,11 @@ use super::{
 /// Cuts in the short form.
 const CUTS: u64 = 6;
 const CONNECTIONS: usize = 12;
-/// Cuts that one disk goes through.
+/// Cuts per disk.
 const CUTS_OF_A_DISK: u64 = 10;
-/// How long what the cut waits for may take to come.
+/// Maximum wait for the operation that a cut waits for.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Disks on which a log that does not sync may keep everything by luck.
+/// Disks on which a WAL without syncs may persist by luck.
 const CARELESS_ROUNDS: u64 = 20;
 
 /// A disk in use.
@@ -45,7 +45,7 @@ impl Disk {
         Self { _mounted: mount(&medium, at).unwrap(), medium }
     }
 
-    /// Goes off: what is left of it is another disk.
+    /// Cuts the power; what remains becomes another disk.
     fn after_cut(self, mercy: Mercy, random: &mut Random, at: &Path) -> Self {
         self.medium.cut();
         let image = self.medium.image(mercy, random);
@@ -54,7 +54,7 @@ impl Disk {
     }
 }
 
-/// A file that has small chunks, as an image of a disk.
+/// A file with small chunks, as a disk image.
 fn chunked_image() -> Image {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auditbox.db");
@@ -80,7 +80,8 @@ fn choose_mercy(random: &mut Random) -> Mercy {
     }
 }
 
-/// Sends until the power goes off, by itself or after so many acknowledgements; then the process is gone too.
+/// Sends until the power goes off, by itself or after the given number of acknowledgements. The process has then ended
+/// as well.
 fn send_until_cut(subject: &mut Subject, medium: &Medium, ledger: &mut Ledger, prefix: &str, enough: usize) {
     let pid = subject.process.pid().to_string();
     ledger.send(subject, prefix, CONNECTIONS, |acknowledged| {
@@ -103,7 +104,7 @@ struct Figures {
 }
 
 #[test]
-fn whenever_the_power_goes_what_was_acknowledged_is_there_once() {
+fn after_a_power_loss_acknowledged_events_are_there_exactly_once() {
     if !can_mount() {
         return;
     }
@@ -111,7 +112,7 @@ fn whenever_the_power_goes_what_was_acknowledged_is_there_once() {
     let (mut figures, begun) = (Figures::default(), Instant::now());
     while figures.cuts < cuts {
         let at = tempfile::tempdir().unwrap();
-        // Every other file is made by the server itself, so that cuts hit that too.
+        // The server itself creates every second file, so that cuts hit the creation as well.
         let is_chunked = (figures.cuts / CUTS_OF_A_DISK).is_multiple_of(2);
         let mut disk = Disk::with(if is_chunked { chunked_image() } else { Image::new() }, at.path());
         let place = Place::with_file_in(at.path()).set(CHECKPOINT_BYTES);
@@ -143,7 +144,7 @@ fn whenever_the_power_goes_what_was_acknowledged_is_there_once() {
 }
 
 #[test]
-fn a_log_that_does_not_sync_is_seen_to_lose() {
+fn a_log_without_syncs_loses_events() {
     if !can_mount() {
         return;
     }
@@ -166,9 +167,9 @@ fn a_log_that_does_not_sync_is_seen_to_lose() {
     panic!("nothing was lost where nothing was synced: this harness sees no losses");
 }
 
-/// A server whose log could not be synced, restarted: the log's pages can be read, and are not on the disk.
+/// A server whose WAL could not be synced is restarted: the WAL's pages can be read, but they are not on the disk.
 #[test]
-fn what_a_failed_sync_left_is_not_taken_for_stored() {
+fn data_of_a_failed_sync_does_not_count_as_stored() {
     if !can_mount() {
         return;
     }

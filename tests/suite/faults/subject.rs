@@ -1,4 +1,4 @@
-//! The program under test where it may be killed at any moment, by a tool that traces it, on any disk.
+//! The program under test where a tracing tool may kill it at any moment, on any disk.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -13,7 +13,7 @@ use crate::{
     process::Process,
 };
 
-/// Where a server runs, whether it does or not.
+/// A server's place, whether it runs or not.
 pub(super) struct Place {
     pub(super) directory: TempDir,
     pub(super) database: PathBuf,
@@ -21,13 +21,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A directory of its own, with the file in it.
+    /// A temporary directory with the file in it.
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self { database: directory.path().join("auditbox.db"), directory, environment: Vec::new() }
     }
 
-    /// The file somewhere else.
+    /// The file elsewhere.
     pub(super) fn with_file_in(at: &Path) -> Self {
         Self { database: at.join("auditbox.db"), ..Self::new() }
     }
@@ -48,7 +48,7 @@ impl Place {
         self.command().args(arguments).output().unwrap()
     }
 
-    /// The index is what the events say.
+    /// The index agrees with the events.
     pub(super) fn doctor(&self) {
         let examined = self.run(&["doctor"]);
         let said = String::from_utf8_lossy(&examined.stdout);
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// The same command, run by another: what the program's name and arguments would be follows `outer`.
+/// The same command run by `outer`, whose arguments end with the program and its arguments.
 pub(super) fn wrapped(outer: &[String], command: &Command) -> Command {
     let mut wrapped = Command::new(&outer[0]);
     wrapped.args(&outer[1..]).arg(command.get_program()).args(command.get_args());
@@ -71,10 +71,10 @@ pub(super) fn wrapped(outer: &[String], command: &Command) -> Command {
     wrapped
 }
 
-/// What syncs a file: the program itself calls the first, its SQLite the second.
+/// What syncs a file: the program calls the first, SQLite the second.
 pub(super) const SYNC: &str = "fsync,fdatasync";
 
-/// `strace` that does nothing but inject this. It stands beside the program, which remains this process's child.
+/// `strace` that only injects this. It runs next to the program, which remains this process's child.
 pub(super) fn inject(injection: &str) -> Vec<String> {
     let calls = injection.split(':').next().unwrap();
     let trace = format!("trace={calls}");
@@ -82,7 +82,7 @@ pub(super) fn inject(injection: &str) -> Vec<String> {
     ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject].map(str::to_owned).to_vec()
 }
 
-/// A server that runs.
+/// A running server.
 pub(super) struct Subject {
     pub(super) process: Process,
     pub(super) url: String,
@@ -90,7 +90,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Starts it; an error is what it said before it ended.
+    /// Starts it; an error is its output before it ended.
     pub(super) fn start(place: &Place, wrapper: &[String]) -> Result<Self, String> {
         let command = place.command();
         let mut command = if wrapper.is_empty() { command } else { wrapped(wrapper, &command) };
@@ -104,7 +104,7 @@ impl Subject {
         Ok(Self { process, url, token })
     }
 
-    /// Starts it where it has to.
+    /// Starts it; it must start.
     pub(super) fn must_start(place: &Place) -> Self {
         Self::start(place, &[]).unwrap_or_else(|log| panic!("the server did not start\n{log}"))
     }
@@ -123,14 +123,14 @@ impl Subject {
         self.request_as(&self.token, "POST", path, body)
     }
 
-    /// Ends it without warning.
+    /// Kills it.
     pub(super) fn kill(&mut self) -> ExitStatus {
         self.process.signal("KILL");
         self.process.end()
     }
 }
 
-/// Whether a process ended because it was killed.
+/// Whether a process was killed.
 pub(super) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }

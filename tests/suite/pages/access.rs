@@ -1,4 +1,4 @@
-//! Who sees pages, and what browsers are told about them.
+//! Who may see pages, and their security headers.
 
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, Server},
@@ -9,7 +9,7 @@ const PAGES: [&str; 4] = ["/audit-logs", "/security/audit-logs", "/audit-logs/no
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
 #[test]
-fn nobody_sees_a_page_without_a_credential_that_may() {
+fn a_page_needs_a_credential_with_the_scope() {
     let server = Server::start();
     let ingest = server.credential("only-ingest", &["ingest"]);
     let reader = server.credential("only-read", &["read"]);
@@ -36,7 +36,7 @@ fn nobody_sees_a_page_without_a_credential_that_may() {
 }
 
 #[test]
-fn a_browser_is_led_to_sign_in_and_back() {
+fn a_browser_is_redirected_to_sign_in_and_back() {
     let server = Server::start();
     let path = "/audit-logs?resource_type=a&q=x%26y";
     let answer = server.request_once("GET", path, &[HTML], b"");
@@ -56,7 +56,7 @@ fn a_browser_is_led_to_sign_in_and_back() {
 }
 
 #[test]
-fn pages_load_nothing_of_others_and_are_kept_nowhere() {
+fn pages_load_nothing_from_elsewhere_and_are_not_cached() {
     let server = Server::start();
     server.store(&[super::event("e1", "2024-05-01T10:00:00Z", "CREATE", "entity")]);
     for path in
@@ -83,7 +83,7 @@ fn pages_load_nothing_of_others_and_are_kept_nowhere() {
 }
 
 #[test]
-fn assets_are_named_by_their_content_and_kept() {
+fn assets_are_named_by_their_content_and_cached() {
     let server = Server::start();
     let page = server.request("GET", "/sign-in", &[], b"").text;
     let names: Vec<_> = super::links(&page).into_iter().filter(|href| href.starts_with("/assets/")).collect();

@@ -17,7 +17,7 @@ fn change(identifier: &str, at: &str, before: &serde_json::Value, after: &serde_
 }
 
 #[test]
-fn it_tells_who_what_where_when_and_what_changed() {
+fn the_page_shows_who_what_where_when_and_the_changes() {
     let server = Server::start();
     let before = json!({ "tier": "tier-1", "note": "Runs in staging at night", "labels": ["a", "b"], "same": 1.50 });
     let after = json!({ "tier": "tier-1", "note": "Runs in production at night", "labels": ["a", "c"], "same": 1.50, "more": true });
@@ -57,7 +57,7 @@ fn it_tells_who_what_where_when_and_what_changed() {
     }
     let around = links.iter().find(|href| href.contains("actor=usr_1") && href.contains("from=")).unwrap();
     assert!(around.contains("from=2024-05-01T09%3A55%3A00%2B02%3A00&to=2024-05-01T10%3A05%3A00%2B02%3A00"), "{around}");
-    // Every link that it offers leads somewhere.
+    // Every link on the page works.
     for href in links.iter().filter(|href| href.starts_with("/audit-logs")) {
         page(&server, href);
     }
@@ -85,7 +85,7 @@ fn any_identifier_has_a_page_and_an_unknown_one_says_so() {
 }
 
 #[test]
-fn a_list_unfolds_an_event_in_place() {
+fn a_list_expands_an_event_in_place() {
     let server = Server::start();
     server.store(&[change("e1", "2024-05-01T10:00:00Z", &json!({ "a": 1 }), &json!({ "a": 2 }))]);
     let answer = server.get("/audit-logs/e1?within=list&tz=UTC");
@@ -119,7 +119,7 @@ fn large_events_stay_usable() {
 }
 
 #[test]
-fn an_event_with_hardly_anything_has_a_page() {
+fn a_minimal_event_has_a_page() {
     let server = Server::start();
     server.store(&[
         json!({ "identifier": "bare", "action": "X", "resourceType": "y" }),
@@ -134,7 +134,7 @@ fn an_event_with_hardly_anything_has_a_page() {
 }
 
 #[test]
-fn the_way_back_is_the_list_that_led_here_and_utc_stands_beside_another_zone() {
+fn the_page_links_back_to_its_list_and_shows_utc_next_to_another_zone() {
     let server = Server::start();
     server.store(&[event("e1", "2024-05-01T10:00:00Z", "UPDATE", "entity")]);
     let bearer = format!("Bearer {}", server.token);
@@ -162,7 +162,7 @@ fn page_part(server: &Server, path: &str) -> String {
 }
 
 #[test]
-fn what_is_cut_cannot_be_copied_and_the_whole_is_a_link_away() {
+fn a_truncated_event_cannot_be_copied_and_links_to_the_whole() {
     let server = Server::start();
     let mut large = event("large", "2024-05-01T10:00:00Z", "UPDATE", "entity");
     large["additionalData"] = serde_json::json!("x".repeat(100_000));

@@ -1,4 +1,4 @@
-//! The filter: every spelling of it, its chips, and what its form sends.
+//! The filter: every spelling of it, its chips, and its form.
 
 use crate::{
     harness::Server,
@@ -16,7 +16,7 @@ fn with_three_types() -> Server {
 }
 
 #[test]
-fn porters_shared_url_shows_just_those_types() {
+fn a_shared_porter_url_shows_exactly_its_resource_types() {
     let server = with_three_types();
     let path = "/security/audit-logs?resource_type=application&resource_type=environment_group&range=all";
     let html = page(&server, path);
@@ -40,7 +40,7 @@ fn porters_shared_url_shows_just_those_types() {
 }
 
 #[test]
-fn what_is_left_out_unasked_is_a_chip_like_everything_else() {
+fn default_exclusions_are_chips_like_any_other() {
     let server = with_three_types();
     let html = page(&server, "/audit-logs");
     let shown = chips(&html);
@@ -50,13 +50,13 @@ fn what_is_left_out_unasked_is_a_chip_like_everything_else() {
     assert_eq!(shown[1].1, "/audit-logs?include_own=true");
     assert!(!text(&html).contains("Clear all"));
     assert_eq!(rows(&page(&server, &shown[0].1)).len(), 3);
-    // Who asks for them gets them: nothing is hidden then.
+    // A filter that asks for them shows them; nothing is hidden then.
     let own = page(&server, "/audit-logs?range=all&origin=auditbox");
     assert!(!text(&own).contains("Hidden are"));
 }
 
 #[test]
-fn chips_are_taken_back_one_by_one() {
+fn chips_are_removed_one_by_one() {
     let server = with_three_types();
     let mut path =
         "/audit-logs?resources=cluster&not.action=READ&q=thing&range=30d&actor=ci-token&tz=%2B02%3A00&include_own=true"
@@ -67,7 +67,7 @@ fn chips_are_taken_back_one_by_one() {
         assert_eq!(shown.len(), left + 1, "{path}");
         let (said, remove) = &shown[0];
         let next = chips(&page(&server, remove));
-        // Without the last choice of what is shown besides, it is hidden again, and says so.
+        // Without the last choice that shows them, they are hidden again, and a chip says so.
         assert!(next.iter().all(|(other, _)| other != said), "{said}");
         path.clone_from(remove);
         if said.starts_with("Shown") {
@@ -78,7 +78,7 @@ fn chips_are_taken_back_one_by_one() {
 }
 
 #[test]
-fn a_range_to_a_day_holds_the_day_in_the_zone_that_is_shown() {
+fn a_range_to_a_day_includes_the_day_in_the_shown_zone() {
     let server = Server::start();
     server.store(&[
         event("before", "2024-04-30T21:59:59.999999Z", "READ", "entity"),
@@ -86,7 +86,7 @@ fn a_range_to_a_day_holds_the_day_in_the_zone_that_is_shown() {
         event("last", "2024-05-02T21:59:59.999999Z", "READ", "entity"),
         event("after", "2024-05-02T22:00:00Z", "READ", "entity"),
     ]);
-    // What the form sends: dates, times left empty.
+    // What the form sends: dates, with times left empty.
     let form = "/audit-logs?q=&from=2024-05-01&from_time=&to=2024-05-02&to_time=&tz=Europe/Berlin&range=30d";
     let tidy = redirection(&get_once(&server, form)).to_owned();
     assert!(tidy.contains("from=2024-05-01T00%3A00%3A00%2B02%3A00"), "{tidy}");
@@ -95,7 +95,7 @@ fn a_range_to_a_day_holds_the_day_in_the_zone_that_is_shown() {
     assert_eq!(chips(&html)[0].0, "Time is Wed 2024-05-01 – Thu 2024-05-02");
     assert!(html.contains("name=\"from\" value=\"2024-05-01\"") && html.contains("name=\"to\" value=\"2024-05-02\""));
     assert!(html.contains("name=\"to_time\" value=\"\""));
-    // The same instants are the API's own.
+    // The API returns the same instants.
     let query = tidy.split_once('?').unwrap().1.replace("tz=Europe%2FBerlin&", "");
     assert_eq!(server.get(&format!("/v1/audit-log?{query}")).identifiers(), ["last", "first"]);
     let minute = "/audit-logs?from=2024-05-02&from_time=23:59&to=2024-05-02&to_time=23:59&tz=Europe/Berlin";
@@ -103,7 +103,7 @@ fn a_range_to_a_day_holds_the_day_in_the_zone_that_is_shown() {
 }
 
 #[test]
-fn what_the_form_sends_becomes_a_url_to_share() {
+fn the_form_redirects_to_a_shareable_url() {
     let server = with_three_types();
     for (sent, tidy) in [
         ("q=&tz=UTC&fields=shown&mode.action=is&action=&mode.actor=is&actor=", "/audit-logs"),
@@ -116,7 +116,7 @@ fn what_the_form_sends_becomes_a_url_to_share() {
 }
 
 #[test]
-fn a_value_that_no_event_has_can_be_taken_back() {
+fn a_value_without_events_can_be_removed() {
     let server = with_three_types();
     let html = page(&server, "/audit-logs?range=all&ip=10.0.0.0/8&status_code=4xx&not.resources=nothing&run_id=r1");
     for value in ["10.0.0.0/8", "4xx", "nothing", "r1"] {
@@ -127,7 +127,7 @@ fn a_value_that_no_event_has_can_be_taken_back() {
 }
 
 #[test]
-fn exports_and_the_live_tail_are_of_the_same_filter() {
+fn exports_and_the_live_tail_use_the_same_filter() {
     let server = with_three_types();
     let html = page(&server, "/audit-logs?from=2024-05-02T00:00:00Z&action=UPDATE&tz=Europe/Berlin");
     let links = super::links(&html);

@@ -1,4 +1,4 @@
-//! Events, URLs and names that wish their reader ill.
+//! Malicious events, URLs and names.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,14 @@ use crate::{
 
 const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;\u{202e}gnp\u{2066}{{7*7}}";
 
-/// Markup that only a hostile value can have brought.
+/// Markup that only a hostile value can have caused.
 fn check(path: &str, html: &str) {
     for markup in ["<script>", "<img", "</script>alert", "onerror=alert(2)>\"", "49}"] {
         assert!(!html.contains(markup), "{path} holds {markup}");
     }
-    // Escaped once: read as it was written.
+    // Escaped once: reads as it was written.
     assert!(!html.contains("&#38;#60;"), "{path} is escaped twice");
-    // The script element of the page itself, and no other.
+    // The page's own script element, and no other.
     assert_eq!(html.matches("<script").count(), usize::from(html.contains("<html")), "{path}");
 }
 
@@ -50,7 +50,7 @@ fn hostile(identifier: &str) -> Value {
 }
 
 #[test]
-fn whatever_an_event_holds_is_shown_as_text() {
+fn event_data_is_shown_as_text() {
     let server = Server::start();
     let identifier = &long("i", 40);
     server.store(&[hostile(identifier), hostile("plain")]);
@@ -67,12 +67,12 @@ fn whatever_an_event_holds_is_shown_as_text() {
         check(path, &answer.text);
         assert!(answer.text.contains("&#60;script&#62;alert(1)"), "{path} does not show it");
     }
-    // A list stays a list: nobody's name takes the page.
+    // A list remains a list: no name fills the page.
     assert!(page(&server, "/audit-logs?range=all").len() < 120_000);
 }
 
 #[test]
-fn whatever_a_url_holds_is_shown_as_text() {
+fn url_data_is_shown_as_text() {
     let server = Server::start();
     server.store(&[hostile("e")]);
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
@@ -120,7 +120,7 @@ fn whatever_a_url_holds_is_shown_as_text() {
 }
 
 #[test]
-fn too_much_of_anything_is_refused_and_nothing_breaks() {
+fn oversized_input_is_rejected_and_breaks_nothing() {
     let server = Server::start();
     let many = |name: &str, count: usize| (0..count).map(|n| format!("{name}={n}&")).collect::<String>();
     for (query, status) in [

@@ -1,4 +1,4 @@
-//! The list: its rows, its pages, what it says when there are none.
+//! The list: its rows, its pages, its empty states.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn the_start_leads_to_the_log_and_porters_path_is_the_same_page() {
+fn the_root_redirects_to_the_log_and_porters_path_is_the_same_page() {
     let server = Server::start();
     assert_eq!(redirection(&get_once(&server, "/")), "/audit-logs");
     server.store(&[event("e1", "2024-05-01T10:00:00Z", "CREATE", "entity")]);
@@ -78,7 +78,7 @@ fn pages_lead_older_and_newer_without_a_gap() {
 }
 
 #[test]
-fn pages_of_the_last_days_stay_one_list() {
+fn pages_of_the_last_days_remain_one_list() {
     let server = Server::start();
     let events: Vec<_> =
         (0..101).map(|n| json!({ "identifier": n.to_string(), "action": "READ", "resourceType": "entity" })).collect();
@@ -90,11 +90,11 @@ fn pages_of_the_last_days_stay_one_list() {
 }
 
 #[test]
-fn when_there_is_nothing_it_says_why() {
+fn an_empty_list_explains_itself() {
     let server = Server::start();
     let nothing = page(&server, "/audit-logs");
     assert!(text(&nothing).contains("Nothing is stored yet"));
-    // The command that it shows works.
+    // The command on the page works.
     let token = server.credential("first", &["ingest"]);
     let command = text(
         nothing.split("<pre").nth(1).unwrap().split("</pre>").next().map(|pre| format!("<pre{pre}")).unwrap().as_str(),
@@ -135,7 +135,7 @@ fn when_there_is_nothing_it_says_why() {
 }
 
 #[test]
-fn the_chart_and_the_counts_are_those_of_the_filter() {
+fn the_chart_and_the_counts_use_the_filter() {
     let server = Server::start();
     let mut events = vec![event("a", "2024-05-01T10:10:00Z", "CREATE", "entity")];
     for n in 0..3 {
@@ -151,7 +151,7 @@ fn the_chart_and_the_counts_are_those_of_the_filter() {
     let bar = "/audit-logs?from=2024-05-01T12%3A20%3A00%2B00%3A00&to=2024-05-01T12%3A24%3A59.999999%2B00%3A00";
     assert_eq!(rows(&page(&server, bar)).len(), 3);
     assert!(links(&html).contains(&bar.to_owned()));
-    // In a menu, the field's own choice is set aside: what else could be chosen has a count.
+    // In a menu, the field's own choice is ignored: every alternative has a count.
     let chosen = page(&server, "/audit-logs?range=all&action=DELETE");
     let menu = chosen.split("id=\"menu-action\"").nth(1).unwrap().split("</details>").next().unwrap();
     assert!(text(menu).contains("DELETE 3 CREATE 1") || menu.contains("value=\"CREATE\""), "{}", text(menu));
@@ -176,7 +176,7 @@ fn rows_come_before_what_takes_longer_and_a_page_is_light() {
 }
 
 #[test]
-fn the_log_of_pages_has_no_holes() {
+fn paging_has_no_gaps() {
     let server = Server::start();
     page(&server, "/audit-logs");
     page(&server, "/credentials");
