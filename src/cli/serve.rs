@@ -28,8 +28,8 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     serve(config, start, store)
 }
 
-/// What a start needs beside the file, checked before there is a file: a start that fails leaves no database behind that
-/// nobody has a credential for.
+/// What a start needs in addition to the database. It is checked first, so that a start that fails does not leave a database
+/// without a credential.
 pub(super) struct Start {
     endpoint: Endpoint,
     /// The first credential, where the operator has chosen it.
@@ -37,7 +37,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// Checks the first credential and the certificate, and takes the address.
+    /// Checks the chosen credential and the certificate, and reserves the address.
     pub(super) fn prepare(config: &Config) -> Result<Self, Failure> {
         Ok(Self { chosen: chosen_by_environment()?, endpoint: Endpoint::bind(config)? })
     }
@@ -68,7 +68,7 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
 
 /// Serves an open store until told to stop.
 pub(super) fn serve(config: &Config, start: Start, store: Store) -> Result<(), Failure> {
-    // The first credential is shown only once: whatever can fail comes before it is created.
+    // The first credential is shown only once, so everything that can fail comes before it is created.
     let endpoint = start.endpoint.listen()?;
     let first = make_first_credential(&store, start.chosen)?;
     let key = store.reader.access_token_key()?;

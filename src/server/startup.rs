@@ -73,14 +73,14 @@ pub enum StartError {
     /// The server broke off.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
-    /// The writer ended before it was told to.
+    /// The writer ended early.
     #[error("the server stopped writing early: {0}")]
     Writer(#[from] CloseError),
 }
 
-/// An address that is taken, and the certificate that will be shown there. Everything outside the file that can keep a server from
-/// starting is found out in getting one, before there is a file. It does not listen yet: a client that connects while the
-/// file is being opened is refused, and does not wait for an answer.
+/// A reserved address, and the certificate that will be shown there. Everything outside the database that can keep a server
+/// from starting is checked here, before the database is created. It does not listen yet: a client that connects while the
+/// database is being opened is refused instead of waiting for an answer.
 pub struct Endpoint {
     socket: socket2::Socket,
     address: SocketAddr,
@@ -88,7 +88,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads the certificate, if there is one, and takes the address.
+    /// Reads the certificate, if there is one, and reserves the address.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         files::allow_many();
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
@@ -106,7 +106,7 @@ impl Endpoint {
     }
 }
 
-/// An address that is listened on, and the certificate that is shown there.
+/// An address on which the server listens, and the certificate that is shown there.
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,

@@ -10,9 +10,9 @@
 //! and nothing can take it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound
 //! nothing more is written until that program is done.
 //!
-//! A burst leaves a log file that is long and hardly used. Once little has been written for some seconds it is copied in the
-//! same way and cut off, so that a small database does not keep a large file beside it. The writer itself only copies what
-//! came meanwhile, and cuts: a writer that comes back finds it free.
+//! A burst leaves a log file that is long and hardly used. Once little has been written for some seconds, the second thread
+//! copies the log and the writer truncates the file, so that a small database does not keep a large log file. The writer
+//! itself copies only what came in meanwhile, so that the next request waits for little.
 //!
 //! A crash at any point leaves the log as it was: pages copied already are copied again, with the same content.
 
@@ -44,11 +44,12 @@ const LOG_BYTES_LONG: u64 = 256 * 1024 * 1024;
 /// How long the writer waits for readers. A query of the server holds a snapshot for less; another program may hold one for
 /// hours.
 const READERS_WAIT: Duration = Duration::from_millis(200);
-/// A log file longer than this is cut off while little is written.
+/// A log file longer than this is truncated while little is written.
 const QUIET_LOG_BYTES: u64 = 4 * 1024 * 1024;
-/// Little is written while less than so many bytes are,
+/// Little is written while it is at most this many bytes in [`QUIET_AFTER`].
 const QUIET_BYTES: usize = 1024 * 1024;
-/// in so long a time. A log that is cut off has to grow again, which makes commits slower: not between two bursts.
+/// How long little must have been written before the log file is truncated. A file that has to grow again makes commits
+/// slower, so this is longer than the pauses of a steady sender.
 const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// What the server's own records may take of a log that is full for everyone else.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -80,8 +81,8 @@ pub(super) struct Checkpoints {
     log_bytes: usize,
     /// Since when little has been written, and how much since then.
     quiet: (Instant, usize),
-    /// Whether the log is to be cut off once it has been copied.
-    is_cutting: bool,
+    /// Whether the log file is to be truncated once it has been copied.
+    is_truncating: bool,
     /// The log's own file.
     log: PathBuf,
     room: LogRoom,
@@ -120,7 +121,7 @@ impl Checkpoints {
             going: None,
             log_bytes: 0,
             quiet: (Instant::now(), 0),
-            is_cutting: false,
+            is_truncating: false,
             log: location::companion(path, location::LOG),
             room: LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max },
             reads,
@@ -153,7 +154,7 @@ impl Checkpoints {
         match self.going.take() {
             None if self.log_bytes >= self.begin_bytes => self.go(1),
             None if self.length() > QUIET_LOG_BYTES && self.is_quiet() => {
-                self.is_cutting = true;
+                self.is_truncating = true;
                 self.go(1);
             }
             None => {}
@@ -186,8 +187,8 @@ impl Checkpoints {
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.log_bytes = 0;
         let log_bytes = copy(connection, "PASSIVE")?.unsigned_abs();
-        if mem::take(&mut self.is_cutting) && self.is_quiet() {
-            // Where a reader still needs the log, it is tried again after as long a time.
+        if mem::take(&mut self.is_truncating) && self.is_quiet() {
+            // If a reader still needs the log, this is tried again after another quiet time.
             self.quiet = (Instant::now(), 0);
             truncate(connection, Duration::ZERO)?;
         } else if log_bytes > self.long_bytes {
@@ -258,8 +259,7 @@ fn truncate(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
     }
 }
 
-/// Copies the whole log into the database and leaves the log as it is. Whether nothing is left that a reader keeps from being
-/// copied.
+/// Copies the whole log into the database, without changing the log. False if a reader kept a part from being copied.
 pub(super) fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let (busy, pages, copied): (i64, i64, i64) = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], columns)?;

@@ -1,7 +1,7 @@
 //! Identifiers that belong to more than one event.
 //!
-//! The writer lets none in, so duplicates mean that something else wrote to the file: two programs at once, or a program
-//! that is not auditbox. They are looked for among the events, not in the index, which may have been made from them.
+//! The writer rejects duplicates, so those that exist were written by two programs at once, or by a program that is not
+//! auditbox. The search reads the events and not the index, which may have been built after the duplicates came in.
 //!
 //! Memory is bounded. Identifiers are compared by 64 bits of their hash; where there are more than fit, they are divided by
 //! hash into parts, and all events are read once for each part (the first while they are examined anyway). Hashes that occur
@@ -27,13 +27,13 @@ use crate::{
     },
 };
 
-/// Hashes that are held at once: 64 MiB.
+/// Maximum number of hashes in memory: 64 MiB.
 const HASHES_MAX: usize = 8 * 1024 * 1024;
-/// Bytes of the file that an event takes at least, its entries in the indexes included.
+/// Minimum size of an event in the file, including its index entries.
 const EVENT_BYTES_MIN: i64 = 64;
-/// Identifiers that are named.
+/// Maximum number of identifiers that are named.
 const NAMED_MAX: usize = 10_000;
-/// Events of one identifier that are named and compared.
+/// Maximum number of events of one identifier that are named and compared.
 const EVENTS_MAX: usize = 10;
 
 /// An identifier that belongs to more than one event.
@@ -68,12 +68,12 @@ impl fmt::Display for Duplicate {
     }
 }
 
-/// What was found.
+/// The duplicates that a search has found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// In order of arrival; no more than can be named.
+    /// The first [`NAMED_MAX`], in order of arrival.
     pub(super) named: Vec<Duplicate>,
-    /// How many identifiers belong to more than one event, all told.
+    /// How many identifiers belong to more than one event, including those that are not named.
     pub(super) count: u64,
 }
 
@@ -96,7 +96,7 @@ impl Search {
         Ok(Self::in_parts_of(events::last_seq(connection)?.min(most), HASHES_MAX))
     }
 
-    /// A search for nothing.
+    /// A search that finds nothing.
     pub(super) fn done() -> Self {
         Self::in_parts_of(0, HASHES_MAX)
     }
@@ -104,12 +104,12 @@ impl Search {
     fn in_parts_of(events: i64, hashes_max: usize) -> Self {
         let events = usize::try_from(events).unwrap_or(0);
         let parts = events.div_ceil(hashes_max).max(1);
-        // Parts are not exactly equal.
+        // Parts differ a little in size.
         let hashes = Vec::with_capacity(events / parts + events / parts / 64);
         Self { parts: parts as u64, hashes, candidates: HashSet::new(), unnamed: 0 }
     }
 
-    /// Takes note of an event that is read for the first part.
+    /// Takes note of an event, for the first part.
     pub(super) fn note(&mut self, read: &Read) {
         self.note_for(0, read);
     }
@@ -122,7 +122,7 @@ impl Search {
         }
     }
 
-    /// Goes on once all events were noted for the first part.
+    /// Completes the search, once all events were noted for the first part.
     pub(super) fn finish(
         mut self,
         connection: &mut Connection,
@@ -173,7 +173,7 @@ impl Search {
     }
 }
 
-/// Calls `each` with every event that can be read. What cannot is reported by the examination itself.
+/// Calls `each` with every event. The examination itself reports those that cannot be read.
 fn each_event(
     connection: &mut Connection,
     bodies: &Bodies,
@@ -202,12 +202,11 @@ fn each_event(
     }
 }
 
-/// Whether these events differ in what their sender sent.
+/// Whether these events differ in what their senders sent.
 fn differ(connection: &Connection, bodies: &Bodies, seqs: &[i64]) -> Result<bool, IndexError> {
     let mut fetch = Fetch::new(connection, bodies)?;
     let mut first: Option<(String, _)> = None;
     for seq in seqs {
-        // Dropped since.
         let Some(Ok(stored)) = fetch.row(*seq)? else { continue };
         let Ok(body) = stored.open(fetch.decoder()) else { continue };
         match &first {

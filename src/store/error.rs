@@ -14,7 +14,7 @@ pub enum OpenError {
     /// Another process has it.
     #[error("{} is open in another auditbox; stop that one first, or talk to it with --url", .0.display())]
     InUse(PathBuf),
-    /// The database, or the lock file beside it, could not be locked.
+    /// The database or its lock file could not be locked.
     #[error(
         "cannot lock {}: {source}; is its directory there and writable? (a network file system must support locks)",
         .path.display()
@@ -25,7 +25,7 @@ pub enum OpenError {
         /// The system's word.
         source: io::Error,
     },
-    /// The path leads nowhere.
+    /// The path cannot be followed.
     #[error("cannot reach {}: {source}; check the path, and that this user may enter its directories", .path.display())]
     Unreachable {
         /// The path.
@@ -33,7 +33,7 @@ pub enum OpenError {
         /// The system's word.
         source: io::Error,
     },
-    /// Something else than a regular file is there.
+    /// The path leads to something that is not a regular file.
     #[error("{} is {kind}, and auditbox needs a regular file there: name another path, or remove it", .path.display())]
     NotAFile {
         /// The path.
@@ -41,7 +41,7 @@ pub enum OpenError {
         /// What it is.
         kind: &'static str,
     },
-    /// The file has other names, under which SQLite would look for other companion files.
+    /// The file has other names, by which SQLite would look for other companion files.
     #[error(
         "{path} has {links} hard links, and a database must have one name: programs that open it by different names do not see \
          each other's writes and damage it. Find the other names with `find / -xdev -samefile {path}` and remove them, or work on \
@@ -53,7 +53,7 @@ pub enum OpenError {
         /// How many names it has.
         links: u64,
     },
-    /// The file is mounted by itself, and its companion files are elsewhere.
+    /// The file is mounted by itself, without its companion files.
     #[error(
         "{} is mounted by itself, so its write-ahead log would be kept apart from it and could be lost: mount its directory \
          instead", .0.display()
@@ -141,7 +141,7 @@ pub enum WriteError {
     Stopped,
 }
 
-/// The writer ended before it was told to: where acknowledged events are now.
+/// The writer ended early. The message says where acknowledged events are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseError {
     /// The disk failed.
@@ -150,7 +150,7 @@ pub enum CloseError {
          disk, and start again", path = .0.display()
     )]
     Disk(PathBuf),
-    /// Nothing that holds events was moved.
+    /// The files that hold events are in place.
     #[error("{what}. Acknowledged events are in {path} and {path}-wal, which are in place: start again", path = .path.display())]
     InPlace {
         /// Which files are not where they were.
@@ -166,13 +166,13 @@ pub enum CloseError {
         /// Where the database is now.
         path: PathBuf,
     },
-    /// The database has no name any more.
+    /// The database was deleted.
     #[error("{what}. The database was deleted: events that were not copied while the server ran are lost")]
     Deleted {
         /// Which files are not where they were.
         what: String,
     },
-    /// The write-ahead log is not in the database.
+    /// The write-ahead log could not be copied into the database.
     #[error(
         "{what}. The write-ahead log could not be copied ({why}): {} may lack acknowledged events. Those that the server still \
          shows can be exported while it runs; put the files back before the next start, if they are still there", .path.display()

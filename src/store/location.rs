@@ -1,7 +1,7 @@
 //! Where the database really is, and whether a database can be there.
 //!
-//! SQLite and auditbox keep files beside the database whose names begin with its own: the write-ahead log, that log's
-//! index, the lock. A database with two names would have two sets of them, and two programs could write to it at once
+//! SQLite and auditbox keep companion files, named after the database: the write-ahead log, that log's index, the lock. A
+//! database with two names would have two sets of them, and two programs could write to it at once
 //! (<https://www.sqlite.org/howtocorrupt.html>, "Multiple links to the same file"). So a path is resolved once, through all
 //! symbolic links, and everything else uses the real path. Two kinds of second name cannot be resolved to the first: a hard
 //! link, and a mount of the file alone. A database that has one is refused.
@@ -21,15 +21,15 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::store::OpenError;
 
-/// The write-ahead log of a database, by what its name has after the database's.
+/// The end of the write-ahead log's name, after the database's.
 pub(super) const LOG: &str = "-wal";
-/// The index of that log.
+/// The end of the name of that log's index.
 pub(super) const LOG_INDEX: &str = "-shm";
-/// The lock that keeps other auditbox processes away.
+/// The end of the lock file's name.
 pub(super) const LOCK: &str = ".lock";
 
 const EMPTY: &str = "an empty path";
-/// Symbolic links that are followed by hand: as many as the system follows itself.
+/// Maximum number of symbolic links to a file that does not exist yet: as many as the system follows itself.
 const LINKS_MAX: usize = 40;
 /// Mode bits that let others read or write a file.
 const OTHERS: u32 = 0o077;
@@ -38,8 +38,8 @@ const OTHERS_WRITE: u32 = 0o022;
 /// The mode bit of a directory that keeps others from renaming and removing what is not theirs.
 const STICKY: u32 = 0o1000;
 
-/// The real path of the database at `path`, whether or not it exists yet. Fails where no database can be. Opens nothing: to
-/// open a named pipe would block.
+/// The real path of the database at `path`, whether or not it exists yet. Fails if no database can be there. Opens nothing,
+/// since opening a named pipe would block.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let unreachable = |source| OpenError::Unreachable { path: path.to_owned(), source };
     let not_a_file = |path: &Path, kind| OpenError::NotAFile { path: path.to_owned(), kind };
@@ -51,7 +51,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     }
     let real = match real_path(path) {
         Ok(real) => real,
-        // Its directory does not exist. Whoever opens or creates the database says what that means.
+        // Its directory does not exist, which the next step reports.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path.to_owned()),
         Err(error) => return Err(unreachable(error)),
     };
@@ -100,7 +100,7 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::InvalidInput.into())
 }
 
-/// Whether a path can only lead to a directory, whatever is there.
+/// Whether a path ends in a slash, so that it can only lead to a directory.
 fn names_a_directory(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
 }
@@ -116,7 +116,7 @@ fn is_mount(path: &Path) -> bool {
     status.is_ok_and(|status| status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// What is at a path, behind symbolic links, in words; `None` for a regular file and where nothing is.
+/// The kind of file that a path leads to, in words; `None` for a regular file and for a path that leads to nothing.
 pub fn not_a_regular_file(path: &Path) -> Option<&'static str> {
     if path.as_os_str().is_empty() {
         return Some(EMPTY);
@@ -142,8 +142,8 @@ pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// How other users of this machine could read, change or replace the database at this real path: one warning each, with the
-/// command that ends it.
+/// Warnings that other users of this machine can read, change or replace the database at this real path, each with the
+/// command that prevents it.
 pub(super) fn exposures(real: &Path) -> Vec<String> {
     let mode = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.mode());
     let mut warnings = Vec::new();
@@ -169,7 +169,7 @@ pub(super) fn exposures(real: &Path) -> Vec<String> {
     warnings
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell if need be.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-".contains(char);
@@ -206,7 +206,7 @@ mod tests {
         for name in ["data", "data/", "new/", ".", ".."] {
             assert!(matches!(resolve(&at.join(name)), Err(OpenError::NotAFile { .. })), "{name}");
         }
-        // What cannot be reached is for whoever opens it to tell.
+        // Whoever opens the file reports a missing directory.
         assert_eq!(resolve(&at.join("nowhere/a.db")).unwrap(), at.join("nowhere/a.db"));
     }
 

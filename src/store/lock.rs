@@ -1,16 +1,15 @@
 //! The lock that keeps a second auditbox from writing to a database.
 //!
-//! The lock is on the file itself (its inode), so that it holds whatever name the file is opened by: an *open file
-//! description* lock (`F_OFD_SETLK`) on one byte of the page at 1 GiB that SQLite keeps free of data for locks. The
-//! alternatives are worse:
+//! The lock is on the file itself (its inode), so that it holds for every name of the file: an *open file description* lock
+//! (`F_OFD_SETLK`) on one byte of the page at 1 GiB that SQLite keeps free of data for locks. The alternatives are worse:
 //!
 //! - A POSIX lock belongs to the process: SQLite would drop it by closing any descriptor of the file.
-//! - `flock(2)` is turned into a lock of the whole file by NFS and SMB, where it would shut out SQLite's own locks.
-//! - A lock on another file protects a name, or needs a directory that all users of all names can write to.
+//! - NFS and SMB turn `flock(2)` into a lock of the whole file, which conflicts with SQLite's own locks.
+//! - A lock on another file protects one name, or needs a directory that every process can write to.
 //!
-//! An empty file beside the database is locked as well (`flock`). It is taken first: it protects a database that does not
-//! exist yet, and one that is being replaced (`auditbox restore`), and builds before this one know it alone. Those lock it
-//! beside the name that they were given, so a symbolic link's own is taken too.
+//! An empty file next to the database (`.lock`) is locked first, with `flock`. It protects a database that does not exist yet
+//! or is being replaced (`auditbox restore`), and older builds lock nothing else. They name it after the path that they were
+//! given, so the one next to a symbolic link is locked too.
 //!
 //! The kernel releases all of it when the process ends, however it ends, so there is never a stale lock.
 
@@ -39,7 +38,7 @@ const LOCK_BYTE: libc::off_t = 0x4000_0000 + 1024;
 /// connection.
 pub struct Lock {
     path: PathBuf,
-    /// The database, where there is one.
+    /// The database; `None` if it does not exist.
     database: Option<Arc<File>>,
     _names: Vec<File>,
 }
@@ -50,7 +49,7 @@ impl Lock {
         Self::acquire(path, false)
     }
 
-    /// The same for a database that is created, empty, if it does not exist.
+    /// Like [`Lock::take`], but creates an empty database if it does not exist.
     pub(super) fn take_or_create(path: &Path) -> Result<Self, OpenError> {
         Self::acquire(path, true)
     }
@@ -76,13 +75,13 @@ impl Lock {
         &self.path
     }
 
-    /// The database itself, for those who must know whether a name still leads to it.
+    /// The open database, to compare with what its name leads to.
     pub(super) fn database(&self) -> Option<Arc<File>> {
         self.database.clone()
     }
 }
 
-/// Locks the file beside the database, which is created if need be.
+/// Locks the file `.lock` next to the database, and creates it if need be.
 fn lock_name(real: &Path) -> Result<File, OpenError> {
     let path = location::companion(real, location::LOCK);
     let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -98,8 +97,8 @@ fn lock_name(real: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Locks the file beside a symbolic link, where an older build would look for it. An older build could not serve without
-/// that file, so none does where it cannot be had.
+/// Locks the file `.lock` next to a symbolic link, where an older build would look for it. If it cannot be opened, no older
+/// build has locked it either.
 fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError> {
     let Some(name) = given.file_name() else { return Ok(None) };
     let Ok(directory) = fs::canonicalize(location::directory_of(given)) else { return Ok(None) };
@@ -116,7 +115,7 @@ fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError>
     }
 }
 
-/// Locks the database itself, whatever its names.
+/// Locks the database itself, for all its names.
 fn lock_inode(file: File, real: &Path) -> Result<File, OpenError> {
     #[expect(
         clippy::cast_possible_truncation,

@@ -98,7 +98,7 @@ impl Place {
         &self.database.path
     }
 
-    /// The name that the database has now; `None` if it has none, and ends with this process.
+    /// The present name of the database; `None` if it was deleted, and exists only while this process has it open.
     pub(super) fn present_path(&self) -> Option<PathBuf> {
         if self.open.metadata().is_ok_and(|file| file.nlink() == 0) {
             return None;
@@ -106,7 +106,7 @@ impl Place {
         Some(fs::read_link(self.descriptor()).unwrap_or_else(|_| self.database.path.clone()))
     }
 
-    /// A path by which others can read the database for as long as this process has it open, under whatever name.
+    /// A path by which other processes can read the database while this process has it open, even if it was deleted.
     pub(super) fn descriptor(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/fd/{}", process::id(), self.open.as_raw_fd()))
     }

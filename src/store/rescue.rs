@@ -1,8 +1,8 @@
 //! What is saved when the files of a running server are deleted, moved or replaced.
 //!
-//! Acknowledged events may be in the write-ahead log alone. SQLite still has that log open, whatever became of its name, so a
-//! checkpoint copies it into the database, which may have another name by now, or none. This happens at once and not when
-//! the server stops: nobody knows how the process will end.
+//! Acknowledged events may be in the write-ahead log alone. SQLite still has that log open, even if it was deleted, so a
+//! checkpoint copies it into the database, which may have been moved or deleted too. This happens at once and not when the
+//! server stops: the process may be killed before.
 //!
 //! Another program may have written since. Then SQLite's index of the log no longer describes the log that is open here, and
 //! a copy made by it could damage the database: nothing is copied.
@@ -27,8 +27,8 @@ use crate::{
 /// How long until the copy is tried again after another program's read transaction has kept it from being complete.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Saves what can be saved, reports it in the server log, and says how the writer has ended. Takes until the copy is made, or
-/// until the server stops.
+/// Saves what can be saved, reports it in the server log, and says how the writer has ended. Returns once the copy is made, or
+/// the server stops.
 pub(super) fn rescue(
     (connection, others_wrote): (&Connection, bool),
     place: &Place,
@@ -42,7 +42,7 @@ pub(super) fn rescue(
         return ended;
     }
     if displaced.database == Found::Another {
-        // Nobody may read the database that is there now together with the log of this one.
+        // The database that is there now must not be read together with the log of this one.
         set_aside(place, displaced);
     }
     let copied = if others_wrote || displaced.log_index == Found::Another {
@@ -93,14 +93,14 @@ fn copy(connection: &Connection, is_stopping: &AtomicBool) -> Result<(), String>
     }
 }
 
-/// Renames what must not be read together with the database that the next start finds: another database's write-ahead log,
-/// or this one's where another database is, or may soon be.
+/// Renames a write-ahead log that the next start must not read: another database's next to this one, or this one's next to
+/// another database, or where another may soon be.
 fn set_aside(place: &Place, displaced: &Displaced) {
     let time: String = Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect();
     let wrong = if displaced.database == Found::Same { Found::Another } else { Found::Same };
     for (suffix, found) in [(location::LOG, displaced.log), (location::LOG_INDEX, displaced.log_index)] {
         let own = location::companion(place.path(), suffix);
-        // An empty one, as any program leaves that only reads, changes nothing.
+        // An empty log, which a program leaves that only reads, changes nothing.
         if found != wrong || fs::metadata(&own).is_ok_and(|file| file.len() == 0) {
             continue;
         }

@@ -5,8 +5,8 @@
 //! killed before it leaves nothing of it, killed after it all of it.
 //!
 //! What was committed is published to the index, in memory, before anyone is answered: who asks after an answer finds what
-//! it was about. Nothing is published before it is committed; that holds for events that another program has written too,
-//! for which terms may have to be added. Upkeep of the index (rows of sealed chunks, dictionaries) comes through the same queue, in small pieces.
+//! it was about. Nothing is published before it is committed. This includes terms that have to be added for events that
+//! another program has written. Upkeep of the index (rows of sealed chunks, dictionaries) comes through the same queue, in small pieces.
 //!
 //! Every request of a batch is first decided (new, duplicate, conflict), then written: a refused one has written nothing,
 //! so there is nothing to take back. An error of SQLite takes the whole transaction back, and everyone in it is asked to
@@ -75,7 +75,7 @@ impl Thread {
     }
 }
 
-/// Why the writer ends before it is told to.
+/// Why the writer ends early.
 enum Stop {
     /// After an error of the disk, what is on it is no longer known: nothing more is written until the file has been opened
     /// again.
@@ -147,7 +147,7 @@ struct State {
     is_training: bool,
     /// Events that stand on damaged pages and were met there.
     unreadable: HashSet<i64>,
-    /// SQLite's count of what others have committed, when the files were last seen in place.
+    /// SQLite's data version when the files were last in place: it changes when another program commits.
     data_version: i64,
     /// Set when the server stops.
     is_stopping: Arc<AtomicBool>,
@@ -163,9 +163,9 @@ impl Drop for State {
 impl State {
     fn run(mut self) -> Result<(), CloseError> {
         let Err(stop) = self.work() else { return Ok(()) };
-        // Nobody waits for what is not written any more.
+        // Nothing more is written: answer those who wait.
         self.queue.abandon();
-        // The log stays for the next start, which writes it anew: copying it now would trust what is not known.
+        // The log stays for the next start, which rewrites it: copying it now would trust what is not known.
         drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
         Err(match stop {
             Stop::Disk => CloseError::Disk(self.place.path().to_owned()),
@@ -208,7 +208,7 @@ impl State {
 
     fn check_place(&mut self) -> Result<(), Stop> {
         self.place.check().map_err(|displaced| self.displaced(displaced))?;
-        // Where it cannot be read, the next write fails and says why.
+        // If it cannot be read, the next write fails and reports the error.
         self.data_version = data_version(&self.connection).unwrap_or(self.data_version);
         Ok(())
     }

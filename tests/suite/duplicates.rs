@@ -1,4 +1,4 @@
-//! Identifiers that belong to more than one event: `doctor` finds each, wherever the events stand.
+//! Identifiers that belong to more than one event: `doctor` finds each, in every part of the log.
 
 use std::path::{Path, PathBuf};
 
@@ -124,7 +124,7 @@ fn an_identifier_of_two_events_of_one_sealed_chunk_is_named() {
         store_again(&connection, first, &body, "event-0149")
     };
     connection.close().unwrap();
-    // What follows fills the chunk that all of them stand in.
+    // The next events fill the chunk that has all of them.
     let server = Server::start_in(directory, &[]);
     server.store(&(1_000..1_000 + 2 * CHUNK_EVENTS as usize).map(event).collect::<Vec<_>>());
     let is_sealed = || {

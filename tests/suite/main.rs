@@ -7,7 +7,6 @@
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `checker` | random operations of every kind, each compared with a plain model |
 //! | `cli` | every command, what it prints, its exit code |
-//! | `beside` | what another program writes into the database while the server runs |
 //! | `backup` | a copy made beside a busy server, and put back |
 //! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
@@ -32,6 +31,7 @@
 //! | `names` | one database under several names: links, mounts, and what is no database |
 //! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
+//! | `other_writers` | what another program writes into the database while the server runs |
 //! | `overload` | more than the server can do, of everything at once |
 //! | `packaging` | what a release consists of, made by the scripts that the workflows run |
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
@@ -61,7 +61,6 @@
 mod access;
 mod auth;
 mod backup;
-mod beside;
 mod browser;
 mod checker;
 mod cli;
@@ -90,6 +89,7 @@ mod migrations;
 mod names;
 mod network;
 mod openapi;
+mod other_writers;
 mod overload;
 mod packaging;
 mod pages;

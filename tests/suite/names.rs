@@ -34,7 +34,7 @@ const BESIDE: &[&[&str]] = &[
     &["backup", "another.db", "--force"],
 ];
 
-/// A server with two events, and beside its database a backup and a file to import.
+/// A server with two events, and in its directory a backup and a file to import.
 fn serving() -> Server {
     let server = Server::start();
     let event = |name: &str| json!({ "identifier": name, "action": "READ", "resourceType": "x" });
@@ -154,7 +154,7 @@ fn a_link_to_a_file_that_is_not_there_yet_makes_that_file() {
 fn a_restore_through_a_symbolic_link_replaces_the_file_and_not_the_link() {
     let mut server = serving();
     server.store(&[json!({ "identifier": "later", "action": "READ", "resourceType": "x" })]);
-    // A write-ahead log stays beside the file, which must not be read with the restored one.
+    // A write-ahead log stays behind, which must not be read with the restored file.
     server.kill();
     let alias = aliases(server.directory())[1].clone();
     let restored = command(server.directory(), &alias, &["restore", "copy.db", "--force"]).output().unwrap();
@@ -265,7 +265,7 @@ fn what_an_older_auditbox_has_locked_is_in_use() {
     let server = serving();
     let (status, directory) = server.stop();
     assert!(status.success());
-    // Older builds lock a file beside the name that they were given.
+    // Older builds lock a file named after the path that they were given.
     for (name, lock) in [("auditbox.db", "auditbox.db.lock"), ("alias.db", "alias.db.lock")] {
         if name != "auditbox.db" {
             symlink("auditbox.db", directory.path().join(name)).unwrap();
@@ -435,7 +435,7 @@ fn a_file_that_others_can_read_or_replace_is_warned_of_and_opened() {
     for said in says(0o600, 0o1777) {
         assert!(!said.contains("chmod"), "{said}");
     }
-    // What is to be run can be run as it stands, and helps.
+    // The commands can be pasted, and help.
     let [log, _] = says(0o644, 0o777);
     for line in log.lines().filter(|line| line.contains("chmod")) {
         let fix = &line[line.find("chmod").unwrap()..];

@@ -1,5 +1,5 @@
-//! Files of a running server that are deleted, moved or replaced: what was acknowledged is not lost where any name still
-//! leads to it, and nothing is said to be where it is not.
+//! Files of a running server that are deleted, moved or replaced: no acknowledged event is lost if the database still has a
+//! name, and the server log is right about where events are.
 
 use std::{
     fs,
@@ -29,8 +29,7 @@ fn store_batch(subject: &Subject, number: usize) {
     assert_eq!(subject.post("/v1/audit-log", &json!(batch).to_string()).status, 201);
 }
 
-/// A database in a directory of its own, and a server on it that has stored three batches. After the first, `early` may keep
-/// something.
+/// A database in a separate directory, and a server on it that has stored three batches. `early` runs after the first.
 fn serving(early: impl FnOnce(&Place)) -> (Place, Subject) {
     let outer = Place::new();
     fs::create_dir(outer.directory.path().join("data")).unwrap();
