@@ -30,6 +30,7 @@ use crate::{
         event::{Receipt, Sender},
         limits::EventLimits,
         mask::Mask,
+        retention::{KeepBy, Rules},
         sent::Sent,
         timestamp::Timestamp,
     },
@@ -84,6 +85,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         target,
         skip_bad: arguments.skip_bad,
         limits: config.limits.event(),
+        retention: config.retention.clone(),
         // A server masks what it is sent, by its own configuration, and says so in the event.
         mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
         progress: progress(&arguments.files),
@@ -96,6 +98,9 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let outcome = import.files(&arguments.files);
     import.progress.finish_and_clear();
     println!("{}", import.summary());
+    if let Some(warning) = import.retention_warning() {
+        eprintln!("{warning}");
+    }
     let closed = store.map_or(Ok(()), Store::close);
     outcome.map_err(|failure| {
         Failure::new(format!(
@@ -118,17 +123,24 @@ enum Fate {
     Bad(String),
 }
 
+/// Where an event stood in its file, and what else is to be counted of it.
+struct Origin {
+    number: u64,
+    /// Whether it is past its time by its own time.
+    is_past: bool,
+}
+
 /// A batch on its way: where its events stood, and how to learn what became of them.
 struct InFlight {
     file: String,
-    numbers: Vec<u64>,
+    origins: Vec<Origin>,
     fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>>,
 }
 
 /// Events not yet sent.
 #[derive(Default)]
 struct Batch {
-    numbers: Vec<u64>,
+    origins: Vec<Origin>,
     prepared: Vec<Prepared>,
     text: String,
     bytes: usize,
@@ -139,12 +151,15 @@ struct Counts {
     stored: u64,
     duplicates: u64,
     bad: u64,
+    /// Events that were stored, and are past their time by their own time.
+    past: u64,
 }
 
 struct Import {
     target: Target,
     skip_bad: bool,
     limits: EventLimits,
+    retention: Rules,
     mask: Mask,
     progress: ProgressBar,
     started: Instant,
@@ -182,7 +197,7 @@ impl Import {
             Ok(()) => {}
             Err(message) => self.bad(&self.file.clone(), number, &message)?,
         }
-        if self.batch.numbers.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
+        if self.batch.origins.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
             self.send()?;
         }
         Ok(())
@@ -197,17 +212,20 @@ impl Import {
         if draft.identifier().is_none() {
             draft.name(&identifier_of(&self.file, number, text));
         }
+        let now = Timestamp::now();
+        let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);
+        let is_past = draft.happened_at().is_some_and(past);
         match &self.target {
             Target::Server(_) => {
                 self.batch.text.push_str(&draft.into_json());
                 self.batch.text.push('\n');
             }
             Target::File(writer) => {
-                let receipt = Receipt { at: Timestamp::now(), by: IMPORT_NAME };
+                let receipt = Receipt { at: now, by: IMPORT_NAME };
                 self.batch.prepared.push(writer.prepare(draft.accept(&receipt)));
             }
         }
-        self.batch.numbers.push(number);
+        self.batch.origins.push(Origin { number, is_past });
         self.batch.bytes += text.len();
         Ok(())
     }
@@ -223,7 +241,7 @@ impl Import {
 
     fn send(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
-        if batch.numbers.is_empty() {
+        if batch.origins.is_empty() {
             return Ok(());
         }
         let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &self.target {
@@ -238,7 +256,7 @@ impl Import {
                 Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sender broke down"))))
             }
         };
-        self.in_flight.push_back(InFlight { file: self.file.clone(), numbers: batch.numbers, fates });
+        self.in_flight.push_back(InFlight { file: self.file.clone(), origins: batch.origins, fates });
         match self.in_flight.len() {
             0..=IN_FLIGHT => Ok(()),
             _ => self.in_flight.pop_front().map_or(Ok(()), |batch| self.settle(batch)),
@@ -247,9 +265,12 @@ impl Import {
 
     fn settle(&mut self, batch: InFlight) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for (number, fate) in batch.numbers.into_iter().zip((batch.fates)()?) {
+        for (Origin { number, is_past }, fate) in batch.origins.into_iter().zip((batch.fates)()?) {
             match fate {
-                Fate::Stored => self.counts.stored += 1,
+                Fate::Stored => {
+                    self.counts.stored += 1;
+                    self.counts.past += u64::from(is_past);
+                }
                 Fate::Duplicate => self.counts.duplicates += 1,
                 // The rest of the batch is settled all the same; it must be counted.
                 Fate::Bad(message) => outcome = outcome.and(self.bad(&batch.file, number, &message)),
@@ -260,11 +281,35 @@ impl Import {
     }
 
     fn summary(&self) -> String {
-        let Counts { stored, duplicates, bad } = self.counts;
+        let Counts { stored, duplicates, bad, .. } = self.counts;
         let seconds = self.started.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = (stored + duplicates) as f64 / seconds.max(0.001);
         format!("{stored} stored, {duplicates} duplicates, {bad} bad lines in {seconds:.1} s ({rate:.0} events/s)")
+    }
+}
+
+impl Import {
+    /// What an operator must know who imports history into a log that does not keep it: it is deleted, at once or later.
+    fn retention_warning(&self) -> Option<String> {
+        let past = Some(self.counts.past).filter(|past| *past > 0)?;
+        let what = match self.retention.kept_by() {
+            KeepBy::Both => {
+                "They stay until they have been in the log for as long as [retention] keeps events, counted from now \
+                 (keep_by = \"both\")."
+            }
+            KeepBy::EventTime => {
+                "The server deletes them in its next round, within an hour (keep_by = \"event_time\"). To keep them, set \
+                 keep_by = \"both\" or raise the number of days, before the server runs with them."
+            }
+        };
+        let whose = match self.target {
+            Target::File(_) => "",
+            Target::Server(_) => " The rules are those of this command's configuration; the server goes by its own.",
+        };
+        Some(format!(
+            "Warning: {past} of the events stored happened longer ago than [retention] keeps such events. {what}{whose}"
+        ))
     }
 }
 

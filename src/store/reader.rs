@@ -135,9 +135,19 @@ impl Reader {
         })
     }
 
-    /// What of the log is past its time at `now`, by rule and type. Nothing is dropped.
+    /// What of the log is past its time at `now`, by rule and type. Nothing is dropped. Each chunk is looked at on a snapshot
+    /// of its own: receipts are read from bodies, and a snapshot that is held for long makes the write-ahead log grow.
     pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<retention::Due>, ReadError> {
-        self.on_snapshot(|snapshot, _| Ok(retention::due(snapshot, &rules.cutoffs(now))?))
+        let cutoffs = rules.cutoffs(now);
+        let mut sums = retention::DueSums::default();
+        for number in self.on_snapshot(|snapshot, _| Ok(snapshot.chunks()))? {
+            self.on_snapshot(|snapshot, connection| {
+                let mut ranges = retention::ReceiptRanges::default();
+                let mut receipts = retention::ReceiptReader::new(connection, &self.bodies, &mut ranges)?;
+                Ok(sums.add(snapshot, number, &cutoffs, &mut receipts)?)
+            })?;
+        }
+        Ok(sums.dues(&cutoffs))
     }
 
     /// The seq of the newest event.

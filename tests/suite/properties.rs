@@ -427,5 +427,5 @@ fn spell(event: &Plain, spelling: u8) -> Bound {
     let at = event.event["trigger"]["at"].as_str().unwrap();
     // A plus that was not encoded arrives as a space.
     let text = if spelling.is_multiple_of(2) { at.to_owned() } else { at.replace('+', " ") };
-    Bound { micros: event.micros, text }
+    Bound { micros: plain::micros(at), text }
 }
