@@ -123,24 +123,25 @@ enum Fate {
     Bad(String),
 }
 
-/// Where an event stood in its file, and what else is to be counted of it.
-struct Origin {
+/// An event of the file that is being imported.
+struct Line {
+    /// The number of its line, from 1.
     number: u64,
     /// Whether it is past its time by its own time.
     is_past: bool,
 }
 
-/// A batch on its way: where its events stood, and how to learn what became of them.
+/// A batch on its way: the lines of its events, and how to learn what became of them.
 struct InFlight {
     file: String,
-    origins: Vec<Origin>,
+    lines: Vec<Line>,
     fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>>,
 }
 
 /// Events not yet sent.
 #[derive(Default)]
 struct Batch {
-    origins: Vec<Origin>,
+    lines: Vec<Line>,
     prepared: Vec<Prepared>,
     text: String,
     bytes: usize,
@@ -197,7 +198,7 @@ impl Import {
             Ok(()) => {}
             Err(message) => self.bad(&self.file.clone(), number, &message)?,
         }
-        if self.batch.origins.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
+        if self.batch.lines.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
             self.send()?;
         }
         Ok(())
@@ -225,7 +226,7 @@ impl Import {
                 self.batch.prepared.push(writer.prepare(draft.accept(&receipt)));
             }
         }
-        self.batch.origins.push(Origin { number, is_past });
+        self.batch.lines.push(Line { number, is_past });
         self.batch.bytes += text.len();
         Ok(())
     }
@@ -241,7 +242,7 @@ impl Import {
 
     fn send(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
-        if batch.origins.is_empty() {
+        if batch.lines.is_empty() {
             return Ok(());
         }
         let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &self.target {
@@ -256,7 +257,7 @@ impl Import {
                 Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sender broke down"))))
             }
         };
-        self.in_flight.push_back(InFlight { file: self.file.clone(), origins: batch.origins, fates });
+        self.in_flight.push_back(InFlight { file: self.file.clone(), lines: batch.lines, fates });
         match self.in_flight.len() {
             0..=IN_FLIGHT => Ok(()),
             _ => self.in_flight.pop_front().map_or(Ok(()), |batch| self.settle(batch)),
@@ -265,7 +266,7 @@ impl Import {
 
     fn settle(&mut self, batch: InFlight) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for (Origin { number, is_past }, fate) in batch.origins.into_iter().zip((batch.fates)()?) {
+        for (Line { number, is_past }, fate) in batch.lines.into_iter().zip((batch.fates)()?) {
             match fate {
                 Fate::Stored => {
                     self.counts.stored += 1;

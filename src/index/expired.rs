@@ -73,7 +73,7 @@ impl Group {
     }
 }
 
-/// Tells when events were received, which stands in their bodies: this layer does not read those.
+/// Reads when events were received. Only their bodies say so, and this layer reads no bodies.
 pub trait Receipts {
     /// The receipts of the events with these seqs, in the same order; `None` for an event whose receipt is not known.
     fn read(&mut self, seqs: &[i64]) -> Result<Vec<Option<Timestamp>>>;
@@ -90,7 +90,7 @@ pub trait Receipts {
 pub struct ReceiptRange {
     /// The oldest.
     pub oldest: Timestamp,
-    /// The newest. It stands in for receipts that are not known: of a damaged event, or given by a clock that was ahead.
+    /// The newest. It replaces an unknown receipt: that of a damaged event, or one from a clock that was ahead.
     pub newest: Timestamp,
 }
 
@@ -113,7 +113,7 @@ impl Snapshot<'_> {
     }
 
     /// The events of a chunk that are past their time, if that chunk is worth the work: all of it, one in `share` of it, or
-    /// an event that has been past its time for so many seconds. `None` otherwise.
+    /// an event that has been past its time for `overdue_seconds`. `None` otherwise.
     pub fn expired(
         &self,
         number: u32,
@@ -180,13 +180,13 @@ impl Snapshot<'_> {
     }
 }
 
-/// One rule, held against the events of one chunk.
+/// One rule, applied to the events of one chunk.
 struct Check<'s> {
     snapshot: &'s Snapshot<'s>,
     chunk: &'s Chunk<'s>,
     cutoff: &'s Cutoff,
     overdue_seconds: i64,
-    /// Whether an event has been past its time for so long.
+    /// Whether an event has been past its time for `overdue_seconds`.
     is_overdue: bool,
 }
 

@@ -49,7 +49,7 @@ pub struct Rules {
     keep_by: KeepBy,
     /// Days that events are kept for which no type says otherwise; `None` is for ever.
     general: Option<u32>,
-    /// Days that events of a type are kept, each type as it was written.
+    /// Days that events of a type are kept, each type as the operator wrote it.
     by_type: Vec<(String, Option<u32>)>,
 }
 
@@ -89,7 +89,7 @@ impl Rules {
     }
 
     /// Refuses rules by which the record of a deletion would itself be deleted too early. A record explains why events are
-    /// missing, so it must be kept for at least as long as those events were: as long as somebody could expect to find them.
+    /// missing, so it must be kept for at least as long as those events were: as long as a reader may expect to find them.
     fn check_records(&self) -> Result<(), String> {
         let (rule, kept) = self.rule_of(RECORD_RESOURCE_TYPE);
         let Some(kept) = kept else {
@@ -170,7 +170,7 @@ pub struct Cutoff {
 
 impl Cutoff {
     /// The instant from which the age of an event counts, given its time and its receipt, if that is known. A time that still
-    /// lies ahead says nothing, so the receipt stands in for it. `None` where no time is known: the event is kept.
+    /// lies ahead says nothing, so the receipt counts in its place. `None` where no time is known: the event is kept.
     pub fn counts_from(&self, at: Timestamp, received: Option<Timestamp>) -> Option<Timestamp> {
         let at = if at > self.now { received } else { Some(at) };
         match self.keep_by {

@@ -135,8 +135,8 @@ impl Reader {
         })
     }
 
-    /// What of the log is past its time at `now`, by rule and type. Nothing is dropped. Each chunk is looked at on a snapshot
-    /// of its own: receipts are read from bodies, and a snapshot that is held for long makes the write-ahead log grow.
+    /// What of the log is past its time at `now`, by rule and type. Nothing is dropped. Each chunk has another snapshot:
+    /// receipts are read from bodies, and a snapshot that is held for long makes the write-ahead log grow.
     pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<retention::Due>, ReadError> {
         let cutoffs = rules.cutoffs(now);
         let mut sums = retention::DueSums::default();

@@ -323,7 +323,7 @@ pub fn prepare_received(store: &Store, event: &str, at: Timestamp, limits: &Even
     store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
 }
 
-/// A directory with a file in which these events were received at these times, in chunks of so many.
+/// A directory with a file in which these events were received at these times, in chunks of `chunk_events`.
 pub fn received(chunk_events: u32, events: &[(String, Timestamp)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&store_options(&directory.path().join("auditbox.db"), chunk_events), &Quiet).unwrap();

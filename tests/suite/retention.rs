@@ -99,7 +99,7 @@ fn settle(server: &Server) {
     });
 }
 
-/// An event as it is sent, and when it was received.
+/// An event's text, and when it was received.
 fn dated(event: &Value, received_days_ago: i64) -> (String, Timestamp) {
     (event.to_string(), Timestamp::now().plus_seconds(-received_days_ago * 86_400))
 }
