@@ -30,6 +30,7 @@ use crate::{
         event::{Receipt, Sender},
         limits::EventLimits,
         mask::Mask,
+        retention::{KeepBy, Rules},
         sent::Sent,
         timestamp::Timestamp,
     },
@@ -87,6 +88,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         target,
         skip_bad: arguments.skip_bad,
         limits: config.limits.event(),
+        retention: config.retention.clone(),
         // A server masks what it is sent, by its own configuration, and says so in the event.
         mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
         progress: progress(&arguments.files),
@@ -99,6 +101,9 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let outcome = import.files(&arguments.files);
     import.progress.finish_and_clear();
     println!("{}", import.summary());
+    if let Some(warning) = import.retention_warning() {
+        eprintln!("{warning}");
+    }
     let closed = store.map_or(Ok(()), Store::close);
     outcome.map_err(|failure| {
         Failure::new(format!(
@@ -121,17 +126,25 @@ enum Fate {
     Bad(String),
 }
 
-/// A batch on its way: where its events stood, and how to learn what became of them.
+/// An event of the file that is being imported.
+struct Line {
+    /// The number of its line, from 1.
+    number: u64,
+    /// Whether it is past its time by its own time.
+    is_past: bool,
+}
+
+/// A batch on its way: the lines of its events, and how to learn what became of them.
 struct InFlight {
     file: String,
-    numbers: Vec<u64>,
+    lines: Vec<Line>,
     fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>>,
 }
 
 /// Events not yet sent.
 #[derive(Default)]
 struct Batch {
-    numbers: Vec<u64>,
+    lines: Vec<Line>,
     prepared: Vec<Prepared>,
     text: String,
     bytes: usize,
@@ -142,12 +155,15 @@ struct Counts {
     stored: u64,
     duplicates: u64,
     bad: u64,
+    /// Events that were stored, and are past their time by their own time.
+    past: u64,
 }
 
 struct Import {
     target: Target,
     skip_bad: bool,
     limits: EventLimits,
+    retention: Rules,
     mask: Mask,
     progress: ProgressBar,
     started: Instant,
@@ -185,7 +201,7 @@ impl Import {
             Ok(()) => {}
             Err(message) => self.bad(&self.file.clone(), number, &message)?,
         }
-        if self.batch.numbers.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
+        if self.batch.lines.len() >= BATCH_EVENTS || self.batch.bytes >= BATCH_BYTES {
             self.send()?;
         }
         Ok(())
@@ -200,17 +216,20 @@ impl Import {
         if draft.identifier().is_none() {
             draft.name(&identifier_of(&self.file, number, text));
         }
+        let now = Timestamp::now();
+        let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);
+        let is_past = draft.happened_at().is_some_and(past);
         match &self.target {
             Target::Server(_) => {
                 self.batch.text.push_str(&draft.into_json());
                 self.batch.text.push('\n');
             }
             Target::File(writer) => {
-                let receipt = Receipt { at: Timestamp::now(), by: IMPORT_NAME };
+                let receipt = Receipt { at: now, by: IMPORT_NAME };
                 self.batch.prepared.push(writer.prepare(draft.accept(&receipt)));
             }
         }
-        self.batch.numbers.push(number);
+        self.batch.lines.push(Line { number, is_past });
         self.batch.bytes += text.len();
         Ok(())
     }
@@ -226,7 +245,7 @@ impl Import {
 
     fn send(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
-        if batch.numbers.is_empty() {
+        if batch.lines.is_empty() {
             return Ok(());
         }
         let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &self.target {
@@ -241,7 +260,7 @@ impl Import {
                 Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sender broke down"))))
             }
         };
-        self.in_flight.push_back(InFlight { file: self.file.clone(), numbers: batch.numbers, fates });
+        self.in_flight.push_back(InFlight { file: self.file.clone(), lines: batch.lines, fates });
         match self.in_flight.len() {
             0..=IN_FLIGHT => Ok(()),
             _ => self.in_flight.pop_front().map_or(Ok(()), |batch| self.settle(batch)),
@@ -250,9 +269,12 @@ impl Import {
 
     fn settle(&mut self, batch: InFlight) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for (number, fate) in batch.numbers.into_iter().zip((batch.fates)()?) {
+        for (Line { number, is_past }, fate) in batch.lines.into_iter().zip((batch.fates)()?) {
             match fate {
-                Fate::Stored => self.counts.stored += 1,
+                Fate::Stored => {
+                    self.counts.stored += 1;
+                    self.counts.past += u64::from(is_past);
+                }
                 Fate::Duplicate => self.counts.duplicates += 1,
                 // The rest of the batch is settled all the same; it must be counted.
                 Fate::Bad(message) => outcome = outcome.and(self.bad(&batch.file, number, &message)),
@@ -263,11 +285,35 @@ impl Import {
     }
 
     fn summary(&self) -> String {
-        let Counts { stored, duplicates, bad } = self.counts;
+        let Counts { stored, duplicates, bad, .. } = self.counts;
         let seconds = self.started.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = (stored + duplicates) as f64 / seconds.max(0.001);
         format!("{stored} stored, {duplicates} duplicates, {bad} bad lines in {seconds:.1} s ({rate:.0} events/s)")
+    }
+}
+
+impl Import {
+    /// What an operator must know who imports history into a log that does not keep it: it is deleted, at once or later.
+    fn retention_warning(&self) -> Option<String> {
+        let past = Some(self.counts.past).filter(|past| *past > 0)?;
+        let what = match self.retention.kept_by() {
+            KeepBy::Both => {
+                "They stay until they have been in the log for as long as [retention] keeps events, counted from now \
+                 (keep_by = \"both\")."
+            }
+            KeepBy::EventTime => {
+                "The server deletes them in its next round, within an hour (keep_by = \"event_time\"). To keep them, set \
+                 keep_by = \"both\" or raise the number of days, before the server runs with them."
+            }
+        };
+        let whose = match self.target {
+            Target::File(_) => "",
+            Target::Server(_) => " The rules are those of this command's configuration; the server goes by its own.",
+        };
+        Some(format!(
+            "Warning: {past} of the events stored happened longer ago than [retention] keeps such events. {what}{whose}"
+        ))
     }
 }
 

@@ -6,13 +6,14 @@ use comfy_table::{Table, presets};
 use crate::{
     cli::Failure,
     config::Config,
-    model::timestamp::Timestamp,
+    model::{retention::KeepBy, timestamp::Timestamp},
     store::{self, Due},
 };
 
-/// Say what of the log is past its time, rule by rule; nothing is dropped
+/// Say what of the log is past its time, rule by rule; nothing is deleted
 ///
-/// The running server drops it, within a day and an hour.
+/// The running server deletes it, within a day and an hour. Of sealed parts of the log that hold events past their time, the
+/// first look reads every event: some seconds for each million.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +52,11 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         table.add_row(row(due));
     }
     let events: u64 = dues.iter().map(|due| due.count).sum();
-    println!("{table}\n{events} events are past their time. Nothing was dropped: the server does that.");
+    let counted = match config.retention.kept_by() {
+        KeepBy::Both => "Ages count from an event's own time or its receipt, whichever is later.",
+        KeepBy::EventTime => "Ages count from an event's own time (keep_by = \"event_time\").",
+    };
+    println!("{table}\n{events} events are past their time. Nothing was dropped: the server does that. {counted}");
     Ok(())
 }
 

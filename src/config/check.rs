@@ -17,7 +17,11 @@ use super::{
         RawSelfAudit, RawServer,
     },
 };
-use crate::model::{mask::Mask, resource_type::Catalogue, retention::Rules};
+use crate::model::{
+    mask::Mask,
+    resource_type::Catalogue,
+    retention::{KeepBy, Rules},
+};
 
 /// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
 const WORKERS_MAX: u64 = 1024;
@@ -224,8 +228,10 @@ fn self_audit(raw: &RawSelfAudit) -> Result<SelfAuditConfig, Problem> {
 }
 
 fn retention(raw: &RawRetention) -> Result<Rules, Problem> {
+    let section = Section("retention");
     let by_type = raw.resource_types.iter().map(|(name, days)| (name.as_str(), *days));
-    Rules::parse(raw.keep_days, by_type).map_err(|(key, text)| Section("retention").problem(key, text))
+    let rules = Rules::parse(raw.keep_days, by_type).map_err(|(key, text)| section.problem(key, text))?;
+    Ok(rules.keep_by(section.word("keep_by", &raw.keep_by, &KeepBy::ALL, KeepBy::name)?))
 }
 
 fn resource_types(raw: &[RawResourceType]) -> Result<Catalogue, Problem> {

@@ -21,7 +21,7 @@ use crate::model::{
     limits::{self, EventLimits, QueryLimits},
     mask::Mask,
     resource_type::Catalogue,
-    retention::Rules,
+    retention::{KeepBy, Rules},
 };
 
 /// Where to listen. The loopback address, because a log open to the network must be somebody's decision.
@@ -73,6 +73,9 @@ pub const STREAMS_MAX: usize = 100;
 pub const RECORD: Record = Record::All;
 /// Days that events are kept: 0 is for ever. What a log drops must be somebody's decision.
 pub const KEEP_DAYS: u64 = 0;
+/// Which of an event's times its age counts from: the later one, as what a sender claims must not delete what was just
+/// acknowledged.
+pub const KEEP_BY: KeepBy = KeepBy::Both;
 /// What is logged: starts, stops and troubles, with nothing for a request that went well.
 pub const LOG_LEVEL: &str = "info";
 /// How it is logged: for a person; whoever collects logs asks for JSON.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{
-    AuthConfig, ConfigError, DatabaseConfig, KEEP_DAYS, LimitsConfig, LogConfig, SelfAuditConfig, ServerConfig,
-    check::Problem,
+    AuthConfig, ConfigError, DatabaseConfig, KEEP_BY, KEEP_DAYS, LimitsConfig, LogConfig, SelfAuditConfig,
+    ServerConfig, check::Problem,
 };
 use crate::model::{mask, resource_type};
 
@@ -193,13 +193,14 @@ impl Default for RawSelfAudit {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRetention {
     pub(super) keep_days: u64,
+    pub(super) keep_by: String,
     /// Keys of the operator's own.
     pub(super) resource_types: BTreeMap<String, u64>,
 }
 
 impl Default for RawRetention {
     fn default() -> Self {
-        Self { keep_days: KEEP_DAYS, resource_types: BTreeMap::new() }
+        Self { keep_days: KEEP_DAYS, keep_by: KEEP_BY.name().to_owned(), resource_types: BTreeMap::new() }
     }
 }
 

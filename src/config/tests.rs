@@ -208,16 +208,33 @@ fn what_is_masked_is_the_operators_choice() {
 
 #[test]
 fn retention_keeps_for_days_and_by_type() {
-    use crate::model::retention::Rules;
-    let text = "[retention]\nkeep_days = 400\n[retention.resource_types]\nuser_session = 30\n'AWS::S3::Bucket' = 0";
+    use crate::model::retention::{KeepBy, Rules};
+    let types = "[retention.resource_types]\nuser_session = 30\n'AWS::S3::Bucket' = 0";
+    let text = &format!("[retention]\nkeep_days = 400\n{types}");
     let config = load(text, &[]).unwrap();
     assert_eq!(config.retention, Rules::parse(400, [("AWS::S3::Bucket", 0), ("user_session", 30)]).unwrap());
+    let by_event_time = load("[retention]\nkeep_by = 'event_time'", &[]).unwrap().retention;
+    assert_eq!((config.retention.kept_by(), by_event_time.kept_by()), (KeepBy::Both, KeepBy::EventTime));
+    let variables = [("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
+    assert_eq!(load("", &variables).unwrap().retention.kept_by(), KeepBy::EventTime);
     assert!(!load("", &[("AUDITBOX_RETENTION_KEEP_DAYS", "30")]).unwrap().retention.keep_everything());
     assert!(load("[retention]\nkeep_days = 0", &[]).unwrap().retention.keep_everything());
     for (text, part) in [
         ("[retention]\nkeep_days = 36501", "[retention] keep_days must be between 0 (for ever) and 36500, not 36501"),
         ("[retention]\nkeep_days = -1", "[retention] keep_days must be a whole number"),
-        ("[retention]\nkeep_day = 1", "[retention] keep_day is not a key; there are keep_days, resource_types"),
+        (
+            "[retention]\nkeep_day = 1",
+            "[retention] keep_day is not a key; there are keep_by, keep_days, resource_types",
+        ),
+        ("[retention]\nkeep_by = 'receipt'", "[retention] keep_by must be one of both, event_time, not `receipt`"),
+        (
+            "[retention]\nkeep_days = 30\n[retention.resource_types]\naudit_log = 1",
+            "[retention] resource_types would delete the records of deletions too early: `resource_types.audit_log`",
+        ),
+        (
+            "[retention]\nkeep_days = 30\n[retention.resource_types]\ninvoice = 400",
+            "set audit_log to 400 or more here, or to 0 to keep the records for ever",
+        ),
         ("[retention]\nresource_types = 1", "[retention] resource_types must be keys with whole numbers"),
         ("[retention.resource_types]\na = '1'", "[retention] resource_types must be keys with whole numbers"),
         ("[retention.resource_types]\na = 36501", "[retention] resource_types `a` must be between 0 (for ever) and"),

@@ -9,13 +9,12 @@ use crate::{
         memory::term_fields,
         snapshot::{Chunk, Snapshot, Stage},
         terms::{self, UsedTerms},
-        view::View,
     },
     model::{
         cursor::Position,
         field::Field,
         filter::{Clause, Predicate, TimeRange},
-        retention::{Cutoff, Scope},
+        retention::{Cutoff, KeepBy, Scope},
         timestamp::Timestamp,
     },
 };
@@ -74,6 +73,27 @@ impl Group {
     }
 }
 
+/// Reads when events were received. Only their bodies say so, and this layer reads no bodies.
+pub trait Receipts {
+    /// The receipts of the events with these seqs, in the same order; `None` for an event whose receipt is not known.
+    fn read(&mut self, seqs: &[i64]) -> Result<Vec<Option<Timestamp>>>;
+
+    /// The range that was kept for a chunk.
+    fn range_of(&self, chunk: u32) -> Option<ReceiptRange>;
+
+    /// Keeps the range of a sealed chunk. Its events never change, and those that are dropped leave the others within it.
+    fn keep_range(&mut self, chunk: u32, range: ReceiptRange);
+}
+
+/// The oldest and the newest receipt of a chunk's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptRange {
+    /// The oldest.
+    pub oldest: Timestamp,
+    /// The newest. It replaces an unknown receipt: that of a damaged event, or one from a clock that was ahead.
+    pub newest: Timestamp,
+}
+
 impl Snapshot<'_> {
     /// The numbers of the chunks that have events, in ascending order.
     pub fn chunks(&self) -> Vec<u32> {
@@ -93,13 +113,14 @@ impl Snapshot<'_> {
     }
 
     /// The expired events of a chunk, if deleting them is worth the work: if all of the chunk is expired, or one event
-    /// in `share`, or an event has been expired for the given number of seconds. `None` otherwise.
+    /// in `share`, or an event has been expired for `overdue_seconds`. `None` otherwise.
     pub fn expired(
         &self,
         number: u32,
         cutoffs: &[Cutoff],
         share: u32,
         overdue_seconds: i64,
+        receipts: &mut dyn Receipts,
     ) -> Result<Option<Expired>> {
         let chunks = self.chunks_by_arrival(false);
         let Some(chunk) = chunks.iter().find(|chunk| chunk.number == number) else {
@@ -107,15 +128,13 @@ impl Snapshot<'_> {
         };
         let (mut all, mut is_overdue, mut by_rule) = (Bits::none(chunk.length), false, Vec::new());
         for (rule, cutoff) in cutoffs.iter().enumerate() {
-            let Some((mut view, bits)) = self.past(chunk, cutoff)? else {
-                continue;
-            };
-            let Some((earliest, _)) = view.extent(&bits)? else {
-                continue;
-            };
-            is_overdue |= earliest < cutoff.before.plus_seconds(-overdue_seconds);
-            all.add(&bits);
-            by_rule.push((rule, bits));
+            let mut check = Check { snapshot: self, chunk, cutoff, overdue_seconds, is_overdue: false };
+            let bits = check.past(receipts)?;
+            is_overdue |= check.is_overdue;
+            if !bits.is_empty() {
+                all.add(&bits);
+                by_rule.push((rule, bits));
+            }
         }
         let past = all.count();
         if past == 0 || !(is_overdue || u64::from(past) * u64::from(share) >= u64::from(chunk.length)) {
@@ -128,32 +147,6 @@ impl Snapshot<'_> {
         let mut seqs: Vec<i64> = self.view(chunk).positions(&all)?.iter().map(|position| position.seq).collect();
         seqs.sort_unstable();
         Ok(Some(Expired { number, stage: chunk.stage, kept: chunk.length - past, seqs, groups }))
-    }
-
-    /// The events of a chunk that one rule deletes, with a view of the chunk; `None` if there can be none.
-    fn past<'s>(&'s self, chunk: &Chunk<'s>, cutoff: &Cutoff) -> Result<Option<(View<'s>, Bits)>> {
-        let last = Timestamp::from_micros(cutoff.before.micros().saturating_sub(1));
-        let range = TimeRange { from: None, to: Some(last) };
-        if !chunk.overlaps(&range) {
-            return Ok(None);
-        }
-        let mut view = self.view(chunk);
-        view.confine(&range)?;
-        let mut bits = view.in_range();
-        let of_types = |types: &[String]| -> Result<Bits> {
-            let mut of_types = Bits::none(view.length());
-            if !types.is_empty() {
-                let predicates = types.iter().cloned().map(Predicate::IgnoreCase).collect();
-                let clause = Clause { field: Field::ResourceType, negated: false, predicates };
-                view.add_terms(Field::ResourceType, &self.terms_of(&clause)?, &mut of_types)?;
-            }
-            Ok(of_types)
-        };
-        match &cutoff.scope {
-            Scope::Only(name) => bits.keep(&of_types(std::slice::from_ref(name))?),
-            Scope::AllBut(names) => bits.take_out(&of_types(names)?),
-        }
-        Ok(Some((view, bits)))
     }
 
     /// Groups the events of a set by resource type.
@@ -185,4 +178,140 @@ impl Snapshot<'_> {
         groups.extend(Group::of(rule, None, &view.positions(&rest)?));
         Ok(())
     }
+}
+
+/// One rule, applied to the events of one chunk.
+struct Check<'s> {
+    snapshot: &'s Snapshot<'s>,
+    chunk: &'s Chunk<'s>,
+    cutoff: &'s Cutoff,
+    overdue_seconds: i64,
+    /// Whether an event has been past its time for `overdue_seconds`.
+    is_overdue: bool,
+}
+
+impl Check<'_> {
+    /// The events that the rule drops. Their own times are in the index, so receipts are read only of events that are past
+    /// by those, or whose times lie ahead.
+    fn past(&mut self, receipts: &mut dyn Receipts) -> Result<Bits> {
+        let Cutoff { before, now, keep_by, .. } = self.cutoff;
+        let early = self.in_scope(&TimeRange { from: None, to: Some(Timestamp::from_micros(before.micros() - 1)) })?;
+        let ahead = self.in_scope(&TimeRange { from: Some(Timestamp::from_micros(now.micros() + 1)), to: None })?;
+        match keep_by {
+            KeepBy::Both => {
+                let mut candidates = early;
+                candidates.add(&ahead);
+                self.received_before(candidates, receipts)
+            }
+            KeepBy::EventTime => {
+                self.note_overdue(&early)?;
+                let mut past = self.received_before(ahead, receipts)?;
+                past.add(&early);
+                Ok(past)
+            }
+        }
+    }
+
+    /// The events within a range of time that fall under the rule.
+    fn in_scope(&self, range: &TimeRange) -> Result<Bits> {
+        if !self.chunk.overlaps(range) {
+            return Ok(Bits::none(self.chunk.length));
+        }
+        let mut view = self.snapshot.view(self.chunk);
+        view.confine(range)?;
+        let mut bits = view.in_range();
+        let of_types = |types: &[String]| -> Result<Bits> {
+            let mut of_types = Bits::none(view.length());
+            if !types.is_empty() {
+                let predicates = types.iter().cloned().map(Predicate::IgnoreCase).collect();
+                let clause = Clause { field: Field::ResourceType, negated: false, predicates };
+                view.add_terms(Field::ResourceType, &self.snapshot.terms_of(&clause)?, &mut of_types)?;
+            }
+            Ok(of_types)
+        };
+        match &self.cutoff.scope {
+            Scope::Only(name) => bits.keep(&of_types(std::slice::from_ref(name))?),
+            Scope::AllBut(names) => bits.take_out(&of_types(names)?),
+        }
+        Ok(bits)
+    }
+
+    /// Those of the candidates whose age counts from before the cut-off, now that their receipts are looked at.
+    fn received_before(&mut self, candidates: Bits, receipts: &mut dyn Receipts) -> Result<Bits> {
+        let none = Bits::none(self.chunk.length);
+        if candidates.is_empty() {
+            return Ok(none);
+        }
+        let (before, overdue) = (self.cutoff.before, self.overdue_before());
+        // A sealed chunk is read whole once: after that, its oldest and newest receipt decide most of the time.
+        let mut range = if self.is_sealed() { self.range(receipts)? } else { None };
+        match range {
+            Some(range) if range.oldest >= before => return Ok(none),
+            Some(range) if range.newest < overdue => {
+                self.note_overdue(&candidates)?;
+                return Ok(candidates);
+            }
+            _ => {}
+        }
+        let positions = self.snapshot.view(self.chunk).positions(&candidates)?;
+        let read = receipts.read(&seqs_of(&positions))?;
+        if !self.is_sealed() && read.iter().any(|receipt| self.known(*receipt).is_none()) {
+            range = self.range(receipts)?;
+        }
+        let mut past = candidates.clone();
+        for ((bit, position), receipt) in candidates.iter().zip(&positions).zip(read) {
+            let received = self.known(receipt).or(range.map(|range| range.newest));
+            match self.cutoff.counts_from(position.timestamp, received) {
+                Some(from) if from < before => self.is_overdue |= from < overdue,
+                _ => past.remove(bit),
+            }
+        }
+        Ok(past)
+    }
+
+    /// The oldest and the newest receipt of the chunk; `None` if none is known.
+    fn range(&self, receipts: &mut dyn Receipts) -> Result<Option<ReceiptRange>> {
+        let number = self.chunk.number;
+        if let Some(range) = receipts.range_of(number) {
+            return Ok(Some(range));
+        }
+        let positions = self.snapshot.view(self.chunk).positions(&Bits::all(self.chunk.length))?;
+        let read = receipts.read(&seqs_of(&positions))?;
+        let known = || read.iter().filter_map(|receipt| self.known(*receipt));
+        let Some((oldest, newest)) = known().min().zip(known().max()) else {
+            return Ok(None);
+        };
+        let range = ReceiptRange { oldest, newest };
+        // A receipt that lies ahead now will not do so for ever.
+        let is_lasting = !read.iter().flatten().any(|receipt| *receipt > self.cutoff.now);
+        if is_lasting && self.is_sealed() {
+            receipts.keep_range(number, range);
+        }
+        Ok(Some(range))
+    }
+
+    /// A receipt, unless it lies ahead: the clock that gave it was wrong.
+    fn known(&self, receipt: Option<Timestamp>) -> Option<Timestamp> {
+        receipt.filter(|receipt| *receipt <= self.cutoff.now)
+    }
+
+    /// Takes note of events that have been past their time for long, where that depends on their own times alone.
+    fn note_overdue(&mut self, past: &Bits) -> Result<()> {
+        if let Some((first, last)) = self.snapshot.view(self.chunk).extent(past)? {
+            self.is_overdue |= first < self.overdue_before() || last > self.cutoff.now;
+        }
+        Ok(())
+    }
+
+    fn is_sealed(&self) -> bool {
+        matches!(self.chunk.stage, Stage::Sealed(_))
+    }
+
+    fn overdue_before(&self) -> Timestamp {
+        self.cutoff.before.plus_seconds(-self.overdue_seconds)
+    }
+}
+
+fn seqs_of(positions: &[Position]) -> Vec<i64> {
+    positions.iter().map(|position| position.seq).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Times are what senders claim, so a single event can lie anywhere in the calendar. It must not take the chart away from
 //! the others: without an end in the filter the buckets end now, and without a beginning they leave out a few events that
-//! are much older than the rest. Both are counted beside the buckets.
+//! are much older than the rest. Both are counted apart from the buckets.
 
 use std::collections::HashMap;
 
@@ -21,9 +21,9 @@ use crate::{
     },
 };
 
-/// One event in so many may be left out at the old end, and one in any case,
+/// The oldest twentieth of the events may be left out, and one event in any case,
 const OLD_SHARE: u64 = 20;
-/// if the others would otherwise share less than one part in so many of the range.
+/// if the others would otherwise share less than a twentieth of the range.
 const CROWDED_SHARE: usize = 20;
 /// Slices of the range in which the old ones are looked for.
 const SLICES: usize = 240;
@@ -118,8 +118,8 @@ impl Events<'_> {
         Ok(whole)
     }
 
-    /// Where the buckets begin if nobody says: at `first`, the earliest event, or after a few that are so old that the others
-    /// would be crowded together. Buckets of a given width leave those out that make the buckets too many.
+    /// Where the buckets begin without a beginning in the filter: at `first`, the earliest event, or after a few that are so
+    /// old that the others would be crowded together. Buckets of a given width leave those out that make the buckets too many.
     fn begin(&self, asked: &HistogramQuery, first: Timestamp, last: Timestamp) -> Result<Timestamp> {
         let (mut begin, mut spare) = (first, None);
         for _ in 0..ROUNDS_MAX {
@@ -171,7 +171,7 @@ fn slices(first: Timestamp, last: Timestamp) -> Vec<Timestamp> {
     (0..parts).map(|part| Timestamp::from_micros(first.micros() + part * length)).collect()
 }
 
-/// How many of so many events may be left out at the old end.
+/// How many events may be left out at the old end, of this number in all.
 fn spare_of(events: u64) -> u64 {
     if events < EVENTS_MIN { 0 } else { (events / OLD_SHARE).max(1) }
 }

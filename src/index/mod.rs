@@ -35,7 +35,7 @@ mod view;
 
 pub use divide::Second;
 pub use error::{IndexError, Result, is_corrupt};
-pub use expired::{Expired, Group};
+pub use expired::{Expired, Group, ReceiptRange, Receipts};
 pub use hash::value_hash;
 pub use identifier::Glance;
 pub use memory::{Entry, MemoryChunk};

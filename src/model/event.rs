@@ -195,6 +195,11 @@ impl<'a> Draft<'a> {
         self.values.first(Field::Identifier)
     }
 
+    /// The kind of thing that was acted on.
+    pub fn resource_type(&self) -> &str {
+        self.values.first(Field::ResourceType).unwrap_or_default()
+    }
+
     /// Gives the event an identifier, if the sender did not.
     pub fn name(&mut self, identifier: &str) {
         if self.top.fill(IDENTIFIER, identifier) {

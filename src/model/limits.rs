@@ -17,8 +17,8 @@ pub const LIST_DEFAULT: usize = 10_000;
 pub const LIST_MAX: usize = 100_000;
 /// Keys in each object of an event that the server reads (the event, `trigger`, `by`, `context`, `request`, `diff`).
 pub const OBJECT_KEYS_MAX: usize = 1_000;
-/// Seconds that an event's time may lie after its receipt: a day, more than any clock that somebody looks after is wrong,
-/// and any slip of a time zone. The log orders an event from further ahead by its receipt.
+/// Seconds that an event's time may lie after its receipt: a day, which covers a wrong time zone. The log orders an event
+/// from further ahead by its receipt.
 pub const FUTURE_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 /// Keys in a stored event at most, including those that the server adds: what was absent, and what it knows itself.

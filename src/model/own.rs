@@ -126,11 +126,14 @@ pub fn command_line_event(action: &str, name: &str, client_id: &str) -> Result<E
     }))
 }
 
+/// The resource type of records about the log itself, those of deletions above all.
+pub const RECORD_RESOURCE_TYPE: &str = "audit_log";
+
 /// The record of events that retention dropped; `details` says which, and by which rules.
 pub fn retention_event(details: &serde_json::Value) -> Result<Event, FieldError> {
     own_event(&json!({
         "action": "DELETE",
-        "resourceType": "audit_log",
+        "resourceType": RECORD_RESOURCE_TYPE,
         "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "retention" } },
         "context": {},
         "additionalData": details,
@@ -141,7 +144,7 @@ pub fn retention_event(details: &serde_json::Value) -> Result<Event, FieldError>
 pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
     own_event(&json!({
         "action": "retention.trust_clock",
-        "resourceType": "audit_log",
+        "resourceType": RECORD_RESOURCE_TYPE,
         "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
         "context": {},
         "additionalData": { "before": before.map(|before| before.to_string()) },

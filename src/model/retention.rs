@@ -1,11 +1,12 @@
 //! How long events are kept: one rule for all, and others for types of resources.
 //!
-//! The age of an event counts from its own time (`trigger.at`), whenever it arrived. Every event falls under exactly one
-//! rule: that of its resource type, in any case, where there is one, otherwise the general one.
+//! Every event falls under exactly one rule: that of its resource type, in any case, where there is one, otherwise the
+//! general one. The age of an event counts from its own time (`trigger.at`) or from its receipt, whichever is later: what a
+//! sender claims must not delete what was just acknowledged. See [`Cutoff::counts_from`].
 
 use std::collections::HashSet;
 
-use crate::model::timestamp::Timestamp;
+use crate::model::{own::RECORD_RESOURCE_TYPE, timestamp::Timestamp};
 
 /// Days that may be set: a hundred years. More is a slip, and far beyond it there is no date to count back to.
 pub const DAYS_MAX: u64 = 36_500;
@@ -19,17 +20,41 @@ const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 const GENERAL: &str = "keep_days";
 const OF_TYPES: &str = "resource_types";
 
+/// Which of an event's times its age counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeepBy {
+    /// Its own time or its receipt, whichever is later.
+    #[default]
+    Both,
+    /// Its own time alone, whenever it arrived.
+    EventTime,
+}
+
+impl KeepBy {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Both, Self::EventTime];
+
+    /// The word for it in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::EventTime => "event_time",
+        }
+    }
+}
+
 /// All rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
+    keep_by: KeepBy,
     /// Days that events are kept for which no type says otherwise; `None` is for ever.
     general: Option<u32>,
-    /// The same by type, as it was written.
+    /// Days that events of a type are kept, each type as the operator wrote it.
     by_type: Vec<(String, Option<u32>)>,
 }
 
 impl Rules {
-    /// Reads rules; 0 days are for ever. The error names the key that is wrong.
+    /// Reads rules; 0 days are for ever. The error names the key that is wrong. Events are kept by both of their times.
     pub fn parse<'a>(
         keep_days: u64,
         by_type: impl IntoIterator<Item = (&'a str, u64)>,
@@ -53,7 +78,52 @@ impl Rules {
             }
             rules.push((name.to_owned(), days(kept).map_err(wrong)?));
         }
-        Ok(Self { general, by_type: rules })
+        let rules = Self { keep_by: KeepBy::default(), general, by_type: rules };
+        rules.check_records().map_err(|text| (OF_TYPES, text))?;
+        Ok(rules)
+    }
+
+    /// Rules that go by these times.
+    pub fn keep_by(self, keep_by: KeepBy) -> Self {
+        Self { keep_by, ..self }
+    }
+
+    /// Refuses rules by which the record of a deletion would itself be deleted too early. A record explains why events are
+    /// missing, so it must be kept for at least as long as those events were: as long as a reader may expect to find them.
+    fn check_records(&self) -> Result<(), String> {
+        let (rule, kept) = self.rule_of(RECORD_RESOURCE_TYPE);
+        let Some(kept) = kept else {
+            return Ok(());
+        };
+        let general = self.general.map(|days| (GENERAL.to_owned(), days));
+        let by_type = self.by_type.iter().filter_map(|(name, days)| Some((format!("{OF_TYPES}.{name}"), (*days)?)));
+        match general.into_iter().chain(by_type).max_by_key(|(_, days)| *days) {
+            Some((longest, days)) if days > kept => Err(format!(
+                "would delete the records of deletions too early: `{rule}` keeps them (resource type \
+                 {RECORD_RESOURCE_TYPE}) for {kept} days, and `{longest}` deletes events after {days}; set \
+                 {RECORD_RESOURCE_TYPE} to {days} or more here, or to 0 to keep the records for ever"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rule that events of a type fall under, and for how many days it keeps them; `None` is for ever.
+    fn rule_of(&self, resource_type: &str) -> (String, Option<u32>) {
+        let lower = resource_type.to_lowercase();
+        match self.by_type.iter().find(|(name, _)| name.to_lowercase() == lower) {
+            Some((name, days)) => (format!("{OF_TYPES}.{name}"), *days),
+            None => (GENERAL.to_owned(), self.general),
+        }
+    }
+
+    /// Whether an event of this type and time is past its time at `now` if its own time alone counts.
+    pub fn is_past_by_event_time(&self, resource_type: &str, at: Timestamp, now: Timestamp) -> bool {
+        self.rule_of(resource_type).1.is_some_and(|days| at < cutoff(now, days))
+    }
+
+    /// Which times the age of an event counts from.
+    pub const fn kept_by(&self) -> KeepBy {
+        self.keep_by
     }
 
     /// Whether everything is kept for ever.
@@ -63,11 +133,14 @@ impl Rules {
 
     /// What is past its time at `now`, by rule.
     pub fn cutoffs(&self, now: Timestamp) -> Vec<Cutoff> {
+        let keep_by = self.keep_by;
         let cutoff = |rule: String, days: u32, scope: Scope| Cutoff {
             rule,
             days,
-            before: now.plus_seconds(-i64::from(days) * SECONDS_PER_DAY),
+            before: cutoff(now, days),
             scope,
+            keep_by,
+            now,
         };
         let types = || self.by_type.iter().map(|(name, _)| name.to_lowercase()).collect();
         let general = self.general.map(|days| cutoff(GENERAL.to_owned(), days, Scope::AllBut(types())));
@@ -85,10 +158,30 @@ pub struct Cutoff {
     pub rule: String,
     /// Days that it keeps events.
     pub days: u32,
-    /// Events before this instant are past their time.
+    /// Events whose age counts from before this instant are past their time.
     pub before: Timestamp,
     /// Which events it is about.
     pub scope: Scope,
+    /// Which times their age counts from.
+    pub keep_by: KeepBy,
+    /// The moment at which it drops them.
+    pub now: Timestamp,
+}
+
+impl Cutoff {
+    /// The instant from which the age of an event counts, given its time and its receipt, if that is known. A time that still
+    /// lies ahead says nothing, so the receipt counts in its place. `None` where no time is known: the event is kept.
+    pub fn counts_from(&self, at: Timestamp, received: Option<Timestamp>) -> Option<Timestamp> {
+        let at = if at > self.now { received } else { Some(at) };
+        match self.keep_by {
+            KeepBy::Both => at.max(received),
+            KeepBy::EventTime => at,
+        }
+    }
+}
+
+fn cutoff(now: Timestamp, days: u32) -> Timestamp {
+    now.plus_seconds(-i64::from(days) * SECONDS_PER_DAY)
 }
 
 /// Resource types, in lower case.
@@ -110,17 +203,67 @@ mod tests {
 
     #[test]
     fn a_type_has_its_own_number_and_zero_is_for_ever() {
-        let rules = Rules::parse(30, [("User_Session", 400), ("invoice", 0), ("login", 1)]).unwrap();
+        let types = [("User_Session", 400), ("invoice", 0), ("login", 1), ("audit_log", 0)];
+        let rules = Rules::parse(30, types).unwrap();
         let cutoffs = rules.cutoffs(at("2024-03-01T12:00:00Z"));
         let [general, session, login] = cutoffs.as_slice() else { panic!("{cutoffs:?}") };
         assert_eq!((general.rule.as_str(), general.before), ("keep_days", at("2024-01-31T12:00:00Z")));
-        assert_eq!(general.scope, Scope::AllBut(["user_session", "invoice", "login"].map(String::from).into()));
+        assert_eq!(
+            general.scope,
+            Scope::AllBut(["user_session", "invoice", "login", "audit_log"].map(String::from).into())
+        );
         assert_eq!(
             (session.rule.as_str(), session.before),
             ("resource_types.User_Session", at("2023-01-26T12:00:00Z"))
         );
         assert_eq!(session.scope, Scope::Only("user_session".to_owned()));
         assert_eq!((login.days, login.before), (1, at("2024-02-29T12:00:00Z")));
+    }
+
+    #[test]
+    fn the_later_of_both_times_counts_and_what_lies_ahead_does_not() {
+        let now = at("2024-03-01T00:00:00Z");
+        let rules = Rules::parse(30, []).unwrap();
+        let counts_from = |keep_by: KeepBy, time: &str, received: Option<&str>| {
+            let [cutoff] = &rules.clone().keep_by(keep_by).cutoffs(now)[..] else { panic!("one rule") };
+            cutoff.counts_from(at(time), received.map(at))
+        };
+        let (early, late, ahead) = ("1970-01-01T00:00:00Z", "2024-02-01T00:00:00Z", "2999-01-01T00:00:00Z");
+        for (time, received, both, event_time) in [
+            (early, Some(late), Some(late), Some(early)),
+            (late, Some(early), Some(late), Some(late)),
+            (ahead, Some(late), Some(late), Some(late)),
+            // The body is damaged.
+            (early, None, Some(early), Some(early)),
+            (ahead, None, None, None),
+        ] {
+            assert_eq!(counts_from(KeepBy::Both, time, received), both.map(at), "{time} {received:?}");
+            assert_eq!(counts_from(KeepBy::EventTime, time, received), event_time.map(at), "{time} {received:?}");
+        }
+    }
+
+    #[test]
+    fn records_of_deletions_are_kept_as_long_as_what_they_explain() {
+        for (days, types) in [
+            (30, vec![]),
+            (30, vec![("login", 1)]),
+            (30, vec![("invoice", 400), ("audit_log", 400)]),
+            (30, vec![("invoice", 0)]),
+            (30, vec![("Audit_Log", 0)]),
+            (0, vec![("login", 90)]),
+            (0, vec![("audit_log", 90)]),
+        ] {
+            assert!(Rules::parse(days, types.clone()).is_ok(), "{days} {types:?}");
+        }
+        for (days, types, parts) in [
+            (30, vec![("audit_log", 1)], ["`resource_types.audit_log`", "`keep_days`", "to 30 or more"]),
+            (30, vec![("AUDIT_LOG", 29)], ["`resource_types.AUDIT_LOG`", "`keep_days`", "to 30 or more"]),
+            (30, vec![("invoice", 400)], ["`keep_days` keeps", "`resource_types.invoice`", "to 400 or more"]),
+            (0, vec![("login", 90), ("audit_log", 7)], ["for 7 days", "`resource_types.login`", "to 90 or more"]),
+        ] {
+            let (key, text) = Rules::parse(days, types).unwrap_err();
+            assert!(key == "resource_types" && parts.iter().all(|part| text.contains(part)), "{text}");
+        }
     }
 
     #[test]

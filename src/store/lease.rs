@@ -112,12 +112,22 @@ impl Lease {
         })
     }
 
-    /// What of the log is past its time at `now`, by rule and type. Nothing is dropped.
+    /// The expired events at `now`, by rule and type. Nothing is deleted. Each chunk has another snapshot: receipts are read
+    /// from bodies, and a snapshot that is held for long makes the write-ahead log grow.
     pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<Due>, ReadError> {
-        self.reader.watched(&self.cancel, |connection, watch| {
-            let snapshot = self.reader.index.watched(connection, watch)?;
-            Ok(retention::due(&snapshot, &rules.cutoffs(now))?)
-        })
+        let cutoffs = rules.cutoffs(now);
+        let mut sums = retention::DueSums::default();
+        let index = &self.reader.index;
+        let chunks =
+            self.reader.watched(&self.cancel, |connection, watch| Ok(index.watched(connection, watch)?.chunks()))?;
+        for number in chunks {
+            self.reader.watched(&self.cancel, |connection, watch| {
+                let mut ranges = retention::ReceiptRanges::default();
+                let mut receipts = retention::ReceiptReader::new(connection, &self.reader.bodies, &mut ranges)?;
+                Ok(sums.add(&index.watched(connection, watch)?, number, &cutoffs, &mut receipts)?)
+            })?;
+        }
+        Ok(sums.dues(&cutoffs))
     }
 
     /// The cursor of a position in this log.

@@ -15,7 +15,8 @@ use crate::{
 
 const CHUNK_EVENTS: u32 = 64;
 const EVENTS: u32 = 2_000;
-const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
+const KEEP_30: [(&str, &str); 2] =
+    [("AUDITBOX_RETENTION_KEEP_DAYS", "30"), ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
 /// An event from the given number of days ago.
 fn event(number: u32, days: i64) -> Value {

@@ -1,5 +1,5 @@
-//! Times that no clock should have given: an event from the future, or from the year 0, stays in the log and spoils
-//! nobody's view of it.
+//! Times that no clock should have given: an event from the future, or from the year 0, stays in the log and spoils no
+//! reader's view of it.
 
 use auditbox::model::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ fn an_event_from_the_future_is_ordered_by_its_receipt_and_says_so() {
     assert_eq!(server.list(&format!("from={received}&to={received}")).identifiers(), ["far"]);
     assert_eq!(server.list("from=2998-12-31T00:00:00Z").identifiers(), Vec::<String>::new());
 
-    // A retry is the same event, other content is not, and nobody else may say what only the server says.
+    // A retry is the same event, other content is not, and no sender may set what only the server sets.
     assert_eq!(post_as(&server, &sender, &far).json()["duplicates"], 1);
     assert_eq!(post_as(&server, &sender, &event("far", "2999-01-01T00:00:00Z")).refusal().0, 409);
     let mut forged = event("forged", &from_now(0));

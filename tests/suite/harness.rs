@@ -16,7 +16,7 @@ use auditbox::{
         limits::EventLimits,
         timestamp::Timestamp,
     },
-    store::{Options, Prepared, QueueLimits, Quiet, Store},
+    store::{Options, Policy, Prepared, QueueLimits, Quiet, Store},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -317,13 +317,27 @@ pub fn store_options(path: &Path, chunk_events: u32) -> Options {
 
 /// Makes an event ready for a store's own writer, as the server would.
 pub fn prepare(store: &Store, event: &Value) -> Prepared {
-    prepare_received(store, &event.to_string(), Timestamp::now())
+    prepare_received(store, &event.to_string(), Timestamp::now(), &EventLimits::default())
 }
 
 /// Makes an event ready as a server would have done at another time.
-pub fn prepare_received(store: &Store, event: &str, at: Timestamp) -> Prepared {
-    let draft = Draft::parse(serde_json::from_str(event).unwrap(), &EventLimits::default(), Sender::Client).unwrap();
+pub fn prepare_received(store: &Store, event: &str, at: Timestamp, limits: &EventLimits) -> Prepared {
+    let draft = Draft::parse(serde_json::from_str(event).unwrap(), limits, Sender::Client).unwrap();
     store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
+}
+
+/// A directory with a file in which these events were received at these times, in chunks of `chunk_events`.
+pub fn received(chunk_events: u32, events: &[(String, Timestamp)]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&store_options(&directory.path().join("auditbox.db"), chunk_events), &Quiet).unwrap();
+    for batch in events.chunks(1_000) {
+        store.writer.wait_for_room();
+        let limits = EventLimits::default();
+        let prepared = batch.iter().map(|(event, at)| prepare_received(&store, event, *at, &limits)).collect();
+        store.writer.append(prepared, Policy::AllOrNothing).unwrap().wait().unwrap();
+    }
+    store.close().unwrap();
+    directory
 }
 
 /// Tries until `check` is satisfied.

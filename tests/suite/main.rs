@@ -19,7 +19,7 @@
 //! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
 //! | `export` | every event that matches, as a file |
 //! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
-//! | `future` | events from the future and from long ago: kept, and nobody's view is spoiled |
+//! | `future` | events from the future and from long ago: kept, and no reader's view is spoiled |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
 //! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |

@@ -11,14 +11,19 @@ use std::{
 };
 
 use auditbox::{
-    model::{limits::QueryLimits, query::Query, retention::Rules, timestamp::Timestamp},
+    model::{
+        limits::{EventLimits, QueryLimits},
+        query::Query,
+        retention::{KeepBy, Rules},
+        timestamp::Timestamp,
+    },
     store::{Options, PageReader, Policy, Quiet, ReadError, Retention, Store, open_for_reading},
 };
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Server, eventually, prepare, run, store_options},
+    harness::{Server, eventually, prepare, prepare_received, received, run, store_options},
     wire::Connection,
 };
 
@@ -34,6 +39,8 @@ fn event(identifier: &str, kind: &str, days: i64) -> Value {
 }
 
 const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
+/// Counted from the events' own times alone: those that are sent now can be old.
+const KEEP_30_BY_EVENT_TIME: [(&str, &str); 2] = [KEEP_30[0], ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
 /// How many events were dropped, by what the file has put down.
 fn put_down(directory: &Path) -> i64 {
@@ -92,6 +99,137 @@ fn settle(server: &Server) {
     });
 }
 
+/// An event's text, and when it was received.
+fn dated(event: &Value, received_days_ago: i64) -> (String, Timestamp) {
+    (event.to_string(), Timestamp::now().plus_seconds(-received_days_ago * 86_400))
+}
+
+fn received_event(identifier: &str, at: &str, received_days_ago: i64) -> (String, Timestamp) {
+    let event = json!({
+        "identifier": identifier, "action": "UPDATE", "resourceType": "entity", "trigger": { "at": at },
+    });
+    dated(&event, received_days_ago)
+}
+
+#[test]
+fn an_event_stays_as_long_as_it_says_whenever_it_claims_to_have_happened() {
+    let events = [
+        received_event("old", &days_ago(40), 40),
+        received_event("late", "1970-01-01T00:00:00Z", 40),
+        received_event("ahead", "2999-01-01T00:00:00Z", 40),
+        received_event("imported", "1970-01-01T00:00:00Z", 20),
+        received_event("ahead-young", "2999-01-01T00:00:00Z", 20),
+    ];
+    let server = Server::start_in(received(64, &events), &[]);
+    server.store(&[json!({
+        "identifier": "acknowledged", "action": "UPDATE", "resourceType": "entity",
+        "trigger": { "at": "1970-01-01T00:00:00Z" },
+    })]);
+    let said = run(server.directory(), &["retention", "--config", &rules(&server, "keep_days = 30")]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("3 events are past their time"), "{said:?}");
+    let server = restart(server, &KEEP_30);
+    settle(&server);
+    assert_eq!(server.list("").identifiers(), ["ahead-young", "acknowledged", "imported"]);
+    let record = &records(server.directory())[0]["additionalData"];
+    assert_eq!((&record["count"], &record["drops"][0]["keepBy"]), (&json!(3), &json!("both")), "{record}");
+    is_sound(server.directory());
+}
+
+#[test]
+fn a_time_that_lies_ahead_does_not_keep_an_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&store_options(&directory.path().join("auditbox.db"), 64), &Quiet).unwrap();
+    // As earlier versions stored it: ordered by its own time.
+    let limits = EventLimits { future_seconds_max: 1_000 * 366 * 86_400, ..EventLimits::default() };
+    let events = [40, 20].map(|days| {
+        let (event, at) = received_event(&format!("e-{days}"), "2999-01-01T00:00:00Z", days);
+        prepare_received(&store, &event, at, &limits)
+    });
+    store.writer.append(events.into(), Policy::AllOrNothing).unwrap().wait().unwrap();
+    store.close().unwrap();
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.list("from=2999-01-01T00:00:00Z").identifiers(), ["e-20", "e-40"]);
+    let server = restart(server, &KEEP_30);
+    settle(&server);
+    assert_eq!(server.list("").identifiers(), ["e-20"]);
+}
+
+#[test]
+fn a_receipt_that_is_not_known_counts_as_the_newest_of_its_chunk() {
+    // A clock that was ahead for a while, and was set back.
+    let ahead = |identifier: &str| received_event(identifier, &days_ago(40), -300);
+    let mut events = Vec::new();
+    for (chunk, newest_days) in [("old", 40), ("young", 20)] {
+        events.push(ahead(&format!("{chunk}-ahead")));
+        events.extend((0..63).map(|number| received_event(&format!("{chunk}-{number}"), &days_ago(40), newest_days)));
+    }
+    let server = restart(Server::start_in(received(64, &events), &[]), &KEEP_30);
+    settle(&server);
+    assert_eq!(put_down(server.directory()), 64);
+    assert_eq!(server.list("identifier=old-ahead&count=true").json()["count"], 0);
+    assert_eq!(server.list("identifier=young-ahead&count=true").json()["count"], 1);
+    is_sound(server.directory());
+}
+
+#[test]
+fn the_time_that_an_event_claims_counts_alone_where_the_operator_says_so() {
+    let events = [received_event("old", &days_ago(40), 40), received_event("young", &days_ago(20), 20)];
+    let server = Server::start_in(received(64, &events), &[]);
+    server.store(&[event("imported", "entity", 40), event("new", "entity", 0)]);
+    let by_event_time = rules(&server, "keep_days = 30\nkeep_by = 'event_time'");
+    let said = run(server.directory(), &["retention", "--config", &by_event_time]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("2 events are past their time"), "{said:?}");
+    let server = restart(server, &[("AUDITBOX_CONFIG", &by_event_time)]);
+    settle(&server);
+    assert_eq!(server.list("").identifiers(), ["new", "young"]);
+    assert_eq!(records(server.directory())[0]["additionalData"]["drops"][0]["keepBy"], "event_time");
+}
+
+/// The path of a configuration with this `[retention]`.
+fn rules(server: &Server, retention: &str) -> String {
+    let path = server.directory().join("rules.toml");
+    fs::write(&path, format!("[retention]\n{retention}\n")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_import_says_what_is_already_past_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines: Vec<_> = [40, 35, 20, 0].into_iter().map(|days| event(&format!("e-{days}"), "entity", days)).collect();
+    fs::write(directory.path().join("in.ndjson"), lines.iter().map(|event| format!("{event}\n")).collect::<String>())
+        .unwrap();
+    let config = |keep_by: &str| {
+        let text = format!("[database]\npath = '{keep_by}.db'\n[retention]\nkeep_days = 30\nkeep_by = '{keep_by}'\n");
+        fs::write(directory.path().join(keep_by), text).unwrap();
+    };
+    for (keep_by, said) in [("both", "2 of the events stored"), ("event_time", "2 of the events stored")] {
+        config(keep_by);
+        let import = || run(directory.path(), &["import", "in.ndjson", "--config", keep_by]);
+        let first = import();
+        let text = String::from_utf8_lossy(&first.stderr).into_owned();
+        assert!(first.status.success() && text.contains(said), "{text}");
+        assert_eq!(text.contains("next round"), keep_by == "event_time", "{text}");
+        // What is there already is not stored again.
+        assert!(!String::from_utf8_lossy(&import().stderr).contains("of the events stored"));
+    }
+}
+
+#[test]
+fn rules_that_delete_the_records_of_deletions_are_refused_at_the_start_too() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(
+        directory.path().join("rules.toml"),
+        "[retention]\nkeep_days = 30\n[retention.resource_types]\naudit_log = 1\n",
+    )
+    .unwrap();
+    for command in ["check-config", "serve"] {
+        let refused = run(directory.path(), &[command, "--config", "rules.toml"]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success(), "{command}: {said}");
+        assert!(said.contains("set audit_log to 30 or more here"), "{command}: {said}");
+    }
+}
+
 #[test]
 fn whoever_read_the_index_before_a_drop_is_told_to_read_it_again() {
     let server = Server::start();
@@ -100,12 +238,12 @@ fn whoever_read_the_index_before_a_drop_is_told_to_read_it_again() {
     let query = Query::parse([("resources".into(), "entity".into())], &QueryLimits::default()).unwrap();
     let found = || PageReader::list(&reader, query.clone(), usize::MAX).map(|opened| opened.first.positions);
     assert_eq!(found().unwrap(), 2);
-    let server = restart(server, &KEEP_30);
+    let server = restart(server, &KEEP_30_BY_EVENT_TIME);
     settle(&server);
     let told = found().unwrap_err();
     assert!(matches!(told, ReadError::Changed) && told.to_string().contains("run the command again"), "{told}");
     assert!(matches!(reader.by_identifier("new"), Err(ReadError::Changed)));
-    let rules = Rules::parse(30, []).unwrap();
+    let rules = Rules::parse(30, []).unwrap().keep_by(KeepBy::EventTime);
     assert!(matches!(reader.due(&rules, Timestamp::now()), Err(ReadError::Changed)));
     let again = run(server.directory(), &["query", "--json", "--resources", "entity"]);
     let lines = String::from_utf8(again.stdout).unwrap();
@@ -132,7 +270,7 @@ fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
 
     let said = run(server.directory(), &["retention"]);
     assert!(String::from_utf8_lossy(&said.stdout).contains("[retention] is not set"), "{said:?}");
-    let server = restart(server, &KEEP_30);
+    let server = restart(server, &KEEP_30_BY_EVENT_TIME);
     eventually("retention", || (server.list("").identifiers() == ["new-1", "new-2"]).then_some(()));
     settle(&server);
     is_sound(server.directory());
@@ -152,7 +290,7 @@ fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
     // The identifier of an event that was dropped is free again.
     assert_eq!(server.get("/v1/audit-log/old-1").status, 404);
     assert_eq!(server.store(&[event("old-3", "entity", 0), event("new-1", "entity", 1)][..1]).json()["accepted"], 1);
-    let server = restart(server, &KEEP_30);
+    let server = restart(server, &KEEP_30_BY_EVENT_TIME);
     assert_eq!(server.list("").identifiers(), ["old-3", "new-1", "new-2"]);
     let (status, directory) = server.stop();
     assert!(status.success());
@@ -166,7 +304,8 @@ fn the_command_says_what_would_go_and_drops_nothing() {
     let server = Server::start();
     server.store(&[event("a", "entity", 40), event("b", "login", 40), event("c", "login", 3), event("d", "entity", 3)]);
     let config = server.directory().join("rules.toml");
-    fs::write(&config, "[retention]\nkeep_days = 30\n[retention.resource_types]\nLogin = 2\n").unwrap();
+    fs::write(&config, "[retention]\nkeep_days = 30\nkeep_by = 'event_time'\n[retention.resource_types]\nLogin = 2\n")
+        .unwrap();
     for arguments in [&["retention"][..], &["retention", "--dry-run"]] {
         let said = run(server.directory(), &[arguments, &["--config", config.to_str().unwrap()]].concat());
         let text = String::from_utf8(said.stdout).unwrap();
@@ -183,7 +322,7 @@ fn the_command_says_what_would_go_and_drops_nothing() {
 
 #[test]
 fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right() {
-    let server = restart(Server::start(), &KEEP_30);
+    let server = restart(Server::start(), &KEEP_30_BY_EVENT_TIME);
     server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
     let (status, directory) = server.stop();
     assert!(status.success());
@@ -192,13 +331,13 @@ fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right
     let back = "UPDATE setting SET value = value - 9 * 86400000000 WHERE name = 'retention_clock'";
     assert_eq!(database.execute(back, []).unwrap(), 1);
     drop(database);
-    let server = Server::start_in(directory, &KEEP_30);
+    let server = Server::start_in(directory, &KEEP_30_BY_EVENT_TIME);
     eventually("a word of it", || server.log().contains("run auditbox retention --trust-clock").then_some(()));
     assert_eq!(server.list("").identifiers(), ["new", "old"]);
     assert_eq!(put_down(server.directory()), 0);
     let trusted = run(server.directory(), &["retention", "--trust-clock"]);
     assert!(trusted.status.success(), "{trusted:?}");
-    let server = restart(server, &KEEP_30);
+    let server = restart(server, &KEEP_30_BY_EVENT_TIME);
     eventually("retention", || (server.list("").identifiers() == ["new"]).then_some(()));
     assert_eq!(server.list("origin=auditbox&action=retention.trust_clock").identifiers().len(), 1);
 }
@@ -210,28 +349,20 @@ const ROUNDS_VARIABLE: &str = "AUDITBOX_RETENTION_KILLS";
 
 #[test]
 fn killed_while_it_drops_it_goes_on_and_no_drop_is_without_its_record() {
-    let server = Server::start_chunked(CHUNK_EVENTS);
-    let (mut kept, mut acknowledged) = (BTreeSet::new(), BTreeSet::new());
-    for batch in 0..16 {
-        let events: Vec<_> = (0..1_000)
-            .map(|number| {
-                let identifier = format!("e-{batch}-{number}");
-                // Whole chunks that go, some of which a part goes, and some that stay.
-                let days = match (batch, number % 5) {
-                    (0..8, _) | (8..14, 0 | 3) => 40,
-                    _ => 2,
-                };
-                if days == 2 {
-                    kept.insert(identifier.clone());
-                }
-                event(&identifier, "entity", days)
-            })
-            .collect();
-        // Chunks so small fill faster than they are sealed.
-        let body = Value::from(events).to_string();
-        eventually("room", || (server.post("/v1/audit-log", &body).status == 201).then_some(()));
+    let (mut kept, mut acknowledged, mut events) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for (batch, number) in (0..16).flat_map(|batch| (0..1_000).map(move |number| (batch, number))) {
+        let identifier = format!("e-{batch}-{number}");
+        // Whole chunks that go, some of which a part goes, and some that stay.
+        let days = match (batch, number % 5) {
+            (0..8, _) | (8..14, 0 | 3) => 40,
+            _ => 2,
+        };
+        if days == 2 {
+            kept.insert(identifier.clone());
+        }
+        events.push(dated(&event(&identifier, "entity", days), days));
     }
-    let mut server = restart(server, &KEEP_30);
+    let mut server = Server::start_in(received(CHUNK_EVENTS, &events), &KEEP_30);
     let mut interrupted = 0;
     let rounds = std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     for round in 0..rounds {
@@ -287,7 +418,10 @@ fn the_room_of_what_was_dropped_is_used_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auditbox.db");
     let options = Options {
-        retention: Some(Retention { rules: Rules::parse(30, []).unwrap(), every: Duration::from_millis(10) }),
+        retention: Some(Retention {
+            rules: Rules::parse(30, []).unwrap().keep_by(KeepBy::EventTime),
+            every: Duration::from_millis(10),
+        }),
         ..store_options(&path, 256)
     };
     let store = Store::open(&options, &Quiet).unwrap();
@@ -311,11 +445,9 @@ fn the_room_of_what_was_dropped_is_used_again() {
 
 #[test]
 fn a_chunk_with_a_damaged_event_is_left_as_it_is_and_the_others_are_not() {
-    let server = Server::start_chunked(64);
-    let events = (0..190).map(|number| event(&format!("e-{number}"), "entity", if number % 2 == 0 { 40 } else { 1 }));
-    server.store(&events.collect::<Vec<_>>());
-    let (status, directory) = server.stop();
-    assert!(status.success());
+    let days = |number: i64| if number % 2 == 0 { 40 } else { 1 };
+    let events = (0..190).map(|number| dated(&event(&format!("e-{number}"), "entity", days(number)), days(number)));
+    let directory = received(64, &events.collect::<Vec<_>>());
     let database = Database::open(directory.path().join("auditbox.db")).unwrap();
     let trigger = "SELECT sql FROM sqlite_schema WHERE name = 'event_is_never_changed'";
     let trigger: String = database.query_row(trigger, [], |row| row.get(0)).unwrap();

@@ -12,6 +12,7 @@
 
 mod clock;
 mod plan;
+mod receipts;
 mod step;
 
 use std::{
@@ -29,7 +30,8 @@ use rusqlite::Connection;
 
 pub(super) use clock::{believe, believed};
 pub use plan::Due;
-pub(super) use plan::due;
+pub(super) use plan::DueSums;
+pub(super) use receipts::{ReceiptRanges, ReceiptReader};
 pub(super) use step::Step;
 
 use crate::{
@@ -115,7 +117,7 @@ pub(super) fn start(
         return Ok(None);
     };
     let is_stopping = Arc::new(AtomicBool::new(false));
-    let round = Round {
+    let mut round = Round {
         path: path.to_owned(),
         bodies: writer.bodies(),
         writer,
@@ -123,6 +125,7 @@ pub(super) fn start(
         rules: retention.rules.clone(),
         newest_receipt,
         reads,
+        ranges: ReceiptRanges::default(),
         is_stopping: Arc::clone(&is_stopping),
     };
     let every = retention.every;
@@ -198,12 +201,14 @@ struct Round {
     /// When the newest event came in that was there when the file was opened.
     newest_receipt: Option<Timestamp>,
     reads: OpenReads,
+    /// What earlier rounds have learned of receipts.
+    ranges: ReceiptRanges,
     is_stopping: Arc<AtomicBool>,
 }
 
 impl Round {
     /// Goes through the log once.
-    fn run(&self) -> Result<Outcome, Failed> {
+    fn run(&mut self) -> Result<Outcome, Failed> {
         let mut connection = open::reading(&self.path)?;
         let now = Timestamp::now();
         let before = clock::believed(&connection)?.or(self.newest_receipt);
@@ -224,6 +229,7 @@ impl Round {
             let transaction = connection.transaction()?;
             self.index.snapshot(&transaction)?.chunks()
         };
+        self.ranges.retain(&numbers);
         for number in numbers {
             let dropped = match self.chunk(&mut connection, number, &cutoffs) {
                 Ok(Some(dropped)) => dropped,
@@ -255,10 +261,14 @@ impl Round {
     }
 
     /// Drops what is past its time in one chunk; returns how many events, or `None` if it waits to be sealed.
-    fn chunk(&self, connection: &mut Connection, number: u32, cutoffs: &[Cutoff]) -> Result<Option<usize>, Failed> {
+    fn chunk(&mut self, connection: &mut Connection, number: u32, cutoffs: &[Cutoff]) -> Result<Option<usize>, Failed> {
         let reading = self.reads.begin("retention");
         let transaction = connection.transaction()?;
-        let expired = self.index.snapshot(&transaction)?.expired(number, cutoffs, SHARE, OVERDUE_SECONDS)?;
+        let expired = {
+            let snapshot = self.index.snapshot(&transaction)?;
+            let mut receipts = ReceiptReader::new(&transaction, &self.bodies, &mut self.ranges)?;
+            snapshot.expired(number, cutoffs, SHARE, OVERDUE_SECONDS, &mut receipts)?
+        };
         let Some(expired) = expired else {
             return Ok(Some(0));
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    index::{Expired, Group, IndexError, Snapshot},
+    index::{Expired, Group, IndexError, Receipts, Snapshot},
     model::{retention::Cutoff, timestamp::Timestamp},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub struct Due {
     /// The rule, as the configuration names it.
     pub rule: String,
-    /// Events before this instant are expired.
+    /// Events whose age counts from before this instant are expired.
     pub before: Timestamp,
     /// The resource type; `None` for many rare types together, and for damaged events.
     pub resource_type: Option<String>,
@@ -27,10 +27,11 @@ pub struct Due {
 /// What the audit record of a deletion says.
 pub(super) fn details(expired: &Expired, cutoffs: &[Cutoff]) -> Value {
     let drops = expired.groups.iter().filter_map(|group| {
-        let Cutoff { rule, days, before, .. } = cutoffs.get(group.rule)?;
+        let Cutoff { rule, days, before, keep_by, .. } = cutoffs.get(group.rule)?;
         Some(json!({
             "rule": rule,
             "keepDays": days,
+            "keepBy": keep_by.name(),
             "before": before.to_string(),
             "resourceType": group.resource_type,
             "count": group.count,
@@ -48,24 +49,34 @@ pub(super) fn details(expired: &Expired, cutoffs: &[Cutoff]) -> Value {
     })
 }
 
-/// Everything that is expired, even if its chunk is not worth the work yet.
-pub(in crate::store) fn due(snapshot: &Snapshot<'_>, cutoffs: &[Cutoff]) -> Result<Vec<Due>, IndexError> {
-    let mut sums: BTreeMap<(usize, Option<String>), Group> = BTreeMap::new();
-    for number in snapshot.chunks() {
+/// The expired events, summed up over chunks.
+#[derive(Default)]
+pub(in crate::store) struct DueSums(BTreeMap<(usize, Option<String>), Group>);
+
+impl DueSums {
+    /// Adds the expired events of a chunk, even if the chunk is not worth the work yet.
+    pub(in crate::store) fn add(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        number: u32,
+        cutoffs: &[Cutoff],
+        receipts: &mut dyn Receipts,
+    ) -> Result<(), IndexError> {
         // With a share of 1 in everything, a chunk with a single expired event counts.
-        for group in snapshot.expired(number, cutoffs, u32::MAX, 0)?.map_or_else(Vec::new, |expired| expired.groups) {
-            sums.entry((group.rule, group.resource_type.clone())).and_modify(|sum| sum.add(&group)).or_insert(group);
+        let expired = snapshot.expired(number, cutoffs, u32::MAX, 0, receipts)?;
+        for group in expired.map_or_else(Vec::new, |expired| expired.groups) {
+            let key = (group.rule, group.resource_type.clone());
+            self.0.entry(key).and_modify(|sum| sum.add(&group)).or_insert(group);
         }
+        Ok(())
     }
-    let due = |((rule, resource_type), group): ((usize, Option<String>), Group)| {
-        let cutoff = cutoffs.get(rule)?;
-        Some(Due {
-            rule: cutoff.rule.clone(),
-            before: cutoff.before,
-            resource_type,
-            count: group.count,
-            times: group.times,
-        })
-    };
-    Ok(sums.into_iter().filter_map(due).collect())
+
+    /// The sums, by rule and type.
+    pub(in crate::store) fn dues(self, cutoffs: &[Cutoff]) -> Vec<Due> {
+        let due = |((rule, resource_type), group): ((usize, Option<String>), Group)| {
+            let Cutoff { rule, before, .. } = cutoffs.get(rule)?.clone();
+            Some(Due { rule, before, resource_type, count: group.count, times: group.times })
+        };
+        self.0.into_iter().filter_map(due).collect()
+    }
 }

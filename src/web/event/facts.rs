@@ -41,7 +41,7 @@ pub(super) struct Fact {
 pub(super) struct Times {
     /// The time by which the log orders the event.
     pub(super) at: When,
-    /// Whether that is the receipt, so that nobody knows when the event happened.
+    /// Whether that is the receipt, so that it is not known when the event happened.
     pub(super) is_ordered_by_receipt: bool,
     pub(super) received: Option<When>,
     /// How far apart the two are, if it is worth a word.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use auditbox::{
-    model::timestamp::Timestamp,
+    model::{limits::EventLimits, timestamp::Timestamp},
     store::{Policy, Quiet, Store},
 };
 use rusqlite::Connection as Database;
@@ -189,7 +189,7 @@ impl Checker {
         let planted: Vec<_> = planted.into_iter().chain([(self.maker.named_event(), Timestamp::now())]).collect();
         for (event, at) in &planted {
             store.writer.wait_for_room();
-            let prepared = prepare_received(&store, &event.text, *at);
+            let prepared = prepare_received(&store, &event.text, *at, &EventLimits::default());
             store.writer.append(vec![prepared], Policy::AllOrNothing).unwrap().wait().unwrap();
         }
         store.close().unwrap();

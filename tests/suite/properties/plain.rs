@@ -16,6 +16,7 @@ pub struct Plain {
     pub identifier: String,
     /// The time by which it is ordered.
     pub micros: i64,
+    pub received_micros: i64,
     pub event: Value,
 }
 
@@ -27,9 +28,13 @@ impl Plain {
         let identifier = event["identifier"].as_str().unwrap().to_owned();
         let at = micros(event["trigger"]["at"].as_str().unwrap());
         let received_micros = micros(event["receivedAt"].as_str().unwrap());
-        let micros = if at > received_micros + FUTURE_MICROS_MAX { received_micros } else { at };
-        Self { identifier, micros, event }
+        Self { identifier, micros: ordered_at(at, received_micros), received_micros, event }
     }
+}
+
+/// The time by which an event is ordered.
+pub fn ordered_at(at: i64, received: i64) -> i64 {
+    if at > received + FUTURE_MICROS_MAX { received } else { at }
 }
 
 /// An RFC 3339 time as microseconds since 1970, finer digits cut off.

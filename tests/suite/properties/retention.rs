@@ -4,11 +4,14 @@ use std::fs;
 
 use auditbox::{model::timestamp::Timestamp, synthetic::Generator};
 use rusqlite::Connection as Database;
+use serde_json::Value;
 
-use super::{BATCH_EVENTS, Plain, ask, events, read_back};
-use crate::harness::{Server, eventually, run};
+use super::{Plain, ask, events, plain, read_back};
+use crate::harness::{Server, eventually, received, run};
 
 const DAY: i64 = 86_400_000_000;
+/// What is masked is another test's subject.
+const UNMASKED: (&str, &str) = ("AUDITBOX_MASK_ENABLED", "false");
 /// Sets of rules; another number by this variable.
 const SEEDS: u64 = 3;
 const SEEDS_VARIABLE: &str = "AUDITBOX_RETENTION_SEEDS";
@@ -30,33 +33,49 @@ impl Choice {
     }
 }
 
+/// When an event was received, given its own time.
+fn receipt(choice: &mut Choice, at: i64, now: i64) -> i64 {
+    // As it happened; just now, as from an import; some time ago; by a clock that had no battery.
+    let past = choice.of(&[at, at, now, now - 10 * DAY, now - 45 * DAY, 0]);
+    // A clock that is ahead is another test's subject.
+    past.min(now)
+}
+
 /// Days that are kept: of all events, and by type in lower case.
 #[derive(Debug)]
 struct Rules {
+    by_event_time: bool,
     general: i64,
     by_type: Vec<(String, i64)>,
 }
 
 impl Rules {
     fn choose(choice: &mut Choice, types: &[String]) -> Self {
-        let general = choice.of(&DAYS);
+        let (general, by_event_time) = (choice.of(&DAYS), choice.of(&[false, false, true]));
         let some = types.iter().filter(|_| choice.of(&[true, false, false]));
         let some: Vec<_> = some.cloned().collect();
-        Self { general, by_type: some.into_iter().map(|name| (name, choice.of(&DAYS))).collect() }
+        Self { by_event_time, general, by_type: some.into_iter().map(|name| (name, choice.of(&DAYS))).collect() }
     }
 
     fn text(&self) -> String {
         let types = self.by_type.iter().map(|(name, days)| format!("{} = {days}\n", serde_json::json!(name)));
-        format!("[retention]\nkeep_days = {}\n[retention.resource_types]\n{}", self.general, types.collect::<String>())
+        let keep_by = if self.by_event_time { "event_time" } else { "both" };
+        format!(
+            "[retention]\nkeep_days = {}\nkeep_by = '{keep_by}'\n[retention.resource_types]\naudit_log = 0\n{}",
+            self.general,
+            types.collect::<String>()
+        )
     }
 
-    /// Whether an event is kept; `None` where the day on which it goes leaves that open.
-    fn keep(&self, event: &serde_json::Value, now: Timestamp) -> Option<bool> {
+    /// Whether an event is kept that has this time and was received then; `None` where the day on which it goes leaves that
+    /// open.
+    fn keep(&self, event: &Value, (at, received): (i64, i64), now: Timestamp) -> Option<bool> {
         let name = event["resourceType"].as_str().unwrap().to_lowercase();
         let days = self.by_type.iter().find(|(own, _)| *own == name).map_or(self.general, |(_, days)| *days);
-        let at = event["trigger"]["at"].as_str().map_or(now, |at| Timestamp::parse(at).unwrap());
         let cutoff = now.micros() - days * DAY;
-        match at.micros() {
+        // A time that lies ahead says nothing.
+        let at = if at > now.micros() { received } else { at };
+        match if self.by_event_time { at } else { at.max(received) } {
             _ if days == 0 => Some(true),
             micros if micros > cutoff + DAY / 12 => Some(true),
             micros if micros < cutoff - DAY - DAY / 12 => Some(false),
@@ -77,32 +96,42 @@ fn check(seed: u64) {
     let mut choice = Choice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let now = Timestamp::now();
     // Another seed than that of the events which are put among them: their identifiers would be the same.
-    let mut sent: Vec<_> = Generator::new(1_000 + seed, 1_000, now, 60 * 86_400).collect();
+    let mut texts: Vec<_> = Generator::new(1_000 + seed, 1_000, now, 60 * 86_400).collect();
     // Old ones arrive late, and some of them claim to be from the future.
     for (place, odd) in events::synthetic().into_iter().step_by(25).enumerate() {
-        sent.insert(place * 17, odd);
+        texts.insert(place * 17, odd);
     }
-    let read = |text: &String| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let mut types: Vec<_> =
-        sent.iter().map(|text| read(text)["resourceType"].as_str().unwrap().to_lowercase()).collect();
+        texts.iter().map(|text| read(text)["resourceType"].as_str().unwrap().to_lowercase()).collect();
     types.sort();
     types.dedup();
     let rules = Rules::choose(&mut choice, &types);
-    sent.retain(|text| rules.keep(&read(text), now).is_some());
+    let mut dated: Vec<_> = texts
+        .into_iter()
+        .map(|text| {
+            let at = read(&text)["trigger"]["at"].as_str().map(plain::micros);
+            let received = receipt(&mut choice, at.unwrap_or(now.micros()), now.micros());
+            (text, plain::ordered_at(at.unwrap_or(received), received), Timestamp::from_micros(received))
+        })
+        .collect();
+    dated.retain(|(text, at, received)| rules.keep(&read(text), (*at, received.micros()), now).is_some());
+    let kept =
+        dated.iter().filter(|(text, at, received)| rules.keep(&read(text), (*at, received.micros()), now).unwrap());
+    let kept: Vec<_> = kept.map(|(text, ..)| text.clone()).collect();
+    let sent: Vec<_> = dated.iter().map(|(text, ..)| text.clone()).collect();
     let chunk_events = choice.of(&CHUNKS);
-    println!("seed {seed}: chunks of {chunk_events}, {rules:?}");
+    println!("seed {seed}: chunks of {chunk_events}, {} of {} stay, {rules:?}", kept.len(), sent.len());
 
-    let server = Server::start_chunked(chunk_events);
-    for batch in sent.chunks(BATCH_EVENTS) {
-        assert_eq!(server.post("/v1/audit-log", &batch.join("\n")).status, 201);
-    }
+    let dated: Vec<_> = dated.into_iter().map(|(text, _, received)| (text, received)).collect();
+    let server = Server::start_in(received(chunk_events, &dated), &[UNMASKED]);
     let mut left = read_back(&server, &sent);
-    left.retain(|plain| rules.keep(&plain.event, now).unwrap());
+    left.retain(|plain| rules.keep(&plain.event, (plain.micros, plain.received_micros), now).unwrap());
+    assert_eq!(left.len(), kept.len());
     let (status, directory) = server.stop();
     assert!(status.success());
     let path = directory.path().join("rules.toml");
     fs::write(&path, rules.text()).unwrap();
-    let mut server = Server::start_in(directory, &[("AUDITBOX_CONFIG", path.to_str().unwrap())]);
+    let mut server = Server::start_in(directory, &[UNMASKED, ("AUDITBOX_CONFIG", path.to_str().unwrap())]);
     settle(&server, left.len());
     is_what_is_left(&server, &left);
     server.kill();
@@ -110,9 +139,7 @@ fn check(seed: u64) {
     settle(&server, left.len());
     is_what_is_left(&server, &left);
     // What was dropped may come again, and is new; what was kept is known.
-    let kept: Vec<_> = sent.iter().filter(|text| rules.keep(&read(text), now).unwrap()).collect();
-    let named: Vec<_> =
-        kept.iter().filter(|text| read(text)["identifier"].is_string()).map(|text| text.as_str()).collect();
+    let named: Vec<_> = kept.iter().filter(|text| read(text)["identifier"].is_string()).map(String::as_str).collect();
     if !named.is_empty() {
         let answer = server.post("/v1/audit-log", &named.join("\n"));
         assert_eq!(answer.json()["duplicates"], named.len(), "{}", answer.text);
@@ -123,6 +150,10 @@ fn check(seed: u64) {
     assert!(doctor.status.success(), "{doctor:?}");
     let server = Server::start_in(directory, &[]);
     is_what_is_left(&server, &left);
+}
+
+fn read(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
 }
 
 /// Waits until so many events are left, and nothing of the others is.
