@@ -62,15 +62,16 @@ pub(super) async fn export(
     let own = caller.0.own_request(&request, actions::recording_of(&request).0);
     // A request for the head alone sends no file; the middleware records it.
     let is_file = request.method() != Method::HEAD;
-    let (recorder, request) = (context.recorder.clone(), is_file.then_some(own));
-    export.ending = Some(Ending { recorder, request, events: first.1 });
+    let ending = Ending { recorder: context.recorder.clone(), request: is_file.then_some(own), events: first.1 };
+    export.ending = Some(ending);
     // RFC 3339 without the characters that some systems do not take in a name.
     let time: String = Timestamp::now().to_string().chars().take(19).filter(|char| *char != ':').collect();
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"audit-log-{time}Z.{extension}\"")))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(pieces::send(first.0, export, reading)))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    Ok(pieces::respond(response, &request, first.0, export, reading))
 }
 
 fn parse(query: &str, limits: &QueryLimits) -> Result<(Form, &'static str, Query), ApiError> {

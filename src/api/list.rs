@@ -1,7 +1,7 @@
 //! `GET /v1/audit-log`: events out.
 //!
 //! The first search finds where the list begins and ends; its events follow in slices, each fetched when the client has
-//! taken the one before it: memory is bounded whatever the limit, and a slow client holds some thousand positions. A list
+//! taken the one before it: memory is bounded for every limit, and a slow client holds a few thousand positions. A list
 //! that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer never
 //! ends as if it were complete. Events that are damaged are left out and named at its end (`damaged`).
 
@@ -60,7 +60,7 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     }
     let is_first = opened.first.bodies().next().is_none();
     let rest = Rest { events: opened.rest, includes: query.includes, is_first, left_out, tail: Some(tail) };
-    Ok(response.streaming(pieces::send(text.into(), rest, reading)))
+    Ok(pieces::respond(response, &request, text.into(), rest, reading))
 }
 
 /// After which position the next page begins. A query that follows the log always has one: after the last event it was

@@ -19,7 +19,7 @@ use crate::{
     access::{Admission, Changes, Gate},
     api::{line::push_line, list::SLICE_BYTES},
     http::{
-        ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, reading::Reading,
+        ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, pieces, reading::Reading,
         session::Settled,
     },
     model::{error::ParameterError, query::Query, timestamp::Timestamp},
@@ -135,8 +135,7 @@ impl Live {
     }
 
     fn stream(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
-        stream::try_unfold(self, Self::advance)
-            .inspect_err(|error| tracing::error!(cause = error.cause(), %error, "a live stream broke off"))
+        stream::try_unfold(self, Self::advance).inspect_err(|error| pieces::log_break(error, "a live stream"))
     }
 
     /// The next bytes; none at the end of the stream.
@@ -188,7 +187,7 @@ impl Live {
         fetched.await
     }
 
-    /// Events as they are sent.
+    /// Formats events as messages of the stream.
     fn messages(&self, lease: &Lease, slice: &Slice) -> Bytes {
         let query = self.events.query();
         let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + EVENT_BYTES_MORE).sum());

@@ -62,8 +62,8 @@ pub const QUEUE_EVENTS_MAX: usize = 20_000;
 /// Bytes of the events waiting to be written: four of the largest bodies. Past it senders are told to come back, which
 /// is better than memory that grows while a disk is slow.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Seconds that one query may take. A page of any filter takes milliseconds; what takes longer than this is a search for
-/// many words in a large log, and nobody watches an empty page for longer.
+/// Seconds that one query may take. Nearly all take milliseconds; only a search for many words in a large log takes longer
+/// than this, and people do not watch an empty page for longer.
 pub const QUERY_SECONDS: u64 = 10;
 /// Seconds that an answer may make no progress because its client does not read. Proxies give up on silence after as long.
 pub const ANSWER_STALL_SECONDS: u64 = 60;

@@ -101,6 +101,11 @@ impl ApiError {
         Self { details: Some(Box::new(details)), ..self }
     }
 
+    /// Whether the request failed because its client is gone.
+    pub(crate) fn is_of_client(&self) -> bool {
+        self.kind.code == CLIENT_CLOSED.code
+    }
+
     /// What the client is told.
     pub fn message(&self) -> &str {
         &self.message

@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod error;
 mod fallback;
+pub(crate) mod gzip;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub(crate) mod manage;

@@ -16,7 +16,7 @@ use crate::{
 
 /// How long a new query waits for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
-/// How often we check that the client of a new query is still there.
+/// How often we check that the client of a running query is still there.
 const CLIENT_POLL: Duration = Duration::from_millis(250);
 
 /// One request's access to the file.
@@ -43,39 +43,44 @@ impl Context {
 }
 
 impl Reading {
-    /// Runs the query that an answer begins with. It ends early where the client hangs up.
+    /// Runs the query that an answer begins with.
     pub(crate) async fn begin<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let answered = async {
+        let turn = async {
             let turn = timeout(TURN_WITHIN, self.reader.lease(&self.holder)).await;
-            self.run(turn.unwrap_or(Err(ReadError::Overloaded))?, query).await
+            turn.unwrap_or(Err(ReadError::Overloaded))
+        };
+        self.run(turn, query).await
+    }
+
+    /// Runs a query for an answer that has begun.
+    pub(crate) async fn go_on<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(self.reader.lease(&self.holder), query).await
+    }
+
+    /// Waits for the query's turn and runs it, unless its client hangs up before it is answered.
+    async fn run<T: Send + 'static>(
+        &self,
+        turn: impl Future<Output = Result<Lease, ReadError>>,
+        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let answered = async {
+            let lease = turn.await?;
+            let cancel = Cancel::within(self.within);
+            // Where this future is dropped, the thread would go on without it.
+            let _guard = cancel.when_dropped();
+            let lease = lease.bounded(cancel);
+            web::block(move || query(&lease)).await.map_err(ApiError::internal)?
         };
         tokio::select! {
             answer = answered => answer,
             () = self.hung_up() => Err(ReadError::Abandoned.into()),
         }
-    }
-
-    /// Runs a query for an answer that has begun. Its client is noticed to be gone when more is sent to it.
-    pub(crate) async fn go_on<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.run(self.reader.lease(&self.holder).await?, query).await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        lease: Lease,
-        query: impl FnOnce(&Lease) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let cancel = Cancel::within(self.within);
-        // Where this future is dropped, the thread would go on without it.
-        let _guard = cancel.when_dropped();
-        let lease = lease.bounded(cancel);
-        web::block(move || query(&lease)).await.map_err(ApiError::internal)?
     }
 
     async fn hung_up(&self) {

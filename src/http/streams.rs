@@ -151,7 +151,7 @@ impl Connection {
     pub(super) fn is_hung_up(&self) -> bool {
         match self.0.peek(&mut [0]) {
             Ok(length) => length == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         }
     }
 }
@@ -170,9 +170,9 @@ pub fn keep_connection(connection: &dyn Any, data: &mut Extensions, stall: Durat
     }
 }
 
-/// An answer that nobody reads waits in the socket, and nothing asks for its next part: only the system sees that it makes
-/// no progress (`TCP_USER_TIMEOUT`, which counts a closed window too, RFC 5482 and tcp(7)). What the system holds of it is
-/// bounded besides.
+/// An unread answer fills the socket, and then its body is not polled: only the system can time how long it makes no
+/// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). We also bound
+/// how much of an answer the system holds.
 #[cfg(target_os = "linux")]
 fn end_when_stalled(socket: &Socket, stall: Duration) {
     let socket = SockRef::from(socket);

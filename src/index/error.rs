@@ -13,7 +13,7 @@ pub enum IndexError {
         "the index is damaged ({0}): `auditbox doctor` says where, `auditbox reindex` makes it anew from the events"
     )]
     Damaged(String),
-    /// The query's time is up, or nobody waits for its answer.
+    /// The query has reached its deadline, or its client is gone.
     #[error(transparent)]
     Ended(#[from] Ended),
     /// The index was read from the file of a running server, which has dropped events since.

@@ -5,7 +5,7 @@
 //! What was written meanwhile is little, and the writer copies that itself, which empties the log: only when everything
 //! in it has been copied does it begin again from its start.
 //!
-//! The log begins again only where nobody reads what is in it. The server's own queries hold a snapshot for a moment, and
+//! The log begins again only when no reader needs what is in it. The server's own queries hold a snapshot for a moment, and
 //! [`OpenReads`] knows them; another program (a shell with a transaction open, `auditbox backup`) may hold one for hours,
 //! and nothing can take it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound
 //! nothing more is written until that program is done.
@@ -238,7 +238,7 @@ impl Checkpoints {
     }
 }
 
-/// Who keeps the log from being emptied.
+/// Names the reader that keeps the log from being emptied.
 fn cause(reads: &OpenReads) -> String {
     match reads.oldest() {
         Some((who, age)) if age >= READERS_WAIT => {

@@ -176,7 +176,7 @@ impl Lease {
         self.reader.in_transaction(|connection, _| self.fetch(connection, positions, bytes_max))
     }
 
-    /// A connection for a second thread, if one is free that nobody waits for and that is within the holder's share.
+    /// A connection for a second thread, if one is free, no other query waits for it, and the holder's share allows it.
     fn another(&self) -> Option<Another> {
         let seat = match &self.seat {
             Some(seat) => Some(self.reader.seats.try_another(seat)?),

@@ -34,7 +34,7 @@ impl OpenReads {
         OpenRead { all: self.clone(), number }
     }
 
-    /// Who has been reading one state of the file for longest, and for how long.
+    /// The reader that has held one state of the file for longest, and for how long.
     pub(super) fn oldest(&self) -> Option<(&'static str, Duration)> {
         let open = self.lock();
         open.reads.values().min_by_key(|(_, since)| *since).map(|(who, since)| (*who, since.elapsed()))

@@ -37,7 +37,7 @@ pub struct PageReader {
 enum End {
     /// At the last event of a page that is known: after it the next page begins.
     At(Position),
-    /// After so many events.
+    /// After this number of events.
     After(usize),
     /// Not by itself.
     Never,
@@ -49,7 +49,7 @@ pub struct Opened {
     pub rest: PageReader,
     /// The first events, as many as were asked for.
     pub first: Slice,
-    /// Where the first and the last event of the list stand, if it has any.
+    /// The positions of the list's first and last event, if it has any.
     pub ends: Option<(Position, Position)>,
     /// Whether more events match than the query's limit.
     pub more: bool,
@@ -197,7 +197,7 @@ mod tests {
         Store::open(&options, &Quiet).unwrap()
     }
 
-    /// Stores events with these numbers, so many seconds old, one in a hundred of a kind of its own.
+    /// Stores events with these numbers and ages in seconds; one in a hundred is of a rare kind.
     fn store(store: &Store, numbers: std::ops::Range<u64>, age: impl Fn(u64) -> i64) {
         let now = Timestamp::now();
         let event = |number: u64| {
@@ -226,15 +226,13 @@ mod tests {
         slice.events.iter().map(|(position, _)| position.seq).collect()
     }
 
-    /// Reads to the end, searching for so long at a time; `meanwhile` is called once, in the middle.
+    /// Reads to the end, with `search_time` for each search; `meanwhile` is called once, in the middle.
     fn read(reader: &mut PageReader, lease: &Lease, search_time: Duration, meanwhile: impl FnOnce()) -> Vec<i64> {
         let (mut all, mut meanwhile) = (Vec::new(), Some(meanwhile));
         while let Some(slice) = reader.next_within(lease, 100_000, search_time).unwrap() {
             assert!(slice.positions <= PAGE_EVENTS && reader.positions.len() <= PAGE_EVENTS);
             all.extend(seqs(&slice));
-            if all.len() > 1_000
-                && let Some(meanwhile) = meanwhile.take()
-            {
+            if let Some(meanwhile) = meanwhile.take_if(|_| all.len() > 1_000) {
                 meanwhile();
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! One call is one transaction, and no connection outlives its call: a client that reads slowly holds neither a connection
 //! nor a snapshot, so it cannot keep the write-ahead log from being emptied. Queries about events go through a [`Lease`],
-//! which bounds them; what is here beside it is for the server itself.
+//! which bounds them; the server itself uses the other calls.
 //!
 //! Calls block on the disk: from async code, make them on a thread that may.
 

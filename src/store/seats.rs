@@ -1,7 +1,7 @@
 //! Who may use the connections of the pool: one query each, and one credential at most half of them.
 //!
-//! A query waits here without a thread, and holds no connection while it waits. Each credential has a queue of its own before
-//! the queue for all, so a credential that sends many long queries waits for itself.
+//! A waiting query holds neither a thread nor a connection. Each credential has its own queue before the common one, so a
+//! credential that sends many long queries waits for itself.
 
 use std::{
     collections::HashMap,
@@ -43,7 +43,7 @@ impl Seats {
         Some(Seat { holder: holder.clone(), _of_share: of_share, _of_all: of_all })
     }
 
-    /// A seat more for somebody who has one, if one is free that nobody waits for.
+    /// A second seat for the same query, if one is free and no other query waits for it.
     pub(super) fn try_another(&self, seat: &Seat) -> Option<Seat> {
         let of_share = self.share_of(&seat.holder).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
@@ -55,7 +55,7 @@ impl Seats {
         if let Some(share) = shares.get(holder) {
             return Arc::clone(share);
         }
-        // Each seat, and each wait for one, has a handle of its own.
+        // Each seat, and each waiting query, has its own handle.
         shares.retain(|_, share| Arc::strong_count(share) > 1);
         let share = Arc::new(Semaphore::new(self.share));
         shares.insert(holder.clone(), Arc::clone(&share));

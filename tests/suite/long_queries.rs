@@ -1,5 +1,5 @@
-//! Queries that take long: they have a deadline, stop when nobody waits for them, and leave readers, writers and the
-//! write-ahead log to the others.
+//! Long queries: they have a deadline, stop when their client is gone, and leave readers, the writer and the write-ahead
+//! log to the others.
 //!
 //! What makes them long here is what makes them long in a log of millions of events: each part of a search is compared
 //! with every word that messages ever had.

@@ -51,7 +51,7 @@
 //! | `stream` | events as they arrive |
 //! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
 //! | `tls` | HTTPS with an operator's own certificate |
-//! | `unread` | answers that nobody reads: what they cost, and how they end |
+//! | `unread` | unread answers: what they cost, and how they end |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 #![allow(unreachable_pub, reason = "what the harness offers is marked as offered; nothing outside can reach it")]
