@@ -15,6 +15,7 @@ mod dropped;
 mod duplicates;
 mod error;
 mod event;
+mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod location;
