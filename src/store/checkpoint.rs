@@ -259,6 +259,11 @@ fn truncate(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
     }
 }
 
+/// How many frames the log has, by its index.
+pub(super) fn frames_in_log(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
+}
+
 /// Copies the whole log into the database, without changing the log. False if a reader kept a part from being copied.
 pub(super) fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));

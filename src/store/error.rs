@@ -44,7 +44,7 @@ pub enum OpenError {
     /// The file has other names, by which SQLite would look for other companion files.
     #[error(
         "{path} has {links} hard links, and a database must have one name: programs that open it by different names do not see \
-         each other's writes and damage it. Find the other names with `find / -xdev -samefile {path}` and remove them, or work on \
+         each other's writes and damage it. Find the other names with `find / -samefile {path}` and remove them, or work on \
          a copy made with `cp`", path = location::quoted(.path)
     )]
     Linked {

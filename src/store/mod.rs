@@ -16,6 +16,7 @@ mod duplicates;
 mod epoch;
 mod error;
 mod event;
+mod frames;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod lease;

@@ -19,6 +19,7 @@ use crate::store::location;
 /// The files of an open database.
 pub(super) struct Place {
     open: Arc<File>,
+    open_log: File,
     database: Known,
     log: Known,
     log_index: Known,
@@ -69,7 +70,8 @@ impl Place {
             return Err(io::Error::other("another file took its place while it was being opened"));
         }
         let companion = |suffix| known(location::companion(path, suffix));
-        Ok(Self { open, database, log: companion(location::LOG)?, log_index: companion(location::LOG_INDEX)? })
+        let (log, log_index) = (companion(location::LOG)?, companion(location::LOG_INDEX)?);
+        Ok(Self { open, open_log: File::open(&log.path)?, database, log, log_index })
     }
 
     /// An error says which files are not where they were.
@@ -91,6 +93,11 @@ impl Place {
             }
         }
         Err(Displaced { database, log, log_index, message: messages.join("; ") })
+    }
+
+    /// The write-ahead log that is open. SQLite holds no lock on it that closing it could drop.
+    pub(super) fn open_log(&self) -> &File {
+        &self.open_log
     }
 
     /// The database's path when it was opened.

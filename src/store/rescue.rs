@@ -4,10 +4,11 @@
 //! checkpoint copies it into the database, which may have been moved or deleted too. This happens at once and not when the
 //! server stops: the process may be killed before.
 //!
-//! Another program may have written since. Then SQLite's index of the log no longer describes the log that is open here, and
-//! a copy made by it could damage the database: nothing is copied.
+//! Another program may have written to a new log since. Then SQLite's index no longer describes the log that is open here, and
+//! a copy made by it would damage the database: nothing is copied.
 
 use std::{
+    error::Error,
     fs, mem,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -19,18 +20,18 @@ use rusqlite::Connection;
 use crate::{
     model::timestamp::Timestamp,
     store::{
-        CloseError, checkpoint, location,
+        CloseError, checkpoint, frames, location,
         place::{Displaced, Found, Place},
     },
 };
 
 /// How long until the copy is tried again after another program's read transaction has kept it from being complete.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Saves what can be saved, reports it in the server log, and says how the writer has ended. Returns once the copy is made, or
 /// the server stops.
 pub(super) fn rescue(
-    (connection, others_wrote): (&Connection, bool),
+    connection: &Connection,
     place: &Place,
     displaced: &Displaced,
     is_stopping: &AtomicBool,
@@ -45,10 +46,10 @@ pub(super) fn rescue(
         // The database that is there now must not be read together with the log of this one.
         set_aside(place, displaced);
     }
-    let copied = if others_wrote || displaced.log_index == Found::Another {
+    let copied = if displaced.log_index == Found::Another {
         Err("another program has opened the database since".to_owned())
     } else {
-        copy(connection, is_stopping)
+        copy(connection, place, is_stopping)
     };
     if copied.is_ok() && displaced.database != Found::Another {
         set_aside(place, displaced);
@@ -70,14 +71,15 @@ pub(super) fn rescue(
 }
 
 /// Copies the write-ahead log into the database.
-fn copy(connection: &Connection, is_stopping: &AtomicBool) -> Result<(), String> {
+fn copy(connection: &Connection, place: &Place, is_stopping: &AtomicBool) -> Result<(), String> {
     let mut was_told = false;
     loop {
         // The last attempt is made once the server's own readers are gone.
         let is_last = is_stopping.load(Ordering::Relaxed);
-        let why = match checkpoint::copy_all(connection) {
-            Ok(true) => return Ok(()),
-            Ok(false) => "another program holds a read transaction open".to_owned(),
+        let why = match attempt(connection, place) {
+            Ok(Copied::All) => return Ok(()),
+            Ok(Copied::Part) => "another program holds a read transaction open".to_owned(),
+            Ok(Copied::Nothing) => return Err("another program has written to the database since".to_owned()),
             Err(error) => error.to_string(),
         };
         if is_last {
@@ -91,6 +93,24 @@ fn copy(connection: &Connection, is_stopping: &AtomicBool) -> Result<(), String>
         }
         thread::sleep(RETRY);
     }
+}
+
+/// What an attempt has copied.
+enum Copied {
+    All,
+    /// What no reader kept from being copied.
+    Part,
+    /// The log's index describes another log than the one that is open.
+    Nothing,
+}
+
+fn attempt(connection: &Connection, place: &Place) -> Result<Copied, Box<dyn Error>> {
+    let frames = checkpoint::frames_in_log(connection)?;
+    // An index without frames: everything was copied before.
+    if frames > 0 && frames != frames::committed(place.open_log())? {
+        return Ok(Copied::Nothing);
+    }
+    Ok(if checkpoint::copy_all(connection)? { Copied::All } else { Copied::Part })
 }
 
 /// Renames a write-ahead log that the next start must not read: another database's next to this one, or this one's next to

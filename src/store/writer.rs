@@ -36,7 +36,7 @@ use crate::{
         checkpoint::Checkpoints,
         credential, dictionary,
         error::{Failure, classify},
-        event, open,
+        event,
         place::{Displaced, Place},
         queue::Queue,
         rescue,
@@ -112,7 +112,6 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
     let sealer = sealer::start(path, writer.clone(), received)?;
     let is_stopping = Arc::new(AtomicBool::new(false));
     let mut state = State {
-        data_version: data_version(&connection).map_err(|error| open::refused(path, &error))?,
         is_stopping: Arc::clone(&is_stopping),
         connection,
         place,
@@ -147,8 +146,6 @@ struct State {
     is_training: bool,
     /// Events that stand on damaged pages and were met there.
     unreadable: HashSet<i64>,
-    /// SQLite's data version when the files were last in place: it changes when another program commits.
-    data_version: i64,
     /// Set when the server stops.
     is_stopping: Arc<AtomicBool>,
 }
@@ -169,10 +166,7 @@ impl State {
         drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
         Err(match stop {
             Stop::Disk => CloseError::Disk(self.place.path().to_owned()),
-            Stop::Displaced(displaced) => {
-                let others_wrote = data_version(&self.connection).ok() != Some(self.data_version);
-                rescue::rescue((&self.connection, others_wrote), &self.place, &displaced, &self.is_stopping)
-            }
+            Stop::Displaced(displaced) => rescue::rescue(&self.connection, &self.place, &displaced, &self.is_stopping),
         })
     }
 
@@ -206,11 +200,8 @@ impl State {
         }
     }
 
-    fn check_place(&mut self) -> Result<(), Stop> {
-        self.place.check().map_err(|displaced| self.displaced(displaced))?;
-        // If it cannot be read, the next write fails and reports the error.
-        self.data_version = data_version(&self.connection).unwrap_or(self.data_version);
-        Ok(())
+    fn check_place(&self) -> Result<(), Stop> {
+        self.place.check().map_err(|displaced| self.displaced(displaced))
     }
 
     /// Takes events that another program has written into the index, once the terms that they need are committed.
@@ -440,9 +431,4 @@ fn keep_up(connection: &Connection, upkeep: &Upkeep) -> rusqlite::Result<usize> 
             Ok(trained.bytes.len())
         }
     }
-}
-
-/// A number that changes when another connection commits something.
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }

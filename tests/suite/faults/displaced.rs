@@ -239,3 +239,29 @@ fn a_log_that_another_program_reads_is_copied_once_it_has_ended() {
         }
     }
 }
+
+#[test]
+fn a_log_that_its_index_no_longer_describes_is_not_copied() {
+    let (place, mut subject) = serving(|_| {});
+    // The server is held, so that another program can do all this before it notices.
+    subject.process.signal("STOP");
+    let first = rusqlite::Connection::open(&place.database).unwrap();
+    let copied: (i64, i64, i64) = first.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.try_into()).unwrap();
+    assert!(copied.0 == 0 && copied.1 == copied.2, "{copied:?}");
+    drop(first);
+    fs::remove_file(beside(&place, "-wal")).unwrap();
+    // Everything was copied, so a writer begins the log again: in a new file, described by the same index.
+    let second = rusqlite::Connection::open(&place.database).unwrap();
+    second.execute("INSERT INTO setting VALUES ('note', 1)", []).unwrap();
+    drop(second);
+    subject.process.signal("CONT");
+    eventually("a refusal", || (subject.get("/readyz").status == 503).then_some(()));
+    assert_eq!(subject.process.stop().code(), Some(1));
+    let said = subject.process.log();
+    assert!(said.contains("another program has written to the database since") && !said.contains(SAVED), "{said}");
+    let file = rusqlite::Connection::open(&place.database).unwrap();
+    let note: i64 = file.query_row("SELECT value FROM setting WHERE name = 'note'", [], |row| row.get(0)).unwrap();
+    assert_eq!(note, 1);
+    drop(file);
+    has_batches(&place.database, 3);
+}
