@@ -82,6 +82,7 @@ mod raw;
 mod readme;
 mod record;
 mod refusals;
+mod restore;
 mod retention;
 mod sealing;
 mod secrets;
