@@ -30,7 +30,7 @@ pub enum BackupError {
     /// There is a file of that name.
     #[error("{} is there already; --force replaces it", .0.display())]
     Exists(PathBuf),
-    /// It is not a file of its own.
+    /// The file belongs to the database.
     #[error("{} belongs to the database {}; name another file", .path.display(), .database.display())]
     Companion {
         /// The file that would be read or written.

@@ -6,8 +6,8 @@
 //!
 //! The file that is there is set aside, never deleted: it gets a second name, at which no file was, and then the restored
 //! file takes its first name in one step. A crash leaves either file in place, whole. Only where the file system has no hard
-//! links, or where the replaced file cannot be read and has a log, is there a moment at which a crash leaves neither; all
-//! files are then there under other names, and running the restore again goes on.
+//! links, or where the replaced file cannot be read and has a log, is there a moment at which a crash leaves neither. All
+//! files are then there under other names.
 
 use std::{
     fs, io,
@@ -164,7 +164,7 @@ fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
     if states(&resolved) == before { Ok(()) } else { Err(BackupError::SourceInUse(source.to_owned())) }
 }
 
-/// What changes when somebody writes to a database: of the file and its logs the number, the length and the last change.
+/// What a write changes in the state of a database: inode, length and time of change of the file and its logs.
 fn states(path: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
     let state = |suffix: &&str| {
         let file = fs::metadata(companions::with(path, suffix)).ok()?;
@@ -234,7 +234,7 @@ fn set_aside(database: &Path, aside: &Path) -> Result<Option<PathBuf>, BackupErr
         let (own, other) = (companions::with(database, suffix), companions::with(aside, suffix));
         let holds = |file: fs::Metadata| suffix.is_empty() || file.len() > 0;
         if fs::symlink_metadata(&own).is_ok_and(holds) {
-            // A hard link overwrites nothing. Where there are none, the name was free a moment ago.
+            // A hard link overwrites nothing. A file system without hard links gets a rename to the same free name.
             let linked = fs::hard_link(&own, &other).or_else(|_| fs::rename(&own, &other));
             linked.map_err(|source| BackupError::Io { path: own.clone(), source })?;
             moved.get_or_insert(other);

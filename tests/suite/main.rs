@@ -12,6 +12,7 @@
 //! | `clock` | a clock that jumps under a running server |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
+//! | `epochs` | followers across restores, restarts, upgrades and files put back by hand |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `export` | every event that matches, as a file |
 //! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
@@ -33,6 +34,7 @@
 //! | `readme` | the README's first five minutes, pasted as they stand |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `restore` | a backup put in a log's place: nothing lost, nothing overwritten, nothing revoked made valid again |
 //! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
