@@ -151,6 +151,17 @@ pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
     }))
 }
 
+/// The record of a restore, in the restored log; `details` says what it replaced and what became of access.
+pub fn restore_event(details: &serde_json::Value) -> Result<Event, FieldError> {
+    own_event(&json!({
+        "action": "audit_log.restore",
+        "resourceType": "audit_log",
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
+        "context": {},
+        "additionalData": details,
+    }))
+}
+
 fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
     let text = event.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;

@@ -33,6 +33,28 @@ pub(super) fn access_token_key(connection: &Connection) -> rusqlite::Result<Vec<
     connection.query_row("SELECT value FROM setting WHERE name = 'access_token_key'", [], |row| row.get(0))
 }
 
+/// Replaces the key that signs access tokens, which ends every token and session that the former one signed.
+pub(super) fn set_access_token_key(connection: &Connection, key: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("UPDATE setting SET value = ?1 WHERE name = 'access_token_key'", [key]).map(drop)
+}
+
+/// Gives a credential the secret, the scopes and the restrictions that it has in another file.
+pub(super) fn restrict(connection: &Connection, credential: &Credential) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE credential SET scopes = ?2, secret_hash = ?3, expires_at = ?4, disabled_at = ?5, revoked_at = ?6 \
+         WHERE client_id = ?1",
+        params![
+            credential.client_id.as_str(),
+            credential.scopes.to_string(),
+            credential.secret_hash.as_bytes(),
+            credential.expires_at.map(Timestamp::micros),
+            credential.disabled_at.map(Timestamp::micros),
+            credential.revoked_at.map(Timestamp::micros),
+        ],
+    )?;
+    connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", []).map(drop)
+}
+
 /// Applies a change if it is valid. Everything is checked before anything is written.
 pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusqlite::Result<Result<(), ChangeError>> {
     let now = Timestamp::now().micros();

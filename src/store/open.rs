@@ -90,7 +90,7 @@ pub(super) fn check_readable(given: &Path) -> Result<PathBuf, OpenError> {
 
 /// The format of a file that this program may open to write; 0 if it is empty. Nothing is written to find it out: setting
 /// up a connection that writes would already change another program's file.
-fn known_format(path: &Path) -> Result<i64, OpenError> {
+pub(super) fn known_format(path: &Path) -> Result<i64, OpenError> {
     if !may_be_a_database(path).map_err(|error| unavailable(path, &error))? {
         return Err(OpenError::Foreign(path.to_owned()));
     }

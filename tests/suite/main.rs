@@ -15,6 +15,7 @@
 //! | `duplicates` | identifiers that belong to more than one event: found, named |
 //! | `contributing` | CONTRIBUTING.md names every switch of the tests |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
+//! | `epochs` | followers across restores, restarts, upgrades and files put back by hand |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
 //! | `export` | every event that matches, as a file |
@@ -42,6 +43,7 @@
 //! | `readme` | the README's first five minutes, pasted as they stand |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `restore` | a backup put in a log's place: nothing lost, nothing overwritten, nothing revoked made valid again |
 //! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
@@ -102,6 +104,7 @@ mod raw;
 mod readme;
 mod record;
 mod refusals;
+mod restore;
 mod retention;
 mod sealing;
 mod secrets;

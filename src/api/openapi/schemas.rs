@@ -21,7 +21,7 @@ pub(super) fn envelope() -> Value {
             "ok": { "const": false },
             "error": { "type": "string", "enum": KINDS.iter().map(|kind| kind.code).collect::<Vec<_>>() },
             "message": { "type": "string" },
-            "details": { "type": "array", "items": { "type": "object" }, "description": "The parts at fault, where there are several" },
+            "details": { "type": "array", "items": { "type": "object" }, "description": "The parts at fault. Of a cursor that the log no longer has, `resume` may be another, from which nothing is missed" },
         },
     })
 }
