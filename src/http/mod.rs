@@ -12,6 +12,7 @@ mod fallback;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub(crate) mod manage;
+pub(crate) mod metrics;
 mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 pub use body::BodyLimits;
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
+pub use metrics::Metrics;
 pub use middleware::{authenticate, trace};
 pub(crate) use streams::{NoPlace, Place};
 pub use streams::{Streams, keep_connection};
@@ -39,6 +41,7 @@ use crate::{
         mask::Mask,
         own::OwnMask,
         resource_type::Catalogue,
+        timestamp::Timestamp,
     },
     store::{Reader, Writer},
 };
@@ -71,6 +74,10 @@ pub struct Context {
     pub resource_types: Catalogue,
     /// Answers that do not end by themselves.
     pub streams: Streams,
+    /// Counters of requests.
+    pub metrics: Arc<Metrics>,
+    /// When the server started.
+    pub started: Timestamp,
     /// Whether clients talk TLS to this process itself.
     pub serves_tls: bool,
     /// How an error is told to whoever reads pages.

@@ -17,6 +17,7 @@ mod event;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod lock;
+mod metrics;
 mod migrate;
 mod open;
 mod place;
@@ -46,6 +47,7 @@ pub use backup::{Backup, BackupError, backup};
 pub use doctor::{Finding, Remedy, Report, examine};
 pub use error::{AppendError, ChangeError, OpenError, ReadError, WriteError};
 pub use lock::Lock;
+pub use metrics::{Durations, StoreMetrics};
 pub use open::{change_credential_directly, trust_clock};
 pub use prepared::Prepared;
 pub use queue::QueueLimits;

@@ -23,6 +23,7 @@
 //! | `layers` | who may use whom, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `mask` | secrets in events: replaced before they are stored |
+//! | `metrics` | what Prometheus reads, and the dashboard that shows it |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `network` | no calls of its own |
 //! | `openapi` | the API's description, held against what the server does |
@@ -73,6 +74,7 @@ mod ingest;
 mod layers;
 mod limits;
 mod mask;
+mod metrics;
 mod migrations;
 mod network;
 mod openapi;
