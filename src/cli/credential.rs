@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// What the record calls it; never given twice
         #[arg(long, value_parser = CredentialName::parse)]
         name: CredentialName,
-        /// What it may do: some of ingest,read,admin
+        /// What it may do: some of ingest,read,admin,metrics
         #[arg(long = "scope", value_name = "SCOPES", value_parser = Scopes::parse)]
         scopes: Scopes,
         /// What kind of actor it is: `user` or `service_account`

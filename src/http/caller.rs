@@ -1,7 +1,7 @@
 //! Who makes a request, and what its handler may do for them.
 //!
-//! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`]),
-//! and is not entered by anyone else.
+//! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`],
+//! [`Metrics`]), and is not entered by anyone else.
 
 use std::{
     future::{Ready, ready},
@@ -122,6 +122,8 @@ pub(crate) struct Ingest(pub(crate) Caller);
 pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.
 pub(crate) struct Admin(pub(crate) Caller);
+/// The caller may read the metrics.
+pub(crate) struct Metrics;
 
 macro_rules! permission {
     ($name:ident, $scope:expr, $make:expr) => {
@@ -139,3 +141,4 @@ macro_rules! permission {
 permission!(Ingest, Scope::Ingest, Ingest);
 permission!(Read, Scope::Read, Read);
 permission!(Admin, Scope::Admin, Admin);
+permission!(Metrics, Scope::Metrics, |_| Metrics);

@@ -29,12 +29,15 @@ use crate::{
 const DATA: &str = "/v1/";
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// Gives every answer its `X-Trace-Id`, and every request its line in the program's log.
+/// Gives every answer its `X-Trace-Id`, and counts and logs every request.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
     let (method, path) = (request.method().clone(), request.path().to_owned());
     let mut response = next.call(request).await?;
     let status = response.status().as_u16();
+    if let Some(context) = response.request().app_data::<Data<Context>>() {
+        context.metrics.answered(response.request(), response.status());
+    }
     let micros = started.elapsed().as_micros();
     match cause(&response) {
         Some(cause) => tracing::error!(%method, path, status, micros, trace_id = id, cause, "request failed"),

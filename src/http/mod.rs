@@ -13,6 +13,7 @@ pub(crate) mod gzip;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub(crate) mod manage;
+pub(crate) mod metrics;
 mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;
@@ -30,6 +31,7 @@ use ipnet::IpNet;
 pub use body::BodyLimits;
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
+pub use metrics::Metrics;
 pub use middleware::{authenticate, trace};
 pub(crate) use streams::{NoPlace, Place};
 pub use streams::{Streams, keep_connection};
@@ -42,6 +44,7 @@ use crate::{
         mask::Mask,
         own::OwnMask,
         resource_type::Catalogue,
+        timestamp::Timestamp,
     },
     store::{Reader, Writer},
 };
@@ -76,6 +79,10 @@ pub struct Context {
     pub resource_types: Catalogue,
     /// Answers that do not end by themselves.
     pub streams: Streams,
+    /// Counters of requests.
+    pub metrics: Arc<Metrics>,
+    /// When the server started.
+    pub started: Timestamp,
     /// Whether clients talk TLS to this process itself.
     pub serves_tls: bool,
     /// How an error is told to whoever reads pages.

@@ -73,6 +73,11 @@ impl Streams {
         Self { places, taken: Arc::default(), closing: Arc::new(watch::Sender::new(false)) }
     }
 
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        lock(&self.taken).all
+    }
+
     /// A place for an answer to `request`, if there is one.
     pub(crate) fn take(&self, holder: &ClientId, request: &HttpRequest) -> Result<Place, NoPlace> {
         let share = self.places.div_ceil(SHARES);

@@ -28,7 +28,7 @@ use crate::{
     api,
     config::Config,
     http::{self, BodyLimits, Context, Streams},
-    model::own::OwnMask,
+    model::{own::OwnMask, timestamp::Timestamp},
     server::{files, tls},
     store::{CloseError, ReadError, Store},
     web as pages,
@@ -199,6 +199,8 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         trusted_proxies: config.server.trusted_proxies.clone(),
         resource_types: config.resource_types.clone(),
         streams,
+        metrics: Arc::default(),
+        started: Timestamp::now(),
         error_page: pages::error_page,
         serves_tls: config.server.tls.is_some(),
     })
@@ -207,7 +209,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
 /// The socket and the middleware. What stands last is met first: every answer is traced, then compressed, and what is
 /// answered is on the record before it is either.
 fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Result<Server, StartError> {
-    let context = context.clone();
+    let (context, metrics) = (context.clone(), Arc::clone(&context.metrics));
     let app = move || {
         App::new()
             .app_data(context.clone())
@@ -223,7 +225,10 @@ fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Resul
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };
     let stall = Duration::from_secs(config.limits.answer_stall_seconds);
     let server = HttpServer::new(app)
-        .on_connect(move |connection, data| http::keep_connection(connection, data, stall))
+        .on_connect(move |connection, data| {
+            http::keep_connection(connection, data, stall);
+            data.insert(metrics.connection());
+        })
         .workers(workers)
         .max_connections(config.server.connections_max.div_ceil(workers))
         .keep_alive(KEEP_ALIVE)

@@ -23,6 +23,7 @@ pub mod hostile;
 mod lease;
 mod location;
 mod lock;
+mod metrics;
 mod migrate;
 mod open;
 mod open_reads;
@@ -60,6 +61,7 @@ pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, Writ
 pub use lease::{Lease, Slice};
 pub use location::not_a_regular_file;
 pub use lock::Lock;
+pub use metrics::{Durations, StoreMetrics};
 pub use open::{change_credential_directly, trust_clock};
 pub use pager::{Opened, PageReader};
 pub use prepared::Prepared;

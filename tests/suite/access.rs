@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     ("DELETE", "/v1/credentials/{client_id}", "/v1/credentials/nobody", "", Scope("admin")),
     ("GET", "/healthz", "/healthz", "", Nothing),
     ("GET", "/readyz", "/readyz", "", Nothing),
+    ("GET", "/metrics", "/metrics", "", Scope("metrics")),
     ("GET", "/openapi.json", "/openapi.json", "", Nothing),
     ("GET", "/docs", "/docs", "", Nothing),
     ("GET", "/docs/{_:.*}", "/docs/index.html", "", Nothing),
@@ -228,7 +229,7 @@ fn askers(server: &Server) -> Vec<Asker> {
         });
     }
     for state in ["right", "expired", "revoked", "disabled"] {
-        for scope in ["ingest", "read", "admin"] {
+        for scope in ["ingest", "read", "admin", "metrics"] {
             let name = format!("{state}-{scope}");
             let (made, headers) = shown(server, &name, scope, (state == "expired").then_some("2s"));
             end(server, state, made["clientId"].as_str().unwrap());
@@ -287,6 +288,8 @@ fn refusal(asker: &Asker, method: &str, needs: Needs, own: &str) -> Option<u16> 
         OwnPageForSession => (by_session && !is_own).then_some(403),
         Scope(_) if asker.scope.is_none() => Some(401),
         Scope(_) if by_session && !is_safe && !is_own => Some(403),
+        // Administrators may read the metrics.
+        Scope("metrics") if asker.scope == Some("admin") => None,
         Scope(scope) => (asker.scope != Some(scope)).then_some(403),
     }
 }
@@ -336,7 +339,7 @@ fn each_may_do_what_the_table_says_and_nothing_else() {
         .collect();
     assert_eq!(senders, BTreeSet::from(["right-ingest".to_owned()]));
     let all = server.get("/v1/credentials").json();
-    assert_eq!(all["credentials"].as_array().unwrap().len(), 1 + 12, "{all}");
+    assert_eq!(all["credentials"].as_array().unwrap().len(), 1 + 16, "{all}");
 }
 
 #[test]

@@ -28,6 +28,7 @@
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `long_queries` | queries that take long: their deadline, and what they leave to others |
 //! | `mask` | secrets in events: replaced before they are stored |
+//! | `metrics` | what Prometheus reads, and the dashboard that shows it |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `names` | one database under several names: links, mounts, and what is no database |
 //! | `network` | no calls of its own |
@@ -87,6 +88,7 @@ mod layers;
 mod limits;
 mod long_queries;
 mod mask;
+mod metrics;
 mod migrations;
 mod names;
 mod network;

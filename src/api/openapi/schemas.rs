@@ -6,6 +6,7 @@ use crate::{
     api::openapi::With,
     http::error::KINDS,
     model::{
+        credential::Scope,
         event::ORDERED_BY,
         field::{Field, Object},
         limits::OBJECT_KEYS_MAX,
@@ -26,6 +27,11 @@ pub(super) fn envelope() -> Value {
     })
 }
 
+/// The name of a scope.
+pub(super) fn scope() -> Value {
+    json!({ "enum": Scope::ALL.map(|(_, name)| name) })
+}
+
 /// A credential, without its secret.
 pub(super) fn credential() -> Value {
     let instant = || json!({ "type": ["string", "null"], "format": "date-time" });
@@ -36,7 +42,7 @@ pub(super) fn credential() -> Value {
             "clientId": { "type": "string" },
             "name": { "type": "string" },
             "actorType": { "enum": ["user", "service_account"] },
-            "scopes": { "type": "array", "items": { "enum": ["ingest", "read", "admin"] } },
+            "scopes": { "type": "array", "items": scope() },
             "state": { "enum": ["active", "disabled", "expired", "revoked"] },
             "createdAt": { "type": "string", "format": "date-time" },
             "expiresAt": instant(), "disabledAt": instant(), "revokedAt": instant(),
