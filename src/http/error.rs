@@ -201,7 +201,10 @@ impl From<ChangeError> for ApiError {
             ChangeError::Write(error) => error.into(),
             ChangeError::Unknown(_) => Self::new(NOT_FOUND, error.to_string()),
             ChangeError::Spent => Self::new(NOT_AUTHENTICATED, error.to_string()),
-            ChangeError::NameTaken(_) | ChangeError::ClientIdTaken(_) | ChangeError::Revoked(_) => {
+            ChangeError::NameTaken(_)
+            | ChangeError::ClientIdTaken(_)
+            | ChangeError::Revoked(_)
+            | ChangeError::LastAdministrator(_) => {
                 Self::new(CONFLICT, error.to_string())
             }
         }

@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `access` | every route, with every kind of credential in every state |
+//! | `administrators` | the last administrator, whom nothing ends by mistake, and what to do where there is none |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `cli` | every command, what it prints, its exit code |
@@ -48,6 +49,7 @@
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
 mod access;
+mod administrators;
 mod auth;
 mod backup;
 mod browser;
