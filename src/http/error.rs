@@ -47,7 +47,7 @@ kinds! {
     CONFLICT = CONFLICT, "conflict", "The identifier or name already stands for something else";
     PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is over the limit";
     INVALID_REQUEST = UNPROCESSABLE_ENTITY, "invalid_request", "The query or the body is wrong; the message names the part";
-    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many failed logins; Retry-After says when to come again";
+    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "The secret is wrong, after too many failed logins; a right one is accepted at any time";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "A fault of the server; its log holds the cause by X-Trace-Id";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot take this now; Retry-After says when to come again";
     DISK_FULL = INSUFFICIENT_STORAGE, "disk_full", "There is no room on the disk; nothing was stored";
@@ -99,6 +99,15 @@ impl ApiError {
         Self { details: Some(Box::new(details)), ..self }
     }
 
+    /// The body of the answer.
+    pub(crate) fn envelope(&self) -> Value {
+        let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
+        if let Some(details) = &self.details {
+            envelope["details"] = details.as_ref().clone();
+        }
+        envelope
+    }
+
     /// What the client is told.
     pub fn message(&self) -> &str {
         &self.message
@@ -124,15 +133,11 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
-        if let Some(details) = &self.details {
-            envelope["details"] = details.as_ref().clone();
-        }
         let mut response = HttpResponse::build(self.kind.status);
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(Exceeded { wait, failures_max, window }) = self.rate_limit.as_deref() {
+        if let Some(Exceeded { wait, failures_max, window, .. }) = self.rate_limit.as_deref() {
             // Whole seconds, the reset as seconds since 1970, as clients of Port's API read them.
             let reset = Timestamp::now().seconds() + i64::try_from(wait.as_secs()).unwrap_or(0) + 1;
             response.insert_header(("x-ratelimit-period", window.as_secs().to_string()));
@@ -143,7 +148,7 @@ impl ResponseError for ApiError {
         if self.kind.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        response.json(envelope)
+        response.json(self.envelope())
     }
 }
 
@@ -161,10 +166,15 @@ impl From<Denied> for ApiError {
                 Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
             }
             Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; ask for a new one"),
-            Denied::TooMany(exceeded) => Self {
-                rate_limit: Some(Box::new(exceeded)),
-                ..Self::later(RATE_LIMITED, "too many failed logins from this address", exceeded.wait)
-            },
+            Denied::TooMany(exceeded) => {
+                let whose = if exceeded.is_of_address { "this address" } else { "this client id at this address" };
+                let message = format!(
+                    "the client id or the secret is wrong, after {} failed logins of {whose}; a right secret is accepted at \
+                     any time",
+                    exceeded.failures_max
+                );
+                Self { rate_limit: Some(Box::new(exceeded)), ..Self::later(RATE_LIMITED, message, exceeded.wait) }
+            }
         }
     }
 }
@@ -204,9 +214,7 @@ impl From<ChangeError> for ApiError {
             ChangeError::NameTaken(_)
             | ChangeError::ClientIdTaken(_)
             | ChangeError::Revoked(_)
-            | ChangeError::LastAdministrator(_) => {
-                Self::new(CONFLICT, error.to_string())
-            }
+            | ChangeError::LastAdministrator(_) => Self::new(CONFLICT, error.to_string()),
         }
     }
 }

@@ -65,7 +65,7 @@ pub async fn authenticate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let finding = find_caller(request.request(), &context);
+    let finding = find_caller(request.request(), &context).await;
     request.extensions_mut().insert::<Finding>(finding);
     if request.method().is_safe() {
         return handle(context, request, next).await;
@@ -92,17 +92,17 @@ async fn handle<B: MessageBody + 'static>(
     }
 }
 
-fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
+async fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     let admitted = match token {
-        Some(token) => context.gate.check_token(token, peer(request, context), Timestamp::now()),
+        Some(token) => context.gate.check_token(token, peer(request, context), Timestamp::now()).await,
         None => {
             let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
-            let admitted = context.gate.check_session(&session, Timestamp::now());
+            let admitted = context.gate.check_session(&session, Timestamp::now()).await;
             // A browser sends the cookie whoever made the request; what changes something must be asked for by our pages.
             if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
                 return Err(ApiErrorKind::CrossSite);
