@@ -98,8 +98,8 @@ const NAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\
 const AUTHENTICATED: [&Kind; 5] =
     [error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
 /// What any request with a body may be answered with.
-const WITH_BODY: [&Kind; 4] =
-    [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
+const WITH_BODY: [&Kind; 5] =
+    [error::INVALID_REQUEST, error::MALFORMED_BODY, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
 
 fn list(limits: &QueryLimits) -> Value {
     let headers = json!({

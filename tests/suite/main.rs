@@ -11,6 +11,7 @@
 //! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
 //! | `clock` | a clock that jumps under a running server |
+//! | `connections` | idle and unfinished connections: closed for room, and health answered meanwhile |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
 //! | `errors` | every error: status, code, envelope, headers |
@@ -56,6 +57,7 @@ mod browser;
 mod cli;
 mod clock;
 mod conformance;
+mod connections;
 mod damage;
 mod damaged_index;
 mod durability;
