@@ -102,8 +102,8 @@ const AUTHENTICATED: [&Kind; 5] =
 /// What any query may be answered with.
 const QUERY: [&Kind; 3] = [error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
 /// What any request with a body may be answered with.
-const WITH_BODY: [&Kind; 4] =
-    [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
+const WITH_BODY: [&Kind; 5] =
+    [error::INVALID_REQUEST, error::MALFORMED_BODY, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
 
 fn list(limits: &QueryLimits) -> Value {
     let headers = json!({

@@ -50,6 +50,7 @@ const ACTIONS: &[Row] = &[
     ("GET", "/audit-logs/{identifier:.+}", "page.event", Recording::Soon),
     ("GET", "/credentials", "page.credentials", Recording::Soon),
     ("POST", "/credentials", "credential.create", Recording::Before),
+    ("GET", "/credentials/{client_id}", "page.credential", Recording::Soon),
     ("POST", "/credentials/{client_id}", "credential.change", Recording::Before),
     ("GET", "/assets/{name}", "asset", Recording::Never),
 ];

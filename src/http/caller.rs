@@ -18,7 +18,7 @@ use crate::{
     },
     model::{
         credential::{Credential, Scope},
-        own::OwnRequest,
+        own::{self, OwnRequest},
         timestamp::Timestamp,
     },
 };
@@ -48,9 +48,10 @@ impl Caller {
             actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
-            path: path.map_or_else(|| "/".to_owned(), |path| own_mask.path(path.as_str())),
+            path: path
+                .map_or_else(|| "/".to_owned(), |path| own::shortened(&own_mask.path(path.as_str())).into_owned()),
             ip: context.map(|context| peer(request, context).to_string()),
-            user_agent: header(header::USER_AGENT),
+            user_agent: header(header::USER_AGENT).map(|agent| own::shortened(&agent).into_owned()),
             at: Timestamp::now(),
         }
     }

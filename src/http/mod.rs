@@ -7,6 +7,7 @@
 pub(crate) mod actions;
 pub(crate) mod body;
 pub(crate) mod caller;
+mod connections;
 pub(crate) mod error;
 mod fallback;
 pub(crate) mod gzip;
@@ -29,13 +30,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
 pub use body::BodyLimits;
+pub use connections::{Connection, Connections, Member, newest};
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
 pub use metrics::Metrics;
 pub use middleware::{authenticate, trace};
+pub use streams::Streams;
 pub(crate) use streams::{NoPlace, Place};
-pub use streams::{Streams, keep_connection};
-pub use unread::keep_unread;
+pub use unread::{keep_unread, malformed_chunks};
 
 use crate::{
     access::{Gate, Recorder},
@@ -90,7 +92,8 @@ pub struct Context {
 }
 
 impl Context {
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
     }
 }

@@ -5,28 +5,18 @@
 //! last bytes wait for the client. Its connection is cut a moment later, so that nobody can keep a server from stopping.
 
 use std::{
-    any::Any,
     collections::HashMap,
-    io,
-    net::{Shutdown, TcpStream},
-    os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::{HttpRequest, dev::Extensions, rt::net::TcpStream as Socket};
-#[cfg(target_os = "linux")]
-use socket2::SockRef;
+use actix_web::HttpRequest;
 use tokio::sync::watch;
 
-use crate::model::credential::ClientId;
+use crate::{http::Connection, model::credential::ClientId};
 
 /// One credential may hold one of so many places: a quarter of them.
 const SHARES: usize = 4;
-/// Bytes that a socket takes before they can be sent. By itself it would take megabytes for each client that does not read.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// How long a stream has to end by itself when the server stops.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -92,8 +82,8 @@ impl Streams {
         *taken.by_credential.entry(holder.clone()).or_default() += 1;
         taken.last_number += 1;
         let number = taken.last_number;
-        if let Some(connection) = request.conn_data::<Connection>() {
-            taken.connections.insert(number, connection.clone());
+        if let Some(connection) = Connection::of(request) {
+            taken.connections.insert(number, connection);
         }
         let (holder, closing) = (holder.clone(), self.closing.subscribe());
         Ok(Place { number, holder, taken: Arc::clone(&self.taken), closing })
@@ -140,52 +130,3 @@ impl Drop for Place {
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Another handle of a client's connection, by which it can be cut while the server's own is busy with it.
-#[derive(Clone)]
-pub(super) struct Connection(Arc<TcpStream>);
-
-impl Connection {
-    fn cut(&self) {
-        // One that is gone already is as good.
-        drop(self.0.shutdown(Shutdown::Both));
-    }
-
-    /// Whether the client has closed its side: then it sends nothing more, and most clients read nothing more either. Not
-    /// known while something that it sent before waits to be read.
-    pub(super) fn is_hung_up(&self) -> bool {
-        match self.0.peek(&mut [0]) {
-            Ok(length) => length == 0,
-            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
-        }
-    }
-}
-
-/// Keeps a handle of each connection with it, and has the system end connections whose client takes nothing of what is
-/// sent to it for `stall`. A connection without a handle, for want of file descriptors, is served all the same.
-pub fn keep_connection(connection: &dyn Any, data: &mut Extensions, stall: Duration) {
-    let socket = connection
-        .downcast_ref::<Socket>()
-        .or_else(|| connection.downcast_ref::<TlsStream<Socket>>().map(|stream| stream.get_ref().0));
-    if let Some(socket) = socket {
-        end_when_stalled(socket, stall);
-    }
-    if let Some(handle) = socket.and_then(|socket| socket.as_fd().try_clone_to_owned().ok()) {
-        data.insert(Connection(Arc::new(handle.into())));
-    }
-}
-
-/// An unread answer fills the socket, and then its body is not polled: only the system can time how long it makes no
-/// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). We also bound
-/// how much of an answer the system holds.
-#[cfg(target_os = "linux")]
-fn end_when_stalled(socket: &Socket, stall: Duration) {
-    let socket = SockRef::from(socket);
-    let set = socket.set_tcp_user_timeout(Some(stall)).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
-    if let Err(error) = set {
-        tracing::debug!(%error, "a connection has no limit on how long its client may take nothing");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_when_stalled(_: &Socket, _: Duration) {}

@@ -18,6 +18,8 @@ use crate::model::{event::OWN_ORIGIN, ticket::TicketId, timestamp::Timestamp};
 const SECRET_CHARS_MIN: usize = 24;
 /// Maximum number of characters of a name, a client id or a chosen secret.
 const TEXT_CHARS_MAX: usize = 128;
+/// The command that creates an administrator who can also sign in and read, on the server's machine.
+pub const MAKE_ADMINISTRATOR: &str = "auditbox credential create --name NAME --scope admin,read --type user";
 /// `receivedBy` of events that were imported directly into the file.
 pub const IMPORT_NAME: &str = "import";
 
@@ -281,6 +283,17 @@ impl Credential {
             "active"
         }
     }
+}
+
+/// The administrators that are valid at `now`. One that expires counts until it does: it can create another one meanwhile.
+pub fn usable_administrators(all: &[Credential], now: Timestamp) -> impl Iterator<Item = &Credential> {
+    all.iter().filter(move |credential| credential.scopes.allow(Scope::Admin) && credential.is_usable(now))
+}
+
+/// Whether no other administrator is valid.
+pub fn is_last_administrator(all: &[Credential], client_id: &ClientId, now: Timestamp) -> bool {
+    let mut administrators = usable_administrators(all, now);
+    administrators.next().is_some_and(|first| first.client_id == *client_id) && administrators.next().is_none()
 }
 
 /// A new credential with its secret, which is shown only now.

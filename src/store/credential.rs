@@ -4,7 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSqlError};
 
 use crate::{
     model::{
-        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash},
+        credential::{
+            ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash,
+            is_last_administrator,
+        },
         timestamp::Timestamp,
     },
     store::{ChangeError, spent},
@@ -77,6 +80,11 @@ pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusq
             Some(true) => return Ok(Err(ChangeError::Revoked(id.to_owned()))),
             Some(false) => {}
         }
+        if ends(change) && is_last_administrator(&all(connection)?, change.client_id(), Timestamp::from_micros(now)) {
+            let name =
+                connection.query_row("SELECT name FROM credential WHERE client_id = ?1", [id], |row| row.get(0))?;
+            return Ok(Err(ChangeError::LastAdministrator(name)));
+        }
         match change {
             CredentialChange::Disable(_) => connection.execute(
                 "UPDATE credential SET disabled_at = coalesce(disabled_at, ?2) WHERE client_id = ?1",
@@ -90,6 +98,11 @@ pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusq
     }
     connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", [])?;
     Ok(Ok(()))
+}
+
+/// Whether a change keeps a credential from being used.
+const fn ends(change: &CredentialChange) -> bool {
+    matches!(change, CredentialChange::Disable(_) | CredentialChange::Revoke(_))
 }
 
 /// When each credential was last used, as far as recorded: a setting named `used:` and the client id.

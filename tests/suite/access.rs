@@ -54,6 +54,7 @@ const TABLE: &[Row] = &[
     ("GET", "/audit-logs/{identifier:.+}", "/audit-logs/e1", "", Scope("read")),
     ("GET", "/credentials", "/credentials", "", Scope("admin")),
     ("POST", "/credentials", "/credentials", "name=&scope=read", Scope("admin")),
+    ("GET", "/credentials/{client_id}", "/credentials/nobody?do=revoke", "", Scope("admin")),
     ("POST", "/credentials/{client_id}", "/credentials/nobody", "change=disable", Scope("admin")),
     ("GET", "/sign-in", "/sign-in", "", Nothing),
     ("POST", "/sign-in", "/sign-in", "client_id=test-admin&client_secret=a-secret-for-tests-0123456789", OwnPage),

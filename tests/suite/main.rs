@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `access` | every route, with every kind of credential in every state |
+//! | `administrators` | the last administrator, whom nothing ends by mistake, and what to do where there is none |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `checker` | random operations of every kind, each compared with a plain model |
@@ -11,6 +12,7 @@
 //! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
 //! | `clock` | a clock that jumps under a running server |
+//! | `connections` | idle and unfinished connections: closed for room, and health answered meanwhile |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `duplicates` | identifiers that belong to more than one event: found, named |
 //! | `contributing` | CONTRIBUTING.md names every switch of the tests |
@@ -62,6 +64,7 @@
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
 
 mod access;
+mod administrators;
 mod auth;
 mod backup;
 mod browser;
@@ -69,6 +72,7 @@ mod checker;
 mod cli;
 mod clock;
 mod conformance;
+mod connections;
 mod contributing;
 mod damage;
 mod damaged_index;
