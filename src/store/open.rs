@@ -160,19 +160,19 @@ pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
     write().map_err(|error| refused(path, &error))
 }
 
-/// Opens the file for one change. Where no server has it open, this begins an epoch, as a server does when it starts: the
-/// file may have been replaced with an older copy since the last one stopped.
+/// Opens the file for one change. If no server has it open, this begins an epoch, as a server does when it starts: the file
+/// may have been replaced with an older copy since the last one stopped. The lock is released before the change, so that it
+/// does not keep a server from starting; the connection that it protects is closed before it.
 fn beside_or_alone(path: &Path) -> Result<Connection, OpenError> {
-    let lock = match Lock::take(path) {
-        Ok(lock) => Some(lock),
-        Err(OpenError::InUse(_)) => None,
+    match Lock::take(path) {
+        Ok(_lock) => {
+            let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
+            epoch::begin(&mut connection).map_err(|error| refused(path, &error))?;
+        }
+        Err(OpenError::InUse(_)) => {}
         Err(error) => return Err(error),
-    };
-    let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
-    if lock.is_some() {
-        epoch::begin(&mut connection).map_err(|error| refused(path, &error))?;
     }
-    Ok(connection)
+    writable(path, CHUNK_EVENTS, &Quiet)
 }
 
 /// Appends auditbox's own record of what is done in the same transaction.
