@@ -2,7 +2,7 @@
 //!
 //! A limit only changes the answer to a wrong secret, from 401 to 429. A right secret is accepted at any time: it has 256
 //! random bits, or at least the 24 characters that an operator chose, and comparing it costs one hash. So a client that is
-//! set up wrongly keeps nobody else out, and not even itself once its secret is right.
+//! set up wrongly keeps no other out, and not even itself once its secret is right.
 //!
 //! Memory is bounded: with [`COUNTS_MAX`] counts, the one whose window ends first is forgotten.
 
@@ -16,7 +16,7 @@ use std::{
 use crate::model::credential::ClientId;
 
 const COUNTS_MAX: usize = 10_000;
-/// An address may fail so many times as often as one of its clients: many may share it, each with a mistake of its own.
+/// An address may fail this many times as often as one of its clients: many clients may share it.
 const ADDRESS_FACTOR: u32 = 100;
 
 /// A limit that was reached.

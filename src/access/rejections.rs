@@ -1,4 +1,4 @@
-//! Rejected logins in the server log: a few lines, and a count of the rest, so that nobody fills it.
+//! Rejected logins in the server log: a few lines, and a count of the rest, so that clients cannot fill it.
 
 use std::{
     collections::HashSet,
@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One line counts what had no line of its own in this time.
+/// In this time, one line counts all rejections without a separate line.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Lines in a window, beside that one: the first rejection of each address and credential.
+/// Separate lines in a window: one for the first rejection of each address and credential.
 const LINES_MAX: usize = 20;
 
 /// What was rejected in the present window.
@@ -51,7 +51,7 @@ impl Rejections {
 }
 
 impl Recent {
-    /// Whether this one has a line of its own. If not, it is counted.
+    /// Whether this rejection gets a separate line. If not, it is counted.
     fn has_line(&mut self, address: IpAddr, credential: Option<&str>, now: Instant) -> bool {
         self.ends.get_or_insert(now + WINDOW);
         if self.named.len() < LINES_MAX && self.named.insert((address, credential.map(str::to_owned))) {

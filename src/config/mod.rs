@@ -29,7 +29,7 @@ pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 
 /// Seconds for requests in flight to finish: as long as one body may take to arrive, and no longer than common
 /// supervisors wait before they kill.
 pub const SHUTDOWN_SECONDS: u64 = 30;
-/// Connections open at once. At some tens of kilobytes each this is a few hundred megabytes at worst, and a proxy in
+/// Connections in use at once. At some tens of kilobytes each this is a few hundred megabytes at worst, and a proxy in
 /// front needs far fewer.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// Threads that serve requests: 0 means one per core, as the work is mostly parsing.
@@ -43,13 +43,13 @@ pub const DATABASE_READERS: u32 = 4;
 pub const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Seconds an access token is good for: three hours, as Port's tokens are, so that its clients renew as they do there.
 pub const ACCESS_TOKEN_SECONDS: u32 = 10_800;
-/// Failed logins in a window before an address must wait: more than a person mistypes, hopeless for guessing.
+/// Failed logins of one client id at an address in a window before they are answered 429: more than a person mistypes.
 pub const FAILED_LOGINS_MAX: u32 = 10;
 /// Seconds a session is good for when nobody uses it: a working day.
 pub const SESSION_IDLE_SECONDS: u32 = 8 * 60 * 60;
 /// Seconds a session is good for at most: after a week whoever it is signs in again.
 pub const SESSION_SECONDS: u32 = 7 * 24 * 60 * 60;
-/// Seconds of that window. Short, so that whoever shares an address with a broken client is soon let in again.
+/// Seconds of that window: as long as a person waits before trying again.
 pub const FAILED_LOGINS_WINDOW_SECONDS: u32 = 60;
 /// Bytes of a request body once decompressed: a full batch of events of a kilobyte, with room to spare.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

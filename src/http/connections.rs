@@ -107,7 +107,7 @@ impl Connections {
         }))
     }
 
-    /// Admits a new connection, and closes another where there is no room for it. `address` has a limit of its own.
+    /// Admits a new connection, and closes another where there is no room for it. `address` is the one whose limit applies, if one does.
     pub fn admit(&self, address: Option<IpAddr>) -> Member {
         let mut line = self.0.line();
         line.last_number += 1;
@@ -126,7 +126,8 @@ impl Connections {
         Member(Connection { state, shared: Arc::clone(&self.0) })
     }
 
-    /// Closes connections that have waited longer than `longest`. The HTTP library has no timeout of its own for most.
+    /// Closes connections that have waited longer than `longest`. The HTTP library has a timeout for the first head and for
+    /// idle connections, but not for later heads.
     pub fn close_waiting(&self, longest: Duration) {
         self.close_where(|place| place.turn.is_some() && place.since.elapsed() > longest);
     }

@@ -111,8 +111,8 @@ async fn handle<B: MessageBody + 'static>(
     }
 }
 
-/// Has a request with a credential hold its connection. One that concerns no data, such as a question for the server's
-/// health, is answered in any case.
+/// Has a request with a credential hold its connection. One that concerns no data, such as a health check, is
+/// answered in any case.
 fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
     let is_caller = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
     if !is_caller || actions::recording_of(request).1 == Recording::Never {

@@ -32,7 +32,7 @@ fn text(encoded: &str) -> Option<Cow<'_, str>> {
     percent_decode(encoded.as_bytes()).decode_utf8().ok()
 }
 
-/// The identifier that a request's path ends with, after `segments` others. It is read from the path as it was sent: the
+/// The identifier that a request's path ends with, after `segments` others. It is read from the request itself: the
 /// router would replace what is not UTF-8, and so might find another event. The segments before it may be encoded as well,
 /// so they are counted and not compared.
 pub(crate) fn identifier(request: &HttpRequest, segments: usize) -> Result<String, ApiError> {

@@ -22,7 +22,7 @@ struct Repeated {
     more: u64,
 }
 
-/// Whether a refusal gets a line of its own. If not, it is counted.
+/// Whether a refusal gets a separate line. If not, it is counted.
 pub(super) fn has_line(cause: &str) -> bool {
     recent().get_or_insert_default().has_line(cause, Instant::now())
 }

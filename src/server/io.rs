@@ -1,5 +1,5 @@
-//! A connection as the HTTP library reads and writes it: plain or TLS, closed when it is told to, answered where the
-//! library would not answer.
+//! A client's connection for the HTTP library to read and write: plain or TLS. It ends when the server closes it for room,
+//! and answers malformed chunks, which the library does not.
 
 use std::{
     io, mem,

@@ -1,4 +1,4 @@
-//! The last administrator: nobody disables or revokes it, by the API, the pages or the command line.
+//! The last administrator: neither the API, nor the pages, nor the command line disables or revokes it.
 
 use std::{process::Output, sync::Barrier, thread};
 
@@ -9,7 +9,7 @@ use crate::{
     pages::{get_once, redirection, text},
 };
 
-/// What helps whoever is refused: a command that works.
+/// What each refusal names: a command that helps.
 const REMEDY: &str = "auditbox credential create --name NAME --scope admin,read --type user";
 
 fn said(output: &Output) -> String {

@@ -439,7 +439,7 @@ fn a_credential_made_at_the_command_line_is_let_in_at_once() {
         let name = format!("ci-{n}");
         let shown = command(&["credential", "create", "--name", &name, "--scope", "read", "--type", "user"]);
         let value = |label| shown.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap().trim();
-        // Each is asked first by another way: whatever comes first must find it.
+        // The first use of each is another one: each kind of use must find it.
         match n {
             0 | 1 => assert_eq!(login(&server, value("client id"), value("client secret")).status, 200),
             2 => assert!(opens(&server, value("API token"))),
@@ -481,7 +481,7 @@ fn a_credential_ends_with_its_time() {
 const THREE: (&str, &str) = ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "3");
 const AN_HOUR: (&str, &str) = ("AUDITBOX_AUTH_FAILED_LOGINS_WINDOW_SECONDS", "3600");
 
-/// Whether it says that there were so many failures.
+/// Whether the answer says that there were this many failures.
 fn is_limited(answer: &Answer, failures_max: i64) -> bool {
     if answer.status != 429 {
         return false;

@@ -1,17 +1,18 @@
 //! Connections that hold a place without a credential: they are closed to make room, and requests are answered meanwhile.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::ring,
@@ -223,7 +224,7 @@ fn where_every_connection_is_in_a_request_the_next_is_refused_and_health_is_answ
         assert!(refused.body.contains("overloaded") && refused.body.contains("connections_max"), "{}", refused.body);
         is_well("127.0.0.1", &server.url);
     }
-    // Who has a place is served on.
+    // The requests that hold connections go on.
     sender.send(&event).unwrap();
     assert_eq!(sender.reply().unwrap().status, 201);
     eventually("a place", || (asked().status == 200).then_some(()));
@@ -253,6 +254,10 @@ struct Secured {
 
 impl Secured {
     fn start() -> Self {
+        Self::start_with(&[FEW])
+    }
+
+    fn start_with(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let (certificate, key) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
@@ -260,7 +265,7 @@ impl Secured {
         fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let mut command = program(directory.path());
         command.env("AUDITBOX_SERVER_TLS_CERTIFICATE", &certificate).env("AUDITBOX_SERVER_TLS_KEY", key);
-        command.env(FEW.0, FEW.1);
+        command.envs(environment.iter().copied());
         let process = Process::start(&mut command);
         let url = process.url();
         let mut roots = RootCertStore::empty();
@@ -323,4 +328,80 @@ fn handshakes_that_do_not_end_leave_health_answered() {
         assert!(answered.iter().all(Result::is_ok), "{answered:?}");
     });
     assert!(server.process.stop().success());
+}
+
+/// How many connections are kept idle at once, and for how long.
+fn siege() -> (usize, Duration) {
+    let asked = env::var("AUDITBOX_IDLE").ok();
+    let long = asked.as_deref().and_then(|asked| asked.split_once(':'));
+    long.map_or((300, Duration::from_secs(2)), |(connections, seconds)| {
+        (connections.parse().unwrap(), Duration::from_secs(seconds.parse().unwrap()))
+    })
+}
+
+/// Keeps this many connections idle until it is over, and opens those again that the server closes.
+fn besiege(url: &str, connections: usize, is_over: &AtomicBool, opened: &AtomicUsize) {
+    let idlers: [&[u8]; 4] = [b"", HEALTH, b"GET /healthz HT", b"\x16\x03\x01"];
+    let mut streams: Vec<Option<TcpStream>> = (0..connections).map(|_| None).collect();
+    let mut buffer = [0; 1024];
+    while !is_over.load(Ordering::Relaxed) {
+        for (n, slot) in streams.iter_mut().enumerate() {
+            let is_open = slot.as_mut().is_some_and(|stream| match stream.read(&mut buffer) {
+                Ok(read) => read > 0,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            });
+            if !is_open && !is_over.load(Ordering::Relaxed) {
+                let mut stream = connect_from("127.0.0.1", url);
+                drop(stream.write_all(idlers[n % idlers.len()]));
+                stream.set_nonblocking(true).unwrap();
+                *slot = Some(stream);
+                opened.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn health_is_answered_at_the_default_limits_however_many_connections_are_idle() {
+    let (connections, length) = siege();
+    // This process holds the other end of each.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    for is_secured in [false, true] {
+        let plain = (!is_secured).then(Server::start);
+        let secured = is_secured.then(|| Secured::start_with(&[]));
+        let url = plain.as_ref().map_or_else(|| secured.as_ref().unwrap().url.clone(), |server| server.url.clone());
+        let (is_over, opened) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let mut waits = Vec::new();
+        thread::scope(|scope| {
+            scope.spawn(|| besiege(&url, connections, &is_over, &opened));
+            let begun = Instant::now();
+            while begun.elapsed() < length {
+                let asked = Instant::now();
+                let answered = match &secured {
+                    Some(server) => Kept.play(&mut server.connect("127.0.0.1")),
+                    None => Kept.play(&mut connect_from("127.0.0.1", &url)),
+                };
+                waits.push(asked.elapsed());
+                if let Err(error) = answered {
+                    is_over.store(true, Ordering::Relaxed);
+                    panic!("health after {:?}: {error}", begun.elapsed());
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        waits.sort_unstable();
+        let at = |share: usize| waits[(waits.len() - 1) * share / 100];
+        println!(
+            "{}: {connections} idle, {} opened; health asked {} times: median {:?}, p99 {:?}, longest {:?}",
+            if is_secured { "TLS" } else { "plain" },
+            opened.into_inner(),
+            waits.len(),
+            at(50),
+            at(99),
+            at(100)
+        );
+    }
 }

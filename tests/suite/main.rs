@@ -3,7 +3,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `access` | every route, with every kind of credential in every state |
-//! | `administrators` | the last administrator, whom nothing ends by mistake, and what to do where there is none |
+//! | `administrators` | the last administrator cannot be disabled or revoked, and login-link helps without one |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `checker` | random operations of every kind, each compared with a plain model |
