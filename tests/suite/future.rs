@@ -205,9 +205,10 @@ fn a_histogram_without_an_end_ends_now() {
     let server = Server::start();
     server.store(&[event("a", &from_now(-3 * DAY))]);
     let found = histogram(&server, &format!("histogram=1h&from={}", from_now(-6 * DAY)));
-    assert_eq!((buckets(&found).len(), counted(&found)), (6 * 24 + 1, 1));
+    // An hour may end meanwhile.
+    assert!((6 * 24 + 1..=6 * 24 + 2).contains(&buckets(&found).len()) && counted(&found) == 1, "{found}");
     let found = histogram(&server, "histogram=1h");
-    assert_eq!((buckets(&found).len(), counted(&found)), (3 * 24 + 1, 1));
+    assert!((3 * 24 + 1..=3 * 24 + 2).contains(&buckets(&found).len()) && counted(&found) == 1, "{found}");
 }
 
 #[test]
