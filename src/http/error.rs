@@ -43,7 +43,7 @@ kinds! {
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
     DAMAGED = GONE, "event_damaged", "The event is in the log and cannot be read any more; a backup may have it whole";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
-    MALFORMED_BODY = BAD_REQUEST, "malformed_body", "A chunk of the body is malformed; the connection is closed";
+    MALFORMED_BODY = BAD_REQUEST, "malformed_body", "The body did not arrive whole, or one of its chunks is malformed";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
     CONFLICT = CONFLICT, "conflict", "The identifier or name already stands for something else";
     PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is over the limit";

@@ -22,7 +22,7 @@ use crate::{
         caller::{ApiErrorKind, Caller, Finding, Note, peer},
         connections::Full,
         error::OVERLOADED,
-        origin, session,
+        origin, refusals, session,
     },
     model::{own, timestamp::Timestamp},
 };
@@ -44,6 +44,11 @@ pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Re
     }
     let micros = started.elapsed().as_micros();
     match cause(&response) {
+        Some(cause) if is_sent_away(response.status()) => {
+            if refusals::has_line(&cause) {
+                tracing::warn!(%method, path, status, micros, trace_id = id, cause, "request refused");
+            }
+        }
         Some(cause) => tracing::error!(%method, path, status, micros, trace_id = id, cause, "request failed"),
         None => tracing::debug!(%method, path, status, micros, trace_id = id, "request"),
     }
@@ -91,7 +96,8 @@ async fn handle<B: MessageBody + 'static>(
         Ok(()) => next.call(request).await?.map_into_left_body(),
         Err(full) => {
             let refusal = error_response(request.request(), &context, full);
-            request.into_response(refusal.map_into_right_body())
+            // Not `into_response`, which would drop the error: the record and the server log need it.
+            ServiceResponse::new(request.into_parts().0, refusal.map_into_right_body())
         }
     };
     session::renew(&mut response, &context);
@@ -100,7 +106,7 @@ async fn handle<B: MessageBody + 'static>(
         // A request that cannot be recorded is not answered as if it had been.
         Err(error) => {
             let refusal = error_response(response.request(), &context, error);
-            Ok(response.into_response(refusal.map_into_right_body()))
+            Ok(ServiceResponse::new(response.into_parts().0, refusal.map_into_right_body()))
         }
     }
 }

@@ -81,7 +81,7 @@ impl Acceptor {
             .shutdown_timeout(self.shutdown_seconds)
             .disable_signals();
         let stopping = builder.graceful_shutdown_signal();
-        close_overdue(self.connections.clone());
+        look_after(self.connections.clone());
         let (connections, context, tls, stall) = (self.connections, self.context, self.tls, self.stall);
         let service = move || {
             let (stopping, metrics) = (stopping.clone(), Arc::clone(&context.metrics));
@@ -155,13 +155,14 @@ async fn admit(
     Ok((Io::new(Stream::Tls(Box::new(stream)), member), Some(peer)))
 }
 
-/// Closes connections that have waited too long, for as long as the server runs.
-fn close_overdue(connections: Connections) {
+/// Closes connections that have waited too long, and has the server log say what it counted, while the server runs.
+fn look_after(connections: Connections) {
     actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(WAIT_CHECK).await;
             connections.close_waiting(WAIT_MAX);
             connections.close_unread(WAIT_MAX);
+            http::report_refusals(false);
         }
     });
 }

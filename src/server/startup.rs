@@ -158,6 +158,7 @@ impl Application {
         let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams, self.connections));
         let served = self.server.await;
         stopping.abort();
+        http::report_refusals(true);
         self.recorder.close().await;
         self.uses.close().await;
         let store = self.store;

@@ -30,7 +30,8 @@ pub(super) struct Facts {
     spent: Vec<(String, i64)>,
     key: Vec<u8>,
     pub(super) epochs: Epochs,
-    pub(super) last_seq: i64,
+    /// The newest event; `None` if the events are too damaged to say. What matters here can be read all the same.
+    pub(super) last_seq: Option<i64>,
 }
 
 impl Replaced {
@@ -71,7 +72,7 @@ impl Facts {
             spent: spent::rows(&transaction)?,
             key: credential::access_token_key(&transaction)?,
             epochs: epoch::load(&transaction)?,
-            last_seq: event::last_seq(&transaction)?,
+            last_seq: event::last_seq(&transaction).ok(),
         }))
     }
 

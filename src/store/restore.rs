@@ -114,7 +114,7 @@ fn make(
     checkpoint::empty(&connection)?;
     drop(connection);
     backup::sync(part)?;
-    let undone = facts.and_then(|facts| Some((shared?, facts.last_seq)));
+    let undone = facts.and_then(|facts| Some((shared?, facts.last_seq?)));
     Ok(Restored { report, aside: None, access, undone })
 }
 
@@ -189,7 +189,7 @@ fn take_over(
             (None, None)
         }
         Some(facts) => (
-            epoch::take_place_of(&transaction, &facts.epochs, facts.last_seq)?,
+            epoch::take_place_of(&transaction, &facts.epochs, facts.last_seq.unwrap_or(i64::MAX))?,
             Some(facts.apply(&transaction, revive)?),
         ),
     };

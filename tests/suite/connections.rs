@@ -232,8 +232,15 @@ fn where_every_connection_is_in_a_request_the_next_is_refused_and_health_is_answ
     }
     eventually("the record of what was refused", || {
         let refused = server.list("origin=auditbox&status_code=503").json();
-        (refused["audits"][0]["action"] == "audit_log.list").then_some(())
+        let (action, message) = (&refused["audits"][0]["action"], refused["audits"][0]["message"].as_str());
+        (action == "audit_log.list" && message.is_some_and(|said| said.contains("connections_max"))).then_some(())
     });
+    drop(tails);
+    let (status, directory) = server.stop();
+    assert!(status.success());
+    let log = fs::read_to_string(directory.path().join("stderr.txt")).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("requests hold all connections")).collect();
+    assert!(lines.len() == 2 && lines[1].contains("refused=29"), "one line, and one for the others: {log}");
 }
 
 /// A server with a certificate, and the client's side of it.

@@ -146,6 +146,10 @@ fn a_malformed_chunk_is_answered_400_and_then_the_connection_is_closed() {
     }
     assert!(stored(&server).is_empty());
     assert_eq!(server.get("/healthz").status, 200);
+    // The record says the same.
+    let records = server.list("origin=auditbox&status_code=4xx&action=audit_log.ingest").json();
+    let records = records["audits"].as_array().unwrap().clone();
+    assert!(!records.is_empty() && records.iter().all(|event| event["request"]["statusCode"] == 400), "{records:?}");
 }
 
 #[test]

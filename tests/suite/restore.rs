@@ -471,6 +471,32 @@ fn a_restore_over_a_file_that_cannot_be_read_has_to_be_asked_for() {
 }
 
 #[test]
+fn a_damaged_log_whose_credentials_can_be_read_keeps_what_was_revoked() {
+    let (directory, tokens, ended, _) = with_revocations();
+    let path = directory.path().join(DATABASE);
+    let file = Database::open(&path).unwrap();
+    let pages: Vec<u32> = file
+        .prepare("SELECT pageno FROM dbstat WHERE name = 'event'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    file.close().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    for page in pages {
+        let start = (page as usize - 1) * 4_096;
+        bytes[start..start + 4_096].fill(0x55);
+    }
+    fs::write(&path, bytes).unwrap();
+    let said = succeeds(directory.path(), &["restore", "copy.db", "--force"]);
+    assert!(said.contains("revoked (") && said.contains("later ("), "{said}");
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(statuses(&server, &tokens), [200, 401, 401, 401]);
+    assert!(!session::opens(&server, &ended));
+}
+
+#[test]
 fn a_restore_where_there_is_no_file_says_that_nothing_is_known_of_revocations() {
     let (directory, tokens, ..) = with_revocations();
     let at = directory.path();
