@@ -190,9 +190,13 @@ fn connections_and_streams_are_counted_while_they_are_open() {
     eventually("the end of the connections", || (count("auditbox_http_connections") <= idle + 1).then_some(()));
 }
 
+/// Events are dropped by their own time, so that ones sent now can be old.
+const DROPPING: [(&str, &str); 2] =
+    [("AUDITBOX_RETENTION_KEEP_DAYS", "30"), ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
+
 #[test]
 fn sealing_and_retention_are_dated() {
-    let server = Server::start_chunked_with(64, &[("AUDITBOX_RETENTION_KEEP_DAYS", "30")]);
+    let server = Server::start_chunked_with(64, &DROPPING);
     let before = Metrics::of(&server);
     assert!(!before.samples.contains_key("auditbox_last_seal_timestamp_seconds"));
     let now = before.count("auditbox_start_time_seconds");
@@ -218,7 +222,7 @@ fn sealing_and_retention_are_dated() {
         .collect();
     server.store(&old);
     let (_, directory) = server.stop();
-    let server = Server::start_in(directory, &[("AUDITBOX_RETENTION_KEEP_DAYS", "30")]);
+    let server = Server::start_in(directory, &DROPPING);
     let dropped = eventually("dropped events", || {
         let metrics = Metrics::of(&server);
         (metrics.count("auditbox_retention_dropped_events_total") == 128).then_some(metrics)

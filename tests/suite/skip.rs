@@ -5,7 +5,7 @@
 
 use std::{
     env,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write,
     path::PathBuf,
     process::{Command, Stdio},
@@ -105,6 +105,43 @@ pub fn real_events() -> Option<PathBuf> {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/real-events.ndjson.zst"))
     });
     REAL_EVENTS.is_met(path.is_file()).then_some(path)
+}
+
+#[test]
+fn tests_run_no_program_that_a_machine_may_lack_unless_they_ask_for_it() {
+    // A POSIX shell and its utilities are everywhere; each other program belongs to a need.
+    let everywhere = ["cp", "dd", "mkfifo", "sh", "sha256sum", "umount"];
+    let needs = [
+        ("bash", "BASH"),
+        ("curl", "CURL"),
+        ("dpkg-deb", "DPKG"),
+        ("go", "GO"),
+        ("mount", "MOUNT"),
+        ("node", "NODE"),
+        ("python3", "PYTHON"),
+        ("strace", "STRACE"),
+        ("strace", "can_trace"),
+        ("systemd-analyze", "SYSTEMD"),
+    ];
+    let (mut directories, mut found) = (vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite"))], 0);
+    while let Some(directory) = directories.pop() {
+        for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for start in ["Command::new(\"", "runs(\""] {
+                for program in text.split(start).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                    let is_asked_for = needs.iter().any(|(name, need)| program == *name && text.contains(need));
+                    let may = everywhere.contains(&program) || is_asked_for;
+                    assert!(may, "{}: {program:?} may be missing: see skip.rs", path.display());
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 15);
 }
 
 /// Whether this command runs and succeeds.

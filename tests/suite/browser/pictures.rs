@@ -1,7 +1,7 @@
 //! Pictures of the pages for the documentation, of what `auditbox demo` serves.
 //!
-//! `AUDITBOX_PICTURES=docs cargo test --test suite -- --ignored pictures` writes them to `docs`. They show the time they were
-//! made at, so no two runs write the same. `pngquant --quality 70-95 --speed 1 --strip` makes them a
+//! `AUDITBOX_PICTURES=docs/images cargo test --test suite -- --ignored pictures` writes them to `docs/images`. They show the
+//! time they were made at, so no two runs write the same. `pngquant --quality 70-95 --speed 1 --strip` makes them a
 //! third as large.
 
 use std::{env, fs, path::Path};
@@ -16,7 +16,8 @@ use crate::{
 #[test]
 #[ignore = "writes the pictures of the documentation to the directory that AUDITBOX_PICTURES names"]
 fn the_main_pages_light_and_dark_wide_and_narrow() {
-    let directory = env::var_os("AUDITBOX_PICTURES").expect("AUDITBOX_PICTURES must name a directory, such as docs");
+    let directory =
+        env::var_os("AUDITBOX_PICTURES").expect("AUDITBOX_PICTURES must name a directory, such as docs/images");
     let server = Server::start_demo(5_000);
     for (name, scopes) in [("ci-deploy", &["ingest"][..]), ("nightly-report", &["read"]), ("siem", &["read"])] {
         server.credential(name, scopes);

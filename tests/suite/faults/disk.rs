@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     harness::{Answer, CLIENT_ID, CLIENT_SECRET, eventually, exchange},
-    process::refusal,
+    process::{refusal, signal},
     skip::{MOUNT, runs},
     wire::Connection,
 };
@@ -133,7 +133,7 @@ fn sealing_training_and_copying_go_on_once_there_is_room() {
     let place = Place::with_file_in(small.at.path()).set(CHECKPOINT_BYTES);
     make_chunked(&place.database);
     let mut subject = Subject::must_start(&place);
-    let pid = subject.process.pid().to_string();
+    let pid = subject.process.pid();
     let mut ledger = Ledger::default();
     ledger.send(&subject, "full", 8, |acknowledged| {
         let mut names = 0..;
@@ -146,7 +146,7 @@ fn sealing_training_and_copying_go_on_once_there_is_room() {
         small.set("size=500m");
         let before = acknowledged();
         eventually("room", || (acknowledged() > before + 3_000).then_some(()));
-        assert!(runs("kill", &["-TERM", &pid]));
+        assert!(signal(pid, "TERM"));
     });
     assert!(subject.process.end().success(), "{}", subject.process.log());
     let subject = Subject::must_start(&place);

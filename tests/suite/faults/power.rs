@@ -22,6 +22,7 @@ use super::{
     number,
     subject::{Place, Subject},
 };
+use crate::process::signal;
 
 /// Cuts in the short form.
 const CUTS: u64 = 6;
@@ -83,14 +84,14 @@ fn choose_mercy(random: &mut Random) -> Mercy {
 /// Sends until the power goes off, by itself or after the given number of acknowledgements. The process has then ended
 /// as well.
 fn send_until_cut(subject: &mut Subject, medium: &Medium, ledger: &mut Ledger, prefix: &str, enough: usize) {
-    let pid = subject.process.pid().to_string();
+    let pid = subject.process.pid();
     ledger.send(subject, prefix, CONNECTIONS, |acknowledged| {
         let begun = Instant::now();
         while !medium.is_cut() && acknowledged() < enough && begun.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }
         medium.cut();
-        super::runs("kill", &["-KILL", &pid]);
+        signal(pid, "KILL");
     });
     subject.process.end();
 }
