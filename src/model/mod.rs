@@ -22,6 +22,7 @@ pub mod resource_type;
 pub mod retention;
 pub mod search;
 pub mod sent;
+mod signed;
 pub mod stats;
 pub mod ticket;
 pub mod timestamp;

@@ -178,7 +178,7 @@ fn what_a_layer_does_not_know_it_does_not_name() {
         ("comfy_table", &["cli"]),
         ("indicatif", &["cli"]),
         ("ureq", &["cli"]),
-        ("jsonwebtoken", &["model"]),
+        ("hmac", &["model"]),
         ("toml", &["config"]),
         ("rustls", &["server"]),
         ("println", &["cli"]),

@@ -52,8 +52,12 @@ fn every_crate_in_the_program_has_a_licence_that_is_allowed_and_comes_from_the_r
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let shipped = shipped(&metadata);
     assert!(shipped.len() > 100);
+    let banned = policy["bans"]["deny"].as_array().unwrap();
+    assert!(banned.iter().any(|ban| ban["crate"].as_str() == Some("rsa")));
     for package in metadata["packages"].as_array().unwrap() {
         if package["name"] != "auditbox" && shipped.contains(package["id"].as_str().unwrap()) {
+            let is_banned = |ban: &toml::Value| package["name"] == ban["crate"].as_str().unwrap();
+            assert!(!banned.iter().any(is_banned), "{} is banned by deny.toml", package["name"]);
             let licence = package["license"].as_str().unwrap_or_default();
             assert!(is_met(licence, &allowed), "{}: {licence}", package["name"]);
             assert_eq!(
