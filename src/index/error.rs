@@ -1,5 +1,7 @@
 //! What can go wrong in finding events.
 
+use crate::model::error::ParameterError;
+
 /// A question that could not be answered, or a chunk that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -11,6 +13,9 @@ pub enum IndexError {
         "the index is damaged ({0}): `auditbox doctor` says where, `auditbox reindex` makes it anew from the events"
     )]
     Damaged(String),
+    /// The query asks for more than one query may do.
+    #[error(transparent)]
+    Refused(#[from] ParameterError),
 }
 
 impl IndexError {
@@ -19,6 +24,7 @@ impl IndexError {
         match self {
             Self::Damaged(_) => true,
             Self::Sqlite(error) => is_corrupt(error),
+            Self::Refused(_) => false,
         }
     }
 

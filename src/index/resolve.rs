@@ -2,12 +2,15 @@
 //!
 //! Done once a question. What is left to do for each chunk knows no texts but those of keys.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
 use crate::{
     index::{
         Result,
         bits::Bits,
+        messages::{Candidates, Undecided},
         terms::{Ordinals, Tests},
         view::View,
     },
@@ -29,6 +32,15 @@ pub(super) struct ResolvedClause {
     pub(super) field: Option<Field>,
     negated: bool,
     sources: Vec<Source>,
+    /// The word that may be in the part of a long message that the index does not have.
+    long: Option<LongMessages>,
+}
+
+/// Where a search word may be that is in none of a clause's sources.
+struct LongMessages {
+    word: Arc<SearchWord>,
+    /// Words of which the index has only the beginning.
+    cut: Ordinals,
 }
 
 /// Something that an event may have.
@@ -53,15 +65,15 @@ impl Resolved {
 
     /// The events of a chunk that pass all clauses. The clause that left least of the chunk before is tried first, and
     /// what follows is not tried once nothing is left.
-    pub(super) fn matching(&mut self, view: &View<'_>) -> Result<Bits> {
-        let mut bits = view.in_range();
+    pub(super) fn matching(&mut self, view: &View<'_>) -> Result<Candidates> {
+        let (mut bits, mut undecided) = (view.in_range(), Vec::new());
         let mut narrowest: Option<(usize, u32)> = None;
         for index in 0..self.clauses.len() {
             if bits.is_empty() {
                 break;
             }
             let clause = &self.clauses[index];
-            let own = clause.events(view)?;
+            let own = clause.events(view, &mut undecided)?;
             if clause.negated {
                 bits.take_out(&own);
             } else {
@@ -75,14 +87,14 @@ impl Resolved {
         if let Some((index, _)) = narrowest {
             self.clauses.swap(0, index);
         }
-        Ok(bits)
+        Ok(Candidates::new(bits, undecided))
     }
 }
 
 impl ResolvedClause {
-    /// The events of a chunk that the clause lets pass.
-    pub(super) fn passing(&self, view: &View<'_>) -> Result<Bits> {
-        let own = self.events(view)?;
+    /// The events of a chunk that pass the clause. Those among them whose messages decide are added to `undecided`.
+    pub(super) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bits> {
+        let own = self.events(view, undecided)?;
         if !self.negated {
             return Ok(own);
         }
@@ -91,8 +103,8 @@ impl ResolvedClause {
         Ok(others)
     }
 
-    /// The events of a chunk that have what the clause is about, whatever its sign.
-    fn events(&self, view: &View<'_>) -> Result<Bits> {
+    /// The events of a chunk that have what the clause is about, negated or not.
+    fn events(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bits> {
         let mut bits = Bits::none(view.length());
         for source in &self.sources {
             match source {
@@ -110,6 +122,14 @@ impl ResolvedClause {
                 }
             }
         }
+        if let Some(LongMessages { word, cut }) = &self.long {
+            let mut long = Bits::none(view.length());
+            view.add_terms(Field::Word, cut, &mut long)?;
+            view.add_wordy(&mut long)?;
+            long.take_out(&bits);
+            bits.add(&long);
+            undecided.push((Arc::clone(word), long));
+        }
         Ok(bits)
     }
 }
@@ -120,7 +140,7 @@ fn resolve(connection: &Connection, tests: &Tests, clause: &Clause) -> Result<Re
         Sharing::Own => Source::Keys(field, clause.predicates.clone()),
         Sharing::Shared => Source::Terms(field, terms_of(connection, tests, clause)?),
     };
-    Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source] })
+    Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source], long: None })
 }
 
 /// The terms that pass a clause's predicates, whatever its sign.
@@ -145,9 +165,11 @@ fn resolve_word(connection: &Connection, tests: &Tests, word: &SearchWord) -> Re
             Sharing::Shared => Source::Terms(field, tests.holding(connection, field, word)?),
         });
     }
+    let mut long = None;
     if !word.parts.is_empty() {
         let parts = word.parts.iter().map(|part| tests.words_holding(connection, part));
         sources.push(Source::Words(parts.collect::<Result<_>>()?));
+        long = Some(LongMessages { word: Arc::new(word.clone()), cut: tests.cut_words(connection)? });
     }
-    Ok(ResolvedClause { field: None, negated: false, sources })
+    Ok(ResolvedClause { field: None, negated: false, sources, long })
 }

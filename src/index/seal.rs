@@ -3,6 +3,8 @@
 //! The rows follow from the events and the dictionary alone, byte for byte, whenever they are made: so `doctor` checks a
 //! chunk by making it again, and a crash between two of them costs nothing but making them again.
 
+use std::sync::OnceLock;
+
 use crate::{
     index::{
         hash::value_hash,
@@ -58,6 +60,7 @@ pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>,
         block_bits,
         has_lost: chunk.has_lost,
         identifiers,
+        wordy: OnceLock::new(),
     };
     Ok((rows, sealed))
 }

@@ -8,7 +8,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::{
-    index::{Result, resolve::Resolved, snapshot::Snapshot},
+    index::{Result, messages::Candidates, resolve::Resolved, snapshot::Snapshot, view::View},
     model::{
         cursor::Position,
         filter::TimeRange,
@@ -46,19 +46,34 @@ impl Snapshot<'_> {
         let newest_first = query.order == Order::Descending;
         let range = range_after(query);
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
+        let reader = self.message_reader();
+        // The range holds the cursor's instant whole; what the reader of the page has seen of it comes first.
+        let is_seen = |position| {
+            query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after })
+        };
         for chunk in self.chunks_by_time(&range, newest_first) {
             if nearest.is_complete_before(&chunk.extent) {
                 break;
             }
             let mut view = self.view(&chunk);
             view.confine(&range)?;
-            let bits = resolved.matching(&view)?;
-            view.walk(&bits, newest_first, |position| {
-                // The range holds the cursor's instant whole; what it has seen of it comes first.
-                let seen =
-                    query.after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
-                seen || nearest.offer(position)
-            })?;
+            let found = resolved.matching(&view)?;
+            if found.are_certain() {
+                view.walk(&found.bits, newest_first, |position| is_seen(position) || nearest.offer(position))?;
+                continue;
+            }
+            // Messages are read one by one, and only those that may decide about the page.
+            for (position, place) in placed(&mut view, &found, newest_first, |place| place)? {
+                if is_seen(place) {
+                    continue;
+                }
+                if !nearest.wants(place) {
+                    break;
+                }
+                if found.hold(position, place.seq, &reader)? {
+                    nearest.offer(place);
+                }
+            }
         }
         Ok(nearest.into_positions())
     }
@@ -68,7 +83,7 @@ impl Snapshot<'_> {
         let newest_first = query.order == Order::Descending;
         let beyond =
             |seq: i64| query.after.is_none_or(|after| if newest_first { seq < after.seq } else { seq > after.seq });
-        let mut positions = Vec::new();
+        let (mut positions, reader) = (Vec::new(), self.message_reader());
         for chunk in self.chunks_by_arrival(newest_first) {
             if positions.len() > query.limit {
                 break;
@@ -78,18 +93,34 @@ impl Snapshot<'_> {
             }
             let mut view = self.view(&chunk);
             view.confine(&query.filter.time)?;
-            let bits = resolved.matching(&view)?;
-            let mut found = view.positions(&bits)?;
-            found.retain(|position| beyond(position.seq));
-            found.sort_unstable_by_key(|position| position.seq);
-            if newest_first {
-                found.reverse();
+            let found = resolved.matching(&view)?;
+            let places = placed(&mut view, &found, newest_first, |place| place.seq)?;
+            for (position, place) in places.into_iter().filter(|(_, place)| beyond(place.seq)) {
+                if positions.len() > query.limit {
+                    break;
+                }
+                if found.hold(position, place.seq, &reader)? {
+                    positions.push(place);
+                }
             }
-            found.truncate(query.limit + 1 - positions.len());
-            positions.append(&mut found);
         }
         Ok(positions)
     }
+}
+
+/// The events of a set, each with its place in the log, in ascending order of a key of that place or in descending order.
+fn placed<K: Ord>(
+    view: &mut View<'_>,
+    found: &Candidates,
+    descending: bool,
+    key: impl Fn(Position) -> K,
+) -> Result<Vec<(u16, Position)>> {
+    let mut places: Vec<_> = found.bits.iter().zip(view.positions(&found.bits)?).collect();
+    places.sort_unstable_by_key(|(_, place)| key(*place));
+    if descending {
+        places.reverse();
+    }
+    Ok(places)
 }
 
 /// The filter's range, cut at the cursor's instant, which stays in it.
@@ -122,6 +153,12 @@ enum Key {
 impl Nearest {
     fn key(&self, position: Position) -> Key {
         if self.newest_first { Key::Newer(position) } else { Key::Older(Reverse(position)) }
+    }
+
+    /// Whether a position is near enough. If not, none that is farther is.
+    fn wants(&self, position: Position) -> bool {
+        let is_full = self.heap.len() >= self.wanted;
+        !is_full || self.heap.peek().is_some_and(|farthest| self.key(position) > farthest.0)
     }
 
     /// Takes a position if it is near enough. If not, none that is farther need be offered.

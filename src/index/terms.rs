@@ -14,7 +14,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     index::{Result, memory::term_fields},
-    model::{field::Field, filter::Predicate, search::SearchWord},
+    model::{
+        field::Field,
+        filter::Predicate,
+        search::{self, SearchWord},
+    },
 };
 
 /// Bytes of terms remembered by the writer in each of two generations: most events name what others have named shortly
@@ -193,6 +197,8 @@ enum Test {
     Predicate(Predicate),
     /// Holds this word.
     Word(String),
+    /// May be the beginning of a longer word.
+    IsCut,
 }
 
 impl Test {
@@ -201,7 +207,7 @@ impl Test {
         let text = match self {
             Self::Predicate(Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text))
             | Self::Word(text) => text.len(),
-            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) => 0,
+            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) | Self::IsCut => 0,
         };
         TEST_COST + text / 4
     }
@@ -237,7 +243,12 @@ impl Tests {
 
     /// The words of messages that hold a part of a search.
     pub(super) fn words_holding(&self, connection: &Connection, part: &str) -> Result<Ordinals> {
-        self.tested(connection, Field::Word, Test::Word(part.to_owned()), None, |value| value.contains(part))
+        self.tested(connection, Field::Word, Test::Word(part.to_owned()), None, |value| search::holds_part(value, part))
+    }
+
+    /// The words of messages that may have had more bytes.
+    pub(super) fn cut_words(&self, connection: &Connection) -> Result<Ordinals> {
+        self.tested(connection, Field::Word, Test::IsCut, None, search::may_be_cut)
     }
 
     /// The terms that pass a test. Where many came since it was last made, those alone are looked at that begin as one of

@@ -3,6 +3,8 @@
 //! The stored body holds the known keys in a fixed order, then the sender's other keys in theirs, then what the server
 //! knows (`receivedAt`, `receivedBy`). Values are never rewritten: each is the sender's bytes, copied.
 
+mod submission;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -17,6 +19,8 @@ use crate::model::{
     timestamp::Timestamp,
     values::Values,
 };
+
+pub use submission::same_submission;
 
 /// The origin of events that auditbox itself records. Senders may not claim it.
 pub const OWN_ORIGIN: &str = "auditbox";
@@ -331,15 +335,6 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Whether two stored events are the same submission: equal byte for byte once what the server filled in is set aside.
-/// Bodies that cannot be read are different from everything.
-pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
-    match (sent_part(one), sent_part(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => false,
-    }
-}
-
 /// The time and the searchable values of a stored event; `None` if the body cannot be read.
 pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
@@ -347,18 +342,11 @@ pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     Some((draft.at?, draft.values))
 }
 
-fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
-    let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let mut draft = Draft::read(raw, Bounds::STORED, Server::Dropped).ok()?;
-    if filled.holds(Filled::STATUS) {
-        draft.top.known[STATUS] = None;
-    }
-    for (bit, place) in [(Filled::ORIGIN, ORIGIN), (Filled::AT, AT)] {
-        if filled.holds(bit) {
-            draft.trigger.known[place] = None;
-        }
-    }
-    Some(draft.write(None))
+/// The message of a stored event, if it has one.
+pub fn message(body: &str) -> Option<String> {
+    let members = Members::read(body, STORED_KEYS_MAX).ok()?;
+    let (_, message) = members.into_iter().find(|(key, _)| key == "message")?;
+    json::text(message).map(Cow::into_owned)
 }
 
 /// What to do with the keys that only the server sets.

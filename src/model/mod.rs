@@ -11,12 +11,14 @@ pub mod error;
 pub mod event;
 pub mod field;
 pub mod filter;
+pub mod fold;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub mod json;
 pub mod limits;
 pub mod mask;
 pub mod own;
+pub mod printable;
 pub mod query;
 pub mod resource_type;
 pub mod retention;

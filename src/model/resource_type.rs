@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use crate::model::fold::fold;
+
 /// Entries of a catalogue. Each is shown in a list that people read.
 const ENTRIES_MAX: usize = 1_000;
 /// Bytes of a value: the event's own limit.
@@ -83,7 +85,7 @@ impl Catalogue {
     ) -> Result<Self, (&'static str, String)> {
         let (mut catalogue, mut seen) = (Vec::new(), HashSet::new());
         for (value, label, description) in entries {
-            if !seen.insert(value.to_lowercase()) {
+            if !seen.insert(fold(value).into_owned()) {
                 return Err(("value", format!("`{value}` stands twice")));
             }
             if catalogue.len() == ENTRIES_MAX {

@@ -166,6 +166,9 @@ pub enum ReadError {
 
 impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
+        if let IndexError::Refused(refused) = error {
+            return Self::Refused(refused);
+        }
         if error.is_damage() { Self::IndexDamaged(error.to_string()) } else { Self::Sqlite(error.to_string()) }
     }
 }

@@ -4,14 +4,14 @@ use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
     http::Context,
-    model::{field::Field, filter::OWN_RESOURCE_TYPE},
+    model::{field::Field, filter::OWN_RESOURCE_TYPE, fold::fold},
     web::wording,
 };
 
 /// Names for values.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
-    /// By the type in lower case: its label and its description.
+    /// By the type, folded: its label and its description.
     resource_types: HashMap<String, (String, String)>,
 }
 
@@ -20,7 +20,7 @@ impl Labels {
     pub(super) fn new<'a>(catalogue: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
         let resource_types = catalogue
             .into_iter()
-            .map(|(value, label, description)| (value.to_lowercase(), (label.to_owned(), description.to_owned())));
+            .map(|(value, label, description)| (fold(value).into_owned(), (label.to_owned(), description.to_owned())));
         Self { resource_types: resource_types.collect() }
     }
 
@@ -38,7 +38,7 @@ impl Labels {
 
     /// What a resource type is called; one that the catalogue does not have is made readable.
     pub(super) fn resource_type(&self, value: &str) -> String {
-        match self.resource_types.get(&value.to_lowercase()) {
+        match self.resource_types.get(fold(value).as_ref()) {
             Some((label, _)) => label.clone(),
             None if value == OWN_RESOURCE_TYPE => "Request to auditbox".to_owned(),
             None => wording::readable(value),
@@ -56,7 +56,7 @@ impl Labels {
 
     /// More about a value, for those who hover over it: what it is, and the value itself where it is shown otherwise.
     pub(super) fn hint(&self, field: Field, value: &str) -> String {
-        let known = self.resource_types.get(&value.to_lowercase()).filter(|_| field == Field::ResourceType);
+        let known = self.resource_types.get(fold(value).as_ref()).filter(|_| field == Field::ResourceType);
         match known {
             Some((_, description)) if !description.is_empty() => format!("{value}: {description}"),
             _ => value.to_owned(),

@@ -35,6 +35,7 @@
 //! | `refusals` | events that are refused, each by its field |
 //! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `search` | words to search for, in every script and in every place of a message |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
 //! | `stats` | counts, facets, histograms, and words to search for |
@@ -83,6 +84,7 @@ mod record;
 mod refusals;
 mod retention;
 mod sealing;
+mod search;
 mod secrets;
 mod session;
 mod stats;
