@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    cli::{Failure, bar::Bar, doctor},
+    cli::{Failure, bar::Bar, doctor, output::Output},
     config::Config,
     store,
 };
@@ -45,35 +45,36 @@ pub(super) struct RestoreArguments {
 }
 
 /// Makes a backup of the configured file.
-pub(super) fn backup(config: &Config, arguments: &BackupArguments) -> Result<(), Failure> {
+pub(super) fn backup(config: &Config, arguments: &BackupArguments, out: &mut Output) -> Result<(), Failure> {
     let made = {
         let bar = Bar::default();
         store::backup(&config.database.path, &arguments.destination, arguments.force, &bar)?
     };
-    doctor::print(&made.report);
+    doctor::print(&made.report, out);
     let path = made.path.display();
     if made.report.findings.is_empty() {
-        println!("{path}: {} events, sound. It holds the key that signs tokens: keep it private.", made.report.events);
+        let events = made.report.events;
+        out.line(format_args!("{path}: {events} events, sound. It holds the key that signs tokens: keep it private."));
         return Ok(());
     }
     Err(Failure::new(format!("the copy is not sound, as the file itself is not; it is kept as {path}")))
 }
 
 /// Puts a backup in the place of the configured file.
-pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(), Failure> {
+pub(super) fn restore(config: &Config, arguments: &RestoreArguments, out: &mut Output) -> Result<(), Failure> {
     let path = &config.database.path;
     let restored = {
         let bar = Bar::default();
         store::restore(path, &arguments.source, arguments.force, &bar)?
     };
-    doctor::print(&restored.report);
+    doctor::print(&restored.report, out);
     if !restored.report.findings.is_empty() {
         let source = arguments.source.display();
         return Err(Failure::new(format!("{source} is not sound; nothing was changed")));
     }
     if let Some(aside) = restored.aside {
-        println!("What was there is now {}.", aside.display());
+        out.line(format_args!("What was there is now {}.", aside.display()));
     }
-    println!("{}: {} events, sound.", path.display(), restored.report.events);
+    out.line(format_args!("{}: {} events, sound.", path.display(), restored.report.events));
     Ok(())
 }

@@ -1,31 +1,34 @@
 //! `doctor` and `reindex`: looking a file through, and making its index anew.
 
 use crate::{
-    cli::{Failure, bar::Bar},
+    cli::{Failure, bar::Bar, output::Output},
     config::Config,
     store::{self, Finding, Remedy, Report},
 };
 
 /// Looks the configured file through and prints what is wrong with it. Writes nothing.
-pub(super) fn examine(config: &Config) -> Result<(), Failure> {
+pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let report = {
         let bar = Bar::default();
         store::examine(&config.database.path, &bar)?
     };
-    print(&report);
+    print(&report, out);
     let path = config.database.path.display();
-    println!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks);
+    out.line(format_args!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks));
     if report.dropped > 0 {
-        println!("{} events were dropped by retention; the records of it are events like any other.", report.dropped);
+        let dropped = report.dropped;
+        out.line(format_args!(
+            "{dropped} events were dropped by retention; the records of it are events like any other."
+        ));
     }
     if report.without_checksum > 0 {
         let older = report.without_checksum;
-        println!(
+        out.line(format_args!(
             "{older} events are from before events had checksums: less of them can be checked (schema.sql says what)."
-        );
+        ));
     }
     if report.findings.is_empty() {
-        println!("Nothing is wrong.");
+        out.line("Nothing is wrong.");
         return Ok(());
     }
     let of = |remedy| report.findings.iter().filter(|finding| finding.remedy == remedy).count();
@@ -43,22 +46,22 @@ pub(super) fn examine(config: &Config) -> Result<(), Failure> {
 }
 
 /// Prints what was found, and what is to be done about each.
-pub(super) fn print(report: &Report) {
+pub(super) fn print(report: &Report, out: &mut Output) {
     for Finding { subject, message, remedy } in &report.findings {
         let next = match remedy {
             Remedy::Reindex => "reindex",
             Remedy::Restore => "restore",
         };
-        println!("{subject}: {message} [{next}]");
+        out.line(format_args!("{subject}: {message} [{next}]"));
     }
 }
 
 /// Makes the index of the configured file anew.
-pub(super) fn reindex(config: &Config) -> Result<(), Failure> {
+pub(super) fn reindex(config: &Config, out: &mut Output) -> Result<(), Failure> {
     {
         let bar = Bar::default();
         store::reindex(&config.database.path, &bar)?;
     }
-    println!("The index of {} is made anew.", config.database.path.display());
+    out.line(format_args!("The index of {} is made anew.", config.database.path.display()));
     Ok(())
 }

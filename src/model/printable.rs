@@ -46,6 +46,11 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escape(text, |char| char != '\n' && is_hidden(char), |out, char| out.extend(char.escape_unicode()))
 }
 
+/// The text of one record with the colors of its author: the same as [`printable`], but escape characters are kept.
+pub fn printable_record(text: &str) -> Cow<'_, str> {
+    escape(text, |char| char != '\u{1b}' && is_hidden(char), |out, char| out.extend(char.escape_unicode()))
+}
+
 /// A JSON text with hidden characters written as JSON's own escapes, as in `\u001b`: the same value in other bytes. They can
 /// only be in strings, save for line breaks and tabs between the values, which become spaces.
 pub fn printable_json(json: &str) -> Cow<'_, str> {

@@ -200,6 +200,11 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     rebuild(connection).map_err(|error| open::unusable(path, &error))
 }
 
+/// The version of the SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 fn index_of(connection: &rusqlite::Connection, bodies: &Bodies) -> Result<Index, IndexError> {
     let chunk_events = reindex::chunk_events(connection)?;
     let sealed = sealed_chunks(connection, chunk_events)?;

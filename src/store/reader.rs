@@ -217,6 +217,6 @@ fn told(damaged: Damaged, position: &Position) -> Damaged {
     let from_index = Some(position.timestamp).filter(|timestamp| timestamp.micros() != 0);
     let damaged = Damaged { timestamp: from_index.or(damaged.timestamp), ..damaged };
     let Damaged { seq, message, identifier, .. } = &damaged;
-    tracing::error!(seq, identifier, message, "a damaged event was asked for, and was left out of the answer");
+    tracing::error!(seq, identifier, cause = message, "a damaged event was asked for, and was left out of the answer");
     damaged
 }

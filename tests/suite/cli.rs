@@ -37,6 +37,8 @@ const COMMANDS: &[&[&str]] = &[
     &["reindex"],
     &["backup"],
     &["restore"],
+    &["completions"],
+    &["man"],
 ];
 
 fn directory() -> TempDir {

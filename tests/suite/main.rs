@@ -41,6 +41,7 @@
 //! | `stats` | counts, facets, histograms, and words to search for |
 //! | `stream` | events as they arrive |
 //! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
+//! | `terminal` | what the command line writes: hostile text, readers that are gone, full disks |
 //! | `tls` | HTTPS with an operator's own certificate |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
@@ -90,5 +91,6 @@ mod session;
 mod stats;
 mod stream;
 mod supply;
+mod terminal;
 mod tls;
 mod wire;

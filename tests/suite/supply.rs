@@ -129,9 +129,11 @@ fn cargo_deny_finds_nothing() {
 fn the_compiler_forbids_unsafe_code_in_everything_that_is_built_here() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
-    // The lints are the package's, so they hold for its library, its program, its tests and its benches; nothing else is
-    // built, and C is compiled by no script of ours.
-    assert!(!manifest.contains_key("workspace") && !Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs").exists());
+    // The lints are the package's, so they hold for its library, its program, its build script, its tests and its benches;
+    // nothing else is built, and the script runs git and no compiler.
+    assert!(!manifest.contains_key("workspace") && !manifest.contains_key("build-dependencies"));
+    assert_eq!(read("build.rs").matches("Command::new").collect::<Vec<_>>().len(), 1);
+    assert!(read("build.rs").contains(r#"Command::new("git")"#));
 }
 
 #[test]
