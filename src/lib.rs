@@ -15,4 +15,5 @@ pub mod server;
 pub mod store;
 pub mod synthetic;
 pub mod telemetry;
+pub mod terminal;
 pub mod web;

@@ -2,13 +2,17 @@
 //! and no event content belongs in it.
 
 use std::{
+    env,
     error::Error,
     io::{IsTerminal, stderr},
 };
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    terminal::{LogStyle, LogWriter},
+};
 
 /// The HTTP library logs its threads' starts and stops, and each malformed request as an error, so that anybody could
 /// fill the server log. An operator's directive for them takes precedence (`info,actix_http::h1=error`). auditbox
@@ -18,13 +22,20 @@ const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 /// Sends the server log to standard error for the rest of the process. Fails if `log.level` is not a filter, which a
 /// loaded configuration excludes, or if it was called before.
 pub fn init(log: &LogConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let style = match log.format {
+        LogFormat::Json => LogStyle::Json,
+        // Colors are for eyes; in a file they are noise (https://no-color.org).
+        LogFormat::Text if stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) => {
+            LogStyle::Colored
+        }
+        LogFormat::Text => LogStyle::Plain,
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(format!("{QUIET},{}", log.level))?)
-        .with_writer(stderr);
-    match log.format {
-        LogFormat::Json => builder.json().try_init(),
-        LogFormat::Text if stderr().is_terminal() => builder.try_init(),
-        // No colors in files. On a terminal, NO_COLOR is respected.
-        LogFormat::Text => builder.with_ansi(false).try_init(),
+        .with_ansi(style == LogStyle::Colored)
+        .with_writer(move || LogWriter(style));
+    match style {
+        LogStyle::Json => builder.json().try_init(),
+        LogStyle::Plain | LogStyle::Colored => builder.try_init(),
     }
 }

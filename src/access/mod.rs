@@ -15,5 +15,5 @@ pub use directory::Changes;
 pub use gate::{AccessToken, Admission, Denied, Gate, GateOptions};
 pub use limiter::{Exceeded, network};
 pub use recorder::Recorder;
-pub use session::{SessionToken, sign_in_code};
+pub use session::{SessionToken, cancel_sign_in_code, sign_in_code};
 pub use uses::Uses;

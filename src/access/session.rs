@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr};
 use crate::{
     access::gate::{Admission, Denied, Gate, GateOptions},
     model::{
-        credential::{Credential, Secret},
+        credential::{Credential, CredentialChange, Secret},
         ticket::{Purpose, Ticket, Tickets},
         timestamp::Timestamp,
     },
@@ -127,4 +127,10 @@ impl Gate {
 pub fn sign_in_code(file_key: &[u8], credential: &Credential, now: Timestamp) -> Option<String> {
     let ticket = Ticket::begin(credential.client_id.clone(), now, now.plus_seconds(LINK_SECONDS)).ok()?;
     Tickets::new(file_key, Purpose::SignInLink).write(&ticket).ok()
+}
+
+/// The change that makes the code of a sign-in link invalid; `None` if it is not valid now.
+pub fn cancel_sign_in_code(file_key: &[u8], code: &str, now: Timestamp) -> Option<CredentialChange> {
+    let ticket = Tickets::new(file_key, Purpose::SignInLink).read(code, now)?;
+    Some(CredentialChange::Spend(ticket.client_id, ticket.id, ticket.expires))
 }

@@ -14,6 +14,7 @@ use crate::{
         field::{FIELDS, Object},
         json::{self, Members},
         limits::STORED_KEYS_MAX,
+        printable,
         timestamp::Timestamp,
     },
     store::{Damaged, Slice},
@@ -126,7 +127,26 @@ fn cell(value: &RawValue, is_time: bool) -> Cow<'_, str> {
 }
 
 fn harmless(cell: Cow<'_, str>) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { Cow::Owned(format!("'{cell}")) } else { cell }
+    if is_formula(&cell) { Cow::Owned(format!("'{cell}")) } else { cell }
+}
+
+/// Whether a spreadsheet may take a cell for a formula: it begins with a sign that begins one, in any of the forms that
+/// Unicode's compatibility mapping (NFKC) makes that sign, after any white space and characters that are not seen.
+fn is_formula(cell: &str) -> bool {
+    let is_passed_over = |char: char| char.is_whitespace() || printable::is_hidden(char);
+    let begins_one = |char| {
+        matches!(
+            char,
+            '=' | '+' | '-' | '@'
+                // Full width, and the small forms of East Asian writing.
+                | '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫'
+                // Superscripts and subscripts.
+                | '⁼' | '⁺' | '⁻' | '₌' | '₊' | '₋'
+                // The minus sign, == and === in one character, and the plus sign of Hebrew.
+                | '−' | '⩵' | '⩶' | '﬩'
+        )
+    };
+    cell.starts_with(['\t', '\r', '\n']) || cell.trim_start_matches(is_passed_over).starts_with(begins_one)
 }
 
 #[cfg(test)]
@@ -136,10 +156,11 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_run_it_shows() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"] {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\ta", " =1", "＝1", "\u{feff}\u{3000}⁻1"]
+        {
             assert_eq!(harmless(Cow::Borrowed(text)), format!("'{text}"));
         }
-        for text in ["", "a=1", "1-1", "'=1", " =1"] {
+        for text in ["", " ", "a=1", "1-1", "'=1", " a=1", "\u{feff}"] {
             assert_eq!(harmless(Cow::Borrowed(text)), text);
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    cli::{Failure, bar::Bar, doctor},
+    cli::{Failure, bar::Bar, doctor, output::Output},
     config::Config,
     model::credential::Credential,
     store::{self, Access, Difference, RestoreOptions},
@@ -52,58 +52,62 @@ pub(super) struct RestoreArguments {
 }
 
 /// Makes a backup of the configured file.
-pub(super) fn backup(config: &Config, arguments: &BackupArguments) -> Result<(), Failure> {
+pub(super) fn backup(config: &Config, arguments: &BackupArguments, out: &mut Output) -> Result<(), Failure> {
     let made = {
         let bar = Bar::default();
         store::backup(&config.database.path, &arguments.destination, arguments.force, &bar)?
     };
-    doctor::print(&made.report);
+    doctor::print(&made.report, out);
     let path = made.path.display();
     if made.report.findings.is_empty() {
-        println!("{path}: {} events, sound. It holds the key that signs tokens: keep it private.", made.report.events);
+        let events = made.report.events;
+        out.line(format_args!("{path}: {events} events, sound. It holds the key that signs tokens: keep it private."));
         return Ok(());
     }
     Err(Failure::new(format!("the copy is not sound, as the file itself is not; it is kept as {path}")))
 }
 
 /// Puts a backup in the place of the configured file.
-pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(), Failure> {
+pub(super) fn restore(config: &Config, arguments: &RestoreArguments, out: &mut Output) -> Result<(), Failure> {
     let path = &config.database.path;
     let options = RestoreOptions { replace: arguments.force, revive: arguments.revive };
     let restored = {
         let bar = Bar::default();
         store::restore(path, &arguments.source, options, &bar)?
     };
-    doctor::print(&restored.report);
+    doctor::print(&restored.report, out);
     if !restored.report.findings.is_empty() {
         let source = arguments.source.display();
         return Err(Failure::new(format!("{source} is not sound; nothing was changed")));
     }
-    println!("{}: {} events from the backup, sound.", path.display(), restored.report.events);
+    out.line(format_args!("{}: {} events from the backup, sound.", path.display(), restored.report.events));
     if let Some(aside) = &restored.aside {
-        println!("The file that was there is now {}.", aside.display());
+        out.line(format_args!("The file that was there is now {}.", aside.display()));
     }
     match restored.undone {
         Some((shared, newest)) if shared < newest => {
-            println!("The backup does not have its events {} to {newest}.", shared + 1);
+            out.line(format_args!("The backup does not have its events {} to {newest}.", shared + 1));
         }
         _ => {}
     }
     match &restored.access {
-        Some(access) => print_access(access),
-        None => println!(
+        Some(access) => print_access(access, out),
+        None => out.line(
             "Credentials are as the backup has them: there was no file, or none that can be read, to learn from which of \
-             them were revoked since. Check them with `auditbox credential list`."
+             them were revoked since. Check them with `auditbox credential list`.",
         ),
     }
     Ok(())
 }
 
 /// Says which credentials are not as the backup has them, and which are that were not before.
-fn print_access(access: &Access) {
-    let print = |title: &str, lines: Vec<String>| {
+fn print_access(access: &Access, out: &mut Output) {
+    let mut print = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
-            println!("{title}\n  {}", lines.join("\n  "));
+            out.line(title);
+            for line in lines {
+                out.line(format_args!("  {line}"));
+            }
         }
     };
     let line = |credential: &Credential, what: &str| {
@@ -125,12 +129,12 @@ fn print_access(access: &Access) {
         credentials(&access.lost, "not in the backup"),
     );
     if access.tickets > 0 {
-        println!(
+        out.line(format_args!(
             "Sessions that have ended and sign-in links that were used stay so: {} more than in the backup.",
             access.tickets
-        );
+        ));
     }
     if access.key_kept {
-        println!("The signing key is the one of the replaced file: what the backup's key signed is not valid.");
+        out.line("The signing key is the one of the replaced file: what the backup's key signed is not valid.");
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::store::Progress;
+use crate::{store::Progress, terminal};
 
 /// A bar on standard error, which appears when there is something to tell and is gone at the end.
 #[derive(Default)]
@@ -42,7 +42,7 @@ fn new_bar(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(style).with_message(what);
     if bar.is_hidden() {
         // Nobody watches: whoever reads the log later still sees what took so long.
-        eprintln!("{what} …");
+        terminal::line(format_args!("{what} …"));
     }
     bar
 }

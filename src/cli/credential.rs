@@ -2,10 +2,9 @@
 //! ends one within a quarter of a second.
 
 use clap::Subcommand;
-use comfy_table::{Table, presets};
 
 use crate::{
-    cli::Failure,
+    cli::{Failure, output::Output},
     config::Config,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},
@@ -68,58 +67,72 @@ pub(super) enum Command {
 }
 
 /// Does what the command says.
-pub(super) fn run(config: &Config, command: Command) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, command: Command, out: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::Create { name, scopes, actor_type, expires } => create(config, name, scopes, actor_type, expires),
-        Command::List => list(config),
-        Command::Disable { credential } => change(config, &credential, "disabled", CredentialChange::Disable),
-        Command::Enable { credential } => change(config, &credential, "enabled", CredentialChange::Enable),
-        Command::Revoke { credential } => change(config, &credential, "revoked", CredentialChange::Revoke),
+        Command::Create { name, scopes, actor_type, expires } => {
+            let now = Timestamp::now();
+            let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
+            let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
+                .map_err(|error| Failure::new(format!("the system gives no random numbers: {error}")))?;
+            create(config, &issued, out)
+        }
+        Command::List => list(config, out),
+        Command::Disable { credential } => change(config, &credential, "disabled", CredentialChange::Disable, out),
+        Command::Enable { credential } => change(config, &credential, "enabled", CredentialChange::Enable, out),
+        Command::Revoke { credential } => change(config, &credential, "revoked", CredentialChange::Revoke, out),
     }
 }
 
 /// Prints a new credential with its secrets; returns its API token.
-pub(super) fn show_secret(issued: &Issued) -> String {
+pub(super) fn show_secret(issued: &Issued, out: &mut Output) -> String {
     let token = token::api_token(&issued.credential.client_id, &issued.secret);
-    println!("  name           {}", issued.credential.name.as_str());
-    println!("  client id      {}", issued.credential.client_id.as_str());
-    println!("  client secret  {}", issued.secret.reveal());
-    println!("  API token      {token}");
+    out.line(format_args!("  name           {}", issued.credential.name.as_str()));
+    out.line(format_args!("  client id      {}", issued.credential.client_id.as_str()));
+    out.line(format_args!("  client secret  {}", issued.secret.reveal()));
+    out.line(format_args!("  API token      {token}"));
     token
 }
 
-fn create(
-    config: &Config,
-    name: CredentialName,
-    scopes: Scopes,
-    actor_type: ActorType,
-    expires: Option<u64>,
-) -> Result<(), Failure> {
-    let now = Timestamp::now();
-    let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
-    let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
-        .map_err(|error| Failure::new(format!("no random numbers to be had: {error}")))?;
-    apply(config, &issued.credential, &CredentialChange::Create(issued.credential.clone()))?;
-    println!("The secret and the token are shown only now:\n");
-    show_secret(&issued);
-    Ok(())
+/// Makes a credential and shows its secret. If the secret cannot be shown, the credential is revoked again.
+fn create(config: &Config, issued: &Issued, out: &mut Output) -> Result<(), Failure> {
+    let credential = &issued.credential;
+    apply(config, credential, &CredentialChange::Create(credential.clone()))?;
+    out.line("The secret and the token are shown only now:");
+    out.line("");
+    show_secret(issued, out);
+    out.deliver().map_err(|failure| {
+        let revoked = apply(config, credential, &CredentialChange::Revoke(credential.client_id.clone()));
+        failure.with_advice(not_shown(credential, revoked, "Create another one under another name."))
+    })
 }
 
-fn list(config: &Config) -> Result<(), Failure> {
+/// What became of a credential whose secret could not be shown.
+pub(super) fn not_shown(credential: &Credential, revoked: Result<(), Failure>, next: &str) -> String {
+    let name = credential.name.as_str();
+    match revoked {
+        Ok(()) => format!("The secret of the credential {name:?} could not be shown, so it was revoked again. {next}"),
+        Err(error) => format!(
+            "The secret of the credential {name:?} could not be shown, and revoking it failed: {error}. Revoke it with \
+             `auditbox credential revoke {}`.",
+            credential.client_id.as_str()
+        ),
+    }
+}
+
+fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let now = Timestamp::now();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"]);
-    for credential in store::credentials(&config.database.path)? {
-        table.add_row([
+    let row = |credential: Credential| {
+        [
             credential.name.as_str().to_owned(),
             credential.client_id.as_str().to_owned(),
             credential.actor_type.name().to_owned(),
             credential.scopes.to_string(),
             credential.state(now).to_owned(),
             credential.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
-        ]);
-    }
-    println!("{table}");
+        ]
+    };
+    let credentials = store::credentials(&config.database.path)?;
+    out.table(&["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"], credentials.into_iter().map(row));
     Ok(())
 }
 
@@ -128,6 +141,7 @@ fn change(
     wanted: &str,
     done: &str,
     change: impl FnOnce(ClientId) -> CredentialChange,
+    out: &mut Output,
 ) -> Result<(), Failure> {
     let known = store::credentials(&config.database.path)?;
     let credential = known
@@ -135,7 +149,10 @@ fn change(
         .find(|credential| credential.name.as_str() == wanted || credential.client_id.as_str() == wanted)
         .ok_or_else(|| Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`")))?;
     apply(config, &credential, &change(credential.client_id.clone()))?;
-    println!("{} is {done}; a running server applies this within a quarter of a second", credential.name.as_str());
+    out.line(format_args!(
+        "{} is {done}; a running server applies this within a quarter of a second",
+        credential.name.as_str()
+    ));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::{
-    cli::{Failure, serve},
+    cli::{Failure, output::Output, serve},
     config::Config,
     model::{
         event::{Draft, Receipt, Sender},
@@ -33,15 +33,16 @@ pub(super) struct Arguments {
 }
 
 /// Fills a file in a temporary directory, serves it, and removes it at the end.
-pub(super) fn run(mut config: Config, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(mut config: Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let start = serve::Start::prepare(&config)?;
     let directory = tempfile::Builder::new().prefix("auditbox-demo-").tempdir()?;
     config.database.path = directory.path().join("demo.db");
     let store = serve::open(&config)?;
     fill(&store, arguments)?;
-    println!("{} synthetic events of the last 30 days; this file is gone when the server stops", arguments.events);
+    let events = arguments.events;
+    out.line(format_args!("{events} synthetic events of the last 30 days; this file is gone when the server stops"));
     serve::start_log(&config)?;
-    serve::serve(&config, start, store)
+    serve::serve(&config, start, store, out)
 }
 
 fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {

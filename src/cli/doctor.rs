@@ -1,35 +1,38 @@
 //! `doctor` and `reindex`: looking a file through, and making its index anew.
 
 use crate::{
-    cli::{Failure, bar::Bar},
+    cli::{Failure, bar::Bar, output::Output},
     config::Config,
     store::{self, Finding, Remedy, Report},
 };
 
 /// Examines the configured file and prints what is wrong with it. Writes nothing.
-pub(super) fn examine(config: &Config) -> Result<(), Failure> {
+pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let report = {
         let bar = Bar::default();
         store::examine(&config.database.path, &bar)?
     };
-    print(&report);
+    print(&report, out);
     let path = config.database.path.display();
-    println!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks);
+    out.line(format_args!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks));
     if report.dropped > 0 {
-        println!("{} events were dropped by retention; the records of it are events like any other.", report.dropped);
+        let dropped = report.dropped;
+        out.line(format_args!(
+            "{dropped} events were dropped by retention; the records of it are events like any other."
+        ));
     }
     if report.without_checksum > 0 {
         let older = report.without_checksum;
-        println!(
+        out.line(format_args!(
             "{older} events are from before events had checksums: less of them can be checked (schema.sql says what)."
-        );
+        ));
     }
     for exposure in &report.exposures {
-        println!("Warning: {exposure}");
+        out.line(format_args!("Warning: {exposure}"));
     }
     let (_, duplicates) = &report.duplicates;
     if report.findings.is_empty() && *duplicates == 0 {
-        println!("Nothing is wrong.");
+        out.line("Nothing is wrong.");
         return Ok(());
     }
     let mut wrong = damage(&report);
@@ -64,29 +67,29 @@ fn damage(report: &Report) -> Vec<String> {
 }
 
 /// Prints what was found, and what is to be done about each.
-pub(super) fn print(report: &Report) {
+pub(super) fn print(report: &Report, out: &mut Output) {
     for Finding { subject, message, remedy } in &report.findings {
         let next = match remedy {
             Remedy::Reindex => "reindex",
             Remedy::Restore => "restore",
         };
-        println!("{subject}: {message} [{next}]");
+        out.line(format_args!("{subject}: {message} [{next}]"));
     }
     let (named, count) = &report.duplicates;
     for duplicate in named {
-        println!("{duplicate}");
+        out.line(duplicate);
     }
     if *count > named.len() as u64 {
-        println!("{} more identifiers belong to more than one event", count - named.len() as u64);
+        out.line(format_args!("{} more identifiers belong to more than one event", count - named.len() as u64));
     }
 }
 
 /// Makes the index of the configured file anew.
-pub(super) fn reindex(config: &Config) -> Result<(), Failure> {
+pub(super) fn reindex(config: &Config, out: &mut Output) -> Result<(), Failure> {
     {
         let bar = Bar::default();
         store::reindex(&config.database.path, &bar)?;
     }
-    println!("The index of {} is made anew.", config.database.path.display());
+    out.line(format_args!("The index of {} is made anew.", config.database.path.display()));
     Ok(())
 }

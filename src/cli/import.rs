@@ -21,6 +21,7 @@ use crate::{
     cli::{
         Failure,
         client::{Client, ServerArguments, refusal},
+        output::Output,
         serve, source,
     },
     config::{Config, LimitsConfig, QUEUE_BYTES_MAX},
@@ -35,6 +36,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{Outcome, Policy, Prepared, Store},
+    terminal,
 };
 
 /// Events sent at once: enough to spread a commit thin, few enough to lose little time on a bad line.
@@ -67,7 +69,7 @@ pub(super) struct Arguments {
 }
 
 /// Imports the files and prints what became of their events.
-pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     for path in &arguments.files {
         source::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
@@ -100,15 +102,13 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     };
     let outcome = import.files(&arguments.files);
     import.progress.finish_and_clear();
-    println!("{}", import.summary());
+    out.line(import.summary());
     if let Some(warning) = import.retention_warning() {
-        eprintln!("{warning}");
+        terminal::line(&warning);
     }
     let closed = store.map_or(Ok(()), Store::close);
     outcome.map_err(|failure| {
-        Failure::new(format!(
-            "{failure}\nWhat is counted above is stored; mend the cause and run the same import again."
-        ))
+        failure.with_advice("The events counted above are stored. Fix the problem and run the same import again.")
     })?;
     Ok(closed?)
 }
@@ -239,7 +239,7 @@ impl Import {
             return Err(Failure::new(format!("line {number}: {message} (--skip-bad goes on past such lines)")));
         }
         self.counts.bad += 1;
-        self.progress.suspend(|| eprintln!("{file}: line {number}: {message}"));
+        self.progress.suspend(|| terminal::line(format_args!("{file}: line {number}: {message}")));
         Ok(())
     }
 

@@ -5,13 +5,14 @@ use clap::Args;
 
 use crate::{
     access,
-    cli::{Failure, status},
+    cli::{Failure, output::Output, status},
     config::Config,
     model::{
         credential::{ActorType, Credential, MAKE_ADMINISTRATOR, Scope},
+        own,
         timestamp::Timestamp,
     },
-    store,
+    store, terminal,
 };
 
 /// Print a link that signs a browser in, once, within five minutes
@@ -29,22 +30,41 @@ pub(super) struct Arguments {
     url: Option<String>,
 }
 
-/// Prints the link.
-pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+/// Prints the link. One that could not be shown is made invalid again.
+pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let reader = store::open_for_reading(&config.database.path)?;
     let (known, now) = (reader.credentials()?, Timestamp::now());
     let credential = choose(&known, arguments.credential.as_deref(), now)?;
     let base = arguments.url.clone().unwrap_or_else(|| status::own_url(config));
-    println!("{}", link(base.trim_end_matches('/'), &reader.access_token_key()?, credential, now)?);
-    eprintln!("It signs in as {}, once, within five minutes.", credential.name.as_str());
+    let key = reader.access_token_key()?;
+    let code = code(&key, credential, now)?;
+    out.line(link(base.trim_end_matches('/'), &code));
+    out.deliver().map_err(|failure| match cancel(config, &key, &code, credential) {
+        Ok(()) => failure.with_advice("The link could not be shown, so it was made invalid. Make another one."),
+        Err(error) => failure.with_advice(format!(
+            "The link could not be shown, and making it invalid failed: {error}. It expires within five minutes."
+        )),
+    })?;
+    terminal::line(format_args!("It signs in as {}, once, within five minutes.", credential.name.as_str()));
     Ok(())
 }
 
-/// The link for a credential at a server.
-pub(super) fn link(base: &str, key: &[u8], credential: &Credential, now: Timestamp) -> Result<String, Failure> {
-    let code = access::sign_in_code(key, credential, now);
-    let code = code.ok_or_else(|| Failure::new("no random numbers to be had"))?;
-    Ok(format!("{base}/sign-in?code={code}"))
+/// A new code for a link that signs a browser in.
+pub(super) fn code(key: &[u8], credential: &Credential, now: Timestamp) -> Result<String, Failure> {
+    access::sign_in_code(key, credential, now).ok_or_else(|| Failure::new("the system gives no random numbers"))
+}
+
+/// The link with a code, at a server.
+pub(super) fn link(base: &str, code: &str) -> String {
+    format!("{base}/sign-in?code={code}")
+}
+
+fn cancel(config: &Config, key: &[u8], code: &str, credential: &Credential) -> Result<(), Failure> {
+    let Some(change) = access::cancel_sign_in_code(key, code, Timestamp::now()) else {
+        return Ok(());
+    };
+    let record = own::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
+    Ok(store::change_credential_directly(&config.database.path, &change, record)??)
 }
 
 fn choose<'c>(known: &'c [Credential], wanted: Option<&str>, now: Timestamp) -> Result<&'c Credential, Failure> {

@@ -2,7 +2,6 @@
 //!
 //! Exit codes: 0 when the command did what it was asked, 1 when it failed, 2 when it was asked wrongly. Results go to
 //! standard output; progress, warnings and errors to standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 mod backup;
 mod bar;
@@ -10,13 +9,16 @@ mod client;
 mod credential;
 mod demo;
 mod doctor;
+mod generate;
 mod import;
 mod login_link;
+mod output;
 mod query;
 mod retention;
 mod serve;
 mod source;
 mod status;
+mod usage;
 
 use std::{env, fmt, path::PathBuf, process::ExitCode};
 
@@ -27,7 +29,9 @@ use crate::{
     model::error::FieldError,
     server::StartError,
     store::{AppendError, BackupError, ChangeError, CloseError, OpenError, ReadError, WriteError},
+    terminal,
 };
+use output::Output;
 
 /// A self-hosted audit log: who did what, to what, when, and what changed.
 ///
@@ -35,7 +39,7 @@ use crate::{
 #[derive(Parser)]
 #[command(
     name = "auditbox",
-    version,
+    version = generate::version(),
     max_term_width = 100,
     after_help = "\
 Examples:
@@ -77,39 +81,53 @@ enum Command {
     Reindex,
     Backup(backup::BackupArguments),
     Restore(backup::RestoreArguments),
+    Completions(generate::CompletionArguments),
+    Man(generate::ManArguments),
 }
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
-    match execute(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("auditbox: {failure}");
-            failure.code
-        }
-    }
+    terminal::report_panics();
+    let mut out = Output::of_process();
+    let code = match Arguments::try_parse() {
+        Ok(arguments) => match execute(arguments, &mut out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                out.flush();
+                failure.report()
+            }
+        },
+        Err(error) => usage::explain(error, &mut out),
+    };
+    out.finish().map_or_else(Failure::report, |()| code)
 }
 
-fn execute(arguments: Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref(), variables()?.into_iter())?;
+fn execute(arguments: Arguments, out: &mut Output) -> Result<(), Failure> {
+    let config =
+        || -> Result<Config, Failure> { Ok(Config::load(arguments.config.as_deref(), variables()?.into_iter())?) };
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&config),
-        Command::Import(arguments) => import::run(&config, &arguments),
-        Command::Query(arguments) => query::run(&config, &arguments),
-        Command::Credential(command) => credential::run(&config, command),
-        Command::LoginLink(arguments) => login_link::run(&config, &arguments),
+        Command::Serve => serve::run(&config()?, out),
+        Command::Import(arguments) => import::run(&config()?, &arguments, out),
+        Command::Query(arguments) => query::run(&config()?, &arguments, out),
+        Command::Credential(command) => credential::run(&config()?, command, out),
+        Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
         Command::CheckConfig => {
-            status::check_config(&config);
+            status::check_config(&config()?, out);
             Ok(())
         }
-        Command::Healthcheck(arguments) => status::healthcheck(&config, &arguments),
-        Command::Demo(arguments) => demo::run(config, &arguments),
-        Command::Doctor => doctor::examine(&config),
-        Command::Retention(arguments) => retention::run(&config, &arguments),
-        Command::Reindex => doctor::reindex(&config),
-        Command::Backup(arguments) => backup::backup(&config, &arguments),
-        Command::Restore(arguments) => backup::restore(&config, &arguments),
+        Command::Healthcheck(arguments) => status::healthcheck(&config()?, &arguments, out),
+        Command::Demo(arguments) => demo::run(config()?, &arguments, out),
+        Command::Doctor => doctor::examine(&config()?, out),
+        Command::Retention(arguments) => retention::run(&config()?, &arguments, out),
+        Command::Reindex => doctor::reindex(&config()?, out),
+        Command::Backup(arguments) => backup::backup(&config()?, &arguments, out),
+        Command::Restore(arguments) => backup::restore(&config()?, &arguments, out),
+        // These need no configuration, not even a valid one.
+        Command::Completions(arguments) => {
+            generate::completions(&arguments, out);
+            Ok(())
+        }
+        Command::Man(arguments) => generate::man(&arguments, out),
     }
 }
 
@@ -133,24 +151,54 @@ fn variables() -> Result<Vec<(String, String)>, Failure> {
 #[derive(Debug)]
 struct Failure {
     message: String,
+    /// Whether the message has lines, which only the parser of the configuration makes.
+    is_in_lines: bool,
+    /// What to do next, in a line after it.
+    advice: Option<String>,
     code: ExitCode,
 }
 
 impl Failure {
     /// The command could not do what it was asked.
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: ExitCode::FAILURE }
+        Self { message: message.into(), is_in_lines: false, advice: None, code: ExitCode::FAILURE }
     }
 
     /// The command was asked wrongly.
     fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: ExitCode::from(2) }
+        Self { code: ExitCode::from(2), ..Self::new(message) }
+    }
+
+    /// The same, followed by what to do next.
+    fn with_advice(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
+    /// Writes the failure to standard error; returns the exit code.
+    fn report(self) -> ExitCode {
+        let message = format_args!("auditbox: {}", self.message);
+        if self.is_in_lines {
+            terminal::lines(message);
+        } else {
+            terminal::line(message);
+        }
+        if let Some(advice) = self.advice {
+            terminal::line(advice);
+        }
+        self.code
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        // The parser shows the line that it cannot read, and where in it.
+        Self { is_in_lines: matches!(error, ConfigError::Toml { .. }), ..Self::new(error.to_string()) }
     }
 }
 
@@ -164,5 +212,5 @@ macro_rules! failures {
     };
 }
 
-failures!(ConfigError, BackupError, OpenError, CloseError, ReadError, WriteError, AppendError, ChangeError);
+failures!(BackupError, OpenError, CloseError, ReadError, WriteError, AppendError, ChangeError);
 failures!(FieldError, StartError, std::io::Error, serde_json::Error);

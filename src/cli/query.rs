@@ -1,18 +1,15 @@
 //! `query`: the endpoint's filters as flags, on the file itself or on a running server.
 
-use std::{
-    borrow::Cow,
-    io::{self, IsTerminal, Write},
-};
+use std::borrow::Cow;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
     cli::{
         Failure,
         client::{ServerArguments, refusal},
+        output::Output,
     },
     config::Config,
     model::{
@@ -21,6 +18,7 @@ use crate::{
         query::{CONTROLS, Query},
     },
     store::{self, PageReader},
+    terminal,
 };
 
 /// Events shown when no limit is asked for: a screenful or two.
@@ -38,7 +36,7 @@ Examples:
   auditbox query --resources entity,blueprint --from 2024-05-01T00:00:00Z --json
   auditbox query --not-actor ci-deployer --status-code 4xx --url http://127.0.0.1:8686 --token abx_…")]
 pub(super) struct Arguments {
-    /// One event a line, as stored
+    /// One event a line: byte for byte as stored, but on a terminal with control characters as JSON escapes
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -48,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints the events that match.
-pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let mut pairs = arguments.filters.0.clone();
     if !pairs.iter().any(|(name, _)| *name == "limit") {
         pairs.push(("limit", LIMIT_DEFAULT.to_owned()));
@@ -65,15 +63,15 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         }
         None => from_file(config, &pairs)?,
     };
-    let printed = if arguments.json { print_lines(&found.bodies) } else { print_table(&found) };
-    match printed {
-        // Whoever read this has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        printed => printed?,
+    if arguments.json {
+        found.bodies.iter().for_each(|body| out.event(body));
+    } else {
+        print_table(&found, out);
     }
-    // Beside the events, never among them; and whoever looks at the exit code alone must see it too.
+    out.flush();
+    // On standard error, never among the events; and the exit code says so too.
     for event in &found.damaged {
-        eprintln!("damaged, left out: {event}");
+        terminal::line(format_args!("damaged, left out: {event}"));
     }
     match found.damaged.len() {
         0 => Ok(()),
@@ -131,33 +129,17 @@ fn read(answer: &str) -> Result<Answer, Failure> {
     Ok(Answer { bodies, count, damaged: damaged.map_or_else(Vec::new, |damaged| damaged.events) })
 }
 
-/// A line break within an event can only be white space between its parts.
-fn print_lines(bodies: &[String]) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    for body in bodies {
-        writeln!(out, "{}", body.replace(['\n', '\r'], " "))?;
-    }
-    out.flush()
-}
-
-fn print_table(answer: &Answer) -> io::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["TIME", "STATUS", "WHO", "ACTION", "RESOURCE", "ENTITY", "REQUEST"]);
-    if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    for body in &answer.bodies {
-        let event: Value = serde_json::from_str(body).unwrap_or_default();
-        table.add_row(row(&event));
-    }
-    let mut out = io::stdout().lock();
+fn print_table(answer: &Answer, out: &mut Output) {
+    let events = answer.bodies.iter().map(|body| serde_json::from_str(body).unwrap_or_default());
+    let header = ["TIME", "STATUS", "WHO", "ACTION", "RESOURCE", "ENTITY", "REQUEST"];
+    out.table(&header, events.map(|event: Value| row(&event)));
     let of_all = answer.count.map_or_else(String::new, |count| format!(" of {count} that match"));
-    writeln!(out, "{table}\n{} events{of_all}", answer.bodies.len())
+    out.line(format_args!("{} events{of_all}", answer.bodies.len()));
 }
 
 fn row(event: &Value) -> [String; 7] {
     let text = |value: &Value| match value {
-        Value::String(text) => printable(text),
+        Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
@@ -179,11 +161,6 @@ fn row(event: &Value) -> [String; 7] {
         join(&[&context["entity"], &context["blueprint"]], " in "),
         join(&[&request["method"], &request["path"], &request["statusCode"]], " "),
     ]
-}
-
-/// Events are hostile input: what would steer a terminal is not passed on to it.
-fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
 /// One flag for each filter and its exclusion, and for each other parameter, by the tables that the endpoint itself uses.

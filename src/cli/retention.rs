@@ -1,10 +1,9 @@
 //! `retention`: what is past its time, before it is dropped; and an operator's word that the clock is right.
 
 use clap::Args;
-use comfy_table::{Table, presets};
 
 use crate::{
-    cli::Failure,
+    cli::{Failure, output::Output},
     config::Config,
     model::{retention::KeepBy, timestamp::Timestamp},
     store::{self, Due},
@@ -30,43 +29,37 @@ pub(super) struct Arguments {
 }
 
 /// Prints what would be dropped, or believes the clock.
-pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let (path, now) = (&config.database.path, Timestamp::now());
     if arguments.trust_clock {
         store::trust_clock(path, now)?;
-        println!("{now} is believed: a running server goes on within a minute.");
+        out.line(format_args!("{now} is believed: a running server goes on within a minute."));
         return Ok(());
     }
     if config.retention.keep_everything() {
-        println!("[retention] is not set: every event is kept for ever.");
+        out.line("[retention] is not set: every event is kept for ever.");
         return Ok(());
     }
     let dues = store::open_for_reading(path)?.unbounded().due(&config.retention, now)?;
     if dues.is_empty() {
-        println!("Nothing is past its time.");
+        out.line("Nothing is past its time.");
         return Ok(());
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"]);
-    for due in &dues {
-        table.add_row(row(due));
-    }
+    out.table(&["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"], dues.iter().map(row));
     let events: u64 = dues.iter().map(|due| due.count).sum();
     let counted = match config.retention.kept_by() {
         KeepBy::Both => "Ages count from an event's own time or its receipt, whichever is later.",
         KeepBy::EventTime => "Ages count from an event's own time (keep_by = \"event_time\").",
     };
-    println!("{table}\n{events} events are past their time. Nothing was dropped: the server does that. {counted}");
+    out.line(format_args!("{events} events are past their time. Nothing was dropped: the server does that. {counted}"));
     Ok(())
 }
 
 fn row(due: &Due) -> [String; 6] {
-    // Types are a sender's texts: what would steer a terminal is not passed on to it.
-    let printable = |text: &str| text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect();
     [
-        printable(&due.rule),
+        due.rule.clone(),
         due.before.to_string(),
-        due.resource_type.as_deref().map_or_else(|| "(others)".to_owned(), printable),
+        due.resource_type.clone().unwrap_or_else(|| "(others)".to_owned()),
         due.count.to_string(),
         due.times.0.to_string(),
         due.times.1.to_string(),

@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::{
-    cli::{Failure, bar::Bar, credential, login_link, status},
+    cli::{Failure, bar::Bar, credential, login_link, output::Output, status},
     config::Config,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
@@ -11,7 +11,7 @@ use crate::{
         timestamp::Timestamp,
     },
     server::{Application, Endpoint},
-    store::{self, Options, QueueLimits, Retention, Store},
+    store::{self, Options, QueueLimits, Retention, Store, Writer},
     telemetry,
 };
 
@@ -19,13 +19,13 @@ use crate::{
 const ADMIN_NAME: &str = "admin";
 
 /// Opens the file and serves it until told to stop.
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, out: &mut Output) -> Result<(), Failure> {
     // Before the file is opened: what is damaged in it is told then.
     start_log(config)?;
     let start = Start::prepare(config)?;
     let retention = Retention { rules: config.retention.clone(), every: store::RETENTION_EVERY };
     let store = open_with(config, Some(retention))?;
-    serve(config, start, store)
+    serve(config, start, store, out)
 }
 
 /// What a start needs in addition to the database. It is checked first, so that a start that fails does not leave a database
@@ -67,26 +67,49 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
 }
 
 /// Serves an open store until told to stop.
-pub(super) fn serve(config: &Config, start: Start, store: Store) -> Result<(), Failure> {
+pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Output) -> Result<(), Failure> {
     // The first credential is shown only once, so everything that can fail comes before it is created.
     let endpoint = start.endpoint.listen()?;
     let first = make_first_credential(&store, start.chosen)?;
-    let key = store.reader.access_token_key()?;
+    let (key, writer) = (store.reader.access_token_key()?, store.writer.clone());
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(config, endpoint, store)?;
         // The port that was asked for may be 0; from here on it is the real one.
         let mut config = config.clone();
         config.server.listen = application.address();
         let url = status::own_url(&config);
-        println!("auditbox {} serves {} at {url}", env!("CARGO_PKG_VERSION"), config.database.path.display());
+        let path = config.database.path.display();
+        out.line(format_args!("auditbox {} serves {path} at {url}", env!("CARGO_PKG_VERSION")));
         if let Some(issued) = &first {
-            greet(&url, issued);
-            println!("Open this in a browser within five minutes, or print another with `auditbox login-link`:\n");
-            println!("  {}\n", login_link::link(&url, &key, &issued.credential, Timestamp::now())?);
+            greet(&url, issued, out);
+            out.line("Open this in a browser within five minutes, or print another with `auditbox login-link`:");
+            let code = login_link::code(&key, &issued.credential, Timestamp::now())?;
+            out.line("");
+            out.line(format_args!("  {}", login_link::link(&url, &code)));
+            out.line("");
         }
+        match (out.deliver(), &first) {
+            (Err(failure), Some(issued)) => return Err(take_back(&writer, issued, failure).await),
+            // Whoever started it knows where it is, and events must be taken.
+            (Err(failure), None) => tracing::warn!("{failure}; the server runs"),
+            (Ok(()), _) => {}
+        }
+        drop(writer);
         application.run_until_stopped().await.map_err(Failure::from)
-    })?;
-    Ok(())
+    })
+}
+
+/// Revokes the first credential, whose secret could not be shown.
+async fn take_back(writer: &Writer, issued: &Issued, failure: Failure) -> Failure {
+    let credential = &issued.credential;
+    let change = CredentialChange::Revoke(credential.client_id.clone());
+    let revoke = async || -> Result<(), Failure> {
+        let record = own::command_line_event(change.action(), ADMIN_NAME, credential.client_id.as_str())?;
+        Ok(writer.change(change.clone(), writer.prepare(record))?.settled().await?)
+    };
+    let next = "Make another one with `auditbox credential create --name NAME --scope ingest,read,admin --type user`, and \
+                start the server again.";
+    failure.with_advice(credential::not_shown(credential, revoke().await, next))
 }
 
 /// Makes a credential with every scope if there is none at all; returns it if its secret has to be shown.
@@ -132,14 +155,18 @@ fn chosen_by_environment() -> Result<Option<(ClientId, Secret)>, Failure> {
 }
 
 /// Shows the first credential, and lines to try it with.
-fn greet(url: &str, issued: &Issued) {
-    println!(
-        "\nThis is the first start with this file. A credential with every scope was made; it is shown only now:\n"
+fn greet(url: &str, issued: &Issued, out: &mut Output) {
+    out.line("");
+    out.line("This is the first start with this file. A credential with every scope was made; it is shown only now:");
+    out.line("");
+    let token = credential::show_secret(issued, out);
+    out.line("");
+    out.line("Send an event, and ask for it:");
+    out.line("");
+    out.line(format_args!("  curl -X POST {url}/v1/audit-log -H 'Authorization: Bearer {token}' \\"));
+    out.line(
+        r#"    -d '{"action":"CREATE","resourceType":"entity","context":{"entity":"hello","blueprint":"service"}}'"#,
     );
-    let token = credential::show_secret(issued);
-    println!("\nSend an event, and ask for it:\n");
-    println!(
-        "  curl -X POST {url}/v1/audit-log -H 'Authorization: Bearer {token}' \\\n    -d '{{\"action\":\"CREATE\",\"resourceType\":\"entity\",\"context\":{{\"entity\":\"hello\",\"blueprint\":\"service\"}}}}'"
-    );
-    println!("  curl '{url}/v1/audit-log?entity=hello' -H 'Authorization: Bearer {token}'\n");
+    out.line(format_args!("  curl '{url}/v1/audit-log?entity=hello' -H 'Authorization: Bearer {token}'"));
+    out.line("");
 }

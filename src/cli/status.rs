@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use clap::Args;
 use ureq::{Agent, tls::TlsConfig};
 
-use crate::{cli::Failure, config::Config};
+use crate::{
+    cli::{Failure, output::Output},
+    config::Config,
+};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -19,13 +22,13 @@ pub(super) struct Arguments {
 }
 
 /// Prints what is in force. A configuration that is wrong never gets here.
-pub(super) fn check_config(config: &Config) {
-    println!("{config:#?}");
-    println!("the configuration is good");
+pub(super) fn check_config(config: &Config, out: &mut Output) {
+    out.lines(format_args!("{config:#?}"));
+    out.line("the configuration is good");
 }
 
 /// Asks `/readyz`: a server that answers but takes no writes is not well.
-pub(super) fn healthcheck(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn healthcheck(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let url = arguments.url.clone().unwrap_or_else(|| own_url(config));
     let agent = Agent::config_builder()
         // The server is close by; a proxy for the world outside is not the way to it.
@@ -39,7 +42,7 @@ pub(super) fn healthcheck(config: &Config, arguments: &Arguments) -> Result<(), 
     let answer = agent.get(format!("{}/readyz", url.trim_end_matches('/'))).call();
     match answer {
         Ok(response) if response.status().is_success() => {
-            println!("{url} is well");
+            out.line(format_args!("{url} is well"));
             Ok(())
         }
         Ok(response) => Err(Failure::new(format!("{url} answered {}: see its log", response.status()))),

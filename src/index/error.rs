@@ -1,6 +1,6 @@
 //! What can go wrong in finding events.
 
-use crate::model::cancel::Ended;
+use crate::model::{cancel::Ended, error::ParameterError};
 
 /// A question that could not be answered, or a chunk that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum IndexError {
     /// The index was read from the file of a running server, which has dropped events since.
     #[error("events were dropped after the index was read")]
     Changed,
+    /// The query asks for more than one query may do.
+    #[error(transparent)]
+    Refused(#[from] ParameterError),
 }
 
 impl IndexError {
@@ -27,7 +30,7 @@ impl IndexError {
         match self {
             Self::Damaged(_) => true,
             Self::Sqlite(error) => is_corrupt(error),
-            Self::Ended(_) | Self::Changed => false,
+            Self::Ended(_) | Self::Changed | Self::Refused(_) => false,
         }
     }
 

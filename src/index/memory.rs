@@ -9,6 +9,7 @@ use crate::{
     index::{bits::Bits, hash::value_hash, lost},
     model::{
         field::{FIELDS, Field, Sharing},
+        search::MESSAGE_WORDS_MAX,
         timestamp::Timestamp,
     },
 };
@@ -75,6 +76,8 @@ pub struct MemoryChunk {
     identifiers: HashTable<(u64, usize)>,
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(super) has_lost: bool,
+    /// The events whose messages have as many words as the index keeps, in order of arrival.
+    wordy: Vec<u16>,
 }
 
 /// The terms of one field and the events that have them. An event may have none, or several.
@@ -127,6 +130,7 @@ impl MemoryChunk {
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
             has_lost: false,
+            wordy: Vec::new(),
         }
     }
 
@@ -138,6 +142,9 @@ impl MemoryChunk {
             let column = &mut self.terms[column_of(*field)];
             column.positions.push(position);
             column.ordinals.push(*ordinal);
+        }
+        if entry.terms.iter().filter(|(field, _)| *field == Field::Word).count() >= MESSAGE_WORDS_MAX {
+            self.wordy.push(position);
         }
         for (field, value) in &entry.keys {
             self.push_key(*field, position, value);
@@ -183,6 +190,7 @@ impl MemoryChunk {
                 }
             }
         }
+        left.wordy.extend(self.wordy.iter().filter_map(place));
         for spec in FIELDS {
             for (value, position) in self.keys(spec.field).iter() {
                 if let Some(position) = place(&position) {
@@ -229,8 +237,13 @@ impl MemoryChunk {
                 + column.positions.capacity() * size_of::<u16>()
                 + column.ends.capacity() * size_of::<usize>()
         });
-        let times = self.times.capacity() * size_of::<Timestamp>();
+        let times = self.times.capacity() * size_of::<Timestamp>() + self.wordy.capacity() * size_of::<u16>();
         times + terms.sum::<usize>() + keys.sum::<usize>() + self.identifiers.allocation_size()
+    }
+
+    /// The events whose messages have as many words as the index keeps, and may have more.
+    pub(super) fn wordy(&self) -> impl Iterator<Item = u16> {
+        self.wordy.iter().copied()
     }
 
     pub(super) fn terms(&self, field: Field) -> &TermColumn {

@@ -4,7 +4,8 @@
 //! set of its events that have it; a question is set algebra, chunk by chunk. Full chunks are sealed: their sets are rows
 //! of the file, and never change. What has come since is in memory in the same form.
 //!
-//! This layer works inside its caller's transactions, on one snapshot, and reads no bodies.
+//! This layer works inside its caller's transactions, on one snapshot. It reads no bodies: where the words of a long message
+//! decide, it asks its caller (`messages`).
 
 mod bits;
 mod bytes;
@@ -20,6 +21,7 @@ mod keys;
 mod lost;
 mod membership;
 mod memory;
+mod messages;
 mod pace;
 mod posting;
 mod resolve;
@@ -39,6 +41,7 @@ pub use expired::{Expired, Group, ReceiptRange, Receipts};
 pub use hash::value_hash;
 pub use identifier::Glance;
 pub use memory::{Entry, MemoryChunk};
+pub use messages::Messages;
 pub use pace::Watch;
 pub use rows::{
     delete_chunk, delete_rows, delete_strays, delete_strays_at, difference, free_side, identifier_of, insert_chunk,

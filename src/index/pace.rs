@@ -61,7 +61,7 @@ impl Snapshot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::Index;
+    use crate::index::{Index, messages::tests::Unread};
 
     #[test]
     fn a_query_sees_the_file_as_it_is_unless_events_were_dropped() {
@@ -69,7 +69,7 @@ mod tests {
         let open = || Connection::open(directory.path().join("file.db")).unwrap();
         let (writer, reader) = (open(), open());
         writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE chunk (number INTEGER PRIMARY KEY)").unwrap();
-        let index = Index::new(64, Vec::new());
+        let index = Index::new(64, Vec::new(), Box::new(Unread));
         let cancel = Cancel::never();
         let watch = Watch { cancel: &cancel, begun: &|_| Ok(()) };
         reader.execute_batch("BEGIN").unwrap();

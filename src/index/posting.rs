@@ -79,6 +79,22 @@ impl Posting<'_> {
         }
     }
 
+    /// Adds one to the count of each of the positions.
+    pub(super) fn count_each(&self, counts: &mut [u16]) {
+        let mut add_one = |position: u16| {
+            if let Some(count) = counts.get_mut(usize::from(position)) {
+                *count = count.saturating_add(1);
+            }
+        };
+        if matches!(Form::of(self.count, self.length), Form::Present) {
+            numbers(self.bytes).for_each(add_one);
+        } else {
+            let mut bits = Bits::none(self.length);
+            self.add_to(&mut bits);
+            bits.iter().for_each(&mut add_one);
+        }
+    }
+
     /// The number of positions that are also in a set of `set_count` positions.
     pub(super) fn count_in(&self, bits: &Bits, set_count: u32) -> u32 {
         if set_count == self.length {
@@ -255,6 +271,9 @@ mod tests {
                     assert_eq!(bits.count(), posting.count);
                     assert_eq!(posting.count_in(&some, some.count()), bits.count_common(some.words().iter().copied()));
                     assert_eq!(posting.count_in(&Bits::all(length), length), posting.count);
+                    let mut counts = vec![0; length as usize];
+                    posting.count_each(&mut counts);
+                    assert!((0..).zip(&counts).all(|(position, count)| *count == u16::from(bits.holds(position))));
                     found.insert(posting.ordinal, bits.iter().collect::<Vec<_>>());
                 });
                 prop_assert_eq!(read, Some(()));

@@ -2,8 +2,17 @@
 //!
 //! Done once a question. What is left to do for each chunk knows no texts but those of keys.
 
+use std::sync::Arc;
+
 use crate::{
-    index::{Result, bits::Bits, snapshot::Snapshot, terms::Ordinals, view::View},
+    index::{
+        Result,
+        bits::Bits,
+        messages::{Candidates, Undecided},
+        snapshot::Snapshot,
+        terms::Ordinals,
+        view::View,
+    },
     model::{
         field::{Field, Sharing},
         filter::{Clause, Filter, Predicate},
@@ -22,6 +31,15 @@ pub(super) struct ResolvedClause {
     pub(super) field: Option<Field>,
     negated: bool,
     sources: Vec<Source>,
+    /// The word that may be in the part of a long message that the index does not have.
+    long: Option<LongMessages>,
+}
+
+/// Where a search word may be that is in none of a clause's sources.
+struct LongMessages {
+    word: Arc<SearchWord>,
+    /// Words of which the index has only the beginning.
+    cut: Ordinals,
 }
 
 /// Something that an event may have.
@@ -46,15 +64,15 @@ impl Resolved {
 
     /// The events of a chunk that pass all clauses. The clause that left least of the chunk before is tried first, and
     /// what follows is not tried once nothing is left.
-    pub(super) fn matching(&mut self, view: &View<'_>) -> Result<Bits> {
-        let mut bits = view.in_range();
+    pub(super) fn matching(&mut self, view: &View<'_>) -> Result<Candidates> {
+        let (mut bits, mut undecided) = (view.in_range(), Vec::new());
         let mut narrowest: Option<(usize, u32)> = None;
         for index in 0..self.clauses.len() {
             if bits.is_empty() {
                 break;
             }
             let clause = &self.clauses[index];
-            let own = clause.events(view)?;
+            let own = clause.events(view, &mut undecided)?;
             if clause.negated {
                 bits.take_out(&own);
             } else {
@@ -68,14 +86,14 @@ impl Resolved {
         if let Some((index, _)) = narrowest {
             self.clauses.swap(0, index);
         }
-        Ok(bits)
+        Ok(Candidates::new(bits, undecided))
     }
 }
 
 impl ResolvedClause {
-    /// The events of a chunk that the clause lets pass.
-    pub(super) fn passing(&self, view: &View<'_>) -> Result<Bits> {
-        let own = self.events(view)?;
+    /// The events of a chunk that pass the clause. Those among them whose messages decide are added to `undecided`.
+    pub(super) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bits> {
+        let own = self.events(view, undecided)?;
         if !self.negated {
             return Ok(own);
         }
@@ -84,8 +102,8 @@ impl ResolvedClause {
         Ok(others)
     }
 
-    /// The events of a chunk that have what the clause is about, whatever its sign.
-    fn events(&self, view: &View<'_>) -> Result<Bits> {
+    /// The events of a chunk that have what the clause is about, negated or not.
+    fn events(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bits> {
         let mut bits = Bits::none(view.length());
         for source in &self.sources {
             view.step()?;
@@ -105,6 +123,14 @@ impl ResolvedClause {
                 }
             }
         }
+        if let Some(LongMessages { word, cut }) = &self.long {
+            let mut long = Bits::none(view.length());
+            view.add_terms(Field::Word, cut, &mut long)?;
+            view.add_wordy(&mut long)?;
+            long.take_out(&bits);
+            bits.add(&long);
+            undecided.push((Arc::clone(word), long));
+        }
         Ok(bits)
     }
 }
@@ -115,7 +141,7 @@ fn resolve(snapshot: &Snapshot<'_>, clause: &Clause) -> Result<ResolvedClause> {
         Sharing::Own => Source::Keys(field, clause.predicates.clone()),
         Sharing::Shared => Source::Terms(field, terms_of(snapshot, clause)?),
     };
-    Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source] })
+    Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source], long: None })
 }
 
 /// The terms that pass a clause's predicates, whatever its sign.
@@ -141,9 +167,11 @@ fn resolve_word(snapshot: &Snapshot<'_>, word: &SearchWord) -> Result<ResolvedCl
             Sharing::Shared => Source::Terms(field, tests.holding(snapshot, field, word)?),
         });
     }
+    let mut long = None;
     if !word.parts.is_empty() {
         let parts = word.parts.iter().map(|part| tests.words_holding(snapshot, part));
         sources.push(Source::Words(parts.collect::<Result<_>>()?));
+        long = Some(LongMessages { word: Arc::new(word.clone()), cut: tests.cut_words(snapshot)? });
     }
-    Ok(ResolvedClause { field: None, negated: false, sources })
+    Ok(ResolvedClause { field: None, negated: false, sources, long })
 }

@@ -1,5 +1,7 @@
 //! The index's rows in the file: writing sealed chunks, reading their own rows, deleting orphans.
 
+use std::sync::OnceLock;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
@@ -97,6 +99,7 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
         block_bits,
         has_lost: key_blocks.contains(&HAS_LOST),
         identifiers: Membership::from_bytes(blob(7)?).ok_or_else(damaged)?,
+        wordy: OnceLock::new(),
     })
 }
 

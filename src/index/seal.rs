@@ -3,6 +3,8 @@
 //! The rows follow from the events and the term dictionary, byte for byte, whenever they are built. `doctor` therefore
 //! checks a chunk by building it again, and a crash between two rows costs only building them again.
 
+use std::sync::OnceLock;
+
 use crate::{
     index::{
         hash::value_hash,
@@ -58,6 +60,7 @@ pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>,
         block_bits,
         has_lost: chunk.has_lost,
         identifiers,
+        wordy: OnceLock::new(),
     };
     Ok((rows, sealed))
 }

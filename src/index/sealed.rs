@@ -1,5 +1,7 @@
 //! Sealed chunks: what stays in memory of each, and how the rest is read from its rows.
 
+use std::sync::OnceLock;
+
 use rusqlite::{Connection, params};
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
         posting::{self, Posting},
         times::{BLOCK_EVENTS, TimeBlock},
     },
-    model::{cursor::Position, field::Field, timestamp::Timestamp},
+    model::{cursor::Position, field::Field, search::MESSAGE_WORDS_MAX, timestamp::Timestamp},
 };
 
 /// Above this many terms of one field, all its postings are read at once instead of term by term.
@@ -157,6 +159,8 @@ pub struct SealedChunk {
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(super) has_lost: bool,
     pub(super) identifiers: Membership,
+    /// The events whose messages have as many words as the index keeps: found out when first asked for, and mostly none.
+    pub(super) wordy: OnceLock<Vec<u16>>,
 }
 
 impl SealedChunk {
@@ -206,6 +210,29 @@ impl<'c> Reading<'c> {
             })?;
         }
         Ok(())
+    }
+
+    /// Adds the events whose messages have as many words as the index keeps, and may have more.
+    pub(super) fn add_wordy(&self, bits: &mut Bits) -> Result<()> {
+        let wordy = match self.chunk.wordy.get() {
+            Some(wordy) => wordy,
+            None => {
+                let counted = self.count_words()?;
+                self.chunk.wordy.get_or_init(|| counted)
+            }
+        };
+        for position in wordy {
+            bits.insert(*position);
+        }
+        Ok(())
+    }
+
+    /// The events that have as many words as the index keeps, by their postings.
+    fn count_words(&self) -> Result<Vec<u16>> {
+        let mut counts = vec![0_u16; self.chunk.length as usize];
+        self.each_posting(Field::Word, 0, u32::MAX, |posting| posting.count_each(&mut counts))?;
+        let is_full = |count: &u16| usize::from(*count) >= MESSAGE_WORDS_MAX;
+        Ok((0..=u16::MAX).zip(&counts).filter(|(_, count)| is_full(count)).map(|(position, _)| position).collect())
     }
 
     /// Calls `each` with the postings of a field in order of ordinal, from `first` to `last`, both included, and

@@ -8,7 +8,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use crate::{
-    index::{Result, resolve::Resolved, snapshot::Snapshot},
+    index::{Result, messages::Candidates, resolve::Resolved, snapshot::Snapshot, view::View},
     model::{
         cursor::Position,
         filter::TimeRange,
@@ -71,7 +71,12 @@ impl Snapshot<'_> {
         let newest_first = query.order == Order::Descending;
         let (range, after) = (range_after(query), query.after.map(|cursor| cursor.position));
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
-        let (mut stopped_at, mut has_looked) = (None, false);
+        let (mut stopped_at, mut has_looked, reader) = (None, false, self.message_reader());
+        // The range includes the cursor's whole instant; what the client has seen of it comes first.
+        let is_passed = |position: Position| {
+            position.seq > reach.through_seq
+                || after.is_some_and(|after| if newest_first { position >= after } else { position <= after })
+        };
         for chunk in self.chunks_by_time(&range, newest_first) {
             self.step()?;
             if nearest.is_complete_before(&chunk.extent) {
@@ -89,12 +94,24 @@ impl Snapshot<'_> {
             has_looked = true;
             let mut view = self.view(&chunk);
             view.confine(&range)?;
-            let bits = resolved.matching(&view)?;
-            view.walk(&bits, newest_first, |position| {
-                // The range holds the cursor's instant whole; what it has seen of it comes first.
-                let seen = after.is_some_and(|after| if newest_first { position >= after } else { position <= after });
-                seen || position.seq > reach.through_seq || nearest.offer(position)
-            })?;
+            let found = resolved.matching(&view)?;
+            if found.are_certain() {
+                view.walk(&found.bits, newest_first, |position| is_passed(position) || nearest.offer(position))?;
+                continue;
+            }
+            // Messages are read one by one, and only those that may decide about the page.
+            for (position, place) in placed(&mut view, &found, newest_first, |place| place)? {
+                if is_passed(place) {
+                    continue;
+                }
+                if !nearest.wants(place) {
+                    break;
+                }
+                self.step()?;
+                if found.hold(position, place.seq, &reader)? {
+                    nearest.offer(place);
+                }
+            }
         }
         let mut positions = nearest.into_positions();
         if let Some(edge) = stopped_at {
@@ -114,7 +131,7 @@ impl Snapshot<'_> {
         let newest_first = query.order == Order::Descending;
         let after = query.after.map(|cursor| cursor.position.seq);
         let beyond = |seq: i64| after.is_none_or(|after| if newest_first { seq < after } else { seq > after });
-        let (mut positions, mut has_looked) = (Vec::new(), false);
+        let (mut positions, mut has_looked, reader) = (Vec::new(), false, self.message_reader());
         for chunk in self.chunks_by_arrival(newest_first) {
             self.step()?;
             if positions.len() > query.limit {
@@ -131,15 +148,17 @@ impl Snapshot<'_> {
             has_looked = true;
             let mut view = self.view(&chunk);
             view.confine(&query.filter.time)?;
-            let bits = resolved.matching(&view)?;
-            let mut found = view.positions(&bits)?;
-            found.retain(|position| beyond(position.seq) && position.seq <= reach.through_seq);
-            found.sort_unstable_by_key(|position| position.seq);
-            if newest_first {
-                found.reverse();
+            let found = resolved.matching(&view)?;
+            let places = placed(&mut view, &found, newest_first, |place| place.seq)?;
+            let wanted = |place: &Position| beyond(place.seq) && place.seq <= reach.through_seq;
+            for (position, place) in places.into_iter().filter(|(_, place)| wanted(place)) {
+                if positions.len() > query.limit {
+                    break;
+                }
+                if found.hold(position, place.seq, &reader)? {
+                    positions.push(place);
+                }
             }
-            found.truncate(query.limit + 1 - positions.len());
-            positions.append(&mut found);
         }
         Ok((positions, None))
     }
@@ -154,6 +173,21 @@ fn edge_of((first, last): &(Timestamp, Timestamp), range: &TimeRange, newest_fir
         (Position { timestamp: *first, seq: i64::MIN }, range.from.is_none_or(|from| *first > from))
     };
     is_progress.then_some(edge)
+}
+
+/// The events of a set, each with its place in the log, in ascending order of a key of that place or in descending order.
+fn placed<K: Ord>(
+    view: &mut View<'_>,
+    found: &Candidates,
+    descending: bool,
+    key: impl Fn(Position) -> K,
+) -> Result<Vec<(u16, Position)>> {
+    let mut places: Vec<_> = found.bits.iter().zip(view.positions(&found.bits)?).collect();
+    places.sort_unstable_by_key(|(_, place)| key(*place));
+    if descending {
+        places.reverse();
+    }
+    Ok(places)
 }
 
 /// The filter's range, cut at the cursor's instant, which stays in it.
@@ -186,6 +220,12 @@ enum Key {
 impl Nearest {
     fn key(&self, position: Position) -> Key {
         if self.newest_first { Key::Newer(position) } else { Key::Older(Reverse(position)) }
+    }
+
+    /// Whether a position is near enough. If not, none that is farther is.
+    fn wants(&self, position: Position) -> bool {
+        let is_full = self.heap.len() >= self.wanted;
+        !is_full || self.heap.peek().is_some_and(|farthest| self.key(position) > farthest.0)
     }
 
     /// Takes a position if it is near enough. If not, none that is farther need be offered.

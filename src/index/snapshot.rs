@@ -23,6 +23,7 @@ use crate::{
         Result,
         divide::Second,
         memory::{Entry, MemoryChunk, OrdinalSet},
+        messages::{MessageReader, Messages},
         pace::Watch,
         resolve::{Resolved, terms_of},
         sealed::{SealedChunk, Side},
@@ -52,6 +53,7 @@ pub struct Index {
     /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
     unsealed: (AtomicUsize, AtomicUsize),
     pub(super) tests: Tests,
+    messages: Box<dyn Messages>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,8 +70,9 @@ pub(super) struct State {
 }
 
 impl Index {
-    /// An index with these sealed chunks, in order, and nothing in memory yet.
-    pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>) -> Self {
+    /// An index with these sealed chunks, in order, and nothing in memory yet. Messages that it does not have whole are read
+    /// through `messages`.
+    pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>, messages: Box<dyn Messages>) -> Self {
         let next = sealed.last().map_or(0, |chunk| chunk.home.number + 1);
         let sealed: SealedChunks = Arc::new(sealed.into_iter().map(Arc::new).collect());
         let state = State {
@@ -85,6 +88,7 @@ impl Index {
             glanced: RwLock::new(sealed),
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
             tests: Tests::default(),
+            messages,
         }
     }
 
@@ -336,6 +340,11 @@ impl Snapshot<'_> {
         Resolved::new(self, filter)
     }
 
+    /// Reads messages for one query.
+    pub(super) fn message_reader(&self) -> MessageReader<'_> {
+        MessageReader::new(&*self.index.messages, self.connection)
+    }
+
     pub(super) fn view<'s>(&'s self, chunk: &Chunk<'s>) -> View<'s> {
         match chunk.place {
             PlaceOf::Sealed(sealed) => View::sealed(sealed, self),
@@ -391,11 +400,12 @@ impl Snapshot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::messages::tests::Unread;
 
     #[test]
     fn what_waits_to_be_sealed_is_counted_in_bytes_too() {
         const EVENTS: u32 = 64;
-        let index = Index::new(EVENTS, Vec::new());
+        let index = Index::new(EVENTS, Vec::new(), Box::new(Unread));
         // The longest keys that an event may have, and as many words as its message is taken apart into.
         let entry = |number: usize| {
             let terms = (0..256).map(|word| (Field::Word, word)).collect();

@@ -11,6 +11,7 @@ use crate::{
         IndexError, Result,
         bits::Bits,
         divide::Second,
+        messages::{Candidates, MessageReader},
         resolve::Resolved,
         snapshot::{Chunk, Snapshot},
         terms,
@@ -32,12 +33,13 @@ impl Snapshot<'_> {
     {
         let counts = self.divide(second, &filter.time, |snapshot, chunks| {
             let mut resolved = snapshot.resolve(filter)?;
-            let mut count = 0;
+            let (mut count, reader) = (0, snapshot.message_reader());
             for chunk in chunks {
                 snapshot.step()?;
                 let mut view = snapshot.view(&chunk);
                 view.confine(&filter.time)?;
-                count += u64::from(resolved.matching(&view)?.count());
+                let found = resolved.matching(&view)?;
+                count += u64::from(found.settle(&mut view, &reader)?.count());
             }
             Ok(count)
         })?;
@@ -69,7 +71,7 @@ impl Snapshot<'_> {
     /// Counts what matches in some chunks.
     fn counted(&self, query: &StatsQuery, chunks: Vec<Chunk<'_>>) -> Result<Counted> {
         let mut resolved = self.resolve(&query.query.filter)?;
-        let failure = self.resolve(&failures())?;
+        let (failure, reader) = (self.resolve(&failures())?, self.message_reader());
         let mut counted = Counted { count: 0, tallies: Vec::with_capacity(query.facets.len()), matches: Vec::new() };
         for field in &query.facets {
             counted.tallies.push(Tally::new(*field, terms::count(self.connection, *field)?));
@@ -78,12 +80,12 @@ impl Snapshot<'_> {
             self.step()?;
             let mut view = self.view(&chunk);
             view.confine(&query.query.filter.time)?;
-            let bits = tally(&mut resolved, &view, &mut counted.tallies)?;
+            let bits = tally(&mut resolved, &mut view, &reader, &mut counted.tallies)?;
             counted.count += u64::from(bits.count());
             if query.histogram.is_some() && !bits.is_empty() {
                 let mut failed = bits.clone();
                 for clause in &failure.clauses {
-                    failed.keep(&clause.passing(&view)?);
+                    failed.keep(&clause.passing(&view, &mut Vec::new())?);
                 }
                 counted.matches.push(Matches { chunk: chunk.number, bits, failed });
             }
@@ -190,17 +192,28 @@ impl Tally {
 }
 
 /// Counts the terms of one chunk's events that match, for each field without the clauses on itself. Returns the events.
-fn tally(resolved: &mut Resolved, view: &View<'_>, tallies: &mut [Tally]) -> Result<Bits> {
-    let is_own =
-        |tally: &Tally, resolved: &Resolved| resolved.clauses.iter().any(|clause| clause.field == Some(tally.field));
-    if !tallies.iter().any(|tally| is_own(tally, resolved)) {
-        let bits = resolved.matching(view)?;
+fn tally(
+    resolved: &mut Resolved,
+    view: &mut View<'_>,
+    reader: &MessageReader<'_>,
+    tallies: &mut [Tally],
+) -> Result<Bits> {
+    let is_own = |field: Option<Field>, tallies: &[Tally]| tallies.iter().any(|tally| field == Some(tally.field));
+    if !resolved.clauses.iter().any(|clause| is_own(clause.field, tallies)) {
+        let bits = resolved.matching(view)?.settle(view, reader)?;
         tallies.iter_mut().try_for_each(|tally| tally.add(view, &bits))?;
         return Ok(bits);
     }
-    let passing = resolved.clauses.iter().map(|clause| clause.passing(view)).collect::<Result<Vec<_>>>()?;
+    let mut undecided = Vec::new();
+    let passing = resolved.clauses.iter().map(|clause| clause.passing(view, &mut undecided));
+    let passing = passing.collect::<Result<Vec<_>>>()?;
+    // Messages decide among what passes those clauses that count for every field.
+    let mut common = view.in_range();
+    let others = resolved.clauses.iter().zip(&passing).filter(|(clause, _)| !is_own(clause.field, tallies));
+    others.for_each(|(_, passing)| common.keep(passing));
+    let common = Candidates::new(common, undecided).settle(view, reader)?;
     let all_but = |aside: Option<Field>| {
-        let mut bits = view.in_range();
+        let mut bits = common.clone();
         let others =
             resolved.clauses.iter().zip(&passing).filter(|(clause, _)| aside.is_none() || clause.field != aside);
         others.for_each(|(_, passing)| bits.keep(passing));

@@ -14,7 +14,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     index::{Result, memory::term_fields, snapshot::Snapshot},
-    model::{field::Field, filter::Predicate, search::SearchWord},
+    model::{
+        field::Field,
+        filter::Predicate,
+        search::{self, SearchWord},
+    },
 };
 
 /// Bytes of terms remembered by the writer in each of two generations: most events name what others have named shortly
@@ -195,6 +199,8 @@ enum Test {
     Predicate(Predicate),
     /// Holds this word.
     Word(String),
+    /// May be the beginning of a longer word.
+    IsCut,
 }
 
 impl Test {
@@ -203,7 +209,7 @@ impl Test {
         let text = match self {
             Self::Predicate(Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text))
             | Self::Word(text) => text.len(),
-            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) => 0,
+            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) | Self::IsCut => 0,
         };
         TEST_COST + text / 4
     }
@@ -239,7 +245,12 @@ impl Tests {
 
     /// The words of messages that hold a part of a search.
     pub(super) fn words_holding(&self, snapshot: &Snapshot<'_>, part: &str) -> Result<Ordinals> {
-        self.tested(snapshot, Field::Word, Test::Word(part.to_owned()), None, |value| value.contains(part))
+        self.tested(snapshot, Field::Word, Test::Word(part.to_owned()), None, |value| search::holds_part(value, part))
+    }
+
+    /// The words of messages that may have had more bytes.
+    pub(super) fn cut_words(&self, snapshot: &Snapshot<'_>) -> Result<Ordinals> {
+        self.tested(snapshot, Field::Word, Test::IsCut, None, search::may_be_cut)
     }
 
     /// The terms that pass a test. Where many came since it was last made, those alone are looked at that begin as one of
@@ -385,7 +396,7 @@ impl Scan<'_> {
 mod tests {
     use super::*;
     use crate::{
-        index::{Index, Watch},
+        index::{Index, Watch, messages::tests::Unread},
         model::cancel::Cancel,
     };
 
@@ -408,7 +419,7 @@ mod tests {
             (ordinal, value)
         };
         let mut terms: Vec<_> = (0..TERMS).map(add).collect();
-        let (index, cancel) = (Index::new(64, Vec::new()), Cancel::never());
+        let (index, cancel) = (Index::new(64, Vec::new(), Box::new(Unread)), Cancel::never());
         let watch = Watch { cancel: &cancel, begun: &|_| Ok(()) };
         let snapshot = index.watched(&connection, watch).unwrap();
         let prefixes = ["b", "b-4", "", "none"].map(|prefix| Predicate::Prefix(prefix.to_owned()));

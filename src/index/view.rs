@@ -107,6 +107,17 @@ impl<'c> View<'c> {
         }
     }
 
+    /// Adds the events whose messages have as many words as the index keeps, and may have more.
+    pub(super) fn add_wordy(&self, bits: &mut Bits) -> Result<()> {
+        match &self.kind {
+            Kind::Sealed(reading) => reading.add_wordy(bits),
+            Kind::Memory(chunk) => {
+                read(chunk).wordy().for_each(|position| bits.insert(position));
+                Ok(())
+            }
+        }
+    }
+
     /// Adds the events with a key that passes one of the predicates.
     pub(super) fn add_keys(&self, field: Field, predicates: &[Predicate], bits: &mut Bits) -> Result<()> {
         match &self.kind {

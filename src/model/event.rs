@@ -8,6 +8,8 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
+mod submission;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -23,7 +25,8 @@ use crate::model::{
     values::Values,
 };
 use object_writer::ObjectWriter;
-pub use stored::{received_at, same_submission, searchable};
+pub use stored::{message, received_at, searchable};
+pub use submission::same_submission;
 
 /// The origin of events that auditbox itself records. Senders may not claim it.
 pub const OWN_ORIGIN: &str = "auditbox";

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::model::{
     event::OWN_ORIGIN,
     field::{Field, FieldSpec, Matching},
+    fold::fold,
     search::SearchWord,
     timestamp::Timestamp,
 };
@@ -35,7 +36,7 @@ impl TimeRange {
 pub enum Predicate {
     /// Equal, byte for byte.
     Exact(String),
-    /// Equal in lower case. The text is already in lower case.
+    /// Equal but for case. The text is already folded.
     IgnoreCase(String),
     /// Starts with the text.
     Prefix(String),
@@ -56,7 +57,7 @@ impl Predicate {
         }
         match spec.matching {
             Matching::Exact => Ok(Self::Exact(text.to_owned())),
-            Matching::IgnoreCase => Ok(Self::IgnoreCase(text.to_lowercase())),
+            Matching::IgnoreCase => Ok(Self::IgnoreCase(fold(text).into_owned())),
             Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
             Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
@@ -69,7 +70,7 @@ impl Predicate {
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(text) => value == text,
-            Self::IgnoreCase(text) => value.to_lowercase() == *text,
+            Self::IgnoreCase(text) => fold(value) == *text,
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
             Self::Network(range) => parse_address(value).is_some_and(|address| range.contains(&address)),

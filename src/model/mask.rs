@@ -10,9 +10,13 @@
 //! that is not a secret's stays as it was sent.
 
 mod query;
+mod same;
 mod walk;
 
 use memchr::{memchr, memchr_iter, memchr2, memmem};
+
+pub(crate) use same::{MaskedText, same_but_for_masks};
+
 /// What stands in a secret's place.
 pub const MASKED: &str = "[masked]";
 /// Keys that hold secrets wherever they are met. Each is a last word, or several, so that `token` is `accessToken` too.

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use crate::model::fold::fold;
+
 /// Maximum number of entries. Each appears in a list that people read.
 const ENTRIES_MAX: usize = 1_000;
 /// Maximum length of a value in bytes: the event's own limit.
@@ -83,7 +85,7 @@ impl Catalogue {
     ) -> Result<Self, (&'static str, String)> {
         let (mut catalogue, mut seen) = (Vec::new(), HashSet::new());
         for (value, label, description) in entries {
-            if !seen.insert(value.to_lowercase()) {
+            if !seen.insert(fold(value).into_owned()) {
                 return Err(("value", format!("`{value}` stands twice")));
             }
             if catalogue.len() == ENTRIES_MAX {

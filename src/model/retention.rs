@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{own::RECORD_RESOURCE_TYPE, timestamp::Timestamp};
+use crate::model::{fold::fold, own::RECORD_RESOURCE_TYPE, timestamp::Timestamp};
 
 /// Days that may be set: a hundred years. More is a slip, and far beyond it there is no date to count back to.
 pub const DAYS_MAX: u64 = 36_500;
@@ -70,7 +70,7 @@ impl Rules {
             if name.is_empty() || name.len() > TYPE_BYTES_MAX || name.contains('\0') {
                 return Err(wrong(format!("is no type of resource: it must be 1 to {TYPE_BYTES_MAX} bytes")));
             }
-            if !seen.insert(name.to_lowercase()) {
+            if !seen.insert(fold(name).into_owned()) {
                 return Err(wrong("stands twice, in another case: types are the same in any case".to_owned()));
             }
             if rules.len() == TYPES_MAX {
@@ -142,10 +142,10 @@ impl Rules {
             keep_by,
             now,
         };
-        let types = || self.by_type.iter().map(|(name, _)| name.to_lowercase()).collect();
+        let types = || self.by_type.iter().map(|(name, _)| fold(name).into_owned()).collect();
         let general = self.general.map(|days| cutoff(GENERAL.to_owned(), days, Scope::AllBut(types())));
         let by_type = self.by_type.iter().filter_map(|(name, days)| {
-            Some(cutoff(format!("{OF_TYPES}.{name}"), (*days)?, Scope::Only(name.to_lowercase())))
+            Some(cutoff(format!("{OF_TYPES}.{name}"), (*days)?, Scope::Only(fold(name).into_owned())))
         });
         general.into_iter().chain(by_type).collect()
     }
@@ -184,7 +184,7 @@ fn cutoff(now: Timestamp, days: u32) -> Timestamp {
     now.plus_seconds(-i64::from(days) * SECONDS_PER_DAY)
 }
 
-/// Resource types, in lower case.
+/// Resource types, folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Events of this type.

@@ -1,15 +1,21 @@
 //! What people type into a search box: words, each found anywhere in the names of an event or in its message.
 //!
-//! A message is taken apart into words when an event comes in; everything else is searched as it stands. So a search word
-//! is looked for in two forms: whole, within a name; and taken apart in the same way, within the words of a message.
+//! When an event arrives, the index gets the words of its message, up to a bound; everything else is searched as one text.
+//! So a search word is looked for in two forms: whole, within a name; and split in the same way, within the words of a
+//! message. Case is folded when a word is looked for ([`fold`](crate::model::fold::fold)), so the form in which the index
+//! keeps words does not decide what they match.
 
 use std::collections::BTreeSet;
 
-use crate::model::field::{FIELDS, Field};
+use crate::model::{
+    field::{FIELDS, Field},
+    fold::fold,
+};
 
-/// Different words of one message that can be found. What follows is text for people.
-const MESSAGE_WORDS_MAX: usize = 256;
-/// Bytes of one word that are kept; the rest of a longer one is cut off.
+/// Different words of one message that the index keeps: a message of which it has this number may have more, and is read
+/// where those do not decide. Files hold indexes that were made with this number, so it must not become higher.
+pub const MESSAGE_WORDS_MAX: usize = 256;
+/// Bytes of one word that the index keeps.
 const WORD_BYTES_MAX: usize = 1_024;
 /// Words in one search.
 pub const SEARCH_WORDS_MAX: usize = 32;
@@ -19,10 +25,10 @@ pub const SEARCH_BYTES_MAX: usize = 1_024;
 /// One word of a search.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SearchWord {
-    /// The word in lower case.
+    /// The word, folded.
     pub text: String,
-    /// The same, taken apart as messages are: each must be within some word of the message. Empty for one that holds no
-    /// letter and no digit, which no message word can.
+    /// The parts that the word has when it is split as messages are, folded: each must be within some word of the message.
+    /// Empty for a word without a letter or digit, which no message word contains.
     pub parts: Vec<String>,
 }
 
@@ -32,10 +38,7 @@ impl SearchWord {
         if text.len() > SEARCH_BYTES_MAX {
             return Err(format!("is longer than {SEARCH_BYTES_MAX} bytes"));
         }
-        let words: Vec<Self> = text
-            .split_whitespace()
-            .map(|word| Self { text: word.to_lowercase(), parts: message_words(word).into_iter().collect() })
-            .collect();
+        let words: Vec<Self> = text.split_whitespace().map(Self::new).collect();
         match words.len() {
             0 => Err("must not be empty".to_owned()),
             1..=SEARCH_WORDS_MAX => Ok(words),
@@ -43,10 +46,38 @@ impl SearchWord {
         }
     }
 
+    fn new(word: &str) -> Self {
+        let parts: BTreeSet<_> = words(word).map(|part| fold(part).into_owned()).collect();
+        Self { text: fold(word).into_owned(), parts: parts.into_iter().collect() }
+    }
+
     /// Whether `value` of a field other than [`Field::Word`] holds this word.
     pub fn is_in(&self, value: &str) -> bool {
-        value.to_lowercase().contains(&self.text)
+        fold(value).contains(&self.text)
     }
+
+    /// Whether a message holds this word.
+    pub fn is_in_message(&self, message: &str) -> bool {
+        let mut missing: Vec<_> = self.parts.iter().collect();
+        for word in words(message) {
+            let word = fold(word);
+            missing.retain(|part| !word.contains(part.as_str()));
+            if missing.is_empty() {
+                return !self.parts.is_empty();
+            }
+        }
+        false
+    }
+}
+
+/// Whether a message word that the index keeps may have had more bytes than it keeps.
+pub fn may_be_cut(word: &str) -> bool {
+    word.len() > WORD_BYTES_MAX - char::MAX_LEN_UTF8
+}
+
+/// Whether a message word that the index keeps holds a part of a search word.
+pub fn holds_part(word: &str, part: &str) -> bool {
+    fold(word).contains(part)
 }
 
 /// The fields that a search looks into, message words apart.
@@ -54,17 +85,23 @@ pub fn searched_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.searched && spec.field != Field::Word).map(|spec| spec.field)
 }
 
-/// The different words of a text: runs of letters and digits, in lower case.
+/// What the index keeps of a message: its different words in lower case, up to a bound.
 pub fn message_words(text: &str) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
-    for word in text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        let word = word.to_lowercase();
-        words.insert(word[..word.floor_char_boundary(WORD_BYTES_MAX)].to_owned());
-        if words.len() == MESSAGE_WORDS_MAX {
+    let mut kept = BTreeSet::new();
+    for word in words(text) {
+        let mut word = word.to_lowercase();
+        word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
+        kept.insert(word);
+        if kept.len() == MESSAGE_WORDS_MAX {
             break;
         }
     }
-    words
+    kept
+}
+
+/// The words of a text: runs of letters and digits.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -77,7 +114,8 @@ mod tests {
             searched_fields()
                 .any(|searched| values.iter().any(|(field, value)| *field == searched && word.is_in(value)))
         };
-        let is_word = |part: &String| values.iter().any(|(field, value)| *field == Field::Word && value.contains(part));
+        let is_word =
+            |part: &String| values.iter().any(|(field, value)| *field == Field::Word && holds_part(value, part));
         let words = SearchWord::parse_all(search).unwrap();
         words.iter().all(|word| in_name(word) || (!word.parts.is_empty() && word.parts.iter().all(is_word)))
     }
@@ -107,5 +145,32 @@ mod tests {
         assert!(SearchWord::parse_all(&long).is_err());
         assert!(SearchWord::parse_all(&"a ".repeat(33)).is_err());
         assert!(SearchWord::parse_all(" ").is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_cut_may_be() {
+        for letter in ["x", "é", "日", "𐐀"] {
+            for letters in [WORD_BYTES_MAX / letter.len() + 1, 5_000] {
+                assert!(message_words(&letter.repeat(letters)).iter().all(|word| may_be_cut(word)), "{letter}");
+            }
+        }
+        assert!(!may_be_cut(&"x".repeat(1_000)));
+    }
+
+    #[test]
+    fn a_message_is_read_as_the_index_is() {
+        let holds = |search: &str, message: &str| {
+            let words = SearchWord::parse_all(search).unwrap();
+            let read = words.iter().all(|word| word.is_in_message(message));
+            let kept = message_words(message);
+            let indexed = words.iter().all(|word| {
+                !word.parts.is_empty() && word.parts.iter().all(|part| kept.iter().any(|own| holds_part(own, part)))
+            });
+            assert_eq!(read, indexed, "{search} in {message}");
+            read
+        };
+        assert!(holds("OUT (#14100) οδος", "Timeout: pool #14100, ΟΔΟΣ"));
+        assert!(!holds("pool14100", "pool #14100"));
+        assert!(!holds("#", "pool #14100"));
     }
 }

@@ -5,12 +5,12 @@
 //! access token, is never taken for a ticket of the other. What the credential may do is looked up at each use.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::Error};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::{
     credential::{ClientId, random},
+    signed::SigningKey,
     timestamp::Timestamp,
     token::CLOCK_BACK_SECONDS,
 };
@@ -94,38 +94,32 @@ struct Claims {
 }
 
 /// Makes and reads the tickets of one purpose.
-pub struct Tickets {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    validation: Validation,
-}
+pub struct Tickets(SigningKey);
 
 impl Tickets {
-    /// With the signing key kept in the file.
+    /// Tickets for one purpose, signed with a key that is derived from the one kept in the file.
     pub fn new(file_key: &[u8], purpose: Purpose) -> Self {
-        let key: [u8; 32] = Sha256::new().chain_update(purpose.label()).chain_update(file_key).finalize().into();
-        let mut validation = Validation::new(Algorithm::HS256);
-        // The time is checked here, not there: one clock, and no leeway.
-        validation.validate_exp = false;
-        Self { encoding: EncodingKey::from_secret(&key), decoding: DecodingKey::from_secret(&key), validation }
+        let key = Sha256::new().chain_update(purpose.label()).chain_update(file_key).finalize();
+        Self(SigningKey::new(&key))
     }
 
     /// Writes a ticket.
-    pub fn write(&self, ticket: &Ticket) -> Result<String, Error> {
-        let claims = Claims {
+    pub fn write(&self, ticket: &Ticket) -> Result<String, serde_json::Error> {
+        self.0.sign(&Claims {
             sub: ticket.client_id.as_str().to_owned(),
             jti: ticket.id.as_str().to_owned(),
             auth_time: ticket.begun.seconds(),
             iat: ticket.issued.seconds(),
             exp: ticket.expires.seconds(),
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+        })
     }
 
-    /// Reads a ticket, if it was made here for this purpose and is good at `now`. One from the future was made before the
-    /// clock was set back: by more than a minute, and it is not honoured, or it could outlive its time.
+    /// Reads a ticket, if it was issued here for this purpose and is valid at `now`.
+    ///
+    /// A ticket from the future was issued before the clock was set back. If that was by more than a minute, the ticket is
+    /// rejected: it would outlive its time.
     pub fn read(&self, text: &str, now: Timestamp) -> Option<Ticket> {
-        let claims = jsonwebtoken::decode::<Claims>(text, &self.decoding, &self.validation).ok()?.claims;
+        let claims: Claims = self.0.verify(text)?;
         if claims.iat > now.seconds().saturating_add(CLOCK_BACK_SECONDS)
             || claims.auth_time > claims.iat
             || now.seconds() >= claims.exp
@@ -165,6 +159,30 @@ mod tests {
         assert_eq!(AccessTokens::new(KEY).read(&text, now), None);
         let access = AccessTokens::new(KEY).issue(&client_id, now, now.plus_seconds(60)).unwrap();
         assert_eq!(sessions.read(&access, now), None);
+    }
+
+    #[test]
+    fn tickets_of_an_earlier_version_are_still_valid() {
+        let (key, now) = (b"0123456789abcdef0123456789abcdef", Timestamp::from_micros(1_700_000_000_000_000));
+        let ticket = Ticket {
+            id: TicketId::parse("abcdefghijklmnopqrstuv").unwrap(),
+            client_id: ClientId::parse("test-admin").unwrap(),
+            begun: now,
+            issued: now.plus_seconds(1),
+            expires: now.plus_seconds(60),
+        };
+        // Issued by auditbox 0.1.0 before its tokens had a module of their own.
+        let signed = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
+                      eyJzdWIiOiJ0ZXN0LWFkbWluIiwianRpIjoiYWJjZGVmZ2hpamtsbW5vcHFyc3R1diIsImF1dGhfdGltZSI6MTcwMDAwMDAwMCwi\
+                      aWF0IjoxNzAwMDAwMDAxLCJleHAiOjE3MDAwMDAwNjB9";
+        for (purpose, signature) in [
+            (Purpose::Session, "f8RJI_gNO4ScXmaBidUpK0zHuQIOiCOAJRgpkFSmllQ"),
+            (Purpose::SignInLink, "HUaPwM896hd7z5kPduDI_PY1DfCJkXW4Dy0T9yV4ptU"),
+        ] {
+            let (tickets, text) = (Tickets::new(key, purpose), format!("{signed}.{signature}"));
+            assert_eq!(tickets.read(&text, now), Some(ticket.clone()));
+            assert_eq!(tickets.write(&ticket).unwrap(), text);
+        }
     }
 
     #[test]

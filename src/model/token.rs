@@ -8,11 +8,11 @@
 //! names the credential and nothing more: what the credential may do is looked up at each use.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::Error};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
     credential::{ClientId, Secret},
+    signed::SigningKey,
     timestamp::Timestamp,
 };
 
@@ -53,32 +53,25 @@ struct Claims {
 }
 
 /// Makes and reads access tokens.
-pub struct AccessTokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    validation: Validation,
-}
+pub struct AccessTokens(SigningKey);
 
 impl AccessTokens {
-    /// With the signing key kept in the file.
-    pub fn new(key: &[u8]) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        // The time is checked here, not there: one clock, and no leeway.
-        validation.validate_exp = false;
-        Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key), validation }
+    /// Access tokens signed with the key that is kept in the file.
+    pub fn new(file_key: &[u8]) -> Self {
+        Self(SigningKey::new(file_key))
     }
 
-    /// Makes a token for `client_id` that is good from `now` until `expires`.
-    pub fn issue(&self, client_id: &ClientId, now: Timestamp, expires: Timestamp) -> Result<String, Error> {
-        let claims = Claims { sub: client_id.as_str().to_owned(), iat: now.seconds(), exp: expires.seconds() };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+    /// Makes a token for `client_id`, valid from `now` until `expires`.
+    pub fn issue(&self, client_id: &ClientId, now: Timestamp, expires: Timestamp) -> Result<String, serde_json::Error> {
+        self.0.sign(&Claims { sub: client_id.as_str().to_owned(), iat: now.seconds(), exp: expires.seconds() })
     }
 
-    /// The client id that a token names and when it ends, if it was made here and is good at `now`. A token from the future
-    /// was made before the clock was set back: by more than a minute, and it is not honoured, or it could
-    /// outlive its time.
+    /// The client id that a token names and when the token expires, if it was issued here and is valid at `now`.
+    ///
+    /// A token from the future was issued before the clock was set back. If that was by more than a minute, the token is
+    /// rejected: it would outlive its time.
     pub fn read(&self, token: &str, now: Timestamp) -> Option<(ClientId, Timestamp)> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+        let claims: Claims = self.0.verify(token)?;
         let good = claims.iat <= now.seconds().saturating_add(CLOCK_BACK_SECONDS) && now.seconds() < claims.exp;
         let expires = Timestamp::from_micros(0).plus_seconds(claims.exp);
         good.then(|| Some((ClientId::parse(&claims.sub).ok()?, expires))).flatten()
@@ -102,6 +95,18 @@ mod tests {
             assert!(parse_api_token(&token[..at]).is_none(), "{at}");
         }
         assert!(parse_api_token("abx_é0000000").is_none());
+    }
+
+    #[test]
+    fn an_access_token_of_an_earlier_version_is_still_valid() {
+        // Issued by auditbox 0.1.0 before its tokens had a module of their own.
+        let (key, now) = (b"0123456789abcdef0123456789abcdef", Timestamp::from_micros(1_700_000_000_000_000));
+        let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
+                     eyJzdWIiOiJ0ZXN0LWFkbWluIiwiaWF0IjoxNzAwMDAwMDAwLCJleHAiOjE3MDAwMDAwNjB9.\
+                     8ERv72wz6urUQK0qQVJ94yC0nVZvay3TDjwzHRWBWs0";
+        let (tokens, client_id) = (AccessTokens::new(key), ClientId::parse("test-admin").unwrap());
+        assert_eq!(tokens.read(token, now), Some((client_id.clone(), now.plus_seconds(60))));
+        assert_eq!(tokens.issue(&client_id, now, now.plus_seconds(60)).unwrap(), token);
     }
 
     #[test]

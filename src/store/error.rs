@@ -308,6 +308,7 @@ impl From<IndexError> for ReadError {
         match error {
             IndexError::Ended(ended) => ended.into(),
             IndexError::Changed => Self::Changed,
+            IndexError::Refused(refused) => Self::Refused(refused),
             IndexError::Damaged(_) => Self::IndexDamaged(error.to_string()),
             IndexError::Sqlite(_) if error.is_damage() => Self::IndexDamaged(error.to_string()),
             IndexError::Sqlite(_) => Self::Sqlite(error.to_string()),

@@ -23,6 +23,7 @@ pub mod hostile;
 mod lease;
 mod location;
 mod lock;
+mod messages;
 mod metrics;
 mod migrate;
 mod open;
@@ -79,6 +80,7 @@ use crate::{
     model::credential::Credential,
 };
 use body::Bodies;
+use messages::StoredMessages;
 use open_reads::OpenReads;
 use tail::Terms;
 
@@ -152,7 +154,7 @@ impl Store {
         let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
         reindex::complete(path, &mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
-        let index = Arc::new(index_of(&connection).map_err(failed)?);
+        let index = Arc::new(index_of(&connection, &bodies).map_err(failed)?);
         let full = newest(path, &mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
         let newest_receipt = retention::prepare(&connection, &bodies, options.retention.as_ref());
         let newest_receipt = newest_receipt.map_err(|error| failed(error.into()))?;
@@ -189,7 +191,8 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         let mut connection = open::reading(path)?;
         // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
         let transaction = connection.transaction()?;
-        let (bodies, index) = (Bodies::load(&transaction)?, index_of(&transaction)?);
+        let bodies = Bodies::load(&transaction)?;
+        let index = index_of(&transaction, &bodies)?;
         let (epochs, drops) = (epoch::load(&transaction)?, dropped::drops(&transaction)?);
         let unsealed = event::last_seq(&transaction)? - index.through_seq();
         if unsealed > READ_UNSEALED_MAX {
@@ -227,11 +230,16 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     rebuild(connection).map_err(|error| open::unusable(path, &error))
 }
 
-fn index_of(connection: &rusqlite::Connection) -> Result<Index, IndexError> {
+/// The version of the SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
+fn index_of(connection: &rusqlite::Connection, bodies: &Bodies) -> Result<Index, IndexError> {
     let chunk_events = reindex::chunk_events(connection)?;
     let sealed = sealed_chunks(connection, chunk_events)?;
     dropped::check(connection, chunk_events, &sealed)?;
-    Ok(Index::new(chunk_events, sealed))
+    Ok(Index::new(chunk_events, sealed, Box::new(StoredMessages::new(bodies.clone()))))
 }
 
 /// Takes out what was dropped before a crash. From here on, what the connection deletes is overwritten in the file: an

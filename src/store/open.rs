@@ -239,7 +239,9 @@ pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
 pub(super) fn unusable(path: &Path, error: &IndexError) -> OpenError {
     match error {
         IndexError::Sqlite(error) => refused(path, error),
-        IndexError::Damaged(_) | IndexError::Ended(_) | IndexError::Changed => failed(path, &error.to_string()),
+        IndexError::Damaged(_) | IndexError::Ended(_) | IndexError::Changed | IndexError::Refused(_) => {
+            failed(path, &error.to_string())
+        }
     }
 }
 

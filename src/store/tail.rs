@@ -97,7 +97,11 @@ impl Read {
     pub(super) fn report(&self) {
         if let Err(Damage { message, .. }) = &self.body {
             let seq = self.seq;
-            tracing::error!(seq, message, "an event is damaged: it is found by its time, entity and blueprint only");
+            tracing::error!(
+                seq,
+                cause = message,
+                "an event is damaged: it is found by its time, entity and blueprint only"
+            );
         }
     }
 }

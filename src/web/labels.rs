@@ -4,14 +4,14 @@ use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
     http::Context,
-    model::{field::Field, filter::OWN_RESOURCE_TYPE},
+    model::{field::Field, filter::OWN_RESOURCE_TYPE, fold::fold},
     web::wording,
 };
 
 /// Labels for values.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
-    /// Label and description by resource type in lower case.
+    /// Label and description by folded resource type.
     resource_types: HashMap<String, (String, String)>,
 }
 
@@ -20,7 +20,7 @@ impl Labels {
     pub(super) fn new<'a>(catalogue: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
         let resource_types = catalogue
             .into_iter()
-            .map(|(value, label, description)| (value.to_lowercase(), (label.to_owned(), description.to_owned())));
+            .map(|(value, label, description)| (fold(value).into_owned(), (label.to_owned(), description.to_owned())));
         Self { resource_types: resource_types.collect() }
     }
 
@@ -38,7 +38,7 @@ impl Labels {
 
     /// The label of a resource type. A type outside the catalogue is made readable.
     pub(super) fn resource_type(&self, value: &str) -> String {
-        match self.resource_types.get(&value.to_lowercase()) {
+        match self.resource_types.get(fold(value).as_ref()) {
             Some((label, _)) => label.clone(),
             None if value == OWN_RESOURCE_TYPE => "Request to auditbox".to_owned(),
             None => wording::readable(value),
@@ -56,7 +56,7 @@ impl Labels {
 
     /// A tooltip for a value: its description, and the value itself if the label differs.
     pub(super) fn hint(&self, field: Field, value: &str) -> String {
-        let known = self.resource_types.get(&value.to_lowercase()).filter(|_| field == Field::ResourceType);
+        let known = self.resource_types.get(fold(value).as_ref()).filter(|_| field == Field::ResourceType);
         match known {
             Some((_, description)) if !description.is_empty() => format!("{value}: {description}"),
             _ => value.to_owned(),

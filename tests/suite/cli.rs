@@ -38,6 +38,8 @@ const COMMANDS: &[&[&str]] = &[
     &["reindex"],
     &["backup"],
     &["restore"],
+    &["completions"],
+    &["man"],
 ];
 
 fn directory() -> TempDir {

@@ -155,6 +155,45 @@ fn a_row_has_every_value_and_no_formula() {
 }
 
 #[test]
+fn no_cell_is_a_formula_however_its_sign_is_written() {
+    let server = Server::start();
+    let formulas = [
+        "＝1+1",
+        "＋1",
+        "－1",
+        "＠SUM(A1)",
+        "﹦1",
+        "﹢1",
+        "﹣1",
+        "﹫a",
+        "⁼1",
+        "₊1",
+        "−1",
+        "⁻1",
+        "⩵1",
+        "\u{fb29}1",
+        " =1",
+        "\u{3000}＝1",
+        "\u{feff}=1",
+        "\u{200b}\u{a0}@a",
+        "\u{202e}=1",
+        "\u{1}=1",
+        "\u{ad}\t-1",
+        "\n\n=1",
+    ];
+    let plain = ["a=1", "'=1", "1-1", " a", "\u{feff}a", "é", "〒=1"];
+    for (number, text) in formulas.iter().chain(&plain).enumerate() {
+        let event = json!({ "identifier": format!("e{number}"), "action": "A", "resourceType": "x", "message": text });
+        assert_eq!(server.post("/v1/audit-log", &event.to_string()).status, 201, "{text:?}");
+    }
+    let (header, rows) = table(&export(&server, "format=csv&sort=received&order=asc"));
+    let column = header.iter().position(|known| known == "message").unwrap();
+    let cells: Vec<_> = rows.iter().map(|row| row[column].as_str()).collect();
+    let expected = formulas.iter().map(|text| format!("'{text}")).chain(plain.iter().map(|text| (*text).to_owned()));
+    assert_eq!(cells, expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn what_has_no_column_of_its_own_stands_in_the_last() {
     let server = Server::start();
     let sent = r#"{"identifier":"e1","action":"A","resourceType":"x","ticket":1.0,"trigger":{"by":{"team":"a \"b\""}},"context":{"entity":"e","region":null},"diff":{"why":[1, 2]}}"#;

@@ -49,12 +49,14 @@
 //! | `restore` | a backup put in a log's place: nothing lost, nothing overwritten, nothing revoked made valid again |
 //! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `search` | words to search for, in every script and in every place of a message |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
 //! | `session` | people: signing in and out, links, cookies, requests from other sites |
 //! | `skip` | what only some tests need, and the list of skipped tests |
 //! | `stats` | counts, facets, histograms, and words to search for |
 //! | `stream` | events as they arrive |
 //! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
+//! | `terminal` | what the command line writes: hostile text, readers that are gone, full disks |
 //! | `tls` | HTTPS with an operator's own certificate |
 //! | `unread` | unread answers: what they cost, and how they end |
 
@@ -113,12 +115,14 @@ mod refusals;
 mod restore;
 mod retention;
 mod sealing;
+mod search;
 mod secrets;
 mod session;
 mod skip;
 mod stats;
 mod stream;
 mod supply;
+mod terminal;
 mod tls;
 mod unread;
 mod wire;

@@ -92,6 +92,106 @@ fn what_is_stored_stays_as_it_is_when_other_names_are_masked_and_nothing_may_be(
     assert!(stored.text.contains("hide-me-4"), "{}", stored.text);
 }
 
+/// Stores [`EVENT`] under one configuration of the mask, then starts the server again under another.
+fn stored_under(before: &[(&str, &str)], after: &[(&str, &str)]) -> Server {
+    let server = Server::start_with(before);
+    assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
+    let (_, directory) = server.stop();
+    Server::start_in(directory, after)
+}
+
+const OFF: &[(&str, &str)] = &[("AUDITBOX_MASK_ENABLED", "false")];
+const ON: &[(&str, &str)] = &[];
+const OTHERS: &[(&str, &str)] = &[("AUDITBOX_MASK_NAMES", "client-secret, port, headers, raw")];
+const PARAMETER: &[(&str, &str)] = &[("AUDITBOX_MASK_NAMES", "user, token")];
+
+#[test]
+fn a_retry_is_a_duplicate_after_the_mask_was_changed_too() {
+    for (before, after) in [
+        (OFF, ON),
+        (ON, OFF),
+        (ON, OTHERS),
+        (OTHERS, ON),
+        (OFF, OTHERS),
+        (OTHERS, OFF),
+        (OFF, PARAMETER),
+        (ON, PARAMETER),
+    ] {
+        let server = stored_under(before, after);
+        let stored = server.get("/v1/audit-log/m1").text;
+        let answer = server.post("/v1/audit-log", EVENT);
+        assert_eq!((answer.status, &answer.json()["duplicates"]), (200, &json!(1)), "{before:?} {after:?}");
+        assert_eq!(server.get("/v1/audit-log/m1").text, stored, "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn other_content_is_a_conflict_after_the_mask_was_changed_too() {
+    for (before, after) in [(OFF, ON), (ON, OFF)] {
+        let server = stored_under(before, after);
+        for (what, other) in [
+            // Beside what is masked.
+            ("/login", "/logout"),
+            ("user=ada", "user=bob"),
+            ("&token=", "&other="),
+            ("Cookie: ", "Cookies: "),
+            ("Accept: x", "Accept: y"),
+            ("\"name\":\"Authorization\"", "\"name\":\"authorization\""),
+            ("\"hasPassword\":true", "\"hasPassword\":false"),
+            ("\"port\": 1.50", "\"port\": 1.5"),
+            ("\"n\":1.0", "\"n\":1"),
+            ("\"entity\":\"api\"", "\"entity\":\"[masked]\""),
+            // A place that was masked held something.
+            ("\"hide-me-4\"", "null"),
+            ("[\"hide-me-5\"]", "\"\""),
+            ("token=hide-me-2", "token="),
+            // One place too few or too many.
+            (",\"apiKey\":\"hide-me-1\"", ""),
+            ("\"apiKey\":\"hide-me-1\"", "\"apiKey\":\"hide-me-1\",\"token\":\"hide-me-8\""),
+            ("&token=hide-me-2", "&token=hide-me-2&token=hide-me-9"),
+            ("\"hide-me-7\"}}]", "\"hide-me-7\"}},5]"),
+        ] {
+            let event = EVENT.replace(what, other);
+            assert_ne!(event, EVENT, "{what}");
+            let answer = server.post("/v1/audit-log", &event);
+            assert_eq!(answer.status, 409, "{before:?} {after:?} {what} -> {other}: {}", answer.text);
+        }
+    }
+}
+
+#[test]
+fn a_parameter_that_was_masked_by_a_name_of_the_operators_stands_for_no_other() {
+    // Which parameters of a URL were masked is not recorded, so a stored `user=[masked]` may be what a sender wrote.
+    let server = stored_under(PARAMETER, ON);
+    assert_eq!(server.post("/v1/audit-log", EVENT).status, 409);
+}
+
+#[test]
+fn a_text_that_only_looks_masked_stands_for_nothing_else() {
+    let event = |value: &str| json!({ "identifier": "m1", "action": "A", "resourceType": "x", "diff": { "after": { "amount": value, "token": "t" } } });
+    for (before, after) in [(OFF, ON), (ON, OFF), (ON, ON)] {
+        for (first, second) in [("[masked]", "5"), ("5", "[masked]")] {
+            let server = Server::start_with(before);
+            server.store(&[event(first)]);
+            let (_, directory) = server.stop();
+            let server = Server::start_in(directory, after);
+            assert_eq!(server.post("/v1/audit-log", &event(second).to_string()).status, 409, "{before:?} {after:?}");
+        }
+    }
+    // So many secrets that there is no room for all pointers: the empty pointer is no leave to be anything.
+    let many = |value: &str| {
+        let secrets: Vec<_> = (0..150).map(|n| format!("\"k{n}\":{{\"token\":\"t{n}\"}}")).collect();
+        format!(
+            r#"{{"identifier":"m1","action":"A","resourceType":"x","diff":{{"after":{{{}}}}},"amount":"{value}"}}"#,
+            secrets.join(",")
+        )
+    };
+    let server = Server::start();
+    assert_eq!(server.post("/v1/audit-log", &many("[masked]")).status, 201);
+    assert_eq!(server.post("/v1/audit-log", &many("[masked]").replace("t149", "t0")).status, 200);
+    assert_eq!(server.post("/v1/audit-log", &many("5")).status, 409);
+}
+
 #[test]
 fn only_the_server_says_what_was_masked() {
     let server = Server::start();

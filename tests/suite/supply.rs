@@ -44,8 +44,12 @@ fn every_crate_in_the_program_has_a_licence_that_is_allowed_and_comes_from_the_r
     let metadata = metadata();
     let shipped = shipped(&metadata);
     assert!(shipped.len() > 100);
+    let banned = policy["bans"]["deny"].as_array().unwrap();
+    assert!(banned.iter().any(|ban| ban["crate"].as_str() == Some("rsa")));
     for package in metadata["packages"].as_array().unwrap() {
         if package["name"] != "auditbox" && shipped.contains(package["id"].as_str().unwrap()) {
+            let is_banned = |ban: &toml::Value| package["name"] == ban["crate"].as_str().unwrap();
+            assert!(!banned.iter().any(is_banned), "{} is banned by deny.toml", package["name"]);
             let licence = package["license"].as_str().unwrap_or_default();
             assert!(is_met(licence, &allowed), "{}: {licence}", package["name"]);
             assert_eq!(
@@ -135,9 +139,11 @@ fn cargo_deny_finds_nothing() {
 fn the_compiler_forbids_unsafe_code_in_everything_that_is_built_here() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
-    // The lints are the package's, so they hold for its library, its program, its tests and its benches; nothing else is
-    // built, and C is compiled by no script of ours.
-    assert!(!manifest.contains_key("workspace") && !Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs").exists());
+    // The lints are the package's, so they hold for its library, its program, its build script, its tests and its benches;
+    // nothing else is built, and the script runs git and no compiler.
+    assert!(!manifest.contains_key("workspace") && !manifest.contains_key("build-dependencies"));
+    assert_eq!(read("build.rs").matches("Command::new").collect::<Vec<_>>().len(), 1);
+    assert!(read("build.rs").contains(r#"Command::new("git")"#));
 }
 
 #[test]

@@ -6,19 +6,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{AT, Bounds, Draft, Filled, ORIGIN, STATUS, Server},
+    event::{Bounds, Draft, Server},
+    json::{self, Members},
+    limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
     values::Values,
 };
-
-/// Whether two stored events are the same submission: equal byte for byte once what the server filled in is set aside.
-/// Bodies that cannot be read are different from everything.
-pub fn same_submission(one: (&str, Filled), other: (&str, Filled)) -> bool {
-    match (sent_part(one), sent_part(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => false,
-    }
-}
 
 /// The time by which the log orders a stored event, and the values that it can be found by; `None` if the body cannot be
 /// read. Both follow from the body alone, so that an index made again is the same.
@@ -40,16 +33,9 @@ pub fn received_at(body: &str) -> Option<Timestamp> {
     Timestamp::parse(&at)
 }
 
-fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
-    let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let mut draft = Draft::read(raw, Bounds::STORED, Server::SetAside).ok()?;
-    if filled.holds(Filled::STATUS) {
-        draft.top.known[STATUS] = None;
-    }
-    for (bit, place) in [(Filled::ORIGIN, ORIGIN), (Filled::AT, AT)] {
-        if filled.holds(bit) {
-            draft.trigger.known[place] = None;
-        }
-    }
-    Some(draft.write(None))
+/// The message of a stored event, if it has one.
+pub fn message(body: &str) -> Option<String> {
+    let members = Members::read(body, STORED_KEYS_MAX).ok()?;
+    let (_, message) = members.into_iter().find(|(key, _)| key == "message")?;
+    json::text(message).map(Cow::into_owned)
 }

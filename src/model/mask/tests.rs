@@ -342,4 +342,28 @@ proptest! {
             prop_assert!(after.pointer(&pointer).unwrap().as_str().unwrap().contains(MASKED), "{}", pointer);
         }
     }
+
+    #[test]
+    fn any_event_is_the_same_under_every_mask(tree in tree(), one in 0..4usize, other in 0..4usize) {
+        let text = tree.write(false, None, None, false);
+        let names: [&[&str]; 4] = [&[], &["token", "secret"], &["password", "api_key", "authorization"], NAMES];
+        let masked = |index: usize| {
+            let mask = names[index].iter().fold(Mask::off(), |mask, name| mask.with(name));
+            mask.apply(&text).map_or_else(|| (text.clone(), Vec::new()), |masked| (masked.text, masked.pointers))
+        };
+        let (stored, sent) = (masked(one), masked(other));
+        let side = |(text, pointers): &(String, Vec<String>)| same_but_for_masks(
+            &MaskedText { text: &stored.0, pointers: &stored.1 },
+            &MaskedText { text, pointers },
+        );
+        prop_assert!(side(&sent), "{} and {}", stored.0, sent.0);
+        // One more element in the outermost list or object is another event.
+        if let Some(last) = sent.0.trim_end().strip_suffix([']', '}']).filter(|_| sent.0.len() > 2) {
+            let close = &sent.0[last.len()..];
+            let more = if close.starts_with(']') { ",0" } else { ",\"more\":0" };
+            let is_empty = last.trim_end().ends_with(['[', '{']);
+            let more = if is_empty { &more[1..] } else { more };
+            prop_assert!(!side(&(format!("{last}{more}{close}"), sent.1.clone())), "{}", sent.0);
+        }
+    }
 }

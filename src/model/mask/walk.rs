@@ -16,7 +16,7 @@ const POINTERS_MAX: usize = 100;
 const POINTER_BYTES_MAX: usize = 256;
 
 /// [`MASKED`] as a JSON string.
-const QUOTED: &str = "\"[masked]\"";
+pub(super) const QUOTED: &str = "\"[masked]\"";
 
 /// What is to stand in the place of a part of the text.
 struct Edit {
@@ -258,8 +258,7 @@ impl Walk<'_, '_> {
                 pointer.push('/');
                 pointer.push_str(&frame.index.to_string());
             } else if key.len() <= POINTER_BYTES_MAX {
-                pointer.push('/');
-                pointer.push_str(&self.decoded(key)?.replace('~', "~0").replace('/', "~1"));
+                push_step(&mut pointer, &self.decoded(key)?);
             } else {
                 return Some(pointer);
             }
@@ -300,8 +299,14 @@ impl Walk<'_, '_> {
     }
 }
 
+/// Adds a key to a JSON pointer (RFC 6901 section 3).
+pub(super) fn push_step(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
 /// Nothing, yes, no and the empty string give no secret away, and say whether there is one.
-fn is_worth_hiding(value: &str) -> bool {
+pub(super) fn is_worth_hiding(value: &str) -> bool {
     !matches!(value, "null" | "true" | "false" | "\"\"")
 }
 
@@ -310,7 +315,7 @@ fn is_value_key(key: &str) -> bool {
 }
 
 /// The place behind the value that begins at `at`.
-fn end_of_value(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn end_of_value(bytes: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
     while let Some(&byte) = bytes.get(at) {
         match byte {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::{
     model::{
         field::{Field, FieldSpec, Matching},
+        fold::fold,
         stats::{Facet, Stats},
     },
     web::{asked::Asked, labels::Labels, list::rows::Row, when::grouped},
@@ -143,7 +144,7 @@ fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<M
 
 fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String], labels: &Labels) -> Vec<Choice> {
     let same = |value: &str, other: &str| match spec.matching {
-        Matching::IgnoreCase => value.to_lowercase() == other.to_lowercase(),
+        Matching::IgnoreCase => fold(value) == fold(other),
         _ => value == other,
     };
     let choice = |value: &str, count: Option<u64>, is_chosen| Choice {

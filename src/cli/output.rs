@@ -1,0 +1,195 @@
+//! Standard output, as every command writes to it.
+//!
+//! Text has its control, bidirectional and invisible characters written out. Events as JSON go to a file or a pipe byte for
+//! byte as stored, because a program reads them; on a terminal the same characters are JSON escapes, which is the same value.
+//!
+//! A write that fails is remembered and reported at the end, so a command finishes its work also without a reader. A reader
+//! that has seen enough (`| head`) is no failure; a full disk is one.
+
+use std::{
+    fmt::Display,
+    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
+};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::{
+    cli::Failure,
+    model::printable::{printable, printable_json, printable_lines},
+};
+
+/// Results of a command.
+pub(super) struct Output {
+    writer: BufWriter<Box<dyn Write>>,
+    is_terminal: bool,
+    /// The error that ended the output.
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    /// The process's own standard output.
+    pub(super) fn of_process() -> Self {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        Self::new(Box::new(stdout), is_terminal)
+    }
+
+    fn new(writer: Box<dyn Write>, is_terminal: bool) -> Self {
+        Self { writer: BufWriter::new(writer), is_terminal, failed: None }
+    }
+
+    /// Writes a text as one line.
+    pub(super) fn line(&mut self, text: impl Display) {
+        self.write(&printable(&text.to_string()));
+        self.end_line();
+    }
+
+    /// Writes lines that their author has broken.
+    pub(super) fn lines(&mut self, text: impl Display) {
+        self.write(&printable_lines(text.to_string().trim_end_matches('\n')));
+        self.end_line();
+    }
+
+    /// Writes a stored event as one line: line breaks in it can only be white space between its parts.
+    pub(super) fn event(&mut self, body: &str) {
+        if self.is_terminal {
+            self.write(&printable_json(body));
+        } else {
+            self.write(&body.replace(['\n', '\r'], " "));
+        }
+        self.end_line();
+    }
+
+    /// Writes a text that this program has generated, byte for byte.
+    pub(super) fn generated(&mut self, text: &[u8]) {
+        if self.failed.is_none() {
+            self.failed = self.writer.write_all(text).err();
+        }
+    }
+
+    /// Writes rows under a header, as wide as the terminal.
+    pub(super) fn table<R>(&mut self, header: &[&str], rows: impl IntoIterator<Item = R>)
+    where
+        R: IntoIterator<Item = String>,
+    {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(header);
+        if self.is_terminal {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        for row in rows {
+            table.add_row(row.into_iter().map(|cell| printable(&cell).into_owned()));
+        }
+        self.lines(table);
+    }
+
+    /// Hands over what was written, and says whether all of it has been taken.
+    pub(super) fn deliver(&mut self) -> Result<(), Failure> {
+        self.flush();
+        match &self.failed {
+            Some(error) => Err(Failure::new(format!("cannot write to standard output: {error}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of the output. That its reader was gone before is no failure.
+    pub(super) fn finish(&mut self) -> Result<(), Failure> {
+        self.flush();
+        match &self.failed {
+            Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            _ => self.deliver(),
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.generated(text.as_bytes());
+    }
+
+    fn end_line(&mut self) {
+        self.write("\n");
+        if self.is_terminal {
+            self.flush();
+        }
+    }
+
+    /// Hands over what was written, so that it comes before what is written elsewhere.
+    pub(super) fn flush(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.writer.flush().err();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+
+    /// Takes `room` bytes, then fails.
+    struct Disk {
+        written: Rc<RefCell<Vec<u8>>>,
+        room: usize,
+        error: ErrorKind,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.room - self.written.borrow().len();
+            if room == 0 {
+                return Err(self.error.into());
+            }
+            let taken = bytes.len().min(room);
+            self.written.borrow_mut().extend(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn output(is_terminal: bool, room: usize, error: ErrorKind) -> (Output, Rc<RefCell<Vec<u8>>>) {
+        let written = Rc::default();
+        let disk = Disk { written: Rc::clone(&written), room, error };
+        (Output::new(Box::new(disk), is_terminal), written)
+    }
+
+    fn written(is_terminal: bool, write: impl FnOnce(&mut Output)) -> String {
+        let (mut out, written) = output(is_terminal, 10_000, ErrorKind::Other);
+        write(&mut out);
+        assert!(out.finish().is_ok() && out.deliver().is_ok());
+        String::from_utf8(written.take()).unwrap()
+    }
+
+    #[test]
+    fn text_is_escaped_everywhere_and_json_on_a_terminal() {
+        let hostile = "a\n\u{1b}[2J\u{9b}\u{202e}b";
+        let shown = r"a\u{a}\u{1b}[2J\u{9b}\u{202e}b";
+        let event = "{\"k\":\r\n\"a\\n\u{9b}\u{202e}\u{7f}b\"}";
+        for is_terminal in [false, true] {
+            assert_eq!(written(is_terminal, |out| out.line(hostile)), format!("{shown}\n"));
+            let table = written(is_terminal, |out| out.table(&["A"], [[hostile.to_owned()]]));
+            assert_eq!(table.lines().map(str::trim).collect::<Vec<_>>(), ["A", shown]);
+            assert_eq!(written(is_terminal, |out| out.lines("a\n\u{1b}b\n\n")), "a\n\\u{1b}b\n");
+        }
+        assert_eq!(written(false, |out| out.event(event)), "{\"k\":  \"a\\n\u{9b}\u{202e}\u{7f}b\"}\n");
+        let on_terminal = written(true, |out| out.event(event));
+        assert_eq!(on_terminal, "{\"k\":  \"a\\n\\u009b\\u202e\\u007fb\"}\n");
+    }
+
+    #[test]
+    fn a_full_disk_is_a_failure_and_a_reader_that_is_gone_only_where_delivery_counts() {
+        for room in [0, 3] {
+            let (mut out, written) = output(false, room, ErrorKind::StorageFull);
+            out.line("abc");
+            assert!(out.deliver().is_err() && out.finish().is_err());
+            assert_eq!(written.borrow().len(), room);
+            let (mut out, _) = output(true, room, ErrorKind::BrokenPipe);
+            out.line("abc");
+            out.line("def");
+            assert!(out.deliver().is_err());
+            assert!(out.finish().is_ok());
+        }
+    }
+}

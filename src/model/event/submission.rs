@@ -1,0 +1,48 @@
+//! Whether an event that is sent is one that was stored before: a retry, or another event under the same identifier.
+
+use serde_json::value::RawValue;
+
+use super::{AT, Bounds, Draft, Filled, ORIGIN, SERVER_KEYS, STATUS, Server};
+use crate::model::{
+    json::Members,
+    limits::STORED_KEYS_MAX,
+    mask::{MaskedText, same_but_for_masks},
+};
+
+/// Whether an event that is sent has the same content as a stored one: both are equal byte for byte once what the server
+/// added is left out, save for places that were masked in either. A body that cannot be read differs from every other.
+pub fn same_submission(stored: (&str, Filled), sent: (&str, Filled)) -> bool {
+    let (Some(old), Some(new)) = (sent_part(stored), sent_part(sent)) else {
+        return false;
+    };
+    if old == new {
+        return true;
+    }
+    let [old_pointers, new_pointers] = [stored.0, sent.0].map(masked_pointers);
+    same_but_for_masks(
+        &MaskedText { text: &old, pointers: &old_pointers },
+        &MaskedText { text: &new, pointers: &new_pointers },
+    )
+}
+
+/// What the sender sent of a stored event, written in the order of stored events.
+fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
+    let raw: &RawValue = serde_json::from_str(body).ok()?;
+    let mut draft = Draft::read(raw, Bounds::STORED, Server::SetAside).ok()?;
+    if filled.holds(Filled::STATUS) {
+        draft.top.known[STATUS] = None;
+    }
+    for (bit, place) in [(Filled::ORIGIN, ORIGIN), (Filled::AT, AT)] {
+        if filled.holds(bit) {
+            draft.trigger.known[place] = None;
+        }
+    }
+    Some(draft.write(None))
+}
+
+/// The pointers to what was masked in a stored event.
+fn masked_pointers(body: &str) -> Vec<String> {
+    let members = Members::read(body, STORED_KEYS_MAX).ok();
+    let masked = members.and_then(|members| members.into_iter().find(|(key, _)| key == SERVER_KEYS[2]));
+    masked.and_then(|(_, pointers)| serde_json::from_str(pointers.get()).ok()).unwrap_or_default()
+}
