@@ -2,7 +2,7 @@
 //!
 //! The layers, each of which may use those below it and never one above:
 //! `cli` → `server` → `api` and `web` → `http` → `access` → `store` → `index` → `model`; `config` and `telemetry` are used by `cli`
-//! and `server`. ARCHITECTURE.md walks an event and a query through them.
+//! and `server`. docs/design/architecture.md walks an event and a query through them.
 
 pub mod access;
 pub mod api;

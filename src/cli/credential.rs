@@ -101,7 +101,7 @@ fn create(config: &Config, issued: &Issued, out: &mut Output) -> Result<(), Fail
     out.line("");
     show_secret(issued, out);
     out.deliver().map_err(|failure| {
-        let revoked = apply(config, credential, &CredentialChange::Revoke(credential.client_id.clone()));
+        let revoked = apply(config, credential, &CredentialChange::Withdraw(credential.client_id.clone()));
         failure.with_advice(not_shown(credential, revoked, "Create another one under another name."))
     })
 }

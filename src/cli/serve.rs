@@ -102,7 +102,7 @@ pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Outpu
 /// Revokes the first credential, whose secret could not be shown.
 async fn take_back(writer: &Writer, issued: &Issued, failure: Failure) -> Failure {
     let credential = &issued.credential;
-    let change = CredentialChange::Revoke(credential.client_id.clone());
+    let change = CredentialChange::Withdraw(credential.client_id.clone());
     let revoke = async || -> Result<(), Failure> {
         let record = own::command_line_event(change.action(), ADMIN_NAME, credential.client_id.as_str())?;
         Ok(writer.change(change.clone(), writer.prepare(record))?.settled().await?)

@@ -341,6 +341,8 @@ pub enum CredentialChange {
     Enable(ClientId),
     /// Revokes it.
     Revoke(ClientId),
+    /// Revokes a credential whose secret could not be shown, even if it is the last administrator: it cannot be used.
+    Withdraw(ClientId),
     /// Revokes a ticket of this credential: a session has ended, or a link was used. Kept until the ticket would have
     /// expired.
     Spend(ClientId, TicketId, Timestamp),
@@ -351,7 +353,7 @@ impl CredentialChange {
     pub fn client_id(&self) -> &ClientId {
         match self {
             Self::Create(credential) => &credential.client_id,
-            Self::Disable(id) | Self::Enable(id) | Self::Revoke(id) | Self::Spend(id, ..) => id,
+            Self::Disable(id) | Self::Enable(id) | Self::Revoke(id) | Self::Withdraw(id) | Self::Spend(id, ..) => id,
         }
     }
 
@@ -361,7 +363,7 @@ impl CredentialChange {
             Self::Create(_) => "credential.create",
             Self::Disable(_) => "credential.disable",
             Self::Enable(_) => "credential.enable",
-            Self::Revoke(_) => "credential.revoke",
+            Self::Revoke(_) | Self::Withdraw(_) => "credential.revoke",
             Self::Spend(..) => "session.end",
         }
     }

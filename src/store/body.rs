@@ -277,7 +277,10 @@ mod tests {
         assert_eq!(decoder.decode(&plain).unwrap(), body(0));
         connection.execute("DELETE FROM dictionary", []).unwrap();
         assert!(
-            Decoder::new(&connection, &Bodies::default()).decode(&dense).unwrap_err().contains("no sound dictionary 2")
+            Decoder::new(&connection, &Bodies::default())
+                .decode(&dense)
+                .unwrap_err()
+                .contains("dictionary 2 is missing")
         );
     }
 }

@@ -285,6 +285,9 @@ fn prepared() -> TempDir {
     server.store(&(0..300).map(|number| event(&format!("e{number}"))).collect::<Vec<_>>());
     let (_, directory) = server.stop();
     fs::write(directory.path().join("in.ndjson"), event("i").to_string()).unwrap();
+    // The last administrator could not be disabled.
+    let second = ["credential", "create", "--name", "second", "--scope", "admin"];
+    assert!(run(directory.path(), &second).status.success());
     assert!(run(directory.path(), &["backup", "backup.db"]).status.success());
     directory
 }

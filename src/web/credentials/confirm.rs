@@ -45,7 +45,7 @@ pub(super) async fn ask(
     let asked = query.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_ref());
     let (word, deed) = match change_of(asked, client_id.clone())? {
         CredentialChange::Disable(_) => ("disable", "Disable"),
-        CredentialChange::Revoke(_) => ("revoke", "Revoke"),
+        CredentialChange::Revoke(_) | CredentialChange::Withdraw(_) => ("revoke", "Revoke"),
         _ => return Err(ApiError::invalid("do: must be disable or revoke; the rest needs no confirmation")),
     };
     let reader = context.reader.clone();

@@ -158,8 +158,8 @@ impl Checker {
         }
     }
 
-    /// The credentials of a state that takes the place of the present one: what was revoked since stays revoked, unless the
-    /// file was put back by hand.
+    /// The credentials of a state that takes the place of the present one: what was revoked or disabled since stays so,
+    /// unless the file was put back by hand.
     pub(super) fn credentials_after_restore(&self, restored: &State, by_hand: bool) -> Vec<Credential> {
         let present = |one: &Credential| self.state.credentials.iter().find(|other| other.client_id == one.client_id);
         let mut credentials = restored.credentials.clone();
@@ -171,6 +171,7 @@ impl Checker {
                 (Standing::Active | Standing::Disabled, _) if self.revoked.contains(&credential.client_id) => {
                     Standing::Unclear
                 }
+                (Standing::Active, Some(Standing::Disabled)) if !by_hand => Standing::Disabled,
                 (standing, _) => standing,
             };
         }
