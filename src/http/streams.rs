@@ -9,24 +9,18 @@ use std::{
     collections::HashMap,
     io,
     net::{Shutdown, TcpStream},
-    os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{HttpRequest, dev::Extensions, rt::net::TcpStream as Socket};
-#[cfg(target_os = "linux")]
-use socket2::SockRef;
 use tokio::sync::watch;
 
-use crate::model::credential::ClientId;
+use crate::{model::credential::ClientId, platform::socket};
 
 /// One credential may hold one of so many places: a quarter of them.
 const SHARES: usize = 4;
-/// Bytes that a socket takes before they can be sent. By itself it would take megabytes for each client that does not read.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// How long a stream has to end by itself when the server stops.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -163,24 +157,9 @@ pub fn keep_connection(connection: &dyn Any, data: &mut Extensions, stall: Durat
         .downcast_ref::<Socket>()
         .or_else(|| connection.downcast_ref::<TlsStream<Socket>>().map(|stream| stream.get_ref().0));
     if let Some(socket) = socket {
-        end_when_stalled(socket, stall);
+        socket::end_when_stalled(socket, stall);
     }
-    if let Some(handle) = socket.and_then(|socket| socket.as_fd().try_clone_to_owned().ok()) {
-        data.insert(Connection(Arc::new(handle.into())));
-    }
-}
-
-/// An unread answer fills the socket, and then its body is not polled: only the system can time how long it makes no
-/// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). We also bound
-/// how much of an answer the system holds.
-#[cfg(target_os = "linux")]
-fn end_when_stalled(socket: &Socket, stall: Duration) {
-    let socket = SockRef::from(socket);
-    let set = socket.set_tcp_user_timeout(Some(stall)).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
-    if let Err(error) = set {
-        tracing::debug!(%error, "a connection has no limit on how long its client may take nothing");
+    if let Some(handle) = socket.and_then(|socket| socket::duplicate(socket).ok()) {
+        data.insert(Connection(Arc::new(handle)));
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn end_when_stalled(_: &Socket, _: Duration) {}

@@ -1,6 +1,5 @@
 //! The running server: store, API and socket, started and stopped in order.
 
-mod files;
 mod startup;
 mod tls;
 

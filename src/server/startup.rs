@@ -21,7 +21,6 @@ use actix_web::{
 };
 use rustls::ServerConfig;
 use socket2::{Domain, Type};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     access::{Gate, GateOptions, Recorder, Uses},
@@ -29,7 +28,11 @@ use crate::{
     config::Config,
     http::{self, BodyLimits, Context, Streams},
     model::own::OwnMask,
-    server::{files, tls},
+    platform::{
+        process::{self, StopSignals},
+        socket,
+    },
+    server::tls,
     store::{CloseError, ReadError, Store},
     web as pages,
 };
@@ -90,7 +93,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Reads the certificate, if there is one, and reserves the address.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        files::allow_many();
+        process::raise_open_files();
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
         let address = config.server.listen;
         bind(address)
@@ -116,8 +119,7 @@ pub struct Listening {
 /// A socket bound to an address, and that address with its real port.
 fn bind(address: SocketAddr) -> io::Result<(socket2::Socket, SocketAddr)> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // As the standard library does: the connections of a server that has just stopped do not hold its address.
-    socket.set_reuse_address(true)?;
+    socket::reuse_address(&socket)?;
     socket.bind(&address.into())?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok((socket, bound))
@@ -130,7 +132,7 @@ pub struct Application {
     recorder: Recorder,
     uses: Uses,
     store: Store,
-    signals: Signals,
+    signals: StopSignals,
     streams: Streams,
 }
 
@@ -139,7 +141,7 @@ impl Application {
     pub fn build(config: &Config, endpoint: Listening, store: Store) -> Result<Self, StartError> {
         let address = endpoint.address;
         // From here on a signal stops the server in order, even if it comes before it runs.
-        let signals = Signals::receive().map_err(StartError::Signals)?;
+        let signals = StopSignals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
@@ -153,7 +155,7 @@ impl Application {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops in order. An error means that something was not right to the end.
+    /// Serves until a signal to stop, then stops in order. An error means that something was not right to the end.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams));
         let served = self.server.await;
@@ -237,23 +239,8 @@ fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Resul
     Ok(server.run())
 }
 
-/// What tells the server to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn receive() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-}
-
-async fn stop_on_signal(mut signals: Signals, server: ServerHandle, streams: Streams) {
-    tokio::select! {
-        _ = signals.terminate.recv() => {}
-        _ = signals.interrupt.recv() => {}
-    }
+async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams: Streams) {
+    signals.wait().await;
     tracing::info!("stopping: requests in flight are finished first");
     tokio::join!(streams.close(), server.stop(true));
 }

@@ -8,9 +8,8 @@
 //! crash leaves a file whose name says that it is a part.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{self, Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -19,7 +18,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::store::{OpenError, Progress, Report, doctor, location, open};
+use crate::{
+    platform::{file, permissions, sync as disk},
+    store::{OpenError, Progress, Report, doctor, location, open},
+};
 
 /// How often the copy is looked at, to tell how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -144,19 +146,18 @@ pub(super) fn begin(part: &Path) -> Result<(), BackupError> {
             _ => {}
         }
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).map(drop).map_err(failed)
+    let mut options = OpenOptions::new();
+    permissions::create_private(options.write(true).create_new(true)).open(part).map(drop).map_err(failed)
 }
 
 pub(super) fn sync(path: &Path) -> Result<(), BackupError> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(|source| BackupError::Io { path: path.to_owned(), source })
+    disk::sync_file(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })
 }
 
-/// Gives a file its name, and syncs the directory that it is in.
+/// Gives a file its name, and syncs that name.
 pub(super) fn place(part: &Path, name: &Path) -> Result<(), BackupError> {
-    fs::rename(part, name).map_err(|source| BackupError::Io { path: name.to_owned(), source })?;
-    let directory = name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync(directory)
+    let renamed = fs::rename(part, name).and_then(|()| disk::sync_name(name));
+    renamed.map_err(|source| BackupError::Io { path: name.to_owned(), source })
 }
 
 /// Fails where a path leads to something else than a regular file: a directory, a named pipe, a device.
@@ -176,5 +177,5 @@ pub(super) fn may_replace(path: &Path, replace: bool) -> Result<(), BackupError>
 }
 
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+    matches!((file::canonicalize(one), file::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
