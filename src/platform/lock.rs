@@ -1,6 +1,27 @@
-//! A lock on a file itself, for all its names.
+//! Files that are locked, and a lock on a file itself, for all its names.
 
-use std::fs::{File, TryLockError};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::Path,
+};
+
+/// Opens a file that only its lock is for, and creates it if need be.
+#[cfg(unix)]
+pub fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
+}
+
+/// Opens a file that only its lock is for, and creates it if need be. Nobody can delete or rename it while it is open: that
+/// would take a third kind of sharing.
+#[cfg(windows)]
+pub fn open(path: &Path) -> io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt;
+    const FILE_SHARE_READ: u32 = 1;
+    const FILE_SHARE_WRITE: u32 = 2;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE).open(path)
+}
 
 /// Locks an open file for all its names until the file is closed: an *open file description* lock (`F_OFD_SETLK`) on one byte
 /// of the page at 1 GiB that SQLite keeps free of data for locks, beyond the 512 bytes that SQLite itself locks

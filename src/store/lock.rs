@@ -77,8 +77,7 @@ impl Lock {
 /// Locks the file `.lock` next to the database, and creates it if need be.
 fn lock_name(real: &Path) -> Result<File, OpenError> {
     let path = location::companion(real, location::LOCK);
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|source| match source.kind() {
+    let file = platform::lock::open(&path).map_err(|source| match source.kind() {
         ErrorKind::StorageFull => OpenError::Full(real.to_owned()),
         ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(real.to_owned()),
         _ => OpenError::Lock { path: path.clone(), source },
@@ -100,7 +99,7 @@ fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError>
         return Ok(None);
     }
     let path = location::companion(&given, location::LOCK);
-    let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
+    let Ok(file) = platform::lock::open(&path) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(real.to_owned())),
