@@ -156,7 +156,7 @@ CREATE TABLE chunk_key (
 
 -- Who may use the server. Revoked credentials stay, so that the names on the record keep their meaning.
 --   secret_hash  SHA-256 of the client secret
---   scopes       names, separated by commas: ingest, read, admin
+--   scopes       names, separated by commas: ingest, read, admin, metrics
 CREATE TABLE credential (
     client_id   TEXT NOT NULL PRIMARY KEY,
     name        TEXT NOT NULL UNIQUE,

@@ -1,12 +1,12 @@
 //! The credentials, in memory.
 //!
-//! Looking one up costs a hash and no disk. A change made through this server is seen at once; one made by a command
-//! beside it when the directory next asks the file for its generation, which it does every [`POLL`].
+//! Looking one up costs a hash and no disk. A change made through this server is seen at once. One made by a command is
+//! seen when the directory next reads the file's generation: every [`POLL`], and before a credential is rejected.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
@@ -22,6 +22,10 @@ use crate::{
 
 /// How long a change made outside this process may go unnoticed.
 pub(super) const POLL: Duration = Duration::from_millis(250);
+/// The least time between two reads that rejections ask for: rejected clients wait, and share one read.
+const REREAD_EVERY: Duration = Duration::from_millis(20);
+/// How long a rejection waits for a read. A disk that takes longer is not well.
+const REREAD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Somebody who waits for a change. What they wait for comes within a quarter of a second.
 pub struct Changes(watch::Receiver<()>);
@@ -40,6 +44,8 @@ pub(super) struct Directory {
     reader: Reader,
     /// Held while the file is read again: two at once could put the older state back.
     refreshing: Mutex<()>,
+    /// When the last read began that rejections asked for.
+    reread: tokio::sync::Mutex<Option<Instant>>,
     known: RwLock<Known>,
     /// When each was last used.
     used: Mutex<HashMap<ClientId, Use>>,
@@ -64,7 +70,14 @@ impl Directory {
         let known = read(&reader)?;
         let used = reader.credential_uses()?.into_iter().map(|(id, at)| (id, Use { at, is_new: false })).collect();
         let (changed, _) = watch::channel(());
-        Ok(Self { reader, refreshing: Mutex::new(()), known: RwLock::new(known), used: Mutex::new(used), changed })
+        Ok(Self {
+            reader,
+            refreshing: Mutex::new(()),
+            reread: tokio::sync::Mutex::new(None),
+            known: RwLock::new(known),
+            used: Mutex::new(used),
+            changed,
+        })
     }
 
     pub(super) fn changes(&self) -> Changes {
@@ -117,6 +130,27 @@ impl Directory {
 
     fn used(&self) -> MutexGuard<'_, HashMap<ClientId, Use>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the file has been read again, by a read that began after this was called. All who wait share one.
+    pub(super) async fn reread(self: &Arc<Self>) {
+        let asked = Instant::now();
+        let mut last = self.reread.lock().await;
+        if last.is_some_and(|began| began >= asked) {
+            return;
+        }
+        if let Some(began) = *last {
+            tokio::time::sleep_until((began + REREAD_EVERY).into()).await;
+        }
+        *last = Some(Instant::now());
+        let directory = Arc::clone(self);
+        let reading = tokio::task::spawn_blocking(move || directory.refresh());
+        match tokio::time::timeout(REREAD_WITHIN, reading).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::debug!(%error, "the credentials could not be read again"),
+            Ok(Err(error)) => tracing::error!(%error, "reading the credentials again broke off"),
+            Err(_) => tracing::debug!("the credentials could not be read again in time"),
+        }
     }
 
     /// Reads the file again if its credentials have changed. Blocks on the disk.

@@ -11,6 +11,7 @@ use crate::{
     access::{
         directory::{Changes, Directory, POLL},
         limiter::{Exceeded, Limiter},
+        rejections::Rejections,
         session::Sessions,
     },
     model::{
@@ -27,7 +28,7 @@ use crate::{
 pub struct GateOptions {
     /// How long an access token is good for, in seconds.
     pub access_token_seconds: u32,
-    /// Failed logins an address may make within the window.
+    /// Failed logins that one client at an address may make within the window.
     pub failed_logins_max: u32,
     /// The window, in seconds.
     pub failed_logins_window_seconds: u32,
@@ -44,7 +45,7 @@ pub enum Denied {
     WrongSecret,
     /// The token is not one that opens anything now.
     BadToken,
-    /// Too many failed logins from this address.
+    /// A wrong secret, after too many others.
     TooMany(Exceeded),
 }
 
@@ -87,8 +88,9 @@ pub struct Gate {
 }
 
 pub(super) struct Inner {
-    pub(super) directory: Directory,
+    pub(super) directory: Arc<Directory>,
     limiter: Limiter,
+    rejections: Rejections,
     tokens: AccessTokens,
     pub(super) sessions: Sessions,
     access_token_seconds: i64,
@@ -102,33 +104,35 @@ impl Gate {
         let inner = Inner {
             tokens: AccessTokens::new(&key),
             sessions: Sessions::new(&key, options),
-            directory: Directory::load(reader.clone())?,
+            directory: Arc::new(Directory::load(reader.clone())?),
             limiter: Limiter::new(options.failed_logins_max, window),
+            rejections: Rejections::default(),
             access_token_seconds: options.access_token_seconds.into(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The credential that a Bearer token stands for, presented from `address`.
-    pub fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Admission, Denied> {
-        if token.starts_with(API_TOKEN_PREFIX) {
+    pub async fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Admission, Denied> {
+        let (credential, until) = if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
-            // The secret comes first: guessing 256 bits is hopeless at any speed, and somebody else's failed logins must
-            // not stop those behind the same address whose tokens are good.
-            let (credential, is_right) = self.compare(&client_id, &secret);
-            if !is_right {
-                let clock = Instant::now();
-                if let Some(exceeded) = self.inner.limiter.exceeded(address, clock) {
-                    return Err(Denied::TooMany(exceeded));
-                }
-                self.inner.limiter.failed(address, clock);
-            }
-            let credential = credential.filter(|_| is_right);
-            return self.admit(credential, None, None, now).ok_or(Denied::BadToken);
+            (self.check_secret(&client_id, &secret, address, now).await?, None)
+        } else {
+            let (client_id, expires) = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
+            (self.find_usable(&client_id, now).await, Some(expires))
+        };
+        self.admit(credential, None, until, now).ok_or(Denied::BadToken)
+    }
+
+    /// A credential that is usable now. One that is not is looked up again once the file was read again: a command may have
+    /// made or enabled it a moment ago.
+    pub(super) async fn find_usable(&self, client_id: &ClientId, now: Timestamp) -> Option<Arc<Credential>> {
+        let find = || self.inner.directory.find(client_id).filter(|credential| credential.is_usable(now));
+        if let Some(credential) = find() {
+            return Some(credential);
         }
-        let (client_id, expires) = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
-        let credential = self.inner.directory.find(&client_id);
-        self.admit(credential, None, Some(expires), now).ok_or(Denied::BadToken)
+        self.inner.directory.reread().await;
+        find()
     }
 
     /// Whether somebody who was let in would still be let in.
@@ -164,14 +168,14 @@ impl Gate {
     }
 
     /// Lets a client in by its secret, and gives it an access token, which never outlives the credential.
-    pub fn login(
+    pub async fn login(
         &self,
         client_id: &str,
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
     ) -> Result<(Admission, AccessToken), Denied> {
-        let credential = self.check_secret(client_id, secret, address, now)?;
+        let credential = self.check_presented(client_id, secret, address, now).await?;
         let longest = now.plus_seconds(self.inner.access_token_seconds);
         let expires = credential.expires_at.map_or(longest, |end| end.min(longest));
         let token = self.inner.tokens.issue(&credential.client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
@@ -192,6 +196,7 @@ impl Gate {
                 if let Err(error) = inner.directory.refresh() {
                     tracing::warn!(%error, "the credentials could not be read again");
                 }
+                inner.rejections.report_ended(Instant::now());
                 drop(inner);
                 std::thread::sleep(POLL);
             }
@@ -201,30 +206,52 @@ impl Gate {
         }
     }
 
-    /// The credential of a client id, if this is its secret and it is usable now. Failures are counted by address.
-    pub(super) fn check_secret(
+    /// The credential of a client id and secret as a client presents them, if the credential is usable now.
+    pub(super) async fn check_presented(
         &self,
         client_id: &str,
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Arc<Credential>, Denied> {
-        // An id that no credential can have is treated like one that none has.
+        // An id that no credential can have is treated like one that is unknown.
         let client_id =
             ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
-        let clock = Instant::now();
-        if let Some(exceeded) = self.inner.limiter.exceeded(address, clock) {
-            return Err(Denied::TooMany(exceeded));
-        }
-        let (credential, is_right) = self.compare(&client_id, secret);
-        // The right secret of a credential that is not usable now is no guess: a sender whose credential was switched off
-        // must not lock out all others behind its address.
-        if !is_right {
-            self.inner.limiter.failed(address, clock);
-        }
-        let credential = credential.filter(|known| is_right && known.is_usable(now)).ok_or(Denied::WrongSecret)?;
+        let credential = self.check_secret(&client_id, secret, address, now).await?.ok_or(Denied::WrongSecret)?;
         self.inner.directory.use_at(&credential.client_id, now);
         Ok(credential)
+    }
+
+    /// The credential of a client id, if this is its secret and it is usable now. A wrong secret is an error once there were
+    /// too many; a right one never is.
+    async fn check_secret(
+        &self,
+        client_id: &ClientId,
+        secret: &Secret,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Credential>>, Denied> {
+        let compare = || {
+            let (credential, is_right) = self.compare(client_id, secret);
+            let is_usable = credential.as_ref().is_some_and(|credential| credential.is_usable(now));
+            (credential, is_right, is_right && is_usable)
+        };
+        let (credential, _, is_accepted) = compare();
+        if is_accepted {
+            return Ok(credential);
+        }
+        // A command may have made or enabled it a moment ago.
+        self.inner.directory.reread().await;
+        let (credential, is_right, is_accepted) = compare();
+        if is_accepted {
+            return Ok(credential);
+        }
+        let (known, clock) = (credential.as_ref(), Instant::now());
+        let reason = known.filter(|_| is_right).map_or("wrong client id or secret", |known| known.state(now));
+        self.inner.rejections.add(address, known.map(|known| known.name.as_str()), reason, clock);
+        // The right secret of a credential that is not usable now is no guess.
+        let exceeded = (!is_right).then(|| self.inner.limiter.failed(address, client_id, clock)).flatten();
+        exceeded.map_or(Ok(None), |exceeded| Err(Denied::TooMany(exceeded)))
     }
 
     /// The credential, if there is one, and whether this is its secret. The same work is done in either case.

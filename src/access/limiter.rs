@@ -1,35 +1,51 @@
-//! Failed logins, counted by address.
+//! Rejected secrets, counted by address and client id, and with a higher limit by address alone.
 //!
-//! Memory is bounded: past [`ADDRESSES_MAX`] addresses, those whose window has passed are forgotten, and if that is not
-//! enough the one whose window ends first. An attacker with that many addresses gains a fresh count for one of them at
-//! the price of a failed login from another.
+//! A limit only changes the answer to a wrong secret, from 401 to 429. A right secret is accepted at any time: it has 256
+//! random bits, or at least the 24 characters that an operator chose, and comparing it costs one hash. So a client that is
+//! set up wrongly keeps nobody else out, and not even itself once its secret is right.
 //!
-//! A good login clears nothing: whoever has one credential could otherwise guess at all others as fast as they like.
+//! Memory is bounded: with [`COUNTS_MAX`] counts, the one whose window ends first is forgotten.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-const ADDRESSES_MAX: usize = 10_000;
+use crate::model::credential::ClientId;
 
-/// A limit that an address has come to.
+const COUNTS_MAX: usize = 10_000;
+/// An address may fail so many times as often as one of its clients: many may share it, each with a mistake of its own.
+const ADDRESS_FACTOR: u32 = 100;
+
+/// A limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
-    /// How long it must wait before it may try again.
+    /// How long until its window ends.
     pub wait: Duration,
-    /// How many failures it may have within a window.
+    /// How many failures it allows within a window.
     pub failures_max: u32,
     /// How long a window is.
     pub window: Duration,
+    /// Whether it counts all clients of the address.
+    pub is_of_address: bool,
 }
 
 pub(super) struct Limiter {
     failures_max: u32,
     window: Duration,
-    counts: Mutex<HashMap<IpAddr, Count>>,
+    counts: Mutex<Counts>,
+}
+
+/// What is counted: all failures of an address, or those of one of its clients.
+type Key = (IpAddr, Option<ClientId>);
+
+#[derive(Default)]
+struct Counts {
+    by_key: HashMap<Key, Count>,
+    /// When the window of each count ends, in that order: all windows are of one length.
+    ends: VecDeque<(Instant, Key)>,
 }
 
 struct Count {
@@ -39,45 +55,60 @@ struct Count {
 
 impl Limiter {
     pub(super) fn new(failures_max: u32, window: Duration) -> Self {
-        Self { failures_max, window, counts: Mutex::new(HashMap::new()) }
+        Self { failures_max, window, counts: Mutex::default() }
     }
 
-    /// The limit, if the address has come to it and may not try now.
-    pub(super) fn exceeded(&self, address: IpAddr, now: Instant) -> Option<Exceeded> {
-        let counts = self.counts();
-        let count = counts.get(&network(address)).filter(|count| count.failures >= self.failures_max)?;
-        let wait = count.ends.checked_duration_since(now).filter(|wait| !wait.is_zero())?;
-        Some(Exceeded { wait, failures_max: self.failures_max, window: self.window })
-    }
-
-    pub(super) fn failed(&self, address: IpAddr, now: Instant) {
-        let mut counts = self.counts();
+    /// Counts a failure. Returns a limit that was reached before it, in which case it is not counted.
+    pub(super) fn failed(&self, address: IpAddr, client_id: &ClientId, now: Instant) -> Option<Exceeded> {
         let address = network(address);
-        if counts.len() >= ADDRESSES_MAX && !counts.contains_key(&address) {
-            make_room(&mut counts, now);
+        let keys = [
+            ((address, None), self.failures_max.saturating_mul(ADDRESS_FACTOR)),
+            ((address, Some(client_id.clone())), self.failures_max),
+        ];
+        let mut counts = self.counts();
+        counts.forget_ended(now);
+        for (key, failures_max) in &keys {
+            if let Some(count) = counts.by_key.get(key).filter(|count| count.failures >= *failures_max) {
+                let (wait, is_of_address) = (count.ends - now, key.1.is_none());
+                return Some(Exceeded { wait, failures_max: *failures_max, window: self.window, is_of_address });
+            }
         }
-        let count = counts.entry(address).or_insert(Count { failures: 0, ends: now + self.window });
-        if count.ends <= now {
-            *count = Count { failures: 0, ends: now + self.window };
+        for (key, _) in keys {
+            counts.add(key, now + self.window);
         }
-        count.failures = count.failures.saturating_add(1);
+        None
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, Count>> {
+    /// Nothing panics while it has this lock.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn make_room(counts: &mut HashMap<IpAddr, Count>, now: Instant) {
-    counts.retain(|_, count| count.ends > now);
-    if counts.len() >= ADDRESSES_MAX {
-        let first = counts.iter().min_by_key(|(_, count)| count.ends).map(|(address, _)| *address);
-        first.map(|address| counts.remove(&address));
+impl Counts {
+    fn add(&mut self, key: Key, ends: Instant) {
+        if let Some(count) = self.by_key.get_mut(&key) {
+            count.failures = count.failures.saturating_add(1);
+            return;
+        }
+        if self.by_key.len() >= COUNTS_MAX
+            && let Some((_, first)) = self.ends.pop_front()
+        {
+            self.by_key.remove(&first);
+        }
+        self.ends.push_back((ends, key.clone()));
+        self.by_key.insert(key, Count { failures: 1, ends });
+    }
+
+    fn forget_ended(&mut self, now: Instant) {
+        while let Some((_, key)) = self.ends.pop_front_if(|(ends, _)| *ends <= now) {
+            self.by_key.remove(&key);
+        }
     }
 }
 
-/// Who has one IPv6 address usually has the 2^64 around it.
-fn network(address: IpAddr) -> IpAddr {
+/// The addresses that count as one: who has one IPv6 address usually has the 2^64 around it.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 @ IpAddr::V4(_) => v4,
@@ -88,30 +119,54 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn wait(limiter: &Limiter, address: IpAddr, now: Instant) -> Option<Duration> {
-        limiter.exceeded(address, now).map(|exceeded| exceeded.wait)
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    fn id(text: &str) -> ClientId {
+        ClientId::parse(text).unwrap()
     }
 
     #[test]
-    fn an_address_waits_out_its_window_and_others_do_not() {
-        let (limiter, start) = (Limiter::new(2, Duration::from_secs(60)), Instant::now());
+    fn a_client_at_an_address_waits_out_its_window_and_others_do_not() {
+        let (limiter, start) = (Limiter::new(2, WINDOW), Instant::now());
         let (one, other): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        limiter.failed(one, start);
-        assert_eq!(wait(&limiter, one, start), None);
-        limiter.failed("2001:db8::ffff".parse().unwrap(), start);
-        assert_eq!(wait(&limiter, one, start + Duration::from_secs(20)), Some(Duration::from_secs(40)));
-        assert_eq!(wait(&limiter, other, start), None);
-        assert_eq!(wait(&limiter, one, start + Duration::from_secs(60)), None);
-        limiter.failed(one, start + Duration::from_secs(61));
-        assert_eq!(wait(&limiter, one, start + Duration::from_secs(61)), None);
+        let near = "2001:db8::ffff".parse().unwrap();
+        assert_eq!(limiter.failed(one, &id("a"), start), None);
+        assert_eq!(limiter.failed(near, &id("a"), start), None);
+        let exceeded = limiter.failed(one, &id("a"), start + Duration::from_secs(20)).unwrap();
+        assert_eq!((exceeded.wait, exceeded.failures_max), (Duration::from_secs(40), 2));
+        assert!(!exceeded.is_of_address);
+        for (address, client) in [(one, "b"), (other, "a")] {
+            assert_eq!(limiter.failed(address, &id(client), start), None);
+        }
+        assert_eq!(limiter.failed(one, &id("a"), start + WINDOW), None);
     }
 
     #[test]
-    fn memory_is_bounded() {
-        let (limiter, now) = (Limiter::new(1, Duration::from_secs(60)), Instant::now());
-        for address in 0..20_000_u32 {
-            limiter.failed(IpAddr::V4(address.into()), now);
+    fn an_address_has_a_limit_over_all_its_clients() {
+        let (limiter, now) = (Limiter::new(1, WINDOW), Instant::now());
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for n in 0..ADDRESS_FACTOR {
+            assert_eq!(limiter.failed(address, &id(&n.to_string()), now), None);
+            // What is over a client's own limit does not count against the others.
+            assert!(limiter.failed(address, &id(&n.to_string()), now).is_some());
         }
-        assert_eq!(limiter.counts().len(), ADDRESSES_MAX);
+        let exceeded = limiter.failed(address, &id("another"), now).unwrap();
+        assert!(exceeded.is_of_address && exceeded.failures_max == ADDRESS_FACTOR);
+        assert_eq!(limiter.failed(IpAddr::from([192, 0, 2, 2]), &id("another"), now), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_given_back() {
+        let (limiter, now) = (Limiter::new(1, WINDOW), Instant::now());
+        for address in 0..20_000_u32 {
+            limiter.failed(IpAddr::V4(address.into()), &id("a"), now);
+        }
+        let sizes = || {
+            let counts = limiter.counts();
+            (counts.by_key.len(), counts.ends.len())
+        };
+        assert_eq!(sizes(), (COUNTS_MAX, COUNTS_MAX));
+        limiter.failed(IpAddr::from([1, 2, 3, 4]), &id("a"), now + WINDOW);
+        assert_eq!(sizes(), (2, 2));
     }
 }

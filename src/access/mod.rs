@@ -7,12 +7,13 @@ mod directory;
 mod gate;
 mod limiter;
 mod recorder;
+mod rejections;
 mod session;
 mod uses;
 
 pub use directory::Changes;
 pub use gate::{AccessToken, Admission, Denied, Gate, GateOptions};
-pub use limiter::Exceeded;
+pub use limiter::{Exceeded, network};
 pub use recorder::Recorder;
 pub use session::{SessionToken, sign_in_code};
 pub use uses::Uses;

@@ -68,21 +68,21 @@ impl fmt::Debug for SessionToken {
 
 impl Gate {
     /// Lets somebody in by their secret. Failures are counted as those of programs are.
-    pub fn sign_in(
+    pub async fn sign_in(
         &self,
         client_id: &str,
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Admission, Denied> {
-        let credential = self.check_secret(client_id, secret, address, now)?;
+        let credential = self.check_presented(client_id, secret, address, now).await?;
         Ok(Admission { credential, session: None, until: None })
     }
 
     /// Whom a sign-in link lets in, and the link's ticket, which must be spent before they are let in by it.
-    pub fn check_link(&self, code: &str, now: Timestamp) -> Result<(Admission, Ticket), Denied> {
+    pub async fn check_link(&self, code: &str, now: Timestamp) -> Result<(Admission, Ticket), Denied> {
         let ticket = self.inner.sessions.links.read(code, now).ok_or(Denied::BadToken)?;
-        let credential = self.inner.directory.find(&ticket.client_id).filter(|known| known.is_usable(now));
+        let credential = self.find_usable(&ticket.client_id, now).await;
         let credential = credential.filter(|_| !self.inner.directory.is_spent(&ticket.id)).ok_or(Denied::BadToken)?;
         Ok((Admission { credential, session: None, until: None }, ticket))
     }
@@ -94,10 +94,10 @@ impl Gate {
     }
 
     /// Lets somebody in by their session.
-    pub fn check_session(&self, token: &str, now: Timestamp) -> Result<Admission, Denied> {
+    pub async fn check_session(&self, token: &str, now: Timestamp) -> Result<Admission, Denied> {
         let (sessions, directory) = (&self.inner.sessions, &self.inner.directory);
         let ticket = sessions.tickets.read(token, now).ok_or(Denied::BadToken)?;
-        let credential = directory.find(&ticket.client_id).filter(|_| !directory.is_spent(&ticket.id));
+        let credential = self.find_usable(&ticket.client_id, now).await.filter(|_| !directory.is_spent(&ticket.id));
         let credential = credential.ok_or(Denied::BadToken)?;
         let end = sessions.end(&ticket, &credential);
         if end <= now {

@@ -14,6 +14,7 @@ use crate::{
         ApiError, Context,
         caller::{Ingest, Note},
         error::{CONFLICT, INVALID_REQUEST},
+        metrics::Ingested,
         parameters,
     },
     model::{
@@ -54,10 +55,12 @@ pub(super) async fn ingest(
         writer: context.writer.clone(),
     };
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
-        reading.read(&body.bytes)?
+        reading.read(&body.bytes)
     } else {
-        context.body_limits.work(move || reading.read(&body.bytes)).await??
+        context.body_limits.work(move || reading.read(&body.bytes)).await?
     };
+    // A body that is not made of events counts as one.
+    let items = items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
     match policy {
         Policy::AllOrNothing => store_all(&context, items).await,
         Policy::Partial => store_good(&context, items, &request).await,
@@ -117,16 +120,24 @@ async fn store_all(context: &Context, items: Vec<Item>) -> Result<HttpResponse, 
     let faults: Vec<_> =
         items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref().err()?))).collect();
     if let Some((index, first)) = faults.first() {
+        context.metrics.ingested(Ingested::Rejected, faults.len());
         let message = format!("event {index}: {first}; {} of {total} events are wrong, none was stored", faults.len());
         let details = faults.iter().take(DETAILS_MAX).map(|(index, error)| detail(*index, error)).collect();
         return Err(ApiError::invalid(message).with_details(details));
     }
     let batch: Vec<_> = items.into_iter().flatten().collect();
     let identifiers: Vec<_> = batch.iter().map(|event| event.identifier().to_owned()).collect();
-    let outcomes = context.writer.append(batch, Policy::AllOrNothing)?.settled().await?;
+    let outcomes = context.writer.append(batch, Policy::AllOrNothing)?.settled().await;
+    let outcomes = outcomes.inspect_err(|error| {
+        if matches!(error, AppendError::Conflict { .. }) {
+            context.metrics.ingested(Ingested::Conflict, 1);
+        }
+    })?;
     let accepted = outcomes.iter().filter(|outcome| **outcome == Outcome::Stored).count();
     let status = if accepted == 0 { StatusCode::OK } else { StatusCode::CREATED };
     let duplicates = total - accepted;
+    context.metrics.ingested(Ingested::Stored, accepted);
+    context.metrics.ingested(Ingested::Duplicate, duplicates);
     Ok(HttpResponse::build(status)
         .json(json!({ "ok": true, "accepted": accepted, "duplicates": duplicates, "identifiers": identifiers })))
 }
@@ -165,7 +176,11 @@ async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) 
             }
         };
     }
-    let rejected = total - accepted - duplicates;
+    let (rejected, conflicts) = (total - accepted - duplicates, count(Outcome::Conflict));
+    context.metrics.ingested(Ingested::Stored, accepted);
+    context.metrics.ingested(Ingested::Duplicate, duplicates);
+    context.metrics.ingested(Ingested::Conflict, conflicts);
+    context.metrics.ingested(Ingested::Rejected, rejected - conflicts);
     if rejected > 0 {
         request.extensions_mut().insert(Note::Refused(format!("{rejected} of {total} events were refused")));
     }

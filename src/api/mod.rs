@@ -13,6 +13,7 @@ pub mod hostile;
 mod ingest;
 mod line;
 mod list;
+mod metrics;
 mod openapi;
 mod routes;
 mod stats;

@@ -6,6 +6,7 @@
     reason = "json! takes parts by reference; whoever builds one is done with it"
 )]
 
+mod monitoring;
 mod schemas;
 
 use actix_web::{HttpResponse, web::Data};
@@ -63,8 +64,9 @@ pub fn document(limits: &QueryLimits) -> Value {
                 "patch": change_credential("Switch a credential off or on again", Some(only(&[("disabled", "boolean")]))),
                 "delete": change_credential("Revoke a credential for good", None),
             },
-            "/healthz": { "get": health("Whether the process answers", &[]) },
-            "/readyz": { "get": health("Whether the process takes writes", &[error::OVERLOADED]) },
+            "/healthz": { "get": monitoring::health("Whether the process answers", &[]) },
+            "/readyz": { "get": monitoring::health("Whether the process takes writes", &[error::OVERLOADED]) },
+            "/metrics": { "get": monitoring::metrics() },
         },
         "components": {
             "securitySchemes": {
@@ -100,8 +102,8 @@ const AUTHENTICATED: [&Kind; 5] =
 /// What any query may be answered with.
 const QUERY: [&Kind; 3] = [error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
 /// What any request with a body may be answered with.
-const WITH_BODY: [&Kind; 4] =
-    [error::INVALID_REQUEST, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
+const WITH_BODY: [&Kind; 5] =
+    [error::INVALID_REQUEST, error::MALFORMED_BODY, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
 
 fn list(limits: &QueryLimits) -> Value {
     let headers = json!({
@@ -310,7 +312,7 @@ fn create_credential() -> Value {
         "type": "object", "required": ["name", "scopes"], "additionalProperties": false,
         "properties": {
             "name": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": NAME },
-            "scopes": { "type": "array", "minItems": 1, "items": { "enum": ["ingest", "read", "admin"] } },
+            "scopes": { "type": "array", "minItems": 1, "items": schemas::scope() },
             "actorType": { "enum": ["user", "service_account", null] },
             "expires": {
                 "type": ["string", "null"], "pattern": DURATION,
@@ -338,11 +340,6 @@ fn change_credential(summary: &str, asked: Option<Value>) -> Value {
         Some(asked) => operation.with("requestBody", body(asked)),
         None => operation,
     }
-}
-
-fn health(summary: &str, errors: &[&Kind]) -> Value {
-    let id = if errors.is_empty() { "healthz" } else { "readyz" };
-    operation(id, summary, 200, response("Yes", object(&[("ok", "boolean")])), &[errors]).with("security", json!([]))
 }
 
 fn filter(name: &str, spec: &FieldSpec, summary: &str) -> Value {

@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post};
 
 use crate::{
-    api::{credentials, event, export, health, ingest, list, openapi, stats, stream, token},
+    api::{credentials, event, export, health, ingest, list, metrics, openapi, stats, stream, token},
     http::resource,
 };
 
@@ -34,6 +34,7 @@ pub fn configure(config: &mut ServiceConfig) {
         )
         .service(resource("/healthz").route(get().to(health::alive)).route(head().to(health::alive)))
         .service(resource("/readyz").route(get().to(health::ready)).route(head().to(health::ready)))
+        .service(resource("/metrics").route(get().to(metrics::metrics)).route(head().to(metrics::metrics)))
         .service(resource("/openapi.json").route(get().to(openapi::json)).route(head().to(openapi::json)))
         .service(web::redirect("/docs", "/docs/"))
         .service(openapi::pages());

@@ -37,10 +37,7 @@ pub(super) async fn access_token(
         ApiError::invalid(format!("body: must be a JSON object with the strings clientId and clientSecret: {error}"))
     })?;
     let (address, secret) = (peer(&request, &context), Secret::presented(login.client_secret));
-    let (admission, access) =
-        context.gate.login(&login.client_id, &secret, address, Timestamp::now()).inspect_err(|_| {
-            tracing::warn!(%address, "a login failed");
-        })?;
+    let (admission, access) = context.gate.login(&login.client_id, &secret, address, Timestamp::now()).await?;
     // From here on the request has a caller and is recorded.
     request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
     Ok(HttpResponse::Ok().json(json!({

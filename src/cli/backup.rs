@@ -7,7 +7,8 @@ use clap::Args;
 use crate::{
     cli::{Failure, bar::Bar, doctor},
     config::Config,
-    store,
+    model::credential::Credential,
+    store::{self, Access, Difference, RestoreOptions},
 };
 
 /// Copy the file while the server runs, and look the copy through
@@ -29,19 +30,25 @@ pub(super) struct BackupArguments {
 
 /// Put a backup in the file's place; the server must be stopped
 ///
-/// The backup is looked through first, and brought to the present format if it is older. Clients that follow the log from
-/// a place that the backup does not have are told so (422, `cursor`), and begin again without it.
+/// The backup is examined first, and brought to the present format if it is older; its write-ahead log is read too, if there
+/// is one. What ended since the backup stays ended: revoked and disabled credentials, sessions, used sign-in links. Programs
+/// that follow the log from a position that the restored log does not have get 422 (`cursor`), with the cursor from which
+/// they miss nothing.
 #[derive(Args)]
 #[command(after_help = "\
-Example:
-  auditbox restore /mnt/backup/auditbox-monday.db --force --config /etc/auditbox.toml")]
+Examples:
+  auditbox restore /mnt/backup/auditbox-monday.db --force --config /etc/auditbox.toml
+  auditbox restore auditbox.db.before-20240501120000 --force     undo that")]
 pub(super) struct RestoreArguments {
     /// The backup
     #[arg(value_name = "SRC")]
     source: PathBuf,
-    /// Move the file that is there aside, instead of refusing
+    /// Set the file that is there aside, instead of refusing
     #[arg(long)]
     force: bool,
+    /// Accept credentials as the backup has them, also those revoked, disabled or restricted since
+    #[arg(long)]
+    revive: bool,
 }
 
 /// Makes a backup of the configured file.
@@ -62,18 +69,68 @@ pub(super) fn backup(config: &Config, arguments: &BackupArguments) -> Result<(),
 /// Puts a backup in the place of the configured file.
 pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(), Failure> {
     let path = &config.database.path;
+    let options = RestoreOptions { replace: arguments.force, revive: arguments.revive };
     let restored = {
         let bar = Bar::default();
-        store::restore(path, &arguments.source, arguments.force, &bar)?
+        store::restore(path, &arguments.source, options, &bar)?
     };
     doctor::print(&restored.report);
     if !restored.report.findings.is_empty() {
         let source = arguments.source.display();
         return Err(Failure::new(format!("{source} is not sound; nothing was changed")));
     }
-    if let Some(aside) = restored.aside {
-        println!("What was there is now {}.", aside.display());
+    println!("{}: {} events from the backup, sound.", path.display(), restored.report.events);
+    if let Some(aside) = &restored.aside {
+        println!("The file that was there is now {}.", aside.display());
     }
-    println!("{}: {} events, sound.", path.display(), restored.report.events);
+    match restored.undone {
+        Some((shared, newest)) if shared < newest => {
+            println!("The backup does not have its events {} to {newest}.", shared + 1);
+        }
+        _ => {}
+    }
+    match &restored.access {
+        Some(access) => print_access(access),
+        None => println!(
+            "Credentials are as the backup has them: there was no file, or none that can be read, to learn from which of \
+             them were revoked since. Check them with `auditbox credential list`."
+        ),
+    }
     Ok(())
+}
+
+/// Says which credentials are not as the backup has them, and which are that were not before.
+fn print_access(access: &Access) {
+    let print = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            println!("{title}\n  {}", lines.join("\n  "));
+        }
+    };
+    let line = |credential: &Credential, what: &str| {
+        format!("{} ({}): {what}", credential.name.as_str(), credential.client_id.as_str())
+    };
+    let differences = |all: &[Difference]| all.iter().map(|one| line(&one.credential, &one.what)).collect();
+    let credentials = |all: &[Credential], what: &str| all.iter().map(|one| line(one, what)).collect();
+    print(
+        "Restrictions kept from that file (--revive accepts these credentials as the backup has them):",
+        differences(&access.restricted),
+    );
+    print("Revived, though that file restricts them:", differences(&access.revived));
+    print(
+        "Disabled, as in the backup (`auditbox credential enable` enables them again):",
+        credentials(&access.disabled, "enabled since"),
+    );
+    print(
+        "Made after the backup, and lost (`auditbox credential create`):",
+        credentials(&access.lost, "not in the backup"),
+    );
+    if access.tickets > 0 {
+        println!(
+            "Sessions that have ended and sign-in links that were used stay so: {} more than in the backup.",
+            access.tickets
+        );
+    }
+    if access.key_kept {
+        println!("The signing key is the one of the replaced file: what the backup's key signed is not valid.");
+    }
 }

@@ -1,5 +1,5 @@
-//! `credential`: who may use the server. Works on the file itself, beside a running server, which takes notice within a
-//! second.
+//! `credential`: who may use the server. Works on the file itself. A running server lets a new credential in at once, and
+//! ends one within a quarter of a second.
 
 use clap::Subcommand;
 use comfy_table::{Table, presets};
@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// What the record calls it; never given twice
         #[arg(long, value_parser = CredentialName::parse)]
         name: CredentialName,
-        /// What it may do: some of ingest,read,admin
+        /// What it may do: some of ingest,read,admin,metrics
         #[arg(long = "scope", value_name = "SCOPES", value_parser = Scopes::parse)]
         scopes: Scopes,
         /// What kind of actor it is: `user` or `service_account`
@@ -135,7 +135,7 @@ fn change(
         .find(|credential| credential.name.as_str() == wanted || credential.client_id.as_str() == wanted)
         .ok_or_else(|| Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`")))?;
     apply(config, &credential, &change(credential.client_id.clone()))?;
-    println!("{} is {done}; a running server honours this within a second", credential.name.as_str());
+    println!("{} is {done}; a running server applies this within a quarter of a second", credential.name.as_str());
     Ok(())
 }
 

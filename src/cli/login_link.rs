@@ -8,7 +8,7 @@ use crate::{
     cli::{Failure, status},
     config::Config,
     model::{
-        credential::{ActorType, Credential, Scope},
+        credential::{ActorType, Credential, MAKE_ADMINISTRATOR, Scope},
         timestamp::Timestamp,
     },
     store,
@@ -55,7 +55,10 @@ fn choose<'c>(known: &'c [Credential], wanted: Option<&str>, now: Timestamp) -> 
                 && credential.is_usable(now)
         };
         return known.iter().find(person).ok_or_else(|| {
-            Failure::new("no usable credential of type user may read: make one, or choose another with --credential")
+            Failure::new(format!(
+                "no usable credential of type user may read: make one with `{MAKE_ADMINISTRATOR}` and run auditbox \
+                 login-link again, or choose another with --credential"
+            ))
         });
     };
     let credential = known
@@ -64,6 +67,13 @@ fn choose<'c>(known: &'c [Credential], wanted: Option<&str>, now: Timestamp) -> 
         .ok_or_else(|| Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`")))?;
     match credential.state(now) {
         "active" => Ok(credential),
-        state => Err(Failure::new(format!("the credential {wanted:?} is {state}"))),
+        "disabled" => Err(Failure::new(format!(
+            "the credential {wanted:?} is disabled: enable it with `auditbox credential enable {}`, or make another with \
+             `{MAKE_ADMINISTRATOR}`",
+            credential.client_id.as_str()
+        ))),
+        state => Err(Failure::new(format!(
+            "the credential {wanted:?} is {state}: choose another, or make one with `{MAKE_ADMINISTRATOR}`"
+        ))),
     }
 }

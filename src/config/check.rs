@@ -23,8 +23,8 @@ use crate::model::{
     retention::{KeepBy, Rules},
 };
 
-/// Threads for requests. More than any machine has cores; beyond it is a slip that would exhaust the system.
-const WORKERS_MAX: u64 = 1024;
+/// Threads for requests: as many as the HTTP library runs.
+const WORKERS_MAX: u64 = 512;
 /// Connections that read the database. Each costs a thread's worth of memory and file handles, and none is won beyond.
 const READERS_MAX: u64 = 64;
 /// Bytes of the write-ahead log: below this, one that is as long as ordinary writing makes it would be full.

@@ -118,7 +118,7 @@ fn a_value_out_of_range_is_refused_with_the_range() {
     }
     refused("[auth]\naccess_token_seconds = 4294967296", &[], &["[auth] access_token_seconds must be between 1 and"]);
     refused("[limits]\njson_depth_max = 101", &[], &["[limits] json_depth_max must be between 1 and 100"]);
-    refused("[server]\nworkers = 1025", &[], &["[server] workers must be between 0 and 1024"]);
+    refused("[server]\nworkers = 513", &[], &["[server] workers must be between 0 and 512"]);
     refused("[server]\nconnections_max = 0", &[], &["[server] connections_max must be between 1 and"]);
     refused("[database]\npath = ''", &[], &["[database] path must name a file"]);
     refused("[server]\nlisten = 'localhost'", &[], &["[server] listen must be an address and a port", "localhost"]);

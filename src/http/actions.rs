@@ -40,6 +40,7 @@ const ACTIONS: &[Row] = &[
     ("POST", "/sign-out", "session.end", Recording::Before),
     ("GET", "/healthz", "health", Recording::Never),
     ("GET", "/readyz", "health", Recording::Never),
+    ("GET", "/metrics", "metrics", Recording::Soon),
     ("GET", "/openapi.json", "documentation", Recording::Never),
     ("GET", "/docs", "documentation", Recording::Never),
     ("GET", "/docs/{_:.*}", "documentation", Recording::Never),
@@ -49,6 +50,7 @@ const ACTIONS: &[Row] = &[
     ("GET", "/audit-logs/{identifier:.+}", "page.event", Recording::Soon),
     ("GET", "/credentials", "page.credentials", Recording::Soon),
     ("POST", "/credentials", "credential.create", Recording::Before),
+    ("GET", "/credentials/{client_id}", "page.credential", Recording::Soon),
     ("POST", "/credentials/{client_id}", "credential.change", Recording::Before),
     ("GET", "/assets/{name}", "asset", Recording::Never),
 ];
@@ -56,7 +58,7 @@ const ACTIONS: &[Row] = &[
 /// The audit action of this request, and when it is recorded. A request without a row is recorded as well, before the
 /// response if it could change something, so a route that is missing here does not go unrecorded.
 pub(crate) fn recording_of(request: &HttpRequest) -> (&'static str, Recording) {
-    let method = if request.method() == Method::HEAD { "GET" } else { request.method().as_str() };
+    let method = method_of(request);
     let known = of_route(request).find(|(known, ..)| *known == method);
     known.map_or_else(
         || {
@@ -65,6 +67,22 @@ pub(crate) fn recording_of(request: &HttpRequest) -> (&'static str, Recording) {
         },
         |(_, _, action, recording)| (*action, *recording),
     )
+}
+
+/// The method and the route of each row, in order.
+pub(super) fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ACTIONS.iter().map(|(method, route, ..)| (*method, *route))
+}
+
+/// The row that a request belongs to, by its number.
+pub(super) fn row_of(request: &HttpRequest) -> Option<usize> {
+    let (method, pattern) = (method_of(request), request.match_pattern()?);
+    ACTIONS.iter().position(|(known, route, ..)| *known == method && *route == pattern)
+}
+
+/// The method that a request is recorded and counted under.
+fn method_of(request: &HttpRequest) -> &str {
+    if request.method() == Method::HEAD { "GET" } else { request.method().as_str() }
 }
 
 /// The methods that this request's route accepts.

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::http::{
     ApiError,
-    error::{OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
+    error::{MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
 };
 
 /// How much is decompressed between two checks of the limits.
@@ -86,7 +86,8 @@ impl BodyLimits {
     async fn receive(&self, mut payload: web::Payload) -> Result<Body, ApiError> {
         let mut body = Body { bytes: Vec::new(), share: Share::of(self) };
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| ApiError::invalid(format!("body: did not arrive whole: {error}")))?;
+            let chunk =
+                chunk.map_err(|error| ApiError::new(MALFORMED_BODY, format!("body: did not arrive whole: {error}")))?;
             self.append(&mut body, &chunk)?;
         }
         Ok(body)

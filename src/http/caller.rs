@@ -1,7 +1,7 @@
 //! Who makes a request, and what its handler may do for them.
 //!
-//! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`]),
-//! and is not entered by anyone else.
+//! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`],
+//! [`Metrics`]), and is not entered by anyone else.
 
 use std::{
     future::{Ready, ready},
@@ -18,7 +18,7 @@ use crate::{
     },
     model::{
         credential::{Credential, Scope},
-        own::OwnRequest,
+        own::{self, OwnRequest},
         timestamp::Timestamp,
     },
 };
@@ -48,9 +48,10 @@ impl Caller {
             actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
-            path: path.map_or_else(|| "/".to_owned(), |path| own_mask.path(path.as_str())),
+            path: path
+                .map_or_else(|| "/".to_owned(), |path| own::shortened(&own_mask.path(path.as_str())).into_owned()),
             ip: context.map(|context| peer(request, context).to_string()),
-            user_agent: header(header::USER_AGENT),
+            user_agent: header(header::USER_AGENT).map(|agent| own::shortened(&agent).into_owned()),
             at: Timestamp::now(),
         }
     }
@@ -122,6 +123,8 @@ pub(crate) struct Ingest(pub(crate) Caller);
 pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.
 pub(crate) struct Admin(pub(crate) Caller);
+/// The caller may read the metrics.
+pub(crate) struct Metrics;
 
 macro_rules! permission {
     ($name:ident, $scope:expr, $make:expr) => {
@@ -139,3 +142,4 @@ macro_rules! permission {
 permission!(Ingest, Scope::Ingest, Ingest);
 permission!(Read, Scope::Read, Read);
 permission!(Admin, Scope::Admin, Admin);
+permission!(Metrics, Scope::Metrics, |_| Metrics);

@@ -43,11 +43,12 @@ kinds! {
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
     DAMAGED = GONE, "event_damaged", "The event is in the log and cannot be read any more; a backup may have it whole";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
+    MALFORMED_BODY = BAD_REQUEST, "malformed_body", "The body did not arrive whole, or one of its chunks is malformed";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
     CONFLICT = CONFLICT, "conflict", "The identifier or name already stands for something else";
     PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is over the limit";
     INVALID_REQUEST = UNPROCESSABLE_ENTITY, "invalid_request", "The query or the body is wrong; the message names the part";
-    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "Too many failed logins; Retry-After says when to come again";
+    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "The secret is wrong, after too many failed logins; a right one is accepted at any time";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "A fault of the server; its log holds the cause by X-Trace-Id";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot take this now; Retry-After says when to come again";
     QUERY_TIMEOUT = SERVICE_UNAVAILABLE, "query_timeout", "The query took too long and was stopped; the message says how to make it shorter";
@@ -106,6 +107,15 @@ impl ApiError {
         self.kind.code == CLIENT_CLOSED.code
     }
 
+    /// The body of the answer.
+    pub(crate) fn envelope(&self) -> Value {
+        let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
+        if let Some(details) = &self.details {
+            envelope["details"] = details.as_ref().clone();
+        }
+        envelope
+    }
+
     /// What the client is told.
     pub fn message(&self) -> &str {
         &self.message
@@ -131,15 +141,11 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
-        if let Some(details) = &self.details {
-            envelope["details"] = details.as_ref().clone();
-        }
         let mut response = HttpResponse::build(self.kind.status);
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(Exceeded { wait, failures_max, window }) = self.rate_limit.as_deref() {
+        if let Some(Exceeded { wait, failures_max, window, .. }) = self.rate_limit.as_deref() {
             // Whole seconds, the reset as seconds since 1970, as clients of Port's API read them.
             let reset = Timestamp::now().seconds() + i64::try_from(wait.as_secs()).unwrap_or(0) + 1;
             response.insert_header(("x-ratelimit-period", window.as_secs().to_string()));
@@ -150,7 +156,7 @@ impl ResponseError for ApiError {
         if self.kind.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        response.json(envelope)
+        response.json(self.envelope())
     }
 }
 
@@ -171,10 +177,15 @@ impl From<Denied> for ApiError {
                 Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
             }
             Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; ask for a new one"),
-            Denied::TooMany(exceeded) => Self {
-                rate_limit: Some(Box::new(exceeded)),
-                ..Self::later(RATE_LIMITED, "too many failed logins from this address", exceeded.wait)
-            },
+            Denied::TooMany(exceeded) => {
+                let whose = if exceeded.is_of_address { "this address" } else { "this client id at this address" };
+                let message = format!(
+                    "the client id or the secret is wrong, after {} failed logins of {whose}; a right secret is accepted at \
+                     any time",
+                    exceeded.failures_max
+                );
+                Self { rate_limit: Some(Box::new(exceeded)), ..Self::later(RATE_LIMITED, message, exceeded.wait) }
+            }
         }
     }
 }
@@ -211,9 +222,10 @@ impl From<ChangeError> for ApiError {
             ChangeError::Write(error) => error.into(),
             ChangeError::Unknown(_) => Self::new(NOT_FOUND, error.to_string()),
             ChangeError::Spent => Self::new(NOT_AUTHENTICATED, error.to_string()),
-            ChangeError::NameTaken(_) | ChangeError::ClientIdTaken(_) | ChangeError::Revoked(_) => {
-                Self::new(CONFLICT, error.to_string())
-            }
+            ChangeError::NameTaken(_)
+            | ChangeError::ClientIdTaken(_)
+            | ChangeError::Revoked(_)
+            | ChangeError::LastAdministrator(_) => Self::new(CONFLICT, error.to_string()),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What every request goes through.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{
-    Error, HttpMessage, HttpRequest, ResponseError,
+    Error, HttpMessage, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -17,41 +17,52 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, Context,
+        ApiError, Connection, Context,
         actions::{self, Recording},
         caller::{ApiErrorKind, Caller, Finding, Note, peer},
-        origin, session,
+        connections::Full,
+        error::OVERLOADED,
+        origin, refusals, session,
     },
-    model::timestamp::Timestamp,
+    model::{own, timestamp::Timestamp},
 };
 
-/// Where everything holds data.
-const DATA: &str = "/v1/";
+/// What the routes of the API begin with.
+const API: &str = "/v1/";
+/// How soon to come again when all connections are in use.
+const RETRY: Duration = Duration::from_secs(1);
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// Gives every answer its `X-Trace-Id`, and every request its line in the program's log.
+/// Gives every answer its `X-Trace-Id`, and counts and logs every request.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
-    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let (method, path) = (request.method().clone(), own::shortened(request.path()).into_owned());
     let mut response = next.call(request).await?;
     let status = response.status().as_u16();
+    if let Some(context) = response.request().app_data::<Data<Context>>() {
+        context.metrics.answered(response.request(), response.status());
+    }
     let micros = started.elapsed().as_micros();
     match cause(&response) {
+        Some(cause) if is_sent_away(response.status()) => {
+            if refusals::has_line(&cause) {
+                tracing::warn!(%method, path, status, micros, trace_id = id, cause, "request refused");
+            }
+        }
         Some(cause) => tracing::error!(%method, path, status, micros, trace_id = id, cause, "request failed"),
         None => tracing::debug!(%method, path, status, micros, trace_id = id, "request"),
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(TRACE_ID, value);
     }
-    let is_data = response.request().path().starts_with(DATA);
-    keep_private(response.headers_mut(), is_data);
+    keep_private(response.headers_mut());
     Ok(response)
 }
 
-/// Has nobody guess at what an answer is, and nobody keep one that holds data.
-fn keep_private(headers: &mut HeaderMap, is_data: bool) {
+/// Forbids clients to guess what an answer is, and to keep one whose handler does not say that it may be kept.
+fn keep_private(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if is_data && !headers.contains_key(CACHE_CONTROL) {
+    if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
@@ -65,12 +76,13 @@ pub async fn authenticate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let finding = find_caller(request.request(), &context);
+    let finding = find_caller(request.request(), &context).await;
     request.extensions_mut().insert::<Finding>(finding);
+    let held = hold_connection(request.request());
     if request.method().is_safe() {
-        return handle(context, request, next).await;
+        return handle(context, request, next, held).await;
     }
-    let handled = actix_web::rt::spawn(handle(context, request, next)).await;
+    let handled = actix_web::rt::spawn(handle(context, request, next, held)).await;
     handled.unwrap_or_else(|error| Err(ApiError::internal(error).into()))
 }
 
@@ -78,31 +90,60 @@ async fn handle<B: MessageBody + 'static>(
     context: Data<Context>,
     request: ServiceRequest,
     next: Next<B>,
+    held: Result<(), ApiError>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let mut response = next.call(request).await?;
+    let mut response = match held {
+        Ok(()) => next.call(request).await?.map_into_left_body(),
+        Err(full) => {
+            let refusal = error_response(request.request(), &context, full);
+            // Not `into_response`, which would drop the error: the record and the server log need it.
+            ServiceResponse::new(request.into_parts().0, refusal.map_into_right_body())
+        }
+    };
     session::renew(&mut response, &context);
     match record(&response, &context).await {
-        Ok(()) => Ok(response.map_into_left_body()),
-        // What cannot be put on the record is not answered as if it had been.
+        Ok(()) => Ok(response),
+        // A request that cannot be recorded is not answered as if it had been.
         Err(error) => {
-            let is_data = response.request().path().starts_with(DATA);
-            let told = if is_data { error.error_response() } else { (context.error_page)(response.request(), error) };
-            Ok(response.into_response(told.map_into_right_body()))
+            let refusal = error_response(response.request(), &context, error);
+            Ok(ServiceResponse::new(response.into_parts().0, refusal.map_into_right_body()))
         }
     }
 }
 
-fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
+/// Has a request with a credential hold its connection. One that concerns no data, such as a question for the server's
+/// health, is answered in any case.
+fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
+    let is_caller = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
+    if !is_caller || actions::recording_of(request).1 == Recording::Never {
+        return Ok(());
+    }
+    let held = Connection::of(request).map_or(Ok(()), |connection| connection.hold());
+    held.map_err(|Full { connections_max }| {
+        let message = format!(
+            "requests hold all connections ([server] connections_max = {connections_max}); send the request again"
+        );
+        ApiError::later(OVERLOADED, message, RETRY)
+    })
+}
+
+/// An error in the form that the matched route answers in: JSON, or a page.
+fn error_response(request: &HttpRequest, context: &Context, error: ApiError) -> HttpResponse {
+    let is_page = request.match_pattern().is_some_and(|route| !route.starts_with(API));
+    if is_page { (context.error_page)(request, error) } else { HttpResponse::from_error(error) }
+}
+
+async fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     let admitted = match token {
-        Some(token) => context.gate.check_token(token, peer(request, context), Timestamp::now()),
+        Some(token) => context.gate.check_token(token, peer(request, context), Timestamp::now()).await,
         None => {
             let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
-            let admitted = context.gate.check_session(&session, Timestamp::now());
+            let admitted = context.gate.check_session(&session, Timestamp::now()).await;
             // A browser sends the cookie whoever made the request; what changes something must be asked for by our pages.
             if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
                 return Err(ApiErrorKind::CrossSite);

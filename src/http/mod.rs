@@ -7,17 +7,20 @@
 pub(crate) mod actions;
 pub(crate) mod body;
 pub(crate) mod caller;
+mod connections;
 pub(crate) mod error;
 mod fallback;
 pub(crate) mod gzip;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub(crate) mod manage;
+pub(crate) mod metrics;
 mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;
 pub(crate) mod pieces;
 pub(crate) mod reading;
+mod refusals;
 pub(crate) mod session;
 mod streams;
 mod unread;
@@ -28,12 +31,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
 pub use body::BodyLimits;
+pub use connections::{Connection, Connections, Member, newest};
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
+pub use metrics::Metrics;
 pub use middleware::{authenticate, trace};
+pub use refusals::report_refusals;
+pub use streams::Streams;
 pub(crate) use streams::{NoPlace, Place};
-pub use streams::{Streams, keep_connection};
-pub use unread::keep_unread;
+pub use unread::{keep_unread, malformed_chunks};
 
 use crate::{
     access::{Gate, Recorder},
@@ -42,6 +48,7 @@ use crate::{
         mask::Mask,
         own::OwnMask,
         resource_type::Catalogue,
+        timestamp::Timestamp,
     },
     store::{Reader, Writer},
 };
@@ -76,6 +83,10 @@ pub struct Context {
     pub resource_types: Catalogue,
     /// Answers that do not end by themselves.
     pub streams: Streams,
+    /// Counters of requests.
+    pub metrics: Arc<Metrics>,
+    /// When the server started.
+    pub started: Timestamp,
     /// Whether clients talk TLS to this process itself.
     pub serves_tls: bool,
     /// How an error is told to whoever reads pages.
@@ -83,7 +94,8 @@ pub struct Context {
 }
 
 impl Context {
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
     }
 }

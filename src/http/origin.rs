@@ -53,8 +53,16 @@ fn is_of_this_server(page: &str, request: &HttpRequest, context: &Context) -> bo
     }
     let port = if https { ":443" } else { ":80" };
     let same = |host: &str| host.to_ascii_lowercase().trim_end_matches(port) == page.trim_end_matches(port);
-    let host = header(request, &HOST).or_else(|| request.uri().authority().map(Authority::as_str));
-    host.is_some_and(same) || forwarded(request, context, "x-forwarded-host").is_some_and(same)
+    asked_host(request).is_some_and(same) || forwarded(request, context, "x-forwarded-host").is_some_and(same)
+}
+
+/// The name that the client has for this server, from a trusted proxy where one is in front.
+pub(crate) fn host<'r>(request: &'r HttpRequest, context: &Context) -> Option<&'r str> {
+    forwarded(request, context, "x-forwarded-host").or_else(|| asked_host(request))
+}
+
+fn asked_host(request: &HttpRequest) -> Option<&str> {
+    header(request, &HOST).or_else(|| request.uri().authority().map(Authority::as_str))
 }
 
 /// What a trusted proxy states about the request that it forwards.

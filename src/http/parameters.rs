@@ -1,10 +1,12 @@
-//! Decodes the query string (WHATWG URL, section 5.1), strictly: invalid UTF-8 is rejected, not replaced.
+//! Decodes the query string (WHATWG URL, section 5.1) and the identifier in a path, strictly: invalid UTF-8 is rejected, not
+//! replaced.
 
 use std::borrow::Cow;
 
+use actix_web::HttpRequest;
 use percent_encoding::percent_decode;
 
-use crate::model::error::ParameterError;
+use crate::{http::ApiError, model::error::ParameterError};
 
 /// A name and its value.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -28,6 +30,15 @@ fn text(encoded: &str) -> Option<Cow<'_, str>> {
         return percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()));
     }
     percent_decode(encoded.as_bytes()).decode_utf8().ok()
+}
+
+/// The identifier that a request's path ends with, after `segments` others. It is read from the path as it was sent: the
+/// router would replace what is not UTF-8, and so might find another event. The segments before it may be encoded as well,
+/// so they are counted and not compared.
+pub(crate) fn identifier(request: &HttpRequest, segments: usize) -> Result<String, ApiError> {
+    let encoded = request.uri().path().splitn(segments + 2, '/').last().unwrap_or_default();
+    let decoded = percent_decode(encoded.as_bytes()).decode_utf8();
+    decoded.map(Cow::into_owned).map_err(|_| ApiError::invalid("identifier: is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, web};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    http::{ApiError, Context, caller::Caller, streams::Connection},
+    http::{ApiError, Connection, Context, caller::Caller},
     model::{cancel::Cancel, credential::ClientId},
     store::{Lease, ReadError, Reader},
 };
@@ -37,7 +37,7 @@ impl Context {
             reader: self.reader.clone(),
             holder: caller.credential().client_id.clone(),
             within: self.query_within,
-            connection: request.conn_data::<Connection>().cloned(),
+            connection: Connection::of(request),
         }
     }
 }

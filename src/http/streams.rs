@@ -5,19 +5,15 @@
 //! last bytes wait for the client. Its connection is cut a moment later, so that nobody can keep a server from stopping.
 
 use std::{
-    any::Any,
     collections::HashMap,
-    io,
-    net::{Shutdown, TcpStream},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::{HttpRequest, dev::Extensions, rt::net::TcpStream as Socket};
+use actix_web::HttpRequest;
 use tokio::sync::watch;
 
-use crate::{model::credential::ClientId, platform::socket};
+use crate::{http::Connection, model::credential::ClientId};
 
 /// One credential may hold one of so many places: a quarter of them.
 const SHARES: usize = 4;
@@ -67,6 +63,11 @@ impl Streams {
         Self { places, taken: Arc::default(), closing: Arc::new(watch::Sender::new(false)) }
     }
 
+    /// How many are open.
+    pub(crate) fn open(&self) -> usize {
+        lock(&self.taken).all
+    }
+
     /// A place for an answer to `request`, if there is one.
     pub(crate) fn take(&self, holder: &ClientId, request: &HttpRequest) -> Result<Place, NoPlace> {
         let share = self.places.div_ceil(SHARES);
@@ -81,8 +82,8 @@ impl Streams {
         *taken.by_credential.entry(holder.clone()).or_default() += 1;
         taken.last_number += 1;
         let number = taken.last_number;
-        if let Some(connection) = request.conn_data::<Connection>() {
-            taken.connections.insert(number, connection.clone());
+        if let Some(connection) = Connection::of(request) {
+            taken.connections.insert(number, connection);
         }
         let (holder, closing) = (holder.clone(), self.closing.subscribe());
         Ok(Place { number, holder, taken: Arc::clone(&self.taken), closing })
@@ -128,38 +129,4 @@ impl Drop for Place {
 /// Nothing here panics while it holds the lock.
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Another handle of a client's connection, by which it can be cut while the server's own is busy with it.
-#[derive(Clone)]
-pub(super) struct Connection(Arc<TcpStream>);
-
-impl Connection {
-    fn cut(&self) {
-        // One that is gone already is as good.
-        drop(self.0.shutdown(Shutdown::Both));
-    }
-
-    /// Whether the client has closed its side: then it sends nothing more, and most clients read nothing more either. Not
-    /// known while something that it sent before waits to be read.
-    pub(super) fn is_hung_up(&self) -> bool {
-        match self.0.peek(&mut [0]) {
-            Ok(length) => length == 0,
-            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
-        }
-    }
-}
-
-/// Keeps a handle of each connection with it, and has the system end connections whose client takes nothing of what is
-/// sent to it for `stall`. A connection without a handle, for want of file descriptors, is served all the same.
-pub fn keep_connection(connection: &dyn Any, data: &mut Extensions, stall: Duration) {
-    let socket = connection
-        .downcast_ref::<Socket>()
-        .or_else(|| connection.downcast_ref::<TlsStream<Socket>>().map(|stream| stream.get_ref().0));
-    if let Some(socket) = socket {
-        socket::end_when_stalled(socket, stall);
-    }
-    if let Some(handle) = socket.and_then(|socket| socket::duplicate(socket).ok()) {
-        data.insert(Connection(Arc::new(handle)));
-    }
 }

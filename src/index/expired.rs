@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Candidates are few up to this share of their chunk: those of an ordinary chunk are read in some milliseconds.
+const FEW_SHARE: u32 = 64;
+
 /// Maximum number of resource types that one chunk reports separately per rule. Senders choose these values.
 const GROUPS_MAX: usize = 50;
 
@@ -243,8 +246,10 @@ impl Check<'_> {
             return Ok(none);
         }
         let (before, overdue) = (self.cutoff.before, self.overdue_before());
-        // A sealed chunk is read whole once: after that, its oldest and newest receipt decide most of the time.
-        let mut range = if self.is_sealed() { self.range(receipts)? } else { None };
+        // A sealed chunk with many candidates is read whole once: after that, its oldest and newest receipt decide most of
+        // the time. Few candidates are read each time: one event that claims to be old must not cost a chunk.
+        let are_many = candidates.count() > self.chunk.length / FEW_SHARE;
+        let mut range = if self.is_sealed() && are_many { self.range(receipts)? } else { None };
         match range {
             Some(range) if range.oldest >= before => return Ok(none),
             Some(range) if range.newest < overdue => {
@@ -255,7 +260,7 @@ impl Check<'_> {
         }
         let positions = self.snapshot.view(self.chunk).positions(&candidates)?;
         let read = receipts.read(&seqs_of(&positions))?;
-        if !self.is_sealed() && read.iter().any(|receipt| self.known(*receipt).is_none()) {
+        if range.is_none() && read.iter().any(|receipt| self.known(*receipt).is_none()) {
             range = self.range(receipts)?;
         }
         let mut past = candidates.clone();

@@ -196,6 +196,14 @@ impl Index {
         self.state.read().unwrap_or_else(PoisonError::into_inner).through_seq
     }
 
+    /// How many events the log has.
+    pub fn events(&self) -> u64 {
+        let State { sealed, memory, .. } = self.state();
+        let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).length();
+        let lengths = sealed.iter().map(|chunk| chunk.length).chain(memory.iter().map(in_memory));
+        lengths.map(u64::from).sum()
+    }
+
     /// Full chunks in memory that wait to be sealed, and the bytes of memory that they hold.
     pub fn unsealed(&self) -> (usize, usize) {
         let (chunks, bytes) = &self.unsealed;

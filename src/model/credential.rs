@@ -18,6 +18,8 @@ use crate::model::{event::OWN_ORIGIN, ticket::TicketId, timestamp::Timestamp};
 const SECRET_CHARS_MIN: usize = 24;
 /// Maximum number of characters of a name, a client id or a chosen secret.
 const TEXT_CHARS_MAX: usize = 128;
+/// The command that creates an administrator who can also sign in and read, on the server's machine.
+pub const MAKE_ADMINISTRATOR: &str = "auditbox credential create --name NAME --scope admin,read --type user";
 /// `receivedBy` of events that were imported directly into the file.
 pub const IMPORT_NAME: &str = "import";
 
@@ -30,11 +32,14 @@ pub enum Scope {
     Read,
     /// Manage credentials.
     Admin,
+    /// Read the server's metrics. Whoever manages credentials may do so too.
+    Metrics,
 }
 
 impl Scope {
     /// Every scope with its name.
-    pub const ALL: [(Self, &'static str); 3] = [(Self::Ingest, "ingest"), (Self::Read, "read"), (Self::Admin, "admin")];
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::Ingest, "ingest"), (Self::Read, "read"), (Self::Admin, "admin"), (Self::Metrics, "metrics")];
 
     /// The scope's name.
     pub fn name(self) -> &'static str {
@@ -47,7 +52,7 @@ impl Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// Every permission.
+    /// Every permission: ingest, read and admin, which implies metrics.
     pub const ALL: Self = Self(7);
 
     /// Reads names separated by commas.
@@ -55,20 +60,25 @@ impl Scopes {
         let mut scopes = 0;
         for name in text.split(',').map(str::trim) {
             let found = Scope::ALL.iter().find(|(_, known)| *known == name);
-            let (scope, _) = found.ok_or_else(|| format!("{name:?} is no scope; write some of ingest,read,admin"))?;
+            let (scope, _) =
+                found.ok_or_else(|| format!("unknown scope {name:?}: use ingest, read, admin or metrics"))?;
             scopes |= 1 << (*scope as u8);
         }
         Ok(Self(scopes))
     }
 
-    /// Whether `scope` is in the set.
+    /// Whether the set permits what `scope` is for.
     pub const fn allow(self, scope: Scope) -> bool {
+        self.has(scope) || (matches!(scope, Scope::Metrics) && self.has(Scope::Admin))
+    }
+
+    const fn has(self, scope: Scope) -> bool {
         self.0 & (1 << (scope as u8)) != 0
     }
 
     /// The names of the scopes in the set.
     pub fn names(self) -> Vec<&'static str> {
-        Scope::ALL.iter().filter(|(scope, _)| self.allow(*scope)).map(|(_, name)| *name).collect()
+        Scope::ALL.iter().filter(|(scope, _)| self.has(*scope)).map(|(_, name)| *name).collect()
     }
 }
 
@@ -273,6 +283,17 @@ impl Credential {
             "active"
         }
     }
+}
+
+/// The administrators that are valid at `now`. One that expires counts until it does: it can create another one meanwhile.
+pub fn usable_administrators(all: &[Credential], now: Timestamp) -> impl Iterator<Item = &Credential> {
+    all.iter().filter(move |credential| credential.scopes.allow(Scope::Admin) && credential.is_usable(now))
+}
+
+/// Whether no other administrator is valid.
+pub fn is_last_administrator(all: &[Credential], client_id: &ClientId, now: Timestamp) -> bool {
+    let mut administrators = usable_administrators(all, now);
+    administrators.next().is_some_and(|first| first.client_id == *client_id) && administrators.next().is_none()
 }
 
 /// A new credential with its secret, which is shown only now.

@@ -27,7 +27,7 @@ impl EpochId {
         random::<8>().map(|bytes| Self(i64::from_be_bytes(bytes)))
     }
 
-    /// An id as it was stored.
+    /// The id with this number.
     pub const fn from_number(number: i64) -> Self {
         Self(number)
     }
@@ -51,7 +51,7 @@ pub struct Epochs {
     undone: BTreeMap<EpochId, Origin>,
 }
 
-/// Where an epoch began, wherever it is in a history: after this seq of that epoch.
+/// Where an epoch began: after this seq, in that epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// The epoch before.
@@ -72,7 +72,7 @@ enum Refusal {
 }
 
 impl Epochs {
-    /// Epochs as they were stored: `history` by the seq after which each began, `undone` by id.
+    /// Stored epochs: `history` by the seq after which each began, `undone` by id.
     pub const fn new(history: BTreeMap<i64, EpochId>, undone: BTreeMap<EpochId, Origin>) -> Self {
         Self { history, undone }
     }

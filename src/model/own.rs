@@ -13,8 +13,9 @@ use crate::model::{
     timestamp::Timestamp,
 };
 
-/// Bytes kept of a path with its query, of a user agent (the event's own limit for each), and of a message.
-const TEXT_BYTES_MAX: usize = 8_192;
+/// Bytes kept of a path with its query, of a user agent, and of a message. Anybody with a credential chooses them, and
+/// each request makes a record: with more, they would fill the disk.
+const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Bytes kept of a method: the event's own limit.
 const METHOD_BYTES_MAX: usize = 128;
@@ -151,6 +152,17 @@ pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
     }))
 }
 
+/// The record of a restore, in the restored log; `details` says what it replaced and what became of access.
+pub fn restore_event(details: &serde_json::Value) -> Result<Event, FieldError> {
+    own_event(&json!({
+        "action": "audit_log.restore",
+        "resourceType": "audit_log",
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
+        "context": {},
+        "additionalData": details,
+    }))
+}
+
 fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
     let text = event.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;
@@ -158,6 +170,17 @@ fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
     Ok(draft.accept(&Receipt { at: Timestamp::now(), by: OWN_ORIGIN }))
 }
 
+/// The beginning of a text that is too long for a record or the server log, with a mark that says how long it was. The
+/// result is never shortened again.
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= TEXT_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let mark = format!("… ({} bytes)", text.len());
+    let kept = text.floor_char_boundary(TEXT_BYTES_MAX - mark.len());
+    Cow::Owned(text[..kept].to_owned() + &mark)
+}
+
 fn bounded(text: &str) -> String {
-    text[..text.floor_char_boundary(TEXT_BYTES_MAX)].replace('\0', "\u{fffd}")
+    shortened(&text.replace('\0', "\u{fffd}")).into_owned()
 }

@@ -72,7 +72,10 @@ pub const CONTROLS: &[Control] = &[
     Control { name: "includes", summary: "The only keys each event is returned with; may be repeated" },
     Control { name: "sort", summary: "time (event time, the default) or received (arrival)" },
     Control { name: "order", summary: "desc (newest first, the default) or asc" },
-    Control { name: "cursor", summary: "Continue where the page that gave this cursor ended" },
+    Control {
+        name: "cursor",
+        summary: "Continue where the page that gave this cursor ended; 422 if the log was restored to before that",
+    },
     Control { name: "count", summary: "true to be told how many events match in all" },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },

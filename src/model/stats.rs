@@ -27,7 +27,7 @@ pub const STATS_CONTROLS: &[Control] = &[
     },
     Control {
         name: "histogram",
-        summary: "auto, or the width of the buckets: 1m, 5m, 15m, 1h, 3h, 12h, 1d, 1w, 1mo, 1y, 10y, 100y",
+        summary: "auto, or the width of the buckets: 1m, 5m, 15m, 1h, 3h, 12h, 1d, 1w, 1mo, 1y, 10y, 100y; they end at to, else now",
     },
     Control {
         name: "tz",

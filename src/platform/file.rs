@@ -52,6 +52,31 @@ fn open_to_inspect(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().access_mode(0).open(path)
 }
 
+/// What a write changes in the state of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileState {
+    identity: FileIdentity,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// The state of the file at `path`, if there is one.
+#[cfg(unix)]
+pub fn state(path: &Path) -> Option<FileState> {
+    use std::os::unix::fs::MetadataExt;
+    let file = fs::metadata(path).ok()?;
+    Some(FileState { identity: identity_in(&file), length: file.len(), changed: (file.ctime(), file.ctime_nsec()) })
+}
+
+/// The state of the file at `path`, if there is one. The time of change may be late: Windows sets it when the file is closed.
+#[cfg(windows)]
+pub fn state(path: &Path) -> Option<FileState> {
+    let file = open_to_inspect(path).ok()?;
+    let information = winapi_util::file::information(&file).ok()?;
+    let changed = (information.last_write_time().unwrap_or_default().cast_signed(), 0);
+    Some(FileState { identity: identity(&file).ok()?, length: information.file_size(), changed })
+}
+
 /// Number of names (hard links) of an open file: 0 once it is deleted.
 #[cfg(unix)]
 pub fn links(file: &File) -> io::Result<u64> {
@@ -160,6 +185,19 @@ pub fn descriptor_path(file: &File) -> Option<PathBuf> {
 #[cfg(not(target_os = "linux"))]
 pub const fn descriptor_path(_: &File) -> Option<PathBuf> {
     None
+}
+
+/// Exchanges the names of two files in one step. Some file systems cannot.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+/// Exchanges the names of two files in one step, which this system cannot.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+pub fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Reads at an offset.

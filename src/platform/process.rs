@@ -57,8 +57,7 @@ impl StopSignals {
 
 /// Raises the limit on open files, which includes connections, as far as the system allows.
 ///
-/// Shells set it to 1,024 (macOS: 256) for programs that still use `select`, and usually allow far more on request. A
-/// connection takes two descriptors (one to serve it, one to cut it), so the default `connections_max` would not be reached.
+/// Shells set it to 1,024 (macOS: 256) for programs that still use `select`, and usually allow far more on request.
 #[cfg(unix)]
 pub fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -84,6 +83,18 @@ fn open_files_allowed(maximum: Option<u64>) -> Option<u64> {
     Some(maximum.map_or(OPEN_MAX, |maximum| maximum.min(OPEN_MAX)))
 }
 
+/// The limit on open files; `None` if there is none.
+#[cfg(unix)]
+pub fn open_files_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
 /// Windows has no such limit.
 #[cfg(windows)]
 pub const fn raise_open_files() {}
+
+/// The limit on open files; `None` if there is none.
+#[cfg(windows)]
+pub const fn open_files_max() -> Option<u64> {
+    None
+}

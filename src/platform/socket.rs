@@ -1,36 +1,22 @@
-//! Sockets: a second handle of a connection, connections that stall, and taking an address again.
+//! Sockets: connections that stall, and taking an address again.
 
-use std::{io, net, time::Duration};
+use std::{io, time::Duration};
 
-use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// Bytes that a socket takes before they can be sent. By itself it would take megabytes for each client that does not read.
+/// Maximum number of bytes that a socket buffers before they can be sent. By default it would buffer megabytes for each client
+/// that does not read.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
-
-/// Another handle of a connection, which blocks no more than the first.
-#[cfg(unix)]
-pub fn duplicate(socket: &TcpStream) -> io::Result<net::TcpStream> {
-    Ok(SockRef::from(socket).try_clone()?.into())
-}
-
-/// Another handle of a connection, which blocks no more than the first: on Windows this is not common to both.
-#[cfg(windows)]
-pub fn duplicate(socket: &TcpStream) -> io::Result<net::TcpStream> {
-    let handle = SockRef::from(socket).try_clone()?;
-    handle.set_nonblocking(true)?;
-    Ok(handle.into())
-}
 
 /// Ends a connection whose client takes nothing of a response for `stall`.
 ///
 /// An unread response fills the socket, and then its body is not polled: only the system can time how long it makes no
-/// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). We also bound
-/// how much of a response the system holds.
+/// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). This also
+/// bounds how much of a response the system holds.
 #[cfg(target_os = "linux")]
 pub fn end_when_stalled(socket: &TcpStream, stall: Duration) {
-    let socket = SockRef::from(socket);
+    let socket = socket2::SockRef::from(socket);
     let set = socket.set_tcp_user_timeout(Some(stall)).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
     if let Err(error) = set {
         tracing::debug!(%error, "a connection has no limit on how long its client may take nothing");

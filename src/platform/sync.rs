@@ -43,7 +43,10 @@ pub fn sync_name(path: &Path) -> io::Result<()> {
 /// cannot be synced.
 #[cfg(windows)]
 pub fn sync_name(path: &Path) -> io::Result<()> {
-    sync_file(path)
+    match sync_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Syncs the name of a file that SQLite created. SQLite syncs the directory with `fsync`, which leaves it in the disk's cache.

@@ -1,5 +1,8 @@
 //! The running server: store, API and socket, started and stopped in order.
 
+mod accept;
+mod files;
+mod io;
 mod startup;
 mod tls;
 

@@ -14,25 +14,25 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpServer,
+    App,
     dev::{Server, ServerHandle},
     middleware::{Compress, from_fn},
     web::{self, Data},
 };
-use rustls::ServerConfig;
 use socket2::{Domain, Type};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     access::{Gate, GateOptions, Recorder, Uses},
     api,
     config::Config,
-    http::{self, BodyLimits, Context, Streams},
-    model::own::OwnMask,
+    http::{self, BodyLimits, Connections, Context, Streams},
+    model::{own::OwnMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
         socket,
     },
-    server::tls,
+    server::{accept::Acceptor, files, tls},
     store::{CloseError, ReadError, Store},
     web as pages,
 };
@@ -40,10 +40,8 @@ use crate::{
 /// Connections that wait to be accepted. The system caps it at its own limit (4,096 by default). Whoever finds no room tries
 /// again after a second, which is longer than anything else that a server which is well takes.
 const BACKLOG: i32 = 4096;
-/// How long an idle connection is kept: longer than the intervals at which programs usually send.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a request's head may take to arrive.
-const HEAD_READ_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection without a credential may go on when the server stops: a login takes less.
+const WAIT_AT_STOP: Duration = Duration::from_secs(1);
 
 /// Why the server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +85,7 @@ pub enum StartError {
 pub struct Endpoint {
     socket: socket2::Socket,
     address: SocketAddr,
-    tls: Option<ServerConfig>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Endpoint {
@@ -95,6 +93,7 @@ impl Endpoint {
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         process::raise_open_files();
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let address = config.server.listen;
         bind(address)
             .map(|(socket, address)| Self { socket, address, tls })
@@ -113,7 +112,7 @@ impl Endpoint {
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<ServerConfig>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// A socket bound to an address, and that address with its real port.
@@ -134,6 +133,7 @@ pub struct Application {
     store: Store,
     signals: StopSignals,
     streams: Streams,
+    connections: Connections,
 }
 
 impl Application {
@@ -146,8 +146,8 @@ impl Application {
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
         let uses = Uses::keep(&context.gate, store.writer.clone());
-        let server = serve(config, endpoint, &context)?;
-        Ok(Self { server, address, recorder, uses, store, signals, streams })
+        let (server, connections) = serve(config, endpoint, context)?;
+        Ok(Self { server, address, recorder, uses, store, signals, streams, connections })
     }
 
     /// Where it listens. The port is the real one, where 0 was asked for.
@@ -157,9 +157,10 @@ impl Application {
 
     /// Serves until a signal to stop, then stops in order. An error means that something was not right to the end.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
-        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams));
+        let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams, self.connections));
         let served = self.server.await;
         stopping.abort();
+        http::report_refusals(true);
         self.recorder.close().await;
         self.uses.close().await;
         let store = self.store;
@@ -201,18 +202,20 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         trusted_proxies: config.server.trusted_proxies.clone(),
         resource_types: config.resource_types.clone(),
         streams,
+        metrics: Arc::default(),
+        started: Timestamp::now(),
         error_page: pages::error_page,
         serves_tls: config.server.tls.is_some(),
     })
 }
 
-/// The socket and the middleware. What stands last is met first: every answer is traced, then compressed, and what is
-/// answered is on the record before it is either.
-fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Result<Server, StartError> {
-    let context = context.clone();
+/// The socket and the middleware. The last middleware is the outermost: every response is traced, then compressed, and is
+/// recorded before either.
+fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result<(Server, Connections), StartError> {
+    let app_context = context.clone();
     let app = move || {
         App::new()
-            .app_data(context.clone())
+            .app_data(app_context.clone())
             .wrap(from_fn(http::authenticate))
             .wrap(Compress::default())
             .wrap(from_fn(http::trace))
@@ -223,24 +226,36 @@ fn serve(config: &Config, endpoint: Listening, context: &Data<Context>) -> Resul
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };
-    let stall = Duration::from_secs(config.limits.answer_stall_seconds);
-    let server = HttpServer::new(app)
-        .on_connect(move |connection, data| http::keep_connection(connection, data, stall))
-        .workers(workers)
-        .max_connections(config.server.connections_max.div_ceil(workers))
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_READ_WITHIN)
-        .shutdown_timeout(config.server.shutdown_seconds)
-        .disable_signals();
-    let server = match endpoint.tls {
-        Some(tls) => server.listen_rustls_0_23(endpoint.listener, tls)?,
-        None => server.listen(endpoint.listener)?,
+    let connections_max = files::connections_max(config, workers);
+    let connections = Connections::new(connections_max);
+    let acceptor = Acceptor {
+        listener: endpoint.listener,
+        tls: endpoint.tls,
+        connections: connections.clone(),
+        connections_max,
+        context,
+        workers,
+        stall: Duration::from_secs(config.limits.answer_stall_seconds),
+        shutdown_seconds: config.server.shutdown_seconds,
     };
-    Ok(server.run())
+    Ok((acceptor.serve(app)?, connections))
 }
 
-async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams: Streams) {
+async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams: Streams, connections: Connections) {
     signals.wait().await;
     tracing::info!("stopping: requests in flight are finished first");
-    tokio::join!(streams.close(), server.stop(true));
+    connections.stop();
+    tokio::select! {
+        _ = async { tokio::join!(streams.close(), server.stop(true)) } => {}
+        () = close_waiting(connections) => {}
+    }
+}
+
+/// Closes connections that requests with a credential do not hold: their clients could otherwise keep the server from
+/// stopping.
+async fn close_waiting(connections: Connections) {
+    loop {
+        tokio::time::sleep(WAIT_AT_STOP).await;
+        connections.close_waiting(WAIT_AT_STOP);
+    }
 }

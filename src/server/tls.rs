@@ -22,10 +22,13 @@ pub(super) fn load(files: &TlsFiles) -> Result<ServerConfig, StartError> {
     }
     let key =
         PrivateKeyDer::from_pem_slice(&pem(&files.key)?).map_err(|error| refuse(&files.key, error.to_string()))?;
-    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| refuse(&files.certificate, error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| refuse(&files.certificate, error.to_string()))
+        .map_err(|error| refuse(&files.certificate, error.to_string()))?;
+    // A client that speaks HTTP/2 alone learns here that the server does not (RFC 7301 section 3.2).
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }

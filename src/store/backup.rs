@@ -19,8 +19,8 @@ use std::{
 use rusqlite::Connection;
 
 use crate::{
-    platform::{file, permissions, sync as disk},
-    store::{OpenError, Progress, Report, doctor, location, open},
+    platform::{permissions, sync as disk},
+    store::{Lock, OpenError, Progress, Report, companions, doctor, location, open},
 };
 
 /// How often the copy is looked at, to tell how far it is.
@@ -32,7 +32,15 @@ pub enum BackupError {
     /// There is a file of that name.
     #[error("{} is there already; --force replaces it", .0.display())]
     Exists(PathBuf),
-    /// Something else than a regular file is there.
+    /// The file belongs to the database.
+    #[error("{} belongs to the database {}; name another file", .path.display(), .database.display())]
+    Companion {
+        /// The file that would be read or written.
+        path: PathBuf,
+        /// The database to which it belongs.
+        database: PathBuf,
+    },
+    /// A path that leads to something other than a regular file.
     #[error("{} is {kind}: name a regular file", .path.display())]
     NotAFile {
         /// The path.
@@ -40,9 +48,32 @@ pub enum BackupError {
         /// What it is.
         kind: &'static str,
     },
-    /// It would be its own copy.
-    #[error("{} is the file itself", .0.display())]
-    Same(PathBuf),
+    /// There is a log next to a file that is to be replaced with one that it does not belong to.
+    #[error(
+        "{} holds changes to the file that is to be replaced: a program has that file open, or ended without closing it; \
+         name another file",
+        .0.display()
+    )]
+    HasLog(PathBuf),
+    /// The source of a restore is in use.
+    #[error(
+        "{} is open in another auditbox, or changed while it was copied; make a backup of it with `auditbox backup`, and \
+         restore that",
+        .0.display()
+    )]
+    SourceInUse(PathBuf),
+    /// The file that a restore replaces cannot be read.
+    #[error(
+        "{} cannot be read ({why}), so it is not known which credentials were revoked since the backup; restore with \
+         --revive to accept every credential as the backup has it, then check them with `auditbox credential list`",
+        .path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The file could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -70,28 +101,54 @@ pub struct Backup {
 /// Copies the file at `path` to `destination`, beside whatever server has it open.
 pub fn backup(path: &Path, destination: &Path, replace: bool, progress: &dyn Progress) -> Result<Backup, BackupError> {
     let path = &open::check_readable(path)?;
-    if is_same(path, destination) {
-        return Err(BackupError::Same(destination.to_owned()));
-    }
-    may_replace(destination, replace)?;
-    let part = beside(destination, "part");
+    let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
+    let resolved = location::real_path(destination).map_err(|error| failed(destination, error))?;
+    keep_apart(destination, path)?;
+    may_replace(&resolved, replace)?;
+    let _lock = keep_out(&resolved)?;
+    let part = location::companion(&resolved, ".part");
     begin(&part)?;
     let copied = copy(path, &part, progress).and_then(|()| sync(&part));
-    if let Err(error) = copied {
-        // What is there of it is of no use; that it could not be copied is what matters.
-        drop(fs::remove_file(&part));
-        drop(fs::remove_file(journal(&part)));
-        return Err(error);
+    let report = match copied.and_then(|()| Ok(doctor::examine(&part, progress)?)) {
+        Ok(report) => report,
+        Err(error) => {
+            // An incomplete copy is of no use. Why it is incomplete matters more than whether it can be removed.
+            drop(companions::remove_part(&part));
+            return Err(error);
+        }
+    };
+    // SQLite's own, which are empty.
+    for suffix in ["-wal", "-shm"] {
+        companions::remove(&location::companion(&part, suffix)).map_err(|error| failed(&part, error))?;
     }
-    let report = doctor::examine(&part, progress)?;
     if !report.findings.is_empty() {
-        let unsound = beside(destination, "unsound");
+        let unsound = companions::free_name(&location::companion(&resolved, ".unsound"));
         place(&part, &unsound)?;
         return Ok(Backup { path: unsound, report });
     }
-    may_replace(destination, replace)?;
-    place(&part, destination)?;
+    may_replace(&resolved, replace)?;
+    place(&part, &resolved)?;
     Ok(Backup { path: destination.to_owned(), report })
+}
+
+/// Refuses a file that belongs to the database.
+pub(super) fn keep_apart(file: &Path, database: &Path) -> Result<(), BackupError> {
+    match companions::shared(file, database) {
+        None => Ok(()),
+        Some(path) => Err(BackupError::Companion { path, database: database.to_owned() }),
+    }
+}
+
+/// Refuses to replace a database that another program has open, or that is not complete without its log: the log would be
+/// taken for that of the backup. The lock, if there is one, keeps servers from it meanwhile.
+fn keep_out(destination: &Path) -> Result<Option<Lock>, BackupError> {
+    let lock = location::companion(destination, ".lock").exists().then(|| Lock::take(destination)).transpose()?;
+    for log in companions::LOGS.map(|suffix| location::companion(destination, suffix)) {
+        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            return Err(BackupError::HasLog(log));
+        }
+    }
+    Ok(lock)
 }
 
 /// Copies on a thread of its own, and tells meanwhile how long the copy has become.
@@ -122,30 +179,11 @@ fn copy(path: &Path, part: &Path, progress: &dyn Progress) -> Result<(), BackupE
     })
 }
 
-/// `name.suffix`, in the same directory: renaming stays within one file system.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn journal(part: &Path) -> PathBuf {
-    let mut name = part.as_os_str().to_owned();
-    name.push("-journal");
-    PathBuf::from(name)
-}
-
 /// Makes an empty file that is its owner's alone: it will hold the key that signs tokens.
 pub(super) fn begin(part: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::Io { path: part.to_owned(), source };
-    // With what a crash may have left beside it, which SQLite would take for this one's.
-    for leftover in [journal(part), part.to_owned()] {
-        match fs::remove_file(leftover) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-    }
+    // With what a crash may have left of an earlier one, which SQLite would take for this one's.
+    companions::remove_part(part).map_err(failed)?;
     let mut options = OpenOptions::new();
     permissions::create_private(options.write(true).create_new(true)).open(part).map(drop).map_err(failed)
 }
@@ -156,11 +194,16 @@ pub(super) fn sync(path: &Path) -> Result<(), BackupError> {
 
 /// Gives a file its name, and syncs that name.
 pub(super) fn place(part: &Path, name: &Path) -> Result<(), BackupError> {
-    let renamed = fs::rename(part, name).and_then(|()| disk::sync_name(name));
-    renamed.map_err(|source| BackupError::Io { path: name.to_owned(), source })
+    fs::rename(part, name).map_err(|source| BackupError::Io { path: name.to_owned(), source })?;
+    sync_name(name)
 }
 
-/// Fails where a path leads to something else than a regular file: a directory, a named pipe, a device.
+/// Syncs the name of a file.
+pub(super) fn sync_name(file: &Path) -> Result<(), BackupError> {
+    disk::sync_name(file).map_err(|source| BackupError::Io { path: file.to_owned(), source })
+}
+
+/// Fails if a path leads to something other than a regular file: a directory, a named pipe, a device.
 pub(super) fn require_file(path: &Path) -> Result<(), BackupError> {
     match location::not_a_regular_file(path) {
         Some(kind) => Err(BackupError::NotAFile { path: path.to_owned(), kind }),
@@ -170,12 +213,8 @@ pub(super) fn require_file(path: &Path) -> Result<(), BackupError> {
 
 pub(super) fn may_replace(path: &Path, replace: bool) -> Result<(), BackupError> {
     require_file(path)?;
-    if !replace && path.exists() {
+    if !replace && fs::symlink_metadata(path).is_ok() {
         return Err(BackupError::Exists(path.to_owned()));
     }
     Ok(())
-}
-
-pub(super) fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((file::canonicalize(one), file::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }

@@ -63,6 +63,11 @@ pub(super) struct LogRoom {
 }
 
 impl LogRoom {
+    /// How long the write-ahead log was when it was last measured.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Whether more may be written; `reserved` for the server's own records, which alone may use the reserve.
     pub(super) fn is_there(&self, reserved: bool) -> bool {
         let reserve = if reserved { RESERVE_BYTES } else { 0 };

@@ -4,7 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSqlError};
 
 use crate::{
     model::{
-        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash},
+        credential::{
+            ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash,
+            is_last_administrator,
+        },
         timestamp::Timestamp,
     },
     store::{ChangeError, spent},
@@ -33,6 +36,28 @@ pub(super) fn access_token_key(connection: &Connection) -> rusqlite::Result<Vec<
     connection.query_row("SELECT value FROM setting WHERE name = 'access_token_key'", [], |row| row.get(0))
 }
 
+/// Replaces the key that signs access tokens, which ends every token and session that the former one signed.
+pub(super) fn set_access_token_key(connection: &Connection, key: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("UPDATE setting SET value = ?1 WHERE name = 'access_token_key'", [key]).map(drop)
+}
+
+/// Gives a credential the secret, the scopes and the restrictions that it has in another file.
+pub(super) fn restrict(connection: &Connection, credential: &Credential) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE credential SET scopes = ?2, secret_hash = ?3, expires_at = ?4, disabled_at = ?5, revoked_at = ?6 \
+         WHERE client_id = ?1",
+        params![
+            credential.client_id.as_str(),
+            credential.scopes.to_string(),
+            credential.secret_hash.as_bytes(),
+            credential.expires_at.map(Timestamp::micros),
+            credential.disabled_at.map(Timestamp::micros),
+            credential.revoked_at.map(Timestamp::micros),
+        ],
+    )?;
+    connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", []).map(drop)
+}
+
 /// Applies a change if it is valid. Everything is checked before anything is written.
 pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusqlite::Result<Result<(), ChangeError>> {
     let now = Timestamp::now().micros();
@@ -55,6 +80,11 @@ pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusq
             Some(true) => return Ok(Err(ChangeError::Revoked(id.to_owned()))),
             Some(false) => {}
         }
+        if ends(change) && is_last_administrator(&all(connection)?, change.client_id(), Timestamp::from_micros(now)) {
+            let name =
+                connection.query_row("SELECT name FROM credential WHERE client_id = ?1", [id], |row| row.get(0))?;
+            return Ok(Err(ChangeError::LastAdministrator(name)));
+        }
         match change {
             CredentialChange::Disable(_) => connection.execute(
                 "UPDATE credential SET disabled_at = coalesce(disabled_at, ?2) WHERE client_id = ?1",
@@ -68,6 +98,11 @@ pub(super) fn change(connection: &Connection, change: &CredentialChange) -> rusq
     }
     connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", [])?;
     Ok(Ok(()))
+}
+
+/// Whether a change keeps a credential from being used.
+const fn ends(change: &CredentialChange) -> bool {
+    matches!(change, CredentialChange::Disable(_) | CredentialChange::Revoke(_))
 }
 
 /// When each credential was last used, as far as recorded: a setting named `used:` and the client id.

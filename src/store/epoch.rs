@@ -35,7 +35,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Epochs> {
     Ok(Epochs::new(history, undone))
 }
 
-/// Begins an epoch in a transaction of its own. To be called by who holds the file's lock, before it writes events.
+/// Begins an epoch, and commits. The caller holds the file's lock and has not written events yet.
 pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Epochs> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let epochs = begin_in(&transaction)?;

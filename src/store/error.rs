@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     index::IndexError,
-    model::{cancel::Ended, error::ParameterError, query::Query},
+    model::{cancel::Ended, credential::MAKE_ADMINISTRATOR, error::ParameterError, query::Query},
     store::{Damaged, location},
 };
 
@@ -221,6 +221,12 @@ pub enum ChangeError {
     /// It was revoked, which is for good.
     #[error("the credential {0:?} is revoked, which is for good: make a new one")]
     Revoked(String),
+    /// Nobody could administer the log any more.
+    #[error(
+        "the credential {0:?} is the last usable administrator and cannot be disabled or revoked: make another first, on the \
+         server with `{MAKE_ADMINISTRATOR}` or over the API with the scope admin"
+    )]
+    LastAdministrator(String),
     /// The ticket was spent before.
     #[error("it was used before, and is good only once")]
     Spent,

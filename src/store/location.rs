@@ -74,7 +74,7 @@ fn check(real: &Path, metadata: &Metadata) -> Result<(), OpenError> {
 }
 
 /// The path behind all symbolic links. Of a file that does not exist, the path at which it would be created.
-fn real_path(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
         match file::canonicalize(&path) {

@@ -92,7 +92,7 @@ pub(super) fn check_readable(given: &Path) -> Result<PathBuf, OpenError> {
 
 /// The format of a file that this program may open to write; 0 if it is empty. Nothing is written to find it out: setting
 /// up a connection that writes would already change another program's file.
-fn known_format(path: &Path) -> Result<i64, OpenError> {
+pub(super) fn known_format(path: &Path) -> Result<i64, OpenError> {
     if !may_be_a_database(path).map_err(|error| unavailable(path, &error))? {
         return Err(OpenError::Foreign(path.to_owned()));
     }
@@ -130,7 +130,7 @@ pub fn change_credential_directly(
         // A migration takes long, and needs the lock.
         check_readable(path)?;
     }
-    let (mut connection, _lock) = beside_or_alone(path)?;
+    let mut connection = beside_or_alone(path)?;
     let write = || -> rusqlite::Result<Result<(), ChangeError>> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = credentials::change(&transaction, change)?;
@@ -150,7 +150,7 @@ pub fn change_credential_directly(
 /// written with it.
 pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
     let path = &check_readable(path)?;
-    let (mut connection, _lock) = beside_or_alone(path)?;
+    let mut connection = beside_or_alone(path)?;
     let mut write = || -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let record = own::clock_event(retention::believed(&transaction)?)
@@ -162,19 +162,19 @@ pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
     write().map_err(|error| refused(path, &error))
 }
 
-/// Opens the file for one change. Where no server has it open, this takes its lock and begins an epoch, as a server does:
-/// the file may have been replaced with an older copy since the last one stopped.
-fn beside_or_alone(path: &Path) -> Result<(Connection, Option<Lock>), OpenError> {
-    let lock = match Lock::take(path) {
-        Ok(lock) => Some(lock),
-        Err(OpenError::InUse(_)) => None,
+/// Opens the file for one change. If no server has it open, this begins an epoch, as a server does when it starts: the file
+/// may have been replaced with an older copy since the last one stopped. The lock is released before the change, so that it
+/// does not keep a server from starting; the connection that it protects is closed before it.
+fn beside_or_alone(path: &Path) -> Result<Connection, OpenError> {
+    match Lock::take(path) {
+        Ok(_lock) => {
+            let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
+            epoch::begin(&mut connection).map_err(|error| refused(path, &error))?;
+        }
+        Err(OpenError::InUse(_)) => {}
         Err(error) => return Err(error),
-    };
-    let mut connection = writable(path, CHUNK_EVENTS, &Quiet)?;
-    if lock.is_some() {
-        epoch::begin(&mut connection).map_err(|error| refused(path, &error))?;
     }
-    Ok((connection, lock))
+    writable(path, CHUNK_EVENTS, &Quiet)
 }
 
 /// Appends auditbox's own record of what is done in the same transaction.

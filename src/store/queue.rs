@@ -75,6 +75,12 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Events that wait, and the bytes of memory that they hold.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.events, state.bytes)
+    }
+
     /// Whether nothing more would be let in, whatever its weight, but the server's own records.
     pub(super) fn is_full(&self) -> bool {
         let state = self.state();

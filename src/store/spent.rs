@@ -44,3 +44,18 @@ pub(super) fn add(connection: &Connection, id: &TicketId, until: Timestamp, now:
     )?;
     Ok(added > 0)
 }
+
+/// The rows of spent tickets: the setting's name, and when the ticket ends by itself.
+pub(super) fn rows(connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
+    connection
+        .prepare("SELECT name, value FROM setting WHERE name >= 'spent:' AND name < 'spent;'")?
+        .query_map([], |row| row.try_into())?
+        .collect()
+}
+
+/// Adds rows of another file. Returns how many of them were not known.
+pub(super) fn keep(connection: &Connection, rows: &[(String, i64)]) -> rusqlite::Result<usize> {
+    let mut statement =
+        connection.prepare("INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    rows.iter().map(|row| statement.execute((&row.0, row.1))).sum()
+}

@@ -18,6 +18,7 @@ use crate::{
         body::{Bodies, Decoder},
         checkpoint::LogRoom,
         dictionary::Trained,
+        metrics::Counters,
         queue::{Queue, Weight},
         retention::Step,
         wake::{Arrivals, Wake},
@@ -61,6 +62,7 @@ pub struct Writer {
     pub(super) bodies: Bodies,
     pub(super) wake: Wake,
     pub(super) room: LogRoom,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// What the sealer has the writer write.

@@ -22,7 +22,7 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
@@ -37,6 +37,7 @@ use crate::{
         credential, dictionary,
         error::{Failure, classify},
         event,
+        metrics::Counters,
         place::{Displaced, Place},
         queue::Queue,
         rescue,
@@ -107,10 +108,12 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
         bodies: bodies.clone(),
         wake: wake.clone(),
         room: checkpoints.room(),
+        counters: Arc::new(Counters::new(path.to_owned())),
     };
     let (orders, received) = mpsc::channel();
     let sealer = sealer::start(path, writer.clone(), received)?;
     let is_stopping = Arc::new(AtomicBool::new(false));
+    let counters = Arc::clone(&writer.counters);
     let mut state = State {
         is_stopping: Arc::clone(&is_stopping),
         connection,
@@ -122,6 +125,7 @@ pub(super) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(W
         bodies,
         orders,
         wake,
+        counters,
         is_training: false,
         unreadable: HashSet::new(),
     };
@@ -142,6 +146,7 @@ struct State {
     bodies: Bodies,
     orders: mpsc::Sender<Order>,
     wake: Wake,
+    counters: Arc<Counters>,
     /// Whether the first dictionary was ordered.
     is_training: bool,
     /// Events that stand on damaged pages and were met there.
@@ -223,8 +228,12 @@ impl State {
 
     /// Writes and commits one batch, publishes it, then answers everyone in it.
     fn write(&mut self, mut work: Vec<Work>) -> Result<(), Stop> {
-        let mut apart = Vec::new();
+        let (mut apart, started) = (Vec::new(), Instant::now());
         let committed = self.commit(&mut work, &mut apart);
+        match &committed {
+            Ok(_) => self.counters.committed(started.elapsed()),
+            Err(_) => self.counters.failed(),
+        }
         let (failure, outcome) = match committed {
             Ok(entries) => match self.check_place() {
                 Ok(()) => {
@@ -325,7 +334,10 @@ impl State {
         self.order(full);
         for piece in work {
             match piece {
-                Work::Upkeep { upkeep: Upkeep::Sealed(chunk), .. } => self.index.sealed(Arc::clone(chunk)),
+                Work::Upkeep { upkeep: Upkeep::Sealed(chunk), .. } => {
+                    self.index.sealed(Arc::clone(chunk));
+                    self.counters.sealed();
+                }
                 Work::Upkeep { upkeep: Upkeep::Dictionary(trained), .. } => {
                     self.bodies.adopt(trained.number, &trained.bytes);
                 }

@@ -20,7 +20,12 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(head().to(credentials::list))
                 .route(post().to(credentials::create)),
         )
-        .service(resource("/credentials/{client_id}").route(post().to(credentials::change)))
+        .service(
+            resource("/credentials/{client_id}")
+                .route(get().to(credentials::confirm))
+                .route(head().to(credentials::confirm))
+                .route(post().to(credentials::change)),
+        )
         .service(
             resource("/sign-in")
                 .route(get().to(sign_in::page))

@@ -91,7 +91,7 @@ fn is_local(next: &str) -> bool {
 
 /// Shows the form, or who a link is for. Someone who is already signed in is redirected.
 pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> HttpResponse {
-    as_page(welcome(&request, &context), &request)
+    as_page(welcome(&request, &context).await, &request)
 }
 
 /// Begins a session.
@@ -109,13 +109,13 @@ fn as_page(answer: Result<HttpResponse, ApiError>, request: &HttpRequest) -> Htt
     answer.unwrap_or_else(|error| page::error(request, SECTION, error))
 }
 
-fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
+async fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
     let asked = Asked::read(request.query_string())?;
     let Some(code) = &asked.code else {
         let is_in = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
         return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, request, &asked, None, None) };
     };
-    match context.gate.check_link(code, Timestamp::now()) {
+    match context.gate.check_link(code, Timestamp::now()).await {
         Ok((admission, _)) => show(StatusCode::OK, request, &asked, None, Some(&admission)),
         Err(_) => show(StatusCode::UNAUTHORIZED, request, &asked, Some(LINK_IS_OVER), None),
     }
@@ -133,7 +133,7 @@ async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> R
     let mut asked = form(request, context, payload).await?;
     let admitted = match asked.code.take() {
         Some(code) => use_link(&code, request, context).await,
-        None => check_secret(&mut asked, request, context),
+        None => check_secret(&mut asked, request, context).await,
     };
     match admitted {
         Ok(admission) => begin(admission, asked.next(), request, context),
@@ -147,16 +147,15 @@ async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Res
     Asked::read(&body)
 }
 
-fn check_secret(asked: &mut Asked, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
+async fn check_secret(asked: &mut Asked, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
     let (address, now) = (peer(request, context), Timestamp::now());
     let secret = asked.client_secret.take().unwrap_or_else(|| Secret::presented(String::new()));
-    let admitted = context.gate.sign_in(&asked.client_id, &secret, address, now);
-    Ok(admitted.inspect_err(|_| tracing::warn!(%address, "somebody could not sign in"))?)
+    Ok(context.gate.sign_in(&asked.client_id, &secret, address, now).await?)
 }
 
 /// Uses a link and records it in one transaction. Of two uses at once, one succeeds.
 async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
-    let (admission, ticket) = context.gate.check_link(code, Timestamp::now())?;
+    let (admission, ticket) = context.gate.check_link(code, Timestamp::now()).await?;
     let record = Caller { admission: admission.clone() }
         .own_request(request, ACTION)
         .event(StatusCode::SEE_OTHER.as_u16(), None)

@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     ("DELETE", "/v1/credentials/{client_id}", "/v1/credentials/nobody", "", Scope("admin")),
     ("GET", "/healthz", "/healthz", "", Nothing),
     ("GET", "/readyz", "/readyz", "", Nothing),
+    ("GET", "/metrics", "/metrics", "", Scope("metrics")),
     ("GET", "/openapi.json", "/openapi.json", "", Nothing),
     ("GET", "/docs", "/docs", "", Nothing),
     ("GET", "/docs/{_:.*}", "/docs/index.html", "", Nothing),
@@ -53,6 +54,7 @@ const TABLE: &[Row] = &[
     ("GET", "/audit-logs/{identifier:.+}", "/audit-logs/e1", "", Scope("read")),
     ("GET", "/credentials", "/credentials", "", Scope("admin")),
     ("POST", "/credentials", "/credentials", "name=&scope=read", Scope("admin")),
+    ("GET", "/credentials/{client_id}", "/credentials/nobody?do=revoke", "", Scope("admin")),
     ("POST", "/credentials/{client_id}", "/credentials/nobody", "change=disable", Scope("admin")),
     ("GET", "/sign-in", "/sign-in", "", Nothing),
     ("POST", "/sign-in", "/sign-in", "client_id=test-admin&client_secret=a-secret-for-tests-0123456789", OwnPage),
@@ -228,7 +230,7 @@ fn askers(server: &Server) -> Vec<Asker> {
         });
     }
     for state in ["right", "expired", "revoked", "disabled"] {
-        for scope in ["ingest", "read", "admin"] {
+        for scope in ["ingest", "read", "admin", "metrics"] {
             let name = format!("{state}-{scope}");
             let (made, headers) = shown(server, &name, scope, (state == "expired").then_some("2s"));
             end(server, state, made["clientId"].as_str().unwrap());
@@ -287,6 +289,8 @@ fn refusal(asker: &Asker, method: &str, needs: Needs, own: &str) -> Option<u16> 
         OwnPageForSession => (by_session && !is_own).then_some(403),
         Scope(_) if asker.scope.is_none() => Some(401),
         Scope(_) if by_session && !is_safe && !is_own => Some(403),
+        // Administrators may read the metrics.
+        Scope("metrics") if asker.scope == Some("admin") => None,
         Scope(scope) => (asker.scope != Some(scope)).then_some(403),
     }
 }
@@ -336,7 +340,7 @@ fn each_may_do_what_the_table_says_and_nothing_else() {
         .collect();
     assert_eq!(senders, BTreeSet::from(["right-ingest".to_owned()]));
     let all = server.get("/v1/credentials").json();
-    assert_eq!(all["credentials"].as_array().unwrap().len(), 1 + 12, "{all}");
+    assert_eq!(all["credentials"].as_array().unwrap().len(), 1 + 16, "{all}");
 }
 
 #[test]

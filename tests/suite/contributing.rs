@@ -22,7 +22,7 @@ fn variables(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The variables that stand for settings, from the example that lists each.
+/// The variables that override settings, from the example that lists each setting.
 fn settings(root: &Path) -> BTreeSet<String> {
     let example: toml::Table = read(&root.join("config.example.toml")).parse().unwrap();
     let sections = example.iter().filter_map(|(section, keys)| Some((section, keys.as_table()?)));

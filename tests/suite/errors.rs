@@ -27,7 +27,7 @@ fn check(answer: &Answer, status: u16, code: &str) {
 }
 
 /// Every request that needs a scope, with that scope.
-const GUARDED: [(&str, &str, &str, &str); 7] = [
+const GUARDED: [(&str, &str, &str, &str); 8] = [
     ("GET", LOG, "", "read"),
     ("GET", "/v1/audit-log/x", "", "read"),
     ("POST", LOG, r#"{"action":"A","resourceType":"x"}"#, "ingest"),
@@ -35,6 +35,7 @@ const GUARDED: [(&str, &str, &str, &str); 7] = [
     ("POST", "/v1/credentials", r#"{"name":"new","scopes":["read"]}"#, "admin"),
     ("PATCH", "/v1/credentials/test-admin", r#"{"disabled":true}"#, "admin"),
     ("DELETE", "/v1/credentials/test-admin", "", "admin"),
+    ("GET", "/metrics", "", "metrics"),
 ];
 
 #[test]
@@ -79,8 +80,10 @@ fn without_a_good_token_everything_is_401() {
 #[test]
 fn without_the_scope_everything_is_403() {
     let server = Server::start();
-    for missing in ["ingest", "read", "admin"] {
-        let scopes: Vec<_> = ["ingest", "read", "admin"].into_iter().filter(|scope| *scope != missing).collect();
+    for missing in ["ingest", "read", "admin", "metrics"] {
+        // Administrators may read the metrics.
+        let all = if missing == "metrics" { &["ingest", "read"][..] } else { &["ingest", "read", "admin"] };
+        let scopes: Vec<_> = all.iter().copied().filter(|scope| *scope != missing).collect();
         let token = server.credential(&format!("without {missing}"), &scopes);
         let body = json!({ "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET }).to_string();
         for (method, path, body, needed) in GUARDED.iter().filter(|(.., needed)| *needed == missing) {
@@ -93,7 +96,7 @@ fn without_the_scope_everything_is_403() {
         assert_eq!(server.request_as(&token, "POST", LOGIN, &body).status, 200);
     }
     let names = server.get("/v1/credentials").json()["credentials"].as_array().unwrap().len();
-    assert_eq!(names, 4, "nothing was made");
+    assert_eq!(names, 5, "nothing was made");
 }
 
 #[test]

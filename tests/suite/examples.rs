@@ -90,7 +90,7 @@ fn send(language: &Language, url: &str, token: &str, lines: &str) -> (bool, Stri
 }
 
 fn event(identifier: &str) -> String {
-    // Spaces, escapes and numbers come back as they were sent.
+    // Its spaces, escapes and numbers must come back unchanged.
     format!(
         r#"{{ "identifier":"{identifier}", "action":"UPDATE", "resourceType":"entity", "additionalData":{{"n":1.0,"big":9007199254740993,"text":"a \\ \"b\" é"}} }}"#
     )
@@ -142,7 +142,7 @@ fn check_sender(language: Option<Language>, assigns_identifiers: bool) {
     let text = server.get("/v1/audit-log/a").text;
     assert!(text.contains(r#"{"n":1.0,"big":9007199254740993,"text":"a \\ \"b\" é"}"#), "{text}");
 
-    // Without an identifier of its own, the event is still stored once.
+    // An event without an identifier is stored once too.
     let bare = r#"{"action":"READ","resourceType":"bare"}"#;
     let (sent, log) = send(&language, &lossy(&server, 1), &token, bare);
     assert_eq!(sent, assigns_identifiers, "{log}");

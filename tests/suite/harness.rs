@@ -252,6 +252,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// The directory of a server that has been killed.
+    pub fn stop_killed(mut self) -> TempDir {
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+
     /// Starts the server again on the same file.
     pub fn start_again(&mut self) {
         (self.child, self.url) = spawn(self.directory.path(), &self.environment, &[]);

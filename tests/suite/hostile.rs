@@ -1,10 +1,12 @@
 //! Requests that no honest client makes: framing that two readers could read differently, floods of small things, values at
 //! the ends of their ranges. Each gets an answer in words or a closed connection, and none changes what the next one gets.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
 use crate::{
-    harness::Server,
+    harness::{Server, exchange},
     raw::{self, RawAnswer},
 };
 
@@ -82,9 +84,8 @@ fn chunks_that_are_too_long_or_no_chunks_are_refused() {
     ] {
         let mut request = raw::head(&server, "POST /v1/audit-log", &["transfer-encoding: chunked"]);
         request.extend(chunks.bytes());
-        if let Some(answer) = raw::try_send(&server, [&*request]) {
-            assert!(matches!(answer.status, 400 | 408 | 413 | 422), "{chunks:?}: {answer:?}");
-        }
+        let answer = raw::send(&server, [&*request]);
+        assert!(matches!(answer.status, 400 | 408 | 413 | 422), "{chunks:?}: {answer:?}");
         assert!(stored(&server).is_empty(), "{chunks:?}");
     }
     // Many small ones, and what may stand beside a length, are taken for what they are.
@@ -95,6 +96,104 @@ fn chunks_that_are_too_long_or_no_chunks_are_refused() {
     request.extend(raw::LAST_CHUNK);
     assert_eq!(raw::send(&server, [&*request]).status, 201);
     assert_eq!(stored(&server), ["chunked"]);
+}
+
+#[test]
+fn a_malformed_chunk_is_answered_400_and_then_the_connection_is_closed() {
+    let server = Server::start();
+    let whole = event("chunked");
+    for (route, credential) in [
+        ("POST /v1/audit-log", true),
+        ("POST /v1/audit-log", false),
+        ("POST /v1/auth/access_token", false),
+        ("POST /sign-in", false),
+        ("POST /credentials", true),
+        ("GET /healthz", false),
+    ] {
+        for chunks in ["g\r\nx\r\n0\r\n\r\n", "1\r\nxy", "5;a\nb", "ffffffffffffffffff\r\n"] {
+            let authorization =
+                if credential { format!("authorization: Bearer {}\r\n", server.token) } else { String::new() };
+            let head = format!("{route} HTTP/1.1\r\nhost: x\r\n{authorization}transfer-encoding: chunked\r\n\r\n");
+            let first = raw::chunk(&whole.as_bytes()[..10]);
+            for pieces in [
+                vec![[head.as_bytes(), chunks.as_bytes()].concat()],
+                vec![[head.as_bytes(), &first, chunks.as_bytes()].concat()],
+                vec![head.clone().into_bytes(), first.clone(), chunks.as_bytes().to_vec()],
+            ] {
+                let mut stream = raw::connect(&server);
+                let (last, before) = pieces.split_last().unwrap();
+                for piece in before {
+                    stream.write_all(piece).unwrap();
+                    // They arrive apart: the handler waits for the rest of the body.
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                let text = RawAnswer::read_all(&mut stream, last);
+                let answers: Vec<_> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+                // A request that is answered before its body has arrived keeps its answer.
+                let early = match (route, credential) {
+                    ("GET /healthz", _) => "200",
+                    ("POST /v1/audit-log", false) => "401",
+                    _ => "400",
+                };
+                let expected: &[&str] = if early == "400" { &["400"] } else { &[early, "400"] };
+                assert!(
+                    !answers.is_empty() && answers.iter().all(|status| expected.contains(status)),
+                    "{route} {chunks:?} in {}: {text}",
+                    pieces.len()
+                );
+            }
+        }
+    }
+    assert!(stored(&server).is_empty());
+    assert_eq!(server.get("/healthz").status, 200);
+    // The record says the same.
+    let records = server.list("origin=auditbox&status_code=4xx&action=audit_log.ingest").json();
+    let records = records["audits"].as_array().unwrap().clone();
+    assert!(!records.is_empty() && records.iter().all(|event| event["request"]["statusCode"] == 400), "{records:?}");
+}
+
+#[test]
+fn a_path_spelled_in_another_way_is_the_same_route_in_everything() {
+    let server = Server::start();
+    server.store(&[serde_json::from_str(&event("e1")).unwrap()]);
+    let token = server.credential("reader", &["read"]);
+    for (plain, spelled) in [
+        ("/v1/audit-log?limit=1", "/%76%31/audit-log?limit=1"),
+        ("/v1/audit-log/e1", "/v%31/audit%2Dlog/%651"),
+        ("/v1/audit-log/stats", "/v1/audit-log/%73tats"),
+        ("/v1/audit-log/export?format=csv", "/%761/audit-log/e%78port?format=csv"),
+        ("/v1/credentials", "/v1/%63redentials"),
+        ("/v1/nothing", "/%76%31/nothing"),
+        ("/audit-logs/e1", "/%61udit-logs/e1"),
+        ("/credentials", "/%63redentials"),
+        ("/nothing", "/n%6Fthing"),
+    ] {
+        for token in [&*server.token, &token, "none"] {
+            let bearer = format!("Bearer {token}");
+            let asked = |path| exchange(&server.url, 0, "GET", path, &[("authorization", &bearer)], b"").unwrap();
+            let [one, other] = [plain, spelled].map(asked);
+            assert_eq!(one.status, other.status, "{spelled}");
+            for name in ["cache-control", "content-type", "x-content-type-options", "content-security-policy"] {
+                assert_eq!(one.header(name), other.header(name), "{spelled} {name}");
+            }
+            assert_eq!(other.header("cache-control"), Some("no-store"), "{spelled}");
+            if one.status == 200 && plain.ends_with("/e1") {
+                assert_eq!(one.text.contains("\"e1\""), other.text.contains("\"e1\""), "{spelled}");
+            }
+        }
+    }
+    // The record names them alike.
+    let actions = || {
+        let list = server.list("origin=auditbox&actor=reader&limit=1000").json();
+        let audits = list["audits"].as_array().unwrap();
+        let mut actions: Vec<_> = audits.iter().map(|event| event["action"].to_string()).collect();
+        actions.sort_unstable();
+        actions
+    };
+    let actions = crate::harness::eventually("the records", || Some(actions()).filter(|found| found.len() >= 18));
+    for pair in actions.chunks(2) {
+        assert_eq!(pair[0], pair[1], "{actions:?}");
+    }
 }
 
 #[test]

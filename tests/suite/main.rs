@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | `access` | every route, with every kind of credential in every state |
+//! | `administrators` | the last administrator, whom nothing ends by mistake, and what to do where there is none |
 //! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
 //! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
 //! | `checker` | random operations of every kind, each compared with a plain model |
@@ -11,10 +12,12 @@
 //! | `damage` | flipped bytes: found, told, never served as sound |
 //! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
 //! | `clock` | a clock that jumps under a running server |
+//! | `connections` | idle and unfinished connections: closed for room, and health answered meanwhile |
 //! | `conformance` | every answer that any test gets, held against the API's description |
 //! | `duplicates` | identifiers that belong to more than one event: found, named |
 //! | `contributing` | CONTRIBUTING.md names every switch of the tests |
 //! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
+//! | `epochs` | followers across restores, restarts, upgrades and files put back by hand |
 //! | `errors` | every error: status, code, envelope, headers |
 //! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
 //! | `export` | every event that matches, as a file |
@@ -27,6 +30,7 @@
 //! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
 //! | `long_queries` | queries that take long: their deadline, and what they leave to others |
 //! | `mask` | secrets in events: replaced before they are stored |
+//! | `metrics` | what Prometheus reads, and the dashboard that shows it |
 //! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
 //! | `names` | one database under several names: links, mounts, and what is no database |
 //! | `network` | no calls of its own |
@@ -43,6 +47,7 @@
 //! | `readme` | the README's first five minutes, pasted as they stand |
 //! | `record` | auditbox's own records: which requests, when, and who sees them |
 //! | `refusals` | events that are refused, each by its field |
+//! | `restore` | a backup put in a log's place: nothing lost, nothing overwritten, nothing revoked made valid again |
 //! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
 //! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
@@ -64,6 +69,7 @@
 )]
 
 mod access;
+mod administrators;
 mod auth;
 mod backup;
 mod browser;
@@ -72,6 +78,7 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod clock;
 mod conformance;
+mod connections;
 mod contributing;
 mod damage;
 mod damaged_index;
@@ -91,6 +98,7 @@ mod layers;
 mod limits;
 mod long_queries;
 mod mask;
+mod metrics;
 mod migrations;
 #[cfg(unix)]
 mod names;
@@ -113,6 +121,7 @@ mod raw;
 mod readme;
 mod record;
 mod refusals;
+mod restore;
 mod retention;
 mod sealing;
 mod secrets;

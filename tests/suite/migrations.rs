@@ -193,6 +193,35 @@ fn a_file_opened_again_keeps_its_format_and_its_key() {
 }
 
 #[test]
+fn a_file_without_epochs_gets_them_when_it_is_opened_to_write() {
+    let (directory, path) = file();
+    let epochs = || -> Vec<(String, i64)> {
+        let connection = Connection::open(&path).unwrap();
+        let sql = "SELECT name, value FROM setting WHERE name LIKE 'epoch:%' ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let connection = Connection::open(&path).unwrap();
+    assert!(connection.execute("DELETE FROM setting WHERE name LIKE 'epoch:%'", []).unwrap() > 0);
+    let newest: i64 = connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0)).unwrap();
+    connection.close().unwrap();
+    for arguments in [&["query"][..], &["doctor"], &["backup", "copy.db"]] {
+        assert!(program(directory.path()).args(arguments).output().unwrap().status.success());
+        assert_eq!(epochs(), []);
+    }
+    let (status, directory) = Server::start_in(directory, &[]).stop();
+    assert!(status.success());
+    // One for what was there, and one for what comes.
+    let names: Vec<_> = epochs().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["epoch:-000000000000000001".to_owned(), format!("epoch:{newest:019}")]);
+    let before = epochs();
+    let (status, _directory) = Server::start_in(directory, &[]).stop();
+    assert!(status.success());
+    // A start adds one, after the newest event, and changes none.
+    assert!(epochs().len() == 3 && epochs().starts_with(&before), "{:?}", epochs());
+}
+
+#[test]
 fn everyday_queries_use_an_index_without_sorting() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();

@@ -76,6 +76,7 @@ const GOOD: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/credentials", r#"{"name":"second","scopes":["read"],"actorType":"user","expires":"90d"}"#, 201),
     ("PATCH", "/v1/credentials/{id}", r#"{"disabled":true}"#, 200),
     ("DELETE", "/v1/credentials/{id}", "", 200),
+    ("GET", "/metrics", "", 200),
     ("GET", "/healthz", "", 200),
     ("GET", "/readyz", "", 200),
 ];
@@ -125,6 +126,8 @@ fn every_error_is_documented() {
         ("", "GET", "/v1/audit-log/stats", "", 401),
         ("", "GET", "/v1/audit-log/e1", "", 401),
         ("", "GET", "/v1/credentials", "", 401),
+        ("", "GET", "/metrics", "", 401),
+        (&reader, "GET", "/metrics", "", 403),
         ("", "POST", "/v1/credentials", "{}", 401),
         ("", "PATCH", "/v1/credentials/x", "{}", 401),
         ("", "DELETE", "/v1/credentials/x", "", 401),
@@ -201,7 +204,7 @@ fn a_method_that_is_not_documented_is_answered_405() {
             assert_eq!(answer.refusal(), (405, "method_not_allowed".to_owned()), "{method} {path}");
         }
     }
-    for path in ["/v1", "/v1/audit-logs", "/v2/audit-log", "/v1/auth/token", "/v1/credentials/a/b", "/metrics"] {
+    for path in ["/v1", "/v1/audit-logs", "/v2/audit-log", "/v1/auth/token", "/v1/credentials/a/b", "/metric"] {
         assert_eq!(server.get(path).refusal(), (404, "not_found".to_owned()), "{path}");
     }
 }

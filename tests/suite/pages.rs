@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Server};
 
 /// What people read of a page: without tags, entities decoded, white space drawn together.
-pub fn text(html: &str) -> String {
+pub(crate) fn text(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
     while let Some(start) = rest.find('<') {
@@ -72,12 +72,12 @@ pub fn rows(html: &str) -> Vec<String> {
     rows.map(|rest| text(&rest[..rest.find("</a>").unwrap()])).collect()
 }
 
-fn redirection(answer: &Answer) -> &str {
+pub(crate) fn redirection(answer: &Answer) -> &str {
     assert_eq!(answer.status, 303, "{}", answer.text);
     answer.header("location").unwrap()
 }
 
-fn get_once(server: &Server, path: &str) -> Answer {
+pub(crate) fn get_once(server: &Server, path: &str) -> Answer {
     let bearer = format!("Bearer {}", server.token);
     server.request_once("GET", path, &[("authorization", &bearer)], b"")
 }

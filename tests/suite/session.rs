@@ -372,7 +372,7 @@ fn failed_sign_ins_and_failed_logins_are_counted_together() {
     assert_eq!(sign_in(&server, CLIENT_ID, "wrong", "/").status, 401);
     let body = json!({ "clientId": CLIENT_ID, "clientSecret": "wrong" }).to_string();
     assert_eq!(server.request("POST", "/v1/auth/access_token", &[], body.as_bytes()).status, 401);
-    let answer = sign_in(&server, CLIENT_ID, CLIENT_SECRET, "/");
+    let answer = sign_in(&server, CLIENT_ID, "wrong", "/");
     assert_eq!(answer.status, 429);
     assert!(answer.header("retry-after").is_some_and(|wait| wait.parse::<u32>().is_ok()));
     assert!(answer.text.contains("<form"), "{}", answer.text);

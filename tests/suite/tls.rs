@@ -189,6 +189,17 @@ fn http_2_is_not_spoken_and_who_would_rather_speak_it_is_served_without() {
 }
 
 #[test]
+fn a_malformed_chunk_is_answered_400_over_tls_too() {
+    let directory = files();
+    let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
+    let (url, certificate) = (server.url(), directory.path().join("certificate.pem"));
+    let asked = b"POST /v1/auth/access_token HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\ng\r\nx\r\n";
+    let said = said_to(offering(&url, &certificate, &[]).unwrap(), asked);
+    assert!(said.starts_with("HTTP/1.1 400 ") && said.contains("malformed_body"), "{said}");
+    assert!(server.stop().success());
+}
+
+#[test]
 fn files_that_are_no_certificate_or_key_are_named() {
     let (directory, other) = (files(), files());
     fs::write(directory.path().join("text.pem"), "To whom it may concern").unwrap();

@@ -6,6 +6,7 @@ use crate::{
     api::openapi::With,
     http::error::KINDS,
     model::{
+        credential::Scope,
         event::ORDERED_BY,
         field::{Field, Object},
         limits::OBJECT_KEYS_MAX,
@@ -21,9 +22,14 @@ pub(super) fn envelope() -> Value {
             "ok": { "const": false },
             "error": { "type": "string", "enum": KINDS.iter().map(|kind| kind.code).collect::<Vec<_>>() },
             "message": { "type": "string" },
-            "details": { "type": "array", "items": { "type": "object" }, "description": "The parts at fault, where there are several" },
+            "details": { "type": "array", "items": { "type": "object" }, "description": "The parts at fault. Of a cursor that the log no longer has, `resume` may be another, from which nothing is missed" },
         },
     })
+}
+
+/// The name of a scope.
+pub(super) fn scope() -> Value {
+    json!({ "enum": Scope::ALL.map(|(_, name)| name) })
 }
 
 /// A credential, without its secret.
@@ -36,7 +42,7 @@ pub(super) fn credential() -> Value {
             "clientId": { "type": "string" },
             "name": { "type": "string" },
             "actorType": { "enum": ["user", "service_account"] },
-            "scopes": { "type": "array", "items": { "enum": ["ingest", "read", "admin"] } },
+            "scopes": { "type": "array", "items": scope() },
             "state": { "enum": ["active", "disabled", "expired", "revoked"] },
             "createdAt": { "type": "string", "format": "date-time" },
             "expiresAt": instant(), "disabledAt": instant(), "revokedAt": instant(),

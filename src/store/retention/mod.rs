@@ -247,6 +247,7 @@ impl Round {
             };
             if dropped > 0 {
                 (events, chunks) = (events + dropped, chunks + 1);
+                self.writer.counters.dropped(dropped);
                 tracing::info!(chunk = number, events = dropped, "events past their time were dropped");
             }
         }
@@ -254,6 +255,7 @@ impl Round {
         if !is_damaged && step::is_unswept(&connection)? {
             self.sweep(&mut connection)?;
         }
+        self.writer.counters.retention_round();
         if events > 0 {
             tracing::info!(events, chunks, "retention has gone through the log");
         }

@@ -1,7 +1,7 @@
 //! When events were received, read from their bodies.
 //!
-//! Only the body of an event says when it was received, and reading a body costs some microseconds. So each sealed chunk is
-//! read whole once, when it has events that are past their time by their own times. Its oldest and newest receipt are
+//! Only the body of an event says when it was received, and reading a body costs some microseconds. So a sealed chunk is
+//! read whole once, when many of its events are past their time by their own times. Its oldest and newest receipt are
 //! remembered while the process runs: they decide every chunk but those in which the limit itself falls.
 
 use std::collections::{BTreeSet, HashMap};

@@ -135,6 +135,8 @@
 
   // The live tail: counts what comes in, and moves nothing until asked.
 
+  // The parameters that say which page of the list this is.
+  const PLACES = ["cursor", "newer", "at"];
   let stream = null;
   let fresh = 0;
   // The place after the newest event that was announced; before any, the page's own is in its button.
@@ -154,15 +156,15 @@
   let retry = 0;
   let tries = 0;
 
-  // Where the tail is, in words; with a link for whoever must sign in again.
-  function tell(button, text, href) {
+  // Where the tail is, in words; with a link where the reader has to do something.
+  function tell(button, text, href, action) {
     const note = one("[data-live-note]");
     if (text) button.dataset.state = "waiting"; else delete button.dataset.state;
     if (!note) return;
     note.replaceChildren(text ?? "");
     if (!href) return;
     const link = document.createElement("a");
-    [link.href, link.textContent] = [href, "Sign in"];
+    [link.href, link.textContent] = [href, action];
     note.append(" ", link);
   }
 
@@ -213,7 +215,14 @@
     } catch { /* no connection */ }
     if (!wanted || stream || document.hidden) return;
     if (status === 401) {
-      tell(button, "Live has stopped: you are signed out.", `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+      tell(button, "Live has stopped: you are signed out.", `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in");
+      return;
+    }
+    if (status === 422) {
+      // The filter was accepted when the page was made, so this is about the place in the log.
+      const page = new URL(location.href);
+      for (const name of PLACES) page.searchParams.delete(name);
+      tell(button, "Live has stopped: the log was restored from a backup after this page was loaded.", page.href, "Load it again");
       return;
     }
     const why = status === 503 || status === 429 ? "there are too many" : status === 403 ? "this is not allowed any more" : status >= 400 ? `the server answers ${status}` : "no connection";
@@ -231,8 +240,8 @@
 
   async function takeFresh() {
     const url = new URL(location.href);
-    const isFirst = !["cursor", "newer", "at"].some((name) => url.searchParams.has(name));
-    for (const name of ["cursor", "newer", "at"]) url.searchParams.delete(name);
+    const isFirst = !PLACES.some((name) => url.searchParams.has(name));
+    for (const name of PLACES) url.searchParams.delete(name);
     const table = one(".log table.events");
     try {
       if (!isFirst || !table) throw new Error("another page");

@@ -2,6 +2,7 @@
 //!
 //! A secret is shown once, in the answer to the form that made it, and is nowhere afterwards.
 
+mod confirm;
 mod view;
 
 use actix_web::{
@@ -17,7 +18,11 @@ use crate::{
         manage::{Wanted, apply, issue, parse_client_id},
         parameters,
     },
-    model::{credential::CredentialChange, timestamp::Timestamp, token},
+    model::{
+        credential::{ClientId, CredentialChange},
+        timestamp::Timestamp,
+        token,
+    },
     web::{
         credentials::view::{Credentials, Draft, Made},
         page::{self, Shell},
@@ -55,7 +60,21 @@ pub(super) async fn create(
     Ok(made.unwrap_or_else(|error| page::error(&request, SECTION, error)))
 }
 
-/// Switches a credential off or on, or revokes it.
+/// Asks whether a credential is to be disabled or revoked. One click must not be enough.
+pub(super) async fn confirm(
+    allowed: Result<Admin, ApiError>,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let asked = match allowed {
+        Ok(_) => confirm::ask(&request, &client_id, &context).await,
+        Err(error) => Err(error),
+    };
+    Ok(asked.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+/// Disables, enables or revokes a credential.
 pub(super) async fn change(
     allowed: Result<Admin, ApiError>,
     request: HttpRequest,
@@ -121,14 +140,19 @@ async fn switch(
     let form = form(request, context, payload).await?;
     let client_id = parse_client_id(client_id)?;
     let wanted = form.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_str());
-    let change = match wanted {
-        Some("disable") => CredentialChange::Disable(client_id),
-        Some("enable") => CredentialChange::Enable(client_id),
-        Some("revoke") => CredentialChange::Revoke(client_id),
-        _ => return Err(ApiError::invalid("do: must be disable, enable or revoke")),
-    };
+    let change = change_of(wanted, client_id)?;
     apply(change, StatusCode::SEE_OTHER, &caller.0, request, context).await?;
     Ok(page::redirect(PATH))
+}
+
+/// The change that `do` asks for.
+fn change_of(wanted: Option<&str>, client_id: ClientId) -> Result<CredentialChange, ApiError> {
+    match wanted {
+        Some("disable") => Ok(CredentialChange::Disable(client_id)),
+        Some("enable") => Ok(CredentialChange::Enable(client_id)),
+        Some("revoke") => Ok(CredentialChange::Revoke(client_id)),
+        _ => Err(ApiError::invalid("do: must be disable, enable or revoke")),
+    }
 }
 
 async fn show(

@@ -9,7 +9,6 @@ mod value;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
-use percent_encoding::percent_decode_str;
 
 pub(in crate::web) use diff::Diff;
 
@@ -39,7 +38,8 @@ use crate::{
 };
 
 const SECTION: &str = "log";
-const PREFIX: &str = "/audit-logs/";
+/// `audit-logs`.
+const SEGMENTS: usize = 1;
 /// Where the list is.
 const LISTS: [&str; 2] = ["/audit-logs", "/security/audit-logs"];
 /// Bytes of the raw event that its page holds. The whole of a larger one is behind a link.
@@ -99,7 +99,7 @@ pub(super) async fn one(
 }
 
 async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
-    let identifier = identifier(request)?;
+    let identifier = parameters::identifier(request, SEGMENTS)?;
     let (asked, is_within) = read(request)?;
     let (limits, labels) = (context.query_limits, Labels::of_context(context));
     let (sought, zone) = (identifier.clone(), asked.zone.clone());
@@ -162,14 +162,6 @@ fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
     let error = ApiError::new(NOT_FOUND, format!("there is no event {identifier:?}"));
     let shell = Shell::new(request, SECTION, "Unknown event");
     page::error_as(request, error, &Unknown { shell, identifier })
-}
-
-/// Taken from the URL itself: the router's own decoding would replace what is not UTF-8, and so might find another event.
-fn identifier(request: &HttpRequest) -> Result<String, ApiError> {
-    let encoded = request.uri().path();
-    let encoded = encoded.strip_prefix(PREFIX).unwrap_or(encoded);
-    let decoded = percent_decode_str(encoded).decode_utf8();
-    decoded.map(Into::into).map_err(|_| ApiError::invalid("identifier: is not UTF-8"))
 }
 
 /// The zone to show it in, and whether it is to be shown within a list.

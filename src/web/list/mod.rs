@@ -59,7 +59,7 @@ async fn answer(
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let known = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
-    let top = view::top(shell, request, &asked, (found, live), &labels, &context.query_limits);
+    let top = view::top(shell, request, &asked, (found, live), &labels, &context);
     let top = top.render().map_err(ApiError::internal)?;
     let rest = rest(reading, context.query_limits, asked, labels, known);
     Ok(stream::two_parts(request, page::response(status), top, rest))

@@ -4,7 +4,8 @@ use actix_web::HttpRequest;
 use askama::Template;
 
 use crate::{
-    model::{error::ParameterError, limits::QueryLimits, stats::Stats},
+    http::{Context, origin},
+    model::{error::ParameterError, stats::Stats},
     web::{
         asked::{Asked, Place, Preset, Range, to_fields},
         labels::Labels,
@@ -139,9 +140,9 @@ pub(super) fn top(
     asked: &Asked,
     (found, live): (Found, Option<String>),
     labels: &Labels,
-    limits: &QueryLimits,
+    context: &Context,
 ) -> Top {
-    let chips = chips::chips(asked, labels, limits);
+    let chips = chips::chips(asked, labels, &context.query_limits);
     let cleared = Asked { zone: asked.zone.clone(), ..Asked::nothing(asked.at) };
     let can_clear = chips.iter().any(|chip| !chip.is_default) || asked.range != cleared.range;
     let own = Asked { include_own: true, ..asked.all() };
@@ -155,7 +156,7 @@ pub(super) fn top(
         ndjson_href: asked.api_href("/v1/audit-log/export", &[("format", "ndjson")]),
         body: match found {
             Found::Page(page) => Body::Rows(table(asked, page)),
-            Found::Nothing => Body::Nothing(first_event(request)),
+            Found::Nothing => Body::Nothing(first_event(request, context)),
             Found::NoMatch => Body::NoMatch,
             Found::Bad(problems) => Body::Bad(problems),
         },
@@ -244,12 +245,11 @@ fn form(asked: &Asked) -> Form {
 }
 
 /// A command that stores an event here, for whoever has nothing yet.
-fn first_event(request: &HttpRequest) -> String {
-    let info = request.connection_info();
+fn first_event(request: &HttpRequest, context: &Context) -> String {
     let is_host = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | ':' | '[' | ']');
-    // What a client calls this server is pasted into a shell: a name that could be more than a name is not repeated.
-    let host = Some(info.host()).filter(|host| host.chars().all(is_host)).unwrap_or("localhost");
-    let scheme = if info.scheme() == "https" { "https" } else { "http" };
+    // The command is pasted into a shell: a host that could be more than a name is not repeated.
+    let host = origin::host(request, context).filter(|host| host.chars().all(is_host)).unwrap_or("localhost");
+    let scheme = if origin::is_secure(request, context) { "https" } else { "http" };
     format!(
         "curl -sS {scheme}://{host}/v1/audit-log -H 'Authorization: Bearer YOUR_API_TOKEN' -d '{{\"action\":\"CREATE\",\
          \"resourceType\":\"entity\",\"trigger\":{{\"by\":{{\"type\":\"user\",\"name\":\"Me\"}}}},\

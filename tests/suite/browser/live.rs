@@ -4,7 +4,7 @@ use auditbox::model::timestamp::Timestamp;
 
 use crate::{
     browser::{WHAT, driver::Page, event},
-    harness::Server,
+    harness::{Server, run},
 };
 
 fn post(server: &Server, identifier: &str, resource_type: &str) {
@@ -154,4 +154,27 @@ fn a_signed_out_page_links_to_the_sign_in_page() {
     assert_eq!(server.request_once("POST", "/sign-out", &headers, b"").status, 303);
     page.until("it says so", || page.text("[data-live-note]").contains("you are signed out"));
     assert_eq!(page.attribute("[data-live-note] a", "href").as_deref(), Some("/sign-in?next=%2Faudit-logs"));
+}
+
+#[test]
+fn a_page_of_a_log_that_was_restored_since_says_so_and_links_to_the_present_one() {
+    // The browser comes back to the same port.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let mut server = Server::start_with(&[("AUDITBOX_SERVER_LISTEN", &address)]);
+    post(&server, "old", "application");
+    assert!(run(server.directory(), &["backup", "copy.db"]).status.success());
+    let Some(mut page) = Page::signed_in(&server, "/audit-logs?resource_type=application") else { return };
+    announces_the_first(&server, &page);
+    server.kill();
+    assert!(run(server.directory(), &["restore", "copy.db", "--force"]).status.success());
+    server.start_again();
+    page.follow(&server);
+    for number in 0..20 {
+        post(&server, &format!("other{number}"), "application");
+    }
+    page.until("it says so", || page.text("[data-live-note]").contains("restored from a backup"));
+    let link = page.attribute("[data-live-note] a", "href").unwrap();
+    assert!(link.ends_with("/audit-logs?resource_type=application"), "{link}");
 }

@@ -58,7 +58,10 @@ fn an_admin_makes_a_credential_and_switches_it_off() {
     assert_eq!(server.request_as(&token, "GET", "/v1/audit-log?limit=1", "").status, 200);
     page.open("/credentials");
     assert!(!page.text("body").contains(&token));
-    page.click("button[aria-label='Disable ci <deploy>']");
+    page.click("a[aria-label='Disable ci <deploy>…']");
+    page.until("it is asked whether", || page.text("h1").contains("Disable ci <deploy>?"));
+    assert_eq!(server.request_as(&token, "GET", "/v1/audit-log?limit=1", "").status, 200);
+    page.click("button[value=disable]");
     page.until("it is disabled", || page.count("button[aria-label='Enable ci <deploy>']") == 1);
     assert_eq!(server.request_as(&token, "GET", "/v1/audit-log?limit=1", "").status, 401);
 }

@@ -269,26 +269,33 @@ fn a_log_that_was_deleted_is_not_written_to() {
 }
 
 #[test]
-fn without_descriptors_those_who_are_connected_are_served() {
-    let place = Place::new();
-    let limited = ["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""].map(str::to_owned);
-    let mut subject = Subject::start(&place, &limited).unwrap();
-    let mut connected = Connection::open(&subject.url).unwrap();
-    assert_eq!(connected.request("GET", "/healthz", "", "").unwrap().status, 200);
-    let idle: Vec<_> = (0..100).map(|_| Connection::open(&subject.url).unwrap()).collect();
-    let descriptors = format!("/proc/{}/fd", subject.process.pid());
-    eventually("no descriptor left", || (fs::read_dir(&descriptors).unwrap().count() >= 64).then_some(()));
-    for n in 0..20 {
-        let stored = connected.request("POST", "/v1/audit-log", &subject.token, &event(n).to_string()).unwrap();
-        assert_eq!(stored.status, 201, "{}", stored.body);
-        let read = connected.request("GET", &format!("/v1/audit-log/e{n}"), &subject.token, "").unwrap();
-        assert_eq!(read.status, 200);
+fn with_few_descriptors_fewer_connections_are_used_and_the_log_says_so() {
+    for descriptors in [64, 300] {
+        let place = Place::new();
+        let limited = ["sh", "-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")].map(str::to_owned);
+        let mut subject = Subject::start(&place, &limited).unwrap();
+        let log = subject.process.log();
+        for said in [&format!("{descriptors} open files"), "[server] connections_max = 4096", "LimitNOFILE"] {
+            assert!(log.contains(said), "{log}");
+        }
+        let kept = |_| {
+            let mut connection = Connection::open(&subject.url).unwrap();
+            assert_eq!(connection.request("GET", "/healthz", "", "").unwrap().status, 200);
+            connection
+        };
+        let idle: Vec<_> = (0..2 * descriptors).map(kept).collect();
+        for n in 0..20 {
+            // Connections of this address that have waited longer are closed; requests are answered.
+            let health = exchange(&subject.url, 0, "GET", "/healthz", &[], b"").unwrap();
+            assert_eq!(health.status, 200);
+            assert_eq!(subject.post("/v1/audit-log", &event(n).to_string()).status, 201);
+            assert_eq!(subject.get(&format!("/v1/audit-log/e{n}")).status, 200);
+        }
+        drop(idle);
+        has_exactly(&subject, 20);
+        assert!(subject.process.stop().success());
+        place.doctor();
     }
-    drop(idle);
-    eventually("room", || exchange(&subject.url, 0, "GET", "/healthz", &[], b"").is_ok().then_some(()));
-    has_exactly(&subject, 20);
-    assert!(subject.process.stop().success());
-    place.doctor();
 }
 
 /// Lets a disk go on when it is dropped.

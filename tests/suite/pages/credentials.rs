@@ -53,7 +53,7 @@ fn it_is_switched_off_and_on_and_revoked() {
     assert_eq!(post(&server, &path, "do=enable").status, 409);
     assert_eq!(post(&server, &path, "do=nothing").status, 422);
     assert_eq!(post(&server, "/credentials/nobody", "do=revoke").status, 404);
-    assert_eq!(get_once(&server, &path).status, 405);
+    assert_eq!(get_once(&server, &path).status, 422);
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! Rejected logins in the server log: a few lines, and a count of the rest, so that nobody fills it.
+
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// One line counts what had no line of its own in this time.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Lines in a window, beside that one: the first rejection of each address and credential.
+const LINES_MAX: usize = 20;
+
+/// What was rejected in the present window.
+#[derive(Default)]
+pub(super) struct Rejections(Mutex<Recent>);
+
+#[derive(Default)]
+struct Recent {
+    ends: Option<Instant>,
+    /// Those that had a line.
+    named: HashSet<(IpAddr, Option<String>)>,
+    /// How many had none, and the last of their addresses.
+    more: u64,
+    last: Option<IpAddr>,
+}
+
+impl Rejections {
+    /// Takes note of a rejected login, and of the name of the credential, if there is one with its client id.
+    pub(super) fn add(&self, address: IpAddr, credential: Option<&str>, reason: &str, now: Instant) {
+        self.report_ended(now);
+        if self.recent().has_line(address, credential, now) {
+            let credential = credential.unwrap_or("unknown");
+            tracing::warn!(rejected = 1, %address, credential, reason, "a login was rejected");
+        }
+    }
+
+    /// Writes the count of the window, if it has ended.
+    pub(super) fn report_ended(&self, now: Instant) {
+        let ended = self.recent().take_ended(now);
+        if let Some(ended) = ended {
+            ended.report();
+        }
+    }
+
+    /// Nothing panics while it has this lock.
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recent {
+    /// Whether this one has a line of its own. If not, it is counted.
+    fn has_line(&mut self, address: IpAddr, credential: Option<&str>, now: Instant) -> bool {
+        self.ends.get_or_insert(now + WINDOW);
+        if self.named.len() < LINES_MAX && self.named.insert((address, credential.map(str::to_owned))) {
+            return true;
+        }
+        (self.more, self.last) = (self.more + 1, Some(address));
+        false
+    }
+
+    fn take_ended(&mut self, now: Instant) -> Option<Self> {
+        self.ends.is_some_and(|ends| ends <= now).then(|| std::mem::take(self))
+    }
+
+    fn report(&self) {
+        if let Some(last) = self.last {
+            let (rejected, seconds) = (self.more, WINDOW.as_secs());
+            tracing::warn!(rejected, last_address = %last, "more logins were rejected within {seconds} seconds");
+        }
+    }
+}
+
+impl Drop for Rejections {
+    fn drop(&mut self) {
+        self.recent().report();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_each_has_a_line_and_the_rest_is_counted_once_a_window() {
+        let (mut recent, start) = (Recent::default(), Instant::now());
+        let address = |last: u32| IpAddr::V4(last.into());
+        assert!(recent.has_line(address(1), Some("ci"), start));
+        assert!(!recent.has_line(address(1), Some("ci"), start));
+        assert!(recent.has_line(address(1), None, start));
+        let lines = (2..1_000).filter(|last| recent.has_line(address(*last), None, start)).count();
+        assert_eq!(lines, LINES_MAX - 2);
+        assert!(recent.take_ended(start + WINDOW / 2).is_none());
+        let ended = recent.take_ended(start + WINDOW).unwrap();
+        assert_eq!((ended.more, ended.last), (1_001 - LINES_MAX as u64, Some(address(999))));
+        assert!(recent.take_ended(start + 2 * WINDOW).is_none());
+        assert!(recent.has_line(address(1), Some("ci"), start + WINDOW));
+    }
+}

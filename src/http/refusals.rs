@@ -1,0 +1,81 @@
+//! Requests that were refused for want of room, in the server log: one line a minute for each cause, and a count of the
+//! rest. Clients may send such requests as fast as they like.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+const WINDOW: Duration = Duration::from_secs(60);
+/// Causes are few; with more, those that follow are only counted.
+const CAUSES_MAX: usize = 50;
+const OTHER: &str = "another cause";
+
+static RECENT: Mutex<Option<Recent>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Recent(HashMap<String, Repeated>);
+
+struct Repeated {
+    ends: Instant,
+    more: u64,
+}
+
+/// Whether a refusal gets a line of its own. If not, it is counted.
+pub(super) fn has_line(cause: &str) -> bool {
+    recent().get_or_insert_default().has_line(cause, Instant::now())
+}
+
+/// Writes the counts of causes whose minute is over, or of all.
+pub fn report_refusals(all: bool) {
+    let now = if all { Instant::now() + WINDOW } else { Instant::now() };
+    let ended = recent().as_mut().map(|recent| recent.take_ended(now)).unwrap_or_default();
+    for (cause, refused) in ended {
+        let seconds = WINDOW.as_secs();
+        tracing::warn!(refused, cause, "more requests were refused within {seconds} seconds");
+    }
+}
+
+/// Nothing panics while it has this lock.
+fn recent() -> MutexGuard<'static, Option<Recent>> {
+    RECENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recent {
+    fn has_line(&mut self, cause: &str, now: Instant) -> bool {
+        let ends = now + WINDOW;
+        if let Some(known) = self.0.get_mut(cause) {
+            known.more += 1;
+            false
+        } else if self.0.len() < CAUSES_MAX {
+            self.0.insert(cause.to_owned(), Repeated { ends, more: 0 });
+            true
+        } else {
+            self.0.entry(OTHER.to_owned()).or_insert(Repeated { ends, more: 0 }).more += 1;
+            false
+        }
+    }
+
+    fn take_ended(&mut self, now: Instant) -> Vec<(String, u64)> {
+        let ended = self.0.extract_if(|_, repeated| repeated.ends <= now);
+        ended.filter(|(_, repeated)| repeated.more > 0).map(|(cause, repeated)| (cause, repeated.more)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_a_line_a_minute_and_the_rest_is_counted() {
+        let (mut recent, start) = (Recent::default(), Instant::now());
+        assert!(recent.has_line("full", start) && recent.has_line("busy", start));
+        assert!(!recent.has_line("full", start) && !recent.has_line("full", start));
+        assert!(recent.take_ended(start + WINDOW / 2).is_empty());
+        assert_eq!(recent.take_ended(start + WINDOW), [("full".to_owned(), 2)]);
+        assert!(recent.has_line("full", start + WINDOW));
+        let lines = (0..1_000).filter(|n| recent.has_line(&n.to_string(), start)).count();
+        assert_eq!((lines, recent.0.len()), (CAUSES_MAX - 1, CAUSES_MAX + 1));
+    }
+}
