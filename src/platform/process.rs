@@ -83,7 +83,7 @@ fn open_files_allowed(maximum: Option<u64>) -> Option<u64> {
     Some(maximum.map_or(OPEN_MAX, |maximum| maximum.min(OPEN_MAX)))
 }
 
-/// The limit on open files; `None` if there is none.
+/// The limit on open files; `None` means unlimited.
 #[cfg(unix)]
 pub fn open_files_max() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
@@ -93,7 +93,7 @@ pub fn open_files_max() -> Option<u64> {
 #[cfg(windows)]
 pub const fn raise_open_files() {}
 
-/// The limit on open files; `None` if there is none.
+/// The limit on open files; `None` means unlimited.
 #[cfg(windows)]
 pub const fn open_files_max() -> Option<u64> {
     None

@@ -43,7 +43,7 @@ pub(crate) fn receive_signals_alone(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Lets a program receive Ctrl-Break alone, and not the tests with it: it leads a process group of its own.
+/// Starts a program as the leader of a new process group, so that it receives Ctrl-Break and the tests do not.
 #[cfg(windows)]
 pub(crate) fn receive_signals_alone(command: &mut Command) -> &mut Command {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
