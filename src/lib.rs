@@ -2,7 +2,8 @@
 //!
 //! The layers, each of which may use those below it and never one above:
 //! `cli` → `server` → `api` and `web` → `http` → `access` → `store` → `index` → `model`; `config` and `telemetry` are used by `cli`
-//! and `server`. docs/design/architecture.md walks an event and a query through them.
+//! and `server`, `platform` by all that meet the operating system. docs/design/architecture.md walks an event and a query
+//! through them.
 
 pub mod access;
 pub mod api;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod http;
 pub mod index;
 pub mod model;
+pub mod platform;
 pub mod server;
 pub mod store;
 pub mod synthetic;

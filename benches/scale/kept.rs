@@ -14,7 +14,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use crate::{events::Plan, load::Load, report::BaselineLoad};
+use crate::{
+    events::Plan,
+    load::Load,
+    postgresql::{Postgres, make_reachable},
+    report::BaselineLoad,
+};
 
 /// The content of the files.
 #[derive(Serialize, Deserialize)]
@@ -56,7 +61,9 @@ impl Kept {
         let directory = temporary.as_ref().map_or_else(|| directory.unwrap().to_owned(), |made| made.path().to_owned());
         fs::create_dir_all(&directory).unwrap();
         // PostgreSQL's user must be able to reach its directory.
-        fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        if Postgres::is_here() {
+            make_reachable(&directory);
+        }
         let directory = directory.canonicalize().unwrap();
         let loaded = fs::read_to_string(directory.join("loaded.json"));
         let loaded: Loaded = match loaded {

@@ -6,7 +6,6 @@
 use std::{
     env, fs,
     io::Write as _,
-    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -47,7 +46,8 @@ fn binaries() -> Option<PathBuf> {
 
 /// The program, as a user that PostgreSQL accepts.
 fn command(program: &Path, directory: &Path) -> Command {
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+    let user = Command::new("id").arg("-u").output().unwrap();
+    if user.stdout.trim_ascii() != b"0" {
         return Command::new(program);
     }
     let owned = Command::new("chown").arg(USER).arg(directory).status();
@@ -55,6 +55,12 @@ fn command(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--"]).arg(program);
     command
+}
+
+/// Lets PostgreSQL's user reach a directory.
+pub(crate) fn make_reachable(directory: &Path) {
+    let changed = Command::new("chmod").arg("755").arg(directory).status();
+    assert!(changed.is_ok_and(|status| status.success()), "{} cannot be opened to others", directory.display());
 }
 
 impl Postgres {
@@ -69,7 +75,7 @@ impl Postgres {
         let data = directory.join("data");
         if !data.exists() {
             fs::create_dir_all(directory).unwrap();
-            fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+            make_reachable(directory);
             let mut initdb = command(&binaries.join("initdb"), directory);
             initdb.args(["--auth=trust", "--locale=C", "--encoding=UTF8", "--username", USER, "-D"]).arg(&data);
             let made = initdb.current_dir(directory).output().unwrap();

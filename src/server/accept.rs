@@ -20,14 +20,13 @@ use actix_web::{
     rt::net::TcpStream,
     web::Data,
 };
-#[cfg(target_os = "linux")]
-use socket2::SockRef;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     access,
     http::{self, Connections, Context},
+    platform,
     server::io::{Io, Stream},
 };
 
@@ -43,10 +42,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// the head of a later request has as long as that of the first.
 const WAIT_MAX: Duration = KEEP_ALIVE.saturating_add(HEAD_READ_WITHIN);
 const WAIT_CHECK: Duration = Duration::from_secs(5);
-/// Maximum number of bytes that a socket buffers before they can be sent. By default it would buffer megabytes for each client
-/// that does not read.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// Threads that the HTTP library runs at most; a machine may have more cores.
 const WORKERS_MAX: usize = 512;
 
@@ -103,7 +98,7 @@ impl Acceptor {
             let (connections, context, tls) = (connections.clone(), context.clone(), tls.clone());
             fn_service(move |socket: TcpStream| {
                 let (connections, context, tls) = (connections.clone(), context.clone(), tls.clone());
-                end_when_stalled(&socket, stall);
+                platform::socket::end_when_stalled(&socket, stall);
                 async move { admit(socket, &connections, &context, tls).await.map_err(DispatchError::Io) }
             })
             .and_then(protocol)
@@ -118,21 +113,6 @@ pub(super) fn connections_of_a_worker(connections_max: usize, workers: usize) ->
     let newest = http::newest(connections_max);
     connections_max.saturating_add(newest).div_ceil(workers).saturating_add(newest)
 }
-
-/// An unread response fills the socket, and then its body is not polled: only the system can time how long it makes no
-/// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). This also
-/// bounds how much of a response the system holds.
-#[cfg(target_os = "linux")]
-fn end_when_stalled(socket: &TcpStream, stall: Duration) {
-    let socket = SockRef::from(socket);
-    let set = socket.set_tcp_user_timeout(Some(stall)).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
-    if let Err(error) = set {
-        tracing::debug!(%error, "a connection has no limit on how long its client may take nothing");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_when_stalled(_: &TcpStream, _: Duration) {}
 
 /// Admits a connection, and finishes its handshake if it needs one.
 async fn admit(

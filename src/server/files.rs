@@ -1,10 +1,6 @@
 //! The limit on open files, which includes connections.
-//!
-//! Shells set it to 1,024 for programs that still use `select`, and usually allow hundreds of thousands on request.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::{config::Config, server::accept};
+use crate::{config::Config, platform::process, server::accept};
 
 /// Files that a connection to the database takes: the file itself and its `-wal`.
 const FILES_OF_A_READER: usize = 2;
@@ -15,17 +11,6 @@ const FILES_OF_A_WORKER: usize = 4;
 /// What the process itself has open: its streams, its socket, its signals, the lock, the `-shm`, a temporary file.
 const FILES_OF_THE_PROCESS: usize = 20;
 
-/// Raises the limit as far as the system allows.
-pub(super) fn allow_many() {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
-        return;
-    }
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, ?current, "the limit of open files could not be raised");
-    }
-}
-
 /// How many connections there is room for, at most as many as are configured. Without a file for each, the system would
 /// accept no connection at all for a while, and the database could not be read.
 pub(super) fn connections_max(config: &Config, workers: usize) -> usize {
@@ -33,7 +18,7 @@ pub(super) fn connections_max(config: &Config, workers: usize) -> usize {
     let readers = OWN_READERS + usize::try_from(config.database.readers).unwrap_or(usize::MAX);
     let others = FILES_OF_THE_PROCESS + FILES_OF_A_READER * readers + FILES_OF_A_WORKER * workers;
     let needed = |connections| accept::connections_of_a_worker(connections, workers).saturating_mul(workers) + others;
-    let Some(files) = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()) else {
+    let Some(files) = process::open_files_max().and_then(|files| usize::try_from(files).ok()) else {
         return configured;
     };
     if needed(configured) <= files {

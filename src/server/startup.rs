@@ -20,7 +20,6 @@ use actix_web::{
     web::{self, Data},
 };
 use socket2::{Domain, Type};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
@@ -29,6 +28,10 @@ use crate::{
     config::Config,
     http::{self, BodyLimits, Connections, Context, Streams},
     model::{own::OwnMask, timestamp::Timestamp},
+    platform::{
+        process::{self, StopSignals},
+        socket,
+    },
     server::{accept::Acceptor, files, tls},
     store::{CloseError, ReadError, Store},
     web as pages,
@@ -88,7 +91,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Reads the certificate, if there is one, and reserves the address.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        files::allow_many();
+        process::raise_open_files();
         let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let address = config.server.listen;
@@ -115,8 +118,7 @@ pub struct Listening {
 /// A socket bound to an address, and that address with its real port.
 fn bind(address: SocketAddr) -> io::Result<(socket2::Socket, SocketAddr)> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // As the standard library does: the connections of a server that has just stopped do not hold its address.
-    socket.set_reuse_address(true)?;
+    socket::reuse_address(&socket)?;
     socket.bind(&address.into())?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok((socket, bound))
@@ -129,7 +131,7 @@ pub struct Application {
     recorder: Recorder,
     uses: Uses,
     store: Store,
-    signals: Signals,
+    signals: StopSignals,
     streams: Streams,
     connections: Connections,
 }
@@ -139,7 +141,7 @@ impl Application {
     pub fn build(config: &Config, endpoint: Listening, store: Store) -> Result<Self, StartError> {
         let address = endpoint.address;
         // From here on a signal stops the server in order, even if it comes before it runs.
-        let signals = Signals::receive().map_err(StartError::Signals)?;
+        let signals = StopSignals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
@@ -153,7 +155,7 @@ impl Application {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops in order. An error means that something was not right to the end.
+    /// Serves until a signal to stop, then stops in order. An error means that something was not right to the end.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams, self.connections));
         let served = self.server.await;
@@ -239,23 +241,8 @@ fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result
     Ok((acceptor.serve(app)?, connections))
 }
 
-/// What tells the server to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn receive() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-}
-
-async fn stop_on_signal(mut signals: Signals, server: ServerHandle, streams: Streams, connections: Connections) {
-    tokio::select! {
-        _ = signals.terminate.recv() => {}
-        _ = signals.interrupt.recv() => {}
-    }
+async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams: Streams, connections: Connections) {
+    signals.wait().await;
     tracing::info!("stopping: requests in flight are finished first");
     connections.stop();
     tokio::select! {

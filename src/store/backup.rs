@@ -8,9 +8,8 @@
 //! crash leaves a file whose name says that it is a part.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{self, Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -19,7 +18,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::store::{Lock, OpenError, Progress, Report, companions, doctor, location, open};
+use crate::{
+    platform::{permissions, sync as disk},
+    store::{Lock, OpenError, Progress, Report, companions, doctor, location, open},
+};
 
 /// How often the copy is looked at, to tell how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -182,23 +184,23 @@ pub(super) fn begin(part: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::Io { path: part.to_owned(), source };
     // With what a crash may have left of an earlier one, which SQLite would take for this one's.
     companions::remove_part(part).map_err(failed)?;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).map(drop).map_err(failed)
+    let mut options = OpenOptions::new();
+    permissions::create_private(options.write(true).create_new(true)).open(part).map(drop).map_err(failed)
 }
 
 pub(super) fn sync(path: &Path) -> Result<(), BackupError> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(|source| BackupError::Io { path: path.to_owned(), source })
+    disk::sync_file(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })
 }
 
-/// Gives a file its name, and syncs the directory that it is in.
+/// Gives a file its name, and syncs that name.
 pub(super) fn place(part: &Path, name: &Path) -> Result<(), BackupError> {
     fs::rename(part, name).map_err(|source| BackupError::Io { path: name.to_owned(), source })?;
-    sync_directory(name)
+    sync_name(name)
 }
 
-/// Syncs the directory of a file, which holds its name.
-pub(super) fn sync_directory(file: &Path) -> Result<(), BackupError> {
-    sync(file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+/// Syncs the name of a file.
+pub(super) fn sync_name(file: &Path) -> Result<(), BackupError> {
+    disk::sync_name(file).map_err(|source| BackupError::Io { path: file.to_owned(), source })
 }
 
 /// Fails if a path leads to something other than a regular file: a directory, a named pipe, a device.

@@ -5,11 +5,13 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use crate::store::location::{companion, real_path};
+use crate::{
+    platform::file,
+    store::location::{companion, real_path},
+};
 
 /// What SQLite may need to read a database: its write-ahead log, or the journal of a transaction that was cut off.
 pub(super) const LOGS: [&str; 2] = ["-wal", "-journal"];
@@ -29,10 +31,9 @@ pub(super) fn shared(one: &Path, other: &Path) -> Option<PathBuf> {
 
 /// Whether two paths lead to one file, or to one name at which no file is yet.
 fn is_same(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    match (identity(one), identity(other)) {
-        (Some(one), Some(other)) => one == other,
-        (None, None) => matches!((real_path(one), real_path(other)), (Ok(one), Ok(other)) if one == other),
+    match (file::identity_at(one), file::identity_at(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), Err(_)) => matches!((real_path(one), real_path(other)), (Ok(one), Ok(other)) if one == other),
         _ => false,
     }
 }

@@ -8,18 +8,15 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, FileType, Metadata},
+    fs::{self, Metadata},
     io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{FileTypeExt, MetadataExt},
-    },
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-
-use crate::store::OpenError;
+use crate::{
+    platform::{file, permissions},
+    store::OpenError,
+};
 
 /// The end of the write-ahead log's name, after the database's.
 pub(super) const LOG: &str = "-wal";
@@ -31,12 +28,6 @@ pub(super) const LOCK: &str = ".lock";
 const EMPTY: &str = "an empty path";
 /// Maximum number of symbolic links to a file that does not exist yet: as many as the system follows itself.
 const LINKS_MAX: usize = 40;
-/// Mode bits that let others read or write a file.
-const OTHERS: u32 = 0o077;
-/// Mode bits that let others add, rename and remove names in a directory.
-const OTHERS_WRITE: u32 = 0o022;
-/// The mode bit of a directory that keeps others from renaming and removing what is not theirs.
-const STICKY: u32 = 0o1000;
 
 /// The real path of the database at `path`, whether or not it exists yet. Fails if no database can be there. Opens nothing,
 /// since opening a named pipe would block.
@@ -71,20 +62,22 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
 
 /// Checks what is at the real path of a database.
 fn check(real: &Path, metadata: &Metadata) -> Result<(), OpenError> {
-    if let Some(kind) = kind_of(metadata.file_type()) {
+    if let Some(kind) = file::irregular_kind(metadata.file_type()) {
         return Err(OpenError::NotAFile { path: real.to_owned(), kind });
     }
-    if metadata.nlink() > 1 {
-        return Err(OpenError::Linked { path: real.to_owned(), links: metadata.nlink() });
+    match file::links_at(real) {
+        Ok(links @ 2..) => return Err(OpenError::Linked { path: real.to_owned(), links }),
+        Ok(_) => {}
+        Err(source) => return Err(OpenError::Unreachable { path: real.to_owned(), source }),
     }
-    if is_mount(real) { Err(OpenError::Mounted(real.to_owned())) } else { Ok(()) }
+    if file::is_mount(real) { Err(OpenError::Mounted(real.to_owned())) } else { Ok(()) }
 }
 
 /// The path behind all symbolic links. Of a file that does not exist, the path at which it would be created.
 pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
-        match fs::canonicalize(&path) {
+        match file::canonicalize(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             found => return found,
         }
@@ -93,7 +86,7 @@ pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
             Err(_) if names_a_directory(&path) => return Err(io::ErrorKind::IsADirectory.into()),
             Err(_) => {
                 let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
-                return Ok(fs::canonicalize(directory_of(&path))?.join(name));
+                return Ok(file::canonicalize(directory_of(&path))?.join(name));
             }
         }
     }
@@ -102,7 +95,8 @@ pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
 
 /// Whether a path ends in a slash, so that it can only lead to a directory.
 fn names_a_directory(path: &Path) -> bool {
-    path.as_os_str().as_bytes().ends_with(b"/")
+    let last = path.as_os_str().as_encoded_bytes().last();
+    last.is_some_and(|last| path::is_separator(char::from(*last)))
 }
 
 /// The directory that a path names its file in.
@@ -110,29 +104,12 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether a file is mounted by itself. On a system that does not say (Linux before 5.8), it counts as not mounted.
-fn is_mount(path: &Path) -> bool {
-    let status = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
-    status.is_ok_and(|status| status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
 /// The kind of file that a path leads to, in words; `None` for a regular file and for a path that leads to nothing.
 pub fn not_a_regular_file(path: &Path) -> Option<&'static str> {
     if path.as_os_str().is_empty() {
         return Some(EMPTY);
     }
-    kind_of(fs::metadata(path).ok()?.file_type())
-}
-
-fn kind_of(file_type: FileType) -> Option<&'static str> {
-    match file_type {
-        kind if kind.is_file() => None,
-        kind if kind.is_dir() => Some("a directory"),
-        kind if kind.is_fifo() => Some("a named pipe"),
-        kind if kind.is_socket() => Some("a socket"),
-        kind if kind.is_block_device() || kind.is_char_device() => Some("a device"),
-        _ => Some("no regular file"),
-    }
+    file::irregular_kind(fs::metadata(path).ok()?.file_type())
 }
 
 /// The file whose name is that of `path` with `suffix` after it.
@@ -145,24 +122,14 @@ pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
 /// Warnings that other users of this machine can read, change or replace the database at this real path, each with the
 /// command that prevents it.
 pub(super) fn exposures(real: &Path) -> Vec<String> {
-    let mode = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.mode());
     let mut warnings = Vec::new();
     for file in [real.to_owned(), companion(real, LOG), companion(real, LOG_INDEX)] {
-        let mode = mode(&file);
-        if mode & OTHERS != 0 {
+        if let Some(mode) = permissions::shared_mode(&file) {
             let path = file.display();
-            warnings.push(format!(
-                "{path} is open to other users (mode {:o}): chmod 600 {}",
-                mode & 0o777,
-                quoted(&file)
-            ));
+            warnings.push(format!("{path} is open to other users (mode {mode:o}): chmod 600 {}", quoted(&file)));
         }
     }
-    let is_open = |directory: &&Path| {
-        let mode = mode(directory);
-        mode & OTHERS_WRITE != 0 && mode & STICKY == 0
-    };
-    for directory in real.ancestors().skip(1).filter(is_open) {
+    for directory in real.ancestors().skip(1).filter(|directory| permissions::others_can_replace_in(directory)) {
         let path = directory.display();
         warnings.push(format!("other users can replace the database in {path}: chmod go-w {}", quoted(directory)));
     }
@@ -178,12 +145,23 @@ pub(super) fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     #[test]
+    fn a_hard_link_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("a.db"), directory.path().join("b.db"));
+        fs::write(&file, "").unwrap();
+        fs::hard_link(&file, &link).unwrap();
+        for path in [&file, &link] {
+            assert!(matches!(resolve(path), Err(OpenError::Linked { links: 2, .. })));
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn every_way_to_a_file_resolves_to_one_path() {
+        use std::os::unix::fs::symlink;
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path().canonicalize().unwrap();
         fs::create_dir(at.join("data")).unwrap();

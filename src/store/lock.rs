@@ -1,7 +1,7 @@
 //! The lock that keeps a second auditbox from writing to a database.
 //!
-//! The lock is on the file itself (its inode), so that it holds for every name of the file: an *open file description* lock
-//! (`F_OFD_SETLK`) on one byte of the page at 1 GiB that SQLite keeps free of data for locks. The alternatives are worse:
+//! On Linux the lock is on the file itself (its inode), so that it holds for every name of the file: an *open file
+//! description* lock (`platform/lock.rs`). The alternatives are worse:
 //!
 //! - A POSIX lock belongs to the process: SQLite would drop it by closing any descriptor of the file.
 //! - NFS and SMB turn `flock(2)` into a lock of the whole file, which conflicts with SQLite's own locks.
@@ -14,23 +14,16 @@
 //! The kernel releases all of it when the process ends, however it ends, so there is never a stale lock.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, ErrorKind},
+    fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, fcntl},
-    libc,
+use crate::{
+    platform,
+    store::{OpenError, location, open},
 };
-
-use crate::store::{OpenError, location, open};
-
-/// The byte that is locked: in SQLite's lock-byte page, beyond the 512 bytes that SQLite itself locks
-/// (<https://www.sqlite.org/fileformat.html>, 1.6).
-const LOCK_BYTE: libc::off_t = 0x4000_0000 + 1024;
 
 /// The right to write to a database alone, held until dropped.
 ///
@@ -84,8 +77,7 @@ impl Lock {
 /// Locks the file `.lock` next to the database, and creates it if need be.
 fn lock_name(real: &Path) -> Result<File, OpenError> {
     let path = location::companion(real, location::LOCK);
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|source| match source.kind() {
+    let file = platform::lock::open(&path).map_err(|source| match source.kind() {
         ErrorKind::StorageFull => OpenError::Full(real.to_owned()),
         ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(real.to_owned()),
         _ => OpenError::Lock { path: path.clone(), source },
@@ -101,13 +93,13 @@ fn lock_name(real: &Path) -> Result<File, OpenError> {
 /// build has locked it either.
 fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError> {
     let Some(name) = given.file_name() else { return Ok(None) };
-    let Ok(directory) = fs::canonicalize(location::directory_of(given)) else { return Ok(None) };
+    let Ok(directory) = platform::file::canonicalize(location::directory_of(given)) else { return Ok(None) };
     let given = directory.join(name);
     if given == real {
         return Ok(None);
     }
     let path = location::companion(&given, location::LOCK);
-    let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else { return Ok(None) };
+    let Ok(file) = platform::lock::open(&path) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(real.to_owned())),
@@ -115,17 +107,11 @@ fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError>
     }
 }
 
-/// Locks the database itself, for all its names.
+/// Locks the database itself for all its names, where the system can.
 fn lock_inode(file: File, real: &Path) -> Result<File, OpenError> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the constants are 1 and 0; C declares them wider than the fields"
-    )]
-    let (l_type, l_whence) = (libc::F_WRLCK as libc::c_short, libc::SEEK_SET as libc::c_short);
-    let lock = libc::flock { l_type, l_whence, l_start: LOCK_BYTE, l_len: 1, l_pid: 0 };
-    match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(file),
-        Err(Errno::EAGAIN | Errno::EACCES) => Err(OpenError::InUse(real.to_owned())),
-        Err(error) => Err(OpenError::Lock { path: real.to_owned(), source: io::Error::from(error) }),
+    match platform::lock::try_lock_all_names(&file) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(real.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::Lock { path: real.to_owned(), source }),
     }
 }

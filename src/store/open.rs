@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::{
     index::{Glance, IndexError, TermWriter},
     model::{credential::CredentialChange, event::Event, own, timestamp::Timestamp},
+    platform::{permissions, sync},
     store::{
         CHUNK_EVENTS, ChangeError, Lock, OpenError, Prepared, Progress, Quiet, body::Bodies, credential as credentials,
         epoch, error, event, location, migrate, rehearsal, retention,
@@ -37,6 +38,7 @@ pub(super) fn writable(path: &Path, chunk_events: u32, progress: &dyn Progress) 
     known_format(path)?;
     let mut connection = beside_writer(path)?;
     migrate::migrate(&mut connection, path, chunk_events, progress)?;
+    sync::sync_created_by_sqlite(path).map_err(|error| unavailable(path, &error))?;
     Ok(connection)
 }
 
@@ -188,8 +190,7 @@ pub(super) fn append(transaction: &Connection, record: Event) -> rusqlite::Resul
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match permissions::create_private(&mut options).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
@@ -201,6 +202,9 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // One sync of the log at each commit: what is acknowledged survives loss of power, not only of the process.
     connection.pragma_update(None, "synchronous", rehearsal::synchronous("FULL"))?;
+    // On macOS a plain fsync leaves the data in the disk's cache; F_FULLFSYNC flushes it. Other systems ignore both.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     // The writer decides when to copy the log back into the file: after it has answered, not before.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A log that a burst made large gives its room back at the next restart of it.
@@ -256,4 +260,20 @@ pub(super) fn unavailable(path: &Path, error: &io::Error) -> OpenError {
 
 pub(super) fn failed(path: &Path, message: &str) -> OpenError {
     OpenError::Sqlite { path: PathBuf::from(path), message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_writes_flushes_the_disks_cache() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auditbox.db");
+        drop(writable(&path, CHUNK_EVENTS, &Quiet).unwrap());
+        let connection = beside_writer(&path).unwrap();
+        for pragma in ["fullfsync", "checkpoint_fullfsync"] {
+            assert!(connection.pragma_query_value(None, pragma, |row| row.get::<_, bool>(0)).unwrap(), "{pragma}");
+        }
+    }
 }

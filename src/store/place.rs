@@ -6,15 +6,16 @@
 
 use std::{
     fmt,
-    fs::{self, File, Metadata},
+    fs::File,
     io,
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
-    process,
     sync::Arc,
 };
 
-use crate::store::location;
+use crate::{
+    platform::file::{self, FileIdentity},
+    store::location,
+};
 
 /// The files of an open database.
 pub(super) struct Place {
@@ -28,11 +29,8 @@ pub(super) struct Place {
 /// A name, and the file that it led to when the database was opened.
 struct Known {
     path: PathBuf,
-    identity: Identity,
+    identity: FileIdentity,
 }
-
-/// A device, and a file's number on it.
-type Identity = (u64, u64);
 
 /// What a name leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +62,9 @@ impl Place {
     /// The database at the real path `path`, which is open as `open`, its write-ahead log and that log's index: all must
     /// exist.
     pub(super) fn of(path: &Path, open: Arc<File>) -> io::Result<Self> {
-        let known = |path: PathBuf| fs::metadata(&path).map(|file| Known { identity: identity(&file), path });
+        let known = |path: PathBuf| file::identity_at(&path).map(|identity| Known { path, identity });
         let database = known(path.to_owned())?;
-        if identity(&open.metadata()?) != database.identity {
+        if file::identity(&open)? != database.identity {
             return Err(io::Error::other("another file took its place while it was being opened"));
         }
         let companion = |suffix| known(location::companion(path, suffix));
@@ -107,28 +105,30 @@ impl Place {
 
     /// The present name of the database; `None` if it was deleted, and exists only while this process has it open.
     pub(super) fn present_path(&self) -> Option<PathBuf> {
-        if self.open.metadata().is_ok_and(|file| file.nlink() == 0) {
+        if file::links(&self.open).is_ok_and(|links| links == 0) {
             return None;
         }
-        Some(fs::read_link(self.descriptor()).unwrap_or_else(|_| self.database.path.clone()))
+        Some(file::present_path(&self.open).unwrap_or_else(|| self.database.path.clone()))
     }
 
-    /// A path by which other processes can read the database while this process has it open, even if it was deleted.
-    pub(super) fn descriptor(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/fd/{}", process::id(), self.open.as_raw_fd()))
+    /// A path by which other processes can read the database while this process has it open, even if it was deleted; `None`
+    /// on systems that have no such path.
+    pub(super) fn descriptor(&self) -> Option<PathBuf> {
+        file::descriptor_path(&self.open)
+    }
+
+    /// The database that is open, even if it was deleted.
+    pub(super) fn open_database(&self) -> &File {
+        &self.open
     }
 }
 
 impl Known {
     fn look(&self) -> Found {
-        match fs::metadata(&self.path) {
-            Ok(file) if identity(&file) == self.identity => Found::Same,
+        match file::identity_at(&self.path) {
+            Ok(identity) if identity == self.identity => Found::Same,
             Ok(_) => Found::Another,
             Err(_) => Found::Nothing,
         }
     }
-}
-
-fn identity(file: &Metadata) -> Identity {
-    (file.dev(), file.ino())
 }

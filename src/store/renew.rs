@@ -11,13 +11,15 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
     path::Path,
 };
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::store::{OpenError, location, open};
+use crate::{
+    platform::{file, sync},
+    store::{OpenError, location, open},
+};
 
 /// Bytes read and written at once.
 const STEP_BYTES: usize = 1024 * 1024;
@@ -32,26 +34,26 @@ pub(super) fn log(connection: &mut Connection, path: &Path) -> Result<(), OpenEr
 
 /// SQLite holds no lock on the log itself that closing it here could drop.
 fn rewrite(log: &Path) -> io::Result<()> {
-    let file = match OpenOptions::new().read(true).write(true).open(log) {
+    let log = match OpenOptions::new().read(true).write(true).open(log) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
     let (mut bytes, mut offset) = (vec![0; STEP_BYTES], 0);
     loop {
-        let read = read_at(&file, &mut bytes, offset)?;
+        let read = read_at(&log, &mut bytes, offset)?;
         if read == 0 {
             break;
         }
-        file.write_all_at(&bytes[..read], offset)?;
+        file::write_all_at(&log, &bytes[..read], offset)?;
         offset += read as u64;
     }
-    if offset > 0 { file.sync_all() } else { Ok(()) }
+    if offset > 0 { sync::sync(&log) } else { Ok(()) }
 }
 
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_at(log: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
-        match file.read_at(bytes, offset) {
+        match file::read_at(log, bytes, offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             read => return read,
         }

@@ -9,7 +9,10 @@
 
 use std::{
     error::Error,
-    fs, mem,
+    fs::{self, File, OpenOptions},
+    io::{self, Seek},
+    mem,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -19,6 +22,7 @@ use rusqlite::Connection;
 
 use crate::{
     model::timestamp::Timestamp,
+    platform::{permissions, sync},
     store::{
         CloseError, checkpoint, frames, location,
         place::{Displaced, Found, Place},
@@ -56,18 +60,41 @@ pub(super) fn rescue(
     }
     let ended = match (copied, place.present_path()) {
         (Ok(()), Some(path)) => CloseError::Saved { what, path },
-        (Ok(()), None) => {
-            let descriptor = location::quoted(&place.descriptor());
-            tracing::error!(
-                "no more writes are accepted: {what}; the database, with every acknowledged event, exists only while this \
-                 process runs: before you stop it, run cp {descriptor} and the path of a new file"
-            );
-            return CloseError::Deleted { what };
-        }
+        (Ok(()), None) => match place.descriptor() {
+            Some(descriptor) => {
+                let descriptor = location::quoted(&descriptor);
+                tracing::error!(
+                    "no more writes are accepted: {what}; the database, with every acknowledged event, exists only while \
+                     this process runs: before you stop it, run cp {descriptor} and the path of a new file"
+                );
+                return CloseError::Deleted { what };
+            }
+            // No other process can copy it.
+            None => match copy_deleted(place.open_database(), &path) {
+                Ok(path) => CloseError::Saved { what, path },
+                Err(error) => {
+                    let why =
+                        format!("the database was deleted, and copying it next to its former path failed: {error}");
+                    CloseError::Unsaved { what, path, why }
+                }
+            },
+        },
         (Err(why), _) => CloseError::Unsaved { what, path, why },
     };
     tracing::error!("no more writes are accepted: {ended}");
     ended
+}
+
+/// Copies a deleted database that is still open to a new file next to its former path; returns the new path.
+fn copy_deleted(mut database: &File, former: &Path) -> io::Result<PathBuf> {
+    let copy = location::companion(former, &format!(".rescued-{}", now()));
+    let mut options = OpenOptions::new();
+    let mut to = permissions::create_private(options.write(true).create_new(true)).open(&copy)?;
+    database.rewind()?;
+    io::copy(&mut database, &mut to)?;
+    sync::sync(&to)?;
+    sync::sync_name(&copy)?;
+    Ok(copy)
 }
 
 /// Copies the write-ahead log into the database.
@@ -116,7 +143,7 @@ fn attempt(connection: &Connection, place: &Place) -> Result<Copied, Box<dyn Err
 /// Renames a write-ahead log that the next start must not read: another database's next to this one, or this one's next to
 /// another database, or where another may soon be.
 fn set_aside(place: &Place, displaced: &Displaced) {
-    let time: String = Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+    let time = now();
     let wrong = if displaced.database == Found::Same { Found::Another } else { Found::Same };
     for (suffix, found) in [(location::LOG, displaced.log), (location::LOG_INDEX, displaced.log_index)] {
         let own = location::companion(place.path(), suffix);
@@ -137,5 +164,29 @@ fn set_aside(place: &Place, displaced: &Displaced) {
                  next start"
             ),
         }
+    }
+}
+
+/// The present time as part of a file's name.
+fn now() -> String {
+    Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_database_is_copied_to_a_new_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auditbox.db");
+        fs::write(&path, "every page of it").unwrap();
+        let mut open = File::open(&path).unwrap();
+        open.seek(io::SeekFrom::End(0)).unwrap();
+        fs::remove_file(&path).unwrap();
+        let copy = copy_deleted(&open, &path).unwrap();
+        assert_eq!(copy.parent(), path.parent());
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "every page of it");
+        assert_eq!(permissions::shared_mode(&copy), None);
     }
 }

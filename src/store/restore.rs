@@ -11,16 +11,18 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, TransactionBehavior};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
 use crate::{
     model::{error::FieldError, own, timestamp::Timestamp},
+    platform::{
+        file::{self, FileState},
+        permissions,
+    },
     store::{
         CHUNK_EVENTS, Lock, OpenError, Progress, Report,
         backup::{self, BackupError},
@@ -154,24 +156,21 @@ fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
     let before = states(&resolved);
     for suffix in [""].iter().chain(&LOGS) {
         let (from, to) = (location::companion(&resolved, suffix), location::companion(part, suffix));
-        let mut file = match fs::File::open(&from) {
+        let mut from_file = match fs::File::open(&from) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => continue,
             opened => opened.map_err(|error| failed(&from, error))?,
         };
         // Into the file that was made for it, which keeps its permissions.
-        let made = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&to);
-        made.and_then(|mut to| io::copy(&mut file, &mut to)).map_err(|error| failed(&to, error))?;
+        let mut options = fs::OpenOptions::new();
+        let made = permissions::create_private(options.write(true).create(true).truncate(true)).open(&to);
+        made.and_then(|mut to| io::copy(&mut from_file, &mut to)).map_err(|error| failed(&to, error))?;
     }
     if states(&resolved) == before { Ok(()) } else { Err(BackupError::SourceInUse(source.to_owned())) }
 }
 
-/// What a write changes in the state of a database: inode, length and time of change of the file and its logs.
-fn states(path: &Path) -> Vec<Option<(u64, u64, i64, i64)>> {
-    let state = |suffix: &&str| {
-        let file = fs::metadata(location::companion(path, suffix)).ok()?;
-        Some((file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
-    };
-    [""].iter().chain(&LOGS).map(state).collect()
+/// What a write changes in the state of a database: of the file and of its logs.
+fn states(path: &Path) -> Vec<Option<FileState>> {
+    [""].iter().chain(&LOGS).map(|suffix| file::state(&location::companion(path, suffix))).collect()
 }
 
 /// Takes over what the replaced file says, begins an epoch, and records both, in one transaction.
@@ -235,7 +234,7 @@ fn set_logs_aside(database: &Path, aside: &Path) -> Result<(), BackupError> {
             fs::rename(&own, &other).map_err(|source| BackupError::Io { path: own.clone(), source })?;
         }
     }
-    backup::sync_directory(database)?;
+    backup::sync_name(database)?;
     for suffix in LOGS.into_iter().chain(["-shm"]) {
         let left = location::companion(database, suffix);
         companions::remove(&left).map_err(|source| BackupError::Io { path: left.clone(), source })?;
@@ -251,8 +250,8 @@ fn put_in_place(part: &Path, database: &Path, aside: &Path) -> Result<bool, Back
     let exists = fs::symlink_metadata(database).is_ok();
     if exists {
         fs::rename(part, aside).map_err(|error| failed(part, error))?;
-        if renameat_with(CWD, aside, CWD, database, RenameFlags::EXCHANGE).is_ok() {
-            backup::sync_directory(database)?;
+        if file::exchange(aside, database).is_ok() {
+            backup::sync_name(database)?;
             return Ok(true);
         }
         fs::rename(aside, part).map_err(|error| failed(part, error))?;

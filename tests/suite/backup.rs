@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     fs,
-    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     sync::{
         Mutex,
@@ -20,7 +19,7 @@ use crate::{
     faults,
     harness::{Server, eventually, program, run},
     held,
-    process::signal,
+    platform::{assert_private, signal},
     wire::Connection,
 };
 
@@ -79,7 +78,7 @@ fn a_backup_beside_full_ingest_has_what_was_acknowledged_before_it_began() {
     assert!(acknowledged.lock().unwrap().len() > before.len(), "nothing came meanwhile");
     let longest = longest.into_inner();
     assert!(longest < LOG_BYTES_MAX, "{longest}");
-    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_private(&copy);
     let original: HashMap<String, String> = lines(&server);
 
     let (status, directory) = server.stop();
@@ -119,6 +118,7 @@ fn lines(server: &Server) -> HashMap<String, String> {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_backup_has_its_name_only_once_it_is_on_the_disk() {
     if !faults::can_trace() {
         return;
@@ -176,6 +176,7 @@ impl Drop for Stopped {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_log_keeps_to_its_bound_while_a_backup_copies() {
     let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
     let log_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();

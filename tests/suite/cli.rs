@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::Write,
-    os::unix::ffi::OsStrExt,
     path::Path,
     process::{Output, Stdio},
 };
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     harness::{Server, eventually, program, run},
+    platform::not_unicode,
     process::Process,
     skip::real_events,
 };
@@ -181,7 +181,7 @@ fn what_is_asked_wrongly_ends_with_2() {
 #[test]
 fn an_environment_that_is_not_text_is_no_trouble() {
     let directory = directory();
-    let odd = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    let odd = &not_unicode();
     let output = program(directory.path()).arg("check-config").env("ODD", odd).env(odd, "odd").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     // One of this program's own, however, must be understood.

@@ -18,7 +18,8 @@ use serde_json::json;
 
 use crate::{
     harness::{Server, eventually, program},
-    process::{refusal, signal},
+    platform::signal,
+    process::refusal,
     wire::Connection,
 };
 

@@ -11,13 +11,21 @@
 //! A test that needs `strace`, `/dev/fuse` or the right to mount is skipped where that is missing, or fails if
 //! `AUDITBOX_REQUIRE_STRACE`, `AUDITBOX_REQUIRE_FUSE` or `AUDITBOX_REQUIRE_MOUNT` is set.
 
+#[cfg(target_os = "linux")]
 mod crash;
+#[cfg(target_os = "linux")]
 mod disk;
+#[cfg(unix)]
 mod displaced;
+#[cfg(target_os = "linux")]
 mod ledger;
+#[cfg(target_os = "linux")]
 mod medium;
+#[cfg(target_os = "linux")]
 mod mount;
+#[cfg(target_os = "linux")]
 mod power;
+#[cfg(unix)]
 mod subject;
 
 use std::{env, path::Path};

@@ -22,7 +22,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use ureq::{Agent, http};
 
-use crate::{conformance, process::signal};
+use crate::{
+    conformance,
+    platform::{receive_signals_alone, signal},
+};
 
 /// The admin credential that every test server is given.
 pub const CLIENT_ID: &str = "test-admin";
@@ -40,7 +43,7 @@ pub fn program(directory: &Path) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUDITBOX_")) {
         command.env_remove(name);
     }
-    command
+    receive_signals_alone(&mut command)
         .current_dir(directory)
         .env("AUDITBOX_SERVER_LISTEN", "127.0.0.1:0")
         .env("AUDITBOX_ADMIN_CLIENT_ID", CLIENT_ID)

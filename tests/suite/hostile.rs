@@ -26,7 +26,7 @@ fn stored(server: &Server) -> Vec<String> {
 /// Sends bytes on one connection and reads the statuses of all answers until the server closes.
 fn statuses(server: &Server, bytes: &[u8]) -> Vec<u16> {
     let text = RawAnswer::read_all(&mut raw::connect(server), bytes);
-    text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
+    text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse::<u16>().unwrap()).collect()
 }
 
 #[test]

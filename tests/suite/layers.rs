@@ -23,22 +23,26 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "terminal",
             "synthetic",
+            "platform",
         ],
     ),
-    ("server", &["api", "web", "http", "access", "store", "index", "model", "config", "telemetry"]),
+    ("server", &["api", "web", "http", "access", "store", "index", "model", "config", "telemetry", "platform"]),
     ("api", &["http", "access", "store", "index", "model"]),
     ("web", &["http", "access", "store", "index", "model"]),
-    ("http", &["access", "store", "index", "model"]),
+    ("http", &["access", "store", "index", "model", "platform"]),
     ("access", &["store", "index", "model"]),
-    ("store", &["index", "model"]),
+    ("store", &["index", "model", "platform"]),
     ("index", &["model"]),
     ("model", &[]),
     ("config", &["model"]),
     ("telemetry", &["config", "terminal"]),
     ("terminal", &["model"]),
     ("synthetic", &["model"]),
+    ("platform", &[]),
 ];
 const LINES_MAX: usize = 500;
+/// How code says that it is for some operating systems.
+const SYSTEMS: &[&str] = &["std::os::", "(unix", "(windows", "target_os", "target_vendor"];
 
 /// A source file: its layer, its path within `src`, and its text without comments and literals.
 struct Source {
@@ -200,6 +204,10 @@ fn what_a_layer_does_not_know_it_does_not_name() {
         ("hmac", &["model"]),
         ("toml", &["config"]),
         ("rustls", &["server"]),
+        ("rustix", &["platform"]),
+        ("nix", &["platform"]),
+        ("dunce", &["platform"]),
+        ("winapi_util", &["platform"]),
     ];
     for source in sources() {
         for (item, layers) in known {
@@ -235,6 +243,20 @@ fn the_model_and_the_synthetic_events_do_no_io() {
         {
             assert!(!names(&source.code, item), "{}: names {item}", source.path.display());
         }
+    }
+}
+
+#[test]
+fn operating_systems_differ_in_the_platform_layer_alone() {
+    for source in sources().iter().filter(|source| source.layer != "platform") {
+        let program = source.code.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for item in SYSTEMS {
+            assert!(!program.contains(item), "{}: has {item}", source.path.display());
+        }
+    }
+    for item in SYSTEMS {
+        let has = |source: &Source| source.layer == "platform" && source.code.contains(item);
+        assert!(sources().iter().any(has), "{item}: does the platform layer write it otherwise?");
     }
 }
 

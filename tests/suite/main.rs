@@ -41,6 +41,7 @@
 //! | `pages` | what people see: pages, their filter, their headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
 //! | `parameters` | parameters that are refused by name, or held to a limit |
+//! | `platform` | what tests do differently on each operating system |
 //! | `properties` | any events and any questions, answered as a plain filter answers them |
 //! | `query` | every parameter of a list, and what it matches |
 //! | `readme` | the README's first five minutes, pasted as they stand |
@@ -64,6 +65,10 @@
 #![allow(unreachable_pub, reason = "what the harness offers is marked as offered; nothing outside can reach it")]
 #![allow(clippy::print_stdout, reason = "a test that could not be made says so")]
 #![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, unused_imports, reason = "helpers of tests that only Linux runs")
+)]
 
 mod access;
 mod administrators;
@@ -72,6 +77,7 @@ mod backup;
 mod browser;
 mod checker;
 mod cli;
+#[cfg(target_os = "linux")]
 mod clock;
 mod conformance;
 mod connections;
@@ -96,15 +102,20 @@ mod long_queries;
 mod mask;
 mod metrics;
 mod migrations;
+#[cfg(unix)]
 mod names;
+#[cfg(target_os = "linux")]
 mod network;
 mod openapi;
 mod other_writers;
+#[cfg(target_os = "linux")]
 mod overload;
+#[cfg(target_os = "linux")]
 mod packaging;
 mod pages;
 mod paging;
 mod parameters;
+mod platform;
 mod process;
 mod properties;
 mod query;
@@ -124,5 +135,6 @@ mod stream;
 mod supply;
 mod terminal;
 mod tls;
+#[cfg(target_os = "linux")]
 mod unread;
 mod wire;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     harness::{Server, program, store_options},
+    platform::assert_private,
     process::refusal,
 };
 
@@ -62,12 +63,10 @@ fn a_new_file_matches_the_schema() {
 
 #[test]
 fn only_its_owner_may_read_a_new_file() {
-    use std::os::unix::fs::PermissionsExt;
     let server = Server::start();
     server.store(&[json!({ "action": "READ", "resourceType": "x" })]);
     for name in ["auditbox.db", "auditbox.db-wal", "auditbox.db-shm"] {
-        let mode = fs::metadata(server.directory().join(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}: {mode:o}");
+        assert_private(&server.directory().join(name));
     }
 }
 

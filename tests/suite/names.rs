@@ -91,9 +91,11 @@ fn a_database_in_use_is_in_use_through_every_symbolic_link() {
     names.push(server.database());
     for name in &names {
         is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
-        // Whoever tidies up has not thereby stopped the server.
-        fs::remove_file(server.directory().join("auditbox.db.lock")).unwrap();
-        is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
+        // On Linux the database itself is locked too.
+        if cfg!(target_os = "linux") {
+            fs::remove_file(server.directory().join("auditbox.db.lock")).unwrap();
+            is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
+        }
     }
     is_unharmed(server);
 }
@@ -369,8 +371,12 @@ fn descriptors_are_imported_from_whatever_they_lead_to() {
         r#"cat in.ndjson | "$PROGRAM" import /dev/stdin"#,
         r#"cat in.ndjson | "$PROGRAM" import -"#,
         r#""$PROGRAM" import /dev/fd/0 < in.ndjson"#,
+        r#""$PROGRAM" import /dev/fd/3 3< <(cat in.ndjson)"#,
         r#""$PROGRAM" import /proc/self/fd/3 3< <(cat in.ndjson)"#,
-    ] {
+    ]
+    .into_iter()
+    .filter(|line| cfg!(target_os = "linux") || !line.contains("/proc/"))
+    {
         assert!(shell(line).contains("1 duplicate"), "{line}");
     }
 }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, program},
-    process::{Process, signal},
+    platform::signal,
+    process::Process,
     skip::{STRACE, runs},
 };
 

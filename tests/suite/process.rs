@@ -7,10 +7,12 @@ use std::{
     time::Instant,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::harness::{SOON, eventually};
+use crate::{
+    harness::{SOON, eventually},
+    platform::signal,
+};
 
 /// A running program whose output is kept.
 pub(crate) struct Process {
@@ -97,19 +99,6 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Sends a signal to a process. False if there is no such process.
-pub(crate) fn signal(pid: u32, name: &str) -> bool {
-    let signal = match name {
-        "CONT" => Signal::CONT,
-        "INT" => Signal::INT,
-        "KILL" => Signal::KILL,
-        "STOP" => Signal::STOP,
-        "TERM" => Signal::TERM,
-        other => panic!("no test sends SIG{other}"),
-    };
-    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).is_ok()
 }
 
 /// The exit code and the message of a program that must not start; one that does is stopped.

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -16,6 +15,7 @@ use tempfile::TempDir;
 use crate::{
     faults,
     harness::{CLIENT_ID, CLIENT_SECRET, Server, program, run},
+    platform::symlink,
     session,
 };
 
@@ -89,6 +89,7 @@ fn crashed(mut server: Server) -> TempDir {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_restore_reads_the_write_ahead_log_of_its_source() {
     let server = Server::start();
     send(&server, "e", 500);
@@ -97,7 +98,7 @@ fn a_restore_reads_the_write_ahead_log_of_its_source() {
     let names = named(source.path(), "");
     let target = tempfile::tempdir().unwrap();
     let link = target.path().join("link.db");
-    symlink(source.path().join(DATABASE), &link).unwrap();
+    symlink(source.path().join(DATABASE), &link);
     succeeds(target.path(), &["restore", "link.db"]);
     assert_eq!(files(source.path()), before);
     assert_eq!(named(source.path(), ""), names);
@@ -219,6 +220,7 @@ fn restores_within_one_second_overwrite_nothing() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_restore_through_a_link_replaces_the_file_and_keeps_the_link() {
     let server = Server::start();
     send(&server, "e", 5);
@@ -227,8 +229,8 @@ fn a_restore_through_a_link_replaces_the_file_and_keeps_the_link() {
     let at = directory.path();
     fs::create_dir(at.join("disk")).unwrap();
     fs::rename(at.join(DATABASE), at.join("disk/log.db")).unwrap();
-    symlink("disk/log.db", at.join("step")).unwrap();
-    symlink("step", at.join(DATABASE)).unwrap();
+    symlink("disk/log.db", at.join("step"));
+    symlink("step", at.join(DATABASE));
     let mut server = Server::start_in(directory, &[]);
     send(&server, "lost", 5);
     server.kill();
@@ -247,7 +249,7 @@ fn a_restore_through_a_link_replaces_the_file_and_keeps_the_link() {
     let at = directory.path();
     succeeds(at, &["restore", &format!("disk/{}", aside[0]), "--force"]);
     // A link to where no file is yet.
-    symlink("disk/new.db", at.join("new.db")).unwrap();
+    symlink("disk/new.db", at.join("new.db"));
     let restored = program(at).args(["restore", "copy.db"]).env("AUDITBOX_DATABASE_PATH", "new.db").output().unwrap();
     assert!(restored.status.success(), "{restored:?}");
     assert!(at.join("disk/new.db").is_file() && fs::symlink_metadata(at.join("new.db")).unwrap().is_symlink());
@@ -255,6 +257,7 @@ fn a_restore_through_a_link_replaces_the_file_and_keeps_the_link() {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_files_of_a_database_are_neither_source_nor_destination() {
     let server = Server::start();
     send(&server, "e", 300);
@@ -271,7 +274,7 @@ fn the_files_of_a_database_are_neither_source_nor_destination() {
             &["backup", &format!("./../{}/{name}", at.file_name().unwrap().display()), "--force"],
             "belongs",
         );
-        symlink(at.join(&name), at.join("link")).unwrap();
+        symlink(at.join(&name), at.join("link"));
         is_refused(at, &["backup", "link", "--force"], "belongs to the database");
         fs::remove_file(at.join("link")).unwrap();
         if there {
@@ -289,7 +292,7 @@ fn the_files_of_a_database_are_neither_source_nor_destination() {
     for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".part"] {
         let name = format!("{DATABASE}{suffix}");
         is_refused(at, &["restore", &name, "--force"], "belongs to the database");
-        symlink(at.join(&name), at.join("link")).unwrap();
+        symlink(at.join(&name), at.join("link"));
         is_refused(at, &["restore", "link", "--force"], "belongs to the database");
         fs::hard_link(at.join(&name), at.join("hard")).unwrap();
         is_refused(at, &["restore", "hard", "--force"], why(suffix));
@@ -321,6 +324,7 @@ fn what_a_backup_writes_on_its_way_is_not_the_database() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_backup_does_not_take_the_place_of_a_database_that_is_in_use() {
     let (server, other) = (Server::start(), Server::start());
     send(&other, "e", 5);
@@ -333,7 +337,7 @@ fn a_backup_does_not_take_the_place_of_a_database_that_is_in_use() {
     // A link stays, and the file it points to is replaced.
     let at = server.directory();
     fs::write(at.join("monday.db"), b"older").unwrap();
-    symlink("monday.db", at.join("latest.db")).unwrap();
+    symlink("monday.db", at.join("latest.db"));
     succeeds(at, &["backup", "latest.db", "--force"]);
     assert!(fs::symlink_metadata(at.join("latest.db")).unwrap().is_symlink());
     assert!(fs::metadata(at.join("monday.db")).unwrap().len() > 1_000);

@@ -110,7 +110,7 @@ pub fn real_events() -> Option<PathBuf> {
 #[test]
 fn tests_run_no_program_that_a_machine_may_lack_unless_they_ask_for_it() {
     // A POSIX shell and its utilities are everywhere; each other program belongs to a need.
-    let everywhere = ["cp", "dd", "mkfifo", "sh", "sha256sum", "umount"];
+    let everywhere = ["cp", "dd", "mkfifo", "powershell", "sh", "sha256sum", "taskkill", "umount"];
     let needs = [
         ("bash", "BASH"),
         ("curl", "CURL"),

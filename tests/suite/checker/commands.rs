@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Stdio,
     thread,
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::{
     harness::{eventually, prepare_received, program, store_options},
+    platform::{SECOND_NAMES, symlink},
     process::Process,
     properties::retention::is_clean,
 };
@@ -288,7 +288,7 @@ impl Checker {
     /// must return the right events or an error.
     pub(super) fn link(&mut self) {
         let directory = self.server.directory().to_owned();
-        let kind = self.maker.pick(&["itself", "symlink", "hard link", "directory"]);
+        let kind = self.maker.pick(SECOND_NAMES);
         let link = match kind {
             "itself" => PathBuf::from(DATABASE),
             "directory" => Path::new("linked").join(DATABASE),
@@ -296,9 +296,9 @@ impl Checker {
         };
         match kind {
             "itself" => {}
-            "symlink" => symlink(DATABASE, directory.join("linked")).unwrap(),
+            "symlink" => symlink(DATABASE, directory.join("linked")),
             "hard link" => fs::hard_link(self.server.database(), directory.join("linked")).unwrap(),
-            _ => symlink(".", directory.join("linked")).unwrap(),
+            _ => symlink(".", directory.join("linked")),
         }
         let link = link.to_str().unwrap();
         for _ in 0..2 {

@@ -18,7 +18,7 @@ use super::{
     make_chunked, number,
     subject::{Place, SYNC, Subject, inject, was_killed},
 };
-use crate::process::signal;
+use crate::platform::signal;
 
 /// Kills in the short form.
 const KILLS: u64 = 10;

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     harness::{Answer, CLIENT_ID, CLIENT_SECRET, eventually, exchange},
-    process::{refusal, signal},
+    platform::signal,
+    process::refusal,
     skip::{MOUNT, runs},
     wire::Connection,
 };

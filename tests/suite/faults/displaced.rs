@@ -169,6 +169,7 @@ fn a_directory_that_was_moved_has_everything_where_it_is_now() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_database_that_was_deleted_or_replaced_can_be_copied_until_the_server_stops() {
     for is_replaced in [false, true] {
         let (place, mut subject) = serving(|place| {
@@ -199,6 +200,19 @@ fn a_database_that_was_deleted_or_replaced_can_be_copied_until_the_server_stops(
             has_batches(&place.database, 1);
         }
     }
+}
+
+#[test]
+#[cfg(not(target_os = "linux"))]
+fn a_database_that_was_deleted_is_copied_to_a_new_file() {
+    let (place, subject) = serving(|_| {});
+    fs::remove_file(&place.database).unwrap();
+    let (status, said) = end(subject, End::RefuseAndStop);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains(SAVED), "{said}");
+    let names = fs::read_dir(place.database.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let rescued = names.filter(|path| path.to_string_lossy().contains(".rescued-")).next().unwrap();
+    has_batches(&rescued, 3);
 }
 
 #[test]

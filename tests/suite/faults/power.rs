@@ -22,7 +22,7 @@ use super::{
     number,
     subject::{Place, Subject},
 };
-use crate::process::signal;
+use crate::platform::signal;
 
 /// Cuts in the short form.
 const CUTS: u64 = 6;

@@ -1,0 +1,11 @@
+//! Differences between operating systems: one file per concern, with the versions for each system side by side.
+//!
+//! All other code is the same on every system. Linux has every guarantee; `docs/operate/platforms.md` lists what macOS and
+//! Windows lack.
+
+pub mod file;
+pub mod lock;
+pub mod permissions;
+pub mod process;
+pub mod socket;
+pub mod sync;
