@@ -1,7 +1,7 @@
 //! Messages of which the index keeps only a part of the words, read where that part does not decide.
 //!
 //! The index has bounded room for each event, and a message may have any number of words. An event whose message has more
-//! than is kept has the term [`MORE_WORDS`](crate::model::search::MORE_WORDS). It may match a search word that its kept words
+//! than is kept has as many words as are kept, or a word that was cut. It may match a search word that its kept words
 //! do not have; whether it does is decided by its message, which this layer asks its caller for.
 
 use std::{cell::Cell, fmt::Debug, sync::Arc};

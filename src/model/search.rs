@@ -2,7 +2,7 @@
 //!
 //! When an event arrives, the index gets the words of its message, up to a bound; everything else is searched as one text.
 //! So a search word is looked for in two forms: whole, within a name; and split in the same way, within the words of a
-//! message. Case is folded when a word is looked for ([`fold`](crate::model::fold::fold)), so the form in which the index
+//! message. Case is folded when a word is looked for ([`fold`]), so the form in which the index
 //! keeps words does not decide what they match.
 
 use std::collections::BTreeSet;
