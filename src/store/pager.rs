@@ -181,7 +181,7 @@ mod tests {
         model::{
             event::{Draft, Receipt, Sender},
             limits::{EventLimits, QueryLimits},
-            retention::Rules,
+            retention::{KeepBy, Rules},
             timestamp::Timestamp,
         },
         store::{Options, Policy, QueueLimits, Quiet, Retention, Store},
@@ -307,7 +307,7 @@ mod tests {
         });
         drop(lease);
         opened.close().unwrap();
-        let rules = Rules::parse(30, []).unwrap();
+        let rules = Rules::parse(30, []).unwrap().keep_by(KeepBy::EventTime);
         let opened = open(&path, Some(Retention { rules, ..Retention::default() }));
         let lease = opened.reader.unbounded();
         let left = || seqs(&PageReader::list(&lease, query("include_own=false"), usize::MAX).unwrap().first);
