@@ -132,18 +132,25 @@ pub(super) fn note_uses(connection: &Connection, uses: &[(ClientId, Timestamp)])
 }
 
 fn find_taken(connection: &Connection, credential: &Credential) -> rusqlite::Result<Option<ChangeError>> {
-    let (id, name) = (credential.client_id.as_str(), credential.name.as_str());
-    let holds = |sql: &str, value: &str| connection.query_row(sql, [value], |row| row.get::<_, bool>(0));
-    if holds("SELECT EXISTS (SELECT 1 FROM credential WHERE name = ?1)", name)? {
-        return Ok(Some(ChangeError::NameTaken(name.to_owned())));
+    let id = credential.client_id.as_str();
+    if has_name(connection, &credential.name)? {
+        return Ok(Some(ChangeError::NameTaken(credential.name.as_str().to_owned())));
     }
-    if holds("SELECT EXISTS (SELECT 1 FROM credential WHERE client_id = ?1)", id)? {
+    let sql = "SELECT EXISTS (SELECT 1 FROM credential WHERE client_id = ?1)";
+    if connection.query_row(sql, [id], |row| row.get(0))? {
         return Ok(Some(ChangeError::ClientIdTaken(id.to_owned())));
     }
     Ok(None)
 }
 
-fn insert(connection: &Connection, credential: &Credential) -> rusqlite::Result<()> {
+/// Whether a credential has this name, revoked ones included.
+pub(super) fn has_name(connection: &Connection, name: &CredentialName) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM credential WHERE name = ?1)";
+    connection.query_row(sql, [name.as_str()], |row| row.get(0))
+}
+
+/// Adds a new credential, neither disabled nor revoked.
+pub(super) fn insert(connection: &Connection, credential: &Credential) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT INTO credential (client_id, name, actor_type, scopes, secret_hash, created_at, expires_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

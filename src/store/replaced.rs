@@ -4,13 +4,20 @@
 //! A backup is older than these facts. The restored file takes them over, so that a restore makes nothing valid again that
 //! had ended. Credentials alone can be revived, if the operator asks for it.
 
-use std::path::Path;
+use std::{iter, path::Path};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{credential::Credential, epoch::Epochs, error::FieldError, event::Event, own},
+    model::{
+        credential::{Credential, CredentialName},
+        epoch::Epochs,
+        error::FieldError,
+        event::Event,
+        own,
+        timestamp::Timestamp,
+    },
     store::{OpenError, credential, epoch, event, open, spent},
 };
 
@@ -78,7 +85,7 @@ impl Facts {
 
     /// Takes these facts over into the restored file, in the transaction under way there.
     pub(super) fn apply(&self, transaction: &Connection, revive: bool) -> rusqlite::Result<Access> {
-        let backup = credential::all(transaction)?;
+        let (backup, now) = (credential::all(transaction)?, Timestamp::now());
         let mut access = Access { tickets: spent::keep(transaction, &self.spent)?, ..Access::default() };
         if credential::access_token_key(transaction)? != self.key {
             credential::set_access_token_key(transaction, &self.key)?;
@@ -86,7 +93,11 @@ impl Facts {
         }
         for present in &self.credentials {
             let Some(own) = backup.iter().find(|own| own.client_id == present.client_id) else {
-                access.lost.push(present.clone());
+                if revive || present.is_usable(now) {
+                    access.lost.push(present.clone());
+                } else {
+                    access.restricted.push(keep(transaction, present, now)?);
+                }
                 continue;
             };
             match Difference::between(own, present) {
@@ -105,7 +116,33 @@ impl Facts {
     }
 }
 
-/// A credential that the backup restricts less than the file that it replaces.
+/// Adds a revoked, disabled or expired credential that the backup does not have to the restored file. Without its row, the
+/// next restore could not tell that the credential has ended.
+fn keep(transaction: &Connection, present: &Credential, now: Timestamp) -> rusqlite::Result<Difference> {
+    let mut kept = present.clone();
+    let mut what = format!("{}, not in the backup", present.state(now));
+    // The backup may have given the name to another credential.
+    let names = iter::once(present.client_id.as_str().to_owned()).chain((1..).map(|number| format!("kept-{number}")));
+    for name in names {
+        if !credential::has_name(transaction, &kept.name)? {
+            break;
+        }
+        if let Ok(name) = CredentialName::parse(&name) {
+            kept.name = name;
+            what = format!("named {:?} before, {}, not in the backup", present.name.as_str(), present.state(now));
+        }
+    }
+    credential::insert(transaction, &kept)?;
+    credential::restrict(transaction, &kept)?;
+    let action = match kept.state(now) {
+        "revoked" => "credential.revoke",
+        "disabled" => "credential.disable",
+        _ => "credential.restrict",
+    };
+    Ok(Difference { credential: kept, what, action })
+}
+
+/// A credential that the backup restricts less than the file that it replaces, or does not have.
 #[derive(Debug)]
 pub struct Difference {
     /// The credential as the replaced file restricts it.
@@ -148,13 +185,13 @@ impl Difference {
 /// What a restore did about access.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// Credentials that the backup restricts less, and that keep their restrictions.
+    /// Credentials that the backup restricts less, or does not have, and that keep their restrictions.
     pub restricted: Vec<Difference>,
     /// Credentials that the backup restricts less, and that were revived: they are as the backup has them.
     pub revived: Vec<Difference>,
     /// Credentials that the backup has disabled and that were enabled since. They are disabled.
     pub disabled: Vec<Credential>,
-    /// Credentials made after the backup. The restored file does not have them.
+    /// Usable credentials made after the backup. The restored file does not have them.
     pub lost: Vec<Credential>,
     /// How many ended sessions and used links were taken over.
     pub tickets: usize,

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     faults,
-    harness::{CLIENT_ID, CLIENT_SECRET, Server, program, run},
+    harness::{CLIENT_ID, CLIENT_SECRET, Server, eventually, program, run},
     platform::symlink,
     session,
 };
@@ -406,6 +406,57 @@ fn what_was_revoked_or_used_since_the_backup_stays_so() {
         let about = |event: &&&Value| event["action"] == action && event["additionalData"]["name"] == name;
         assert_eq!(records.iter().filter(about).count(), 1, "{action}");
     }
+    assert!(succeeds(server.directory(), &["doctor"]).contains("Nothing is wrong"));
+}
+
+#[test]
+fn a_revocation_outlives_a_restore_of_a_backup_from_before_the_credential() {
+    let server = Server::start();
+    succeeds(server.directory(), &["backup", "before.db"]);
+    let tokens = make_credentials(&server, &["revoked", "disabled", "active"]);
+    succeeds(server.directory(), &["backup", "after.db"]);
+    assert_eq!(statuses(&server, &tokens), [200, 200, 200]);
+    let directory = stopped(server);
+    succeeds(directory.path(), &["credential", "revoke", "revoked"]);
+    succeeds(directory.path(), &["credential", "disable", "disabled"]);
+    let said = succeeds(directory.path(), &["restore", "before.db", "--force"]);
+    for (name, state) in [("revoked", "revoked, not in"), ("disabled", "disabled, not in"), ("active", "not in the")] {
+        let about = said.lines().find(|line| line.trim_start().starts_with(&format!("{name} (")));
+        assert!(about.is_some_and(|line| line.contains(&format!("): {state}"))), "{name}: {said}");
+    }
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(statuses(&server, &tokens), [401, 401, 401]);
+    let own = server.list("origin=auditbox&include_own=true&action=credential.revoke").json();
+    assert_eq!(own["audits"][0]["additionalData"]["name"], "revoked", "{own}");
+    let directory = stopped(server);
+    succeeds(directory.path(), &["restore", "after.db", "--force"]);
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(statuses(&server, &tokens), [401, 401, 200]);
+    succeeds(server.directory(), &["credential", "enable", "disabled"]);
+    eventually("the enabled credential", || (status(&server, &tokens[1]) == 200).then_some(()));
+}
+
+#[test]
+fn a_kept_revocation_gives_way_where_the_backup_uses_its_name() {
+    let server = Server::start();
+    succeeds(server.directory(), &["backup", "before.db"]);
+    let first = server.credential("shared", &["read"]);
+    succeeds(server.directory(), &["backup", "first.db"]);
+    let directory = stopped(server);
+    succeeds(directory.path(), &["restore", "before.db", "--force"]);
+    let server = Server::start_in(directory, &[]);
+    let second = server.credential("shared", &["read"]);
+    succeeds(server.directory(), &["backup", "second.db"]);
+    let directory = stopped(server);
+    succeeds(directory.path(), &["credential", "revoke", "shared"]);
+    let said = succeeds(directory.path(), &["restore", "first.db", "--force"]);
+    assert!(said.contains("named \"shared\" before, revoked, not in the backup"), "{said}");
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(statuses(&server, &[first.clone(), second.clone()]), [200, 401]);
+    let directory = stopped(server);
+    succeeds(directory.path(), &["restore", "second.db", "--force"]);
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(statuses(&server, &[first, second]), [401, 401]);
     assert!(succeeds(server.directory(), &["doctor"]).contains("Nothing is wrong"));
 }
 

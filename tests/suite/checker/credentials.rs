@@ -167,7 +167,7 @@ impl Checker {
             let now = present(credential).map(|now| now.standing);
             credential.standing = match (credential.standing, now) {
                 (_, Some(Standing::Revoked)) if !by_hand => Standing::Revoked,
-                // The log that it was revoked in is not the one that is replaced, and may know nothing of it.
+                // It was revoked in a log that a copy by hand has replaced since.
                 (Standing::Active | Standing::Disabled, _) if self.revoked.contains(&credential.client_id) => {
                     Standing::Unclear
                 }
@@ -177,7 +177,13 @@ impl Checker {
         }
         let known: HashSet<_> = credentials.iter().map(|one| one.client_id.clone()).collect();
         let gone = self.state.credentials.iter().filter(|one| !known.contains(&one.client_id));
-        credentials.extend(gone.map(|one| Credential { standing: Standing::Absent, ..one.clone() }));
+        credentials.extend(gone.map(|one| {
+            let standing = match one.standing {
+                Standing::Revoked | Standing::Disabled if !by_hand => one.standing,
+                _ => Standing::Absent,
+            };
+            Credential { standing, ..one.clone() }
+        }));
         credentials
     }
 }
