@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auditbox::{model::timestamp::Timestamp, synthetic::Generator};
+use auditbox::{model::timestamp::Timestamp, testdata::Generator};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

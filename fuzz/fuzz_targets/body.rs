@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|encoded: &[u8]| auditbox::http::hostile::decode_body(encoded));
+libfuzzer_sys::fuzz_target!(|encoded: &[u8]| auditbox::http::fuzzing::decode_body(encoded));

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bodies: Vec<String>| auditbox::api::hostile::write_csv(&bodies));
+libfuzzer_sys::fuzz_target!(|bodies: Vec<String>| auditbox::api::fuzzing::write_csv(&bodies));

@@ -3,6 +3,6 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|sides: (&str, &str)| {
-    auditbox::web::hostile::compare(sides.0, sides.1);
-    auditbox::web::hostile::read_entry(sides.0);
+    auditbox::ui::fuzzing::compare(sides.0, sides.1);
+    auditbox::ui::fuzzing::read_entry(sides.0);
 });

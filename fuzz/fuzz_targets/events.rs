@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|body: &[u8]| auditbox::model::hostile::take_events(body));
+libfuzzer_sys::fuzz_target!(|body: &[u8]| auditbox::model::fuzzing::take_events(body));

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|query: &str| auditbox::http::hostile::read_query(query));
+libfuzzer_sys::fuzz_target!(|query: &str| auditbox::http::fuzzing::read_query(query));

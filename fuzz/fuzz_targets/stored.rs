@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|stored: &[u8]| auditbox::store::hostile::read_body(stored));
+libfuzzer_sys::fuzz_target!(|stored: &[u8]| auditbox::store::fuzzing::read_body(stored));

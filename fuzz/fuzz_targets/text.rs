@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| auditbox::model::hostile::read_text(text));
+libfuzzer_sys::fuzz_target!(|text: &str| auditbox::model::fuzzing::read_text(text));

@@ -17,8 +17,8 @@ use actix_web::{
 use serde_json::json;
 
 use crate::{
-    access::Recorder,
     api::{csv_rows::CsvRows, line::push_line, list::SLICE_BYTES},
+    auth::Recorder,
     http::{
         ApiError, Context, actions,
         caller::Read,
@@ -28,8 +28,8 @@ use crate::{
     model::{
         error::ParameterError,
         limits::QueryLimits,
-        own::OwnRequest,
         query::{Includes, Query},
+        self_audit::OwnRequest,
         timestamp::Timestamp,
     },
     store::{Lease, PageReader, Slice},

@@ -23,7 +23,7 @@ use crate::{
         event::{Receipt, Sender},
         limits::EventLimits,
         mask::Mask,
-        sent::Sent,
+        masked_event::Sent,
         timestamp::Timestamp,
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},

@@ -7,9 +7,9 @@ mod credentials;
 mod csv_rows;
 mod event;
 mod export;
-mod health;
 #[cfg(any(test, fuzzing))]
-pub mod hostile;
+pub mod fuzzing;
+mod health;
 mod ingest;
 mod line;
 mod list;

@@ -16,8 +16,8 @@ use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    access::{Admission, Changes, Gate},
     api::{line::push_line, list::SLICE_BYTES},
+    auth::{Admission, Changes, Gate},
     http::{
         ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, pieces, reading::Reading,
         session::Settled,

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},
-        duration, own,
+        duration, self_audit,
         timestamp::Timestamp,
         token,
     },
@@ -158,6 +158,7 @@ fn change(
 
 /// Makes the change in the file, and the record of it.
 fn apply(config: &Config, credential: &Credential, change: &CredentialChange) -> Result<(), Failure> {
-    let record = own::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
+    let record =
+        self_audit::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
     Ok(store::change_credential_directly(&config.database.path, change, record)??)
 }

@@ -11,7 +11,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{Policy, Store},
-    synthetic::Generator,
+    testdata::Generator,
 };
 
 /// How far back the events reach: 30 days, in seconds.

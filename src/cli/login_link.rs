@@ -4,12 +4,12 @@
 use clap::Args;
 
 use crate::{
-    access,
+    auth,
     cli::{Failure, output::Output, status},
     config::Config,
     model::{
         credential::{ActorType, Credential, MAKE_ADMINISTRATOR, Scope},
-        own,
+        self_audit,
         timestamp::Timestamp,
     },
     store, terminal,
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> R
 
 /// A new code for a link that signs a browser in.
 pub(super) fn code(key: &[u8], credential: &Credential, now: Timestamp) -> Result<String, Failure> {
-    access::sign_in_code(key, credential, now).ok_or_else(|| Failure::new("the system gives no random numbers"))
+    auth::sign_in_code(key, credential, now).ok_or_else(|| Failure::new("the system gives no random numbers"))
 }
 
 /// The link with a code, at a server.
@@ -60,10 +60,11 @@ pub(super) fn link(base: &str, code: &str) -> String {
 }
 
 fn cancel(config: &Config, key: &[u8], code: &str, credential: &Credential) -> Result<(), Failure> {
-    let Some(change) = access::cancel_sign_in_code(key, code, Timestamp::now()) else {
+    let Some(change) = auth::cancel_sign_in_code(key, code, Timestamp::now()) else {
         return Ok(());
     };
-    let record = own::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
+    let record =
+        self_audit::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
     Ok(store::change_credential_directly(&config.database.path, &change, record)??)
 }
 

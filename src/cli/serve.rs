@@ -5,14 +5,14 @@ use std::env;
 use crate::{
     cli::{Failure, bar::Bar, credential, login_link, output::Output, status},
     config::Config,
+    logging,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
-        own,
+        self_audit,
         timestamp::Timestamp,
     },
     server::{Application, Endpoint},
     store::{self, Options, QueueLimits, Retention, Store, Writer},
-    telemetry,
 };
 
 /// The name of the credential made at the first start.
@@ -45,7 +45,7 @@ impl Start {
 
 /// From here on the program says what it does.
 pub(super) fn start_log(config: &Config) -> Result<(), Failure> {
-    telemetry::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))
+    logging::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))
 }
 
 /// Opens the configured file to write; nothing of it is dropped.
@@ -104,7 +104,7 @@ async fn take_back(writer: &Writer, issued: &Issued, failure: Failure) -> Failur
     let credential = &issued.credential;
     let change = CredentialChange::Withdraw(credential.client_id.clone());
     let revoke = async || -> Result<(), Failure> {
-        let record = own::command_line_event(change.action(), ADMIN_NAME, credential.client_id.as_str())?;
+        let record = self_audit::command_line_event(change.action(), ADMIN_NAME, credential.client_id.as_str())?;
         Ok(writer.change(change.clone(), writer.prepare(record))?.settled().await?)
     };
     let next = "Make another one with `auditbox credential create --name NAME --scope ingest,read,admin --type user`, and \
@@ -134,7 +134,7 @@ fn make_first_credential(store: &Store, chosen: Option<(ClientId, Secret)>) -> R
         issued.credential = Credential { client_id, secret_hash: secret.hash(), ..issued.credential };
         issued.secret = secret;
     }
-    let record = own::command_line_event("credential.create", ADMIN_NAME, issued.credential.client_id.as_str())?;
+    let record = self_audit::command_line_event("credential.create", ADMIN_NAME, issued.credential.client_id.as_str())?;
     let change = CredentialChange::Create(issued.credential.clone());
     store.writer.change(change, store.writer.prepare(record))?.wait()?;
     Ok((!is_chosen).then_some(issued))

@@ -16,7 +16,7 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use crate::model::own::Record;
+pub use crate::model::self_audit::Record;
 use crate::model::{
     limits::{self, EventLimits, QueryLimits},
     mask::Mask,

@@ -17,10 +17,7 @@ use actix_web::{
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-use crate::http::{
-    ApiError,
-    error::{MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
-};
+use crate::http::error::{ApiError, MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT};
 
 /// How much is decompressed between two checks of the limits.
 const CHUNK_BYTES: usize = 64 * 1024;

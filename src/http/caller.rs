@@ -11,14 +11,14 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
 
 use crate::{
-    access::{Admission, Denied},
+    auth::{Admission, Denied},
     http::{
-        ApiError, Context,
-        error::{FORBIDDEN, NOT_AUTHENTICATED},
+        Context,
+        error::{ApiError, FORBIDDEN, NOT_AUTHENTICATED},
     },
     model::{
         credential::{Credential, Scope},
-        own::{self, OwnRequest},
+        self_audit::{self, OwnRequest},
         timestamp::Timestamp,
     },
 };
@@ -48,10 +48,12 @@ impl Caller {
             actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
-            path: path
-                .map_or_else(|| "/".to_owned(), |path| own::shortened(&own_mask.path(path.as_str())).into_owned()),
+            path: path.map_or_else(
+                || "/".to_owned(),
+                |path| self_audit::shortened(&own_mask.path(path.as_str())).into_owned(),
+            ),
             ip: context.map(|context| peer(request, context).to_string()),
-            user_agent: header(header::USER_AGENT).map(|agent| own::shortened(&agent).into_owned()),
+            user_agent: header(header::USER_AGENT).map(|agent| self_audit::shortened(&agent).into_owned()),
             at: Timestamp::now(),
         }
     }

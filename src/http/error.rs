@@ -12,7 +12,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use crate::{
-    access::{Denied, Exceeded},
+    auth::{Denied, Exceeded},
     model::{error::ParameterError, timestamp::Timestamp},
     store::{AppendError, ChangeError, ReadError, WriteError},
 };

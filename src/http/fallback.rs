@@ -3,8 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, Resource, http::header::ALLOW, web};
 
 use crate::http::{
-    ApiError, actions,
-    error::{METHOD_NOT_ALLOWED, NOT_FOUND},
+    actions,
+    error::{ApiError, METHOD_NOT_ALLOWED, NOT_FOUND},
 };
 
 /// A route that lists its methods when it is called with another one.

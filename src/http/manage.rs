@@ -8,8 +8,9 @@ use actix_web::{
 
 use crate::{
     http::{
-        ApiError, Context,
+        Context,
         caller::{Caller, Note},
+        error::ApiError,
     },
     model::{
         credential::{ActorType, ClientId, CredentialChange, CredentialName, Issued, Scopes},

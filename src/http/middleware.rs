@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        ApiError, Connection, Context,
+        Context,
         actions::{self, Recording},
         caller::{ApiErrorKind, Caller, Finding, Note, peer},
-        connections::Full,
-        error::OVERLOADED,
+        connections::{Connection, Full},
+        error::{ApiError, OVERLOADED},
         origin, refusals, session,
     },
-    model::{own, timestamp::Timestamp},
+    model::{self_audit, timestamp::Timestamp},
 };
 
 /// What the routes of the API begin with.
@@ -36,7 +36,7 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Gives every answer its `X-Trace-Id`, and counts and logs every request.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
-    let (method, path) = (request.method().clone(), own::shortened(request.path()).into_owned());
+    let (method, path) = (request.method().clone(), self_audit::shortened(request.path()).into_owned());
     let mut response = next.call(request).await?;
     let status = response.status().as_u16();
     if let Some(context) = response.request().app_data::<Data<Context>>() {

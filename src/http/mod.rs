@@ -10,9 +10,9 @@ pub(crate) mod caller;
 mod connections;
 pub(crate) mod error;
 mod fallback;
-pub(crate) mod gzip;
 #[cfg(any(test, fuzzing))]
-pub mod hostile;
+pub mod fuzzing;
+pub(crate) mod gzip;
 pub(crate) mod manage;
 pub(crate) mod metrics;
 mod middleware;
@@ -42,12 +42,12 @@ pub(crate) use streams::{NoPlace, Place};
 pub use unread::{keep_unread, malformed_chunks};
 
 use crate::{
-    access::{Gate, Recorder},
+    auth::{Gate, Recorder},
     model::{
         limits::{EventLimits, QueryLimits},
         mask::Mask,
-        own::OwnMask,
         resource_type::Catalogue,
+        self_audit::OwnMask,
         timestamp::Timestamp,
     },
     store::{Reader, Writer},

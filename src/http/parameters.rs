@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use actix_web::HttpRequest;
 use percent_encoding::percent_decode;
 
-use crate::{http::ApiError, model::error::ParameterError};
+use crate::{http::error::ApiError, model::error::ParameterError};
 
 /// A name and its value.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);

@@ -9,7 +9,7 @@ use actix_web::{
 use futures_util::{Stream, TryStreamExt, stream};
 
 use crate::{
-    http::{ApiError, gzip::Gzip, reading::Reading},
+    http::{error::ApiError, gzip::Gzip, reading::Reading},
     store::Lease,
 };
 

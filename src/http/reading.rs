@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, web};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    http::{ApiError, Connection, Context, caller::Caller},
+    http::{Context, caller::Caller, connections::Connection, error::ApiError},
     model::{cancel::Cancel, credential::ClientId},
     store::{Lease, ReadError, Reader},
 };

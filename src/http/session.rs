@@ -11,7 +11,7 @@ use actix_web::{
 };
 
 use crate::{
-    access::SessionToken,
+    auth::SessionToken,
     http::{Context, caller::Finding, origin},
     model::timestamp::Timestamp,
 };

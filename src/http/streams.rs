@@ -13,7 +13,7 @@ use std::{
 use actix_web::HttpRequest;
 use tokio::sync::watch;
 
-use crate::{http::Connection, model::credential::ClientId};
+use crate::{http::connections::Connection, model::credential::ClientId};
 
 /// One credential may hold one of so many places: a quarter of them.
 const SHARES: usize = 4;

@@ -23,7 +23,10 @@ use actix_web::{
 };
 use futures_util::Stream;
 
-use crate::http::{ApiError, Connection, connections::Turn, error::MALFORMED_BODY};
+use crate::http::{
+    connections::{Connection, Turn},
+    error::{ApiError, MALFORMED_BODY},
+};
 
 /// Keeps each request's body until its answer is out, and has the connection know of the request. The outermost middleware.
 pub async fn keep_unread<B: MessageBody + 'static>(

@@ -20,15 +20,19 @@ use rusqlite::Connection;
 
 use crate::{
     index::{
-        Result,
-        divide::Second,
-        memory::{Entry, MemoryChunk, OrdinalSet},
-        messages::{MessageReader, Messages},
-        pace::Watch,
-        resolve::{Resolved, terms_of},
-        sealed::{SealedChunk, Side},
+        chunk::{
+            memory::{Entry, MemoryChunk, OrdinalSet},
+            sealed::{SealedChunk, Side},
+            view::View,
+        },
+        error::Result,
+        query::{
+            messages::{MessageReader, Messages},
+            pace::Watch,
+            parallel::Second,
+            resolve::{Resolved, terms_of},
+        },
         terms::{Ordinals, Tests},
-        view::View,
     },
     model::{
         field::Field,
@@ -400,7 +404,7 @@ impl Snapshot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::messages::tests::Unread;
+    use crate::index::query::messages::tests::Unread;
 
     #[test]
     fn what_waits_to_be_sealed_is_counted_in_bytes_too() {

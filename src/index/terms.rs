@@ -13,7 +13,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    index::{Result, memory::term_fields, snapshot::Snapshot},
+    index::{chunk::memory::term_fields, error::Result, snapshot::Snapshot},
     model::{
         field::Field,
         filter::Predicate,
@@ -396,7 +396,10 @@ impl Scan<'_> {
 mod tests {
     use super::*;
     use crate::{
-        index::{Index, Watch, messages::tests::Unread},
+        index::{
+            query::{messages::tests::Unread, pace::Watch},
+            snapshot::Index,
+        },
         model::cancel::Cancel,
     };
 

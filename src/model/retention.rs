@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{fold::fold, own::RECORD_RESOURCE_TYPE, timestamp::Timestamp};
+use crate::model::{fold::fold, self_audit::RECORD_RESOURCE_TYPE, timestamp::Timestamp};
 
 /// Days that may be set: a hundred years. More is a slip, and far beyond it there is no date to count back to.
 pub const DAYS_MAX: u64 = 36_500;

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    access,
+    auth,
     http::{self, Connections, Context},
     platform,
     server::io::{Io, Stream},
@@ -122,7 +122,7 @@ async fn admit(
     tls: Option<TlsAcceptor>,
 ) -> io::Result<(Io, Option<SocketAddr>)> {
     let peer = socket.peer_addr()?;
-    let address = Some(peer.ip()).filter(|address| !context.trusts(*address)).map(access::network);
+    let address = Some(peer.ip()).filter(|address| !context.trusts(*address)).map(auth::network);
     let member = connections.admit(address);
     let Some(tls) = tls else {
         return Ok((Io::new(Stream::Plain(socket), member), Some(peer)));

@@ -23,18 +23,18 @@ use socket2::{Domain, Type};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    access::{Gate, GateOptions, Recorder, Uses},
     api,
+    auth::{Gate, GateOptions, Recorder, Uses},
     config::Config,
     http::{self, BodyLimits, Connections, Context, Streams},
-    model::{own::OwnMask, timestamp::Timestamp},
+    model::{self_audit::OwnMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
         socket,
     },
     server::{accept::Acceptor, files, tls},
     store::{CloseError, ReadError, Store},
-    web as pages,
+    ui as pages,
 };
 
 /// Connections that wait to be accepted. The system caps it at its own limit (4,096 by default). Whoever finds no room tries

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use crate::{
     index::IndexError,
     model::{cancel::Ended, credential::MAKE_ADMINISTRATOR, error::ParameterError, query::Query},
-    store::{Damaged, location},
+    store::{event::stored::Damaged, file::location},
 };
 
 /// The file could not be opened.

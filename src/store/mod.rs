@@ -3,86 +3,55 @@
 //! [`Store::open`] is the only way in. A [`Writer`] and a [`Reader`] are cheap handles of different types; neither lets a
 //! connection, a transaction or a type of rusqlite out. Everything that waits for the disk is here.
 
-mod backup;
-mod batch;
-mod body;
-mod checkpoint;
-mod checksum;
-mod companions;
-mod credential;
-mod dictionary;
-mod doctor;
-mod dropped;
-mod duplicates;
-mod epoch;
+mod admin;
+mod auth;
 mod error;
 mod event;
-mod frames;
+mod file;
 #[cfg(any(test, fuzzing))]
-pub mod hostile;
-mod lease;
-mod location;
-mod lock;
-mod messages;
-mod metrics;
-mod migrate;
-mod open;
-mod open_reads;
-mod pager;
-mod place;
-mod prepared;
-mod queue;
-mod reader;
-mod rehearsal;
-mod reindex;
-mod renew;
-mod replaced;
-mod rescue;
-mod restore;
-mod retention;
-mod sealer;
-mod seats;
-mod spent;
-mod sql_index;
-mod stored;
-mod tail;
-mod wake;
-mod work;
-mod writer;
+pub mod fuzzing;
+mod maintenance;
+mod read;
+mod write;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-pub use backup::{Backup, BackupError, backup};
-pub use doctor::{Finding, Remedy, Report, examine};
-pub use duplicates::Duplicate;
+pub use admin::backup::{Backup, BackupError, backup};
+pub use admin::doctor::{Finding, Remedy, Report, examine};
+pub use admin::duplicates::Duplicate;
+pub use admin::replaced::{Access, Difference};
+pub use admin::restore::{RestoreOptions, Restored, restore};
 pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, WriteError};
-pub use lease::{Lease, Slice};
-pub use location::not_a_regular_file;
-pub use lock::Lock;
-pub use metrics::{Durations, StoreMetrics};
-pub use open::{change_credential_directly, trust_clock};
-pub use pager::{Opened, PageReader};
-pub use prepared::Prepared;
-pub use queue::QueueLimits;
-pub use reader::Reader;
-pub use replaced::{Access, Difference};
-pub use restore::{RestoreOptions, Restored, restore};
-pub use retention::{Due, EVERY as RETENTION_EVERY, Retention};
-pub use stored::Damaged;
-pub use wake::Arrivals;
-pub use work::{Outcome, Pending, Policy, Writer};
+pub use event::prepared::Prepared;
+pub use event::stored::Damaged;
+pub use file::location::not_a_regular_file;
+pub use file::lock::Lock;
+pub use file::open::{change_credential_directly, trust_clock};
+pub use maintenance::retention::{Due, EVERY as RETENTION_EVERY, Retention};
+pub use read::lease::{Lease, Slice};
+pub use read::pager::{Opened, PageReader};
+pub use read::reader::Reader;
+pub use write::job::{Outcome, Pending, Policy, Writer};
+pub use write::metrics::{Durations, StoreMetrics};
+pub use write::notify::Arrivals;
+pub use write::queue::QueueLimits;
 
 use crate::{
     index::{Index, IndexError, SharedChunk, TermWriter, sealed_chunks},
     model::credential::Credential,
 };
-use body::Bodies;
-use messages::StoredMessages;
-use open_reads::OpenReads;
-use tail::Terms;
+use auth::credentials;
+use event::{codec::Bodies, epoch, row, tombstones};
+use file::{checkpoint, identity, location, open, open_reads::OpenReads, wal_rewrite};
+use maintenance::{reindex, retention, sql_index};
+use read::messages::StoredMessages;
+use write::{
+    replay::{self, Terms},
+    thread,
+};
 
 /// Events in a chunk of a new file's index: a position within it is then 16 bits.
 pub const CHUNK_EVENTS: u32 = 65_536;
@@ -133,7 +102,7 @@ pub struct Store {
     pub reader: Reader,
     /// Reads for the server itself, on a connection that no question can take.
     pub own_reader: Reader,
-    thread: writer::Thread,
+    thread: thread::Thread,
     retainer: Option<retention::Retainer>,
     _lock: Lock,
 }
@@ -147,7 +116,7 @@ impl Store {
             tracing::warn!("{exposure}");
         }
         let mut connection = open::writable(path, options.chunk_events, progress)?;
-        renew::log(&mut connection, path)?;
+        wal_rewrite::log(&mut connection, path)?;
         let failed = |error: IndexError| open::unusable(path, &error);
         finish_dropping(&mut connection).map_err(failed)?;
         let epochs = Arc::new(epoch::begin(&mut connection).map_err(|error| failed(error.into()))?);
@@ -164,9 +133,9 @@ impl Store {
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max, reads.clone())?;
         let database = lock.database().ok_or_else(|| OpenError::Missing(path.clone()))?;
-        let place = place::Place::of(path, database).map_err(|error| open::unavailable(path, &error))?;
-        let parts = writer::Parts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
-        let (writer, thread) = writer::start(path, parts, options.queue)?;
+        let place = identity::Place::of(path, database).map_err(|error| open::unavailable(path, &error))?;
+        let parts = thread::Parts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
+        let (writer, thread) = thread::start(path, parts, options.queue)?;
         let retention = options.retention.as_ref();
         let retainer = retention::start(path, writer.clone(), index, retention, newest_receipt, reads)?;
         Ok(Self { writer, reader, own_reader, thread, retainer, _lock: lock })
@@ -193,13 +162,13 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         let transaction = connection.transaction()?;
         let bodies = Bodies::load(&transaction)?;
         let index = index_of(&transaction, &bodies)?;
-        let (epochs, drops) = (epoch::load(&transaction)?, dropped::drops(&transaction)?);
-        let unsealed = event::last_seq(&transaction)? - index.through_seq();
+        let (epochs, drops) = (epoch::load(&transaction)?, tombstones::drops(&transaction)?);
+        let unsealed = row::last_seq(&transaction)? - index.through_seq();
         if unsealed > READ_UNSEALED_MAX {
             let message = format!("{unsealed} events have no index: start the server on it, or run `auditbox reindex`");
             return Err(IndexError::Damaged(message));
         }
-        tail::extend(&transaction, &index, &bodies, Terms::Known(TermWriter::default()), &Quiet)?;
+        replay::extend(&transaction, &index, &bodies, Terms::Known(TermWriter::default()), &Quiet)?;
         Ok((bodies, index, epochs, drops))
     };
     let (bodies, index, epochs, drops) = load().map_err(|error| open::failed(path, &error.to_string()))?;
@@ -210,7 +179,9 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
 /// Every credential of an existing file, beside whatever server may have it open.
 pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
     let path = &open::check_readable(path)?;
-    open::reading(path).and_then(|connection| credential::all(&connection)).map_err(|error| open::refused(path, &error))
+    open::reading(path)
+        .and_then(|connection| credentials::all(&connection))
+        .map_err(|error| open::refused(path, &error))
 }
 
 /// Makes the index of a file anew from its events. What of it cannot be made is left as it is. No server may have the file
@@ -226,7 +197,7 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
         reindex::renew(path, &mut connection, &bodies, progress)
     };
     let mut connection = open::writable(path, CHUNK_EVENTS, progress)?;
-    renew::log(&mut connection, path)?;
+    wal_rewrite::log(&mut connection, path)?;
     rebuild(connection).map_err(|error| open::unusable(path, &error))
 }
 
@@ -238,7 +209,7 @@ pub fn sqlite_version() -> &'static str {
 fn index_of(connection: &rusqlite::Connection, bodies: &Bodies) -> Result<Index, IndexError> {
     let chunk_events = reindex::chunk_events(connection)?;
     let sealed = sealed_chunks(connection, chunk_events)?;
-    dropped::check(connection, chunk_events, &sealed)?;
+    tombstones::check(connection, chunk_events, &sealed)?;
     Ok(Index::new(chunk_events, sealed, Box::new(StoredMessages::new(bodies.clone()))))
 }
 
@@ -247,7 +218,7 @@ fn index_of(connection: &rusqlite::Connection, bodies: &Bodies) -> Result<Index,
 fn finish_dropping(connection: &mut rusqlite::Connection) -> Result<(), IndexError> {
     connection.pragma_update(None, "secure_delete", true)?;
     let chunk_events = reindex::chunk_events(connection)?;
-    Ok(dropped::finish(connection, chunk_events)?)
+    Ok(tombstones::finish(connection, chunk_events)?)
 }
 
 /// Takes what is not sealed into the index, in one transaction: there may be many terms to add. Events are read on another
@@ -261,7 +232,7 @@ fn newest(
     progress: &dyn Progress,
 ) -> Result<Vec<SharedChunk>, IndexError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let full = tail::extend(&open::reading(path)?, index, bodies, Terms::Added(terms, &transaction), progress)?;
+    let full = replay::extend(&open::reading(path)?, index, bodies, Terms::Added(terms, &transaction), progress)?;
     transaction.commit()?;
     Ok(full)
 }

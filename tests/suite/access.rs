@@ -93,7 +93,7 @@ fn routes_of(file: &str) -> BTreeSet<(String, String)> {
 }
 
 fn routes() -> BTreeSet<(String, String)> {
-    [routes_of("api/routes.rs"), routes_of("web/routes.rs")].into_iter().flatten().collect()
+    [routes_of("api/routes.rs"), routes_of("ui/routes.rs")].into_iter().flatten().collect()
 }
 
 #[test]
@@ -397,17 +397,17 @@ fn a_secret_is_compared_in_one_place_and_in_one_way() {
     // What takes as long for an unknown client as for a wrong secret is the order of the work, which is read here: timing
     // it would tell of the machine.
     let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
-    let gate = read("access/gate.rs");
+    let gate = read("auth/authenticator.rs");
     let compare = gate.split("fn compare(").nth(1).unwrap().split("\n    }\n").next().unwrap();
     assert!(compare.contains("map_or_else(SecretHash::of_nobody"), "{compare}");
     assert_eq!(compare.matches("is_of(secret)").count(), 1, "{compare}");
     for early in ["return", "?;", "if ", "&&", "match "] {
         assert!(!compare.contains(early), "{early} in {compare}");
     }
-    for file in walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/access")) {
+    for file in walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth")) {
         let text = fs::read_to_string(&file).unwrap();
         let compared = text.matches("is_of(").count() + text.matches("secret_hash ==").count();
-        assert_eq!(compared, usize::from(file.ends_with("gate.rs")), "{}", file.display());
+        assert_eq!(compared, usize::from(file.ends_with("authenticator.rs")), "{}", file.display());
     }
     let credential = read("model/credential.rs");
     let is_of = credential.split("pub fn is_of(").nth(1).unwrap().split("\n    }\n").next().unwrap();

@@ -13,31 +13,31 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "server",
             "api",
-            "web",
+            "ui",
             "http",
-            "access",
+            "auth",
             "store",
             "index",
             "model",
             "config",
-            "telemetry",
+            "logging",
             "terminal",
-            "synthetic",
+            "testdata",
             "platform",
         ],
     ),
-    ("server", &["api", "web", "http", "access", "store", "index", "model", "config", "telemetry", "platform"]),
-    ("api", &["http", "access", "store", "index", "model"]),
-    ("web", &["http", "access", "store", "index", "model"]),
-    ("http", &["access", "store", "index", "model", "platform"]),
-    ("access", &["store", "index", "model"]),
+    ("server", &["api", "ui", "http", "auth", "store", "index", "model", "config", "logging", "platform"]),
+    ("api", &["http", "auth", "store", "index", "model"]),
+    ("ui", &["http", "auth", "store", "index", "model"]),
+    ("http", &["auth", "store", "index", "model", "platform"]),
+    ("auth", &["store", "index", "model"]),
     ("store", &["index", "model", "platform"]),
     ("index", &["model"]),
     ("model", &[]),
     ("config", &["model"]),
-    ("telemetry", &["config", "terminal"]),
+    ("logging", &["config", "terminal"]),
     ("terminal", &["model"]),
-    ("synthetic", &["model"]),
+    ("testdata", &["model"]),
     ("platform", &[]),
 ];
 const LINES_MAX: usize = 500;
@@ -150,11 +150,11 @@ fn names(code: &str, item: &str) -> bool {
 #[test]
 fn names_are_read_as_the_compiler_reads_them() {
     let code = without_texts(
-        "use crate::{\n    api::{ApiError, Context},\n    model::own,\n    store,\n};\n// crate::cli\nfn f() { crate::index::search(\"crate::server \\\" \"); x::crate::y(); '\"' }\nuse crate::access::Gate; auditbox::config::Config r#\"crate::cli\"#",
+        "use crate::{\n    api::{ApiError, Context},\n    model::own,\n    store,\n};\n// crate::cli\nfn f() { crate::index::query::search(\"crate::server \\\" \"); x::crate::y(); '\"' }\nuse crate::auth::Gate; auditbox::config::Config r#\"crate::cli\"#",
     );
     let mut found = named(&code);
     found.sort_unstable();
-    assert_eq!(found, ["access", "api", "config", "index", "model", "store"]);
+    assert_eq!(found, ["api", "auth", "config", "index", "model", "store"]);
     assert!(
         names("use std::fs;", "std::fs") && !names("use std::fsx;", "std::fs") && !names("my_rusqlite", "rusqlite")
     );
@@ -193,8 +193,8 @@ fn what_a_layer_does_not_know_it_does_not_name() {
         ("rusqlite", &["store", "index"]),
         ("r2d2", &["store"]),
         ("r2d2_sqlite", &["store"]),
-        ("actix_web", &["cli", "server", "api", "web", "http"]),
-        ("askama", &["web"]),
+        ("actix_web", &["cli", "server", "api", "ui", "http"]),
+        ("askama", &["ui"]),
         ("clap", &["cli"]),
         ("clap_complete", &["cli"]),
         ("clap_mangen", &["cli"]),
@@ -237,7 +237,7 @@ fn one_file_writes_to_standard_output_and_one_to_standard_error() {
 
 #[test]
 fn the_model_and_the_synthetic_events_do_no_io() {
-    for source in sources().iter().filter(|source| ["model", "synthetic", "index"].contains(&&*source.layer)) {
+    for source in sources().iter().filter(|source| ["model", "testdata", "index"].contains(&&*source.layer)) {
         for item in
             ["fs", "net::Tcp", "TcpStream", "TcpListener", "UdpSocket", "File", "tokio", "stdin", "stdout", "env"]
         {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use auditbox::{
-    access::{AccessToken, SessionToken},
+    auth::{AccessToken, SessionToken},
     model::{
         credential::{ActorType, CredentialName, Issued, Scopes, Secret},
         timestamp::Timestamp,

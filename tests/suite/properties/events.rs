@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read};
 
-use auditbox::{model::timestamp::Timestamp, synthetic::Generator};
+use auditbox::{model::timestamp::Timestamp, testdata::Generator};
 use serde_json::{Value, json};
 
 use crate::skip::real_events;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use auditbox::{model::timestamp::Timestamp, synthetic::Generator};
+use auditbox::{model::timestamp::Timestamp, testdata::Generator};
 use rusqlite::Connection as Database;
 use serde_json::Value;
 

@@ -1,0 +1,144 @@
+//! Sealing: a full chunk becomes rows of the file.
+//!
+//! The rows follow from the events and the term dictionary, byte for byte, whenever they are built. `doctor` therefore
+//! checks a chunk by building it again, and a crash between two rows costs only building them again.
+
+use std::sync::OnceLock;
+
+use crate::{
+    index::{
+        chunk::{
+            memory::{MemoryChunk, TermColumn, key_fields, term_fields},
+            sealed::{Home, Place, SealedChunk, Side, Table},
+        },
+        encode::{bloom::Membership, hash::value_hash, keys, postings::BlockWriter, times},
+    },
+    model::{field::Field, timestamp::Timestamp},
+};
+
+/// One row of a sealed chunk.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SealedRow {
+    pub(in crate::index) table: Table,
+    pub(in crate::index) place: Place,
+    pub(in crate::index) bytes: Vec<u8>,
+}
+
+impl SealedRow {
+    /// Approximate size of the row in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + 16
+    }
+}
+
+/// Builds the rows of a chunk for a generation, and the part that stays in memory: the chunk's own row, which must be
+/// inserted after all others.
+pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
+    let home = Home { number: chunk.number, side };
+    let ranks = Ranks::of(&chunk.times);
+    let mut rows = Vec::new();
+    let first_times = time_rows(chunk, home, &ranks, &mut rows);
+    for field in term_fields() {
+        posting_rows(home, field, chunk.terms(field), &ranks, &mut rows);
+    }
+    let mut block_bits = Vec::new();
+    for field in key_fields() {
+        block_bits.push((field, key_rows(chunk, home, field, &ranks, &mut rows)?));
+    }
+    let mut identifiers = Membership::new(chunk.times.len());
+    chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
+    let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
+    let sealed = SealedChunk {
+        home,
+        seq_before: chunk.seq_before,
+        length: chunk.length(),
+        first: time_at(ranks.order.first()),
+        last: time_at(ranks.order.last()),
+        first_times,
+        block_bits,
+        has_lost: chunk.has_lost,
+        identifiers,
+        wordy: OnceLock::new(),
+    };
+    Ok((rows, sealed))
+}
+
+/// The order of a chunk's events by time, then by arrival.
+struct Ranks {
+    /// For each rank, the position in order of arrival.
+    order: Vec<u16>,
+    /// For each position, its rank.
+    ranks: Vec<u16>,
+}
+
+impl Ranks {
+    fn of(times: &[Timestamp]) -> Self {
+        let mut order: Vec<u16> = (0..=u16::MAX).take(times.len()).collect();
+        // A stable sort keeps equal times in order of arrival.
+        order.sort_by_key(|position| times[usize::from(*position)]);
+        let mut ranks = vec![0; order.len()];
+        for (rank, position) in (0..=u16::MAX).zip(&order) {
+            ranks[usize::from(*position)] = rank;
+        }
+        Self { order, ranks }
+    }
+
+    fn of_position(&self, position: u16) -> u16 {
+        self.ranks[usize::from(position)]
+    }
+}
+
+/// Returns the first timestamp of each block.
+fn time_rows(chunk: &MemoryChunk, home: Home, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
+    let mut first_times = Vec::new();
+    for (number, positions) in (0..).zip(ranks.order.chunks(times::BLOCK_EVENTS)) {
+        let positions = positions.iter().map(|position| usize::from(*position));
+        let events: Vec<_> = positions.map(|position| (chunk.times[position], chunk.offsets[position])).collect();
+        first_times.extend(events.first().map(|(timestamp, _)| *timestamp));
+        let place = Place::time_block(home, number);
+        rows.push(SealedRow { table: Table::Time, place, bytes: times::encode(&events) });
+    }
+    first_times
+}
+
+fn posting_rows(home: Home, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
+    let length = u32::try_from(ranks.order.len()).unwrap_or(u32::MAX);
+    let with_ranks = column.ordinals.iter().zip(&column.positions);
+    let mut entries: Vec<(u32, u16)> =
+        with_ranks.map(|(ordinal, position)| (*ordinal, ranks.of_position(*position))).collect();
+    entries.sort_unstable();
+    let mut writer = BlockWriter::new(length);
+    for of_one in entries.chunk_by(|one, other| one.0 == other.0) {
+        let positions: Vec<u16> = of_one.iter().map(|(_, rank)| *rank).collect();
+        writer.push(of_one[0].0, &positions);
+    }
+    for (first, bytes) in writer.finish() {
+        rows.push(SealedRow { table: Table::Posting, place: Place::posting(home, field, first), bytes });
+    }
+}
+
+/// Returns the number of key blocks, as a power of two.
+fn key_rows(
+    chunk: &MemoryChunk,
+    home: Home,
+    field: Field,
+    ranks: &Ranks,
+    rows: &mut Vec<SealedRow>,
+) -> std::io::Result<u8> {
+    let mut entries: Vec<(&str, u16)> =
+        chunk.keys(field).iter().map(|(value, position)| (value, ranks.of_position(position))).collect();
+    entries.sort_unstable();
+    let values = || entries.chunk_by(|one, other| one.0 == other.0);
+    let bits = keys::block_bits(values().map(|of_one| of_one[0].0.len() + 1).sum());
+    let mut blocks: Vec<Vec<(&str, Vec<u16>)>> = vec![Vec::new(); 1 << bits];
+    for of_one in values() {
+        let positions = of_one.iter().map(|(_, rank)| *rank).collect();
+        blocks[usize::from(keys::block_of(of_one[0].0, bits))].push((of_one[0].0, positions));
+    }
+    for (number, block) in (0..).zip(&blocks).filter(|(_, block)| !block.is_empty()) {
+        let values: Vec<_> = block.iter().map(|(value, positions)| (*value, positions.as_slice())).collect();
+        let place = Place::key_block(home, field, number);
+        rows.push(SealedRow { table: Table::Key, place, bytes: keys::encode(&values)? });
+    }
+    Ok(bits)
+}

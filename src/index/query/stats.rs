@@ -1,0 +1,234 @@
+//! Counting: how many events match, the most common values among them, and how they spread over time.
+//!
+//! Everything here is counting bits of the sets that a list would be made of, chunk by chunk.
+
+use std::ops::Deref;
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{
+        chunk::view::View,
+        encode::bitset::Bits,
+        error::{IndexError, Result},
+        query::{
+            messages::{Candidates, MessageReader},
+            parallel::Second,
+            resolve::Resolved,
+        },
+        snapshot::{Chunk, Snapshot},
+        terms,
+    },
+    model::{
+        error::ParameterError,
+        field::Field,
+        filter::{Clause, Filter, Predicate},
+        stats::{FACET_VALUES_MAX, Facet, FacetValue, Stats, StatsQuery},
+    },
+};
+
+impl Snapshot<'_> {
+    /// How many events match. With a second snapshot of the same state, another thread counts half of them.
+    pub fn count<C>(&self, filter: &Filter, second: Option<Second<'_, C>>) -> Result<u64>
+    where
+        C: Deref<Target = Connection> + Send,
+    {
+        let counts = self.divide(second, &filter.time, |snapshot, chunks| {
+            let mut resolved = snapshot.resolve(filter)?;
+            let (mut count, reader) = (0, snapshot.message_reader());
+            for chunk in chunks {
+                snapshot.step()?;
+                let mut view = snapshot.view(&chunk);
+                view.confine(&filter.time)?;
+                let found = resolved.matching(&view)?;
+                count += u64::from(found.settle(&mut view, &reader)?.count());
+            }
+            Ok(count)
+        })?;
+        Ok(counts.into_iter().sum())
+    }
+
+    /// Counts what matches. The inner error is a histogram that cannot be made. With a second snapshot of the same state,
+    /// another thread counts half of it.
+    pub fn stats<C>(&self, query: &StatsQuery, second: Option<Second<'_, C>>) -> Result<Result<Stats, ParameterError>>
+    where
+        C: Deref<Target = Connection> + Send,
+    {
+        let filter = &query.query.filter;
+        let counted = self.divide(second, &filter.time, |snapshot, chunks| snapshot.counted(query, chunks))?;
+        let Some(Counted { count, tallies, matches }) = counted.into_iter().reduce(Counted::and) else {
+            return Ok(Ok(Stats { count: 0, facets: Vec::new(), histogram: None }));
+        };
+        let histogram = match &query.histogram {
+            Some(asked) => match self.histogram(asked, filter, &matches)? {
+                Ok(histogram) => Some(histogram),
+                Err(error) => return Ok(Err(error)),
+            },
+            None => None,
+        };
+        let facets = tallies.into_iter().map(|tally| self.facet(tally, filter)).collect::<Result<_>>()?;
+        Ok(Ok(Stats { count, facets, histogram }))
+    }
+
+    /// Counts what matches in some chunks.
+    fn counted(&self, query: &StatsQuery, chunks: Vec<Chunk<'_>>) -> Result<Counted> {
+        let mut resolved = self.resolve(&query.query.filter)?;
+        let (failure, reader) = (self.resolve(&failures())?, self.message_reader());
+        let mut counted = Counted { count: 0, tallies: Vec::with_capacity(query.facets.len()), matches: Vec::new() };
+        for field in &query.facets {
+            counted.tallies.push(Tally::new(*field, terms::count(self.connection, *field)?));
+        }
+        for chunk in chunks {
+            self.step()?;
+            let mut view = self.view(&chunk);
+            view.confine(&query.query.filter.time)?;
+            let bits = tally(&mut resolved, &mut view, &reader, &mut counted.tallies)?;
+            counted.count += u64::from(bits.count());
+            if query.histogram.is_some() && !bits.is_empty() {
+                let mut failed = bits.clone();
+                for clause in &failure.clauses {
+                    failed.keep(&clause.passing(&view, &mut Vec::new())?);
+                }
+                counted.matches.push(Matches { chunk: chunk.number, bits, failed });
+            }
+        }
+        Ok(counted)
+    }
+
+    fn facet(&self, tally: Tally, filter: &Filter) -> Result<Facet> {
+        let Tally { field, counts } = tally;
+        let seen = || (0..).zip(&counts).filter(|(_, count)| **count > 0);
+        let distinct = seen().count() as u64;
+        let mut ordinals: Vec<u32> = seen().map(|(ordinal, _)| ordinal).collect();
+        let count_of = |ordinal: u32| counts.get(ordinal as usize).copied().unwrap_or(0);
+        let most_first = |ordinal: &u32| (std::cmp::Reverse(count_of(*ordinal)), *ordinal);
+        if ordinals.len() > FACET_VALUES_MAX {
+            ordinals.select_nth_unstable_by_key(FACET_VALUES_MAX, most_first);
+            ordinals.truncate(FACET_VALUES_MAX);
+        }
+        ordinals.sort_unstable_by_key(most_first);
+        for ordinal in self.named_terms(field, filter)? {
+            if !ordinals.contains(&ordinal) {
+                ordinals.push(ordinal);
+            }
+        }
+        let mut values = Vec::with_capacity(ordinals.len());
+        for ordinal in ordinals {
+            if let Some(value) = terms::value(self.connection, field, ordinal)? {
+                values.push(FacetValue { value, count: count_of(ordinal) });
+            }
+        }
+        Ok(Facet { field, values, distinct })
+    }
+
+    /// The terms that the filter's clauses on a field name, a few at most: a prefix or a range names none.
+    fn named_terms(&self, field: Field, filter: &Filter) -> Result<Vec<u32>> {
+        let mut named = Vec::new();
+        for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
+            let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
+            let predicates = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
+            let ordinals = self.terms_of(&Clause { predicates, ..*clause })?;
+            named.extend(ordinals.iter().take(FACET_VALUES_MAX));
+        }
+        Ok(named)
+    }
+}
+
+/// What was counted in some chunks.
+struct Counted {
+    count: u64,
+    /// One for each field that is asked for.
+    tallies: Vec<Tally>,
+    /// What matches, for the histogram.
+    matches: Vec<Matches>,
+}
+
+impl Counted {
+    /// The same for the chunks of both.
+    fn and(mut self, other: Self) -> Self {
+        self.count += other.count;
+        for (own, other) in self.tallies.iter_mut().zip(other.tallies) {
+            own.counts.iter_mut().zip(other.counts).for_each(|(own, other)| *own += other);
+        }
+        self.matches.extend(other.matches);
+        self
+    }
+}
+
+/// A chunk's events that match, and those of them that failed.
+pub(in crate::index) struct Matches {
+    pub(in crate::index) chunk: u32,
+    pub(in crate::index) bits: Bits,
+    pub(in crate::index) failed: Bits,
+}
+
+/// How often each term of a field was found, by ordinal.
+struct Tally {
+    field: Field,
+    counts: Vec<u64>,
+}
+
+impl Tally {
+    /// Of a field whose dictionary has so many terms.
+    fn new(field: Field, terms: usize) -> Self {
+        Self { field, counts: vec![0; terms] }
+    }
+
+    fn add(&mut self, view: &View<'_>, bits: &Bits) -> Result<()> {
+        if bits.is_empty() {
+            return Ok(());
+        }
+        view.step()?;
+        let mut unknown = None;
+        view.count_terms(self.field, bits, |ordinal, count| match self.counts.get_mut(ordinal as usize) {
+            Some(sum) => *sum += count,
+            None => unknown = Some(ordinal),
+        })?;
+        match unknown {
+            Some(ordinal) => {
+                Err(IndexError::Damaged(format!("the dictionary has no term {ordinal} of {}", self.field.spec().label)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Counts the terms of one chunk's events that match, for each field without the clauses on itself. Returns the events.
+fn tally(
+    resolved: &mut Resolved,
+    view: &mut View<'_>,
+    reader: &MessageReader<'_>,
+    tallies: &mut [Tally],
+) -> Result<Bits> {
+    let is_own = |field: Option<Field>, tallies: &[Tally]| tallies.iter().any(|tally| field == Some(tally.field));
+    if !resolved.clauses.iter().any(|clause| is_own(clause.field, tallies)) {
+        let bits = resolved.matching(view)?.settle(view, reader)?;
+        tallies.iter_mut().try_for_each(|tally| tally.add(view, &bits))?;
+        return Ok(bits);
+    }
+    let mut undecided = Vec::new();
+    let passing = resolved.clauses.iter().map(|clause| clause.passing(view, &mut undecided));
+    let passing = passing.collect::<Result<Vec<_>>>()?;
+    // Messages decide among what passes those clauses that count for every field.
+    let mut common = view.in_range();
+    let others = resolved.clauses.iter().zip(&passing).filter(|(clause, _)| !is_own(clause.field, tallies));
+    others.for_each(|(_, passing)| common.keep(passing));
+    let common = Candidates::new(common, undecided).settle(view, reader)?;
+    let all_but = |aside: Option<Field>| {
+        let mut bits = common.clone();
+        let others =
+            resolved.clauses.iter().zip(&passing).filter(|(clause, _)| aside.is_none() || clause.field != aside);
+        others.for_each(|(_, passing)| bits.keep(passing));
+        bits
+    };
+    for tally in tallies {
+        tally.add(view, &all_but(Some(tally.field)))?;
+    }
+    Ok(all_but(None))
+}
+
+fn failures() -> Filter {
+    let mut filter = Filter::default();
+    filter.add(Field::Status, false, Predicate::Exact("FAILURE".to_owned()));
+    filter
+}

@@ -1,0 +1,395 @@
+//! Looking for damage: every event is read, and every chunk of the index made again and compared.
+//!
+//! Nothing is written. Each chunk is looked at on a snapshot of its own, so that a server beside may go on writing and
+//! copying its log. Damage that ends one look does not keep the others from being made.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    index::{self, Entry, IndexError, MemoryChunk, Side, TermWriter},
+    model::field::Field,
+    store::{
+        Progress,
+        admin::duplicates::{Duplicate, Search},
+        error::OpenError,
+        event::{
+            codec::Bodies,
+            row as events, stored,
+            tombstones::{self, Dropped},
+            zstd_dictionary,
+        },
+        file::{location, open},
+        maintenance::{reindex, sql_index},
+        write::replay::{self, Read},
+    },
+};
+
+/// What is to be done about something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The index can be made anew from the events.
+    Reindex,
+    /// What was there can only be had from a backup.
+    Restore,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about: an event, a chunk of the index, or the file.
+    pub subject: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What is to be done.
+    pub remedy: Remedy,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Events read.
+    pub events: u64,
+    /// Events that retention has dropped.
+    pub dropped: u64,
+    /// Those of them that are from before there were checksums.
+    pub without_checksum: u64,
+    /// Chunks of the index compared.
+    pub chunks: u32,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// Identifiers that belong to more than one event: those that can be named, and how many there are. The events
+    /// themselves are sound.
+    pub duplicates: (Vec<Duplicate>, u64),
+    /// How others could read or replace the file.
+    pub exposures: Vec<String>,
+}
+
+/// Findings that are listed. A disk that is failing would yield millions.
+const FINDINGS_MAX: usize = 1_000;
+
+/// Looks through the file at `path`.
+pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError> {
+    let path = &open::check_readable(path)?;
+    let refused = |error| open::refused(path, &error);
+    let mut connection = open::reading(path).map_err(refused)?;
+    let mut examination = Examination {
+        report: Report { exposures: location::exposures(path), ..Report::default() },
+        terms: TermWriter::default(),
+        identifiers: Search::among_events_of(&connection).unwrap_or_else(|_| Search::done()),
+    };
+    progress.advance("looking at the pages of the file", 0, 0);
+    examination.look("the file", |this| this.pages(&connection));
+    examination.look("the schema", |this| this.schema(&connection));
+    examination.look("a dictionary", |this| this.dictionaries(&connection));
+    examination.look("the dictionary of terms", |this| this.values(&connection));
+    let outcome = examination.chunks(&mut connection, progress);
+    examination.note("the file", outcome);
+    examination.end(&mut connection, progress);
+    Ok(examination.report)
+}
+
+struct Examination {
+    report: Report,
+    terms: TermWriter,
+    identifiers: Search,
+}
+
+impl Examination {
+    fn look(&mut self, subject: &str, look: impl FnOnce(&mut Self) -> Result<(), IndexError>) {
+        let outcome = look(self);
+        self.note(subject, outcome);
+    }
+
+    /// An error that ended a look is itself something found.
+    fn note(&mut self, subject: &str, outcome: Result<(), IndexError>) {
+        if let Err(error) = outcome {
+            self.find(subject, format!("cannot be read: {error}"), Remedy::Restore);
+        }
+    }
+
+    fn chunks(&mut self, connection: &mut Connection, progress: &dyn Progress) -> Result<(), IndexError> {
+        let chunk_events = reindex::chunk_events(connection)?;
+        let bodies = Bodies::load(connection)?;
+        let mut number = 0;
+        loop {
+            let transaction = connection.transaction()?;
+            let last_seq = events::last_seq(&transaction)?;
+            let first = i64::from(number) * i64::from(chunk_events);
+            if first >= last_seq {
+                return self.beyond(&transaction, number);
+            }
+            progress.advance("reading events", first, last_seq);
+            let subject = format!("chunk {number}");
+            let outcome = self.chunk(&transaction, &bodies, number, (chunk_events, last_seq));
+            self.note(&subject, outcome);
+            // A number that is damaged may be far off: what is between is one gap, not many chunks.
+            let (_, through) = reindex::seqs_of(number, chunk_events);
+            let Some(next) = replay::next_seq(&transaction, through)? else {
+                return self.beyond(&transaction, number + 1);
+            };
+            number = u32::try_from((next - 1) / i64::from(chunk_events)).unwrap_or(u32::MAX);
+            if number == u32::MAX {
+                self.find("the file", format!("has an event numbered {next}"), Remedy::Restore);
+                return Ok(());
+            }
+            self.gap(&transaction, (through + 1, i64::from(number) * i64::from(chunk_events)))?;
+        }
+    }
+
+    /// Looks at whole chunks of which no event is there: all of them must have been dropped.
+    fn gap(&mut self, connection: &Connection, (first, last): (i64, i64)) -> Result<(), IndexError> {
+        if last < first {
+            return Ok(());
+        }
+        let dropped = Dropped::within(connection, first, last)?.count();
+        self.report.dropped += u64::try_from(dropped).unwrap_or(0);
+        let missing = last - first + 1 - dropped;
+        if missing > 0 {
+            self.find(&format!("events {first} to {last}"), format!("{missing} are missing"), Remedy::Restore);
+        }
+        Ok(())
+    }
+
+    /// Compares the identifiers of the events that were read.
+    fn end(&mut self, connection: &mut Connection, progress: &dyn Progress) {
+        let identifiers = std::mem::replace(&mut self.identifiers, Search::done());
+        let bodies = Bodies::load(connection).map_err(IndexError::from);
+        match bodies.and_then(|bodies| identifiers.finish(connection, &bodies, progress)) {
+            Ok(found) => self.report.duplicates = (found.named, found.count),
+            Err(error) => self.note("the events", Err(error)),
+        }
+    }
+
+    /// SQLite's own look at the structure of the file.
+    fn pages(&mut self, connection: &Connection) -> Result<(), IndexError> {
+        let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
+        let mut rows = statement.query([])?;
+        let mut messages = Vec::new();
+        let mut outcome = Ok(());
+        loop {
+            match rows.next().and_then(|row| row.map(|row| row.get::<_, String>(0)).transpose()) {
+                Ok(Some(message)) if message == "ok" => {}
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => {
+                    outcome = Err(error.into());
+                    break;
+                }
+            }
+        }
+        // An index of a table that is damaged itself cannot be made from it.
+        let is_of_entries = outcome.is_ok() && messages.iter().all(|message| sql_index::named_in(message).is_some());
+        let remedy = if is_of_entries { Remedy::Reindex } else { Remedy::Restore };
+        for message in messages {
+            self.find("the file", message, remedy);
+        }
+        outcome
+    }
+
+    /// What the file says its tables, indexes and triggers are, against what they are.
+    fn schema(&mut self, connection: &Connection) -> Result<(), IndexError> {
+        let described = Connection::open_in_memory()?;
+        described.execute_batch(open::SCHEMA)?;
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
+            let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+            let rows = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+            connection.prepare(sql)?.query_map([], rows)?.collect()
+        };
+        if read(connection)? != read(&described)? {
+            self.find("the schema", "is not that of this format".to_owned(), Remedy::Restore);
+        }
+        Ok(())
+    }
+
+    fn dictionaries(&mut self, connection: &Connection) -> Result<(), IndexError> {
+        let mut statement = connection.prepare("SELECT number, bytes, checksum FROM dictionary ORDER BY number")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number = row.get(0)?;
+            let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            if zstd_dictionary::checksum(number, bytes) != row.get::<_, i64>(2)? {
+                let message = "is damaged: events that need the damaged part of it are, too".to_owned();
+                self.find(&format!("dictionary {number}"), message, Remedy::Restore);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each value is found under its number, and each number under its value.
+    fn values(&mut self, connection: &Connection) -> Result<(), IndexError> {
+        let mut find = connection.prepare("SELECT ordinal FROM term WHERE field = ?1 AND value = ?2")?;
+        let mut statement = connection.prepare("SELECT field, ordinal, value FROM term ORDER BY field, ordinal")?;
+        let mut rows = statement.query([])?;
+        // Retention takes out terms that no event has any more.
+        let may_have_gaps = tombstones::drops(connection)? > 0;
+        let mut next = (0_i64, 0_i64);
+        while let Some(row) = rows.next()? {
+            let (field, ordinal): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let value = row.get_ref(2)?.as_str().map(str::to_owned);
+            let found = match &value {
+                Ok(value) => find.query_row(params![field, value], |row| row.get::<_, i64>(0)).optional()?,
+                Err(_) => None,
+            };
+            if field != next.0 {
+                next = (field, 0);
+            }
+            if found != Some(ordinal) || (ordinal != next.1 && !may_have_gaps) {
+                let (label, value) = (label_of(field), value.unwrap_or_default());
+                let message = "is damaged: events are found and counted by it wrongly".to_owned();
+                self.find(&format!("term {ordinal} of {label} ({value:?})"), message, Remedy::Restore);
+            }
+            next.1 = ordinal + 1;
+        }
+        Ok(())
+    }
+
+    fn chunk(
+        &mut self,
+        connection: &Connection,
+        bodies: &Bodies,
+        number: u32,
+        (chunk_events, last_seq): (u32, i64),
+    ) -> Result<(), IndexError> {
+        // A server beside may have taken terms out, and given others in their place.
+        self.terms.forget();
+        let (after, through) = reindex::seqs_of(number, chunk_events);
+        let dropped = Dropped::within(connection, after + 1, through)?;
+        if tombstones::dropping(connection)? != Some(number) {
+            for seq in dropped.still_there(connection)? {
+                let message = "was dropped, and is still there".to_owned();
+                self.find(&format!("event {seq}"), message, Remedy::Restore);
+            }
+        }
+        let is_sealed = number < reindex::next_chunk(connection)?;
+        let mut chunk = MemoryChunk::new(number, chunk_events);
+        let mut damaged = Vec::new();
+        let from = crate::store::event::codec::checksums_from(connection)?;
+        replay::each_event((connection, bodies), (after, through.min(last_seq)), &dropped, |read| {
+            self.report.events += 1;
+            self.identifiers.note(read);
+            self.report.without_checksum += u64::from(read.seq < from);
+            if read.body.is_err() {
+                damaged.push(read.seq);
+            }
+            chunk.push(&self.event(connection, read, is_sealed.then_some((number, chunk_events)))?);
+            Ok(())
+        })?;
+        self.report.dropped += u64::try_from(dropped.count()).unwrap_or(0);
+        if is_sealed {
+            self.sealed(connection, &chunk, !damaged.is_empty())?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a chunk below the newest that is sealed.
+    fn sealed(&mut self, connection: &Connection, chunk: &MemoryChunk, has_damaged: bool) -> Result<(), IndexError> {
+        let subject = format!("chunk {} of the index", chunk.number());
+        match (index::side_of(connection, chunk.number())?, chunk.length()) {
+            (None, 0) => {}
+            (Some(_), 0) => {
+                self.find(&subject, "is there, but none of its events is".to_owned(), Remedy::Reindex);
+            }
+            (side, _) => {
+                self.report.chunks += 1;
+                self.compare(connection, chunk, side.unwrap_or(Side::First), has_damaged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one event against what its row says, and makes its entry.
+    fn event(
+        &mut self,
+        connection: &Connection,
+        read: &Read,
+        sealed_in: Option<(u32, u32)>,
+    ) -> rusqlite::Result<Entry> {
+        let mut wrong = Vec::new();
+        let subject = match &read.body {
+            Err(damage) => {
+                wrong.push(format!("is damaged: {}", damage.message));
+                let own = damage.identifier.clone();
+                // What is sealed was sound when it was: the index remembers who it was.
+                let indexed = || {
+                    let (chunk, chunk_events) = sealed_in?;
+                    index::identifier_of(connection, chunk, chunk_events, read.seq).ok()?
+                };
+                match own.or_else(indexed) {
+                    Some(identifier) => format!("event {} ({identifier})", read.seq),
+                    None => format!("event {} (identifier unknown, about {})", read.seq, read.timestamp),
+                }
+            }
+            Ok((timestamp, values)) => {
+                if *timestamp != read.timestamp {
+                    wrong.push(format!("stands at {}, but happened at {timestamp}", read.timestamp));
+                }
+                format!("event {} ({})", read.seq, values.first(Field::Identifier).unwrap_or_default())
+            }
+        };
+        let terms = &mut self.terms;
+        let entry = read.entry(|field, value| {
+            let ordinal = terms
+                .known(connection, field, value)
+                .or_else(|error| if stored::is_damage(&error) { Ok(None) } else { Err(error) })?;
+            let label = field.spec().label;
+            if read.columns.iter().any(|(own, column)| *own == field && *column != ordinal) {
+                wrong.push(format!("its {label} is {value:?}, but its row says another"));
+            }
+            if ordinal.is_none() {
+                wrong.push(format!("{label} {value:?} is not in the dictionary"));
+            }
+            Ok(ordinal)
+        })?;
+        for message in wrong {
+            self.find(&subject, message, Remedy::Restore);
+        }
+        Ok(entry)
+    }
+
+    fn compare(
+        &mut self,
+        connection: &Connection,
+        chunk: &MemoryChunk,
+        side: Side,
+        has_damaged: bool,
+    ) -> Result<(), IndexError> {
+        let subject = format!("chunk {} of the index", chunk.number());
+        let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
+        match index::difference(connection, &rows, &sealed, reindex::chunk_events(connection)?) {
+            Ok(None) => {}
+            // It was made when they were sound, and says more of them than can be known now.
+            Ok(Some(_)) if has_damaged => {
+                let message = "could not be compared: events of it are damaged".to_owned();
+                self.find(&subject, message, Remedy::Restore);
+            }
+            Ok(Some(difference)) => self.find(&subject, difference, Remedy::Reindex),
+            Err(error) if error.is_damage() => {
+                self.find(&subject, format!("cannot be read: {error}"), Remedy::Reindex);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The index has no chunk of events that are not there.
+    fn beyond(&mut self, connection: &Connection, chunks: u32) -> Result<(), IndexError> {
+        let next = reindex::next_chunk(connection)?;
+        if next > chunks {
+            self.find("the index", format!("has {next} chunks of events, the log {chunks}"), Remedy::Reindex);
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, subject: &str, message: String, remedy: Remedy) {
+        if self.report.findings.len() < FINDINGS_MAX {
+            self.report.findings.push(Finding { subject: subject.to_owned(), message, remedy });
+        }
+    }
+}
+
+fn label_of(field: i64) -> &'static str {
+    let spec = crate::model::field::FIELDS.iter().find(|spec| i64::from(spec.field.code()) == field);
+    spec.map_or("an unknown field", |spec| spec.label)
+}

@@ -1,0 +1,271 @@
+//! Putting a backup in the file's place.
+//!
+//! The backup is copied, with the log next to it if it has one, brought to the present format if it is older, and examined
+//! before anything is touched. It then takes over what the file that it replaces says of access (`replaced.rs`), and begins
+//! an epoch, so that no follower takes it for the log that it has been following.
+//!
+//! The file that is there is set aside, never deleted: the two files exchange their names in one step, and the other name is
+//! one at which no file was. A crash leaves either file in place, whole. Only where the file system cannot exchange names, or
+//! where the replaced file cannot be read and has a log, is there a moment at which a crash leaves neither. All files are
+//! then there under other names.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use serde_json::json;
+
+use crate::{
+    model::{error::FieldError, self_audit, timestamp::Timestamp},
+    platform::{
+        file::{self, FileState},
+        permissions,
+    },
+    store::{
+        CHUNK_EVENTS, Progress,
+        admin::{
+            backup::{self, BackupError},
+            doctor::{self, Report},
+            replaced::{Access, Facts, Replaced},
+        },
+        error::OpenError,
+        event::{epoch, row},
+        file::{
+            checkpoint,
+            companions::{self, LOGS},
+            location,
+            lock::Lock,
+            open,
+        },
+    },
+};
+
+/// What a restore may do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestoreOptions {
+    /// Replace the file that is there.
+    pub replace: bool,
+    /// Accept credentials as the backup has them, also where they were revoked since.
+    pub revive: bool,
+}
+
+/// What became of the file.
+pub struct Restored {
+    /// What examining the backup found. If it found anything, nothing was put in place.
+    pub report: Report,
+    /// Where the file is that was there before.
+    pub aside: Option<PathBuf>,
+    /// What was done about access; `None` if there was no file that could be read to learn it from.
+    pub access: Option<Access>,
+    /// The last seq that the backup and the replaced file have in common, if that is known, and the last of the latter.
+    pub undone: Option<(i64, i64)>,
+}
+
+/// Puts the backup `source` in the place of the file at `path`. No server may have either of them open.
+pub fn restore(
+    path: &Path,
+    source: &Path,
+    options: RestoreOptions,
+    progress: &dyn Progress,
+) -> Result<Restored, BackupError> {
+    let lock = Lock::take(path)?;
+    let database = lock.path().to_owned();
+    backup::require_file(source)?;
+    backup::keep_apart(source, path)?;
+    backup::may_replace(&database, options.replace)?;
+    read_replaced(&database, options.revive)?;
+    let time: String = Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+    let aside = companions::free_name(&location::companion(&database, &format!(".before-{time}")));
+    let part = location::companion(&database, ".part");
+    backup::begin(&part)?;
+    let made = make(&database, &part, source, (&aside, options.revive), progress);
+    if !made.as_ref().is_ok_and(|restored| restored.report.findings.is_empty()) {
+        drop(companions::remove_part(&part));
+        return made;
+    }
+    let restored = made?;
+    if restored.access.is_some() {
+        complete(&database);
+    }
+    set_logs_aside(&database, &aside)?;
+    let aside = put_in_place(&part, &database, &aside)?.then_some(aside);
+    Ok(Restored { aside, ..restored })
+}
+
+/// Makes the restored file at `part`.
+fn make(
+    database: &Path,
+    part: &Path,
+    source: &Path,
+    (aside, revive): (&Path, bool),
+    progress: &dyn Progress,
+) -> Result<Restored, BackupError> {
+    progress.advance("copying the backup", 0, 0);
+    copy_unused(source, part)?;
+    let mut connection = open_backup(part, progress).map_err(|error| match error {
+        // It is the backup that is not what it should be.
+        OpenError::Foreign(_) => OpenError::Foreign(source.to_owned()),
+        OpenError::Newer { found, known, .. } => OpenError::Newer { path: source.to_owned(), found, known },
+        error => error,
+    })?;
+    checkpoint::empty(&connection)?;
+    let report = doctor::examine(part, progress)?;
+    if !report.findings.is_empty() {
+        return Ok(Restored { report, aside: None, access: None, undone: None });
+    }
+    // As late as possible: commands that change credentials may run meanwhile.
+    let replaced = read_replaced(database, revive)?;
+    let facts = match &replaced {
+        Replaced::Read(facts) => Some(facts.as_ref()),
+        Replaced::Absent | Replaced::Unreadable(_) => None,
+    };
+    let (access, shared) = take_over(&mut connection, facts, revive, aside)?;
+    checkpoint::empty(&connection)?;
+    drop(connection);
+    backup::sync(part)?;
+    let undone = facts.and_then(|facts| Some((shared?, facts.last_seq?)));
+    Ok(Restored { report, aside: None, access, undone })
+}
+
+/// Opens the copy of a backup, and brings it to the present format. An empty file is no backup, though a server would make a
+/// log of it.
+fn open_backup(part: &Path, progress: &dyn Progress) -> Result<Connection, OpenError> {
+    if open::known_format(part)? == 0 {
+        return Err(OpenError::Foreign(part.to_owned()));
+    }
+    open::writable(part, CHUNK_EVENTS, progress)
+}
+
+/// Reads the file that is to be replaced. One that cannot be read is an error, unless its revocations need not be kept.
+fn read_replaced(database: &Path, revive: bool) -> Result<Replaced, BackupError> {
+    match Replaced::read(database) {
+        Replaced::Unreadable(why) if !revive => Err(BackupError::Unreadable { path: database.to_owned(), why }),
+        replaced => Ok(replaced),
+    }
+}
+
+/// Copies the backup with its log, as SQLite would read them, and refuses one that is in use.
+fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
+    let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
+    // SQLite looks for the log where the file is, not where a link to it is.
+    let resolved = location::real_path(source).map_err(|error| failed(source, error))?;
+    let mut locks = Vec::new();
+    for path in [source, resolved.as_path()] {
+        if location::companion(path, ".lock").exists() {
+            match Lock::take(path) {
+                Err(OpenError::InUse(_)) if locks.is_empty() => {
+                    return Err(BackupError::SourceInUse(source.to_owned()));
+                }
+                lock => locks.extend(lock),
+            }
+        }
+    }
+    let before = states(&resolved);
+    for suffix in [""].iter().chain(&LOGS) {
+        let (from, to) = (location::companion(&resolved, suffix), location::companion(part, suffix));
+        let mut from_file = match fs::File::open(&from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => continue,
+            opened => opened.map_err(|error| failed(&from, error))?,
+        };
+        // Into the file that was made for it, which keeps its permissions.
+        let mut options = fs::OpenOptions::new();
+        let made = permissions::create_private(options.write(true).create(true).truncate(true)).open(&to);
+        made.and_then(|mut to| io::copy(&mut from_file, &mut to)).map_err(|error| failed(&to, error))?;
+    }
+    if states(&resolved) == before { Ok(()) } else { Err(BackupError::SourceInUse(source.to_owned())) }
+}
+
+/// What a write changes in the state of a database: of the file and of its logs.
+fn states(path: &Path) -> Vec<Option<FileState>> {
+    [""].iter().chain(&LOGS).map(|suffix| file::state(&location::companion(path, suffix))).collect()
+}
+
+/// Takes over what the replaced file says, begins an epoch, and records both, in one transaction.
+fn take_over(
+    connection: &mut Connection,
+    facts: Option<&Facts>,
+    revive: bool,
+    aside: &Path,
+) -> Result<(Option<Access>, Option<i64>), BackupError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let newest = row::last_seq(&transaction)?;
+    let (shared, access) = match facts {
+        None => {
+            epoch::begin_in(&transaction)?;
+            (None, None)
+        }
+        Some(facts) => (
+            epoch::take_place_of(&transaction, &facts.epochs, facts.last_seq.unwrap_or(i64::MAX))?,
+            Some(facts.apply(&transaction, revive)?),
+        ),
+    };
+    let replaced = facts.map(|facts| {
+        json!({
+            "file": aside.file_name().map(|name| name.to_string_lossy()),
+            "newestSeq": facts.last_seq,
+            "sharedThroughSeq": shared,
+        })
+    });
+    let details = json!({
+        "newestSeq": newest,
+        "replaced": replaced,
+        "credentials": access.as_ref().map(Access::to_json),
+        "ticketsKept": access.as_ref().map(|access| access.tickets),
+    });
+    let unwritable =
+        |error: FieldError| BackupError::Sqlite(rusqlite::Error::ToSqlConversionFailure(error.to_string().into()));
+    let mut records = vec![self_audit::restore_event(&details).map_err(unwritable)?];
+    if let Some(access) = &access {
+        records.extend(access.records().map_err(unwritable)?);
+    }
+    for record in records {
+        open::append(&transaction, record)?;
+    }
+    transaction.commit()?;
+    Ok((access, shared))
+}
+
+/// Copies the log of the file that is to be replaced into it, so that it is one file. Where that fails, both are set aside.
+fn complete(database: &Path) {
+    if let Ok(connection) = open::beside_writer(database) {
+        drop(checkpoint::empty(&connection));
+    }
+}
+
+/// Moves the logs of the file that is to be replaced aside, so that SQLite does not take them for logs of the restored file.
+/// Unless that file cannot be read, they are empty by now.
+fn set_logs_aside(database: &Path, aside: &Path) -> Result<(), BackupError> {
+    for suffix in LOGS {
+        let (own, other) = (location::companion(database, suffix), location::companion(aside, suffix));
+        if fs::metadata(&own).is_ok_and(|log| log.len() > 0) {
+            fs::rename(&own, &other).map_err(|source| BackupError::Io { path: own.clone(), source })?;
+        }
+    }
+    backup::sync_name(database)?;
+    for suffix in LOGS.into_iter().chain(["-shm"]) {
+        let left = location::companion(database, suffix);
+        companions::remove(&left).map_err(|source| BackupError::Io { path: left.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Puts `part` in the database's place and the file that is there at `aside`, a free name; returns whether there was one.
+/// Both happen in one step, so that a crash leaves either file in place. Where the file system cannot exchange names, there
+/// is a moment at which a crash leaves both files under other names.
+fn put_in_place(part: &Path, database: &Path, aside: &Path) -> Result<bool, BackupError> {
+    let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
+    let exists = fs::symlink_metadata(database).is_ok();
+    if exists {
+        fs::rename(part, aside).map_err(|error| failed(part, error))?;
+        if file::exchange(aside, database).is_ok() {
+            backup::sync_name(database)?;
+            return Ok(true);
+        }
+        fs::rename(aside, part).map_err(|error| failed(part, error))?;
+        fs::rename(database, aside).map_err(|error| failed(database, error))?;
+    }
+    backup::place(part, database)?;
+    Ok(exists)
+}

@@ -1,0 +1,13 @@
+//! The stored form of events: their rows, the compression of their bodies, the checks on both, and the ranges that were
+//! deleted.
+//!
+//! Functions here read and write rows in the transaction of their caller. They start no thread and open no connection.
+
+pub(in crate::store) mod checksum;
+pub(in crate::store) mod codec;
+pub(in crate::store) mod epoch;
+pub(in crate::store) mod prepared;
+pub(in crate::store) mod row;
+pub(in crate::store) mod stored;
+pub(in crate::store) mod tombstones;
+pub(in crate::store) mod zstd_dictionary;

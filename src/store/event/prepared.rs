@@ -1,0 +1,48 @@
+//! An event made ready for the writer: everything that costs time and needs no order is done before it queues.
+
+use crate::{
+    index::Glance,
+    model::{
+        event::{Event, Filled},
+        timestamp::Timestamp,
+        values::Values,
+    },
+    store::event::{checksum::Content, codec::Bodies},
+};
+
+/// One event, compressed, with what its row needs.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub(in crate::store) identifier: String,
+    pub(in crate::store) timestamp: Timestamp,
+    pub(in crate::store) values: Values,
+    pub(in crate::store) filled: Filled,
+    pub(in crate::store) stored: Vec<u8>,
+    pub(in crate::store) content: Content,
+    pub(in crate::store) glance: Glance,
+}
+
+impl Prepared {
+    /// Compresses the event's body.
+    pub(in crate::store) fn new(event: Event, bodies: &Bodies, glance: Glance) -> Self {
+        Self {
+            glance,
+            stored: bodies.encode(&event.body),
+            content: Content::of(&event.identifier, &event.body),
+            identifier: event.identifier,
+            timestamp: event.timestamp,
+            values: event.values,
+            filled: event.filled,
+        }
+    }
+
+    /// The event's identifier.
+    pub fn identifier(&self) -> &str {
+        &self.identifier
+    }
+
+    /// Memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.identifier.len() + self.values.as_bytes().len() + self.stored.len()
+    }
+}

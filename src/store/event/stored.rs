@@ -1,0 +1,195 @@
+//! Reading an event's row and verifying that it is what was written.
+//!
+//! Every event leaves the file through [`Stored::open`]. What it cannot verify is returned as [`Damaged`], with what is
+//! still known, and never as an event. A page that SQLite cannot read damages the events on it and no others.
+//! events that stand on it, not the others.
+
+use std::borrow::Cow;
+
+use rusqlite::{CachedStatement, Connection, Row};
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use crate::{
+    index,
+    model::{
+        event::{self, Filled},
+        field::Field,
+        timestamp::Timestamp,
+        values::Values,
+    },
+    store::event::{
+        checksum::{self, Columns},
+        codec::{Bodies, Decoder},
+    },
+};
+
+/// A stored event that cannot be relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// Its seq.
+    pub seq: i64,
+    /// Its event time, from its row or from the index. A damaged row may be wrong.
+    pub timestamp: Option<Timestamp>,
+    /// Its identifier, if it is still known for certain.
+    pub identifier: Option<String>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Damaged {
+    /// What clients receive in place of the event: an object that has no key of an event except possibly the
+    /// identifier.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut known = json!({ "seq": self.seq, "message": self.message });
+        if let Some(timestamp) = self.timestamp {
+            known["timestamp"] = timestamp.to_string().into();
+        }
+        if let Some(identifier) = &self.identifier {
+            known["identifier"] = identifier.as_str().into();
+        }
+        known
+    }
+}
+
+/// An event's row as stored.
+pub(in crate::store) struct Stored {
+    pub(in crate::store) columns: Columns,
+    body: Vec<u8>,
+    checksum: Option<i64>,
+}
+
+/// What is still known of a damaged row.
+pub(in crate::store) struct Damage {
+    /// What is wrong.
+    pub(in crate::store) message: String,
+    /// The identifier in its body, if the row confirms it.
+    pub(in crate::store) identifier: Option<String>,
+    /// The identifier's part of the row's checksum.
+    pub(in crate::store) identifier_part: Option<u32>,
+}
+
+impl From<String> for Damage {
+    fn from(message: String) -> Self {
+        Self { message, identifier: None, identifier_part: None }
+    }
+}
+
+impl Stored {
+    /// The columns that [`Stored::row`] reads, in order.
+    pub(in crate::store) const COLUMNS: &str = "seq, timestamp, entity, blueprint, filled, body, checksum";
+
+    /// Reads a row. An error means an invalid column type, or a damaged page.
+    pub(in crate::store) fn row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let columns = Columns {
+            seq: row.get(0)?,
+            timestamp: row.get(1)?,
+            entity: row.get(2)?,
+            blueprint: row.get(3)?,
+            filled: row.get(4)?,
+        };
+        Ok(Self { columns, body: row.get(5)?, checksum: row.get(6)? })
+    }
+
+    /// What the server had filled in.
+    pub(in crate::store) fn filled(&self) -> Filled {
+        Filled::from_code(u8::try_from(self.columns.filled).unwrap_or(0))
+    }
+
+    /// The event time, from its column.
+    pub(in crate::store) fn timestamp(&self) -> Timestamp {
+        Timestamp::from_micros(self.columns.timestamp)
+    }
+
+    /// The event's bytes, if they are what was stored.
+    pub(in crate::store) fn open(&self, decoder: &Decoder<'_>) -> Result<Cow<'_, str>, Damage> {
+        let part = self.checksum.map(checksum::identifier_of);
+        let damage = |message| Damage { message, identifier: None, identifier_part: part };
+        let body = decoder.decode(&self.body).map_err(damage)?;
+        let Some(checksum) = self.checksum else {
+            return match self.is_old_and_whole(decoder, &body) {
+                Ok(()) => Ok(body),
+                Err(message) => Err(damage(message.to_owned())),
+            };
+        };
+        if checksum::is_sound(checksum, &self.columns, &body) {
+            return Ok(body);
+        }
+        let identifier = searchable(&body).ok().and_then(|(_, values)| {
+            let identifier = values.first(Field::Identifier)?;
+            (Some(checksum::identifier_part(identifier)) == part).then(|| identifier.to_owned())
+        });
+        Err(Damage { identifier, ..damage("its checksum is another".to_owned()) })
+    }
+
+    /// A row from before there were checksums: its frame has one. A body that is not a frame must at least be JSON, so
+    /// that it cannot break a list.
+    fn is_old_and_whole(&self, decoder: &Decoder<'_>, body: &str) -> Result<(), &'static str> {
+        if self.columns.seq >= decoder.checksums_from() {
+            return Err("its checksum is missing");
+        }
+        if serde_json::from_str::<IgnoredAny>(body).is_err() {
+            return Err("it is not JSON");
+        }
+        Ok(())
+    }
+}
+
+/// The filterable values in an event's bytes.
+pub(in crate::store) fn searchable(body: &str) -> Result<(Timestamp, Values), String> {
+    event::searchable(body).ok_or_else(|| "it is not an event".to_owned())
+}
+
+/// Fetches events one by one.
+pub(in crate::store) struct Fetch<'c> {
+    statement: CachedStatement<'c>,
+    decoder: Decoder<'c>,
+}
+
+impl<'c> Fetch<'c> {
+    pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c Bodies) -> rusqlite::Result<Self> {
+        let sql = format!("SELECT {} FROM event WHERE seq = ?1", Stored::COLUMNS);
+        Ok(Self { statement: connection.prepare_cached(&sql)?, decoder: Decoder::new(connection, bodies) })
+    }
+
+    /// The row of the event with this seq: `None` if there is none, an inner error if its page is damaged.
+    pub(in crate::store) fn row(&mut self, seq: i64) -> rusqlite::Result<Option<Result<Stored, String>>> {
+        let mut rows = self.statement.query([seq])?;
+        let found = rows.next().and_then(|row| row.map(Stored::row).transpose());
+        match found {
+            Ok(found) => Ok(found.map(Ok)),
+            Err(error) if is_damage(&error) => Ok(Some(Err(format!("its page is damaged: {error}")))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The event with this seq as it may be served; `None` if it no longer exists.
+    pub(in crate::store) fn event(&mut self, seq: i64) -> rusqlite::Result<Option<Result<String, Damaged>>> {
+        let opened = match self.row(seq)? {
+            None => return Ok(None),
+            Some(Err(message)) => Err(Damaged { seq, timestamp: None, identifier: None, message }),
+            Some(Ok(stored)) => stored.open(&self.decoder).map(Cow::into_owned).map_err(|damage| Damaged {
+                seq,
+                timestamp: Some(stored.timestamp()),
+                identifier: damage.identifier,
+                message: damage.message,
+            }),
+        };
+        Ok(Some(opened))
+    }
+
+    pub(in crate::store) fn decoder(&self) -> &Decoder<'c> {
+        &self.decoder
+    }
+}
+
+/// Whether an error is about the file's content, rather than the disk or another process.
+pub(in crate::store) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    ) || index::is_corrupt(error)
+}

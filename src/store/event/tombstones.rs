@@ -1,0 +1,241 @@
+//! Deleted ranges of events, and the deletion of their rows.
+//!
+//! A deletion is first recorded here, in the transaction that also writes its audit record and removes the events from
+//! the index. From then on no query finds them. Their rows are deleted afterwards in small pieces. The trigger that
+//! protects events permits only the deletion of rows that are recorded here. The record remains: it distinguishes a
+//! deleted range from a loss.
+//!
+//! One chunk at a time: the setting `dropping` names the chunk whose rows may still exist. After a crash, they are
+//! deleted when the file is opened again.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use crate::{
+    index::{IndexError, SealedChunk},
+    store::{event::stored, file::checkpoint},
+};
+
+/// Events deleted in one piece: a few milliseconds of the writer's time.
+pub(in crate::store) const PIECE_EVENTS: i64 = 1_000;
+
+/// Seqs from the first to the last, both included.
+pub(in crate::store) type Run = (i64, i64);
+
+/// What was deleted in a part of the log: ascending runs that do not touch.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Dropped(Vec<Run>);
+
+impl Dropped {
+    /// What was deleted from `first` to `last`. No run crosses either bound.
+    pub(in crate::store) fn within(connection: &Connection, first: i64, last: i64) -> rusqlite::Result<Self> {
+        let mut statement = connection
+            .prepare_cached("SELECT first, last FROM dropped WHERE first BETWEEN ?1 AND ?2 ORDER BY first")?;
+        let runs = statement.query_map([first, last], |row| row.try_into())?;
+        Ok(Self(runs.collect::<Result<_, _>>()?))
+    }
+
+    /// These runs in addition.
+    pub(in crate::store) fn and(mut self, runs: &[Run]) -> Self {
+        self.0.extend_from_slice(runs);
+        self.0.sort_unstable();
+        self
+    }
+
+    /// Deleted events whose rows still exist.
+    pub(in crate::store) fn still_there(&self, connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+        let mut statement = connection.prepare_cached("SELECT seq FROM event WHERE seq BETWEEN ?1 AND ?2")?;
+        let mut found = Vec::new();
+        for (first, last) in &self.0 {
+            let seqs = statement.query_map([first, last], |row| row.get(0))?;
+            found.extend(seqs.collect::<Result<Vec<i64>, _>>()?);
+        }
+        Ok(found)
+    }
+
+    /// Whether the event with this seq was deleted.
+    pub(in crate::store) fn holds(&self, seq: i64) -> bool {
+        holds(&self.0, seq)
+    }
+
+    /// The number of deleted events.
+    pub(in crate::store) fn count(&self) -> i64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+
+    /// The first seq from this one on that was not deleted.
+    pub(in crate::store) fn next_kept(&self, seq: i64) -> i64 {
+        let mut next = seq;
+        let from = self.0.partition_point(|(_, last)| *last < seq);
+        for (first, last) in &self.0[from..] {
+            if *first > next {
+                break;
+            }
+            next = last + 1;
+        }
+        next
+    }
+}
+
+/// Whether one of these ascending runs contains a seq.
+pub(in crate::store) fn holds(runs: &[Run], seq: i64) -> bool {
+    runs.get(runs.partition_point(|(_, last)| *last < seq)).is_some_and(|(first, _)| *first <= seq)
+}
+
+/// Ascending seqs as runs.
+pub(in crate::store) fn runs_of(seqs: &[i64]) -> Vec<Run> {
+    seqs.chunk_by(|one, next| one + 1 == *next).filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
+}
+
+/// Splits and joins runs into pieces of at most as many events as are deleted at once.
+pub(in crate::store) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
+    let (mut pieces, mut room): (Vec<Vec<Run>>, i64) = (Vec::new(), 0);
+    for (first, last) in runs {
+        let mut from = *first;
+        while from <= *last {
+            if room == 0 {
+                pieces.push(Vec::new());
+                room = PIECE_EVENTS;
+            }
+            let to = (*last).min(from + room - 1);
+            if let Some(piece) = pieces.last_mut() {
+                piece.push((from, to));
+            }
+            (room, from) = (room - (to - from + 1), to + 1);
+        }
+    }
+    pieces
+}
+
+/// Records that these events of a chunk are deleted and that their rows still exist. The chunk covers the seqs of
+/// `span`.
+pub(in crate::store) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run]) -> rusqlite::Result<()> {
+    let all = Dropped::within(connection, span.0, span.1)?.and(runs).0;
+    connection.prepare_cached("DELETE FROM dropped WHERE first BETWEEN ?1 AND ?2")?.execute([span.0, span.1])?;
+    let mut insert = connection.prepare_cached("INSERT INTO dropped (first, last) VALUES (?1, ?2)")?;
+    for run in all.chunk_by(|one, next| one.1 + 1 == next.0) {
+        if let (Some((first, _)), Some((_, last))) = (run.first(), run.last()) {
+            insert.execute([first, last])?;
+        }
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO setting (name, value) VALUES ('dropping', ?1) ON CONFLICT DO UPDATE SET value = excluded.value",
+        )?
+        .execute([number])
+        .map(drop)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO setting (name, value) VALUES ('drops', 1) ON CONFLICT DO UPDATE SET value = value + 1",
+        )?
+        .execute([])
+        .map(drop)
+}
+
+/// A counter of deletions. A process that holds another process's index in memory compares it to detect a change.
+pub(in crate::store) fn drops(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT coalesce((SELECT value FROM setting WHERE name = 'drops'), 0)")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The chunk whose deleted events may still have rows.
+pub(in crate::store) fn dropping(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    connection
+        .prepare_cached("SELECT value FROM setting WHERE name = 'dropping'")?
+        .query_row([], |row| row.get(0))
+        .optional()
+}
+
+/// Deletes the rows of deleted events.
+pub(in crate::store) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
+    for (first, last) in runs {
+        statement.execute([first, last])?;
+    }
+    Ok(())
+}
+
+/// Records that the rows of all deleted events are gone.
+pub(in crate::store) fn done(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM setting WHERE name = 'dropping'", []).map(drop)
+}
+
+/// Deletes what a crash has left.
+pub(in crate::store) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite::Result<()> {
+    let Some(number) = dropping(connection)? else {
+        return Ok(());
+    };
+    let (first, last) = span(number, chunk_events);
+    let dropped = Dropped::within(connection, first, last)?;
+    tracing::info!(events = dropped.count(), "deleting the rows of events that were dropped before the last stop");
+    for piece in pieces(&dropped.0) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match delete(&transaction, &piece).and_then(|()| transaction.commit()) {
+            // Damaged rows stay; `doctor` reports them.
+            Err(error) if stored::is_damage(&error) => {
+                tracing::error!(
+                    %error, ?piece,
+                    "the file is damaged: rows of dropped events could not be deleted; run auditbox doctor"
+                );
+            }
+            taken_out => taken_out?,
+        }
+    }
+    done(connection)?;
+    checkpoint::empty(connection)
+}
+
+/// The seqs that a chunk covers.
+pub(in crate::store) fn span(number: u32, chunk_events: u32) -> Run {
+    let before = i64::from(number) * i64::from(chunk_events);
+    (before + 1, before + i64::from(chunk_events))
+}
+
+/// Checks that the sealed chunks and the deleted ranges together cover everything up to the newest chunk. A missing
+/// chunk would be an unnoticed gap.
+pub(in crate::store) fn check(
+    connection: &Connection,
+    chunk_events: u32,
+    sealed: &[SealedChunk],
+) -> Result<(), IndexError> {
+    let mut statement =
+        connection.prepare("SELECT sum(last - first + 1) FROM dropped WHERE first BETWEEN ?1 AND ?2")?;
+    let mut next = 0;
+    for chunk in sealed {
+        let number = chunk.home().number;
+        for missing in next..=number {
+            let (first, last) = span(missing, chunk_events);
+            let dropped: Option<i64> = statement.query_row(params![first, last], |row| row.get(0))?;
+            let kept = if missing == number { i64::from(chunk.length()) } else { 0 };
+            if kept + dropped.unwrap_or(0) != i64::from(chunk_events) {
+                return Err(IndexError::Damaged(format!("the row of chunk {missing}")));
+            }
+        }
+        next = number + 1;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_and_cut_into_pieces() {
+        let dropped = Dropped(runs_of(&[2, 3, 4, 9, 11, 12]));
+        assert_eq!(dropped.0, [(2, 4), (9, 9), (11, 12)]);
+        assert_eq!((1..=13).filter(|seq| dropped.holds(*seq)).collect::<Vec<_>>(), [2, 3, 4, 9, 11, 12]);
+        assert_eq!([1, 2, 4, 5, 9, 11, 13].map(|seq| dropped.next_kept(seq)), [1, 5, 5, 5, 10, 13, 13]);
+        assert_eq!(Dropped(vec![(1, 2), (3, 4), (6, 6)]).next_kept(1), 5);
+        let pieces = pieces(&[(1, 2_500), (3_000, 3_000), (4_000, 4_600)]);
+        assert_eq!(
+            pieces,
+            [
+                vec![(1, 1_000)],
+                vec![(1_001, 2_000)],
+                vec![(2_001, 2_500), (3_000, 3_000), (4_000, 4_498)],
+                vec![(4_499, 4_600)]
+            ]
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What is saved when the files of a running server are deleted, moved or replaced.
+//!
+//! Acknowledged events may be in the write-ahead log alone. SQLite still has that log open, even if it was deleted, so a
+//! checkpoint copies it into the database, which may have been moved or deleted too. This happens at once and not when the
+//! server stops: the process may be killed before.
+//!
+//! Another program may have written to a new log since. Then SQLite's index no longer describes the log that is open here, and
+//! a copy made by it would damage the database: nothing is copied.
+
+use std::{
+    error::Error,
+    fs::{self, File, OpenOptions},
+    io::{self, Seek},
+    mem,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    model::timestamp::Timestamp,
+    platform::{permissions, sync},
+    store::{
+        error::CloseError,
+        file::{
+            checkpoint,
+            identity::{Displaced, Found, Place},
+            location, wal_frames,
+        },
+    },
+};
+
+/// How long until the copy is tried again after another program's read transaction has kept it from being complete.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Saves what can be saved, reports it in the server log, and says how the writer has ended. Returns once the copy is made, or
+/// the server stops.
+pub(in crate::store) fn rescue(
+    connection: &Connection,
+    place: &Place,
+    displaced: &Displaced,
+    is_stopping: &AtomicBool,
+) -> CloseError {
+    let (what, path) = (displaced.to_string(), place.path().to_owned());
+    if displaced.database == Found::Same && displaced.log == Found::Same {
+        let ended = CloseError::InPlace { what, path };
+        tracing::error!("no more writes are accepted: {ended}");
+        return ended;
+    }
+    if displaced.database == Found::Another {
+        // The database that is there now must not be read together with the log of this one.
+        set_aside(place, displaced);
+    }
+    let copied = if displaced.log_index == Found::Another {
+        Err("another program has opened the database since".to_owned())
+    } else {
+        copy(connection, place, is_stopping)
+    };
+    if copied.is_ok() && displaced.database != Found::Another {
+        set_aside(place, displaced);
+    }
+    let ended = match (copied, place.present_path()) {
+        (Ok(()), Some(path)) => CloseError::Saved { what, path },
+        (Ok(()), None) => match place.descriptor() {
+            Some(descriptor) => {
+                let descriptor = location::quoted(&descriptor);
+                tracing::error!(
+                    "no more writes are accepted: {what}; the database, with every acknowledged event, exists only while \
+                     this process runs: before you stop it, run cp {descriptor} and the path of a new file"
+                );
+                return CloseError::Deleted { what };
+            }
+            // No other process can copy it.
+            None => match copy_deleted(place.open_database(), &path) {
+                Ok(path) => CloseError::Saved { what, path },
+                Err(error) => {
+                    let why =
+                        format!("the database was deleted, and copying it next to its former path failed: {error}");
+                    CloseError::Unsaved { what, path, why }
+                }
+            },
+        },
+        (Err(why), _) => CloseError::Unsaved { what, path, why },
+    };
+    tracing::error!("no more writes are accepted: {ended}");
+    ended
+}
+
+/// Copies a deleted database that is still open to a new file next to its former path; returns the new path.
+fn copy_deleted(mut database: &File, former: &Path) -> io::Result<PathBuf> {
+    let copy = location::companion(former, &format!(".rescued-{}", now()));
+    let mut options = OpenOptions::new();
+    let mut to = permissions::create_private(options.write(true).create_new(true)).open(&copy)?;
+    database.rewind()?;
+    io::copy(&mut database, &mut to)?;
+    sync::sync(&to)?;
+    sync::sync_name(&copy)?;
+    Ok(copy)
+}
+
+/// Copies the write-ahead log into the database.
+fn copy(connection: &Connection, place: &Place, is_stopping: &AtomicBool) -> Result<(), String> {
+    let mut was_told = false;
+    loop {
+        // The last attempt is made once the server's own readers are gone.
+        let is_last = is_stopping.load(Ordering::Relaxed);
+        let why = match attempt(connection, place) {
+            Ok(Copied::All) => return Ok(()),
+            Ok(Copied::Part) => "another program holds a read transaction open".to_owned(),
+            Ok(Copied::Nothing) => return Err("another program has written to the database since".to_owned()),
+            Err(error) => error.to_string(),
+        };
+        if is_last {
+            return Err(why);
+        }
+        if !mem::replace(&mut was_told, true) {
+            tracing::error!(
+                why,
+                "the write-ahead log cannot be copied into the database yet: do not kill this process"
+            );
+        }
+        thread::sleep(RETRY);
+    }
+}
+
+/// What an attempt has copied.
+enum Copied {
+    All,
+    /// What no reader kept from being copied.
+    Part,
+    /// The log's index describes another log than the one that is open.
+    Nothing,
+}
+
+fn attempt(connection: &Connection, place: &Place) -> Result<Copied, Box<dyn Error>> {
+    let frames = checkpoint::frames_in_log(connection)?;
+    // An index without frames: everything was copied before.
+    if frames > 0 && frames != wal_frames::committed(place.open_log())? {
+        return Ok(Copied::Nothing);
+    }
+    Ok(if checkpoint::copy_all(connection)? { Copied::All } else { Copied::Part })
+}
+
+/// Renames a write-ahead log that the next start must not read: another database's next to this one, or this one's next to
+/// another database, or where another may soon be.
+fn set_aside(place: &Place, displaced: &Displaced) {
+    let time = now();
+    let wrong = if displaced.database == Found::Same { Found::Another } else { Found::Same };
+    for (suffix, found) in [(location::LOG, displaced.log), (location::LOG_INDEX, displaced.log_index)] {
+        let own = location::companion(place.path(), suffix);
+        // An empty log, which a program leaves that only reads, changes nothing.
+        if found != wrong || fs::metadata(&own).is_ok_and(|file| file.len() == 0) {
+            continue;
+        }
+        let aside = location::companion(&own, &format!(".aside-{time}"));
+        let renamed = fs::rename(&own, &aside);
+        let (own, aside) = (own.display(), aside.display());
+        match renamed {
+            Ok(()) => {
+                tracing::warn!("{own} does not belong to the database that is there now; it was renamed to {aside}");
+            }
+            Err(error) => tracing::error!(
+                %error,
+                "{own} does not belong to the database that is there now and could not be renamed: move it away before the \
+                 next start"
+            ),
+        }
+    }
+}
+
+/// The present time as part of a file's name.
+fn now() -> String {
+    Timestamp::now().to_string().chars().filter(char::is_ascii_digit).take(14).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_database_is_copied_to_a_new_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auditbox.db");
+        fs::write(&path, "every page of it").unwrap();
+        let mut open = File::open(&path).unwrap();
+        open.seek(io::SeekFrom::End(0)).unwrap();
+        fs::remove_file(&path).unwrap();
+        let copy = copy_deleted(&open, &path).unwrap();
+        assert_eq!(copy.parent(), path.parent());
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "every page of it");
+        assert_eq!(permissions::shared_mode(&copy), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! How a file comes to the present format.
+//!
+//! Every step is a transaction, and each leaves a file that the next attempt goes on from: a crash or a full disk costs
+//! what the step under way had done. Nothing of the old form is taken away before all of it stands in the new one.
+
+use std::{collections::HashSet, path::Path};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::{
+    index::TermWriter,
+    model::{credential, field::Field, values},
+    store::{
+        Progress,
+        error::OpenError,
+        event::{epoch, row, zstd_dictionary},
+        file::{
+            checkpoint,
+            open::{self, APPLICATION_ID, FORMAT, SCHEMA},
+        },
+    },
+};
+
+/// Events of the old format that are carried over in one transaction.
+const STEP_EVENTS: i64 = 10_000;
+/// What whoever watches is told.
+const STEP: &str = "bringing the file to its present format";
+
+/// Brings the file to the present format. `chunk_events` is how many events the chunks of a new index will have.
+pub(in crate::store) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    chunk_events: u32,
+    progress: &dyn Progress,
+) -> Result<(), OpenError> {
+    let sqlite = |error: rusqlite::Error| open::refused(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+    match open::format_of(&transaction).map_err(sqlite)? {
+        (APPLICATION_ID, found) if found > FORMAT => return Err(open::newer(path, found)),
+        (APPLICATION_ID, FORMAT) => drop(transaction),
+        (APPLICATION_ID, 1) => {
+            begin_from_1(&transaction, chunk_events).map_err(sqlite)?;
+            transaction.commit().map_err(sqlite)?;
+        }
+        (APPLICATION_ID, 2) => {
+            from_2(&transaction, progress).map_err(sqlite)?;
+            transaction.commit().map_err(sqlite)?;
+            checkpoint::empty(connection).map_err(sqlite)?;
+        }
+        (0, 0) if open::is_empty(&transaction).map_err(sqlite)? => {
+            create(&transaction, chunk_events).map_err(sqlite)?;
+            return transaction.commit().map_err(sqlite);
+        }
+        _ => return Err(OpenError::Foreign(path.to_owned())),
+    }
+    finish_from_1(connection, progress).map_err(sqlite)
+}
+
+fn create(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    let key = credential::random::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    set(connection, "access_token_key", key.as_slice())?;
+    set(connection, "credential_generation", 0)?;
+    set(connection, "checksums_from", 1)?;
+    set(connection, "chunk_events", chunk_events)?;
+    epoch::begin_in(connection).map(drop)
+}
+
+fn set(connection: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
+    connection.execute("INSERT INTO setting (name, value) VALUES (?1, ?2)", params![name, value]).map(drop)
+}
+
+/// Format 1 kept the values of an event beside its body, found events by B-trees, and had no index of its own. Its events
+/// are put aside, and what the present format has besides is made. From here on no older auditbox opens the file.
+fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted;
+         DROP INDEX event_timestamp; DROP INDEX event_entity; DROP INDEX event_blueprint;
+         DROP INDEX event_identifier_hash;
+         ALTER TABLE event RENAME TO event_1;",
+    )?;
+    complete(connection)?;
+    let last_seq: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM event_1", [], |row| row.get(0))?;
+    set(connection, "checksums_from", last_seq + 1)?;
+    set(connection, "chunk_events", chunk_events)?;
+    connection.pragma_update(None, "user_version", FORMAT)
+}
+
+/// Format 2 had the entities of all its events in one order, other words for the index of blueprints, a view that no index
+/// helped, dropped no events, and had no checksums. Its events are not given any: that would vouch for what may be damaged
+/// already.
+fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
+    let total = row::last_seq(connection)?;
+    progress.advance(STEP, 0, total);
+    connection.execute_batch(
+        "DROP INDEX event_entity; DROP INDEX event_blueprint; DROP VIEW named_event; DROP TRIGGER event_is_never_deleted;
+         ALTER TABLE chunk RENAME TO chunk_2; ALTER TABLE dictionary RENAME TO dictionary_2",
+    )?;
+    complete(connection)?;
+    connection.execute_batch(
+        "INSERT INTO chunk SELECT number, 0, events, first, last, first_times, key_blocks, identifiers FROM chunk_2;
+         DROP TABLE chunk_2;",
+    )?;
+    add_checksums(connection)?;
+    set(connection, "checksums_from", total + 1)?;
+    progress.advance(STEP, total, total);
+    connection.pragma_update(None, "user_version", FORMAT)
+}
+
+fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT number, created_at, ratio, bytes FROM dictionary_2")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (number, bytes): (u32, Vec<u8>) = (row.get(0)?, row.get(3)?);
+        let (created_at, ratio): (i64, f64) = (row.get(1)?, row.get(2)?);
+        connection.execute(
+            "INSERT INTO dictionary (number, created_at, ratio, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![number, created_at, ratio, bytes, zstd_dictionary::checksum(number, &bytes)],
+        )?;
+    }
+    drop(rows);
+    drop(statement);
+    connection.execute_batch("DROP TABLE dictionary_2; ALTER TABLE event ADD COLUMN checksum INTEGER")?;
+    // The same table, in the words of the schema, so that a migrated file cannot differ from a new one. SQLite's own way
+    // to change a table's text (<https://www.sqlite.org/lang_altertable.html>, 7): nothing that is stored changes with it.
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(SCHEMA)?;
+    let text: String = fresh.query_row("SELECT sql FROM sqlite_schema WHERE name = 'event'", [], |row| row.get(0))?;
+    connection.pragma_update(None, "writable_schema", true)?;
+    connection.execute("UPDATE sqlite_schema SET sql = ?1 WHERE name = 'event'", [text])?;
+    connection.pragma_update(None, "writable_schema", false)
+}
+
+/// Makes what the present format has and the file does not. Taken from the schema itself, so that a migrated file cannot
+/// differ from a new one.
+fn complete(connection: &Connection) -> rusqlite::Result<()> {
+    let present: HashSet<String> = names(connection)?;
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(SCHEMA)?;
+    let mut statement =
+        fresh.prepare("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER BY rowid")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !present.contains(&row.get::<_, String>(0)?) {
+            connection.execute_batch(&row.get::<_, String>(1)?)?;
+        }
+    }
+    connection.execute_batch("ANALYZE sqlite_schema; DELETE FROM sqlite_stat1")?;
+    let mut statement = fresh.prepare("SELECT tbl, idx, stat FROM sqlite_stat1")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, index, rows): (String, String, String) = row.try_into()?;
+        connection.execute("INSERT INTO sqlite_stat1 VALUES (?1, ?2, ?3)", [table, index, rows])?;
+    }
+    Ok(())
+}
+
+fn names(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    connection.prepare("SELECT name FROM sqlite_schema")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Whether nothing is put aside: a file of which that is not so has only a part of its events in their place.
+pub(in crate::store) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
+    let aside =
+        connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(())).optional()?;
+    Ok(aside.is_none())
+}
+
+/// Carries over what is still put aside, if anything is.
+fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
+    if is_complete(connection)? {
+        return Ok(());
+    }
+    let total = connection.query_row("SELECT coalesce(max(seq), 0) FROM event_1", [], |row| row.get(0))?;
+    let mut terms = TermWriter::default();
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = row::last_seq(&transaction)?;
+        progress.advance(STEP, done, total);
+        if done >= total {
+            // The pages are used again for what comes; the file does not shrink by itself.
+            transaction.execute_batch("DROP TABLE event_1")?;
+            transaction.commit()?;
+            return checkpoint::empty(connection);
+        }
+        carry_over(&transaction, &mut terms, done)?;
+        transaction.commit()?;
+        checkpoint::empty(connection)?;
+    }
+}
+
+fn carry_over(transaction: &Transaction<'_>, terms: &mut TermWriter, after: i64) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) \
+         SELECT seq, timestamp, ?2, ?3, filled, body FROM event_1 WHERE seq = ?1",
+    )?;
+    let mut statement =
+        transaction.prepare_cached("SELECT seq, fields FROM event_1 WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let mut rows = statement.query([after, STEP_EVENTS])?;
+    while let Some(row) = rows.next()? {
+        let fields = row.get_ref(1)?.as_blob()?;
+        let mut ordinal = |wanted: Field| {
+            let value = values::iterate(fields).find(|(field, _)| *field == wanted);
+            value.map(|(field, value)| terms.ordinal(transaction, field, value)).transpose()
+        };
+        insert.execute(params![row.get::<_, i64>(0)?, ordinal(Field::Entity)?, ordinal(Field::Blueprint)?])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Work that keeps the file in shape: sealing chunks, migrating older formats, rebuilding indexes, deleting expired events.
+//!
+//! It computes, and hands small jobs to the writer. Commands of the operator are in `admin`.
+
+pub(in crate::store) mod migrate;
+pub(in crate::store) mod reindex;
+pub(in crate::store) mod retention;
+pub(in crate::store) mod sealer;
+pub(in crate::store) mod sql_index;

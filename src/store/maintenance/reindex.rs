@@ -1,0 +1,185 @@
+//! Builds the index from the events: one sealed chunk after another, each in its own transaction.
+//!
+//! `auditbox reindex` uses it, and so do migrations and the opening of a file with more events without an index than
+//! fit in memory.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::{
+    index::{self, Home, IndexError, MemoryChunk, Side, Table, TermWriter},
+    model::field::Field,
+    store::{
+        CHUNK_EVENTS_RANGE, Progress,
+        event::{
+            codec::Bodies,
+            row,
+            tombstones::{self, Dropped},
+        },
+        file::{checkpoint, open},
+        write::replay,
+    },
+};
+
+/// Rebuilds every full chunk, each in one transaction that replaces the former one. A failure or a kill leaves each
+/// chunk in its former or its new state, and at most some orphans. The term dictionary stays, because events refer to
+/// it.
+pub(in crate::store) fn renew(
+    path: &Path,
+    connection: &mut Connection,
+    bodies: &Bodies,
+    progress: &dyn Progress,
+) -> Result<(), IndexError> {
+    let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
+    let (reading, mut terms) = (open::reading(path)?, TermWriter::default());
+    index::delete_strays(connection)?;
+    for number in 0..full {
+        progress.advance("making the index", number.into(), full.into());
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let chunk = load((&reading, &transaction), bodies, number, chunk_events, &mut terms)?;
+        let side = if chunk.length() > 0 {
+            Some(replace((&reading, &transaction), &chunk)?)
+        } else {
+            index::delete_chunk(&transaction, number)?;
+            None
+        };
+        transaction.commit()?;
+        for other in [Side::First, Side::Second].into_iter().filter(|other| Some(*other) != side) {
+            index::delete_strays_at(connection, Home { number, side: other })?;
+        }
+        checkpoint::empty(connection)?;
+    }
+    // Chunks without events.
+    connection.execute("DELETE FROM chunk WHERE number < 0 OR number >= ?1", [full])?;
+    index::delete_strays(connection)?;
+    Ok(checkpoint::empty(connection)?)
+}
+
+/// Replaces the chunk of this number, if the file has one; returns the new generation. If damage leaves no generation
+/// free, the chunk's current one is reused and its rows are deleted in the same transaction.
+fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<Side, IndexError> {
+    let number = chunk.number();
+    let former = index::side_of(reading, number)?;
+    index::delete_chunk(writing, number)?;
+    let side = match (index::free_side(reading, number)?, former) {
+        (Some(free), _) => free,
+        (None, Some(side)) => {
+            for table in Table::ALL {
+                index::delete_rows(writing, Home { number, side }, table, i64::MAX)?;
+            }
+            side
+        }
+        (None, None) => return Err(no_place()),
+    };
+    write(writing, chunk, side)?;
+    Ok(side)
+}
+
+/// Only damage can cause this.
+fn no_place() -> IndexError {
+    IndexError::Damaged("neither generation is free for its rows".to_owned())
+}
+
+/// Deletes what a crash has left of unfinished chunks, then seals every full chunk except the newest `spare`.
+pub(in crate::store) fn complete(
+    path: &Path,
+    connection: &mut Connection,
+    terms: &mut TermWriter,
+    bodies: &Bodies,
+    spare: u32,
+    progress: &dyn Progress,
+) -> Result<(), IndexError> {
+    let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
+    let sealed = next_chunk(connection)?;
+    index::delete_strays(connection)?;
+    let reading = open::reading(path)?;
+    for number in sealed..full.saturating_sub(spare) {
+        progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let chunk = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
+        // The transaction must leave nothing of it.
+        if chunk.length() > 0 {
+            let side = index::free_side(&reading, number)?;
+            match side.ok_or_else(no_place).and_then(|side| write(&transaction, &chunk, side)) {
+                Ok(()) => {}
+                Err(error) if error.is_damage() => {
+                    // Later chunks wait for this one in memory. Terms that were added are not in the file.
+                    tracing::error!(chunk = number, %error, "a chunk of the index cannot be sealed; run auditbox doctor");
+                    terms.forget();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        transaction.commit()?;
+        checkpoint::empty(connection)?;
+    }
+    Ok(())
+}
+
+/// A chunk built from its events. Events are read on the first connection, because a transaction that has read a
+/// damaged page cannot commit. New terms are added on the second.
+fn load(
+    (reading, writing): (&Connection, &Connection),
+    bodies: &Bodies,
+    number: u32,
+    chunk_events: u32,
+    terms: &mut TermWriter,
+) -> Result<MemoryChunk, IndexError> {
+    let (first, last) = tombstones::span(number, chunk_events);
+    let dropped = Dropped::within(reading, first, last)?;
+    let ordinal = |field, value: &str| terms.ordinal(writing, field, value).map(Some);
+    Ok(load_chunk((reading, bodies), number, chunk_events, &dropped, ordinal)?.0)
+}
+
+/// Inserts a chunk that is not in the file, in a free generation.
+fn write(connection: &Connection, chunk: &MemoryChunk, side: Side) -> Result<(), IndexError> {
+    let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
+    index::insert_rows(connection, &rows)?;
+    Ok(index::insert_chunk(connection, &sealed)?)
+}
+
+/// The number of chunks that have all their events.
+fn full_chunks(connection: &Connection) -> Result<u32, IndexError> {
+    Ok(u32::try_from(row::last_seq(connection)? / i64::from(chunk_events(connection)?)).unwrap_or(u32::MAX))
+}
+
+/// The events of a chunk without the deleted ones, and the number of damaged ones. `ordinal` looks up a term; unknown
+/// terms are omitted.
+pub(in crate::store) fn load_chunk(
+    (connection, bodies): (&Connection, &Bodies),
+    number: u32,
+    chunk_events: u32,
+    dropped: &Dropped,
+    mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
+) -> Result<(MemoryChunk, usize), IndexError> {
+    let (mut chunk, mut damaged) = (MemoryChunk::new(number, chunk_events), 0);
+    replay::each_event((connection, bodies), seqs_of(number, chunk_events), dropped, |read| {
+        read.report();
+        damaged += usize::from(read.body.is_err());
+        chunk.push(&read.entry(&mut ordinal)?);
+        Ok(())
+    })?;
+    Ok((chunk, damaged))
+}
+
+/// The seqs of a chunk: after the first number, up to the second.
+pub(in crate::store) fn seqs_of(chunk: u32, chunk_events: u32) -> (i64, i64) {
+    let before = i64::from(chunk) * i64::from(chunk_events);
+    (before, before + i64::from(chunk_events))
+}
+
+/// The number of events per chunk of this file.
+pub(in crate::store) fn chunk_events(connection: &Connection) -> Result<u32, IndexError> {
+    let events = connection.query_row("SELECT value FROM setting WHERE name = 'chunk_events'", [], |row| row.get(0))?;
+    if !CHUNK_EVENTS_RANGE.contains(&events) {
+        return Err(IndexError::Damaged(format!("setting chunk_events is {events}")));
+    }
+    Ok(events)
+}
+
+/// The number of the first chunk that is not sealed.
+pub(in crate::store) fn next_chunk(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT coalesce(max(number), -1) + 1 FROM chunk", [], |row| row.get(0))
+}

@@ -1,0 +1,66 @@
+//! When events were received, read from their bodies.
+//!
+//! Only the body of an event says when it was received, and reading a body costs some microseconds. So a sealed chunk is
+//! read whole once, when many of its events are past their time by their own times. Its oldest and newest receipt are
+//! remembered while the process runs: they decide every chunk but those in which the limit itself falls.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{IndexError, ReceiptRange, Receipts},
+    model::{event, timestamp::Timestamp},
+    store::event::{codec::Bodies, stored::Fetch},
+};
+
+/// What is remembered of sealed chunks.
+#[derive(Default)]
+pub(in crate::store) struct ReceiptRanges(HashMap<u32, ReceiptRange>);
+
+impl ReceiptRanges {
+    /// Forgets the chunks that are gone.
+    pub(in crate::store) fn retain(&mut self, chunks: &[u32]) {
+        let chunks: BTreeSet<_> = chunks.iter().collect();
+        self.0.retain(|chunk, _| chunks.contains(chunk));
+    }
+}
+
+/// Reads receipts on one snapshot.
+pub(in crate::store) struct ReceiptReader<'c> {
+    fetch: Fetch<'c>,
+    ranges: &'c mut ReceiptRanges,
+}
+
+impl<'c> ReceiptReader<'c> {
+    pub(in crate::store) fn new(
+        connection: &'c Connection,
+        bodies: &'c Bodies,
+        ranges: &'c mut ReceiptRanges,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self { fetch: Fetch::new(connection, bodies)?, ranges })
+    }
+}
+
+impl Receipts for ReceiptReader<'_> {
+    fn read(&mut self, seqs: &[i64]) -> Result<Vec<Option<Timestamp>>, IndexError> {
+        let mut receipts = vec![None; seqs.len()];
+        // In the order of the file.
+        let mut places: Vec<usize> = (0..seqs.len()).collect();
+        places.sort_unstable_by_key(|place| seqs[*place]);
+        for place in places {
+            // Nothing is known of a damaged event.
+            let body = self.fetch.event(seqs[place])?.and_then(Result::ok);
+            receipts[place] = body.and_then(|body| event::received_at(&body));
+        }
+        Ok(receipts)
+    }
+
+    fn range_of(&self, chunk: u32) -> Option<ReceiptRange> {
+        self.ranges.0.get(&chunk).copied()
+    }
+
+    fn keep_range(&mut self, chunk: u32, range: ReceiptRange) {
+        self.ranges.0.insert(chunk, range);
+    }
+}

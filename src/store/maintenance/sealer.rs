@@ -1,0 +1,175 @@
+//! The thread that seals full chunks and trains dictionaries.
+//!
+//! It computes; only the writer writes. A chunk's rows go to the writer in slices that share a transaction with other
+//! jobs, so that nobody waits longer than for one slice. A crash in between leaves orphans. They are deleted when the
+//! file is opened again, and the chunk is sealed again from its events.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    index::{self, IndexError, SealedChunk, SealedRow, SharedChunk},
+    store::{
+        error::{OpenError, WriteError},
+        event::{codec::Bodies, zstd_dictionary},
+        file::open,
+        write::job::{Pending, Upkeep, Writer},
+    },
+};
+
+/// Bytes of rows in one slice: a few milliseconds of the writer's time.
+const SLICE_BYTES: usize = 192 * 1024;
+/// How long to wait before retrying after the writer could not write.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// An order to the sealer.
+pub(in crate::store) enum Order {
+    /// Seal this chunk.
+    Seal(SharedChunk),
+    /// Train a dictionary: there are enough events for the first.
+    Train,
+}
+
+/// The running thread.
+pub(in crate::store) struct Sealer {
+    handle: JoinHandle<()>,
+}
+
+/// Starts the thread, which processes `orders` until the writer stops.
+pub(in crate::store) fn start(path: &Path, writer: Writer, orders: mpsc::Receiver<Order>) -> Result<Sealer, OpenError> {
+    let mut state = State { path: path.to_owned(), bodies: writer.bodies(), writer, tolerated: 0.0 };
+    let run = move || {
+        while let Ok(order) = orders.recv() {
+            if state.follow(&order).is_err() {
+                break;
+            }
+        }
+    };
+    let handle = thread::Builder::new().name("sealer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
+    Ok(Sealer { handle })
+}
+
+impl Sealer {
+    /// Waits for the thread, which ends when the writer has ended.
+    pub(in crate::store) fn finish(self) {
+        // What is not sealed yet is sealed after the next start.
+        drop(self.handle.join());
+    }
+}
+
+struct State {
+    path: PathBuf,
+    bodies: Bodies,
+    writer: Writer,
+    /// The ratio that bodies may reach before another dictionary is tried, beyond what the current one promised.
+    tolerated: f64,
+}
+
+impl State {
+    /// An error means that the writer accepts nothing any more, or that no chunk can be sealed.
+    fn follow(&mut self, order: &Order) -> Result<(), WriteError> {
+        match order {
+            Order::Train => self.train(zstd_dictionary::FIRST_EVENTS, true),
+            Order::Seal(chunk) => {
+                let (number, events) = {
+                    let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+                    (chunk.number(), chunk.length())
+                };
+                self.seal(chunk)?;
+                // The first dictionary was trained on few events; a whole chunk is more representative.
+                self.train(i64::from(events), number == 0)
+            }
+        }
+    }
+
+    fn seal(&self, chunk: &SharedChunk) -> Result<(), WriteError> {
+        let sealed = loop {
+            match self.try_to_seal(chunk) {
+                Ok(sealed) => break sealed,
+                // Until then, queries use the chunk in memory. Chunks are sealed in order.
+                Err(error) if self.writer.is_open() => {
+                    tracing::error!(%error, "sealing a chunk of the index failed and will be retried");
+                    thread::sleep(RETRY);
+                }
+                Err(_) => return Err(WriteError::Stopped),
+            }
+        };
+        let written = match sealed {
+            Some((rows, sealed)) => self.write_chunk(rows, sealed),
+            None => Err(WriteError::IndexDamaged),
+        };
+        if written == Err(WriteError::IndexDamaged) {
+            tracing::error!("a chunk of the index cannot be sealed: pages of it are damaged; run auditbox doctor");
+        }
+        written
+    }
+
+    /// The rows of a chunk in a free generation; `None` if damaged pages leave none free.
+    fn try_to_seal(&self, chunk: &SharedChunk) -> Result<Option<(Vec<SealedRow>, SealedChunk)>, IndexError> {
+        let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+        let side = index::free_side(&open::reading(&self.path)?, chunk.number())?;
+        let seal = |side| index::seal(&chunk, side).map_err(|error| IndexError::Damaged(error.to_string()));
+        side.map(seal).transpose()
+    }
+
+    fn write_chunk(&self, rows: Vec<SealedRow>, sealed: SealedChunk) -> Result<(), WriteError> {
+        for slice in slices(rows) {
+            self.write(&Upkeep::Rows(slice.into()))?;
+        }
+        self.write(&Upkeep::Sealed(Arc::new(sealed)))
+    }
+
+    fn train(&mut self, events: i64, is_due: bool) -> Result<(), WriteError> {
+        let improved = open::reading(&self.path).map_err(|error| error.to_string()).and_then(|connection| {
+            zstd_dictionary::improve(&connection, &self.bodies, events, is_due, &mut self.tolerated)
+                .map_err(|error| error.to_string())
+        });
+        match improved {
+            Ok(Some(trained)) => match self.write(&Upkeep::Dictionary(trained.into())) {
+                // Events stay longer without it; nothing else changes.
+                Err(WriteError::IndexDamaged) => Ok(()),
+                written => written,
+            },
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::warn!(error, "no dictionary was trained");
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the writer write, and retries while the writer may recover.
+    fn write(&self, upkeep: &Upkeep) -> Result<(), WriteError> {
+        loop {
+            match self.writer.keep_up(upkeep.clone()).and_then(Pending::wait) {
+                Ok(()) => return Ok(()),
+                Err(error @ (WriteError::Stopped | WriteError::IndexDamaged)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "writing the index failed and will be retried");
+                    thread::sleep(RETRY);
+                }
+            }
+        }
+    }
+}
+
+pub(in crate::store) fn slices(rows: Vec<SealedRow>) -> Vec<Vec<SealedRow>> {
+    let mut slices: Vec<Vec<SealedRow>> = Vec::new();
+    let mut room = 0;
+    for row in rows {
+        let bytes = row.bytes();
+        match slices.last_mut() {
+            Some(slice) if bytes <= room => slice.push(row),
+            _ => {
+                slices.push(vec![row]);
+                room = SLICE_BYTES;
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    slices
+}

@@ -1,0 +1,41 @@
+//! The messages of events, for searches that the index cannot decide alone.
+
+use std::fmt;
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{IndexError, Messages},
+    model::{event, search::SearchWord},
+    store::event::{codec::Bodies, stored::Fetch},
+};
+
+/// Reads messages from the rows of events.
+pub(in crate::store) struct StoredMessages(Bodies);
+
+impl StoredMessages {
+    pub(in crate::store) fn new(bodies: Bodies) -> Self {
+        Self(bodies)
+    }
+}
+
+impl Messages for StoredMessages {
+    fn hold(&self, connection: &Connection, seq: i64, words: &[&SearchWord]) -> Result<bool, IndexError> {
+        let found = Fetch::new(connection, &self.0)?.event(seq)?;
+        Ok(match found {
+            // Retention has dropped it since.
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(body)) => {
+                let message = event::message(&body).unwrap_or_default();
+                words.iter().all(|word| word.is_in_message(&message))
+            }
+        })
+    }
+}
+
+impl fmt::Debug for StoredMessages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoredMessages")
+    }
+}

@@ -1,0 +1,9 @@
+//! Queries: a pool of read-only connections, the right to use one, and reading a long list in slices.
+//!
+//! No connection and no transaction leaves this directory.
+
+pub(in crate::store) mod lease;
+pub(in crate::store) mod messages;
+pub(in crate::store) mod pager;
+pub(in crate::store) mod reader;
+pub(in crate::store) mod seats;

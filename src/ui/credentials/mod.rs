@@ -1,0 +1,183 @@
+//! `/credentials`: who may use this server, for those who may say so.
+//!
+//! A secret is shown once, in the answer to the form that made it, and is nowhere afterwards.
+
+mod confirm;
+mod view;
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::StatusCode,
+    web::{Data, Path, Payload},
+};
+
+use crate::{
+    http::{
+        ApiError, Context,
+        caller::Admin,
+        manage::{Wanted, apply, issue, parse_client_id},
+        parameters,
+    },
+    model::{
+        credential::{ClientId, CredentialChange},
+        timestamp::Timestamp,
+        token,
+    },
+    ui::{
+        credentials::view::{Credentials, Draft, Made},
+        page::{self, Shell},
+    },
+};
+
+const SECTION: &str = "credentials";
+const PATH: &str = "/credentials";
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Lists the credentials, and offers to make another.
+pub(super) async fn list(
+    allowed: Result<Admin, ApiError>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let shown = match allowed {
+        Ok(_) => show(StatusCode::OK, &request, &context, Draft::default(), None).await,
+        Err(error) => Err(error),
+    };
+    Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+/// Makes a credential, and shows its secret this once.
+pub(super) async fn create(
+    allowed: Result<Admin, ApiError>,
+    request: HttpRequest,
+    context: Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let made = match allowed {
+        Ok(caller) => make(&caller, &request, &context, payload).await,
+        Err(error) => Err(error),
+    };
+    Ok(made.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+/// Asks whether a credential is to be disabled or revoked. One click must not be enough.
+pub(super) async fn confirm(
+    allowed: Result<Admin, ApiError>,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let asked = match allowed {
+        Ok(_) => confirm::ask(&request, &client_id, &context).await,
+        Err(error) => Err(error),
+    };
+    Ok(asked.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+/// Disables, enables or revokes a credential.
+pub(super) async fn change(
+    allowed: Result<Admin, ApiError>,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let changed = match allowed {
+        Ok(caller) => switch(&caller, &request, &client_id, &context, payload).await,
+        Err(error) => Err(error),
+    };
+    Ok(changed.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+async fn make(
+    caller: &Admin,
+    request: &HttpRequest,
+    context: &Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let draft = Draft::read(&form(request, context, payload).await?);
+    let now = Timestamp::now();
+    let wanted = Wanted {
+        name: &draft.name,
+        scopes: &draft.scopes,
+        actor_type: Some(draft.actor_type.as_str()),
+        expires: draft.expires.as_deref(),
+    };
+    let issued = issue(&wanted, now);
+    let stored = match &issued {
+        Ok(issued) => {
+            let change = CredentialChange::Create(issued.credential.clone());
+            apply(change, StatusCode::CREATED, &caller.0, request, context).await
+        }
+        Err(_) => Ok(()),
+    };
+    let issued = match (issued, stored) {
+        (Ok(issued), Ok(())) => issued,
+        (Err(error), _) | (_, Err(error)) if error.status_code().is_client_error() => {
+            // What was filled in stays.
+            page::refused(request, &error);
+            let draft = Draft { refusal: Some(error.message().to_owned()), ..draft };
+            return show(error.status_code(), request, context, draft, None).await;
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    let made = Made {
+        name: issued.credential.name.as_str().to_owned(),
+        client_id: issued.credential.client_id.as_str().to_owned(),
+        secret: issued.secret.reveal().to_owned(),
+        api_token: token::api_token(&issued.credential.client_id, &issued.secret),
+    };
+    show(StatusCode::CREATED, request, context, Draft::default(), Some(made)).await
+}
+
+async fn switch(
+    caller: &Admin,
+    request: &HttpRequest,
+    client_id: &str,
+    context: &Data<Context>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let form = form(request, context, payload).await?;
+    let client_id = parse_client_id(client_id)?;
+    let wanted = form.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_str());
+    let change = change_of(wanted, client_id)?;
+    apply(change, StatusCode::SEE_OTHER, &caller.0, request, context).await?;
+    Ok(page::redirect(PATH))
+}
+
+/// The change that `do` asks for.
+fn change_of(wanted: Option<&str>, client_id: ClientId) -> Result<CredentialChange, ApiError> {
+    match wanted {
+        Some("disable") => Ok(CredentialChange::Disable(client_id)),
+        Some("enable") => Ok(CredentialChange::Enable(client_id)),
+        Some("revoke") => Ok(CredentialChange::Revoke(client_id)),
+        _ => Err(ApiError::invalid("do: must be disable, enable or revoke")),
+    }
+}
+
+async fn show(
+    status: StatusCode,
+    request: &HttpRequest,
+    context: &Data<Context>,
+    draft: Draft,
+    made: Option<Made>,
+) -> Result<HttpResponse, ApiError> {
+    let caller = page::caller(request).ok_or_else(|| ApiError::internal("the page of credentials has no caller"))?;
+    let reading = context.reading(&caller, request);
+    let all = match &made {
+        None => reading.begin(|lease| Ok(lease.credentials()?)).await?,
+        // The page must come however busy the server is: it alone shows the new secret.
+        Some(_) => reading.go_on(|lease| Ok(lease.credentials()?)).await?,
+    };
+    let shell = Shell::new(request, SECTION, "Credentials");
+    let own = Some(caller.credential().client_id.as_str().to_owned());
+    let template = Credentials::new(shell, &all, &context.gate, own.as_deref(), draft, made);
+    Ok(page::page(status, &template))
+}
+
+async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<Vec<(String, String)>, ApiError> {
+    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
+    let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
+    let pairs = parameters::decode(&body)?;
+    Ok(pairs.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+}

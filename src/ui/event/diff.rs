@@ -1,0 +1,255 @@
+//! Compares two JSON objects field by field.
+//!
+//! Values are compared as text, ignoring white space between tokens, so `1.0` and `1` differ and no number loses
+//! digits. Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
+//! longest common subsequence. The work is bounded: at most [`LINES_MAX`] lines, and parts that are too large to align
+//! are compared by position.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    model::json::{self, Members},
+    ui::event::{align, value::Shown},
+};
+
+/// Maximum number of lines of a comparison. Further ones are counted; the event itself shows them.
+const LINES_MAX: usize = 1_000;
+/// Maximum number of equal fields that can be unfolded.
+const EQUAL_MAX: usize = 300;
+/// Maximum number of bytes that all values together may show. Above it, each is cut to a few words.
+const SHOWN_BYTES_MAX: usize = 192 * 1024;
+
+/// What happened to a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ui) enum Change {
+    Added,
+    Removed,
+    Changed,
+    Equal,
+}
+
+impl Change {
+    /// The word for it.
+    pub(in crate::ui) const fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Equal => "unchanged",
+        }
+    }
+}
+
+/// One field.
+#[derive(Debug)]
+pub(in crate::ui) struct Line {
+    /// `properties.labels[2]`
+    pub(in crate::ui) path: String,
+    pub(in crate::ui) change: Change,
+    pub(in crate::ui) before: Option<Shown>,
+    pub(in crate::ui) after: Option<Shown>,
+}
+
+/// A comparison.
+#[derive(Debug, Default)]
+pub(in crate::ui) struct Diff {
+    /// The fields that differ, in order.
+    pub(in crate::ui) lines: Vec<Line>,
+    /// The number of fields that differ and are not listed.
+    pub(in crate::ui) lines_left_out: usize,
+    /// The equal fields.
+    pub(in crate::ui) equal: Vec<Line>,
+    /// The number of equal fields that are not listed.
+    pub(in crate::ui) equal_left_out: usize,
+    shown_bytes: usize,
+}
+
+impl Diff {
+    /// Compares before with after; either may be absent.
+    pub(in crate::ui) fn of(before: Option<&RawValue>, after: Option<&RawValue>) -> Self {
+        let mut diff = Self::default();
+        let compact = |side: Option<&RawValue>| side.map(|side| compact(side.get()));
+        let (before, after) = (compact(before), compact(after));
+        diff.compare("", before.as_deref(), after.as_deref());
+        diff
+    }
+
+    /// A summary in words.
+    pub(in crate::ui) fn summary(&self) -> String {
+        let count = |change: Change| self.lines.iter().filter(|line| line.change == change).count();
+        let mut counts: Vec<_> = [Change::Changed, Change::Added, Change::Removed]
+            .into_iter()
+            .map(|change| (count(change), change.word()))
+            .collect();
+        counts.push((self.equal_count(), Change::Equal.word()));
+        counts.retain(|(count, _)| *count > 0);
+        counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The number of equal fields, listed or not.
+    pub(in crate::ui) fn equal_count(&self) -> usize {
+        self.equal.len() + self.equal_left_out
+    }
+
+    fn compare(&mut self, path: &str, before: Option<&str>, after: Option<&str>) {
+        // The rest is counted without being split.
+        if self.lines.len() >= LINES_MAX && before != after {
+            self.lines_left_out += 1;
+            return;
+        }
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => self.equal(path, before),
+            (Some(before), Some(after)) => self.compare_both(path, before, after),
+            (Some(side), None) => self.one_sided(path, side, Change::Removed),
+            (None, Some(side)) => self.one_sided(path, side, Change::Added),
+            (None, None) => {}
+        }
+    }
+
+    fn compare_both(&mut self, path: &str, before: &str, after: &str) {
+        match (Parts::of(before), Parts::of(after)) {
+            (Parts::Object(before), Parts::Object(after)) => self.compare_objects(path, &before, &after),
+            (Parts::Array(before), Parts::Array(after)) => {
+                for (place, before, after) in align::arrays(&before, &after) {
+                    self.compare(&bounded(format!("{path}[{place}]")), before, after);
+                }
+            }
+            _ => {
+                let (before, after) = Shown::pair(before, after, self.room());
+                self.push(path, Change::Changed, Some(before), Some(after));
+            }
+        }
+    }
+
+    fn compare_objects(&mut self, path: &str, before: &[(String, &str)], after: &[(String, &str)]) {
+        let later: HashMap<&str, &str> = after.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let earlier: HashMap<&str, &str> = before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        for (key, value) in before {
+            self.compare(&bounded(join(path, key)), Some(value), later.get(key.as_str()).copied());
+        }
+        for (key, value) in after.iter().filter(|(key, _)| !earlier.contains_key(key.as_str())) {
+            self.compare(&bounded(join(path, key)), None, Some(value));
+        }
+    }
+
+    /// A value that only one side has, split down to what reads best as a whole.
+    fn one_sided(&mut self, path: &str, side: &str, change: Change) {
+        let pick = |value| if change == Change::Added { (None, Some(value)) } else { (Some(value), None) };
+        match Parts::of(side) {
+            Parts::Object(members) if !members.is_empty() => {
+                for (key, value) in &members {
+                    let (before, after) = pick(*value);
+                    self.compare(&bounded(join(path, key)), before, after);
+                }
+            }
+            Parts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
+                for (place, element) in elements.iter().enumerate() {
+                    let (before, after) = pick(*element);
+                    self.compare(&bounded(format!("{path}[{place}]")), before, after);
+                }
+            }
+            _ => {
+                let (before, after) = pick(side);
+                let room = self.room();
+                let show = |side: Option<&str>| side.map(|side| Shown::alone(side, room));
+                self.push(path, change, show(before), show(after));
+            }
+        }
+    }
+
+    fn equal(&mut self, path: &str, value: &str) {
+        if let Parts::Object(members) = Parts::of(value)
+            && !members.is_empty()
+            && self.equal.len() < EQUAL_MAX
+        {
+            for (key, value) in &members {
+                self.equal(&bounded(join(path, key)), value);
+            }
+            return;
+        }
+        if self.equal.len() >= EQUAL_MAX {
+            self.equal_left_out += 1;
+            return;
+        }
+        let shown = Shown::alone(value, self.room());
+        self.shown_bytes += path.len() + shown.bytes();
+        self.equal.push(Line { path: path.to_owned(), change: Change::Equal, before: None, after: Some(shown) });
+    }
+
+    fn push(&mut self, path: &str, change: Change, before: Option<Shown>, after: Option<Shown>) {
+        self.shown_bytes += path.len() + [&before, &after].into_iter().flatten().map(Shown::bytes).sum::<usize>();
+        self.lines.push(Line { path: path.to_owned(), change, before, after });
+    }
+
+    fn room(&self) -> usize {
+        SHOWN_BYTES_MAX.saturating_sub(self.shown_bytes)
+    }
+}
+
+/// A value split one level.
+pub(super) enum Parts<'a> {
+    Object(Vec<(String, &'a str)>),
+    Array(Vec<&'a str>),
+    Scalar,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        match text.as_bytes().first() {
+            // An object with a duplicate key has no single meaning and is shown whole.
+            Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
+                Self::Object(members.into_iter().map(|(key, value)| (key.into_owned(), value.get())).collect())
+            }),
+            Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(text)
+                .map_or(Self::Scalar, |elements| Self::Array(elements.into_iter().map(RawValue::get).collect())),
+            _ => Self::Scalar,
+        }
+    }
+}
+
+/// Maximum number of bytes of a path that are shown: its end. Every line has one, and a key may be as long as an event.
+const PATH_BYTES_MAX: usize = 256;
+
+fn bounded(path: String) -> String {
+    match path.len().checked_sub(PATH_BYTES_MAX) {
+        None | Some(0) => path,
+        Some(beyond) => format!("…{}", &path[path.ceil_char_boundary(beyond)..]),
+    }
+}
+
+/// The path of a member. A key that could be read as several keys is quoted.
+fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && !key.contains(['.', '[', ']', '"', ' ']);
+    match (path.is_empty(), plain) {
+        (true, true) => key.to_owned(),
+        (false, true) => format!("{path}.{key}"),
+        (_, false) => {
+            let mut quoted = format!("{path}[");
+            json::push_string(&mut quoted, key);
+            quoted + "]"
+        }
+    }
+}
+
+/// The text without white space between tokens.
+fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for char in text.chars() {
+        if in_string {
+            out.push(char);
+            in_string = escaped || char != '"';
+            escaped = !escaped && char == '\\';
+        } else if !char.is_ascii_whitespace() {
+            out.push(char);
+            in_string = char == '"';
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! What an event says, value by value, each with the lists of everything that has it too and of everything that has not.
+
+use crate::{
+    model::{field::Field, timestamp::Timestamp, zone::Zone},
+    ui::{
+        event_view::Entry,
+        formatted_time::{self, When},
+        labels::Labels,
+        params::Asked,
+        wording,
+    },
+};
+
+/// Seconds between an event and its receipt that are worth a word.
+const SKEW_SECONDS: i64 = 5;
+/// Context of the sender's own that is shown; the rest is in the raw event.
+const OTHERS_MAX: usize = 20;
+/// Characters of a value that stand here.
+const CHARS_MAX: usize = 600;
+
+/// Facts of one kind.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) facts: Vec<Fact>,
+}
+
+/// One value.
+#[derive(Debug)]
+pub(super) struct Fact {
+    pub(super) label: String,
+    pub(super) value: String,
+    /// The value itself, where it is shown in other words.
+    pub(super) code: Option<String>,
+    /// The lists of events with this value and without it.
+    pub(super) links: Option<(String, String)>,
+}
+
+/// When an event happened, and when it was received.
+#[derive(Debug)]
+pub(super) struct Times {
+    /// The time by which the log orders the event.
+    pub(super) at: When,
+    /// Whether that is the receipt, so that it is not known when the event happened.
+    pub(super) is_ordered_by_receipt: bool,
+    pub(super) received: Option<When>,
+    /// How far apart the two are, if it is worth a word.
+    pub(super) skew: Option<String>,
+    pub(super) as_sent: Option<String>,
+}
+
+impl Times {
+    pub(super) fn of(entry: &Entry, zone: &Zone, now: Timestamp) -> Self {
+        let show = |at| When::new(at, zone, now);
+        let skew = entry.at.zip(entry.received_at).and_then(|(at, received)| {
+            let seconds = (received.micros() - at.micros()).div_euclid(1_000_000);
+            let length = formatted_time::length(seconds);
+            match seconds {
+                late if late > SKEW_SECONDS => Some(format!("received {length} after it happened")),
+                early if early < -SKEW_SECONDS => {
+                    Some(format!("received {length} before the time it gives: its sender’s clock is ahead"))
+                }
+                _ => None,
+            }
+        });
+        Self {
+            at: show(entry.ordered_at().unwrap_or(now)),
+            is_ordered_by_receipt: entry.is_ordered_by_receipt,
+            received: entry.received_at.map(show),
+            skew,
+            as_sent: entry.at_as_sent.clone(),
+        }
+    }
+}
+
+/// Everything that an event says but its times, its message, and what changed.
+pub(super) fn groups(entry: &Entry, asked: &Asked, labels: &Labels) -> Vec<Group> {
+    let facts = Facts { asked, labels };
+    let (actor, context, request) = (&entry.actor, &entry.context, &entry.request);
+    let who = [
+        facts.of("Name", Field::Actor, actor.name.as_deref()),
+        facts.of("E-mail", Field::Actor, actor.email.as_deref()),
+        facts.of("Id", Field::Actor, actor.id.as_deref()),
+        facts.of("Type", Field::ActorType, actor.kind.as_deref()),
+        plain("Organisation", actor.organisation.as_deref()),
+        plain("Received from", entry.received_by.as_deref()),
+    ];
+    let what = [
+        facts.of("Action", Field::Action, Some(&entry.action)),
+        facts.of("Resource type", Field::ResourceType, Some(&entry.resource_type)),
+        facts.of("Entity", Field::Entity, context.entity.as_deref()),
+        facts.of("Blueprint", Field::Blueprint, context.blueprint.as_deref()),
+        facts.of("Run", Field::Run, context.run.as_deref()),
+        facts.of("Action type", Field::ActionType, context.action_type.as_deref()),
+        facts.of("Outcome", Field::Status, Some(if entry.failed { "FAILURE" } else { "SUCCESS" })),
+        facts.of("Identifier", Field::Identifier, Some(&entry.identifier)),
+    ];
+    let from = [
+        facts.of("Origin", Field::Origin, entry.origin.as_deref()),
+        facts.of("Address", Field::Ip, request.ip.as_deref()),
+        facts.of("Method", Field::Method, request.method.as_deref()),
+        facts.of("Path", Field::Path, request.path.as_deref()),
+        facts.of("Status code", Field::StatusCode, request.status_code.as_deref()),
+        plain("User agent", request.user_agent.as_deref()),
+        facts.of("Webhook", Field::Webhook, context.webhook.as_deref()),
+        facts.of("Webhook event", Field::WebhookEvent, context.webhook_event.as_deref()),
+        facts.of("Installation", Field::Installation, context.integration.as_deref()),
+    ];
+    let others = context.others.iter().take(OTHERS_MAX).map(|(key, value)| {
+        let text = serde_json::from_str::<String>(value).unwrap_or_else(|_| value.clone());
+        Some(Fact { label: wording::readable(key), value: cut(&text), code: None, links: None })
+    });
+    let groups = [
+        ("Who", who.into_iter().flatten().collect::<Vec<_>>()),
+        ("What", what.into_iter().flatten().collect()),
+        ("Where from", from.into_iter().flatten().collect()),
+        ("Also said", others.flatten().collect()),
+    ];
+    let groups = groups.into_iter().filter(|(_, facts)| !facts.is_empty());
+    groups.map(|(title, facts)| Group { title, facts }).collect()
+}
+
+/// Makes facts.
+struct Facts<'a> {
+    asked: &'a Asked,
+    labels: &'a Labels,
+}
+
+impl Facts<'_> {
+    fn of(&self, label: &str, field: Field, value: Option<&str>) -> Option<Fact> {
+        let value = value.filter(|value| !value.is_empty())?;
+        let shown = cut(&self.labels.of(field, value));
+        let link = |negated| {
+            // What hides nothing is found nowhere but in a list that hides nothing.
+            let list = Asked { include_own: true, ..self.asked.all() };
+            list.with(field, negated, value).href()
+        };
+        Some(Fact {
+            label: label.to_owned(),
+            code: Some(value).filter(|value| value.to_lowercase() != shown.to_lowercase()).map(cut),
+            value: shown,
+            links: Some((link(false), link(true))),
+        })
+    }
+}
+
+fn plain(label: &str, value: Option<&str>) -> Option<Fact> {
+    let value = value.filter(|value| !value.is_empty())?;
+    Some(Fact { label: label.to_owned(), value: cut(value), code: None, links: None })
+}
+
+fn cut(text: &str) -> String {
+    let mut chars = text.chars();
+    let shown: String = chars.by_ref().take(CHARS_MAX).collect();
+    if chars.next().is_some() { format!("{shown}…") } else { shown }
+}

@@ -1,0 +1,181 @@
+//! `/audit-logs/{identifier}`: one event, told in full, and what happened around it.
+
+mod align;
+mod diff;
+mod facts;
+mod pretty;
+mod related;
+mod value;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use askama::Template;
+
+pub(in crate::ui) use diff::Diff;
+
+use crate::{
+    http::{
+        ApiError, Context,
+        caller::{Caller, Read},
+        error::NOT_FOUND,
+        origin, parameters,
+    },
+    model::{limits::QueryLimits, timestamp::Timestamp},
+    store::Lease,
+    ui::{
+        action_phrase::Sentence,
+        event::{
+            facts::{Group, Times},
+            related::Related,
+        },
+        event_view::Entry,
+        formatted_time::grouped,
+        labels::Labels,
+        list::shortened,
+        page::{self, Shell},
+        params::{self, Asked, event_href},
+        wording,
+    },
+};
+
+const SECTION: &str = "log";
+/// `audit-logs`.
+const SEGMENTS: usize = 1;
+/// Where the list is.
+const LISTS: [&str; 2] = ["/audit-logs", "/security/audit-logs"];
+/// Bytes of the raw event that its page holds. The whole of a larger one is behind a link.
+const RAW_BYTES_MAX: usize = 64 * 1024;
+
+/// What both forms of an event show.
+struct Told {
+    sentence: Sentence,
+    tone: &'static str,
+    failed: bool,
+    message: Option<String>,
+    times: Times,
+    groups: Vec<Group>,
+    diff: Option<Diff>,
+    raw: String,
+    raw_is_cut: bool,
+    raw_size: String,
+    api_href: String,
+}
+
+#[derive(Template)]
+#[template(path = "event/page.html")]
+struct EventPage {
+    shell: Shell,
+    told: Told,
+    related: Vec<Related>,
+    /// The list to go back to.
+    back: String,
+}
+
+/// An event within a list.
+#[derive(Template)]
+#[template(path = "event/within.html")]
+struct Within {
+    told: Told,
+    href: String,
+}
+
+#[derive(Template)]
+#[template(path = "event/unknown.html")]
+struct Unknown {
+    shell: Shell,
+    identifier: String,
+}
+
+/// Shows the event with this identifier; with `within=list`, the part of it that a list unfolds.
+pub(super) async fn one(
+    allowed: Result<Read, ApiError>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let shown = match allowed {
+        Ok(Read(caller)) => show(&caller, &request, &context).await,
+        Err(error) => Err(error),
+    };
+    Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+}
+
+async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
+    let identifier = parameters::identifier(request, SEGMENTS)?;
+    let (asked, is_within) = read(request)?;
+    let (limits, labels) = (context.query_limits, Labels::of_context(context));
+    let (sought, zone) = (identifier.clone(), asked.zone.clone());
+    let back = back(request, context, &asked);
+    let reading = context.reading(caller, request);
+    let found = reading.begin(move |lease| find(lease, &sought, &asked, !is_within, &labels, &limits)).await?;
+    let Some((told, related)) = found else {
+        return Ok(unknown(request, identifier));
+    };
+    if is_within {
+        let href = event_href(&identifier, &zone);
+        return Ok(page::page(StatusCode::OK, &Within { told, href }));
+    }
+    let shell = Shell::new(request, SECTION, shortened(&told.sentence.to_string()));
+    Ok(page::page(StatusCode::OK, &EventPage { shell, told, related, back }))
+}
+
+/// The list that led here, as it was; without one, the list in the same zone.
+fn back(request: &HttpRequest, context: &Context, asked: &Asked) -> String {
+    let is_list = |page: &String| LISTS.contains(&page.split('?').next().unwrap_or_default());
+    let led = origin::leading_page(request, context).filter(is_list);
+    led.unwrap_or_else(|| Asked { zone: asked.zone.clone(), ..Asked::nothing(asked.at) }.href())
+}
+
+fn find(
+    lease: &Lease,
+    identifier: &str,
+    asked: &Asked,
+    with_related: bool,
+    labels: &Labels,
+    limits: &QueryLimits,
+) -> Result<Option<(Told, Vec<Related>)>, ApiError> {
+    let Some(body) = lease.by_identifier(identifier)? else {
+        return Ok(None);
+    };
+    let entry = Entry::read(&body);
+    let related = if with_related { related::find(lease, &entry, asked, labels, limits)? } else { Vec::new() };
+    Ok(Some((tell(&entry, &body, asked, labels), related)))
+}
+
+fn tell(entry: &Entry, body: &str, asked: &Asked, labels: &Labels) -> Told {
+    let has_diff = entry.before.is_some() || entry.after.is_some();
+    let (raw, raw_is_cut) = pretty::pretty(body, RAW_BYTES_MAX);
+    Told {
+        sentence: Sentence::new(entry, labels),
+        tone: wording::tone(&entry.action),
+        failed: entry.failed,
+        message: entry.message.clone(),
+        times: Times::of(entry, &asked.zone, asked.at),
+        groups: facts::groups(entry, asked, labels),
+        diff: has_diff.then(|| Diff::of(entry.before.as_deref(), entry.after.as_deref())),
+        raw,
+        raw_is_cut,
+        raw_size: grouped(body.len() as u64),
+        api_href: params::event_api_href(&entry.identifier),
+    }
+}
+
+fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
+    let error = ApiError::new(NOT_FOUND, format!("there is no event {identifier:?}"));
+    let shell = Shell::new(request, SECTION, "Unknown event");
+    page::error_as(request, error, &Unknown { shell, identifier })
+}
+
+/// The zone to show it in, and whether it is to be shown within a list.
+fn read(request: &HttpRequest) -> Result<(Asked, bool), ApiError> {
+    let (mut is_within, mut zone) = (false, Vec::new());
+    for (name, value) in parameters::decode(request.query_string())? {
+        match name.as_ref() {
+            "within" => is_within = value == "list",
+            _ => zone.push((name, value)),
+        }
+    }
+    let asked = Asked::read(&zone, Timestamp::now());
+    match asked.problems.first() {
+        Some(problem) => Err(problem.clone().into()),
+        None => Ok((asked, is_within)),
+    }
+}

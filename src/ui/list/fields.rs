@@ -1,0 +1,182 @@
+//! The filter menus: for each field, the values to choose from, their counts, and the chosen ones.
+
+use std::collections::HashMap;
+
+use crate::{
+    model::{
+        field::{Field, FieldSpec, Matching},
+        fold::fold,
+        stats::{Facet, Stats},
+    },
+    ui::{formatted_time::grouped, labels::Labels, list::rows::Row, params::Asked},
+};
+
+/// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
+/// values, or are used too rarely, to delay every page.
+const MENUS: &[(Field, bool)] = &[
+    (Field::Status, true),
+    (Field::Action, true),
+    (Field::ResourceType, true),
+    (Field::Actor, true),
+    (Field::Blueprint, true),
+    (Field::Origin, true),
+    (Field::Method, true),
+    (Field::StatusCode, true),
+    (Field::Entity, false),
+    (Field::Ip, false),
+    (Field::Path, false),
+    (Field::ActorType, false),
+    (Field::Run, false),
+    (Field::ActionType, false),
+    (Field::Webhook, false),
+    (Field::WebhookEvent, false),
+    (Field::Installation, false),
+    (Field::Identifier, false),
+];
+/// Menus that are open at first: they show what is in the log.
+const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
+/// Maximum number of values that one menu lists. Others can be typed.
+const OPTIONS_MAX: usize = 40;
+
+/// The menu of one field.
+#[derive(Debug)]
+pub(in crate::ui) struct Menu {
+    /// The API's name of the field.
+    pub(in crate::ui) name: &'static str,
+    pub(in crate::ui) label: &'static str,
+    pub(in crate::ui) is_open: bool,
+    /// Whether the chosen values are excluded.
+    pub(in crate::ui) is_excluding: bool,
+    /// The number of chosen values.
+    pub(in crate::ui) chosen: usize,
+    pub(in crate::ui) options: Vec<Choice>,
+    /// The number of further values.
+    pub(in crate::ui) more: Option<String>,
+    /// The page that counts this field's values, if this one does not.
+    pub(in crate::ui) count_href: Option<String>,
+    /// What can be typed, if anything.
+    pub(in crate::ui) hint: Option<&'static str>,
+    /// Values that are excluded in addition to the chosen ones: parameters that the form passes on unchanged.
+    pub(in crate::ui) kept: Vec<(String, String)>,
+}
+
+/// A value to choose.
+#[derive(Debug)]
+pub(in crate::ui) struct Choice {
+    /// The parameter that chooses it.
+    pub(in crate::ui) name: String,
+    pub(in crate::ui) value: String,
+    pub(in crate::ui) label: String,
+    pub(in crate::ui) title: String,
+    pub(in crate::ui) count: Option<String>,
+    pub(in crate::ui) is_chosen: bool,
+}
+
+/// The fields whose values are to be counted.
+pub(in crate::ui) fn counted(asked: &Asked) -> Vec<Field> {
+    let is_counted = |field: Field, always: bool| {
+        always || asked.facets.contains(&field) || asked.selections.iter().any(|selection| selection.field == field)
+    };
+    let counted = MENUS.iter().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
+    counted.map(|(field, _)| *field).collect()
+}
+
+/// Names of actors by user id or e-mail address.
+#[derive(Debug, Clone, Default)]
+pub(in crate::ui) struct Aliases(HashMap<String, String>);
+
+impl Aliases {
+    /// The actors of a page's events.
+    pub(in crate::ui) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let pairs = rows.into_iter().flat_map(|row| row.aliases.iter().map(|alias| (alias.clone(), row.actor.clone())));
+        Self(pairs.collect())
+    }
+
+    /// An actor with a name, an address and a user id would appear three times with the same count. The name is enough.
+    fn leave_names(&self, facet: &mut Facet) {
+        let counts: HashMap<String, u64> =
+            facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();
+        facet.values.retain(|counted| {
+            let name = self.0.get(&counted.value);
+            name.and_then(|name| counts.get(name)).is_none_or(|count| *count != counted.count)
+        });
+    }
+}
+
+/// Every menu.
+pub(in crate::ui) fn menus(asked: &Asked, mut stats: Stats, labels: &Labels, known: &Aliases) -> Vec<Menu> {
+    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| known.leave_names(facet));
+    MENUS.iter().filter_map(|(field, _)| menu(*field, asked, &stats, labels)).collect()
+}
+
+fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<Menu> {
+    let spec = field.spec();
+    let name = spec.name()?;
+    let facet = stats.facets.iter().find(|facet| facet.field == field);
+    let including = asked.selection(field, false);
+    let excluding = asked.selection(field, true);
+    let chosen = including.or(excluding);
+    let values = chosen.map_or(&[][..], |selection| &selection.values);
+    let options = options(spec, name, facet, values, labels);
+    let listed = options.iter().filter(|option| option.count.is_some()).count() as u64;
+    let more = facet.map_or(0, |facet| facet.distinct.saturating_sub(listed));
+    let count_href = (facet.is_none() && spec.is_countable()).then(|| {
+        let mut asked = asked.clone();
+        asked.facets.push(field);
+        format!("{}#menu-{name}", asked.href())
+    });
+    let kept = excluding.filter(|_| including.is_some()).map_or(Vec::new(), |excluding| {
+        excluding.values.iter().map(|value| (format!("not.{name}[]"), value.clone())).collect()
+    });
+    Some(Menu {
+        name,
+        label: spec.label,
+        is_open: chosen.is_some() || asked.facets.contains(&field) || OPEN.contains(&field),
+        is_excluding: including.is_none() && excluding.is_some(),
+        chosen: values.len(),
+        options,
+        more: (more > 0).then(|| grouped(more)),
+        count_href,
+        hint: hint(spec),
+        kept,
+    })
+}
+
+fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String], labels: &Labels) -> Vec<Choice> {
+    let same = |value: &str, other: &str| match spec.matching {
+        Matching::IgnoreCase => fold(value) == fold(other),
+        _ => value == other,
+    };
+    let choice = |value: &str, count: Option<u64>, is_chosen| Choice {
+        // A comma is part of the value, however the form is sent.
+        name: if spec.comma_list && value.contains(',') { format!("{name}[]") } else { name.to_owned() },
+        label: labels.of(spec.field, value).into_owned(),
+        title: labels.hint(spec.field, value),
+        value: value.to_owned(),
+        count: count.map(grouped),
+        is_chosen,
+    };
+    let counted = facet.map_or(&[][..], |facet| &facet.values);
+    let is_chosen = |value: &str| chosen.iter().any(|chosen| same(chosen, value));
+    // Chosen values come first, even without any event, so that they can be removed.
+    let unlisted = chosen.iter().filter(|chosen| !counted.iter().any(|counted| same(chosen, &counted.value)));
+    let mut options: Vec<Choice> = unlisted.map(|value| choice(value, None, true)).collect();
+    if let (Matching::OneOf(values), None) = (spec.matching, facet) {
+        options.extend(values.iter().filter(|value| !is_chosen(value)).map(|value| choice(value, None, false)));
+    }
+    let (first, others): (Vec<_>, Vec<_>) = counted.iter().partition(|counted| is_chosen(&counted.value));
+    options.extend(first.into_iter().map(|counted| choice(&counted.value, Some(counted.count), true)));
+    let room = OPTIONS_MAX.saturating_sub(options.len());
+    options.extend(others.into_iter().take(room).map(|counted| choice(&counted.value, Some(counted.count), false)));
+    options
+}
+
+fn hint(spec: &FieldSpec) -> Option<&'static str> {
+    Some(match spec.matching {
+        Matching::OneOf(_) => return None,
+        Matching::Prefix => "How it begins: /v1/…",
+        Matching::StatusCode => "403 or 4xx",
+        Matching::Network => "Address or 10.0.0.0/8",
+        Matching::Exact | Matching::IgnoreCase => "Another value",
+    })
+}

@@ -1,0 +1,96 @@
+//! `/audit-logs`: the log, filtered.
+//!
+//! The rows come first; how they spread over time and what could be chosen follow in the same answer, when they have been
+//! counted. A list whose counting fails is still a list.
+
+mod chart;
+mod chips;
+mod fields;
+mod load;
+mod rows;
+mod view;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use askama::Template;
+
+pub(in crate::ui) use chips::shortened;
+use fields::Aliases;
+pub(in crate::ui) use rows::Row;
+
+use crate::{
+    http::{ApiError, Context, caller::Read, parameters, reading::Reading},
+    model::{limits::QueryLimits, timestamp::Timestamp},
+    ui::{
+        labels::Labels,
+        page::{self, Shell},
+        params::Asked,
+        stream,
+    },
+};
+
+const SECTION: &str = "log";
+
+/// Shows the events that match.
+pub(super) async fn list(
+    allowed: Result<Read, ApiError>,
+    request: HttpRequest,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let caller = match allowed {
+        Ok(Read(caller)) => caller,
+        Err(error) => return Ok(page::error(&request, SECTION, error)),
+    };
+    let asked = read(&request);
+    if !asked.tidy && asked.problems.is_empty() {
+        return Ok(page::redirect(&asked.href()));
+    }
+    let labels = Labels::of_context(&context);
+    let reading = context.reading(&caller, &request);
+    match answer(&request, context, reading, asked, labels).await {
+        Ok(response) => Ok(response),
+        Err(error) => Ok(page::error(&request, SECTION, error)),
+    }
+}
+
+async fn answer(
+    request: &HttpRequest,
+    context: Data<Context>,
+    reading: Reading,
+    asked: Asked,
+    labels: Labels,
+) -> Result<HttpResponse, ApiError> {
+    let (limits, sought, names) = (context.query_limits, asked.clone(), labels.clone());
+    let (found, live) = reading.begin(move |lease| load::load(lease, &sought, &names, &limits)).await?;
+    let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let known = found.aliases();
+    let shell = Shell::new(request, SECTION, "Audit log");
+    let top = view::top(shell, request, &asked, (found, live), &labels, &context);
+    let top = top.render().map_err(ApiError::internal)?;
+    let rest = rest(reading, context.query_limits, asked, labels, known);
+    Ok(stream::two_parts(request, page::response(status), top, rest))
+}
+
+/// What is asked for. A query string that is not UTF-8 asks for nothing, and says so.
+fn read(request: &HttpRequest) -> Asked {
+    let now = Timestamp::now();
+    match parameters::decode(request.query_string()) {
+        Ok(pairs) => Asked::read(&pairs, now),
+        Err(problem) => Asked { problems: vec![problem], ..Asked::nothing(now) },
+    }
+}
+
+/// The chart and the menus, once they have been counted.
+async fn rest(reading: Reading, limits: QueryLimits, asked: Asked, labels: Labels, known: Aliases) -> String {
+    let sought = asked.clone();
+    let counted = match reading.go_on(move |lease| load::count(lease, &sought, &limits)).await {
+        Ok(counted) => Ok(counted),
+        Err(error) => {
+            if let Some(cause) = error.cause() {
+                tracing::error!(cause, "events could not be counted");
+            }
+            Err(error.message().to_owned())
+        }
+    };
+    // The page has begun: whatever happens now, it ends as a page.
+    view::bottom(&asked, counted, &labels, &known).render().unwrap_or_default()
+}

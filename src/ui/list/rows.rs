@@ -1,0 +1,149 @@
+//! The table: an event a row.
+
+use crate::{
+    model::{json, timestamp::Timestamp, zone::Zone},
+    store::Damaged,
+    ui::{
+        action_phrase::Sentence, event::Diff, event_view::Entry, formatted_time::When, labels::Labels, params, wording,
+    },
+};
+
+/// Bytes before and after together up to which a row says what changed. Larger ones say so on the event's own page.
+const DIFF_BYTES_MAX: usize = 64 * 1024;
+/// Changed fields that a row names.
+const CHANGES_SHOWN: usize = 3;
+/// Fields that change with every other.
+const NOISE: [&str; 4] = ["updatedAt", "updatedBy", "updated_at", "updated_by"];
+/// Characters of a message, a path or a name that a row shows.
+const CHARS_SHOWN: usize = 160;
+
+/// One row.
+#[derive(Debug)]
+pub(in crate::ui) struct Row {
+    pub(in crate::ui) href: String,
+    /// The time by which the log orders the event.
+    pub(in crate::ui) when: When,
+    /// Whether that is its receipt, because its sender's time lay too far in the future.
+    pub(in crate::ui) is_ordered_by_receipt: bool,
+    pub(in crate::ui) failed: bool,
+    pub(in crate::ui) tone: &'static str,
+    pub(in crate::ui) sentence: Sentence,
+    /// Why it failed, or what changed, or what was asked for.
+    pub(in crate::ui) detail: String,
+    pub(in crate::ui) actor_more: String,
+    pub(in crate::ui) resource: String,
+    pub(in crate::ui) method: String,
+    pub(in crate::ui) status_code: String,
+    pub(in crate::ui) ip: String,
+    /// The actor's name, whole, and what else the actor is known by.
+    pub(in crate::ui) actor: String,
+    pub(in crate::ui) aliases: Vec<String>,
+    /// The row stands for an event that is damaged: what is known of it.
+    pub(in crate::ui) damaged: Option<String>,
+}
+
+impl Row {
+    pub(in crate::ui) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
+        let entry = Entry::read(body);
+        let sentence = bounded(Sentence::new(&entry, labels));
+        let name = entry.actor_name().unwrap_or_default().to_owned();
+        let origin = entry.origin.as_deref().map(cut).unwrap_or_default();
+        let kind = entry.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
+        let actor_more = kind.map_or_else(|| origin.clone(), |kind| format!("{kind} · {origin}"));
+        let request = &entry.request;
+        let text = |part: &Option<String>| part.as_deref().map(cut).unwrap_or_default();
+        Self {
+            href: params::event_href(&entry.identifier, zone),
+            when: When::new(entry.ordered_at().unwrap_or(now), zone, now),
+            is_ordered_by_receipt: entry.is_ordered_by_receipt,
+            failed: entry.failed,
+            tone: wording::tone(&entry.action),
+            detail: detail(&entry),
+            sentence,
+            actor_more,
+            resource: cut(&labels.resource_type(&entry.resource_type)),
+            method: text(&request.method),
+            status_code: text(&request.status_code),
+            ip: text(&request.ip),
+            actor: name.clone(),
+            aliases: [entry.actor.id, entry.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
+            damaged: None,
+        }
+    }
+
+    /// The row of an event, or the one that says that it is damaged.
+    pub(in crate::ui) fn of(event: &Result<String, Damaged>, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
+        let damaged = match event {
+            Ok(body) => return Self::new(body, labels, zone, now),
+            Err(damaged) => damaged,
+        };
+        let Damaged { seq, timestamp, identifier, message } = damaged;
+        let known = identifier.as_deref().map_or_else(String::new, |identifier| format!(" ({})", cut(identifier)));
+        let nobody = Self::new("{}", labels, zone, timestamp.unwrap_or(now));
+        Self {
+            when: When::new(timestamp.unwrap_or(now), zone, now),
+            damaged: Some(format!("Event {seq} of the log{known} is damaged and cannot be shown: {}", cut(message))),
+            ..nobody
+        }
+    }
+
+    /// Whether anything is known of a request.
+    pub(in crate::ui) fn has_request(&self) -> bool {
+        !(self.method.is_empty() && self.status_code.is_empty())
+    }
+}
+
+fn detail(entry: &Entry) -> String {
+    if let Some(message) = &entry.message {
+        return cut(message);
+    }
+    let (before, after) = (entry.before.as_deref(), entry.after.as_deref());
+    let bytes: usize = [before, after].into_iter().flatten().map(|side| side.get().len()).sum();
+    if let (Some(before), Some(after)) = (before, after)
+        && bytes <= DIFF_BYTES_MAX
+    {
+        return changes(&Diff::of(Some(before), Some(after)));
+    }
+    // A name says more than an identifier, where what was made or removed has one.
+    let title = after.or(before).filter(|_| bytes <= DIFF_BYTES_MAX).and_then(|side| {
+        let members = json::Members::read(side.get(), crate::model::limits::OBJECT_KEYS_MAX).ok()?;
+        let title = members.iter().find(|(key, _)| matches!(*key, "title" | "name")).map(|(_, value)| value)?;
+        json::text(title).map(|title| cut(&title))
+    });
+    let title = title.filter(|title| Some(title) != entry.context.entity.as_ref());
+    title.or_else(|| entry.request.path.as_deref().map(cut)).unwrap_or_default()
+}
+
+/// The changed fields by name, and of one that went from one short value to another, both.
+fn changes(diff: &Diff) -> String {
+    let (noise, changed): (Vec<_>, Vec<_>) = diff.lines.iter().partition(|line| NOISE.contains(&line.path.as_str()));
+    let changed = if changed.is_empty() { noise } else { changed };
+    let name = |path: &str| path.strip_prefix("properties.").unwrap_or(path).to_owned();
+    let said = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
+        (Some(before), Some(after)) if before.is_short() && after.is_short() => {
+            format!("{}: {} → {}", name(&line.path), before.text(), after.text())
+        }
+        _ => name(&line.path),
+    });
+    let said = said.collect::<Vec<_>>().join("; ");
+    let more = (changed.len() + diff.lines_left_out).saturating_sub(CHANGES_SHOWN);
+    let said = if more > 0 { format!("{said}; {more} more") } else { said };
+    cut(&said)
+}
+
+fn bounded(sentence: Sentence) -> Sentence {
+    let Sentence { who, verb, kind, subject, within } = sentence;
+    Sentence {
+        who: cut(&who),
+        verb: cut(&verb),
+        kind: cut(&kind),
+        subject: subject.as_deref().map(cut),
+        within: within.as_deref().map(cut),
+    }
+}
+
+fn cut(text: &str) -> String {
+    let mut chars = text.chars();
+    let shown: String = chars.by_ref().take(CHARS_SHOWN).collect();
+    if chars.next().is_some() { format!("{shown}…") } else { shown }
+}

@@ -1,0 +1,26 @@
+//! HTML over HTTP: pages for people.
+//!
+//! Pages are rendered on the server, complete without script, and load nothing from elsewhere. A handler parses,
+//! queries once, and renders; templates see plain data. Event data is hostile input: it is always escaped and never
+//! treated as markup.
+
+mod action_phrase;
+mod assets;
+mod credentials;
+mod event;
+mod event_view;
+mod formatted_time;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod headers;
+mod labels;
+mod list;
+mod page;
+mod params;
+mod routes;
+mod sign_in;
+mod stream;
+mod wording;
+
+pub use page::{error_page, not_found};
+pub use routes::configure;

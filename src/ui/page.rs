@@ -1,0 +1,168 @@
+//! What every page shares: its frame, its headers, and error pages.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError,
+    body::BoxBody,
+    http::{
+        StatusCode,
+        header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION},
+    },
+};
+use askama::Template;
+use memchr::memmem;
+
+use crate::{
+    http::{
+        self, ApiError,
+        caller::{Caller, Finding, Note},
+    },
+    model::credential::Scope,
+    ui::{
+        assets::{ICON, SCRIPT, STYLE},
+        headers::{self, HEADERS},
+        sign_in, wording,
+    },
+};
+
+/// The frame of a page.
+#[derive(Debug)]
+pub(super) struct Shell {
+    pub(super) title: String,
+    /// The part of the site that it belongs to.
+    pub(super) section: &'static str,
+    pub(super) who: Option<Who>,
+    pub(super) style: String,
+    pub(super) script: String,
+    pub(super) icon: String,
+}
+
+/// Who is signed in.
+#[derive(Debug)]
+pub(super) struct Who {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) is_admin: bool,
+}
+
+impl Shell {
+    pub(super) fn new(request: &HttpRequest, section: &'static str, title: impl Into<String>) -> Self {
+        let who = caller(request).map(|caller| Who {
+            name: caller.credential().name.as_str().to_owned(),
+            kind: wording::readable(caller.credential().actor_type.name()),
+            is_admin: caller.credential().scopes.allow(Scope::Admin),
+        });
+        let [style, script, icon] = [STYLE, SCRIPT, ICON].map(|asset| asset.href());
+        Self { title: title.into(), section, who, style, script, icon }
+    }
+}
+
+/// The beginning of a page response.
+pub(super) fn response(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    headers::page(&mut response);
+    response
+}
+
+/// A whole page.
+pub(super) fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
+    match template.render() {
+        Ok(html) => response(status).body(html),
+        Err(error) => ApiError::internal(error).error_response(),
+    }
+}
+
+/// Redirects to another page, which the browser then gets.
+pub(super) fn redirect(to: &str) -> HttpResponse {
+    let mut response = response(StatusCode::SEE_OTHER);
+    response.insert_header((LOCATION, to));
+    response.finish()
+}
+
+/// Who is signed in, with any scope.
+pub(super) fn caller(request: &HttpRequest) -> Option<Caller> {
+    request.extensions().get::<Finding>().and_then(|finding| finding.as_ref().ok()).cloned()
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    shell: Shell,
+    heading: &'static str,
+    message: String,
+    sign_in_href: Option<String>,
+    /// Where to go after signing out and in as someone else.
+    next: Option<String>,
+}
+
+/// An error as a page. Someone who is not signed in is redirected to sign in.
+pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiError) -> HttpResponse {
+    let status = error.status_code();
+    if status == StatusCode::UNAUTHORIZED && is_reader(request) {
+        return redirect(&sign_in_href(request));
+    }
+    let heading = match status {
+        StatusCode::UNAUTHORIZED => "Not signed in",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Too much at once",
+        status if status.is_server_error() => "Something is wrong here",
+        _ => "That cannot be done",
+    };
+    let mut message = error.message().to_owned();
+    if let Some(first) = message.get(..1) {
+        message = first.to_uppercase() + &message[1..];
+    }
+    // Someone who is already signed in would only be redirected back from the sign-in page: they must sign out first.
+    let is_in = caller(request).is_some();
+    let sign_in_href = (status == StatusCode::UNAUTHORIZED && !is_in).then(|| sign_in_href(request));
+    let next = (status == StatusCode::FORBIDDEN && is_in).then(|| here(request).to_owned());
+    let shell = Shell::new(request, section, heading);
+    error_as(request, error, &ErrorPage { shell, heading, message, sign_in_href, next })
+}
+
+/// An error from outside a page handler.
+pub fn error_page(request: &HttpRequest, error: ApiError) -> HttpResponse {
+    self::error(request, "", error)
+}
+
+/// An error as this page.
+pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl Template) -> HttpResponse {
+    let html = template.render().unwrap_or_default();
+    refused(request, &error);
+    // The error stays attached to the response, so that its cause is logged.
+    let mut response = HttpResponse::from_error(error).set_body(BoxBody::new(html));
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The response for a path without a route, of the pages or of the API: a page if the client reads pages.
+pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let nothing = http::nothing_at(&request);
+    if wants_page(&request) { Ok(error(&request, "", nothing)) } else { Err(nothing) }
+}
+
+/// Records why a request was rejected.
+pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
+    request.extensions_mut().insert(Note::Refused(error.message().to_owned()));
+}
+
+/// Whether a person with a browser asks. A person can sign in; a program is told that its token is wrong.
+fn is_reader(request: &HttpRequest) -> bool {
+    wants_page(request) && request.method().is_safe() && !request.headers().contains_key(AUTHORIZATION)
+}
+
+fn wants_page(request: &HttpRequest) -> bool {
+    request.headers().get(ACCEPT).is_some_and(|accept| memmem::find(accept.as_bytes(), b"text/html").is_some())
+}
+
+fn sign_in_href(request: &HttpRequest) -> String {
+    sign_in::href_leading_to(here(request))
+}
+
+/// The URL to return to. A form that was sent is not sent again.
+fn here(request: &HttpRequest) -> &str {
+    let is_page = request.method().is_safe();
+    request.uri().path_and_query().filter(|_| is_page).map_or("/audit-logs", |here| here.as_str())
+}

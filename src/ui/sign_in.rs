@@ -1,0 +1,278 @@
+//! `/sign-in` and `/sign-out`: browser sessions.
+//!
+//! People sign in with a client id and secret, or with a one-time link that the command line prints. Opening a link
+//! only shows who it is for, because mail scanners and link previews open links before people do.
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{LOCATION, RETRY_AFTER},
+    },
+    web::{self, Data, Payload},
+};
+use askama::Template;
+
+use crate::{
+    auth::Admission,
+    http::{
+        ApiError, Context,
+        caller::{ApiErrorKind, Caller, Finding, Note, peer},
+        origin, parameters, session,
+    },
+    model::{
+        credential::{CredentialChange, Secret},
+        event::Event,
+        timestamp::Timestamp,
+    },
+    ui::page::{self, Shell},
+};
+
+/// Maximum size of a form: a client id, a secret or a code, and where to go.
+const BODY_BYTES_MAX: usize = 32 * 1024;
+const PATH: &str = "/sign-in";
+/// The page to show by default.
+const HOME: &str = "/audit-logs";
+const NEXT_BYTES_MAX: usize = 8 * 1024;
+const SECTION: &str = "sign-in";
+const ACTION: &str = "session.create";
+
+/// The form.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct Page<'a> {
+    shell: Shell,
+    /// The error, if there was one.
+    refusal: Option<&'a str>,
+    client_id: &'a str,
+    next: &'a str,
+    /// A link's code, and the name of its credential.
+    link: Option<(&'a str, &'a str)>,
+}
+
+/// The fields of a form or a query string.
+#[derive(Default)]
+struct Asked {
+    client_id: String,
+    client_secret: Option<Secret>,
+    code: Option<String>,
+    next: Option<String>,
+}
+
+impl Asked {
+    /// Other fields are ignored.
+    fn read(encoded: &str) -> Result<Self, ApiError> {
+        let mut asked = Self::default();
+        for (name, value) in parameters::decode(encoded)? {
+            match name.as_ref() {
+                "client_id" => asked.client_id = value.into_owned(),
+                "client_secret" => asked.client_secret = Some(Secret::presented(value.into_owned())),
+                "code" => asked.code = Some(value.into_owned()),
+                "next" => asked.next = Some(value.into_owned()).filter(|next| is_local(next)),
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
+
+    fn next(&self) -> &str {
+        self.next.as_deref().unwrap_or(HOME)
+    }
+}
+
+/// Whether a redirect target stays on this server. Browsers treat a backslash as a slash and ignore control characters;
+/// with either, a path may become another host (WHATWG URL, section 4.4).
+fn is_local(next: &str) -> bool {
+    next.starts_with('/')
+        && !next.starts_with("//")
+        && next.len() <= NEXT_BYTES_MAX
+        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+/// Shows the form, or who a link is for. Someone who is already signed in is redirected.
+pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> HttpResponse {
+    as_page(welcome(&request, &context).await, &request)
+}
+
+/// Begins a session.
+pub(super) async fn enter(request: HttpRequest, context: Data<Context>, payload: Payload) -> HttpResponse {
+    as_page(let_in(&request, &context, payload).await, &request)
+}
+
+/// Ends the session, here and in the browser.
+pub(super) async fn leave(request: HttpRequest, context: Data<Context>, payload: Payload) -> HttpResponse {
+    as_page(let_out(&request, &context, payload).await, &request)
+}
+
+/// Clients that send these forms read pages.
+fn as_page(answer: Result<HttpResponse, ApiError>, request: &HttpRequest) -> HttpResponse {
+    answer.unwrap_or_else(|error| page::error(request, SECTION, error))
+}
+
+async fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
+    let asked = Asked::read(request.query_string())?;
+    let Some(code) = &asked.code else {
+        let is_in = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
+        return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, request, &asked, None, None) };
+    };
+    match context.gate.check_link(code, Timestamp::now()).await {
+        Ok((admission, _)) => show(StatusCode::OK, request, &asked, None, Some(&admission)),
+        Err(_) => show(StatusCode::UNAUTHORIZED, request, &asked, Some(LINK_IS_OVER), None),
+    }
+}
+
+const LINK_IS_OVER: &str = "This link is no longer good: it has been used, or is older than five minutes. \
+                            Print another with auditbox login-link.";
+const WRONG_SECRET: &str = "There is no usable credential with this client ID and secret.";
+
+async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
+    // Another site's page must not sign a person in as someone else.
+    if origin::is_foreign(request, context) {
+        return Err(ApiError::cross_site());
+    }
+    let mut asked = form(request, context, payload).await?;
+    let admitted = match asked.code.take() {
+        Some(code) => use_link(&code, request, context).await,
+        None => check_secret(&mut asked, request, context).await,
+    };
+    match admitted {
+        Ok(admission) => begin(admission, asked.next(), request, context),
+        Err(error) => refuse(&error, request, &asked),
+    }
+}
+
+async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<Asked, ApiError> {
+    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
+    let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
+    Asked::read(&body)
+}
+
+async fn check_secret(asked: &mut Asked, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
+    let (address, now) = (peer(request, context), Timestamp::now());
+    let secret = asked.client_secret.take().unwrap_or_else(|| Secret::presented(String::new()));
+    Ok(context.gate.sign_in(&asked.client_id, &secret, address, now).await?)
+}
+
+/// Uses a link and records it in one transaction. Of two uses at once, one succeeds.
+async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
+    let (admission, ticket) = context.gate.check_link(code, Timestamp::now()).await?;
+    let record = Caller { admission: admission.clone() }
+        .own_request(request, ACTION)
+        .event(StatusCode::SEE_OTHER.as_u16(), None)
+        .map_err(ApiError::internal)?;
+    spend(CredentialChange::Spend(ticket.client_id, ticket.id, ticket.expires), record, request, context).await?;
+    Ok(admission)
+}
+
+/// Stores that a ticket is revoked, with its record, then updates the credentials in memory.
+async fn spend(
+    change: CredentialChange,
+    record: Event,
+    request: &HttpRequest,
+    context: &Context,
+) -> Result<(), ApiError> {
+    context.writer.change(change, context.writer.prepare(record))?.settled().await?;
+    request.extensions_mut().insert(Note::Recorded);
+    let gate = context.gate.clone();
+    Ok(web::block(move || gate.refresh()).await.map_err(ApiError::internal)??)
+}
+
+fn begin(admission: Admission, next: &str, request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
+    let token = context.gate.begin_session(&admission.credential, Timestamp::now());
+    let token = token.ok_or_else(|| ApiError::internal("a session could not be made"))?;
+    let mut response = HttpResponse::SeeOther();
+    session::begin(&mut response, request, context, token);
+    // From here on the request has a caller and is recorded.
+    request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
+    Ok(response.insert_header((LOCATION, next)).finish())
+}
+
+/// The form again, with the error.
+fn refuse(error: &ApiError, request: &HttpRequest, asked: &Asked) -> Result<HttpResponse, ApiError> {
+    let answer = error.error_response();
+    let text = match (answer.status(), asked.client_id.is_empty()) {
+        (StatusCode::UNAUTHORIZED, true) => LINK_IS_OVER,
+        (StatusCode::UNAUTHORIZED, false) => WRONG_SECRET,
+        _ => error.message(),
+    };
+    let mut page = show(answer.status(), request, asked, Some(text), None)?;
+    if let Some(wait) = answer.headers().get(RETRY_AFTER) {
+        page.headers_mut().insert(RETRY_AFTER, wait.clone());
+    }
+    Ok(page)
+}
+
+fn show(
+    status: StatusCode,
+    request: &HttpRequest,
+    asked: &Asked,
+    refusal: Option<&str>,
+    link: Option<&Admission>,
+) -> Result<HttpResponse, ApiError> {
+    let link = asked.code.as_deref().zip(link.map(|admission| admission.credential.name.as_str()));
+    let shell = Shell::new(request, SECTION, "Sign in");
+    let page = Page { shell, refusal, client_id: &asked.client_id, next: asked.next(), link };
+    let text = page.render().map_err(ApiError::internal)?;
+    Ok(page::response(status).body(text))
+}
+
+async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
+    let found = request.extensions().get::<Finding>().cloned();
+    if let Some(Err(ApiErrorKind::CrossSite)) = found {
+        return Err(ApiError::cross_site());
+    }
+    // Where to go after the next sign-in.
+    let next = form(request, context, payload).await?.next;
+    if let Some(Ok(caller)) = found
+        && let Some(ticket) = &caller.admission.session
+    {
+        let (id, client_id, until) = (ticket.id.clone(), ticket.client_id.clone(), context.gate.session_end(ticket));
+        let change = CredentialChange::Spend(client_id, id, until);
+        let record = caller.own_request(request, change.action());
+        let record = record.event(StatusCode::SEE_OTHER.as_u16(), None).map_err(ApiError::internal)?;
+        spend(change, record, request, context).await?;
+    }
+    let mut response = HttpResponse::SeeOther();
+    session::end(&mut response, request, context);
+    let to = next.map_or_else(|| PATH.to_owned(), |next| href_leading_to(&next));
+    Ok(response.insert_header((LOCATION, to)).finish())
+}
+
+/// The sign-in page that leads to `next`.
+pub(super) fn href_leading_to(next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{PATH}?{query}")
+}
+
+fn send_to(place: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, place)).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ui::sign_in::is_local;
+
+    #[test]
+    fn only_a_path_of_this_server_is_local() {
+        for local in ["/", "/audit-logs", "/audit-logs?actor=a%20b&q=//x", "/a//b", "/audit-logs/x%5Cy"] {
+            assert!(is_local(local), "{local}");
+        }
+        for foreign in [
+            "",
+            "audit-logs",
+            "//host",
+            "///host",
+            "/\\host",
+            "\\\\host",
+            "https://host/",
+            "/\t/host",
+            "/\n/host",
+            "/ /host",
+            "javascript:alert(1)",
+            "/é",
+            "/a\\b",
+        ] {
+            assert!(!is_local(foreign), "{foreign:?}");
+        }
+    }
+}
