@@ -13,7 +13,7 @@ use crate::{
         ApiError, Context,
         body::Body,
         caller::Admin,
-        manage::{Wanted, apply, issue, parse_client_id},
+        manage::{NewCredential, apply, issue, parse_client_id},
     },
     model::{
         credential::{Credential, CredentialChange},
@@ -26,7 +26,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct NewCredential {
+struct CredentialRequest {
     name: String,
     scopes: Vec<String>,
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(super) async fn list(
     let all = context.reading(&caller.0, &request).begin(|lease| Ok(lease.credentials()?)).await?;
     let shown = all.iter().map(|credential| {
         let mut shown = show(credential, now);
-        shown["lastUsedAt"] = json!(context.gate.last_use(&credential.client_id).map(|at| at.to_string()));
+        shown["lastUsedAt"] = json!(context.authenticator.last_use(&credential.client_id).map(|at| at.to_string()));
         shown
     });
     let shown: Vec<_> = shown.collect();
@@ -65,13 +65,13 @@ pub(super) async fn create(
     context: Data<Context>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let asked: NewCredential = read_json(&context, &request, payload).await?;
+    let params: CredentialRequest = read_json(&context, &request, payload).await?;
     let now = Timestamp::now();
-    let wanted = Wanted {
-        name: &asked.name,
-        scopes: &asked.scopes,
-        actor_type: asked.actor_type.as_deref(),
-        expires: asked.expires.as_deref(),
+    let wanted = NewCredential {
+        name: &params.name,
+        scopes: &params.scopes,
+        actor_type: params.actor_type.as_deref(),
+        expires: params.expires.as_deref(),
     };
     let issued = issue(&wanted, now)?;
     let change = CredentialChange::Create(issued.credential.clone());
@@ -90,10 +90,10 @@ pub(super) async fn switch(
     context: Data<Context>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let asked: Switch = read_json(&context, &request, payload).await?;
+    let params: Switch = read_json(&context, &request, payload).await?;
     let client_id = parse_client_id(&client_id)?;
     let change =
-        if asked.disabled { CredentialChange::Disable(client_id) } else { CredentialChange::Enable(client_id) };
+        if params.disabled { CredentialChange::Disable(client_id) } else { CredentialChange::Enable(client_id) };
     apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
     Ok(HttpResponse::Ok().json(json!({ "ok": true })))
 }

@@ -29,7 +29,7 @@ use crate::{
         error::ParameterError,
         limits::QueryLimits,
         query::{Includes, Query},
-        self_audit::OwnRequest,
+        self_audit::SelfAuditRequest,
         timestamp::Timestamp,
     },
     store::{Lease, PageReader, Slice},
@@ -59,7 +59,7 @@ pub(super) async fn export(
     // What is wrong with the query shows before anything is sent.
     let mut export = Export { form, events: PageReader::all(query.clone()), ending: None };
     let (first, mut export) = reading.begin(move |lease| Ok((export.first(lease, &query)?, export))).await?;
-    let own = caller.0.own_request(&request, actions::recording_of(&request).0);
+    let own = caller.0.self_audit_request(&request, actions::recording_of(&request).0);
     // A request for the head alone sends no file; the middleware records it.
     let is_file = request.method() != Method::HEAD;
     let ending = Ending { recorder: context.recorder.clone(), request: is_file.then_some(own), events: first.1 };
@@ -135,7 +135,7 @@ struct Export {
 /// Puts the export on the record, as complete or, if it is dropped before that, as broken off.
 struct Ending {
     recorder: Recorder,
-    request: Option<OwnRequest>,
+    request: Option<SelfAuditRequest>,
     /// How many events have been handed over.
     events: usize,
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     http::{
         ApiError, Context,
-        caller::{Ingest, Note},
+        caller::{AuditNote, Ingest},
         error::{CONFLICT, INVALID_REQUEST},
         metrics::Ingested,
         parameters,
@@ -23,7 +23,7 @@ use crate::{
         event::{Receipt, Sender},
         limits::EventLimits,
         mask::Mask,
-        masked_event::Sent,
+        masked_event::MaskedEvent,
         timestamp::Timestamp,
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
@@ -103,7 +103,7 @@ impl Reading {
         })?;
         let receipt = Receipt { at: self.at, by: &self.by };
         let read = |raw| {
-            let sent = Sent::new(raw, &self.limits, &self.mask)?;
+            let sent = MaskedEvent::new(raw, &self.limits, &self.mask)?;
             let draft = sent.read(&self.limits, Sender::Client)?;
             Ok(self.writer.prepare(draft.accept(&receipt)))
         };
@@ -182,7 +182,7 @@ async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) 
     context.metrics.ingested(Ingested::Conflict, conflicts);
     context.metrics.ingested(Ingested::Rejected, rejected - conflicts);
     if rejected > 0 {
-        request.extensions_mut().insert(Note::Refused(format!("{rejected} of {total} events were refused")));
+        request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were refused")));
     }
     Ok(HttpResponse::Ok().json(json!({
         "ok": true, "accepted": accepted, "duplicates": duplicates, "rejected": rejected, "results": results,

@@ -11,7 +11,7 @@ use actix_web::{
 };
 
 use crate::{
-    http::{ApiError, Context, caller::Metrics as MayRead},
+    http::{ApiError, Context, caller::ReadMetrics as MayRead},
     store::{Durations, StoreMetrics},
 };
 

@@ -17,7 +17,7 @@ use crate::{
     api::export::FORMAT,
     http::{
         Context,
-        error::{self, KINDS, Kind},
+        error::{self, ErrorKind, KINDS},
     },
     model::{
         field::{FIELDS, FieldSpec, Matching},
@@ -97,12 +97,12 @@ const DURATION: &str = "^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2
 const NAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$";
 
 /// What any request that needs a credential may be answered with.
-const AUTHENTICATED: [&Kind; 5] =
+const AUTHENTICATED: [&ErrorKind; 5] =
     [error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
 /// What any query may be answered with.
-const QUERY: [&Kind; 3] = [error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
+const QUERY: [&ErrorKind; 3] = [error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
 /// What any request with a body may be answered with.
-const WITH_BODY: [&Kind; 5] =
+const WITH_BODY: [&ErrorKind; 5] =
     [error::INVALID_REQUEST, error::MALFORMED_BODY, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
 
 fn list(limits: &QueryLimits) -> Value {
@@ -281,7 +281,7 @@ fn access_token() -> Value {
         "expiresIn": { "type": "integer", "description": "Seconds" },
         "tokenType": { "const": "Bearer" },
     } });
-    let errors: &[&Kind] = &[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
+    let errors: &[&ErrorKind] = &[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
     operation(
         "accessToken",
         "Get an access token for a client id and secret",
@@ -331,8 +331,8 @@ fn create_credential() -> Value {
 
 fn change_credential(summary: &str, asked: Option<Value>) -> Value {
     let id = if asked.is_some() { "switchCredential" } else { "revokeCredential" };
-    let errors: &[&Kind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
-    let of_body: &[&Kind] = if asked.is_some() { &WITH_BODY } else { &[] };
+    let errors: &[&ErrorKind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
+    let of_body: &[&ErrorKind] = if asked.is_some() { &WITH_BODY } else { &[] };
     let success = response("Done", object(&[("ok", "boolean")]));
     let operation = operation(id, summary, 200, success, &[&AUTHENTICATED, of_body, errors])
         .with("parameters", json!([path_parameter("clientId", "The credential's client id")]));
@@ -411,7 +411,7 @@ fn response(description: &str, schema: Value) -> Value {
 }
 
 /// An operation with its success and, by status, its errors.
-fn operation(id: &str, summary: &str, status: u16, success: Value, errors: &[&[&Kind]]) -> Value {
+fn operation(id: &str, summary: &str, status: u16, success: Value, errors: &[&[&ErrorKind]]) -> Value {
     let mut responses = Map::new();
     responses.insert(status.to_string(), success);
     // Several kinds may share a status.

@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     api::{line::push_line, list::SLICE_BYTES},
-    auth::{Admission, Changes, Gate},
+    auth::{Authenticator, Changes, Principal},
     http::{
-        ApiError, Context, NoPlace, Place, caller::Read, error::OVERLOADED, parameters, pieces, reading::Reading,
-        session::Settled,
+        ApiError, Context, NoStreamPermit, StreamPermit, caller::Read, error::OVERLOADED, parameters, pieces,
+        reading::ReadAccess, session::Settled,
     },
     model::{error::ParameterError, query::Query, timestamp::Timestamp},
     store::{Arrivals, Lease, PageReader, Slice},
@@ -49,7 +49,7 @@ pub(super) async fn stream(
     let holder = &caller.0.credential().client_id;
     let place = context.streams.take(holder, &request).map_err(no_place)?;
     let reading = context.reading(&caller.0, &request);
-    let live = Live::begin(&context, reading, query, caller.0.admission, place).await?;
+    let live = Live::begin(&context, reading, query, caller.0.principal, place).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -59,10 +59,12 @@ pub(super) async fn stream(
         .streaming(live.stream()))
 }
 
-fn no_place(why: NoPlace) -> ApiError {
+fn no_place(why: NoStreamPermit) -> ApiError {
     let message = match why {
-        NoPlace::Full => "as many streams are open as may be; [limits] streams_max is how many".to_owned(),
-        NoPlace::ShareTaken { share } => format!("this credential has {share} streams open, and may have no more"),
+        NoStreamPermit::Full => "as many streams are open as may be; [limits] streams_max is how many".to_owned(),
+        NoStreamPermit::ShareTaken { share } => {
+            format!("this credential has {share} streams open, and may have no more")
+        }
     };
     ApiError::later(OVERLOADED, message, PLACE_WAIT)
 }
@@ -93,11 +95,11 @@ fn parse(request: &HttpRequest, context: &Context) -> Result<Query, ApiError> {
 
 /// An open stream.
 struct Live {
-    reading: Reading,
-    gate: Gate,
-    admission: Admission,
+    reading: ReadAccess,
+    authenticator: Authenticator,
+    principal: Principal,
     changes: Changes,
-    place: Place,
+    place: StreamPermit,
     arrivals: Arrivals,
     events: PageReader,
     ready: Option<Bytes>,
@@ -108,10 +110,10 @@ struct Live {
 impl Live {
     async fn begin(
         context: &Context,
-        reading: Reading,
+        reading: ReadAccess,
         mut query: Query,
-        admission: Admission,
-        place: Place,
+        principal: Principal,
+        place: StreamPermit,
     ) -> Result<Self, ApiError> {
         let arrivals = context.writer.arrivals();
         let asked = query.clone();
@@ -122,9 +124,9 @@ impl Live {
         let ready = format!("{RETRY}id: {}\n\n", query.cursor(start));
         Ok(Self {
             reading,
-            gate: context.gate.clone(),
-            changes: context.gate.changes(),
-            admission,
+            authenticator: context.authenticator.clone(),
+            changes: context.authenticator.changes(),
+            principal,
             place,
             arrivals,
             events: PageReader::follow(query),
@@ -141,7 +143,7 @@ impl Live {
     /// The next bytes; none at the end of the stream.
     async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
         loop {
-            if self.place.is_closing() || !self.gate.still_admits(&self.admission, Timestamp::now()) {
+            if self.place.is_closing() || !self.authenticator.still_admits(&self.principal, Timestamp::now()) {
                 return Ok(None);
             }
             if let Some(bytes) = self.ready.take() {
@@ -211,7 +213,7 @@ impl Live {
 
     /// Waits until there may be something to do.
     async fn wait(&mut self) {
-        let end = self.admission.ends().map(|end| end.micros().saturating_sub(Timestamp::now().micros()));
+        let end = self.principal.ends().map(|end| end.micros().saturating_sub(Timestamp::now().micros()));
         let end = end.map(|micros| Instant::now() + Duration::from_micros(micros.try_into().unwrap_or(0)));
         let next = end.map_or(self.next_heartbeat, |end| end.min(self.next_heartbeat));
         tokio::select! {

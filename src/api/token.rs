@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     http::{
         ApiError, Context,
-        caller::{Caller, Finding, peer},
+        caller::{AuthResult, Caller, peer},
     },
     model::{credential::Secret, timestamp::Timestamp},
 };
@@ -37,9 +37,9 @@ pub(super) async fn access_token(
         ApiError::invalid(format!("body: must be a JSON object with the strings clientId and clientSecret: {error}"))
     })?;
     let (address, secret) = (peer(&request, &context), Secret::presented(login.client_secret));
-    let (admission, access) = context.gate.login(&login.client_id, &secret, address, Timestamp::now()).await?;
+    let (principal, access) = context.authenticator.login(&login.client_id, &secret, address, Timestamp::now()).await?;
     // From here on the request has a caller and is recorded.
-    request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
+    request.extensions_mut().insert::<AuthResult>(Ok(Caller { principal }));
     Ok(HttpResponse::Ok().json(json!({
         "ok": true, "accessToken": access.token, "expiresIn": access.expires_in, "tokenType": "Bearer",
     })))

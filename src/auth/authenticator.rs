@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     auth::{
-        credential_cache::{Changes, Directory, POLL},
+        credential_cache::{Changes, CredentialCache, POLL},
         limiter::{Exceeded, Limiter},
         rejections::Rejections,
         session::Sessions,
@@ -25,7 +25,7 @@ use crate::{
 
 /// How a gate is set up.
 #[derive(Debug, Clone, Copy)]
-pub struct GateOptions {
+pub struct AuthenticatorOptions {
     /// How long an access token is good for, in seconds.
     pub access_token_seconds: u32,
     /// Failed logins that one client at an address may make within the window.
@@ -51,7 +51,7 @@ pub enum Denied {
 
 /// Somebody who was let in, and for how long that holds.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub struct Principal {
     /// The credential.
     pub credential: Arc<Credential>,
     /// The session, where it is one that lets them in.
@@ -60,7 +60,7 @@ pub struct Admission {
     pub(super) until: Option<Timestamp>,
 }
 
-impl Admission {
+impl Principal {
     /// When it ends if nothing is done about it: what was shown, or the credential, whichever ends first.
     pub fn ends(&self) -> Option<Timestamp> {
         [self.until, self.credential.expires_at].into_iter().flatten().min()
@@ -83,12 +83,12 @@ impl fmt::Debug for AccessToken {
 
 /// The only way in. A cheap handle.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Authenticator {
     pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
-    pub(super) directory: Arc<Directory>,
+    pub(super) credentials: Arc<CredentialCache>,
     limiter: Limiter,
     rejections: Rejections,
     tokens: AccessTokens,
@@ -96,15 +96,15 @@ pub(super) struct Inner {
     access_token_seconds: i64,
 }
 
-impl Gate {
+impl Authenticator {
     /// Reads the credentials. Blocks on the disk.
-    pub fn open(reader: &Reader, options: GateOptions) -> Result<Self, ReadError> {
+    pub fn open(reader: &Reader, options: AuthenticatorOptions) -> Result<Self, ReadError> {
         let window = Duration::from_secs(options.failed_logins_window_seconds.into());
         let key = reader.access_token_key()?;
         let inner = Inner {
             tokens: AccessTokens::new(&key),
             sessions: Sessions::new(&key, options),
-            directory: Arc::new(Directory::load(reader.clone())?),
+            credentials: Arc::new(CredentialCache::load(reader.clone())?),
             limiter: Limiter::new(options.failed_logins_max, window),
             rejections: Rejections::default(),
             access_token_seconds: options.access_token_seconds.into(),
@@ -113,7 +113,7 @@ impl Gate {
     }
 
     /// The credential that a Bearer token stands for, presented from `address`.
-    pub async fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Admission, Denied> {
+    pub async fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Principal, Denied> {
         let (credential, until) = if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
             (self.check_secret(&client_id, &secret, address, now).await?, None)
@@ -127,31 +127,31 @@ impl Gate {
     /// A credential that is usable now. One that is not is looked up again once the file was read again: a command may have
     /// made or enabled it a moment ago.
     pub(super) async fn find_usable(&self, client_id: &ClientId, now: Timestamp) -> Option<Arc<Credential>> {
-        let find = || self.inner.directory.find(client_id).filter(|credential| credential.is_usable(now));
+        let find = || self.inner.credentials.find(client_id).filter(|credential| credential.is_usable(now));
         if let Some(credential) = find() {
             return Some(credential);
         }
-        self.inner.directory.reread().await;
+        self.inner.credentials.reread().await;
         find()
     }
 
     /// Whether somebody who was let in would still be let in.
-    pub fn still_admits(&self, admission: &Admission, now: Timestamp) -> bool {
-        let directory = &self.inner.directory;
-        let known = directory.find(&admission.credential.client_id);
+    pub fn still_admits(&self, principal: &Principal, now: Timestamp) -> bool {
+        let credentials = &self.inner.credentials;
+        let known = credentials.find(&principal.credential.client_id);
         known.is_some_and(|credential| credential.is_usable(now))
-            && admission.until.is_none_or(|until| now < until)
-            && admission.session.as_ref().is_none_or(|ticket| !directory.is_spent(&ticket.id))
+            && principal.until.is_none_or(|until| now < until)
+            && principal.session.as_ref().is_none_or(|ticket| !credentials.is_spent(&ticket.id))
     }
 
     /// When a credential was last used.
     pub fn last_use(&self, client_id: &ClientId) -> Option<Timestamp> {
-        self.inner.directory.last_use(client_id)
+        self.inner.credentials.last_use(client_id)
     }
 
     /// Word of changes to the credentials, and of sessions that were ended, from now on.
     pub fn changes(&self) -> Changes {
-        self.inner.directory.changes()
+        self.inner.credentials.changes()
     }
 
     /// Lets somebody in by a credential, if it is there and usable.
@@ -161,10 +161,10 @@ impl Gate {
         session: Option<Ticket>,
         until: Option<Timestamp>,
         now: Timestamp,
-    ) -> Option<Admission> {
+    ) -> Option<Principal> {
         let credential = credential.filter(|credential| credential.is_usable(now))?;
-        self.inner.directory.use_at(&credential.client_id, now);
-        Some(Admission { credential, session, until })
+        self.inner.credentials.use_at(&credential.client_id, now);
+        Some(Principal { credential, session, until })
     }
 
     /// Lets a client in by its secret, and gives it an access token, which never outlives the credential.
@@ -174,18 +174,18 @@ impl Gate {
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<(Admission, AccessToken), Denied> {
+    ) -> Result<(Principal, AccessToken), Denied> {
         let credential = self.check_presented(client_id, secret, address, now).await?;
         let longest = now.plus_seconds(self.inner.access_token_seconds);
         let expires = credential.expires_at.map_or(longest, |end| end.min(longest));
         let token = self.inner.tokens.issue(&credential.client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
-        let admission = Admission { credential, session: None, until: Some(expires) };
-        Ok((admission, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
+        let principal = Principal { credential, session: None, until: Some(expires) };
+        Ok((principal, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
     }
 
     /// Notices changes made through this server at once. Blocks on the disk.
     pub fn refresh(&self) -> Result<(), ReadError> {
-        self.inner.directory.refresh()
+        self.inner.credentials.refresh()
     }
 
     /// Notices changes made beside this server, until the gate is gone.
@@ -193,7 +193,7 @@ impl Gate {
         let inner = Arc::downgrade(&self.inner);
         let watching = move || {
             while let Some(inner) = inner.upgrade() {
-                if let Err(error) = inner.directory.refresh() {
+                if let Err(error) = inner.credentials.refresh() {
                     tracing::warn!(%error, "the credentials could not be read again");
                 }
                 inner.rejections.report_ended(Instant::now());
@@ -218,7 +218,7 @@ impl Gate {
         let client_id =
             ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
         let credential = self.check_secret(&client_id, secret, address, now).await?.ok_or(Denied::WrongSecret)?;
-        self.inner.directory.use_at(&credential.client_id, now);
+        self.inner.credentials.use_at(&credential.client_id, now);
         Ok(credential)
     }
 
@@ -241,7 +241,7 @@ impl Gate {
             return Ok(credential);
         }
         // A command may have made or enabled it a moment ago.
-        self.inner.directory.reread().await;
+        self.inner.credentials.reread().await;
         let (credential, is_right, is_accepted) = compare();
         if is_accepted {
             return Ok(credential);
@@ -256,7 +256,7 @@ impl Gate {
 
     /// The credential, if there is one, and whether this is its secret. The same work is done in either case.
     fn compare(&self, client_id: &ClientId, secret: &Secret) -> (Option<Arc<Credential>>, bool) {
-        let credential = self.inner.directory.find(client_id);
+        let credential = self.inner.credentials.find(client_id);
         let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
         let is_right = hash.is_of(secret);
         (credential, is_right)

@@ -39,7 +39,7 @@ impl Changes {
     }
 }
 
-pub(super) struct Directory {
+pub(super) struct CredentialCache {
     /// A connection of its own: whoever keeps all others busy with questions must not thereby keep his credential.
     reader: Reader,
     /// Held while the file is read again: two at once could put the older state back.
@@ -65,7 +65,7 @@ struct Known {
     spent: HashSet<TicketId>,
 }
 
-impl Directory {
+impl CredentialCache {
     pub(super) fn load(reader: Reader) -> Result<Self, ReadError> {
         let known = read(&reader)?;
         let used = reader.credential_uses()?.into_iter().map(|(id, at)| (id, Use { at, is_new: false })).collect();

@@ -8,23 +8,23 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
-    auth::authenticator::{Gate, Inner},
+    auth::authenticator::{Authenticator, Inner},
     store::{WriteError, Writer},
 };
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The keeping, while it goes on.
-pub struct Uses {
+pub struct LastUsed {
     inner: Arc<Inner>,
     writer: Writer,
     task: JoinHandle<()>,
 }
 
-impl Uses {
+impl LastUsed {
     /// Starts keeping them; must be called within a Tokio runtime.
-    pub fn keep(gate: &Gate, writer: Writer) -> Self {
-        let inner = Arc::clone(&gate.inner);
+    pub fn keep(authenticator: &Authenticator, writer: Writer) -> Self {
+        let inner = Arc::clone(&authenticator.inner);
         let (kept, through) = (Arc::clone(&inner), writer.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -45,7 +45,7 @@ impl Uses {
 }
 
 async fn write(inner: &Inner, writer: &Writer) {
-    let uses = inner.directory.take_new_uses();
+    let uses = inner.credentials.take_new_uses();
     if uses.is_empty() {
         return;
     }
@@ -55,6 +55,6 @@ async fn write(inner: &Inner, writer: &Writer) {
     };
     if let Err(error) = written {
         tracing::debug!(%error, "when credentials were last used could not be noted");
-        inner.directory.uses_are_new(&uses);
+        inner.credentials.uses_are_new(&uses);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     model::{
         error::FieldError,
         event::Event,
-        self_audit::{OwnRequest, Record},
+        self_audit::{Record, SelfAuditRequest},
     },
     store::{AppendError, Prepared, WriteError, Writer},
 };
@@ -86,13 +86,18 @@ impl Recorder {
     }
 
     /// Puts a request on the record before it is answered.
-    pub async fn record(&self, request: &OwnRequest, status: u16, message: Option<&str>) -> Result<(), WriteError> {
+    pub async fn record(
+        &self,
+        request: &SelfAuditRequest,
+        status: u16,
+        message: Option<&str>,
+    ) -> Result<(), WriteError> {
         let record = prepare(request, status, message).ok_or(WriteError::Stopped)?;
         write(&self.writer, vec![self.writer.prepare(record)]).await
     }
 
     /// Puts a request on the record before it is answered, if the disk is well; otherwise when it is again.
-    pub async fn record_if_well(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
+    pub async fn record_if_well(&self, request: &SelfAuditRequest, status: u16, message: Option<&str>) {
         let Some(record) = prepare(request, status, message) else {
             return;
         };
@@ -108,7 +113,7 @@ impl Recorder {
     }
 
     /// Puts a request on the record shortly after it is answered. Waits for room where there is none.
-    pub async fn record_soon(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
+    pub async fn record_soon(&self, request: &SelfAuditRequest, status: u16, message: Option<&str>) {
         let Some(record) = prepare(request, status, message) else {
             return;
         };
@@ -126,16 +131,16 @@ impl Recorder {
     }
 
     /// The same for whoever cannot wait.
-    pub fn record_now(&self, request: &OwnRequest, status: u16, message: Option<&str>) {
+    pub fn record_now(&self, request: &SelfAuditRequest, status: u16, message: Option<&str>) {
         self.buffer(prepare(request, status, message), request, status);
     }
 
     /// Puts a request on the record whose answer began with `status` and broke off.
-    pub fn record_broken(&self, request: &OwnRequest, status: u16, message: &str) {
+    pub fn record_broken(&self, request: &SelfAuditRequest, status: u16, message: &str) {
         self.buffer(sound(request.broken_event(status, message), request, status), request, status);
     }
 
-    fn buffer(&self, record: Option<Event>, request: &OwnRequest, status: u16) {
+    fn buffer(&self, record: Option<Event>, request: &SelfAuditRequest, status: u16) {
         let Some(record) = record else {
             return;
         };
@@ -201,12 +206,12 @@ impl Recorder {
     }
 }
 
-fn prepare(request: &OwnRequest, status: u16, message: Option<&str>) -> Option<Event> {
+fn prepare(request: &SelfAuditRequest, status: u16, message: Option<&str>) -> Option<Event> {
     sound(request.event(status, message), request, status)
 }
 
 /// A record that its own rules refuse would be a mistake in this program; it must not take the request with it.
-fn sound(record: Result<Event, FieldError>, request: &OwnRequest, status: u16) -> Option<Event> {
+fn sound(record: Result<Event, FieldError>, request: &SelfAuditRequest, status: u16) -> Option<Event> {
     match record {
         Ok(event) => Some(event),
         Err(error) => {
@@ -216,7 +221,7 @@ fn sound(record: Result<Event, FieldError>, request: &OwnRequest, status: u16) -
     }
 }
 
-fn lost(request: &OwnRequest, status: u16) {
+fn lost(request: &SelfAuditRequest, status: u16) {
     tracing::error!(?request, status, "this request could not be put on the record");
 }
 

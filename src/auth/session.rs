@@ -6,7 +6,7 @@
 use std::{fmt, net::IpAddr};
 
 use crate::{
-    auth::authenticator::{Admission, Denied, Gate, GateOptions},
+    auth::authenticator::{Authenticator, AuthenticatorOptions, Denied, Principal},
     model::{
         credential::{Credential, CredentialChange, Secret},
         ticket::{Purpose, Ticket, Tickets},
@@ -28,7 +28,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(file_key: &[u8], options: GateOptions) -> Self {
+    pub(super) fn new(file_key: &[u8], options: AuthenticatorOptions) -> Self {
         Self {
             tickets: Tickets::new(file_key, Purpose::Session),
             links: Tickets::new(file_key, Purpose::SignInLink),
@@ -66,7 +66,7 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-impl Gate {
+impl Authenticator {
     /// Lets somebody in by their secret. Failures are counted as those of programs are.
     pub async fn sign_in(
         &self,
@@ -74,17 +74,17 @@ impl Gate {
         secret: &Secret,
         address: IpAddr,
         now: Timestamp,
-    ) -> Result<Admission, Denied> {
+    ) -> Result<Principal, Denied> {
         let credential = self.check_presented(client_id, secret, address, now).await?;
-        Ok(Admission { credential, session: None, until: None })
+        Ok(Principal { credential, session: None, until: None })
     }
 
     /// Whom a sign-in link lets in, and the link's ticket, which must be spent before they are let in by it.
-    pub async fn check_link(&self, code: &str, now: Timestamp) -> Result<(Admission, Ticket), Denied> {
+    pub async fn check_link(&self, code: &str, now: Timestamp) -> Result<(Principal, Ticket), Denied> {
         let ticket = self.inner.sessions.links.read(code, now).ok_or(Denied::BadToken)?;
         let credential = self.find_usable(&ticket.client_id, now).await;
-        let credential = credential.filter(|_| !self.inner.directory.is_spent(&ticket.id)).ok_or(Denied::BadToken)?;
-        Ok((Admission { credential, session: None, until: None }, ticket))
+        let credential = credential.filter(|_| !self.inner.credentials.is_spent(&ticket.id)).ok_or(Denied::BadToken)?;
+        Ok((Principal { credential, session: None, until: None }, ticket))
     }
 
     /// Begins a session with an identity of its own.
@@ -94,10 +94,10 @@ impl Gate {
     }
 
     /// Lets somebody in by their session.
-    pub async fn check_session(&self, token: &str, now: Timestamp) -> Result<Admission, Denied> {
-        let (sessions, directory) = (&self.inner.sessions, &self.inner.directory);
+    pub async fn check_session(&self, token: &str, now: Timestamp) -> Result<Principal, Denied> {
+        let (sessions, credentials) = (&self.inner.sessions, &self.inner.credentials);
         let ticket = sessions.tickets.read(token, now).ok_or(Denied::BadToken)?;
-        let credential = self.find_usable(&ticket.client_id, now).await.filter(|_| !directory.is_spent(&ticket.id));
+        let credential = self.find_usable(&ticket.client_id, now).await.filter(|_| !credentials.is_spent(&ticket.id));
         let credential = credential.ok_or(Denied::BadToken)?;
         let end = sessions.end(&ticket, &credential);
         if end <= now {
@@ -110,11 +110,11 @@ impl Gate {
     }
 
     /// A new ticket for a session that goes on, if it is time for one.
-    pub fn renew_session(&self, admission: &Admission, now: Timestamp) -> Option<SessionToken> {
-        let ticket = admission.session.as_ref()?;
+    pub fn renew_session(&self, principal: &Principal, now: Timestamp) -> Option<SessionToken> {
+        let ticket = principal.session.as_ref()?;
         let wait = RENEW_SECONDS.min(self.inner.sessions.idle_seconds / 2);
         let is_due = ticket.issued.plus_seconds(wait) <= now;
-        is_due.then(|| self.inner.sessions.write(ticket.clone(), &admission.credential, now)).flatten()
+        is_due.then(|| self.inner.sessions.write(ticket.clone(), &principal.credential, now)).flatten()
     }
 
     /// When the ticket of a session could last be used, however often it was renewed.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    cli::{Failure, bar::Bar, doctor, output::Output},
+    cli::{Failure, bar::TerminalProgress, doctor, output::Output},
     config::Config,
     model::credential::Credential,
     store::{self, Access, Difference, RestoreOptions},
@@ -54,7 +54,7 @@ pub(super) struct RestoreArguments {
 /// Makes a backup of the configured file.
 pub(super) fn backup(config: &Config, arguments: &BackupArguments, out: &mut Output) -> Result<(), Failure> {
     let made = {
-        let bar = Bar::default();
+        let bar = TerminalProgress::default();
         store::backup(&config.database.path, &arguments.destination, arguments.force, &bar)?
     };
     doctor::print(&made.report, out);
@@ -72,7 +72,7 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments, out: &mut O
     let path = &config.database.path;
     let options = RestoreOptions { replace: arguments.force, revive: arguments.revive };
     let restored = {
-        let bar = Bar::default();
+        let bar = TerminalProgress::default();
         store::restore(path, &arguments.source, options, &bar)?
     };
     doctor::print(&restored.report, out);

@@ -8,9 +8,9 @@ use crate::{store::Progress, terminal};
 
 /// A bar on standard error, which appears when there is something to tell and is gone at the end.
 #[derive(Default)]
-pub(super) struct Bar(RefCell<Option<(&'static str, ProgressBar)>>);
+pub(super) struct TerminalProgress(RefCell<Option<(&'static str, ProgressBar)>>);
 
-impl Progress for Bar {
+impl Progress for TerminalProgress {
     fn advance(&self, what: &'static str, done: i64, total: i64) {
         let mut slot = self.0.borrow_mut();
         let bar = match &*slot {
@@ -28,7 +28,7 @@ impl Progress for Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for TerminalProgress {
     fn drop(&mut self) {
         if let Some((_, bar)) = self.0.take() {
             bar.finish_and_clear();

@@ -23,7 +23,7 @@ Examples:
   auditbox credential create --name auditor --scope read --type user --expires 90d
   auditbox credential list
   auditbox credential disable ci")]
-pub(super) enum Command {
+pub(super) enum CredentialCommand {
     /// Make a credential, and show its secret this once
     #[command(after_help = "Example:\n  auditbox credential create --name ci --scope ingest,read --expires 90d")]
     Create {
@@ -67,19 +67,25 @@ pub(super) enum Command {
 }
 
 /// Does what the command says.
-pub(super) fn run(config: &Config, command: Command, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, command: CredentialCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::Create { name, scopes, actor_type, expires } => {
+        CredentialCommand::Create { name, scopes, actor_type, expires } => {
             let now = Timestamp::now();
             let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
             let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
                 .map_err(|error| Failure::new(format!("the system gives no random numbers: {error}")))?;
             create(config, &issued, out)
         }
-        Command::List => list(config, out),
-        Command::Disable { credential } => change(config, &credential, "disabled", CredentialChange::Disable, out),
-        Command::Enable { credential } => change(config, &credential, "enabled", CredentialChange::Enable, out),
-        Command::Revoke { credential } => change(config, &credential, "revoked", CredentialChange::Revoke, out),
+        CredentialCommand::List => list(config, out),
+        CredentialCommand::Disable { credential } => {
+            change(config, &credential, "disabled", CredentialChange::Disable, out)
+        }
+        CredentialCommand::Enable { credential } => {
+            change(config, &credential, "enabled", CredentialChange::Enable, out)
+        }
+        CredentialCommand::Revoke { credential } => {
+            change(config, &credential, "revoked", CredentialChange::Revoke, out)
+        }
     }
 }
 

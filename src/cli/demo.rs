@@ -6,7 +6,7 @@ use crate::{
     cli::{Failure, output::Output, serve},
     config::Config,
     model::{
-        event::{Draft, Receipt, Sender},
+        event::{EventDraft, Receipt, Sender},
         limits::EventLimits,
         timestamp::Timestamp,
     },
@@ -23,7 +23,7 @@ const RECEIVED_BY: &str = "demo";
 /// Serve a throw-away file filled with synthetic events of the last 30 days
 #[derive(Args)]
 #[command(after_help = "Example:\n  auditbox demo --events 20000")]
-pub(super) struct Arguments {
+pub(super) struct DemoArguments {
     /// How many events
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     events: u64,
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 }
 
 /// Fills a file in a temporary directory, serves it, and removes it at the end.
-pub(super) fn run(mut config: Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(mut config: Config, arguments: &DemoArguments, out: &mut Output) -> Result<(), Failure> {
     let start = serve::Start::prepare(&config)?;
     let directory = tempfile::Builder::new().prefix("auditbox-demo-").tempdir()?;
     config.database.path = directory.path().join("demo.db");
@@ -45,12 +45,12 @@ pub(super) fn run(mut config: Config, arguments: &Arguments, out: &mut Output) -
     serve::serve(&config, start, store, out)
 }
 
-fn fill(store: &Store, arguments: &Arguments) -> Result<(), Failure> {
+fn fill(store: &Store, arguments: &DemoArguments) -> Result<(), Failure> {
     let now = Timestamp::now();
     let mut batch = Vec::with_capacity(BATCH_EVENTS);
     let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
     while let Some(text) = events.next() {
-        let draft = Draft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
+        let draft = EventDraft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
         // As if each had been sent when it happened.
         let receipt = Receipt { at: draft.happened_at().unwrap_or(now), by: RECEIVED_BY };
         batch.push(store.writer.prepare(draft.accept(&receipt)));

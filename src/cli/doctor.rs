@@ -1,7 +1,7 @@
 //! `doctor` and `reindex`: looking a file through, and making its index anew.
 
 use crate::{
-    cli::{Failure, bar::Bar, output::Output},
+    cli::{Failure, bar::TerminalProgress, output::Output},
     config::Config,
     store::{self, Finding, Remedy, Report},
 };
@@ -9,7 +9,7 @@ use crate::{
 /// Examines the configured file and prints what is wrong with it. Writes nothing.
 pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let report = {
-        let bar = Bar::default();
+        let bar = TerminalProgress::default();
         store::examine(&config.database.path, &bar)?
     };
     print(&report, out);
@@ -87,7 +87,7 @@ pub(super) fn print(report: &Report, out: &mut Output) {
 /// Makes the index of the configured file anew.
 pub(super) fn reindex(config: &Config, out: &mut Output) -> Result<(), Failure> {
     {
-        let bar = Bar::default();
+        let bar = TerminalProgress::default();
         store::reindex(&config.database.path, &bar)?;
     }
     out.line(format_args!("The index of {} is made anew.", config.database.path.display()));

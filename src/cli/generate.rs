@@ -5,7 +5,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::{
-    cli::{Arguments, Failure, output::Output},
+    cli::{CommandLine, Failure, output::Output},
     store,
 };
 
@@ -41,13 +41,13 @@ pub(super) fn version() -> String {
 /// Prints a shell's script.
 pub(super) fn completions(arguments: &CompletionArguments, out: &mut Output) {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "auditbox", &mut script);
+    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "auditbox", &mut script);
     out.generated(&script);
 }
 
 /// Prints a manual page.
 pub(super) fn man(arguments: &ManArguments, out: &mut Output) -> Result<(), Failure> {
-    let mut program = Arguments::command();
+    let mut program = CommandLine::command();
     // Gives each command the options that it has from the program, and its full name.
     program.build();
     let command = arguments.command.iter().try_fold(&program, |command, name| {

@@ -31,7 +31,7 @@ use crate::{
         event::{Receipt, Sender},
         limits::EventLimits,
         mask::Mask,
-        masked_event::Sent,
+        masked_event::MaskedEvent,
         retention::{KeepBy, Rules},
         timestamp::Timestamp,
     },
@@ -57,7 +57,7 @@ const TRIES: u32 = 60;
 Examples:
   auditbox import events.ndjson.zst
   zcat old.ndjson.gz | auditbox import - --url http://127.0.0.1:8686 --token abx_…")]
-pub(super) struct Arguments {
+pub(super) struct ImportArguments {
     /// The files, in order
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -69,7 +69,7 @@ pub(super) struct Arguments {
 }
 
 /// Imports the files and prints what became of their events.
-pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output) -> Result<(), Failure> {
     for path in &arguments.files {
         source::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
@@ -96,7 +96,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> R
         progress: progress(&arguments.files),
         started: Instant::now(),
         file: String::new(),
-        batch: Batch::default(),
+        batch: ImportBatch::default(),
         in_flight: VecDeque::new(),
         counts: Counts::default(),
     };
@@ -127,7 +127,7 @@ enum Fate {
 }
 
 /// An event of the file that is being imported.
-struct Line {
+struct PendingLine {
     /// The number of its line, from 1.
     number: u64,
     /// Whether it is past its time by its own time.
@@ -137,14 +137,14 @@ struct Line {
 /// A batch on its way: the lines of its events, and how to learn what became of them.
 struct InFlight {
     file: String,
-    lines: Vec<Line>,
+    lines: Vec<PendingLine>,
     fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>>,
 }
 
 /// Events not yet sent.
 #[derive(Default)]
-struct Batch {
-    lines: Vec<Line>,
+struct ImportBatch {
+    lines: Vec<PendingLine>,
     prepared: Vec<Prepared>,
     text: String,
     bytes: usize,
@@ -168,7 +168,7 @@ struct Import {
     progress: ProgressBar,
     started: Instant,
     file: String,
-    batch: Batch,
+    batch: ImportBatch,
     in_flight: VecDeque<InFlight>,
     counts: Counts,
 }
@@ -195,7 +195,7 @@ impl Import {
             .map_err(|failure| Failure::new(format!("{}: {failure}", path.display())))
     }
 
-    fn line(&mut self, line: source::Line) -> Result<(), Failure> {
+    fn line(&mut self, line: source::InputLine) -> Result<(), Failure> {
         let number = line.number;
         match line.text.and_then(|text| self.take(number, text.trim())) {
             Ok(()) => {}
@@ -211,7 +211,7 @@ impl Import {
     fn take(&mut self, number: u64, text: &str) -> Result<(), String> {
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let refuse = |error: FieldError| error.to_string();
-        let sent = Sent::new(raw, &self.limits, &self.mask).map_err(refuse)?;
+        let sent = MaskedEvent::new(raw, &self.limits, &self.mask).map_err(refuse)?;
         let mut draft = sent.read(&self.limits, Sender::Client).map_err(refuse)?;
         if draft.identifier().is_none() {
             draft.name(&identifier_of(&self.file, number, text));
@@ -229,7 +229,7 @@ impl Import {
                 self.batch.prepared.push(writer.prepare(draft.accept(&receipt)));
             }
         }
-        self.batch.lines.push(Line { number, is_past });
+        self.batch.lines.push(PendingLine { number, is_past });
         self.batch.bytes += text.len();
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Import {
 
     fn settle(&mut self, batch: InFlight) -> Result<(), Failure> {
         let mut outcome = Ok(());
-        for (Line { number, is_past }, fate) in batch.lines.into_iter().zip((batch.fates)()?) {
+        for (PendingLine { number, is_past }, fate) in batch.lines.into_iter().zip((batch.fates)()?) {
             match fate {
                 Fate::Stored => {
                     self.counts.stored += 1;

@@ -21,7 +21,7 @@ use crate::{
 Examples:
   auditbox login-link
   auditbox login-link --credential auditor --url https://audit.example.org")]
-pub(super) struct Arguments {
+pub(super) struct LoginLinkArguments {
     /// The name or client id of the credential to sign in as; without it, the oldest of type `user` that may read
     #[arg(long)]
     credential: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints the link. One that could not be shown is made invalid again.
-pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &LoginLinkArguments, out: &mut Output) -> Result<(), Failure> {
     let reader = store::open_for_reading(&config.database.path)?;
     let (known, now) = (reader.credentials()?, Timestamp::now());
     let credential = choose(&known, arguments.credential.as_deref(), now)?;

@@ -48,7 +48,7 @@ Examples:
   auditbox import events.ndjson.zst          events from a file into the log
   auditbox query --entity api --status FAILURE"
 )]
-struct Arguments {
+struct CommandLine {
     /// The configuration file (config.example.toml shows every key); without one, the defaults
     #[arg(long, value_name = "FILE", global = true, env = "AUDITBOX_CONFIG")]
     config: Option<PathBuf>,
@@ -61,21 +61,21 @@ enum Command {
     /// Run the server (the default)
     #[command(after_help = "Example:\n  auditbox serve --config /etc/auditbox.toml")]
     Serve,
-    Import(import::Arguments),
-    Query(query::Arguments),
+    Import(import::ImportArguments),
+    Query(query::QueryArguments),
     #[command(subcommand)]
-    Credential(credential::Command),
-    LoginLink(login_link::Arguments),
+    Credential(credential::CredentialCommand),
+    LoginLink(login_link::LoginLinkArguments),
     /// Read the configuration, say what is wrong with it, and print what is in force
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
-    Healthcheck(status::Arguments),
-    Demo(demo::Arguments),
+    Healthcheck(status::StatusArguments),
+    Demo(demo::DemoArguments),
     /// Read every event of the file, check the index against them, and find identifiers that two events have; writes nothing,
     /// and may run while the server runs
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
     Doctor,
-    Retention(retention::Arguments),
+    Retention(retention::RetentionArguments),
     /// Make the index of the file anew from its events; where that fails, it stays as it was. The server must be stopped
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
     Reindex,
@@ -89,7 +89,7 @@ enum Command {
 pub fn run() -> ExitCode {
     terminal::report_panics();
     let mut out = Output::of_process();
-    let code = match Arguments::try_parse() {
+    let code = match CommandLine::try_parse() {
         Ok(arguments) => match execute(arguments, &mut out) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -102,7 +102,7 @@ pub fn run() -> ExitCode {
     out.finish().map_or_else(Failure::report, |()| code)
 }
 
-fn execute(arguments: Arguments, out: &mut Output) -> Result<(), Failure> {
+fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
     let config =
         || -> Result<Config, Failure> { Ok(Config::load(arguments.config.as_deref(), variables()?.into_iter())?) };
     match arguments.command.unwrap_or(Command::Serve) {

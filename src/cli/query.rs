@@ -35,7 +35,7 @@ Examples:
   auditbox query --entity api --status FAILURE
   auditbox query --resources entity,blueprint --from 2024-05-01T00:00:00Z --json
   auditbox query --not-actor ci-deployer --status-code 4xx --url http://127.0.0.1:8686 --token abx_…")]
-pub(super) struct Arguments {
+pub(super) struct QueryArguments {
     /// One event a line: byte for byte as stored, but on a terminal with control characters as JSON escapes
     #[arg(long)]
     json: bool,
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints the events that match.
-pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &QueryArguments, out: &mut Output) -> Result<(), Failure> {
     let mut pairs = arguments.filters.0.clone();
     if !pairs.iter().any(|(name, _)| *name == "limit") {
         pairs.push(("limit", LIMIT_DEFAULT.to_owned()));
@@ -118,10 +118,10 @@ fn read(answer: &str) -> Result<Answer, Failure> {
         #[serde(borrow)]
         audits: Vec<&'a RawValue>,
         count: Option<u64>,
-        damaged: Option<Damaged>,
+        damaged: Option<DamagedEvents>,
     }
     #[derive(serde::Deserialize)]
-    struct Damaged {
+    struct DamagedEvents {
         events: Vec<Value>,
     }
     let Raw { audits, count, damaged } = serde_json::from_str(answer)?;

@@ -19,7 +19,7 @@ Examples:
   auditbox retention --config auditbox.toml
   AUDITBOX_RETENTION_KEEP_DAYS=90 auditbox retention   what another number would drop
   auditbox retention --trust-clock                     after the server has said that the clock is far ahead")]
-pub(super) struct Arguments {
+pub(super) struct RetentionArguments {
     /// Only say what would be dropped: what the command does without this, too
     #[arg(long)]
     dry_run: bool,
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints what would be dropped, or believes the clock.
-pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &RetentionArguments, out: &mut Output) -> Result<(), Failure> {
     let (path, now) = (&config.database.path, Timestamp::now());
     if arguments.trust_clock {
         store::trust_clock(path, now)?;

@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::{
-    cli::{Failure, bar::Bar, credential, login_link, output::Output, status},
+    cli::{Failure, bar::TerminalProgress, credential, login_link, output::Output, status},
     config::Config,
     logging,
     model::{
@@ -63,7 +63,7 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
         log_bytes_max: config.database.log_bytes_max,
         retention,
     };
-    Ok(Store::open(&options, &Bar::default())?)
+    Ok(Store::open(&options, &TerminalProgress::default())?)
 }
 
 /// Serves an open store until told to stop.

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::{cli::Failure, store};
 
 /// One event as it stands in the input.
-pub(super) struct Line {
+pub(super) struct InputLine {
     /// Where: its line, or in an array its element, from 1.
     pub(super) number: u64,
     /// The event, or why there is none.
@@ -62,7 +62,7 @@ pub(super) fn open(path: &Path, count: impl FnMut(usize) + 'static) -> io::Resul
 pub(super) fn for_each(
     mut input: Box<dyn BufRead>,
     bytes_max: usize,
-    mut take: impl FnMut(Line) -> Result<(), Failure>,
+    mut take: impl FnMut(InputLine) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     if first_character(&mut input)? == Some(b'[') {
         return array(input, take);
@@ -71,7 +71,7 @@ pub(super) fn for_each(
     while let Some(text) = next_line(&mut input, bytes_max)? {
         number += 1;
         if text.as_ref().map_or(true, |text| !text.trim().is_empty()) {
-            take(Line { number, text })?;
+            take(InputLine { number, text })?;
         }
     }
     Ok(())
@@ -103,7 +103,7 @@ fn next_line(input: &mut impl BufRead, bytes_max: usize) -> io::Result<Option<Re
     ))
 }
 
-fn array(input: impl Read, take: impl FnMut(Line) -> Result<(), Failure>) -> Result<(), Failure> {
+fn array(input: impl Read, take: impl FnMut(InputLine) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut failure = None;
     let mut reader = serde_json::Deserializer::from_reader(input);
     let read = reader.deserialize_seq(Elements { take, failure: &mut failure });
@@ -120,7 +120,7 @@ struct Elements<'f, F> {
     failure: &'f mut Option<Failure>,
 }
 
-impl<'de, F: FnMut(Line) -> Result<(), Failure>> Visitor<'de> for Elements<'_, F> {
+impl<'de, F: FnMut(InputLine) -> Result<(), Failure>> Visitor<'de> for Elements<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,7 +131,7 @@ impl<'de, F: FnMut(Line) -> Result<(), Failure>> Visitor<'de> for Elements<'_, F
         let mut number = 0;
         while let Some(element) = elements.next_element::<Box<RawValue>>()? {
             number += 1;
-            if let Err(failure) = (self.take)(Line { number, text: Ok(element.get().to_owned()) }) {
+            if let Err(failure) = (self.take)(InputLine { number, text: Ok(element.get().to_owned()) }) {
                 *self.failure = Some(failure);
                 return Err(serde::de::Error::custom("stopped"));
             }

@@ -15,7 +15,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Ask the running server whether it is well; exit code 0 if it is
 #[derive(Args)]
 #[command(after_help = "Example:\n  auditbox healthcheck --url http://127.0.0.1:8686")]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// The server's URL; without it, the configuration's own address
     #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
     url: Option<String>,
@@ -28,7 +28,7 @@ pub(super) fn check_config(config: &Config, out: &mut Output) {
 }
 
 /// Asks `/readyz`: a server that answers but takes no writes is not well.
-pub(super) fn healthcheck(config: &Config, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn healthcheck(config: &Config, arguments: &StatusArguments, out: &mut Output) -> Result<(), Failure> {
     let url = arguments.url.clone().unwrap_or_else(|| own_url(config));
     let agent = Agent::config_builder()
         // The server is close by; a proxy for the world outside is not the way to it.

@@ -20,10 +20,10 @@ pub(crate) enum Recording {
 }
 
 /// A method, a route, its audit action, and when it is recorded.
-type Row = (&'static str, &'static str, &'static str, Recording);
+type ActionRow = (&'static str, &'static str, &'static str, Recording);
 
 /// Every route of the API and of the pages.
-const ACTIONS: &[Row] = &[
+const ACTIONS: &[ActionRow] = &[
     ("GET", "/v1/audit-log", "audit_log.list", Recording::Soon),
     ("POST", "/v1/audit-log", "audit_log.ingest", Recording::IfRefused),
     ("GET", "/v1/audit-log/stats", "audit_log.stats", Recording::Soon),
@@ -93,7 +93,7 @@ pub(super) fn methods_of(request: &HttpRequest) -> Vec<&'static str> {
 }
 
 /// The rows of this request's route.
-fn of_route(request: &HttpRequest) -> impl Iterator<Item = &'static Row> {
+fn of_route(request: &HttpRequest) -> impl Iterator<Item = &'static ActionRow> {
     let pattern = request.match_pattern();
     ACTIONS.iter().filter(move |(_, route, ..)| pattern.as_deref() == Some(*route))
 }

@@ -1,7 +1,7 @@
 //! Who makes a request, and what its handler may do for them.
 //!
 //! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`],
-//! [`Metrics`]), and is not entered by anyone else.
+//! [`ReadMetrics`]), and is not entered by anyone else.
 
 use std::{
     future::{Ready, ready},
@@ -11,14 +11,14 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header};
 
 use crate::{
-    auth::{Admission, Denied},
+    auth::{Denied, Principal},
     http::{
         Context,
         error::{ApiError, FORBIDDEN, NOT_AUTHENTICATED},
     },
     model::{
         credential::{Credential, Scope},
-        self_audit::{self, OwnRequest},
+        self_audit::{self, SelfAuditRequest},
         timestamp::Timestamp,
     },
 };
@@ -26,23 +26,23 @@ use crate::{
 /// An authenticated caller, kept with the request.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    pub(crate) admission: Admission,
+    pub(crate) principal: Principal,
 }
 
 impl Caller {
     /// What the caller was let in by.
     pub(crate) fn credential(&self) -> &Credential {
-        &self.admission.credential
+        &self.principal.credential
     }
 
     /// This request for the record.
-    pub(crate) fn own_request(&self, request: &HttpRequest, action: &'static str) -> OwnRequest {
+    pub(crate) fn self_audit_request(&self, request: &HttpRequest, action: &'static str) -> SelfAuditRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
-        let own_mask = context.map(|context| context.own_mask.clone()).unwrap_or_default();
+        let request_mask = context.map(|context| context.request_mask.clone()).unwrap_or_default();
         let path = request.uri().path_and_query();
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        OwnRequest {
+        SelfAuditRequest {
             actor_name: self.credential().name.as_str().to_owned(),
             actor_id: self.credential().client_id.as_str().to_owned(),
             actor_type: self.credential().actor_type.name(),
@@ -50,7 +50,7 @@ impl Caller {
             method: request.method().to_string(),
             path: path.map_or_else(
                 || "/".to_owned(),
-                |path| self_audit::shortened(&own_mask.path(path.as_str())).into_owned(),
+                |path| self_audit::shortened(&request_mask.path(path.as_str())).into_owned(),
             ),
             ip: context.map(|context| peer(request, context).to_string()),
             user_agent: header(header::USER_AGENT).map(|agent| self_audit::shortened(&agent).into_owned()),
@@ -83,7 +83,7 @@ pub(super) fn peer_address(request: &HttpRequest) -> IpAddr {
 }
 
 /// Something a handler says to the record.
-pub(crate) enum Note {
+pub(crate) enum AuditNote {
     /// The handler has put this request on the record itself.
     Recorded,
     /// Part of what was asked was refused.
@@ -91,7 +91,7 @@ pub(crate) enum Note {
 }
 
 /// How the middleware's finding is kept with the request.
-pub(crate) type Finding = Result<Caller, ApiErrorKind>;
+pub(crate) type AuthResult = Result<Caller, ApiErrorKind>;
 
 /// Why there is no caller: kept in a form that can be copied into an answer.
 #[derive(Clone, Copy)]
@@ -105,7 +105,7 @@ pub(crate) enum ApiErrorKind {
 }
 
 fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
-    match request.extensions().get::<Finding>() {
+    match request.extensions().get::<AuthResult>() {
         Some(Ok(caller)) if caller.credential().scopes.allow(scope) => Ok(caller.clone()),
         Some(Ok(caller)) => {
             let (name, scope) = (caller.credential().name.as_str(), scope.name());
@@ -126,7 +126,7 @@ pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.
 pub(crate) struct Admin(pub(crate) Caller);
 /// The caller may read the metrics.
-pub(crate) struct Metrics;
+pub(crate) struct ReadMetrics;
 
 macro_rules! permission {
     ($name:ident, $scope:expr, $make:expr) => {
@@ -144,4 +144,4 @@ macro_rules! permission {
 permission!(Ingest, Scope::Ingest, Ingest);
 permission!(Read, Scope::Read, Read);
 permission!(Admin, Scope::Admin, Admin);
-permission!(Metrics, Scope::Metrics, |_| Metrics);
+permission!(ReadMetrics, Scope::Metrics, |_| ReadMetrics);

@@ -38,13 +38,13 @@ struct Shared {
     newest: usize,
     address_max: usize,
     is_stopping: AtomicBool,
-    line: Mutex<Line>,
+    line: Mutex<WaitingLine>,
 }
 
 /// A handle of one connection.
 #[derive(Clone)]
 pub struct Connection {
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     shared: Arc<Shared>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Full {
     pub(super) connections_max: usize,
 }
 
-struct State {
+struct ConnectionState {
     number: u64,
     /// The address whose limit applies to it, if one does.
     address: Option<IpAddr>,
@@ -76,7 +76,7 @@ struct State {
 }
 
 #[derive(Default)]
-struct Line {
+struct WaitingLine {
     /// By number: every connection that is not being closed.
     places: HashMap<u64, Place>,
     /// By turn: the numbers of those that wait. The first has waited longest.
@@ -88,7 +88,7 @@ struct Line {
 }
 
 struct Place {
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     /// Its turn in the line; `None` while a request holds it.
     turn: Option<u64>,
     /// When it began to wait, or when its last answer was complete.
@@ -111,7 +111,7 @@ impl Connections {
     pub fn admit(&self, address: Option<IpAddr>) -> Member {
         let mut line = self.0.line();
         line.last_number += 1;
-        let state = Arc::new(State {
+        let state = Arc::new(ConnectionState {
             number: line.last_number,
             address,
             is_cut: AtomicBool::new(false),
@@ -161,12 +161,12 @@ pub fn newest(max: usize) -> usize {
 
 impl Shared {
     /// Nothing panics while it has this lock.
-    fn line(&self) -> MutexGuard<'_, Line> {
+    fn line(&self) -> MutexGuard<'_, WaitingLine> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes those that have waited longest, of all and of this address, until no limit is exceeded.
-    fn make_room(&self, mut line: MutexGuard<'_, Line>, address: Option<IpAddr>) {
+    fn make_room(&self, mut line: MutexGuard<'_, WaitingLine>, address: Option<IpAddr>) {
         let mut closed = Vec::new();
         while line.places.len() > self.max && line.waiting.len() > self.newest {
             let Some(number) = line.waiting.values().next().copied() else { break };
@@ -185,9 +185,9 @@ impl Shared {
     }
 }
 
-impl Line {
+impl WaitingLine {
     /// Puts a connection at the end of the line, unless it is being closed.
-    fn wait(&mut self, state: &State) {
+    fn wait(&mut self, state: &ConnectionState) {
         self.last_turn += 1;
         let turn = self.last_turn;
         let Some(place) = self.places.get_mut(&state.number) else {
@@ -203,7 +203,7 @@ impl Line {
     }
 
     /// Takes a connection from the line, unless it is being closed. Says whether it did.
-    fn hold(&mut self, state: &State) -> bool {
+    fn hold(&mut self, state: &ConnectionState) -> bool {
         let Some(place) = self.places.get_mut(&state.number) else {
             return false;
         };
@@ -212,7 +212,7 @@ impl Line {
         true
     }
 
-    fn remove(&mut self, number: u64) -> Option<Arc<State>> {
+    fn remove(&mut self, number: u64) -> Option<Arc<ConnectionState>> {
         let place = self.places.remove(&number)?;
         self.give_up(place.turn, place.state.address);
         Some(place.state)
@@ -238,7 +238,7 @@ impl Line {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn cut(&self) {
         self.is_cut.store(true, Ordering::Release);
         self.task.wake();

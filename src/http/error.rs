@@ -19,7 +19,7 @@ use crate::{
 
 /// A kind of error.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct ErrorKind {
     /// What `error` says.
     pub(crate) code: &'static str,
     /// The HTTP status.
@@ -30,9 +30,9 @@ pub(crate) struct Kind {
 
 macro_rules! kinds {
     ($($name:ident = $status:ident, $code:literal, $summary:literal;)*) => {
-        $(pub(crate) const $name: &Kind = &Kind { code: $code, status: StatusCode::$status, summary: $summary };)*
+        $(pub(crate) const $name: &ErrorKind = &ErrorKind { code: $code, status: StatusCode::$status, summary: $summary };)*
         /// Every kind there is.
-        pub(crate) const KINDS: &[&Kind] = &[$($name),*];
+        pub(crate) const KINDS: &[&ErrorKind] = &[$($name),*];
     };
 }
 
@@ -59,7 +59,7 @@ kinds! {
 /// An error as a client gets it.
 #[derive(Debug)]
 pub struct ApiError {
-    kind: &'static Kind,
+    kind: &'static ErrorKind,
     message: String,
     details: Option<Box<Value>>,
     retry_after_seconds: Option<u64>,
@@ -68,7 +68,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub(crate) fn new(kind: &'static Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: &'static ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), details: None, retry_after_seconds: None, rate_limit: None, cause: None }
     }
 
@@ -84,7 +84,7 @@ impl ApiError {
     }
 
     /// Something that goes better later.
-    pub(crate) fn later(kind: &'static Kind, message: impl Into<String>, wait: Duration) -> Self {
+    pub(crate) fn later(kind: &'static ErrorKind, message: impl Into<String>, wait: Duration) -> Self {
         // A whole number of seconds, rounded up: who comes again then is not too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self { retry_after_seconds: Some(seconds.max(1)), ..Self::new(kind, message) }

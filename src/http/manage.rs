@@ -9,7 +9,7 @@ use actix_web::{
 use crate::{
     http::{
         Context,
-        caller::{Caller, Note},
+        caller::{AuditNote, Caller},
         error::ApiError,
     },
     model::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A request for a new credential.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct NewCredential<'a> {
     pub(crate) name: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) actor_type: Option<&'a str>,
@@ -29,7 +29,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Creates a credential without storing it.
-pub(crate) fn issue(wanted: &Wanted<'_>, now: Timestamp) -> Result<Issued, ApiError> {
+pub(crate) fn issue(wanted: &NewCredential<'_>, now: Timestamp) -> Result<Issued, ApiError> {
     let refuse = |field: &'static str| move |message: String| ApiError::invalid(format!("{field}: {message}"));
     let name = CredentialName::parse(wanted.name).map_err(refuse("name"))?;
     let scopes = Scopes::parse(&wanted.scopes.join(",")).map_err(refuse("scopes"))?;
@@ -49,11 +49,11 @@ pub(crate) async fn apply(
     context: &Data<Context>,
 ) -> Result<(), ApiError> {
     let record =
-        caller.own_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
+        caller.self_audit_request(request, change.action()).event(status.as_u16(), None).map_err(ApiError::internal)?;
     context.writer.change(change, context.writer.prepare(record))?.settled().await?;
-    request.extensions_mut().insert(Note::Recorded);
-    let gate = context.gate.clone();
-    web::block(move || gate.refresh()).await.map_err(ApiError::internal)??;
+    request.extensions_mut().insert(AuditNote::Recorded);
+    let authenticator = context.authenticator.clone();
+    web::block(move || authenticator.refresh()).await.map_err(ApiError::internal)??;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::{
     http::{
         Context,
         actions::{self, Recording},
-        caller::{ApiErrorKind, Caller, Finding, Note, peer},
+        caller::{ApiErrorKind, AuditNote, AuthResult, Caller, peer},
         connections::{Connection, Full},
         error::{ApiError, OVERLOADED},
         origin, refusals, session,
@@ -77,7 +77,7 @@ pub async fn authenticate<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let finding = find_caller(request.request(), &context).await;
-    request.extensions_mut().insert::<Finding>(finding);
+    request.extensions_mut().insert::<AuthResult>(finding);
     let held = hold_connection(request.request());
     if request.method().is_safe() {
         return handle(context, request, next, held).await;
@@ -114,7 +114,7 @@ async fn handle<B: MessageBody + 'static>(
 /// Has a request with a credential hold its connection. One that concerns no data, such as a health check, is
 /// answered in any case.
 fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
-    let is_caller = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
+    let is_caller = request.extensions().get::<AuthResult>().is_some_and(Result::is_ok);
     if !is_caller || actions::recording_of(request).1 == Recording::Never {
         return Ok(());
     }
@@ -133,17 +133,17 @@ fn error_response(request: &HttpRequest, context: &Context, error: ApiError) -> 
     if is_page { (context.error_page)(request, error) } else { HttpResponse::from_error(error) }
 }
 
-async fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
+async fn find_caller(request: &HttpRequest, context: &Context) -> AuthResult {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     let admitted = match token {
-        Some(token) => context.gate.check_token(token, peer(request, context), Timestamp::now()).await,
+        Some(token) => context.authenticator.check_token(token, peer(request, context), Timestamp::now()).await,
         None => {
             let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
-            let admitted = context.gate.check_session(&session, Timestamp::now()).await;
+            let admitted = context.authenticator.check_session(&session, Timestamp::now()).await;
             // A browser sends the cookie whoever made the request; what changes something must be asked for by our pages.
             if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
                 return Err(ApiErrorKind::CrossSite);
@@ -151,26 +151,29 @@ async fn find_caller(request: &HttpRequest, context: &Context) -> Finding {
             admitted
         }
     };
-    admitted.map(|admission| Caller { admission }).map_err(ApiErrorKind::Denied)
+    admitted.map(|principal| Caller { principal }).map_err(ApiErrorKind::Denied)
 }
 
 async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(), ApiError> {
     let request = response.request();
     let (caller, note) = {
         let mut extensions = request.extensions_mut();
-        (extensions.get::<Finding>().and_then(|finding| finding.as_ref().ok()).cloned(), extensions.remove::<Note>())
+        (
+            extensions.get::<AuthResult>().and_then(|finding| finding.as_ref().ok()).cloned(),
+            extensions.remove::<AuditNote>(),
+        )
     };
     let Some(caller) = caller else {
         return Ok(());
     };
     let status = response.status().as_u16();
     let refused = match &note {
-        Some(Note::Recorded) => return Ok(()),
-        Some(Note::Refused(message)) => Some(message.as_str()),
+        Some(AuditNote::Recorded) => return Ok(()),
+        Some(AuditNote::Refused(message)) => Some(message.as_str()),
         None => error_of(response).map(ApiError::message),
     };
     let (action, recording) = actions::recording_of(request);
-    let own = || caller.own_request(request, action);
+    let own = || caller.self_audit_request(request, action);
     match recording {
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {

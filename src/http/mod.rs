@@ -38,16 +38,16 @@ pub use metrics::Metrics;
 pub use middleware::{authenticate, trace};
 pub use refusals::report_refusals;
 pub use streams::Streams;
-pub(crate) use streams::{NoPlace, Place};
+pub(crate) use streams::{NoStreamPermit, StreamPermit};
 pub use unread::{keep_unread, malformed_chunks};
 
 use crate::{
-    auth::{Gate, Recorder},
+    auth::{Authenticator, Recorder},
     model::{
         limits::{EventLimits, QueryLimits},
         mask::Mask,
         resource_type::Catalogue,
-        self_audit::OwnMask,
+        self_audit::RequestMask,
         timestamp::Timestamp,
     },
     store::{Reader, Writer},
@@ -60,7 +60,7 @@ pub struct Context {
     /// Writes it.
     pub writer: Writer,
     /// Lets clients in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
     /// Keeps the record of requests.
     pub recorder: Recorder,
     /// What events are held to.
@@ -68,7 +68,7 @@ pub struct Context {
     /// What is masked in events.
     pub mask: Arc<Mask>,
     /// What is masked in the paths of requests made to this server itself.
-    pub own_mask: OwnMask,
+    pub request_mask: RequestMask,
     /// What queries are held to.
     pub query_limits: QueryLimits,
     /// How long one query may take.

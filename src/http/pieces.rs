@@ -9,7 +9,7 @@ use actix_web::{
 use futures_util::{Stream, TryStreamExt, stream};
 
 use crate::{
-    http::{error::ApiError, gzip::Gzip, reading::Reading},
+    http::{error::ApiError, gzip::Gzip, reading::ReadAccess},
     store::Lease,
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn respond<P: Pieces>(
     request: &HttpRequest,
     first: Bytes,
     pieces: P,
-    reading: Reading,
+    reading: ReadAccess,
 ) -> HttpResponse {
     let gzip = Gzip::for_request(request);
     if request.headers().contains_key(ACCEPT_ENCODING) {
@@ -45,7 +45,7 @@ struct Rest<P> {
     /// None at the end.
     pieces: Option<P>,
     gzip: Option<Gzip>,
-    reading: Reading,
+    reading: ReadAccess,
 }
 
 fn send<P: Pieces>(rest: Rest<P>) -> impl Stream<Item = Result<Bytes, ApiError>> {

@@ -21,7 +21,7 @@ const CLIENT_POLL: Duration = Duration::from_millis(250);
 
 /// One request's access to the file.
 #[derive(Clone)]
-pub(crate) struct Reading {
+pub(crate) struct ReadAccess {
     reader: Reader,
     /// Whose share of the readers its queries use.
     holder: ClientId,
@@ -32,8 +32,8 @@ pub(crate) struct Reading {
 
 impl Context {
     /// What a request by `caller` reads with.
-    pub(crate) fn reading(&self, caller: &Caller, request: &HttpRequest) -> Reading {
-        Reading {
+    pub(crate) fn reading(&self, caller: &Caller, request: &HttpRequest) -> ReadAccess {
+        ReadAccess {
             reader: self.reader.clone(),
             holder: caller.credential().client_id.clone(),
             within: self.query_within,
@@ -42,7 +42,7 @@ impl Context {
     }
 }
 
-impl Reading {
+impl ReadAccess {
     /// Runs the query that an answer begins with.
     pub(crate) async fn begin<T: Send + 'static>(
         &self,

@@ -12,7 +12,7 @@ use actix_web::{
 
 use crate::{
     auth::SessionToken,
-    http::{Context, caller::Finding, origin},
+    http::{Context, caller::AuthResult, origin},
     model::timestamp::Timestamp,
 };
 
@@ -56,9 +56,9 @@ pub(super) fn renew<B>(response: &mut ServiceResponse<B>, context: &Context) {
     let request = response.request();
     let renewed = {
         let extensions = request.extensions();
-        let caller = extensions.get::<Finding>().and_then(|finding| finding.as_ref().ok());
+        let caller = extensions.get::<AuthResult>().and_then(|finding| finding.as_ref().ok());
         let caller = caller.filter(|_| extensions.get::<Settled>().is_none());
-        caller.and_then(|caller| context.gate.renew_session(&caller.admission, Timestamp::now()))
+        caller.and_then(|caller| context.authenticator.renew_session(&caller.principal, Timestamp::now()))
     };
     if let Some(session) = renewed {
         let cookie = cookie(session, origin::is_secure(request, context));

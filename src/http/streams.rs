@@ -38,7 +38,7 @@ struct Taken {
 }
 
 /// A place among the streams, given back when dropped.
-pub(crate) struct Place {
+pub(crate) struct StreamPermit {
     number: u64,
     holder: ClientId,
     taken: Arc<Mutex<Taken>>,
@@ -47,7 +47,7 @@ pub(crate) struct Place {
 
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoPlace {
+pub(crate) enum NoStreamPermit {
     /// All are taken.
     Full,
     /// This credential has its share.
@@ -69,14 +69,14 @@ impl Streams {
     }
 
     /// A place for an answer to `request`, if there is one.
-    pub(crate) fn take(&self, holder: &ClientId, request: &HttpRequest) -> Result<Place, NoPlace> {
+    pub(crate) fn take(&self, holder: &ClientId, request: &HttpRequest) -> Result<StreamPermit, NoStreamPermit> {
         let share = self.places.div_ceil(SHARES);
         let mut taken = lock(&self.taken);
         if taken.by_credential.get(holder).is_some_and(|held| *held >= share) {
-            return Err(NoPlace::ShareTaken { share });
+            return Err(NoStreamPermit::ShareTaken { share });
         }
         if taken.all >= self.places {
-            return Err(NoPlace::Full);
+            return Err(NoStreamPermit::Full);
         }
         taken.all += 1;
         *taken.by_credential.entry(holder.clone()).or_default() += 1;
@@ -86,7 +86,7 @@ impl Streams {
             taken.connections.insert(number, connection);
         }
         let (holder, closing) = (holder.clone(), self.closing.subscribe());
-        Ok(Place { number, holder, taken: Arc::clone(&self.taken), closing })
+        Ok(StreamPermit { number, holder, taken: Arc::clone(&self.taken), closing })
     }
 
     /// Ends all streams: they would keep the server from stopping.
@@ -99,7 +99,7 @@ impl Streams {
     }
 }
 
-impl Place {
+impl StreamPermit {
     /// Whether the server stops.
     pub(crate) fn is_closing(&self) -> bool {
         *self.closing.borrow()
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         taken.all -= 1;

@@ -6,7 +6,7 @@
 
 use crate::{
     index::encode::{
-        bitset::Bits,
+        bitset::Bitset,
         keys::KeyBlock,
         postings,
         times::{BLOCK_EVENTS, TimeBlock},
@@ -17,9 +17,9 @@ use crate::{
 /// Reads `bytes` as every kind of row, for a chunk of `length` events, at most 65,536.
 pub fn read_rows(bytes: &[u8], length: u32, word: &str) {
     let length = length.clamp(1, 65_536);
-    let within = |bits: &Bits| assert!(bits.iter().all(|position| u32::from(position) < length));
-    let mut bits = Bits::none(length);
-    let some = Bits::all(length);
+    let within = |bits: &Bitset| assert!(bits.iter().all(|position| u32::from(position) < length));
+    let mut bits = Bitset::none(length);
+    let some = Bitset::all(length);
     // The return value reports damage, which does not matter here.
     let _ = postings::for_each(bytes, length % 7, length, |posting| {
         assert!(posting.count_in(&some, length) <= length);

@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError};
 
 use crate::{
     index::{
-        chunk::sealed::{Reading, SealedChunk},
+        chunk::sealed::{ChunkReader, SealedChunk},
         damaged_id,
-        encode::{bitset::Bits, hash::value_hash},
+        encode::{bitset::Bitset, hash::value_hash},
         error::Result,
         snapshot::{Index, SharedChunk, Snapshot},
     },
@@ -19,7 +19,7 @@ use crate::{
 
 /// What the filters of sealed chunks said of an identifier.
 #[derive(Debug, Clone)]
-pub struct Glance {
+pub struct IdentifierProbe {
     hash: u64,
     /// The chunks up to this one were asked.
     through: Option<u32>,
@@ -27,7 +27,7 @@ pub struct Glance {
     may_hold: Vec<u32>,
 }
 
-impl Glance {
+impl IdentifierProbe {
     /// Of an identifier of which nobody was asked.
     pub fn new(identifier: &str) -> Self {
         Self { hash: value_hash(identifier), through: None, may_hold: Vec::new() }
@@ -36,20 +36,20 @@ impl Glance {
 
 impl Index {
     /// Asks the filters of the chunks that are sealed now. Waits for nobody who asks the file anything.
-    pub fn glance(&self, identifier: &str) -> Glance {
+    pub fn probe(&self, identifier: &str) -> IdentifierProbe {
         let sealed = Arc::clone(&self.glanced.read().unwrap_or_else(PoisonError::into_inner));
-        let mut glance = Glance::new(identifier);
+        let mut probe = IdentifierProbe::new(identifier);
         for chunk in sealed.iter() {
             // An event that cannot be read now may be read when the chunk is sealed anew: then it has an identifier again.
             if chunk.has_lost {
-                return Glance { through: None, may_hold: Vec::new(), ..glance };
+                return IdentifierProbe { through: None, may_hold: Vec::new(), ..probe };
             }
-            if chunk.identifiers.may_hold(glance.hash) {
-                glance.may_hold.push(chunk.home.number);
+            if chunk.identifiers.may_hold(probe.hash) {
+                probe.may_hold.push(chunk.home.number);
             }
-            glance.through = Some(chunk.home.number);
+            probe.through = Some(chunk.home.number);
         }
-        glance
+        probe
     }
 }
 
@@ -57,40 +57,40 @@ impl Snapshot<'_> {
     /// The seq of the event with this identifier, if there is one: of a damaged one too, of which only a part of the
     /// identifier's hash is left.
     pub fn find_identifier(&self, identifier: &str) -> Result<Option<i64>> {
-        self.find_glanced(identifier, &Glance::new(identifier))
+        self.find_probed(identifier, &IdentifierProbe::new(identifier))
     }
 
     /// The same, of an identifier that was glanced at before.
-    pub fn find_glanced(&self, identifier: &str, glance: &Glance) -> Result<Option<i64>> {
-        if let Some(seq) = self.find_key(identifier, glance, false)? {
+    pub fn find_probed(&self, identifier: &str, probe: &IdentifierProbe) -> Result<Option<i64>> {
+        if let Some(seq) = self.find_key(identifier, probe, false)? {
             return Ok(Some(seq));
         }
         let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).has_lost;
         if !self.state.has_lost && !self.state.memory.iter().any(in_memory) {
             return Ok(None);
         }
-        let key = damaged_id::lost_key(damaged_id::part_of(glance.hash));
-        self.find_key(&key, &Glance::new(&key), true)
+        let key = damaged_id::lost_key(damaged_id::part_of(probe.hash));
+        self.find_key(&key, &IdentifierProbe::new(&key), true)
     }
 
-    fn find_key(&self, key: &str, glance: &Glance, only_lost: bool) -> Result<Option<i64>> {
+    fn find_key(&self, key: &str, probe: &IdentifierProbe, only_lost: bool) -> Result<Option<i64>> {
         // Who sends an event again does so soon: the newest first.
         for chunk in self.state.memory.iter().rev() {
             let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(seq) = chunk.find_identifier(key, glance.hash).and_then(|position| chunk.seq_at(position)) {
+            if let Some(seq) = chunk.find_identifier(key, probe.hash).and_then(|position| chunk.seq_at(position)) {
                 return Ok((seq <= self.state.through_seq).then_some(seq));
             }
         }
         let sealed = self.state.sealed.as_slice();
-        let asked = sealed.partition_point(|chunk| Some(chunk.home.number) <= glance.through);
+        let asked = sealed.partition_point(|chunk| Some(chunk.home.number) <= probe.through);
         let (asked, newer) = sealed.split_at(asked);
         let numbered = |number: &u32| Some(&asked[asked.binary_search_by_key(number, |chunk| chunk.home.number).ok()?]);
-        let asked = glance.may_hold.iter().rev().filter_map(numbered);
+        let asked = probe.may_hold.iter().rev().filter_map(numbered);
         let may_hold =
-            |chunk: &&Arc<SealedChunk>| (chunk.has_lost || !only_lost) && chunk.identifiers.may_hold(glance.hash);
+            |chunk: &&Arc<SealedChunk>| (chunk.has_lost || !only_lost) && chunk.identifiers.may_hold(probe.hash);
         for chunk in newer.iter().rev().chain(asked).filter(may_hold) {
             self.step()?;
-            let (mut reading, mut bits) = (Reading::new(chunk, self.connection), Bits::none(chunk.length));
+            let (mut reading, mut bits) = (ChunkReader::new(chunk, self.connection), Bitset::none(chunk.length));
             reading.add_key(Field::Identifier, key, &mut bits)?;
             if let Some(rank) = bits.iter().next() {
                 return reading.position(rank).map(|position| Some(position.seq));

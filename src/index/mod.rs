@@ -24,14 +24,14 @@ pub use chunk::rows::{
     insert_rows, is_free, sealed_chunks, side_of,
 };
 pub use chunk::seal::{SealedRow, seal};
-pub use chunk::sealed::{Home, SealedChunk, Side, Table};
+pub use chunk::sealed::{ChunkSlot, ChunkTable, Generation, SealedChunk};
 pub use encode::hash::value_hash;
 pub use error::{IndexError, Result, is_corrupt};
-pub use identifiers::Glance;
-pub use query::expired::{Expired, Group, ReceiptRange, Receipts};
+pub use identifiers::IdentifierProbe;
+pub use query::expired::{Expired, ExpiredGroup, ReceiptRange, Receipts};
 pub use query::messages::Messages;
 pub use query::pace::Watch;
-pub use query::parallel::Second;
-pub use query::search::{Found, Reach};
+pub use query::parallel::ParallelSnapshot;
+pub use query::search::{Hits, Reach};
 pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};

@@ -22,17 +22,17 @@ use crate::{
     index::{
         chunk::{
             memory::{Entry, MemoryChunk, OrdinalSet},
-            sealed::{SealedChunk, Side},
+            sealed::{Generation, SealedChunk},
             view::View,
         },
         error::Result,
         query::{
             messages::{MessageReader, Messages},
             pace::Watch,
-            parallel::Second,
+            parallel::ParallelSnapshot,
             resolve::{Resolved, terms_of},
         },
-        terms::{Ordinals, Tests},
+        terms::{Ordinals, PredicateCache},
     },
     model::{
         field::Field,
@@ -51,17 +51,17 @@ pub(super) type SealedChunks = Arc<Vec<Arc<SealedChunk>>>;
 #[derive(Debug)]
 pub struct Index {
     chunk_events: u32,
-    pub(super) state: RwLock<State>,
+    pub(super) state: RwLock<IndexState>,
     /// The sealed chunks once more, for threads that must not wait while a question begins.
     pub(super) glanced: RwLock<SealedChunks>,
     /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
     unsealed: (AtomicUsize, AtomicUsize),
-    pub(super) tests: Tests,
+    pub(super) tests: PredicateCache,
     messages: Box<dyn Messages>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct State {
+pub(super) struct IndexState {
     pub(super) sealed: SealedChunks,
     /// Whether one of them has, or has had, an event of whose identifier only a part of the hash is left.
     pub(super) has_lost: bool,
@@ -79,7 +79,7 @@ impl Index {
     pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>, messages: Box<dyn Messages>) -> Self {
         let next = sealed.last().map_or(0, |chunk| chunk.home.number + 1);
         let sealed: SealedChunks = Arc::new(sealed.into_iter().map(Arc::new).collect());
-        let state = State {
+        let state = IndexState {
             through_seq: i64::from(next) * i64::from(chunk_events),
             has_lost: sealed.iter().any(|chunk| chunk.has_lost),
             sealed: Arc::clone(&sealed),
@@ -91,7 +91,7 @@ impl Index {
             state: RwLock::new(state),
             glanced: RwLock::new(sealed),
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
-            tests: Tests::default(),
+            tests: PredicateCache::default(),
             messages,
         }
     }
@@ -99,7 +99,7 @@ impl Index {
     /// Adds events, which follow the newest that is published, and lets questions see them; those that are left out between
     /// them are dropped. Returns the chunks that this has filled: they are to be sealed.
     pub fn publish(&self, entries: &[Entry]) -> Vec<SharedChunk> {
-        let State { mut memory, through_seq, .. } = self.state();
+        let IndexState { mut memory, through_seq, .. } = self.state();
         let (mut full, mut rest) = (Vec::new(), entries);
         while let (Some(last), false) = (memory.last(), rest.is_empty()) {
             let mut chunk = last.write().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +206,7 @@ impl Index {
 
     /// How many events the log has.
     pub fn events(&self) -> u64 {
-        let State { sealed, memory, .. } = self.state();
+        let IndexState { sealed, memory, .. } = self.state();
         let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).length();
         let lengths = sealed.iter().map(|chunk| chunk.length).chain(memory.iter().map(in_memory));
         lengths.map(u64::from).sum()
@@ -248,17 +248,17 @@ impl Index {
         connection: &'c Connection,
         second: Option<C>,
         watch: Watch<'c>,
-    ) -> Result<(Snapshot<'c>, Option<Second<'c, C>>)> {
+    ) -> Result<(Snapshot<'c>, Option<ParallelSnapshot<'c, C>>)> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         begin(connection)?;
-        let second = second.map(|second| Second::begin(second, state.clone(), watch)).transpose()?;
+        let second = second.map(|second| ParallelSnapshot::begin(second, state.clone(), watch)).transpose()?;
         let snapshot = Snapshot::new(connection, self, state.clone(), Some(watch));
         drop(state);
         (watch.begun)(connection)?;
         Ok((snapshot, second))
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> IndexState {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -277,7 +277,7 @@ fn shared(number: u32, chunk_events: u32) -> SharedChunk {
 pub struct Snapshot<'c> {
     pub(super) connection: &'c Connection,
     pub(super) index: &'c Index,
-    pub(super) state: State,
+    pub(super) state: IndexState,
     /// What bounds the query; none for the server's own work.
     pub(super) watch: Option<Watch<'c>>,
     /// When the connection's present transaction began.
@@ -286,7 +286,12 @@ pub struct Snapshot<'c> {
 
 impl<'c> Snapshot<'c> {
     /// Of a connection whose transaction has begun.
-    pub(super) fn new(connection: &'c Connection, index: &'c Index, state: State, watch: Option<Watch<'c>>) -> Self {
+    pub(super) fn new(
+        connection: &'c Connection,
+        index: &'c Index,
+        state: IndexState,
+        watch: Option<Watch<'c>>,
+    ) -> Self {
         Self { connection, index, state, watch, begun: Cell::new(Instant::now()) }
     }
 }
@@ -299,7 +304,7 @@ pub enum Stage {
     /// It is in memory, full, and will be sealed.
     Waiting,
     /// Its rows stand on this side.
-    Sealed(Side),
+    Sealed(Generation),
 }
 
 /// A chunk of a snapshot: where it is, and what it spans.

@@ -43,18 +43,18 @@ pub(super) type Ordinals = Arc<[u32]>;
 /// What the writer knows of the dictionary. It adds to the file what it does not find there.
 #[derive(Debug, Default)]
 pub struct TermWriter {
-    young: Generation,
-    old: Generation,
+    young: CacheGeneration,
+    old: CacheGeneration,
 }
 
 /// Terms by field and value.
 #[derive(Debug, Default)]
-struct Generation {
+struct CacheGeneration {
     fields: HashMap<Field, HashMap<Box<str>, u32>>,
     bytes: usize,
 }
 
-impl Generation {
+impl CacheGeneration {
     fn get(&self, field: Field, value: &str) -> Option<u32> {
         self.fields.get(&field)?.get(value).copied()
     }
@@ -217,7 +217,7 @@ impl Test {
 
 /// What is known of the terms that pass tests.
 #[derive(Debug, Default)]
-pub(super) struct Tests(Mutex<HashMap<(Field, Test), Tested>>);
+pub(super) struct PredicateCache(Mutex<HashMap<(Field, Test), Tested>>);
 
 #[derive(Debug, Clone)]
 struct Tested {
@@ -226,7 +226,7 @@ struct Tested {
     passed: Ordinals,
 }
 
-impl Tests {
+impl PredicateCache {
     /// The terms of a field that pass a predicate.
     pub(super) fn passing(&self, snapshot: &Snapshot<'_>, field: Field, predicate: &Predicate) -> Result<Ordinals> {
         match predicate {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::model::{
     error::FieldError,
     field::{Field, Object},
-    json::{self, Members, NoMembers},
+    json::{self, Members, ObjectError},
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
     search::message_words,
     timestamp::Timestamp,
@@ -58,9 +58,9 @@ pub struct Receipt<'a> {
 /// What the server filled in because the sender left it out: a set of bits, kept beside the event so that a retry can
 /// be told from a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Filled(u8);
+pub struct DefaultedFields(u8);
 
-impl Filled {
+impl DefaultedFields {
     const AT: u8 = 1;
     const ORIGIN: u8 = 2;
     const STATUS: u8 = 4;
@@ -91,14 +91,14 @@ pub struct Event {
     /// What it can be found by.
     pub values: Values,
     /// What the server filled in.
-    pub filled: Filled,
+    pub filled: DefaultedFields,
     /// The event itself, a JSON object: stored, served and exported as these bytes.
     pub body: String,
 }
 
 /// What a sender sent: one event, checked but not yet completed.
 #[derive(Debug)]
-pub struct Draft<'a> {
+pub struct EventDraft<'a> {
     /// Pointers to what was masked in it.
     masked: &'a [String],
     top: Parts<'a>,
@@ -163,12 +163,15 @@ const RECEIVED_AT: &str = "receivedAt";
 /// There if the log orders the event by another key than `trigger.at`: its value names that key.
 pub const ORDERED_BY: &str = "orderedBy";
 
-impl<'a> Draft<'a> {
+impl<'a> EventDraft<'a> {
     /// Reads one event as `sender` may send it.
     pub fn parse(raw: &'a RawValue, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
-        let mut draft =
-            Self::read(raw, Bounds { depth_max: limits.json_depth_max, keys_max: OBJECT_KEYS_MAX }, Server::Refused)?;
+        let mut draft = Self::read(
+            raw,
+            Bounds { depth_max: limits.json_depth_max, keys_max: OBJECT_KEYS_MAX },
+            ServerKeys::Refused,
+        )?;
         draft.future_seconds_max = limits.future_seconds_max;
         for (place, key) in [(1, "action"), (2, "resourceType")] {
             if draft.top.known[place].is_none() {
@@ -218,20 +221,20 @@ impl<'a> Draft<'a> {
     /// Completes the event with what the server knows. A time that lies too far after the receipt stays in the event, and
     /// the log orders the event by its receipt: one wrong clock must not put an event on top of everybody's list for years.
     pub fn accept(mut self, receipt: &Receipt<'_>) -> Event {
-        let mut filled = Filled::default();
+        let mut filled = DefaultedFields::default();
         let identifier = self.identifier().map_or_else(new_identifier, str::to_owned);
         self.name(&identifier);
         if self.top.fill(STATUS, DEFAULT_STATUS) {
-            filled.0 |= Filled::STATUS;
+            filled.0 |= DefaultedFields::STATUS;
             self.values.push(Field::Status, DEFAULT_STATUS);
         }
         if self.trigger.fill(ORIGIN, DEFAULT_ORIGIN) {
-            filled.0 |= Filled::ORIGIN;
+            filled.0 |= DefaultedFields::ORIGIN;
             self.values.push(Field::Origin, DEFAULT_ORIGIN);
         }
         let received_at = receipt.at.to_string();
         if self.trigger.fill(AT, &received_at) {
-            filled.0 |= Filled::AT;
+            filled.0 |= DefaultedFields::AT;
         }
         let latest = receipt.at.plus_seconds(self.future_seconds_max);
         let is_ordered_by_receipt = self.at.is_some_and(|at| at > latest);
@@ -242,18 +245,18 @@ impl<'a> Draft<'a> {
         Event { identifier, timestamp, values, filled, body }
     }
 
-    fn read(raw: &'a RawValue, bounds: Bounds, server: Server) -> Result<Self, FieldError> {
+    fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
         let added = Added::default();
         let mut draft = Self { masked: &[], top, trigger, at: None, future_seconds_max: 0, added, values, bounds };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
             match server {
-                Server::Refused if SERVER_KEYS.contains(&key.as_ref()) => {
+                ServerKeys::Refused if SERVER_KEYS.contains(&key.as_ref()) => {
                     return Err(FieldError::new(key.as_ref(), "is set by the server"));
                 }
-                Server::SetAside => are_additions |= key == RECEIVED_AT,
-                Server::Refused => {}
+                ServerKeys::SetAside => are_additions |= key == RECEIVED_AT,
+                ServerKeys::Refused => {}
             }
             if are_additions && SERVER_KEYS.contains(&key.as_ref()) {
                 draft.added.read(&key, value);
@@ -386,7 +389,7 @@ impl<'a> Draft<'a> {
 
 /// What to do with the keys that only the server sets.
 #[derive(Clone, Copy)]
-enum Server {
+enum ServerKeys {
     /// They come from a sender.
     Refused,
     /// They come from the file: from `receivedAt` on they are the server's own. Those before it are a sender's, from a
@@ -444,8 +447,8 @@ fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'
         return Err(FieldError::new(object.name(), "must be an object"));
     }
     let members = Members::read(value.get(), bounds.keys_max).map_err(|error| match error {
-        NoMembers::Twice(key) => FieldError::new(object.path(&key), "stands twice"),
-        NoMembers::Unreadable(message) => FieldError::new(object.name(), message),
+        ObjectError::Twice(key) => FieldError::new(object.path(&key), "stands twice"),
+        ObjectError::Unreadable(message) => FieldError::new(object.name(), message),
     })?;
     for (key, value) in members.iter() {
         if key.contains('\0') {

@@ -142,11 +142,11 @@ pub enum Matching {
 
 /// Where the index keeps the values of a field, depending on how many events share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sharing {
+pub enum TermStorage {
     /// Many events share a value: it is stored once in the log's term dictionary, and can be counted.
-    Shared,
+    LogWide,
     /// One or a few events share a value: each chunk lists its own values.
-    Own,
+    PerChunk,
 }
 
 /// One row of the table.
@@ -170,7 +170,7 @@ pub struct FieldSpec {
     /// Maximum length of an event's value in bytes.
     pub bytes_max: usize,
     /// Where the index keeps the values.
-    pub sharing: Sharing,
+    pub sharing: TermStorage,
     /// Whether `q` searches the field.
     pub searched: bool,
 }
@@ -297,7 +297,7 @@ const fn row(
         matching: Matching::Exact,
         comma_list: false,
         bytes_max: VALUE_BYTES_MAX,
-        sharing: Sharing::Shared,
+        sharing: TermStorage::LogWide,
         searched: false,
     }
 }
@@ -319,7 +319,7 @@ impl FieldSpec {
     }
 
     const fn own(mut self) -> Self {
-        self.sharing = Sharing::Own;
+        self.sharing = TermStorage::PerChunk;
         self
     }
 
@@ -335,7 +335,7 @@ impl FieldSpec {
 
     /// Whether the values can be counted: they are shared, and a parameter can select them.
     pub fn is_countable(&self) -> bool {
-        self.sharing == Sharing::Shared && self.name().is_some()
+        self.sharing == TermStorage::LogWide && self.name().is_some()
     }
 }
 

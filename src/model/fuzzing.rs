@@ -7,7 +7,7 @@
 use crate::model::{
     batch,
     cursor::{self, Fingerprint},
-    event::{self, Draft, Receipt, Sender},
+    event::{self, EventDraft, Receipt, Sender},
     field::{FIELDS, Field},
     filter::Predicate,
     limits::EventLimits,
@@ -27,7 +27,7 @@ pub fn take_events(body: &[u8]) {
     let later = Receipt { at: Timestamp::from_micros(1_800_000_000_000_000), by: "another" };
     for piece in pieces {
         assert!(body.windows(piece.get().len()).any(|window| window == piece.get().as_bytes()));
-        let read = || Draft::parse(piece, &EventLimits::default(), Sender::Client);
+        let read = || EventDraft::parse(piece, &EventLimits::default(), Sender::Client);
         let (Ok(draft), Ok(again)) = (read(), read()) else {
             assert!(read().is_err());
             continue;

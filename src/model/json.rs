@@ -18,13 +18,13 @@ pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads `text`, a JSON object of at most `keys_max` keys.
-    pub fn read(text: &'a str, keys_max: usize) -> Result<Self, NoMembers> {
+    pub fn read(text: &'a str, keys_max: usize) -> Result<Self, ObjectError> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let members = reader.deserialize_map(MembersVisitor { keys_max });
         let members = members.and_then(|members| reader.end().map(|()| members));
-        let members = members.map_err(|error| NoMembers::Unreadable(without_position(&error)))?;
+        let members = members.map_err(|error| ObjectError::Unreadable(without_position(&error)))?;
         match twice(&members.0) {
-            Some(key) => Err(NoMembers::Twice(key.to_owned())),
+            Some(key) => Err(ObjectError::Twice(key.to_owned())),
             None => Ok(members),
         }
     }
@@ -39,7 +39,7 @@ impl<'a> Members<'a> {
 
 /// Why a text cannot be read as an object.
 #[derive(Debug, PartialEq, Eq)]
-pub enum NoMembers {
+pub enum ObjectError {
     /// A duplicate key. Readers would disagree on which one counts.
     Twice(String),
     /// Not an object, or too large.
@@ -222,8 +222,9 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_is_named() {
-        let twice =
-            |text: &str, key: &str| assert_eq!(Members::read(text, 99).unwrap_err(), NoMembers::Twice(key.to_owned()));
+        let twice = |text: &str, key: &str| {
+            assert_eq!(Members::read(text, 99).unwrap_err(), ObjectError::Twice(key.to_owned()));
+        };
         twice(r#"{"a":1,"b":2,"\u0061":3}"#, "a");
         let many: String = (0..30).fold(String::new(), |keys, n| keys + &format!("\"k{n}\":0,"));
         twice(&format!("{{{many}\"k3\":0}}"), "k3");

@@ -6,19 +6,19 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     error::FieldError,
-    event::{Draft, Sender},
+    event::{EventDraft, Sender},
     limits::EventLimits,
     mask::Mask,
 };
 
 /// An event that may be read.
 #[derive(Debug)]
-pub struct Sent<'a> {
+pub struct MaskedEvent<'a> {
     raw: &'a RawValue,
     masked: Option<(Box<RawValue>, Vec<String>)>,
 }
 
-impl<'a> Sent<'a> {
+impl<'a> MaskedEvent<'a> {
     /// Masks an event, whose size is that which was sent.
     pub fn new(raw: &'a RawValue, limits: &EventLimits, mask: &Mask) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
@@ -30,13 +30,13 @@ impl<'a> Sent<'a> {
     }
 
     /// Reads it as `sender` may send it.
-    pub fn read(&self, limits: &EventLimits, sender: Sender) -> Result<Draft<'_>, FieldError> {
+    pub fn read(&self, limits: &EventLimits, sender: Sender) -> Result<EventDraft<'_>, FieldError> {
         match &self.masked {
-            None => Draft::parse(self.raw, limits, sender),
+            None => EventDraft::parse(self.raw, limits, sender),
             // What stands in a secret's place may be longer than the secret was.
             Some((raw, pointers)) => {
                 let limits = EventLimits { event_bytes_max: usize::MAX, ..*limits };
-                Ok(Draft::parse(raw, &limits, sender)?.with_masked(pointers))
+                Ok(EventDraft::parse(raw, &limits, sender)?.with_masked(pointers))
             }
         }
     }

@@ -134,7 +134,7 @@ impl Rules {
     /// What is past its time at `now`, by rule.
     pub fn cutoffs(&self, now: Timestamp) -> Vec<Cutoff> {
         let keep_by = self.keep_by;
-        let cutoff = |rule: String, days: u32, scope: Scope| Cutoff {
+        let cutoff = |rule: String, days: u32, scope: RuleScope| Cutoff {
             rule,
             days,
             before: cutoff(now, days),
@@ -143,9 +143,9 @@ impl Rules {
             now,
         };
         let types = || self.by_type.iter().map(|(name, _)| fold(name).into_owned()).collect();
-        let general = self.general.map(|days| cutoff(GENERAL.to_owned(), days, Scope::AllBut(types())));
+        let general = self.general.map(|days| cutoff(GENERAL.to_owned(), days, RuleScope::AllBut(types())));
         let by_type = self.by_type.iter().filter_map(|(name, days)| {
-            Some(cutoff(format!("{OF_TYPES}.{name}"), (*days)?, Scope::Only(fold(name).into_owned())))
+            Some(cutoff(format!("{OF_TYPES}.{name}"), (*days)?, RuleScope::Only(fold(name).into_owned())))
         });
         general.into_iter().chain(by_type).collect()
     }
@@ -161,7 +161,7 @@ pub struct Cutoff {
     /// Events whose age counts from before this instant are past their time.
     pub before: Timestamp,
     /// Which events it is about.
-    pub scope: Scope,
+    pub scope: RuleScope,
     /// Which times their age counts from.
     pub keep_by: KeepBy,
     /// The moment at which it drops them.
@@ -186,7 +186,7 @@ fn cutoff(now: Timestamp, days: u32) -> Timestamp {
 
 /// Resource types, folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
+pub enum RuleScope {
     /// Events of this type.
     Only(String),
     /// Events of every other type.
@@ -210,13 +210,13 @@ mod tests {
         assert_eq!((general.rule.as_str(), general.before), ("keep_days", at("2024-01-31T12:00:00Z")));
         assert_eq!(
             general.scope,
-            Scope::AllBut(["user_session", "invoice", "login", "audit_log"].map(String::from).into())
+            RuleScope::AllBut(["user_session", "invoice", "login", "audit_log"].map(String::from).into())
         );
         assert_eq!(
             (session.rule.as_str(), session.before),
             ("resource_types.User_Session", at("2023-01-26T12:00:00Z"))
         );
-        assert_eq!(session.scope, Scope::Only("user_session".to_owned()));
+        assert_eq!(session.scope, RuleScope::Only("user_session".to_owned()));
         assert_eq!((login.days, login.before), (1, at("2024-02-29T12:00:00Z")));
     }
 

@@ -6,7 +6,7 @@ use serde_json::{json, value::RawValue};
 
 use crate::model::{
     error::FieldError,
-    event::{Draft, Event, OWN_ORIGIN, Receipt, Sender},
+    event::{Event, EventDraft, OWN_ORIGIN, Receipt, Sender},
     filter::OWN_RESOURCE_TYPE,
     limits::EventLimits,
     mask::{self, Mask},
@@ -48,9 +48,9 @@ impl Record {
 /// What is masked in the path of a request to auditbox itself: secrets that a client sent there by mistake, whatever is
 /// masked in events, and the code of a sign-in link.
 #[derive(Debug, Clone, Default)]
-pub struct OwnMask(Arc<Mask>);
+pub struct RequestMask(Arc<Mask>);
 
-impl OwnMask {
+impl RequestMask {
     /// The path with its query, without what is secret in it.
     pub fn path(&self, path: &str) -> String {
         let path = self.0.query_of(path).map_or(Cow::Borrowed(path), Cow::Owned);
@@ -60,7 +60,7 @@ impl OwnMask {
 
 /// One authenticated request to auditbox.
 #[derive(Debug, Clone)]
-pub struct OwnRequest {
+pub struct SelfAuditRequest {
     /// The credential's name.
     pub actor_name: String,
     /// The credential's client id.
@@ -81,7 +81,7 @@ pub struct OwnRequest {
     pub at: Timestamp,
 }
 
-impl OwnRequest {
+impl SelfAuditRequest {
     /// The record of this request, answered with `status_code`; `message` says why, where it was refused.
     pub fn event(&self, status_code: u16, message: Option<&str>) -> Result<Event, FieldError> {
         self.ended(if status_code < 400 { "SUCCESS" } else { "FAILURE" }, status_code, message)
@@ -166,7 +166,7 @@ pub fn restore_event(details: &serde_json::Value) -> Result<Event, FieldError> {
 fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
     let text = event.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;
-    let draft = Draft::parse(raw, &EventLimits::default(), Sender::Server)?;
+    let draft = EventDraft::parse(raw, &EventLimits::default(), Sender::Server)?;
     Ok(draft.accept(&Receipt { at: Timestamp::now(), by: OWN_ORIGIN }))
 }
 

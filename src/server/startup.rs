@@ -24,10 +24,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     api,
-    auth::{Gate, GateOptions, Recorder, Uses},
+    auth::{Authenticator, AuthenticatorOptions, LastUsed, Recorder},
     config::Config,
     http::{self, BodyLimits, Connections, Context, Streams},
-    model::{self_audit::OwnMask, timestamp::Timestamp},
+    model::{self_audit::RequestMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
         socket,
@@ -129,7 +129,7 @@ pub struct Application {
     server: Server,
     address: SocketAddr,
     recorder: Recorder,
-    uses: Uses,
+    uses: LastUsed,
     store: Store,
     signals: StopSignals,
     streams: Streams,
@@ -145,7 +145,7 @@ impl Application {
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
-        let uses = Uses::keep(&context.gate, store.writer.clone());
+        let uses = LastUsed::keep(&context.authenticator, store.writer.clone());
         let (server, connections) = serve(config, endpoint, context)?;
         Ok(Self { server, address, recorder, uses, store, signals, streams, connections })
     }
@@ -171,9 +171,9 @@ impl Application {
 }
 
 fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams) -> Result<Context, StartError> {
-    let gate = Gate::open(
+    let authenticator = Authenticator::open(
         &store.own_reader,
-        GateOptions {
+        AuthenticatorOptions {
             access_token_seconds: config.auth.access_token_seconds,
             failed_logins_max: config.auth.failed_logins_max,
             failed_logins_window_seconds: config.auth.failed_logins_window_seconds,
@@ -181,16 +181,16 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
             session_seconds: config.auth.session_seconds,
         },
     )?;
-    gate.watch();
+    authenticator.watch();
     let limits = &config.limits;
     Ok(Context {
         reader: store.reader.clone(),
         writer: store.writer.clone(),
-        gate,
+        authenticator,
         recorder,
         event_limits: limits.event(),
         mask: Arc::new(config.mask.clone()),
-        own_mask: OwnMask::default(),
+        request_mask: RequestMask::default(),
         query_limits: limits.query(),
         query_within: Duration::from_secs(limits.query_seconds),
         batch_events_max: limits.batch_events_max,

@@ -329,7 +329,7 @@ impl From<r2d2::Error> for ReadError {
 }
 
 /// What a failed statement means for the writer.
-pub(super) enum Failure {
+pub(super) enum WriteFailure {
     /// Nothing was written; it may go better later.
     Passing(WriteError),
     /// What is on the disk can no longer be relied on.
@@ -342,17 +342,17 @@ pub(super) const fn is_room_for_log_index(extended_code: i32) -> bool {
     extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }
 
-pub(super) fn classify(error: &IndexError) -> Failure {
+pub(super) fn classify(error: &IndexError) -> WriteFailure {
     use rusqlite::ErrorCode;
     let IndexError::Sqlite(error) = error else {
-        return Failure::Final;
+        return WriteFailure::Final;
     };
     if error.sqlite_error().is_some_and(|error| is_room_for_log_index(error.extended_code)) {
-        return Failure::Passing(WriteError::DiskFull);
+        return WriteFailure::Passing(WriteError::DiskFull);
     }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Failure::Passing(WriteError::DiskFull),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Passing(WriteError::Busy),
-        _ => Failure::Final,
+        Some(ErrorCode::DiskFull) => WriteFailure::Passing(WriteError::DiskFull),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => WriteFailure::Passing(WriteError::Busy),
+        _ => WriteFailure::Final,
     }
 }

@@ -4,11 +4,11 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
-use crate::store::event::codec::{Bodies, Decoder};
+use crate::store::event::codec::{BodyCodec, Decoder};
 
 /// Reads `stored` as the stored form of an event. What can be read is stored and read again as it is.
 pub fn read_body(stored: &[u8]) {
-    let bodies = Bodies::default();
+    let bodies = BodyCodec::default();
     let decoder = Decoder::of_own(&bodies);
     if let Ok(body) = decoder.decode(stored) {
         let again = bodies.encode(&body);
@@ -33,7 +33,7 @@ mod tests {
             flip in any::<prop::sample::Index>(),
         ) {
             read_body(&[head, &bytes].concat());
-            let mut frame = Bodies::default().encode(&format!("{{\"a\":\"{}\"}}", text.repeat(4)));
+            let mut frame = BodyCodec::default().encode(&format!("{{\"a\":\"{}\"}}", text.repeat(4)));
             let at = flip.index(frame.len());
             frame[at] ^= 1 << (at % 8);
             read_body(&frame);

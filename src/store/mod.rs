@@ -44,7 +44,7 @@ use crate::{
     model::credential::Credential,
 };
 use auth::credentials;
-use event::{codec::Bodies, epoch, row, tombstones};
+use event::{codec::BodyCodec, epoch, row, tombstones};
 use file::{checkpoint, identity, location, open, open_reads::OpenReads, wal_rewrite};
 use maintenance::{reindex, retention, sql_index};
 use read::messages::StoredMessages;
@@ -103,7 +103,7 @@ pub struct Store {
     /// Reads for the server itself, on a connection that no question can take.
     pub own_reader: Reader,
     thread: thread::Thread,
-    retainer: Option<retention::Retainer>,
+    retainer: Option<retention::RetentionThread>,
     _lock: Lock,
 }
 
@@ -120,7 +120,7 @@ impl Store {
         let failed = |error: IndexError| open::unusable(path, &error);
         finish_dropping(&mut connection).map_err(failed)?;
         let epochs = Arc::new(epoch::begin(&mut connection).map_err(|error| failed(error.into()))?);
-        let bodies = Bodies::load(&connection).map_err(|error| failed(error.into()))?;
+        let bodies = BodyCodec::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
         reindex::complete(path, &mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
         let index = Arc::new(index_of(&connection, &bodies).map_err(failed)?);
@@ -133,8 +133,9 @@ impl Store {
         let (reader, own_reader) = (reader(options.readers)?, reader(1)?);
         let checkpoints = checkpoint::Checkpoints::start(path, options.log_bytes_max, reads.clone())?;
         let database = lock.database().ok_or_else(|| OpenError::Missing(path.clone()))?;
-        let place = identity::Place::of(path, database).map_err(|error| open::unavailable(path, &error))?;
-        let parts = thread::Parts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
+        let place = identity::PathIdentity::of(path, database).map_err(|error| open::unavailable(path, &error))?;
+        let parts =
+            thread::WriterParts { connection, place, checkpoints, index: Arc::clone(&index), terms, bodies, full };
         let (writer, thread) = thread::start(path, parts, options.queue)?;
         let retention = options.retention.as_ref();
         let retainer = retention::start(path, writer.clone(), index, retention, newest_receipt, reads)?;
@@ -160,7 +161,7 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         let mut connection = open::reading(path)?;
         // One snapshot, so that no chunk is sealed between looking at the chunks and looking at what follows them.
         let transaction = connection.transaction()?;
-        let bodies = Bodies::load(&transaction)?;
+        let bodies = BodyCodec::load(&transaction)?;
         let index = index_of(&transaction, &bodies)?;
         let (epochs, drops) = (epoch::load(&transaction)?, tombstones::drops(&transaction)?);
         let unsealed = row::last_seq(&transaction)? - index.through_seq();
@@ -193,7 +194,7 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     let rebuild = |mut connection| -> Result<(), IndexError> {
         finish_dropping(&mut connection)?;
         sql_index::mend(&connection, progress)?;
-        let bodies = Bodies::load(&connection)?;
+        let bodies = BodyCodec::load(&connection)?;
         reindex::renew(path, &mut connection, &bodies, progress)
     };
     let mut connection = open::writable(path, CHUNK_EVENTS, progress)?;
@@ -206,7 +207,7 @@ pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 
-fn index_of(connection: &rusqlite::Connection, bodies: &Bodies) -> Result<Index, IndexError> {
+fn index_of(connection: &rusqlite::Connection, bodies: &BodyCodec) -> Result<Index, IndexError> {
     let chunk_events = reindex::chunk_events(connection)?;
     let sealed = sealed_chunks(connection, chunk_events)?;
     tombstones::check(connection, chunk_events, &sealed)?;
@@ -227,7 +228,7 @@ fn newest(
     path: &Path,
     connection: &mut rusqlite::Connection,
     index: &Index,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     terms: &mut TermWriter,
     progress: &dyn Progress,
 ) -> Result<Vec<SharedChunk>, IndexError> {

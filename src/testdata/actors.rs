@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::testdata::{
     random::{Random, mix, scale},
-    writer::Writer,
+    writer::EventWriter,
 };
 
 /// The areas that an actor works on: bits, which the kinds of things refer to.
@@ -167,7 +167,7 @@ impl Actor {
 }
 
 /// Writes `trigger.by` with a known id.
-pub(super) fn write_by(json: &mut Writer, actor: &Actor, user_id: &str) {
+pub(super) fn write_by(json: &mut EventWriter, actor: &Actor, user_id: &str) {
     json.open("by");
     json.text("userId", user_id);
     json.text("orgId", "org_example");

@@ -8,9 +8,9 @@ use crate::{
         inventory::{self, Inventory, Subject},
         kinds::{KINDS, SERVICES, Style},
         random::{Random, mix},
-        runs::Run,
+        runs::WorkflowRun,
         words::{READ_FAILURES, REFUSALS, REQUEST_FAILURES, RUN_FAILURES},
-        writer::Writer,
+        writer::EventWriter,
     },
 };
 
@@ -38,7 +38,7 @@ const EVENT_BYTES: usize = 2_048;
 pub(super) struct Workshop {
     inventory: Inventory,
     begin: Timestamp,
-    open_runs: Vec<Run>,
+    open_runs: Vec<WorkflowRun>,
     /// The person who acted last.
     last_person: usize,
     /// For each set of work, the sum of the weights of the kinds that it touches.
@@ -177,7 +177,7 @@ impl Workshop {
     }
 
     /// Applies the change and writes before and after. The thing's name is in the buffer.
-    fn write_diff(&mut self, json: &mut Writer, draft: &mut Draft<'_>, subject: Subject, change: Change) {
+    fn write_diff(&mut self, json: &mut EventWriter, draft: &mut Draft<'_>, subject: Subject, change: Change) {
         json.open("diff");
         if change == Change::Create {
             json.literal("before", "null");
@@ -233,7 +233,14 @@ impl Workshop {
         json.finish()
     }
 
-    fn write_request(&self, json: &mut Writer, draft: &mut Draft<'_>, subject: Subject, call: Call, status_code: u16) {
+    fn write_request(
+        &self,
+        json: &mut EventWriter,
+        draft: &mut Draft<'_>,
+        subject: Subject,
+        call: Call,
+        status_code: u16,
+    ) {
         let (method, _, end, _) = call;
         let actor = &ACTORS[draft.actor];
         let resource_type = KINDS[subject.kind].resource_type;
@@ -259,7 +266,7 @@ impl Workshop {
         let begins = self.open_runs.is_empty() || (self.open_runs.len() < OPEN_RUNS_MAX && draft.random.per_mille(500));
         let run = if begins {
             let subject = self.inventory.choose(draft.random, SERVICES);
-            let run = Run::begin(draft.random, subject, draft.at, draft.actor);
+            let run = WorkflowRun::begin(draft.random, subject, draft.at, draft.actor);
             self.open_runs.push(run);
             run
         } else {
@@ -316,8 +323,8 @@ impl Workshop {
 }
 
 impl Draft<'_> {
-    fn begin(&self, action: &str, resource_type: &str) -> Writer {
-        let mut json = Writer::new(EVENT_BYTES);
+    fn begin(&self, action: &str, resource_type: &str) -> EventWriter {
+        let mut json = EventWriter::new(EVENT_BYTES);
         json.plain("identifier", format_args!("evt_{:016x}", self.identifier));
         json.text("action", action);
         json.text("resourceType", resource_type);
@@ -325,7 +332,7 @@ impl Draft<'_> {
         json
     }
 
-    fn write_trigger(&self, json: &mut Writer, at: Timestamp, user_id: &str) {
+    fn write_trigger(&self, json: &mut EventWriter, at: Timestamp, user_id: &str) {
         let actor = &ACTORS[self.actor];
         json.open("trigger");
         json.plain("at", at);
@@ -334,7 +341,7 @@ impl Draft<'_> {
         json.close();
     }
 
-    fn write_context(&self, json: &mut Writer, kind: usize, name: &str, run: Option<Run>) {
+    fn write_context(&self, json: &mut EventWriter, kind: usize, name: &str, run: Option<WorkflowRun>) {
         let (kind, actor) = (&KINDS[kind], &ACTORS[self.actor]);
         json.open("context");
         match kind.style {
@@ -360,7 +367,7 @@ impl Draft<'_> {
     }
 
     /// Additional data of the sender.
-    fn write_details(&self, json: &mut Writer) {
+    fn write_details(&self, json: &mut EventWriter) {
         let number = mix(self.identifier ^ 1);
         json.open("additionalData");
         json.plain("traceId", format_args!("{number:016x}{:016x}", mix(number)));

@@ -7,10 +7,10 @@
 use crate::{
     model::timestamp::Timestamp,
     testdata::{
-        kinds::{KINDS, Kind, PROPERTIES_MAX, Shape, Size},
+        kinds::{KINDS, PROPERTIES_MAX, ResourceKind, Shape, Size},
         random::{Random, number_at, scale},
         words::{CHANGING, DOMAINS, LEVELS, OPENINGS, POLICIES, RULES, TEAMS, VALUES, VARIABLES},
-        writer::Writer,
+        writer::EventWriter,
     },
 };
 
@@ -116,7 +116,7 @@ impl Inventory {
     }
 
     /// Writes a thing's current state under `key`.
-    pub(super) fn write(&self, json: &mut Writer, key: &str, subject: Subject, name: &str) {
+    pub(super) fn write(&self, json: &mut EventWriter, key: &str, subject: Subject, name: &str) {
         let place = self.place(subject);
         let (state, kind) = (&self.states[place], &KINDS[subject.kind]);
         let own = number_at(self.seed, place as u64);
@@ -183,7 +183,7 @@ pub(super) const fn domain(rank: usize) -> &'static str {
     DOMAINS[rank % DOMAINS.len()]
 }
 
-fn role(kind: &Kind, rank: usize) -> &'static str {
+fn role(kind: &ResourceKind, rank: usize) -> &'static str {
     // Each round through the domains starts at another role, so that neighbors differ in both.
     kind.roles[(rank / DOMAINS.len() + rank % DOMAINS.len()) % kind.roles.len()]
 }
@@ -202,7 +202,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn write(&self, json: &mut Writer, key: &str, shape: Shape, domain: &str) {
+    fn write(&self, json: &mut EventWriter, key: &str, shape: Shape, domain: &str) {
         match shape {
             Shape::Choice(items) => json.text(key, pick(items, self.own, self.changes)),
             Shape::List(items) => {
@@ -232,14 +232,14 @@ impl Look<'_> {
         }
     }
 
-    fn write_text(&self, json: &mut Writer, key: &str, domain: &str) {
+    fn write_text(&self, json: &mut EventWriter, key: &str, domain: &str) {
         let opening = OPENINGS[scale(self.own, OPENINGS.len())];
         let policy = POLICIES[scale(self.own << 16, POLICIES.len())];
         let changing = pick(&CHANGING, self.own << 32, self.changes);
         json.joined(key, &[opening, " ", domain, ". ", policy, " ", changing, "."]);
     }
 
-    fn write_resources(&self, json: &mut Writer, key: &str) {
+    fn write_resources(&self, json: &mut EventWriter, key: &str) {
         // Processors, memory and replicas change in turn.
         let turn = |place: i64| (i64::from(self.changes) + 2 - place) / 3;
         json.open(key);
@@ -256,7 +256,12 @@ impl Look<'_> {
     }
 
     /// Writes four pairs. Each change changes one of them.
-    fn write_pairs(&self, json: &mut Writer, key: &str, pair: impl Fn(usize, usize) -> (&'static str, &'static str)) {
+    fn write_pairs(
+        &self,
+        json: &mut EventWriter,
+        key: &str,
+        pair: impl Fn(usize, usize) -> (&'static str, &'static str),
+    ) {
         json.open(key);
         let first = scale(self.own, 5);
         for turn in 0..4 {

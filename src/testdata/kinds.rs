@@ -57,7 +57,7 @@ pub(super) enum Size {
 
 /// A kind of thing.
 #[derive(Debug)]
-pub(super) struct Kind {
+pub(super) struct ResourceKind {
     pub(super) resource_type: &'static str,
     /// The kind in the catalogue; for entities, their blueprint.
     pub(super) blueprint: &'static str,
@@ -269,7 +269,7 @@ const DATA_ROLES: &[&str] = &["primary", "replica", "cache", "queue", "bucket", 
 const THING_ROLES: &[&str] = &["default", "extended", "strict", "weekly", "shared"];
 
 /// All kinds.
-pub(super) const KINDS: [Kind; 22] = [
+pub(super) const KINDS: [ResourceKind; 22] = [
     entity("service", 13, PEOPLE | CODE | DELIVERY, 230, SERVICE_ROLES, SERVICE),
     entity("workload", 14, PEOPLE | WORKLOADS, 220, SERVICE_ROLES, WORKLOAD),
     entity("repository", 8, CODE, 120, &["app", "library", "charts", "docs", "tools"], REPOSITORY),
@@ -280,12 +280,15 @@ pub(super) const KINDS: [Kind; 22] = [
     other("blueprint", 2, PEOPLE | INFRASTRUCTURE, THING_ROLES, BLUEPRINT),
     other("scorecard", 3, PEOPLE | AUTOMATION, &["readiness", "security", "ownership", "reliability"], SCORECARD),
     other("action", 3, PEOPLE, &["scaffold", "restart", "promote", "rollback", "rotate"], ACTION),
-    Kind { style: Style::Delivery, ..other("webhook", 4, CODE | AUTOMATION, &["hook", "ingest", "alerts"], WEBHOOK) },
-    Kind { style: Style::Sync, ..other("integration", 3, CODE | INFRASTRUCTURE, THING_ROLES, INTEGRATION) },
+    ResourceKind {
+        style: Style::Delivery,
+        ..other("webhook", 4, CODE | AUTOMATION, &["hook", "ingest", "alerts"], WEBHOOK)
+    },
+    ResourceKind { style: Style::Sync, ..other("integration", 3, CODE | INFRASTRUCTURE, THING_ROLES, INTEGRATION) },
     other("secret", 2, PEOPLE | AUTOMATION, &["password", "api-key", "signing-key", "certificate"], SECRET),
     other("team", 1, PEOPLE, &["squad", "guild", "rotation"], TEAM),
     other("page", 2, PEOPLE, &["dashboard", "runbook", "overview"], PAGE),
-    Kind { style: Style::Run, ..other("run", 12, PEOPLE | DELIVERY | AUTOMATION, &["run"], &[]) },
+    ResourceKind { style: Style::Run, ..other("run", 12, PEOPLE | DELIVERY | AUTOMATION, &["run"], &[]) },
     platform("application", 46, PEOPLE | DELIVERY | WORKLOADS, Size::Share(80), SERVICE_ROLES, APPLICATION),
     platform("datastore", 9, PEOPLE | INFRASTRUCTURE, Size::Share(10), DATA_ROLES, DATASTORE),
     platform("addon", 3, PEOPLE | WORKLOADS, Size::Fixed(30), &["metrics", "logs", "tracing", "ingress"], ADDON),
@@ -304,13 +307,13 @@ const fn entity(
     share: usize,
     roles: Roles,
     properties: Properties,
-) -> Kind {
+) -> ResourceKind {
     let size = Size::Share(share);
-    Kind { resource_type: "entity", blueprint, style: Style::Change, weight, work, size, roles, properties }
+    ResourceKind { resource_type: "entity", blueprint, style: Style::Change, weight, work, size, roles, properties }
 }
 
-const fn other(name: &'static str, weight: usize, work: u8, roles: Roles, properties: Properties) -> Kind {
-    Kind {
+const fn other(name: &'static str, weight: usize, work: u8, roles: Roles, properties: Properties) -> ResourceKind {
+    ResourceKind {
         resource_type: name,
         blueprint: name,
         style: Style::Change,
@@ -329,6 +332,6 @@ const fn platform(
     size: Size,
     roles: Roles,
     properties: Properties,
-) -> Kind {
-    Kind { resource_type: name, blueprint: name, style: Style::Request, weight, work, size, roles, properties }
+) -> ResourceKind {
+    ResourceKind { resource_type: name, blueprint: name, style: Style::Request, weight, work, size, roles, properties }
 }

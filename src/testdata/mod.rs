@@ -25,7 +25,7 @@ use crate::model::timestamp::Timestamp;
 use clock::{Clock, Moment};
 use events::Workshop;
 use random::{Random, number_at};
-use stories::Told;
+use stories::StoryEvent;
 
 /// With fewer events than this there are no stories, because they would be all there is.
 const STORY_EVENTS_MIN: u64 = 1_000;
@@ -42,7 +42,7 @@ pub struct Generator {
     random: Random,
     clock: Clock,
     workshop: Workshop,
-    stories: Peekable<std::vec::IntoIter<Told>>,
+    stories: Peekable<std::vec::IntoIter<StoryEvent>>,
     /// The time of the next everyday event, drawn in advance so that stories can be merged in order.
     moment: Moment,
     made: u64,

@@ -2,7 +2,7 @@
 
 use crate::{
     model::timestamp::Timestamp,
-    testdata::{inventory::Subject, random::Random, writer::Writer},
+    testdata::{inventory::Subject, random::Random, writer::EventWriter},
 };
 
 const ACTIONS: [&str; 6] =
@@ -10,7 +10,7 @@ const ACTIONS: [&str; 6] =
 
 /// A run in progress.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
+pub(super) struct WorkflowRun {
     pub(super) number: u64,
     pub(super) subject: Subject,
     /// Index of the actor who started it.
@@ -19,7 +19,7 @@ pub(super) struct Run {
     action: &'static str,
 }
 
-impl Run {
+impl WorkflowRun {
     pub(super) fn begin(random: &mut Random, subject: Subject, begun: Timestamp, actor: usize) -> Self {
         Self { number: random.bits(), subject, actor, begun, action: random.pick(&ACTIONS) }
     }
@@ -28,7 +28,7 @@ impl Run {
     /// those of its subject and its actor.
     pub(super) fn write(
         &self,
-        json: &mut Writer,
+        json: &mut EventWriter,
         key: &str,
         name: &str,
         user_id: &str,

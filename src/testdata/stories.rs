@@ -20,10 +20,10 @@ const LEAK_ADDRESS: &str = "198.51.100.254";
 const BURST_ADDRESS: &str = "192.0.2.66";
 
 /// An event of a story: its time, and everything except its identifier.
-pub(super) type Told = (Timestamp, Value);
+pub(super) type StoryEvent = (Timestamp, Value);
 
 /// All stories of the span from `begin` to `end`, by time.
-pub(super) fn tell(begin: Timestamp, end: Timestamp) -> Vec<Told> {
+pub(super) fn tell(begin: Timestamp, end: Timestamp) -> Vec<StoryEvent> {
     let seconds = end.seconds() - begin.seconds();
     let place = |tenths: i64, time_of_day: i64| {
         let at = begin.plus_seconds(seconds / 10 * tenths);
@@ -52,7 +52,7 @@ fn friday_before(at: Timestamp, span_seconds: i64) -> Timestamp {
 }
 
 /// An event by an actor, extended by `more`.
-fn event(at: Timestamp, by: &str, action: &str, resource_type: &str, more: &Value) -> Told {
+fn event(at: Timestamp, by: &str, action: &str, resource_type: &str, more: &Value) -> StoryEvent {
     let actor = actors::called(by);
     let mut by = json!({ "userId": actor.user_id(), "orgId": "org_example", "type": actor.kind, "name": actor.name });
     if let Some(email) = actor.email() {
@@ -79,7 +79,7 @@ fn request(method: &str, path: &str, status_code: u16, ip: &str) -> Value {
 
 /// A token is found in a public repository, was used by a stranger, and is revoked; the secret that it could read is
 /// replaced.
-fn leaked_token(at: Timestamp) -> Vec<Told> {
+fn leaked_token(at: Timestamp) -> Vec<StoryEvent> {
     const GROUP: &str = "/api/projects/1/clusters/1/environment_groups/card-vault-production";
     let group = json!({ "entity": "card-vault-production", "projectId": "1" });
     let secret = json!({ "entity": "card-vault-database-password", "blueprint": "secret" });
@@ -98,7 +98,7 @@ fn leaked_token(at: Timestamp) -> Vec<Told> {
     };
     let before = at.plus_seconds(-70 * DAY).to_string();
     let rotated = at.plus_seconds(14 * MINUTE).to_string();
-    let mut told: Vec<Told> = [-38, -37, -31]
+    let mut told: Vec<StoryEvent> = [-38, -37, -31]
         .map(|minutes| {
             let more = json!({ "context": group, "request": request("GET", GROUP, 200, LEAK_ADDRESS) });
             event(at.plus_seconds(minutes * MINUTE + 13), "legacy-deploy-token", "READ", "environment_group", &more)
@@ -137,8 +137,8 @@ fn leaked_token(at: Timestamp) -> Vec<Told> {
 }
 
 /// At night a token tries project after project and is rejected, until an administrator disables it.
-fn curious_token(at: Timestamp) -> Vec<Told> {
-    let mut told: Vec<Told> = (0..36)
+fn curious_token(at: Timestamp) -> Vec<StoryEvent> {
+    let mut told: Vec<StoryEvent> = (0..36)
         .map(|turn: i64| {
             let (project, kind) = (turn / 6 + 1, ["environment_group", "datastore", "project"]);
             let kind = kind[usize::from(turn % 2 == 1) + usize::from(turn % 6 == 5)];
@@ -162,7 +162,7 @@ fn curious_token(at: Timestamp) -> Vec<Told> {
 }
 
 /// On a Friday evening, production is scaled down instead of staging, suffers, and is scaled up again.
-fn friday_evening(at: Timestamp) -> Vec<Told> {
+fn friday_evening(at: Timestamp) -> Vec<StoryEvent> {
     const PATH: &str = "/api/projects/1/clusters/1/applications/storefront-checkout/scale";
     let context = json!({ "entity": "storefront-checkout", "projectId": "1" });
     let size = |replicas: u8, autoscaling: bool| {

@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::*;
 use crate::model::{
-    event::{Draft, Sender},
+    event::{EventDraft, Sender},
     limits::EventLimits,
 };
 
@@ -42,7 +42,8 @@ fn every_event_is_accepted_and_is_one_line() {
     for event in events() {
         assert!(!event.contains('\n'));
         let raw: &RawValue = serde_json::from_str(&event).unwrap();
-        Draft::parse(raw, &EventLimits::default(), Sender::Client).unwrap_or_else(|error| panic!("{error:?}: {event}"));
+        EventDraft::parse(raw, &EventLimits::default(), Sender::Client)
+            .unwrap_or_else(|error| panic!("{error:?}: {event}"));
     }
 }
 

@@ -6,9 +6,9 @@ use std::fmt::{Display, Write};
 
 /// An object being written.
 #[derive(Debug)]
-pub(super) struct Writer(String);
+pub(super) struct EventWriter(String);
 
-impl Writer {
+impl EventWriter {
     /// Opens the outermost object.
     pub(super) fn new(bytes: usize) -> Self {
         let mut out = String::with_capacity(bytes);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let hostile = "a \"quote\", a \\, a\nline, a\ttab, \u{1} and ünï→";
-        let mut json = Writer::new(0);
+        let mut json = EventWriter::new(0);
         json.text("text", hostile);
         json.open("inner");
         json.texts("none", std::iter::empty());

@@ -5,9 +5,9 @@ use std::fmt;
 use crate::{
     model::filter::OWN_RESOURCE_TYPE,
     ui::{
-        event_view::Entry,
+        event_view::EventView,
         labels::Labels,
-        wording::{self, Deed},
+        wording::{self, ActionPhrase},
     },
 };
 
@@ -25,8 +25,8 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
-    pub(super) fn new(entry: &Entry, labels: &Labels) -> Self {
-        let Deed { verb, object } = wording::deed(&entry.action, entry.failed);
+    pub(super) fn new(entry: &EventView, labels: &Labels) -> Self {
+        let ActionPhrase { verb, object } = wording::deed(&entry.action, entry.failed);
         let context = &entry.context;
         let is_request = entry.resource_type == OWN_RESOURCE_TYPE;
         let kind = match object {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn said(event: &serde_json::Value) -> String {
-        Sentence::new(&Entry::read(&event.to_string()), &Labels::none()).to_string()
+        Sentence::new(&EventView::read(&event.to_string()), &Labels::none()).to_string()
     }
 
     #[test]

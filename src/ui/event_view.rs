@@ -13,7 +13,7 @@ use crate::model::{
 
 /// What a page needs of an event.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
+pub(super) struct EventView {
     pub(super) identifier: String,
     pub(super) action: String,
     pub(super) resource_type: String,
@@ -27,8 +27,8 @@ pub(super) struct Entry {
     /// Whether the log orders the event by its receipt, because its sender's time lay too far in the future.
     pub(super) is_ordered_by_receipt: bool,
     pub(super) origin: Option<String>,
-    pub(super) actor: Actor,
-    pub(super) context: Context,
+    pub(super) actor: ActorView,
+    pub(super) context: ContextView,
     pub(super) request: Request,
     pub(super) before: Option<Box<RawValue>>,
     pub(super) after: Option<Box<RawValue>>,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 
 /// Who did it, as the sender says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Actor {
+pub(super) struct ActorView {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
@@ -46,7 +46,7 @@ pub(super) struct Actor {
 
 /// What it was done to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Context {
+pub(super) struct ContextView {
     pub(super) entity: Option<String>,
     pub(super) blueprint: Option<String>,
     pub(super) run: Option<String>,
@@ -68,7 +68,7 @@ pub(super) struct Request {
     pub(super) user_agent: Option<String>,
 }
 
-impl Entry {
+impl EventView {
     /// Reads a stored event.
     pub(super) fn read(body: &str) -> Self {
         let mut entry = Self::default();
@@ -83,7 +83,7 @@ impl Entry {
                 "receivedBy" => entry.received_by = text(value),
                 ORDERED_BY => entry.is_ordered_by_receipt = entry.received_at.is_some(),
                 "trigger" => entry.read_trigger(value.get()),
-                "context" => entry.context = Context::read(value.get()),
+                "context" => entry.context = ContextView::read(value.get()),
                 "request" => entry.request = Request::read(value.get()),
                 "diff" => entry.read_diff(value.get()),
                 _ => {}
@@ -94,7 +94,7 @@ impl Entry {
 
     /// The name, else the address, else the id of whoever did it.
     pub(super) fn actor_name(&self) -> Option<&str> {
-        let Actor { name, email, id, .. } = &self.actor;
+        let ActorView { name, email, id, .. } = &self.actor;
         name.as_deref().or(email.as_deref()).or(id.as_deref())
     }
 
@@ -116,7 +116,7 @@ impl Entry {
                     self.at = self.at_as_sent.as_deref().and_then(Timestamp::parse);
                 }
                 "origin" => self.origin = text(value),
-                "by" => self.actor = Actor::read(value.get()),
+                "by" => self.actor = ActorView::read(value.get()),
                 _ => {}
             }
         }
@@ -134,7 +134,7 @@ impl Entry {
     }
 }
 
-impl Actor {
+impl ActorView {
     fn read(by: &str) -> Self {
         let mut actor = Self::default();
         for (key, value) in members(by) {
@@ -152,7 +152,7 @@ impl Actor {
     }
 }
 
-impl Context {
+impl ContextView {
     fn read(context: &str) -> Self {
         let mut read = Self::default();
         for (key, value) in members(context) {

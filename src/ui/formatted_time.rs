@@ -4,7 +4,7 @@ use crate::model::{timestamp::Timestamp, zone::Zone};
 
 /// An instant, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct When {
+pub(super) struct FormattedTime {
     /// For machines: RFC 3339 in UTC.
     pub(super) machine: String,
     /// `2024-05-01`
@@ -19,7 +19,7 @@ pub(super) struct When {
     pub(super) ago: String,
 }
 
-impl When {
+impl FormattedTime {
     pub(super) fn new(at: Timestamp, zone: &Zone, now: Timestamp) -> Self {
         let machine = at.to_string();
         let Some((local, seconds)) = zone.local(at) else {
@@ -140,10 +140,10 @@ mod tests {
     fn the_zone_is_always_said() {
         let now = at("2024-05-01T13:00:00Z");
         let berlin = Zone::parse("Europe/Berlin").unwrap();
-        let shown = |text, zone: &Zone| When::new(at(text), zone, now).full();
+        let shown = |text, zone: &Zone| FormattedTime::new(at(text), zone, now).full();
         assert_eq!(shown("2024-05-01T10:00:00.120Z", &berlin), "2024-05-01 12:00:00.12 +02:00");
         assert_eq!(shown("2024-05-01T10:00:00Z", &Zone::utc()), "2024-05-01 10:00:00 UTC");
-        let beside = |text, zone: &Zone| When::new(at(text), zone, now).utc();
+        let beside = |text, zone: &Zone| FormattedTime::new(at(text), zone, now).utc();
         assert_eq!(beside("2024-05-01T00:30:00.120+02:00", &berlin), Some("2024-04-30 22:30:00.12 UTC".to_owned()));
         assert_eq!(beside("2024-05-01T10:00:00Z", &berlin), Some("2024-05-01 10:00:00 UTC".to_owned()));
         assert_eq!(beside("2024-05-01T10:00:00Z", &Zone::utc()), None);

@@ -6,7 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::ui::{event::Diff, event_view::Entry};
+use crate::ui::{event::Diff, event_view::EventView};
 
 /// Maximum number of lines of a comparison: the listed ones and the equal ones that can be unfolded.
 const LINES_MAX: usize = 2_000;
@@ -35,7 +35,7 @@ pub fn compare(before: &str, after: &str) {
 
 /// Reads a text as a stored event, as every page does.
 pub fn read_entry(body: &str) {
-    let _ = Entry::read(body);
+    let _ = EventView::read(body);
 }
 
 #[cfg(test)]

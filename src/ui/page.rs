@@ -14,7 +14,7 @@ use memchr::memmem;
 use crate::{
     http::{
         self, ApiError,
-        caller::{Caller, Finding, Note},
+        caller::{AuditNote, AuthResult, Caller},
     },
     model::credential::Scope,
     ui::{
@@ -80,7 +80,7 @@ pub(super) fn redirect(to: &str) -> HttpResponse {
 
 /// Who is signed in, with any scope.
 pub(super) fn caller(request: &HttpRequest) -> Option<Caller> {
-    request.extensions().get::<Finding>().and_then(|finding| finding.as_ref().ok()).cloned()
+    request.extensions().get::<AuthResult>().and_then(|finding| finding.as_ref().ok()).cloned()
 }
 
 #[derive(Template)]
@@ -145,7 +145,7 @@ pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
 
 /// Records why a request was rejected.
 pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
-    request.extensions_mut().insert(Note::Refused(error.message().to_owned()));
+    request.extensions_mut().insert(AuditNote::Refused(error.message().to_owned()));
 }
 
 /// Whether a person with a browser asks. A person can sign in; a program is told that its token is wrong.

@@ -14,10 +14,10 @@ use actix_web::{
 use askama::Template;
 
 use crate::{
-    auth::Admission,
+    auth::Principal,
     http::{
         ApiError, Context,
-        caller::{ApiErrorKind, Caller, Finding, Note, peer},
+        caller::{ApiErrorKind, AuditNote, AuthResult, Caller, peer},
         origin, parameters, session,
     },
     model::{
@@ -40,7 +40,7 @@ const ACTION: &str = "session.create";
 /// The form.
 #[derive(Template)]
 #[template(path = "sign_in.html")]
-struct Page<'a> {
+struct SignInPage<'a> {
     shell: Shell,
     /// The error, if there was one.
     refusal: Option<&'a str>,
@@ -52,27 +52,27 @@ struct Page<'a> {
 
 /// The fields of a form or a query string.
 #[derive(Default)]
-struct Asked {
+struct SignInParams {
     client_id: String,
     client_secret: Option<Secret>,
     code: Option<String>,
     next: Option<String>,
 }
 
-impl Asked {
+impl SignInParams {
     /// Other fields are ignored.
     fn read(encoded: &str) -> Result<Self, ApiError> {
-        let mut asked = Self::default();
+        let mut params = Self::default();
         for (name, value) in parameters::decode(encoded)? {
             match name.as_ref() {
-                "client_id" => asked.client_id = value.into_owned(),
-                "client_secret" => asked.client_secret = Some(Secret::presented(value.into_owned())),
-                "code" => asked.code = Some(value.into_owned()),
-                "next" => asked.next = Some(value.into_owned()).filter(|next| is_local(next)),
+                "client_id" => params.client_id = value.into_owned(),
+                "client_secret" => params.client_secret = Some(Secret::presented(value.into_owned())),
+                "code" => params.code = Some(value.into_owned()),
+                "next" => params.next = Some(value.into_owned()).filter(|next| is_local(next)),
                 _ => {}
             }
         }
-        Ok(asked)
+        Ok(params)
     }
 
     fn next(&self) -> &str {
@@ -110,14 +110,14 @@ fn as_page(answer: Result<HttpResponse, ApiError>, request: &HttpRequest) -> Htt
 }
 
 async fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
-    let asked = Asked::read(request.query_string())?;
-    let Some(code) = &asked.code else {
-        let is_in = request.extensions().get::<Finding>().is_some_and(Result::is_ok);
-        return if is_in { Ok(send_to(asked.next())) } else { show(StatusCode::OK, request, &asked, None, None) };
+    let params = SignInParams::read(request.query_string())?;
+    let Some(code) = &params.code else {
+        let is_in = request.extensions().get::<AuthResult>().is_some_and(Result::is_ok);
+        return if is_in { Ok(send_to(params.next())) } else { show(StatusCode::OK, request, &params, None, None) };
     };
-    match context.gate.check_link(code, Timestamp::now()).await {
-        Ok((admission, _)) => show(StatusCode::OK, request, &asked, None, Some(&admission)),
-        Err(_) => show(StatusCode::UNAUTHORIZED, request, &asked, Some(LINK_IS_OVER), None),
+    match context.authenticator.check_link(code, Timestamp::now()).await {
+        Ok((principal, _)) => show(StatusCode::OK, request, &params, None, Some(&principal)),
+        Err(_) => show(StatusCode::UNAUTHORIZED, request, &params, Some(LINK_IS_OVER), None),
     }
 }
 
@@ -130,38 +130,42 @@ async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> R
     if origin::is_foreign(request, context) {
         return Err(ApiError::cross_site());
     }
-    let mut asked = form(request, context, payload).await?;
-    let admitted = match asked.code.take() {
+    let mut params = form(request, context, payload).await?;
+    let admitted = match params.code.take() {
         Some(code) => use_link(&code, request, context).await,
-        None => check_secret(&mut asked, request, context).await,
+        None => check_secret(&mut params, request, context).await,
     };
     match admitted {
-        Ok(admission) => begin(admission, asked.next(), request, context),
-        Err(error) => refuse(&error, request, &asked),
+        Ok(principal) => begin(principal, params.next(), request, context),
+        Err(error) => refuse(&error, request, &params),
     }
 }
 
-async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<Asked, ApiError> {
+async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<SignInParams, ApiError> {
     let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
     let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
-    Asked::read(&body)
+    SignInParams::read(&body)
 }
 
-async fn check_secret(asked: &mut Asked, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
+async fn check_secret(
+    params: &mut SignInParams,
+    request: &HttpRequest,
+    context: &Context,
+) -> Result<Principal, ApiError> {
     let (address, now) = (peer(request, context), Timestamp::now());
-    let secret = asked.client_secret.take().unwrap_or_else(|| Secret::presented(String::new()));
-    Ok(context.gate.sign_in(&asked.client_id, &secret, address, now).await?)
+    let secret = params.client_secret.take().unwrap_or_else(|| Secret::presented(String::new()));
+    Ok(context.authenticator.sign_in(&params.client_id, &secret, address, now).await?)
 }
 
 /// Uses a link and records it in one transaction. Of two uses at once, one succeeds.
-async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Admission, ApiError> {
-    let (admission, ticket) = context.gate.check_link(code, Timestamp::now()).await?;
-    let record = Caller { admission: admission.clone() }
-        .own_request(request, ACTION)
+async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Principal, ApiError> {
+    let (principal, ticket) = context.authenticator.check_link(code, Timestamp::now()).await?;
+    let record = Caller { principal: principal.clone() }
+        .self_audit_request(request, ACTION)
         .event(StatusCode::SEE_OTHER.as_u16(), None)
         .map_err(ApiError::internal)?;
     spend(CredentialChange::Spend(ticket.client_id, ticket.id, ticket.expires), record, request, context).await?;
-    Ok(admission)
+    Ok(principal)
 }
 
 /// Stores that a ticket is revoked, with its record, then updates the credentials in memory.
@@ -172,30 +176,30 @@ async fn spend(
     context: &Context,
 ) -> Result<(), ApiError> {
     context.writer.change(change, context.writer.prepare(record))?.settled().await?;
-    request.extensions_mut().insert(Note::Recorded);
-    let gate = context.gate.clone();
-    Ok(web::block(move || gate.refresh()).await.map_err(ApiError::internal)??)
+    request.extensions_mut().insert(AuditNote::Recorded);
+    let authenticator = context.authenticator.clone();
+    Ok(web::block(move || authenticator.refresh()).await.map_err(ApiError::internal)??)
 }
 
-fn begin(admission: Admission, next: &str, request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
-    let token = context.gate.begin_session(&admission.credential, Timestamp::now());
+fn begin(principal: Principal, next: &str, request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
+    let token = context.authenticator.begin_session(&principal.credential, Timestamp::now());
     let token = token.ok_or_else(|| ApiError::internal("a session could not be made"))?;
     let mut response = HttpResponse::SeeOther();
     session::begin(&mut response, request, context, token);
     // From here on the request has a caller and is recorded.
-    request.extensions_mut().insert::<Finding>(Ok(Caller { admission }));
+    request.extensions_mut().insert::<AuthResult>(Ok(Caller { principal }));
     Ok(response.insert_header((LOCATION, next)).finish())
 }
 
 /// The form again, with the error.
-fn refuse(error: &ApiError, request: &HttpRequest, asked: &Asked) -> Result<HttpResponse, ApiError> {
+fn refuse(error: &ApiError, request: &HttpRequest, params: &SignInParams) -> Result<HttpResponse, ApiError> {
     let answer = error.error_response();
-    let text = match (answer.status(), asked.client_id.is_empty()) {
+    let text = match (answer.status(), params.client_id.is_empty()) {
         (StatusCode::UNAUTHORIZED, true) => LINK_IS_OVER,
         (StatusCode::UNAUTHORIZED, false) => WRONG_SECRET,
         _ => error.message(),
     };
-    let mut page = show(answer.status(), request, asked, Some(text), None)?;
+    let mut page = show(answer.status(), request, params, Some(text), None)?;
     if let Some(wait) = answer.headers().get(RETRY_AFTER) {
         page.headers_mut().insert(RETRY_AFTER, wait.clone());
     }
@@ -205,30 +209,31 @@ fn refuse(error: &ApiError, request: &HttpRequest, asked: &Asked) -> Result<Http
 fn show(
     status: StatusCode,
     request: &HttpRequest,
-    asked: &Asked,
+    params: &SignInParams,
     refusal: Option<&str>,
-    link: Option<&Admission>,
+    link: Option<&Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    let link = asked.code.as_deref().zip(link.map(|admission| admission.credential.name.as_str()));
+    let link = params.code.as_deref().zip(link.map(|principal| principal.credential.name.as_str()));
     let shell = Shell::new(request, SECTION, "Sign in");
-    let page = Page { shell, refusal, client_id: &asked.client_id, next: asked.next(), link };
+    let page = SignInPage { shell, refusal, client_id: &params.client_id, next: params.next(), link };
     let text = page.render().map_err(ApiError::internal)?;
     Ok(page::response(status).body(text))
 }
 
 async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
-    let found = request.extensions().get::<Finding>().cloned();
+    let found = request.extensions().get::<AuthResult>().cloned();
     if let Some(Err(ApiErrorKind::CrossSite)) = found {
         return Err(ApiError::cross_site());
     }
     // Where to go after the next sign-in.
     let next = form(request, context, payload).await?.next;
     if let Some(Ok(caller)) = found
-        && let Some(ticket) = &caller.admission.session
+        && let Some(ticket) = &caller.principal.session
     {
-        let (id, client_id, until) = (ticket.id.clone(), ticket.client_id.clone(), context.gate.session_end(ticket));
+        let (id, client_id, until) =
+            (ticket.id.clone(), ticket.client_id.clone(), context.authenticator.session_end(ticket));
         let change = CredentialChange::Spend(client_id, id, until);
-        let record = caller.own_request(request, change.action());
+        let record = caller.self_audit_request(request, change.action());
         let record = record.event(StatusCode::SEE_OTHER.as_u16(), None).map_err(ApiError::internal)?;
         spend(change, record, request, context).await?;
     }

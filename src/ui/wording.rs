@@ -76,7 +76,7 @@ const VERBS: &[(&str, &str, &str)] = &[
 
 /// What was done, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Deed {
+pub(super) struct ActionPhrase {
     /// `updated`, or `tried to update`, or the action's own words.
     pub(super) verb: String,
     /// What the action itself says it was done to: of `user.invite`, the user.
@@ -84,7 +84,7 @@ pub(super) struct Deed {
 }
 
 /// Reads an action.
-pub(super) fn deed(action: &str, failed: bool) -> Deed {
+pub(super) fn deed(action: &str, failed: bool) -> ActionPhrase {
     let words = words(action);
     let verb_of = |word: &String| VERBS.iter().find(|(known, ..)| known == word);
     let say = |(_, base, past): &(&str, &str, &str)| {
@@ -94,15 +94,15 @@ pub(super) fn deed(action: &str, failed: bool) -> Deed {
     if let Some((last, before)) = words.split_last()
         && let Some(verb) = verb_of(last)
     {
-        return Deed { verb: say(verb), object: object(before) };
+        return ActionPhrase { verb: say(verb), object: object(before) };
     }
     if let Some((first, after)) = words.split_first()
         && let Some(verb) = verb_of(first)
     {
-        return Deed { verb: say(verb), object: object(after) };
+        return ActionPhrase { verb: say(verb), object: object(after) };
     }
     let verb = if words.is_empty() { action.to_owned() } else { words.join(" ") };
-    Deed { verb: if failed { format!("failed: {verb}") } else { verb }, object: None }
+    ActionPhrase { verb: if failed { format!("failed: {verb}") } else { verb }, object: None }
 }
 
 /// The verb of an action, for a mark that shows what kind of change it was.

@@ -12,7 +12,7 @@ use std::{
 
 use auditbox::{
     model::{
-        event::{Draft, Receipt, Sender},
+        event::{EventDraft, Receipt, Sender},
         limits::EventLimits,
         timestamp::Timestamp,
     },
@@ -334,7 +334,7 @@ pub fn prepare(store: &Store, event: &Value) -> Prepared {
 
 /// Makes an event ready as a server would have done at another time.
 pub fn prepare_received(store: &Store, event: &str, at: Timestamp, limits: &EventLimits) -> Prepared {
-    let draft = Draft::parse(serde_json::from_str(event).unwrap(), limits, Sender::Client).unwrap();
+    let draft = EventDraft::parse(serde_json::from_str(event).unwrap(), limits, Sender::Client).unwrap();
     store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
 }
 

@@ -11,19 +11,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "server",
-            "api",
-            "ui",
-            "http",
-            "auth",
-            "store",
-            "index",
-            "model",
-            "config",
-            "logging",
-            "terminal",
-            "testdata",
-            "platform",
+            "server", "api", "ui", "http", "auth", "store", "index", "model", "config", "logging", "terminal",
+            "testdata", "platform",
         ],
     ),
     ("server", &["api", "ui", "http", "auth", "store", "index", "model", "config", "logging", "platform"]),
@@ -227,7 +216,7 @@ fn one_file_writes_to_standard_output_and_one_to_standard_error() {
     for (stream, files) in [
         ("stdout", &["cli/output.rs"][..]),
         // The log asks whether it is a terminal.
-        ("stderr", &["terminal.rs", "telemetry.rs"]),
+        ("stderr", &["terminal.rs", "logging.rs"]),
     ] {
         let found = sources().into_iter().filter(|source| names(&source.code, stream)).map(|source| source.path);
         let found: Vec<_> = found.map(|path| path.to_str().unwrap().to_owned()).collect();

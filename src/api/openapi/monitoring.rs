@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{AUTHENTICATED, With, object, operation, response};
-use crate::http::error::Kind;
+use crate::http::error::ErrorKind;
 
 /// `/healthz` or `/readyz`: the latter may be answered with an error.
-pub(super) fn health(summary: &str, errors: &[&Kind]) -> Value {
+pub(super) fn health(summary: &str, errors: &[&ErrorKind]) -> Value {
     let id = if errors.is_empty() { "healthz" } else { "readyz" };
     operation(id, summary, 200, response("Yes", object(&[("ok", "boolean")])), &[errors]).with("security", json!([]))
 }

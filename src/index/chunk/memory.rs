@@ -8,10 +8,10 @@ use hashbrown::HashTable;
 use crate::{
     index::{
         damaged_id,
-        encode::{bitset::Bits, hash::value_hash},
+        encode::{bitset::Bitset, hash::value_hash},
     },
     model::{
-        field::{FIELDS, Field, Sharing},
+        field::{FIELDS, Field, TermStorage},
         search::MESSAGE_WORDS_MAX,
         timestamp::Timestamp,
     },
@@ -266,7 +266,7 @@ impl MemoryChunk {
     }
 
     /// The positions, below the set's length, that have a term of `ordinals`, which ascend.
-    pub(in crate::index) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) {
+    pub(in crate::index) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bitset) {
         let column = self.terms(field);
         let entries = column.ordinals.iter().zip(&column.positions);
         match ordinals {
@@ -296,7 +296,7 @@ impl MemoryChunk {
         field: Field,
         (first, entries): (usize, usize),
         passes: impl Fn(&str) -> bool,
-        bits: &mut Bits,
+        bits: &mut Bitset,
     ) -> bool {
         let column = self.keys(field);
         let last = column.positions.len().min(first.saturating_add(entries));
@@ -339,12 +339,12 @@ impl OrdinalSet {
 
 /// The fields that are kept as keys.
 pub(in crate::index) fn key_fields() -> impl Iterator<Item = Field> {
-    FIELDS.iter().filter(|spec| spec.sharing == Sharing::Own).map(|spec| spec.field)
+    FIELDS.iter().filter(|spec| spec.sharing == TermStorage::PerChunk).map(|spec| spec.field)
 }
 
 /// The fields that are kept as terms.
 pub(in crate::index) fn term_fields() -> impl Iterator<Item = Field> {
-    FIELDS.iter().filter(|spec| spec.sharing == Sharing::Shared).map(|spec| spec.field)
+    FIELDS.iter().filter(|spec| spec.sharing == TermStorage::LogWide).map(|spec| spec.field)
 }
 
 fn column_of(field: Field) -> usize {

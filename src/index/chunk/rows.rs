@@ -9,11 +9,11 @@ use crate::{
         chunk::{
             memory::key_fields,
             seal::SealedRow,
-            sealed::{Home, Reading, SealedChunk, Side, Table},
+            sealed::{ChunkReader, ChunkSlot, ChunkTable, Generation, SealedChunk},
         },
         damaged_id,
         encode::{
-            bloom::Membership,
+            bloom::BloomFilter,
             keys::{BLOCK_BITS_MAX, KeyBlock},
         },
         error::{IndexError, Result, is_corrupt},
@@ -28,9 +28,9 @@ const HAS_LOST: [u8; 2] = [0, 0];
 pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Result<()> {
     for row in rows {
         let sql = match row.table {
-            Table::Time => "INSERT INTO chunk_time (place, times) VALUES (?1, ?2)",
-            Table::Posting => "INSERT INTO chunk_posting (place, terms) VALUES (?1, ?2)",
-            Table::Key => "INSERT INTO chunk_key (place, keys) VALUES (?1, ?2)",
+            ChunkTable::Time => "INSERT INTO chunk_time (place, times) VALUES (?1, ?2)",
+            ChunkTable::Posting => "INSERT INTO chunk_posting (place, terms) VALUES (?1, ?2)",
+            ChunkTable::Key => "INSERT INTO chunk_key (place, keys) VALUES (?1, ?2)",
         };
         connection.prepare_cached(sql)?.execute(params![row.place.0, row.bytes])?;
     }
@@ -93,7 +93,7 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
         block_bits.push((field, bits.filter(|bits| *bits <= BLOCK_BITS_MAX).ok_or_else(damaged)?));
     }
     Ok(SealedChunk {
-        home: Home { number, side: Side::from_code(row.get(1)?).ok_or_else(damaged)? },
+        home: ChunkSlot { number, side: Generation::from_code(row.get(1)?).ok_or_else(damaged)? },
         seq_before: i64::from(number) * i64::from(chunk_events),
         length: row.get(2)?,
         first: Timestamp::from_micros(row.get(3)?),
@@ -101,7 +101,7 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
         first_times: first_times.iter().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(*bytes))).collect(),
         block_bits,
         has_lost: key_blocks.contains(&HAS_LOST),
-        identifiers: Membership::from_bytes(blob(7)?).ok_or_else(damaged)?,
+        identifiers: BloomFilter::from_bytes(blob(7)?).ok_or_else(damaged)?,
         wordy: OnceLock::new(),
     })
 }
@@ -114,13 +114,13 @@ pub fn delete_strays(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Deletes the orphans in one slot, where no chunk's rows remain.
-pub fn delete_strays_at(connection: &Connection, home: Home) -> rusqlite::Result<()> {
+pub fn delete_strays_at(connection: &Connection, home: ChunkSlot) -> rusqlite::Result<()> {
     let (first, end) = home.places();
     delete_unclaimed(connection, (first, end - 1))
 }
 
 fn delete_unclaimed(connection: &Connection, places: (i64, i64)) -> rusqlite::Result<()> {
-    for table in Table::ALL {
+    for table in ChunkTable::ALL {
         match delete(connection, table, places, i64::MAX) {
             Ok(_) => {}
             Err(error) if is_corrupt(&error) => tracing::error!(
@@ -140,11 +140,11 @@ fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
     let mut rows = statement.query([])?;
     let mut claimed = Vec::new();
     while let Some(row) = rows.next()? {
-        let (number, side) = (row.get::<_, i64>(0)?, Side::from_code(row.get(1)?));
+        let (number, side) = (row.get::<_, i64>(0)?, Generation::from_code(row.get(1)?));
         if let Ok(number) = u32::try_from(number) {
             // If the stored generation is damaged, the chunk's rows may be in either.
-            let sides = side.map_or(vec![Side::First, Side::Second], |side| vec![side]);
-            claimed.extend(sides.into_iter().map(|side| Home { number, side }.places()));
+            let sides = side.map_or(vec![Generation::First, Generation::Second], |side| vec![side]);
+            claimed.extend(sides.into_iter().map(|side| ChunkSlot { number, side }.places()));
         }
     }
     claimed.sort_unstable();
@@ -161,13 +161,23 @@ fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
 
 /// Deletes at most the given number of rows of a table from a slot whose chunk no longer exists. Returns whether more
 /// remain.
-pub fn delete_rows(connection: &Connection, home: Home, table: Table, rows_max: i64) -> rusqlite::Result<bool> {
+pub fn delete_rows(
+    connection: &Connection,
+    home: ChunkSlot,
+    table: ChunkTable,
+    rows_max: i64,
+) -> rusqlite::Result<bool> {
     let (first, end) = home.places();
     Ok(delete(connection, table, (first, end - 1), rows_max)? == rows_max)
 }
 
 /// Deletes at most the given number of rows with keys in a range, both ends included; returns the number.
-fn delete(connection: &Connection, table: Table, (first, last): (i64, i64), rows_max: i64) -> rusqlite::Result<i64> {
+fn delete(
+    connection: &Connection,
+    table: ChunkTable,
+    (first, last): (i64, i64),
+    rows_max: i64,
+) -> rusqlite::Result<i64> {
     let name = table.name();
     let sql =
         format!("DELETE FROM {name} WHERE place IN (SELECT place FROM {name} WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)");
@@ -177,9 +187,9 @@ fn delete(connection: &Connection, table: Table, (first, last): (i64, i64), rows
 
 /// The generation in which a chunk can be sealed: one without any rows. `None` if both have rows, which only damage can
 /// cause.
-pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Option<Side>> {
-    for side in [Side::First, Side::Second] {
-        if is_free(connection, Home { number, side })? {
+pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Option<Generation>> {
+    for side in [Generation::First, Generation::Second] {
+        if is_free(connection, ChunkSlot { number, side })? {
             return Ok(Some(side));
         }
     }
@@ -187,9 +197,9 @@ pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Optio
 }
 
 /// Whether a slot has no rows. A damaged page that may hold some counts as rows.
-pub fn is_free(connection: &Connection, home: Home) -> rusqlite::Result<bool> {
+pub fn is_free(connection: &Connection, home: ChunkSlot) -> rusqlite::Result<bool> {
     let (first, end) = home.places();
-    for table in Table::ALL {
+    for table in ChunkTable::ALL {
         let name = table.name();
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE place >= ?1 AND place < ?2)");
         match connection.prepare_cached(&sql)?.query_row([first, end], |row| row.get(0)) {
@@ -203,20 +213,20 @@ pub fn is_free(connection: &Connection, home: Home) -> rusqlite::Result<bool> {
 }
 
 /// The generation of a chunk's rows; `None` if there is no such chunk.
-pub fn side_of(connection: &Connection, number: u32) -> rusqlite::Result<Option<Side>> {
+pub fn side_of(connection: &Connection, number: u32) -> rusqlite::Result<Option<Generation>> {
     let side = connection
         .prepare_cached("SELECT side FROM chunk WHERE number = ?1")?
         .query_row([number], |row| row.get(0))
         .optional()?;
     // An invalid generation is damage. Comparing the rows reports it.
-    Ok(side.map(|side| Side::from_code(side).unwrap_or(Side::First)))
+    Ok(side.map(|side| Generation::from_code(side).unwrap_or(Generation::First)))
 }
 
 /// Whether two rows have the same content. Compressed keys may differ in bytes, because another release of the
 /// compressor may compress them differently.
-fn says_the_same(table: Table, found: &[u8], expected: &[u8]) -> bool {
+fn says_the_same(table: ChunkTable, found: &[u8], expected: &[u8]) -> bool {
     let unpacked = || Some(KeyBlock::decode(found)?.is_same(&KeyBlock::decode(expected)?));
-    found == expected || (table == Table::Key && unpacked() == Some(true))
+    found == expected || (table == ChunkTable::Key && unpacked() == Some(true))
 }
 
 /// The identifier that the index has for an event of a sealed chunk; `None` if it has none.
@@ -227,7 +237,7 @@ pub fn identifier_of(connection: &Connection, chunk: u32, chunk_events: u32, seq
         .query_and_then([chunk], |row| read_chunk(row, chunk_events))?
         .next()
         .transpose()?;
-    let found = own.map(|own| Reading::new(&own, connection).identifier_of(seq)).transpose()?;
+    let found = own.map(|own| ChunkReader::new(&own, connection).identifier_of(seq)).transpose()?;
     Ok(found.flatten().filter(|identifier| !damaged_id::is_lost(identifier)))
 }
 
@@ -238,7 +248,7 @@ pub fn difference(
     chunk: &SealedChunk,
     chunk_events: u32,
 ) -> Result<Option<String>> {
-    for table in Table::ALL {
+    for table in ChunkTable::ALL {
         let expected: Vec<_> = rows.iter().filter(|row| row.table == table).collect();
         let (name, column) = (table.name(), table.column());
         let mut statement = connection.prepare_cached(&format!("SELECT {column} FROM {name} WHERE place = ?1"))?;

@@ -9,9 +9,9 @@ use crate::{
     index::{
         chunk::{
             memory::{MemoryChunk, TermColumn, key_fields, term_fields},
-            sealed::{Home, Place, SealedChunk, Side, Table},
+            sealed::{ChunkSlot, ChunkTable, Generation, RowKey, SealedChunk},
         },
-        encode::{bloom::Membership, hash::value_hash, keys, postings::BlockWriter, times},
+        encode::{bloom::BloomFilter, hash::value_hash, keys, postings::BlockWriter, times},
     },
     model::{field::Field, timestamp::Timestamp},
 };
@@ -19,8 +19,8 @@ use crate::{
 /// One row of a sealed chunk.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SealedRow {
-    pub(in crate::index) table: Table,
-    pub(in crate::index) place: Place,
+    pub(in crate::index) table: ChunkTable,
+    pub(in crate::index) place: RowKey,
     pub(in crate::index) bytes: Vec<u8>,
 }
 
@@ -33,8 +33,8 @@ impl SealedRow {
 
 /// Builds the rows of a chunk for a generation, and the part that stays in memory: the chunk's own row, which must be
 /// inserted after all others.
-pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
-    let home = Home { number: chunk.number, side };
+pub fn seal(chunk: &MemoryChunk, side: Generation) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
+    let home = ChunkSlot { number: chunk.number, side };
     let ranks = Ranks::of(&chunk.times);
     let mut rows = Vec::new();
     let first_times = time_rows(chunk, home, &ranks, &mut rows);
@@ -45,7 +45,7 @@ pub fn seal(chunk: &MemoryChunk, side: Side) -> std::io::Result<(Vec<SealedRow>,
     for field in key_fields() {
         block_bits.push((field, key_rows(chunk, home, field, &ranks, &mut rows)?));
     }
-    let mut identifiers = Membership::new(chunk.times.len());
+    let mut identifiers = BloomFilter::new(chunk.times.len());
     chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
     let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
     let sealed = SealedChunk {
@@ -89,19 +89,19 @@ impl Ranks {
 }
 
 /// Returns the first timestamp of each block.
-fn time_rows(chunk: &MemoryChunk, home: Home, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
+fn time_rows(chunk: &MemoryChunk, home: ChunkSlot, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
     let mut first_times = Vec::new();
     for (number, positions) in (0..).zip(ranks.order.chunks(times::BLOCK_EVENTS)) {
         let positions = positions.iter().map(|position| usize::from(*position));
         let events: Vec<_> = positions.map(|position| (chunk.times[position], chunk.offsets[position])).collect();
         first_times.extend(events.first().map(|(timestamp, _)| *timestamp));
-        let place = Place::time_block(home, number);
-        rows.push(SealedRow { table: Table::Time, place, bytes: times::encode(&events) });
+        let place = RowKey::time_block(home, number);
+        rows.push(SealedRow { table: ChunkTable::Time, place, bytes: times::encode(&events) });
     }
     first_times
 }
 
-fn posting_rows(home: Home, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
+fn posting_rows(home: ChunkSlot, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
     let length = u32::try_from(ranks.order.len()).unwrap_or(u32::MAX);
     let with_ranks = column.ordinals.iter().zip(&column.positions);
     let mut entries: Vec<(u32, u16)> =
@@ -113,14 +113,14 @@ fn posting_rows(home: Home, field: Field, column: &TermColumn, ranks: &Ranks, ro
         writer.push(of_one[0].0, &positions);
     }
     for (first, bytes) in writer.finish() {
-        rows.push(SealedRow { table: Table::Posting, place: Place::posting(home, field, first), bytes });
+        rows.push(SealedRow { table: ChunkTable::Posting, place: RowKey::posting(home, field, first), bytes });
     }
 }
 
 /// Returns the number of key blocks, as a power of two.
 fn key_rows(
     chunk: &MemoryChunk,
-    home: Home,
+    home: ChunkSlot,
     field: Field,
     ranks: &Ranks,
     rows: &mut Vec<SealedRow>,
@@ -137,8 +137,8 @@ fn key_rows(
     }
     for (number, block) in (0..).zip(&blocks).filter(|(_, block)| !block.is_empty()) {
         let values: Vec<_> = block.iter().map(|(value, positions)| (*value, positions.as_slice())).collect();
-        let place = Place::key_block(home, field, number);
-        rows.push(SealedRow { table: Table::Key, place, bytes: keys::encode(&values)? });
+        let place = RowKey::key_block(home, field, number);
+        rows.push(SealedRow { table: ChunkTable::Key, place, bytes: keys::encode(&values)? });
     }
     Ok(bits)
 }

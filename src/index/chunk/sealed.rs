@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 use crate::{
     index::{
         encode::{
-            bitset::Bits,
-            bloom::Membership,
+            bitset::Bitset,
+            bloom::BloomFilter,
             keys::{self, KeyBlock},
             postings::{self, Posting},
             times::{BLOCK_EVENTS, TimeBlock},
@@ -23,7 +23,7 @@ const SEEKS_MAX: usize = 16;
 
 /// A table of chunk rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
+pub enum ChunkTable {
     /// Timestamps and offsets.
     Time,
     /// Terms and their postings.
@@ -32,7 +32,7 @@ pub enum Table {
     Key,
 }
 
-impl Table {
+impl ChunkTable {
     /// All tables.
     pub const ALL: [Self; 3] = [Self::Time, Self::Posting, Self::Key];
 
@@ -57,14 +57,14 @@ impl Table {
 /// One of the two places that can hold a chunk's rows. A chunk is first sealed in the first generation. When it is
 /// sealed again without deleted events, its new rows go into the other generation while queries still use the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum Generation {
     /// The first sealing, and every second one after it.
     First,
     /// The others.
     Second,
 }
 
-impl Side {
+impl Generation {
     /// The generation after this one.
     pub const fn other(self) -> Self {
         match self {
@@ -91,17 +91,17 @@ impl Side {
 
 /// Where a chunk's rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Home {
+pub struct ChunkSlot {
     /// The chunk's number.
     pub number: u32,
     /// The generation of its rows.
-    pub side: Side,
+    pub side: Generation,
 }
 
-impl Home {
+impl ChunkSlot {
     /// The range of its row keys, the end excluded.
     pub(in crate::index) const fn places(self) -> (i64, i64) {
-        let first = Place::first(self).0;
+        let first = RowKey::first(self).0;
         (first, first + (1 << CHUNK_SHIFT))
     }
 }
@@ -109,7 +109,7 @@ impl Home {
 /// A row's key: generation and chunk number in the upper bits, and the table's own part below. The rows of one chunk
 /// are neighbors, and new chunks append at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::index) struct Place(pub(in crate::index) i64);
+pub(in crate::index) struct RowKey(pub(in crate::index) i64);
 
 /// Bits below the chunk number, wide enough for a field and an ordinal.
 const CHUNK_SHIFT: u32 = 38;
@@ -117,22 +117,22 @@ const FIELD_SHIFT: u32 = 32;
 /// The highest bit that keeps a key positive.
 const SIDE_SHIFT: u32 = 62;
 
-impl Place {
+impl RowKey {
     /// The first key of a slot.
-    pub(in crate::index) const fn first(home: Home) -> Self {
+    pub(in crate::index) const fn first(home: ChunkSlot) -> Self {
         // Chunk numbers start at 0 and stay below 2^24: there are at most 2^40 events.
         Self((home.side.code() as i64) << SIDE_SHIFT | (home.number as i64) << CHUNK_SHIFT)
     }
 
-    pub(in crate::index) const fn time_block(home: Home, block: u16) -> Self {
+    pub(in crate::index) const fn time_block(home: ChunkSlot, block: u16) -> Self {
         Self(Self::first(home).0 | block as i64)
     }
 
-    pub(in crate::index) const fn posting(home: Home, field: Field, ordinal: u32) -> Self {
+    pub(in crate::index) const fn posting(home: ChunkSlot, field: Field, ordinal: u32) -> Self {
         Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
     }
 
-    pub(in crate::index) const fn key_block(home: Home, field: Field, block: u16) -> Self {
+    pub(in crate::index) const fn key_block(home: ChunkSlot, field: Field, block: u16) -> Self {
         Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
     }
 
@@ -145,7 +145,7 @@ impl Place {
 /// A sealed chunk's own row, as it is kept in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SealedChunk {
-    pub(in crate::index) home: Home,
+    pub(in crate::index) home: ChunkSlot,
     /// The seq before the chunk's first possible event.
     pub(in crate::index) seq_before: i64,
     /// The number of events.
@@ -160,14 +160,14 @@ pub struct SealedChunk {
     pub(in crate::index) block_bits: Vec<(Field, u8)>,
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(in crate::index) has_lost: bool,
-    pub(in crate::index) identifiers: Membership,
+    pub(in crate::index) identifiers: BloomFilter,
     /// The events whose messages have as many words as the index keeps: found out when first asked for, and mostly none.
     pub(in crate::index) wordy: OnceLock<Vec<u16>>,
 }
 
 impl SealedChunk {
     /// The slot that holds the chunk's rows.
-    pub fn home(&self) -> Home {
+    pub fn home(&self) -> ChunkSlot {
         self.home
     }
 
@@ -178,20 +178,20 @@ impl SealedChunk {
 }
 
 /// One chunk, with the connection that reads it.
-pub(in crate::index) struct Reading<'c> {
+pub(in crate::index) struct ChunkReader<'c> {
     pub(in crate::index) chunk: &'c SealedChunk,
     pub(in crate::index) connection: &'c Connection,
     /// The last block of times that was read. Neighbors are usually requested in sequence.
     block: Option<(usize, TimeBlock)>,
 }
 
-impl<'c> Reading<'c> {
+impl<'c> ChunkReader<'c> {
     pub(in crate::index) fn new(chunk: &'c SealedChunk, connection: &'c Connection) -> Self {
         Self { chunk, connection, block: None }
     }
 
     /// Adds the events that have a term of `ordinals`, which ascend.
-    pub(in crate::index) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bitset) -> Result<()> {
         let ([first, ..], [.., last]) = (ordinals, ordinals) else {
             return Ok(());
         };
@@ -215,7 +215,7 @@ impl<'c> Reading<'c> {
     }
 
     /// Adds the events whose messages have as many words as the index keeps, and may have more.
-    pub(in crate::index) fn add_wordy(&self, bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_wordy(&self, bits: &mut Bitset) -> Result<()> {
         let wordy = match self.chunk.wordy.get() {
             Some(wordy) => wordy,
             None => {
@@ -251,10 +251,10 @@ impl<'c> Reading<'c> {
             "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
              coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place",
         )?;
-        let place = |ordinal| Place::posting(self.chunk.home, field, ordinal).0;
+        let place = |ordinal| RowKey::posting(self.chunk.home, field, ordinal).0;
         let mut rows = statement.query(params![place(0), place(first), place(last)])?;
         while let Some(row) = rows.next()? {
-            let (place, block) = (Place(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+            let (place, block) = (RowKey(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
             postings::for_each(block, place.ordinal(), self.chunk.length, &mut each)
                 .ok_or_else(|| self.damaged("a posting"))?;
         }
@@ -262,7 +262,7 @@ impl<'c> Reading<'c> {
     }
 
     /// Adds the events that have this key.
-    pub(in crate::index) fn add_key(&self, field: Field, value: &str, bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_key(&self, field: Field, value: &str, bits: &mut Bitset) -> Result<()> {
         let number = keys::block_of(value, self.block_bits(field));
         self.each_key_block(field, number, number, |block| block.add_exact(value, bits))
     }
@@ -278,7 +278,7 @@ impl<'c> Reading<'c> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT keys FROM chunk_key WHERE place BETWEEN ?1 AND ?2 ORDER BY place")?;
-        let place = |block| Place::key_block(self.chunk.home, field, block).0;
+        let place = |block| RowKey::key_block(self.chunk.home, field, block).0;
         let mut rows = statement.query(params![place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let block = KeyBlock::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
@@ -320,7 +320,7 @@ impl<'c> Reading<'c> {
 
     fn time_block(&self, number: usize) -> Result<TimeBlock> {
         let mut statement = self.connection.prepare_cached("SELECT times FROM chunk_time WHERE place = ?1")?;
-        let place = Place::time_block(self.chunk.home, u16::try_from(number).unwrap_or(u16::MAX)).0;
+        let place = RowKey::time_block(self.chunk.home, u16::try_from(number).unwrap_or(u16::MAX)).0;
         let mut rows = statement.query([place])?;
         let events = (self.chunk.length as usize).saturating_sub(number * BLOCK_EVENTS).min(BLOCK_EVENTS);
         let block = match rows.next()? {

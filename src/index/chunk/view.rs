@@ -9,9 +9,9 @@ use crate::{
     index::{
         chunk::{
             memory::MemoryChunk,
-            sealed::{Reading, SealedChunk},
+            sealed::{ChunkReader, SealedChunk},
         },
-        encode::bitset::Bits,
+        encode::bitset::Bitset,
         error::Result,
         snapshot::Snapshot,
     },
@@ -30,11 +30,11 @@ pub(in crate::index) struct View<'c> {
     kind: Kind<'c>,
     length: u32,
     /// What is within the question's range of time, if that is not everything.
-    range: Option<Bits>,
+    range: Option<Bitset>,
 }
 
 enum Kind<'c> {
-    Sealed(Reading<'c>),
+    Sealed(ChunkReader<'c>),
     /// It is locked for one pass over one column at a time: whoever asks much of it
     /// must not keep the writer from it for long.
     Memory(&'c RwLock<MemoryChunk>),
@@ -43,7 +43,7 @@ enum Kind<'c> {
 impl<'c> View<'c> {
     /// A sealed chunk.
     pub(in crate::index) fn sealed(chunk: &'c SealedChunk, snapshot: &'c Snapshot<'c>) -> Self {
-        let kind = Kind::Sealed(Reading::new(chunk, snapshot.connection));
+        let kind = Kind::Sealed(ChunkReader::new(chunk, snapshot.connection));
         Self { snapshot, length: chunk.length, kind, range: None }
     }
 
@@ -62,7 +62,7 @@ impl<'c> View<'c> {
         if range.from.is_none() && range.to.is_none() {
             return Ok(());
         }
-        let mut bits = Bits::all(self.length);
+        let mut bits = Bitset::all(self.length);
         match &mut self.kind {
             Kind::Memory(chunk) => {
                 for (position, time) in (0..=u16::MAX).zip(read(chunk).times.iter().take(self.length as usize)) {
@@ -95,11 +95,11 @@ impl<'c> View<'c> {
     }
 
     /// The events within the range of time.
-    pub(in crate::index) fn in_range(&self) -> Bits {
-        self.range.clone().unwrap_or_else(|| Bits::all(self.length))
+    pub(in crate::index) fn in_range(&self) -> Bitset {
+        self.range.clone().unwrap_or_else(|| Bitset::all(self.length))
     }
 
-    pub(in crate::index) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_terms(&self, field: Field, ordinals: &[u32], bits: &mut Bitset) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => reading.add_terms(field, ordinals, bits),
             Kind::Memory(chunk) => {
@@ -110,7 +110,7 @@ impl<'c> View<'c> {
     }
 
     /// Adds the events whose messages have as many words as the index keeps, and may have more.
-    pub(in crate::index) fn add_wordy(&self, bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_wordy(&self, bits: &mut Bitset) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => reading.add_wordy(bits),
             Kind::Memory(chunk) => {
@@ -121,7 +121,7 @@ impl<'c> View<'c> {
     }
 
     /// Adds the events with a key that passes one of the predicates.
-    pub(in crate::index) fn add_keys(&self, field: Field, predicates: &[Predicate], bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_keys(&self, field: Field, predicates: &[Predicate], bits: &mut Bitset) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => predicates.iter().try_for_each(|predicate| match predicate {
                 Predicate::Exact(value) => reading.add_key(field, value, bits),
@@ -137,7 +137,7 @@ impl<'c> View<'c> {
     }
 
     /// Adds the events with a key that holds a word.
-    pub(in crate::index) fn add_keys_holding(&self, field: Field, word: &SearchWord, bits: &mut Bits) -> Result<()> {
+    pub(in crate::index) fn add_keys_holding(&self, field: Field, word: &SearchWord, bits: &mut Bitset) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(word, bits)),
             Kind::Memory(chunk) => {
@@ -151,7 +151,7 @@ impl<'c> View<'c> {
     pub(in crate::index) fn count_terms(
         &self,
         field: Field,
-        bits: &Bits,
+        bits: &Bitset,
         mut each: impl FnMut(u32, u64),
     ) -> Result<()> {
         match &self.kind {
@@ -180,7 +180,7 @@ impl<'c> View<'c> {
     /// near enough to that end; it is asked until none that is left can be.
     pub(in crate::index) fn walk(
         &mut self,
-        bits: &Bits,
+        bits: &Bitset,
         newest_first: bool,
         mut each: impl FnMut(Position) -> bool,
     ) -> Result<()> {
@@ -212,7 +212,7 @@ impl<'c> View<'c> {
     }
 
     /// Where the events of a set stand in the log, in no order.
-    pub(in crate::index) fn positions(&mut self, bits: &Bits) -> Result<Vec<Position>> {
+    pub(in crate::index) fn positions(&mut self, bits: &Bitset) -> Result<Vec<Position>> {
         let mut positions = Vec::with_capacity(bits.count() as usize);
         match &mut self.kind {
             Kind::Sealed(reading) => {
@@ -229,7 +229,7 @@ impl<'c> View<'c> {
     }
 
     /// The earliest and the latest time of a set's events; `None` if it has none.
-    pub(in crate::index) fn extent(&mut self, bits: &Bits) -> Result<Option<(Timestamp, Timestamp)>> {
+    pub(in crate::index) fn extent(&mut self, bits: &Bitset) -> Result<Option<(Timestamp, Timestamp)>> {
         match &mut self.kind {
             Kind::Sealed(reading) => {
                 let (Some(first), Some(last)) = (bits.iter().next(), bits.iter_down().next()) else {
@@ -249,7 +249,7 @@ impl<'c> View<'c> {
     /// `counts`.
     pub(in crate::index) fn spread(
         &mut self,
-        sets: [&Bits; 2],
+        sets: [&Bitset; 2],
         bounds: &[Timestamp],
         counts: &mut [[u64; 2]],
     ) -> Result<()> {
@@ -291,7 +291,7 @@ impl<'c> View<'c> {
 const LOCKED_ENTRIES: usize = 2_048;
 
 /// Adds the events of a chunk in memory with a key that passes.
-fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> bool, bits: &mut Bits) {
+fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> bool, bits: &mut Bitset) {
     let mut first = 0;
     while read(chunk).add_keys(field, (first, LOCKED_ENTRIES), &passes, bits) {
         first += LOCKED_ENTRIES;

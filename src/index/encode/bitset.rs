@@ -5,7 +5,7 @@
 
 /// A set of positions below its length.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::index) struct Bits {
+pub(in crate::index) struct Bitset {
     /// Enough words for any chunk, whatever its length. Every position then has its word, and a lookup needs no bounds
     /// check.
     words: Box<[u64; WORDS]>,
@@ -15,7 +15,7 @@ pub(in crate::index) struct Bits {
 const WORD_BITS: u32 = u64::BITS;
 const WORDS: usize = (u16::MAX as usize + 1) / 64;
 
-impl Bits {
+impl Bitset {
     /// The empty set.
     pub(in crate::index) fn none(length: u32) -> Self {
         Self { words: Box::new([0; WORDS]), length }
@@ -162,8 +162,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn bits(length: u32, positions: &BTreeSet<u16>) -> Bits {
-        let mut bits = Bits::none(length);
+    fn bits(length: u32, positions: &BTreeSet<u16>) -> Bitset {
+        let mut bits = Bitset::none(length);
         for position in positions {
             bits.insert(*position);
         }
@@ -179,13 +179,13 @@ mod tests {
             let below = |set: &BTreeSet<u16>| set.iter().copied().filter(|p| u32::from(*p) < length).collect::<BTreeSet<_>>();
             let (first, second) = (bits(length, &one), bits(length, &other));
             let (one, other) = (below(&one), below(&other));
-            let set = |bits: &Bits| bits.iter().collect::<BTreeSet<_>>();
-            let changed = |change: fn(&mut Bits, &Bits)| { let mut bits = first.clone(); change(&mut bits, &second); set(&bits) };
+            let set = |bits: &Bitset| bits.iter().collect::<BTreeSet<_>>();
+            let changed = |change: fn(&mut Bitset, &Bitset)| { let mut bits = first.clone(); change(&mut bits, &second); set(&bits) };
             prop_assert_eq!(set(&first), one.clone());
             prop_assert_eq!(first.iter_down().collect::<Vec<_>>(), one.iter().rev().copied().collect::<Vec<_>>());
-            prop_assert_eq!(changed(Bits::keep), &one & &other);
-            prop_assert_eq!(changed(Bits::take_out), &one - &other);
-            prop_assert_eq!(changed(Bits::add), &one | &other);
+            prop_assert_eq!(changed(Bitset::keep), &one & &other);
+            prop_assert_eq!(changed(Bitset::take_out), &one - &other);
+            prop_assert_eq!(changed(Bitset::add), &one | &other);
             prop_assert_eq!(first.count() as usize, one.len());
             prop_assert_eq!(first.count_common(second.words().iter().copied()) as usize, (&one & &other).len());
             let within = |p: &u16| (begin..end).contains(&u32::from(*p));
@@ -193,7 +193,7 @@ mod tests {
             let mut ranged = first.clone();
             ranged.keep_range(begin, end);
             prop_assert_eq!(set(&ranged), one.iter().copied().filter(within).collect::<BTreeSet<_>>());
-            prop_assert_eq!(Bits::all(length).count(), length);
+            prop_assert_eq!(Bitset::all(length).count(), length);
             prop_assert!(one.iter().all(|p| first.holds(*p)));
         }
     }

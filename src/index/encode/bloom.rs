@@ -14,9 +14,9 @@ const SALT: [u32; 8] =
 
 /// A filter over the identifiers of one chunk.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::index) struct Membership(Vec<[u32; 8]>);
+pub(in crate::index) struct BloomFilter(Vec<[u32; 8]>);
 
-impl Membership {
+impl BloomFilter {
     /// An empty filter for this many identifiers.
     pub(in crate::index) fn new(events: usize) -> Self {
         Self(vec![[0; 8]; (events * BITS_PER_EVENT).div_ceil(BLOCK_BYTES * 8).max(1)])
@@ -69,13 +69,13 @@ mod tests {
     #[test]
     fn what_was_added_is_there_and_little_else() {
         let hash = |n: u32| value_hash(&n.to_string());
-        let mut filter = Membership::new(10_000);
+        let mut filter = BloomFilter::new(10_000);
         (0..10_000).for_each(|n| filter.insert(hash(n)));
-        let read = Membership::from_bytes(&filter.to_bytes()).unwrap();
+        let read = BloomFilter::from_bytes(&filter.to_bytes()).unwrap();
         assert_eq!(read, filter);
         assert!((0..10_000).all(|n| read.may_hold(hash(n))));
         let wrong = (10_000..110_000).filter(|n| read.may_hold(hash(*n))).count();
         assert!(wrong < 500, "{wrong} of 100,000");
-        assert!(Membership::from_bytes(&[0; 33]).is_none() && Membership::from_bytes(&[]).is_none());
+        assert!(BloomFilter::from_bytes(&[0; 33]).is_none() && BloomFilter::from_bytes(&[]).is_none());
     }
 }

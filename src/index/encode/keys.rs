@@ -13,7 +13,7 @@ use zstd::bulk::Decompressor;
 
 use crate::{
     index::encode::{
-        bitset::Bits,
+        bitset::Bitset,
         hash::value_hash,
         varint::{Bytes, numbers, push_varint},
     },
@@ -89,7 +89,7 @@ impl KeyBlock {
     }
 
     /// Adds the positions of the events that have exactly this value. `None` if the block is damaged.
-    pub(in crate::index) fn add_exact(&self, value: &str, bits: &mut Bits) -> Option<()> {
+    pub(in crate::index) fn add_exact(&self, value: &str, bits: &mut Bitset) -> Option<()> {
         let needle = [b"\0", value.as_bytes(), b"\0"].concat();
         match memmem::find(self.values(), &needle) {
             Some(at) => {
@@ -101,7 +101,7 @@ impl KeyBlock {
     }
 
     /// Adds the positions of the events whose value contains a word. `None` if the block is damaged.
-    pub(in crate::index) fn add_holding(&self, word: &SearchWord, bits: &mut Bits) -> Option<()> {
+    pub(in crate::index) fn add_holding(&self, word: &SearchWord, bits: &mut Bitset) -> Option<()> {
         let values = std::str::from_utf8(self.values()).ok()?;
         // One search over all values first: most blocks do not contain the word.
         if !word.is_in(values) {
@@ -111,7 +111,7 @@ impl KeyBlock {
     }
 
     /// Adds the positions of the events whose value matches. `None` if the block is damaged.
-    pub(in crate::index) fn add_passing(&self, passes: impl Fn(&str) -> bool, bits: &mut Bits) -> Option<()> {
+    pub(in crate::index) fn add_passing(&self, passes: impl Fn(&str) -> bool, bits: &mut Bitset) -> Option<()> {
         let values = std::str::from_utf8(self.values()).ok()?;
         let found: Vec<bool> = values.split('\0').skip(1).map(passes).collect();
         self.add_positions(|index| found.get(index as usize).is_some_and(|found| *found), bits)
@@ -142,7 +142,7 @@ impl KeyBlock {
         &self.bytes[self.values.clone()]
     }
 
-    fn add_positions(&self, wanted: impl Fn(u32) -> bool, bits: &mut Bits) -> Option<()> {
+    fn add_positions(&self, wanted: impl Fn(u32) -> bool, bits: &mut Bitset) -> Option<()> {
         let mut counts = Bytes(&self.bytes[self.values.end..]);
         let mut walk = Bytes(counts.0);
         for _ in 0..self.count {
@@ -165,8 +165,8 @@ mod tests {
     const VALUES: &[(&str, &[u16])] =
         &[("", &[9]), ("Run-1", &[0, 3]), ("run-1", &[1]), ("run-10", &[2]), ("é", &[4, 5])];
 
-    fn found(find: impl Fn(&KeyBlock, &mut Bits) -> Option<()>) -> Vec<u16> {
-        let mut bits = Bits::none(10);
+    fn found(find: impl Fn(&KeyBlock, &mut Bitset) -> Option<()>) -> Vec<u16> {
+        let mut bits = Bitset::none(10);
         find(&KeyBlock::decode(&encode(VALUES).unwrap()).unwrap(), &mut bits).unwrap();
         bits.iter().collect()
     }

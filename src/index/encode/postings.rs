@@ -11,7 +11,7 @@
 //! actor's id, name and address are mostly on the same events. The first ordinal is the key of the block's row.
 
 use crate::index::encode::{
-    bitset::{Bits, words_for},
+    bitset::{Bitset, words_for},
     varint::{Bytes, numbers, push_varint},
 };
 
@@ -66,12 +66,12 @@ pub(in crate::index) struct Posting<'a> {
 
 impl Posting<'_> {
     /// Adds the positions to a set.
-    pub(in crate::index) fn add_to(&self, bits: &mut Bits) {
+    pub(in crate::index) fn add_to(&self, bits: &mut Bitset) {
         match Form::of(self.count, self.length) {
-            Form::All => *bits = Bits::all(self.length),
+            Form::All => *bits = Bitset::all(self.length),
             Form::Present => numbers(self.bytes).for_each(|position| bits.insert(position)),
             Form::Missing => {
-                let mut own = Bits::all(self.length);
+                let mut own = Bitset::all(self.length);
                 numbers(self.bytes).for_each(|position| own.remove(position));
                 bits.add(&own);
             }
@@ -89,14 +89,14 @@ impl Posting<'_> {
         if matches!(Form::of(self.count, self.length), Form::Present) {
             numbers(self.bytes).for_each(add_one);
         } else {
-            let mut bits = Bits::none(self.length);
+            let mut bits = Bitset::none(self.length);
             self.add_to(&mut bits);
             bits.iter().for_each(&mut add_one);
         }
     }
 
     /// The number of positions that are also in a set of `set_count` positions.
-    pub(in crate::index) fn count_in(&self, bits: &Bits, set_count: u32) -> u32 {
+    pub(in crate::index) fn count_in(&self, bits: &Bitset, set_count: u32) -> u32 {
         if set_count == self.length {
             return self.count;
         }
@@ -219,18 +219,18 @@ impl BlockWriter {
     }
 
     fn write(&mut self, count: u32, positions: &[u16]) {
-        let set = |bits: &mut Bits| positions.iter().for_each(|position| bits.insert(*position));
+        let set = |bits: &mut Bitset| positions.iter().for_each(|position| bits.insert(*position));
         match Form::of(count, self.length) {
             Form::All => {}
             Form::Present => self.bodies.extend(positions.iter().flat_map(|position| position.to_le_bytes())),
             Form::Missing => {
-                let (mut missing, mut present) = (Bits::all(self.length), Bits::none(self.length));
+                let (mut missing, mut present) = (Bitset::all(self.length), Bitset::none(self.length));
                 set(&mut present);
                 missing.take_out(&present);
                 self.bodies.extend(missing.iter().flat_map(u16::to_le_bytes));
             }
             Form::Bitmap => {
-                let mut present = Bits::none(self.length);
+                let mut present = Bitset::none(self.length);
                 set(&mut present);
                 self.bodies.extend(present.words().iter().flat_map(|word| word.to_le_bytes()));
             }
@@ -266,16 +266,16 @@ mod tests {
             for (ordinal, positions) in &terms {
                 writer.push(*ordinal, positions);
             }
-            let mut some = Bits::none(length);
+            let mut some = Bitset::none(length);
             (0..length).step_by(3).for_each(|position| some.insert(u16::try_from(position).unwrap()));
             let mut found = BTreeMap::new();
             for (first, block) in writer.finish() {
                 let read = for_each(&block, first, length, |posting| {
-                    let mut bits = Bits::none(length);
+                    let mut bits = Bitset::none(length);
                     posting.add_to(&mut bits);
                     assert_eq!(bits.count(), posting.count);
                     assert_eq!(posting.count_in(&some, some.count()), bits.count_common(some.words().iter().copied()));
-                    assert_eq!(posting.count_in(&Bits::all(length), length), posting.count);
+                    assert_eq!(posting.count_in(&Bitset::all(length), length), posting.count);
                     let mut counts = vec![0; length as usize];
                     posting.count_each(&mut counts);
                     assert!((0..).zip(&counts).all(|(position, count)| *count == u16::from(bits.holds(position))));

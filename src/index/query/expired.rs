@@ -5,7 +5,7 @@
 use crate::{
     index::{
         chunk::memory::term_fields,
-        encode::bitset::Bits,
+        encode::bitset::Bitset,
         error::Result,
         snapshot::{Chunk, Snapshot, Stage},
         terms::{self, UsedTerms},
@@ -14,7 +14,7 @@ use crate::{
         cursor::Position,
         field::Field,
         filter::{Clause, Predicate, TimeRange},
-        retention::{Cutoff, KeepBy, Scope},
+        retention::{Cutoff, KeepBy, RuleScope},
         timestamp::Timestamp,
     },
 };
@@ -37,12 +37,12 @@ pub struct Expired {
     /// The expired events, in order of arrival.
     pub seqs: Vec<i64>,
     /// The same events, by rule and resource type.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ExpiredGroup>,
 }
 
 /// The expired events of one resource type under one rule.
 #[derive(Debug, Clone)]
-pub struct Group {
+pub struct ExpiredGroup {
     /// The index of the rule among the cutoffs.
     pub rule: usize,
     /// The resource type: as the events have it, or in lower case if the rule is about that type only. `None` for the
@@ -56,7 +56,7 @@ pub struct Group {
     pub times: (Timestamp, Timestamp),
 }
 
-impl Group {
+impl ExpiredGroup {
     fn of(rule: usize, resource_type: Option<String>, positions: &[Position]) -> Option<Self> {
         let (seqs, times) = (positions.iter().map(|place| place.seq), positions.iter().map(|place| place.timestamp));
         Some(Self {
@@ -107,7 +107,7 @@ impl Snapshot<'_> {
     pub fn note_terms(&self, number: u32, used: &mut UsedTerms) -> Result<()> {
         let chunks = self.chunks_by_arrival(false);
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.number == number) {
-            let (view, all) = (self.view(chunk), Bits::all(chunk.length));
+            let (view, all) = (self.view(chunk), Bitset::all(chunk.length));
             for field in term_fields() {
                 view.count_terms(field, &all, |ordinal, _| used.add(field, ordinal))?;
             }
@@ -129,7 +129,7 @@ impl Snapshot<'_> {
         let Some(chunk) = chunks.iter().find(|chunk| chunk.number == number) else {
             return Ok(None);
         };
-        let (mut all, mut is_overdue, mut by_rule) = (Bits::none(chunk.length), false, Vec::new());
+        let (mut all, mut is_overdue, mut by_rule) = (Bitset::none(chunk.length), false, Vec::new());
         for (rule, cutoff) in cutoffs.iter().enumerate() {
             let mut check = Check { snapshot: self, chunk, cutoff, overdue_seconds, is_overdue: false };
             let bits = check.past(receipts)?;
@@ -157,13 +157,13 @@ impl Snapshot<'_> {
         &self,
         chunk: &Chunk<'_>,
         rule: usize,
-        scope: &Scope,
-        mut rest: Bits,
-        groups: &mut Vec<Group>,
+        scope: &RuleScope,
+        mut rest: Bitset,
+        groups: &mut Vec<ExpiredGroup>,
     ) -> Result<()> {
         let mut view = self.view(chunk);
-        if let Scope::Only(name) = scope {
-            groups.extend(Group::of(rule, Some(name.clone()), &view.positions(&rest)?));
+        if let RuleScope::Only(name) = scope {
+            groups.extend(ExpiredGroup::of(rule, Some(name.clone()), &view.positions(&rest)?));
             return Ok(());
         }
         let mut ordinals = Vec::new();
@@ -171,14 +171,14 @@ impl Snapshot<'_> {
         ordinals.sort_unstable();
         ordinals.dedup();
         for ordinal in ordinals.into_iter().take(GROUPS_MAX) {
-            let mut own = Bits::none(view.length());
+            let mut own = Bitset::none(view.length());
             view.add_terms(Field::ResourceType, &[ordinal], &mut own)?;
             own.keep(&rest);
             rest.take_out(&own);
             let name = terms::value(self.connection, Field::ResourceType, ordinal)?;
-            groups.extend(Group::of(rule, name, &view.positions(&own)?));
+            groups.extend(ExpiredGroup::of(rule, name, &view.positions(&own)?));
         }
-        groups.extend(Group::of(rule, None, &view.positions(&rest)?));
+        groups.extend(ExpiredGroup::of(rule, None, &view.positions(&rest)?));
         Ok(())
     }
 }
@@ -196,7 +196,7 @@ struct Check<'s> {
 impl Check<'_> {
     /// The events that the rule drops. Their own times are in the index, so receipts are read only of events that are past
     /// by those, or whose times lie ahead.
-    fn past(&mut self, receipts: &mut dyn Receipts) -> Result<Bits> {
+    fn past(&mut self, receipts: &mut dyn Receipts) -> Result<Bitset> {
         let Cutoff { before, now, keep_by, .. } = self.cutoff;
         let early = self.in_scope(&TimeRange { from: None, to: Some(Timestamp::from_micros(before.micros() - 1)) })?;
         let ahead = self.in_scope(&TimeRange { from: Some(Timestamp::from_micros(now.micros() + 1)), to: None })?;
@@ -216,15 +216,15 @@ impl Check<'_> {
     }
 
     /// The events within a range of time that fall under the rule.
-    fn in_scope(&self, range: &TimeRange) -> Result<Bits> {
+    fn in_scope(&self, range: &TimeRange) -> Result<Bitset> {
         if !self.chunk.overlaps(range) {
-            return Ok(Bits::none(self.chunk.length));
+            return Ok(Bitset::none(self.chunk.length));
         }
         let mut view = self.snapshot.view(self.chunk);
         view.confine(range)?;
         let mut bits = view.in_range();
-        let of_types = |types: &[String]| -> Result<Bits> {
-            let mut of_types = Bits::none(view.length());
+        let of_types = |types: &[String]| -> Result<Bitset> {
+            let mut of_types = Bitset::none(view.length());
             if !types.is_empty() {
                 let predicates = types.iter().cloned().map(Predicate::IgnoreCase).collect();
                 let clause = Clause { field: Field::ResourceType, negated: false, predicates };
@@ -233,15 +233,15 @@ impl Check<'_> {
             Ok(of_types)
         };
         match &self.cutoff.scope {
-            Scope::Only(name) => bits.keep(&of_types(std::slice::from_ref(name))?),
-            Scope::AllBut(names) => bits.take_out(&of_types(names)?),
+            RuleScope::Only(name) => bits.keep(&of_types(std::slice::from_ref(name))?),
+            RuleScope::AllBut(names) => bits.take_out(&of_types(names)?),
         }
         Ok(bits)
     }
 
     /// Those of the candidates whose age counts from before the cut-off, now that their receipts are looked at.
-    fn received_before(&mut self, candidates: Bits, receipts: &mut dyn Receipts) -> Result<Bits> {
-        let none = Bits::none(self.chunk.length);
+    fn received_before(&mut self, candidates: Bitset, receipts: &mut dyn Receipts) -> Result<Bitset> {
+        let none = Bitset::none(self.chunk.length);
         if candidates.is_empty() {
             return Ok(none);
         }
@@ -280,7 +280,7 @@ impl Check<'_> {
         if let Some(range) = receipts.range_of(number) {
             return Ok(Some(range));
         }
-        let positions = self.snapshot.view(self.chunk).positions(&Bits::all(self.chunk.length))?;
+        let positions = self.snapshot.view(self.chunk).positions(&Bitset::all(self.chunk.length))?;
         let read = receipts.read(&seqs_of(&positions))?;
         let known = || read.iter().filter_map(|receipt| self.known(*receipt));
         let Some((oldest, newest)) = known().min().zip(known().max()) else {
@@ -301,7 +301,7 @@ impl Check<'_> {
     }
 
     /// Takes note of events that have been past their time for long, where that depends on their own times alone.
-    fn note_overdue(&mut self, past: &Bits) -> Result<()> {
+    fn note_overdue(&mut self, past: &Bitset) -> Result<()> {
         if let Some((first, last)) = self.snapshot.view(self.chunk).extent(past)? {
             self.is_overdue |= first < self.overdue_before() || last > self.cutoff.now;
         }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::{
     index::{
         chunk::view::View,
-        encode::bitset::Bits,
+        encode::bitset::Bitset,
         error::{IndexError, Result},
     },
     model::{error::ParameterError, search::SearchWord},
@@ -53,17 +53,17 @@ impl<'s> MessageReader<'s> {
 }
 
 /// The events of a chunk whose messages decide whether they match: for each search word.
-pub(in crate::index) type Undecided = Vec<(Arc<SearchWord>, Bits)>;
+pub(in crate::index) type Undecided = Vec<(Arc<SearchWord>, Bitset)>;
 
 /// The events of a chunk that match a filter, some of them only if their messages say so.
 pub(in crate::index) struct Candidates {
     /// All of them.
-    pub(in crate::index) bits: Bits,
+    pub(in crate::index) bits: Bitset,
     undecided: Undecided,
 }
 
 impl Candidates {
-    pub(in crate::index) fn new(bits: Bits, mut undecided: Undecided) -> Self {
+    pub(in crate::index) fn new(bits: Bitset, mut undecided: Undecided) -> Self {
         for (_, events) in &mut undecided {
             events.keep(&bits);
         }
@@ -84,8 +84,8 @@ impl Candidates {
     }
 
     /// The events that match, once all messages that decide are read.
-    pub(in crate::index) fn settle(mut self, view: &mut View<'_>, reader: &MessageReader<'_>) -> Result<Bits> {
-        let mut open = Bits::none(view.length());
+    pub(in crate::index) fn settle(mut self, view: &mut View<'_>, reader: &MessageReader<'_>) -> Result<Bitset> {
+        let mut open = Bitset::none(view.length());
         self.undecided.iter().for_each(|(_, events)| open.add(events));
         // All of them first: the chunk must not be locked while messages are read.
         let places = view.positions(&open)?;
@@ -126,11 +126,11 @@ pub(in crate::index) mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let words = SearchWord::parse_all("a").unwrap();
         let candidates = |undecided: &[u16]| {
-            let mut events = Bits::none(10);
+            let mut events = Bitset::none(10);
             for position in undecided {
                 events.insert(*position);
             }
-            Candidates::new(Bits::all(10), vec![(Arc::new(words[0].clone()), events)])
+            Candidates::new(Bitset::all(10), vec![(Arc::new(words[0].clone()), events)])
         };
         let reader = MessageReader::new(&Same(false), &connection);
         // What is certain is not read.

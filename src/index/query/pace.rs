@@ -2,7 +2,7 @@
 //!
 //! While a connection holds a snapshot, SQLite cannot empty the write-ahead log. So a query takes a new one every
 //! [`HELD_MAX`], between two pieces of its work. Its answer stays that of one moment all the same: which chunks there are,
-//! and how far each of them counts, is the [`State`](super::snapshot::State) that it began with, and the rows it reads are
+//! and how far each of them counts, is the [`IndexState`](super::snapshot::State) that it began with, and the rows it reads are
 //! only ever added. Rows are removed only after events were dropped, so a query that began before a drop keeps the snapshot
 //! that it has.
 

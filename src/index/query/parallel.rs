@@ -11,7 +11,7 @@ use crate::{
     index::{
         error::Result,
         query::pace::Watch,
-        snapshot::{self, Chunk, Index, Snapshot, State},
+        snapshot::{self, Chunk, Index, IndexState, Snapshot},
     },
     model::filter::TimeRange,
 };
@@ -20,14 +20,14 @@ use crate::{
 const DIVIDED_CHUNKS_MIN: usize = 8;
 
 /// A snapshot on its way to another thread, with a connection of its own.
-pub struct Second<'q, C: Deref<Target = Connection>> {
+pub struct ParallelSnapshot<'q, C: Deref<Target = Connection>> {
     connection: C,
-    state: State,
+    state: IndexState,
     watch: Watch<'q>,
 }
 
-impl<'q, C: Deref<Target = Connection>> Second<'q, C> {
-    pub(in crate::index) fn begin(connection: C, state: State, watch: Watch<'q>) -> Result<Self> {
+impl<'q, C: Deref<Target = Connection>> ParallelSnapshot<'q, C> {
+    pub(in crate::index) fn begin(connection: C, state: IndexState, watch: Watch<'q>) -> Result<Self> {
         connection.execute_batch("BEGIN")?;
         let second = Self { connection, state, watch };
         snapshot::begin(&second.connection)?;
@@ -40,7 +40,7 @@ impl<'q, C: Deref<Target = Connection>> Second<'q, C> {
 }
 
 /// Whatever has become of it, the connection is used again.
-impl<C: Deref<Target = Connection>> Drop for Second<'_, C> {
+impl<C: Deref<Target = Connection>> Drop for ParallelSnapshot<'_, C> {
     fn drop(&mut self) {
         if let Err(error) = self.connection.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a snapshot could not be let go of");
@@ -65,7 +65,7 @@ impl Snapshot<'_> {
     /// thread, if there is a second snapshot of the same state and enough to do. `work` is given the chunks that are its part.
     pub(in crate::index) fn divide<C, T>(
         &self,
-        second: Option<Second<'_, C>>,
+        second: Option<ParallelSnapshot<'_, C>>,
         range: &TimeRange,
         work: impl Fn(&Snapshot<'_>, Vec<Chunk<'_>>) -> Result<T> + Sync,
     ) -> Result<Vec<T>>

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crate::{
     index::{
         chunk::view::View,
-        encode::bitset::Bits,
+        encode::bitset::Bitset,
         error::Result,
         query::messages::{Candidates, Undecided},
         snapshot::Snapshot,
         terms::Ordinals,
     },
     model::{
-        field::{Field, Sharing},
+        field::{Field, TermStorage},
         filter::{Clause, Filter, Predicate},
         search::{SearchWord, searched_fields},
     },
@@ -92,19 +92,19 @@ impl Resolved {
 
 impl ResolvedClause {
     /// The events of a chunk that pass the clause. Those among them whose messages decide are added to `undecided`.
-    pub(in crate::index) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bits> {
+    pub(in crate::index) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
         let own = self.events(view, undecided)?;
         if !self.negated {
             return Ok(own);
         }
-        let mut others = Bits::all(view.length());
+        let mut others = Bitset::all(view.length());
         others.take_out(&own);
         Ok(others)
     }
 
     /// The events of a chunk that have what the clause is about, negated or not.
-    fn events(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bits> {
-        let mut bits = Bits::none(view.length());
+    fn events(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
+        let mut bits = Bitset::none(view.length());
         for source in &self.sources {
             view.step()?;
             match source {
@@ -112,10 +112,10 @@ impl ResolvedClause {
                 Source::Keys(field, predicates) => view.add_keys(*field, predicates, &mut bits)?,
                 Source::KeysHolding(field, word) => view.add_keys_holding(*field, word, &mut bits)?,
                 Source::Words(parts) => {
-                    let mut all = Bits::all(view.length());
+                    let mut all = Bitset::all(view.length());
                     for part in parts {
                         view.step()?;
-                        let mut some = Bits::none(view.length());
+                        let mut some = Bitset::none(view.length());
                         view.add_terms(Field::Word, part, &mut some)?;
                         all.keep(&some);
                     }
@@ -124,7 +124,7 @@ impl ResolvedClause {
             }
         }
         if let Some(LongMessages { word, cut }) = &self.long {
-            let mut long = Bits::none(view.length());
+            let mut long = Bitset::none(view.length());
             view.add_terms(Field::Word, cut, &mut long)?;
             view.add_wordy(&mut long)?;
             long.take_out(&bits);
@@ -138,8 +138,8 @@ impl ResolvedClause {
 fn resolve(snapshot: &Snapshot<'_>, clause: &Clause) -> Result<ResolvedClause> {
     let field = clause.field;
     let source = match field.spec().sharing {
-        Sharing::Own => Source::Keys(field, clause.predicates.clone()),
-        Sharing::Shared => Source::Terms(field, terms_of(snapshot, clause)?),
+        TermStorage::PerChunk => Source::Keys(field, clause.predicates.clone()),
+        TermStorage::LogWide => Source::Terms(field, terms_of(snapshot, clause)?),
     };
     Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source], long: None })
 }
@@ -163,8 +163,8 @@ fn resolve_word(snapshot: &Snapshot<'_>, word: &SearchWord) -> Result<ResolvedCl
     let (tests, mut sources) = (&snapshot.index.tests, Vec::new());
     for field in searched_fields() {
         sources.push(match field.spec().sharing {
-            Sharing::Own => Source::KeysHolding(field, word.clone()),
-            Sharing::Shared => Source::Terms(field, tests.holding(snapshot, field, word)?),
+            TermStorage::PerChunk => Source::KeysHolding(field, word.clone()),
+            TermStorage::LogWide => Source::Terms(field, tests.holding(snapshot, field, word)?),
         });
     }
     let mut long = None;

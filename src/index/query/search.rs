@@ -24,7 +24,7 @@ use crate::{
 
 /// A page of a search.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Hits {
     /// Where the events are, in the query's order; at most the query's limit.
     pub positions: Vec<Position>,
     /// Where the search goes on if more may follow: after this place, which is that of the page's last event, or beyond it.
@@ -54,7 +54,7 @@ impl Reach {
 
 impl Snapshot<'_> {
     /// Finds a page of events.
-    pub fn search(&self, query: &Query, reach: Reach) -> Result<Found> {
+    pub fn search(&self, query: &Query, reach: Reach) -> Result<Hits> {
         let resolved = self.resolve(&query.filter)?;
         let (mut positions, stopped_at) = match query.sort {
             Sort::Time => self.by_time(query, reach, resolved)?,
@@ -63,7 +63,7 @@ impl Snapshot<'_> {
         let is_full = positions.len() > query.limit;
         positions.truncate(query.limit);
         let next = if is_full { positions.last().copied() } else { stopped_at };
-        Ok(Found { positions, next, through_seq: self.through_seq() })
+        Ok(Hits { positions, next, through_seq: self.through_seq() })
     }
 
     /// The first events in order of time, one more than the page holds; and where the search stopped, if it did.

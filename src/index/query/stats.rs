@@ -9,11 +9,11 @@ use rusqlite::Connection;
 use crate::{
     index::{
         chunk::view::View,
-        encode::bitset::Bits,
+        encode::bitset::Bitset,
         error::{IndexError, Result},
         query::{
             messages::{Candidates, MessageReader},
-            parallel::Second,
+            parallel::ParallelSnapshot,
             resolve::Resolved,
         },
         snapshot::{Chunk, Snapshot},
@@ -29,7 +29,7 @@ use crate::{
 
 impl Snapshot<'_> {
     /// How many events match. With a second snapshot of the same state, another thread counts half of them.
-    pub fn count<C>(&self, filter: &Filter, second: Option<Second<'_, C>>) -> Result<u64>
+    pub fn count<C>(&self, filter: &Filter, second: Option<ParallelSnapshot<'_, C>>) -> Result<u64>
     where
         C: Deref<Target = Connection> + Send,
     {
@@ -50,7 +50,11 @@ impl Snapshot<'_> {
 
     /// Counts what matches. The inner error is a histogram that cannot be made. With a second snapshot of the same state,
     /// another thread counts half of it.
-    pub fn stats<C>(&self, query: &StatsQuery, second: Option<Second<'_, C>>) -> Result<Result<Stats, ParameterError>>
+    pub fn stats<C>(
+        &self,
+        query: &StatsQuery,
+        second: Option<ParallelSnapshot<'_, C>>,
+    ) -> Result<Result<Stats, ParameterError>>
     where
         C: Deref<Target = Connection> + Send,
     {
@@ -158,8 +162,8 @@ impl Counted {
 /// A chunk's events that match, and those of them that failed.
 pub(in crate::index) struct Matches {
     pub(in crate::index) chunk: u32,
-    pub(in crate::index) bits: Bits,
-    pub(in crate::index) failed: Bits,
+    pub(in crate::index) bits: Bitset,
+    pub(in crate::index) failed: Bitset,
 }
 
 /// How often each term of a field was found, by ordinal.
@@ -174,7 +178,7 @@ impl Tally {
         Self { field, counts: vec![0; terms] }
     }
 
-    fn add(&mut self, view: &View<'_>, bits: &Bits) -> Result<()> {
+    fn add(&mut self, view: &View<'_>, bits: &Bitset) -> Result<()> {
         if bits.is_empty() {
             return Ok(());
         }
@@ -199,7 +203,7 @@ fn tally(
     view: &mut View<'_>,
     reader: &MessageReader<'_>,
     tallies: &mut [Tally],
-) -> Result<Bits> {
+) -> Result<Bitset> {
     let is_own = |field: Option<Field>, tallies: &[Tally]| tallies.iter().any(|tally| field == Some(tally.field));
     if !resolved.clauses.iter().any(|clause| is_own(clause.field, tallies)) {
         let bits = resolved.matching(view)?.settle(view, reader)?;

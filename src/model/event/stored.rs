@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{Bounds, Draft, Server},
+    event::{Bounds, EventDraft, ServerKeys},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -17,7 +17,7 @@ use crate::model::{
 /// read. Both follow from the body alone, so that an index made again is the same.
 pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let draft = Draft::read(raw, Bounds::STORED, Server::SetAside).ok()?;
+    let draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
     let at = if draft.added.is_ordered_by_receipt { draft.added.received_at } else { draft.at };
     Some((at?, draft.values))
 }

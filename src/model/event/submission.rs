@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{AT, Bounds, Draft, Filled, ORIGIN, SERVER_KEYS, STATUS, Server};
+use super::{AT, Bounds, DefaultedFields, EventDraft, ORIGIN, SERVER_KEYS, STATUS, ServerKeys};
 use crate::model::{
     json::Members,
     limits::STORED_KEYS_MAX,
@@ -11,7 +11,7 @@ use crate::model::{
 
 /// Whether an event that is sent has the same content as a stored one: both are equal byte for byte once what the server
 /// added is left out, save for places that were masked in either. A body that cannot be read differs from every other.
-pub fn same_submission(stored: (&str, Filled), sent: (&str, Filled)) -> bool {
+pub fn same_submission(stored: (&str, DefaultedFields), sent: (&str, DefaultedFields)) -> bool {
     let (Some(old), Some(new)) = (sent_part(stored), sent_part(sent)) else {
         return false;
     };
@@ -26,13 +26,13 @@ pub fn same_submission(stored: (&str, Filled), sent: (&str, Filled)) -> bool {
 }
 
 /// What the sender sent of a stored event, written in the order of stored events.
-fn sent_part((body, filled): (&str, Filled)) -> Option<String> {
+fn sent_part((body, filled): (&str, DefaultedFields)) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let mut draft = Draft::read(raw, Bounds::STORED, Server::SetAside).ok()?;
-    if filled.holds(Filled::STATUS) {
+    let mut draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
+    if filled.holds(DefaultedFields::STATUS) {
         draft.top.known[STATUS] = None;
     }
-    for (bit, place) in [(Filled::ORIGIN, ORIGIN), (Filled::AT, AT)] {
+    for (bit, place) in [(DefaultedFields::ORIGIN, ORIGIN), (DefaultedFields::AT, AT)] {
         if filled.holds(bit) {
             draft.trigger.known[place] = None;
         }

@@ -4,8 +4,8 @@ use super::*;
 
 const RECEIPT: Receipt<'_> = Receipt { at: Timestamp::from_micros(1_720_000_000_000_000), by: "ci" };
 
-fn parse(text: &str) -> Result<Draft<'_>, FieldError> {
-    Draft::parse(serde_json::from_str(text).unwrap(), &EventLimits::default(), Sender::Client)
+fn parse(text: &str) -> Result<EventDraft<'_>, FieldError> {
+    EventDraft::parse(serde_json::from_str(text).unwrap(), &EventLimits::default(), Sender::Client)
 }
 
 fn accept(text: &str) -> Event {
@@ -69,7 +69,7 @@ fn a_key_of_a_sender_before_the_servers_own_is_the_senders() {
     };
     let (plain, own) = (at(""), at(r#","orderedBy":"receivedAt""#));
     assert_eq!((plain.0.as_str(), own.0.as_str()), ("2999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"));
-    assert!(!same_submission((&plain.1, Filled::default()), (&own.1, Filled::default())));
+    assert!(!same_submission((&plain.1, DefaultedFields::default()), (&own.1, DefaultedFields::default())));
 }
 
 #[test]

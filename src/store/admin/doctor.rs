@@ -8,21 +8,21 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    index::{self, Entry, IndexError, MemoryChunk, Side, TermWriter},
+    index::{self, Entry, Generation, IndexError, MemoryChunk, TermWriter},
     model::field::Field,
     store::{
         Progress,
         admin::duplicates::{Duplicate, Search},
         error::OpenError,
         event::{
-            codec::Bodies,
+            codec::BodyCodec,
             row as events, stored,
             tombstones::{self, Dropped},
             zstd_dictionary,
         },
         file::{location, open},
         maintenance::{reindex, sql_index},
-        write::replay::{self, Read},
+        write::replay::{self, ReplayedRow},
     },
 };
 
@@ -111,7 +111,7 @@ impl Examination {
 
     fn chunks(&mut self, connection: &mut Connection, progress: &dyn Progress) -> Result<(), IndexError> {
         let chunk_events = reindex::chunk_events(connection)?;
-        let bodies = Bodies::load(connection)?;
+        let bodies = BodyCodec::load(connection)?;
         let mut number = 0;
         loop {
             let transaction = connection.transaction()?;
@@ -155,7 +155,7 @@ impl Examination {
     /// Compares the identifiers of the events that were read.
     fn end(&mut self, connection: &mut Connection, progress: &dyn Progress) {
         let identifiers = std::mem::replace(&mut self.identifiers, Search::done());
-        let bodies = Bodies::load(connection).map_err(IndexError::from);
+        let bodies = BodyCodec::load(connection).map_err(IndexError::from);
         match bodies.and_then(|bodies| identifiers.finish(connection, &bodies, progress)) {
             Ok(found) => self.report.duplicates = (found.named, found.count),
             Err(error) => self.note("the events", Err(error)),
@@ -248,7 +248,7 @@ impl Examination {
     fn chunk(
         &mut self,
         connection: &Connection,
-        bodies: &Bodies,
+        bodies: &BodyCodec,
         number: u32,
         (chunk_events, last_seq): (u32, i64),
     ) -> Result<(), IndexError> {
@@ -293,7 +293,7 @@ impl Examination {
             }
             (side, _) => {
                 self.report.chunks += 1;
-                self.compare(connection, chunk, side.unwrap_or(Side::First), has_damaged)?;
+                self.compare(connection, chunk, side.unwrap_or(Generation::First), has_damaged)?;
             }
         }
         Ok(())
@@ -303,7 +303,7 @@ impl Examination {
     fn event(
         &mut self,
         connection: &Connection,
-        read: &Read,
+        read: &ReplayedRow,
         sealed_in: Option<(u32, u32)>,
     ) -> rusqlite::Result<Entry> {
         let mut wrong = Vec::new();
@@ -352,7 +352,7 @@ impl Examination {
         &mut self,
         connection: &Connection,
         chunk: &MemoryChunk,
-        side: Side,
+        side: Generation,
         has_damaged: bool,
     ) -> Result<(), IndexError> {
         let subject = format!("chunk {} of the index", chunk.number());

@@ -19,9 +19,9 @@ use crate::{
     model::event::same_submission,
     store::{
         Progress,
-        event::{codec::Bodies, row as events, stored::Fetch, tombstones::Dropped},
+        event::{codec::BodyCodec, row as events, stored::Fetch, tombstones::Dropped},
         maintenance::reindex,
-        write::replay::{self, Read},
+        write::replay::{self, ReplayedRow},
     },
 };
 
@@ -68,7 +68,7 @@ impl fmt::Display for Duplicate {
 
 /// The duplicates that a search has found.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Found {
+pub(in crate::store) struct DuplicateMatch {
     /// The first [`NAMED_MAX`], in order of arrival.
     pub(in crate::store) named: Vec<Duplicate>,
     /// How many identifiers belong to more than one event, including those that are not named.
@@ -108,11 +108,11 @@ impl Search {
     }
 
     /// Takes note of an event, for the first part.
-    pub(in crate::store) fn note(&mut self, read: &Read) {
+    pub(in crate::store) fn note(&mut self, read: &ReplayedRow) {
         self.note_for(0, read);
     }
 
-    fn note_for(&mut self, part: u64, read: &Read) {
+    fn note_for(&mut self, part: u64, read: &ReplayedRow) {
         if let Some(hash) = read.identifier().map(value_hash)
             && hash % self.parts == part
         {
@@ -124,9 +124,9 @@ impl Search {
     pub(in crate::store) fn finish(
         mut self,
         connection: &mut Connection,
-        bodies: &Bodies,
+        bodies: &BodyCodec,
         progress: &dyn Progress,
-    ) -> Result<Found, IndexError> {
+    ) -> Result<DuplicateMatch, IndexError> {
         self.end_part();
         for part in 1..self.parts {
             each_event(connection, bodies, progress, |read| self.note_for(part, read))?;
@@ -134,7 +134,7 @@ impl Search {
         }
         self.hashes = Vec::new();
         if self.candidates.is_empty() {
-            return Ok(Found::default());
+            return Ok(DuplicateMatch::default());
         }
         let mut seqs: HashMap<String, (u64, Vec<i64>)> = HashMap::new();
         each_event(connection, bodies, progress, |read| {
@@ -147,7 +147,7 @@ impl Search {
                 }
             }
         })?;
-        let mut found = Found { named: Vec::new(), count: self.unnamed };
+        let mut found = DuplicateMatch { named: Vec::new(), count: self.unnamed };
         for (identifier, (events, seqs)) in seqs.into_iter().filter(|(_, (events, _))| *events > 1) {
             let differs = differ(connection, bodies, &seqs)?;
             found.named.push(Duplicate { identifier, seqs, events, differs });
@@ -174,9 +174,9 @@ impl Search {
 /// Calls `each` with every event. The examination itself reports those that cannot be read.
 fn each_event(
     connection: &mut Connection,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     progress: &dyn Progress,
-    mut each: impl FnMut(&Read),
+    mut each: impl FnMut(&ReplayedRow),
 ) -> Result<(), IndexError> {
     let chunk_events = reindex::chunk_events(connection)?;
     let mut through = 0;
@@ -201,7 +201,7 @@ fn each_event(
 }
 
 /// Whether these events differ in what their senders sent.
-fn differ(connection: &Connection, bodies: &Bodies, seqs: &[i64]) -> Result<bool, IndexError> {
+fn differ(connection: &Connection, bodies: &BodyCodec, seqs: &[i64]) -> Result<bool, IndexError> {
     let mut fetch = Fetch::new(connection, bodies)?;
     let mut first: Option<(String, _)> = None;
     for seq in seqs {
@@ -222,7 +222,7 @@ mod tests {
     use crate::{
         index::TermWriter,
         model::{
-            event::{Draft, Receipt, Sender},
+            event::{EventDraft, Receipt, Sender},
             limits::EventLimits,
             timestamp::Timestamp,
         },
@@ -230,24 +230,25 @@ mod tests {
     };
 
     /// A database in memory with these identifiers, in order. Every third event differs from the others.
-    fn database(identifiers: impl Iterator<Item = String>) -> (Connection, Bodies) {
+    fn database(identifiers: impl Iterator<Item = String>) -> (Connection, BodyCodec) {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(open::SCHEMA).unwrap();
         connection.execute_batch("INSERT INTO setting VALUES ('chunk_events', 64), ('checksums_from', 1)").unwrap();
-        let (bodies, mut terms) = (Bodies::load(&connection).unwrap(), TermWriter::default());
+        let (bodies, mut terms) = (BodyCodec::load(&connection).unwrap(), TermWriter::default());
         for (seq, identifier) in (1..).zip(identifiers) {
             let action = if seq % 3 == 0 { "DELETE" } else { "CREATE" };
             let text = format!(r#"{{"identifier":"{identifier}","action":"{action}","resourceType":"x"}}"#);
-            let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
+            let draft =
+                EventDraft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
             let event = draft.unwrap().accept(&Receipt { at: Timestamp::now(), by: "test" });
-            let glance = crate::index::Glance::new(&event.identifier);
-            let prepared = Prepared::new(event, &bodies, glance);
+            let probe = crate::index::IdentifierProbe::new(&event.identifier);
+            let prepared = Prepared::new(event, &bodies, probe);
             events::insert(&connection, &mut terms, seq, &prepared).unwrap();
         }
         (connection, bodies)
     }
 
-    fn search(connection: &mut Connection, bodies: &Bodies, hashes_max: usize) -> Found {
+    fn search(connection: &mut Connection, bodies: &BodyCodec, hashes_max: usize) -> DuplicateMatch {
         let events = events::last_seq(connection).unwrap();
         let mut search = Search::in_parts_of(events, hashes_max);
         each_event(connection, bodies, &Quiet, |read| search.note(read)).unwrap();

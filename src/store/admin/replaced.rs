@@ -33,11 +33,11 @@ pub(in crate::store) enum Replaced {
     /// It cannot be read, for this reason.
     Unreadable(String),
     /// It was read.
-    Read(Box<Facts>),
+    Read(Box<AccessFacts>),
 }
 
 /// What a file says of access, and of its history.
-pub(in crate::store) struct Facts {
+pub(in crate::store) struct AccessFacts {
     credentials: Vec<Credential>,
     spent: Vec<(String, i64)>,
     key: Vec<u8>,
@@ -53,7 +53,7 @@ impl Replaced {
             return Self::Absent;
         }
         let why = match open::known_format(path) {
-            Ok(_) => match Facts::read(path) {
+            Ok(_) => match AccessFacts::read(path) {
                 Ok(Ok(facts)) => return Self::Read(Box::new(facts)),
                 Ok(Err(damage)) => damage,
                 Err(error) => error.to_string(),
@@ -67,7 +67,7 @@ impl Replaced {
     }
 }
 
-impl Facts {
+impl AccessFacts {
     /// The inner error is damage that SQLite does not notice by reading alone.
     fn read(path: &Path) -> rusqlite::Result<Result<Self, String>> {
         let mut connection = open::reading(path)?;

@@ -28,7 +28,7 @@ use crate::{
         admin::{
             backup::{self, BackupError},
             doctor::{self, Report},
-            replaced::{Access, Facts, Replaced},
+            replaced::{Access, AccessFacts, Replaced},
         },
         error::OpenError,
         event::{epoch, row},
@@ -185,7 +185,7 @@ fn states(path: &Path) -> Vec<Option<FileState>> {
 /// Takes over what the replaced file says, begins an epoch, and records both, in one transaction.
 fn take_over(
     connection: &mut Connection,
-    facts: Option<&Facts>,
+    facts: Option<&AccessFacts>,
     revive: bool,
     aside: &Path,
 ) -> Result<(Option<Access>, Option<i64>), BackupError> {

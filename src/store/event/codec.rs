@@ -29,7 +29,7 @@ const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The dictionaries of one file. Cheap to clone.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Bodies(Arc<RwLock<Known>>);
+pub(in crate::store) struct BodyCodec(Arc<RwLock<Known>>);
 
 #[derive(Default)]
 struct Known {
@@ -54,7 +54,7 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<(Option<&'static Dictionary>, Compressor<'static>)>> = const { RefCell::new(None) };
 }
 
-impl Bodies {
+impl BodyCodec {
     /// Reads the file's dictionaries.
     pub(in crate::store) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let bodies = Self::default();
@@ -174,17 +174,17 @@ fn new_compressor(dictionary: Option<&'static Dictionary>) -> io::Result<Compres
 /// Decodes stored forms.
 pub(in crate::store) struct Decoder<'c> {
     connection: Option<&'c Connection>,
-    bodies: &'c Bodies,
+    bodies: &'c BodyCodec,
 }
 
 impl<'c> Decoder<'c> {
     /// For rows of the file behind a connection.
-    pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c Bodies) -> Self {
+    pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c BodyCodec) -> Self {
         Self { connection: Some(connection), bodies }
     }
 
     /// For what this process has encoded itself, whose dictionaries are loaded.
-    pub(in crate::store) fn of_own(bodies: &'c Bodies) -> Self {
+    pub(in crate::store) fn of_own(bodies: &'c BodyCodec) -> Self {
         Self { connection: None, bodies }
     }
 
@@ -239,7 +239,7 @@ mod tests {
     fn what_goes_in_comes_out_and_damage_is_found() {
         use crate::store::event::checksum::{Columns, Content, is_sound};
         let row = Columns { seq: 1, timestamp: 0, entity: None, blueprint: None, filled: 0 };
-        let (connection, bodies) = (file(), Bodies::default());
+        let (connection, bodies) = (file(), BodyCodec::default());
         let decode = |stored: &[u8]| Decoder::new(&connection, &bodies).decode(stored).map(Cow::into_owned);
         let long = format!("{{\"a\":\"{}\"}}", "audit ".repeat(100));
         for body in ["{}", "{\"a\":1}", &long] {
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_dictionary_makes_short_events_shorter_and_old_ones_stay_readable() {
-        let (connection, bodies) = (file(), Bodies::default());
+        let (connection, bodies) = (file(), BodyCodec::default());
         let plain = bodies.encode(&body(0));
         for number in [1, 2] {
             let samples: Vec<String> = (0..2_000).map(|n| body(n * number)).collect();
@@ -271,13 +271,13 @@ mod tests {
         assert!(dense.len() * 2 < plain.len(), "{} and {}", dense.len(), plain.len());
         assert_eq!(zstd_safe::get_dict_id_from_frame(&dense).unwrap().get(), 2);
         // A reader that opened the file before the dictionary was added.
-        let elsewhere = Bodies::default();
+        let elsewhere = BodyCodec::default();
         let decoder = Decoder::new(&connection, &elsewhere);
         assert_eq!(decoder.decode(&dense).unwrap(), body(7));
         assert_eq!(decoder.decode(&plain).unwrap(), body(0));
         connection.execute("DELETE FROM dictionary", []).unwrap();
         assert!(
-            Decoder::new(&connection, &Bodies::default())
+            Decoder::new(&connection, &BodyCodec::default())
                 .decode(&dense)
                 .unwrap_err()
                 .contains("dictionary 2 is missing")

@@ -1,13 +1,13 @@
 //! An event made ready for the writer: everything that costs time and needs no order is done before it queues.
 
 use crate::{
-    index::Glance,
+    index::IdentifierProbe,
     model::{
-        event::{Event, Filled},
+        event::{DefaultedFields, Event},
         timestamp::Timestamp,
         values::Values,
     },
-    store::event::{checksum::Content, codec::Bodies},
+    store::event::{checksum::Content, codec::BodyCodec},
 };
 
 /// One event, compressed, with what its row needs.
@@ -16,17 +16,17 @@ pub struct Prepared {
     pub(in crate::store) identifier: String,
     pub(in crate::store) timestamp: Timestamp,
     pub(in crate::store) values: Values,
-    pub(in crate::store) filled: Filled,
+    pub(in crate::store) filled: DefaultedFields,
     pub(in crate::store) stored: Vec<u8>,
     pub(in crate::store) content: Content,
-    pub(in crate::store) glance: Glance,
+    pub(in crate::store) probe: IdentifierProbe,
 }
 
 impl Prepared {
     /// Compresses the event's body.
-    pub(in crate::store) fn new(event: Event, bodies: &Bodies, glance: Glance) -> Self {
+    pub(in crate::store) fn new(event: Event, bodies: &BodyCodec, probe: IdentifierProbe) -> Self {
         Self {
-            glance,
+            probe,
             stored: bodies.encode(&event.body),
             content: Content::of(&event.identifier, &event.body),
             identifier: event.identifier,

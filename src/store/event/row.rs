@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::{
     index::{Entry, TermWriter},
     model::{
-        field::{Field, Sharing},
+        field::{Field, TermStorage},
         timestamp::Timestamp,
         values::{self, Values},
     },
@@ -53,8 +53,8 @@ pub(in crate::store) fn entry(
     let (mut terms, mut keys) = (Vec::new(), Vec::new());
     for (field, value) in values::iterate(values.as_bytes()) {
         match field.spec().sharing {
-            Sharing::Shared => terms.extend(ordinal(field, value)?.map(|ordinal| (field, ordinal))),
-            Sharing::Own => keys.push((field, value.to_owned())),
+            TermStorage::LogWide => terms.extend(ordinal(field, value)?.map(|ordinal| (field, ordinal))),
+            TermStorage::PerChunk => keys.push((field, value.to_owned())),
         }
     }
     Ok(Entry::new(seq, timestamp, terms, keys))

@@ -13,14 +13,14 @@ use serde_json::json;
 use crate::{
     index,
     model::{
-        event::{self, Filled},
+        event::{self, DefaultedFields},
         field::Field,
         timestamp::Timestamp,
         values::Values,
     },
     store::event::{
         checksum::{self, Columns},
-        codec::{Bodies, Decoder},
+        codec::{BodyCodec, Decoder},
     },
 };
 
@@ -92,8 +92,8 @@ impl Stored {
     }
 
     /// What the server had filled in.
-    pub(in crate::store) fn filled(&self) -> Filled {
-        Filled::from_code(u8::try_from(self.columns.filled).unwrap_or(0))
+    pub(in crate::store) fn filled(&self) -> DefaultedFields {
+        DefaultedFields::from_code(u8::try_from(self.columns.filled).unwrap_or(0))
     }
 
     /// The event time, from its column.
@@ -147,7 +147,7 @@ pub(in crate::store) struct Fetch<'c> {
 }
 
 impl<'c> Fetch<'c> {
-    pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c Bodies) -> rusqlite::Result<Self> {
+    pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c BodyCodec) -> rusqlite::Result<Self> {
         let sql = format!("SELECT {} FROM event WHERE seq = ?1", Stored::COLUMNS);
         Ok(Self { statement: connection.prepare_cached(&sql)?, decoder: Decoder::new(connection, bodies) })
     }

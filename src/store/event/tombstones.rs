@@ -19,11 +19,11 @@ use crate::{
 pub(in crate::store) const PIECE_EVENTS: i64 = 1_000;
 
 /// Seqs from the first to the last, both included.
-pub(in crate::store) type Run = (i64, i64);
+pub(in crate::store) type SeqRun = (i64, i64);
 
 /// What was deleted in a part of the log: ascending runs that do not touch.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Dropped(Vec<Run>);
+pub(in crate::store) struct Dropped(Vec<SeqRun>);
 
 impl Dropped {
     /// What was deleted from `first` to `last`. No run crosses either bound.
@@ -35,7 +35,7 @@ impl Dropped {
     }
 
     /// These runs in addition.
-    pub(in crate::store) fn and(mut self, runs: &[Run]) -> Self {
+    pub(in crate::store) fn and(mut self, runs: &[SeqRun]) -> Self {
         self.0.extend_from_slice(runs);
         self.0.sort_unstable();
         self
@@ -77,18 +77,18 @@ impl Dropped {
 }
 
 /// Whether one of these ascending runs contains a seq.
-pub(in crate::store) fn holds(runs: &[Run], seq: i64) -> bool {
+pub(in crate::store) fn holds(runs: &[SeqRun], seq: i64) -> bool {
     runs.get(runs.partition_point(|(_, last)| *last < seq)).is_some_and(|(first, _)| *first <= seq)
 }
 
 /// Ascending seqs as runs.
-pub(in crate::store) fn runs_of(seqs: &[i64]) -> Vec<Run> {
+pub(in crate::store) fn runs_of(seqs: &[i64]) -> Vec<SeqRun> {
     seqs.chunk_by(|one, next| one + 1 == *next).filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
 }
 
 /// Splits and joins runs into pieces of at most as many events as are deleted at once.
-pub(in crate::store) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
-    let (mut pieces, mut room): (Vec<Vec<Run>>, i64) = (Vec::new(), 0);
+pub(in crate::store) fn pieces(runs: &[SeqRun]) -> Vec<Vec<SeqRun>> {
+    let (mut pieces, mut room): (Vec<Vec<SeqRun>>, i64) = (Vec::new(), 0);
     for (first, last) in runs {
         let mut from = *first;
         while from <= *last {
@@ -108,7 +108,12 @@ pub(in crate::store) fn pieces(runs: &[Run]) -> Vec<Vec<Run>> {
 
 /// Records that these events of a chunk are deleted and that their rows still exist. The chunk covers the seqs of
 /// `span`.
-pub(in crate::store) fn add(connection: &Connection, number: u32, span: Run, runs: &[Run]) -> rusqlite::Result<()> {
+pub(in crate::store) fn add(
+    connection: &Connection,
+    number: u32,
+    span: SeqRun,
+    runs: &[SeqRun],
+) -> rusqlite::Result<()> {
     let all = Dropped::within(connection, span.0, span.1)?.and(runs).0;
     connection.prepare_cached("DELETE FROM dropped WHERE first BETWEEN ?1 AND ?2")?.execute([span.0, span.1])?;
     let mut insert = connection.prepare_cached("INSERT INTO dropped (first, last) VALUES (?1, ?2)")?;
@@ -147,7 +152,7 @@ pub(in crate::store) fn dropping(connection: &Connection) -> rusqlite::Result<Op
 }
 
 /// Deletes the rows of deleted events.
-pub(in crate::store) fn delete(connection: &Connection, runs: &[Run]) -> rusqlite::Result<()> {
+pub(in crate::store) fn delete(connection: &Connection, runs: &[SeqRun]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
     for (first, last) in runs {
         statement.execute([first, last])?;
@@ -186,7 +191,7 @@ pub(in crate::store) fn finish(connection: &mut Connection, chunk_events: u32) -
 }
 
 /// The seqs that a chunk covers.
-pub(in crate::store) fn span(number: u32, chunk_events: u32) -> Run {
+pub(in crate::store) fn span(number: u32, chunk_events: u32) -> SeqRun {
     let before = i64::from(number) * i64::from(chunk_events);
     (before + 1, before + i64::from(chunk_events))
 }

@@ -16,7 +16,7 @@ use rusqlite::{Connection, params};
 use crate::{
     model::timestamp::Timestamp,
     store::event::{
-        codec::{self, Bodies, Decoder},
+        codec::{self, BodyCodec, Decoder},
         row,
     },
 };
@@ -51,7 +51,7 @@ pub(in crate::store) struct Trained {
 /// waits until bodies have become longer still.
 pub(in crate::store) fn improve(
     connection: &Connection,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     events: i64,
     is_due: bool,
     tolerated: &mut f64,
@@ -126,7 +126,7 @@ fn latest(connection: &Connection) -> rusqlite::Result<Option<(u32, f64)>> {
 }
 
 /// Bodies of the newest `events` events, evenly spread, and their size in the file.
-fn sample(connection: &Connection, bodies: &Bodies, events: i64) -> rusqlite::Result<(Vec<String>, usize)> {
+fn sample(connection: &Connection, bodies: &BodyCodec, events: i64) -> rusqlite::Result<(Vec<String>, usize)> {
     let newest = row::last_seq(connection)?;
     let step = (events / SAMPLES_MAX).max(1);
     let decoder = Decoder::new(connection, bodies);

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The files of an open database.
-pub(in crate::store) struct Place {
+pub(in crate::store) struct PathIdentity {
     open: Arc<File>,
     open_log: File,
     database: Known,
@@ -34,7 +34,7 @@ struct Known {
 
 /// What a name leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Found {
+pub(in crate::store) enum FoundFile {
     /// The file that is open.
     Same,
     /// Another file.
@@ -46,9 +46,9 @@ pub(in crate::store) enum Found {
 /// Files that are no longer where they were.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Displaced {
-    pub(in crate::store) database: Found,
-    pub(in crate::store) log: Found,
-    pub(in crate::store) log_index: Found,
+    pub(in crate::store) database: FoundFile,
+    pub(in crate::store) log: FoundFile,
+    pub(in crate::store) log_index: FoundFile,
     message: String,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Displaced {
     }
 }
 
-impl Place {
+impl PathIdentity {
     /// The database at the real path `path`, which is open as `open`, its write-ahead log and that log's index: all must
     /// exist.
     pub(in crate::store) fn of(path: &Path, open: Arc<File>) -> io::Result<Self> {
@@ -76,18 +76,20 @@ impl Place {
     pub(in crate::store) fn check(&self) -> Result<(), Displaced> {
         let found = [&self.database, &self.log, &self.log_index].map(Known::look);
         let [database, log, log_index] = found;
-        if found == [Found::Same; 3] {
+        if found == [FoundFile::Same; 3] {
             return Ok(());
         }
         let mut messages = Vec::new();
         for (known, found) in [(&self.database, database), (&self.log, log), (&self.log_index, log_index)] {
             let path = known.path.display();
             match found {
-                Found::Same => {}
-                Found::Another => {
+                FoundFile::Same => {}
+                FoundFile::Another => {
                     messages.push(format!("{path} is no longer the file that was opened: another is there"));
                 }
-                Found::Nothing => messages.push(format!("{path} is no longer the file that was opened: it is gone")),
+                FoundFile::Nothing => {
+                    messages.push(format!("{path} is no longer the file that was opened: it is gone"));
+                }
             }
         }
         Err(Displaced { database, log, log_index, message: messages.join("; ") })
@@ -124,11 +126,11 @@ impl Place {
 }
 
 impl Known {
-    fn look(&self) -> Found {
+    fn look(&self) -> FoundFile {
         match file::identity_at(&self.path) {
-            Ok(identity) if identity == self.identity => Found::Same,
-            Ok(_) => Found::Another,
-            Err(_) => Found::Nothing,
+            Ok(identity) if identity == self.identity => FoundFile::Same,
+            Ok(_) => FoundFile::Another,
+            Err(_) => FoundFile::Nothing,
         }
     }
 }

@@ -10,14 +10,14 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{
-    index::{Glance, IndexError, TermWriter},
+    index::{IdentifierProbe, IndexError, TermWriter},
     model::{credential::CredentialChange, event::Event, self_audit, timestamp::Timestamp},
     platform::{permissions, sync},
     store::{
         CHUNK_EVENTS, Progress, Quiet,
         auth::credentials,
         error::{self, ChangeError, OpenError},
-        event::{codec::Bodies, epoch, prepared::Prepared, row},
+        event::{codec::BodyCodec, epoch, prepared::Prepared, row},
         file::{fault_injection, location, lock::Lock},
         maintenance::{migrate, retention},
     },
@@ -149,8 +149,8 @@ pub fn change_credential_directly(
         Ok(outcome)
     };
     write().or_else(|error| match error::classify(&error.into()) {
-        error::Failure::Passing(passing) => Ok(Err(passing.into())),
-        error::Failure::Final => Err(failed(path, "the change could not be written")),
+        error::WriteFailure::Passing(passing) => Ok(Err(passing.into())),
+        error::WriteFailure::Final => Err(failed(path, "the change could not be written")),
     })
 }
 
@@ -187,8 +187,8 @@ fn beside_or_alone(path: &Path) -> Result<Connection, OpenError> {
 
 /// Appends auditbox's own record of what is done in the same transaction.
 pub(in crate::store) fn append(transaction: &Connection, record: Event) -> rusqlite::Result<()> {
-    let glance = Glance::new(&record.identifier);
-    let record = Prepared::new(record, &Bodies::load(transaction)?, glance);
+    let probe = IdentifierProbe::new(&record.identifier);
+    let record = Prepared::new(record, &BodyCodec::load(transaction)?, probe);
     let seq = row::last_seq(transaction)? + 1;
     row::insert(transaction, &mut TermWriter::default(), seq, &record).map(drop)
 }

@@ -27,7 +27,7 @@ use crate::{
         error::CloseError,
         file::{
             checkpoint,
-            identity::{Displaced, Found, Place},
+            identity::{Displaced, FoundFile, PathIdentity},
             location, wal_frames,
         },
     },
@@ -40,26 +40,26 @@ const RETRY: Duration = Duration::from_secs(1);
 /// the server stops.
 pub(in crate::store) fn rescue(
     connection: &Connection,
-    place: &Place,
+    place: &PathIdentity,
     displaced: &Displaced,
     is_stopping: &AtomicBool,
 ) -> CloseError {
     let (what, path) = (displaced.to_string(), place.path().to_owned());
-    if displaced.database == Found::Same && displaced.log == Found::Same {
+    if displaced.database == FoundFile::Same && displaced.log == FoundFile::Same {
         let ended = CloseError::InPlace { what, path };
         tracing::error!("no more writes are accepted: {ended}");
         return ended;
     }
-    if displaced.database == Found::Another {
+    if displaced.database == FoundFile::Another {
         // The database that is there now must not be read together with the log of this one.
         set_aside(place, displaced);
     }
-    let copied = if displaced.log_index == Found::Another {
+    let copied = if displaced.log_index == FoundFile::Another {
         Err("another program has opened the database since".to_owned())
     } else {
         copy(connection, place, is_stopping)
     };
-    if copied.is_ok() && displaced.database != Found::Another {
+    if copied.is_ok() && displaced.database != FoundFile::Another {
         set_aside(place, displaced);
     }
     let ended = match (copied, place.present_path()) {
@@ -102,7 +102,7 @@ fn copy_deleted(mut database: &File, former: &Path) -> io::Result<PathBuf> {
 }
 
 /// Copies the write-ahead log into the database.
-fn copy(connection: &Connection, place: &Place, is_stopping: &AtomicBool) -> Result<(), String> {
+fn copy(connection: &Connection, place: &PathIdentity, is_stopping: &AtomicBool) -> Result<(), String> {
     let mut was_told = false;
     loop {
         // The last attempt is made once the server's own readers are gone.
@@ -135,7 +135,7 @@ enum Copied {
     Nothing,
 }
 
-fn attempt(connection: &Connection, place: &Place) -> Result<Copied, Box<dyn Error>> {
+fn attempt(connection: &Connection, place: &PathIdentity) -> Result<Copied, Box<dyn Error>> {
     let frames = checkpoint::frames_in_log(connection)?;
     // An index without frames: everything was copied before.
     if frames > 0 && frames != wal_frames::committed(place.open_log())? {
@@ -146,9 +146,9 @@ fn attempt(connection: &Connection, place: &Place) -> Result<Copied, Box<dyn Err
 
 /// Renames a write-ahead log that the next start must not read: another database's next to this one, or this one's next to
 /// another database, or where another may soon be.
-fn set_aside(place: &Place, displaced: &Displaced) {
+fn set_aside(place: &PathIdentity, displaced: &Displaced) {
     let time = now();
-    let wrong = if displaced.database == Found::Same { Found::Another } else { Found::Same };
+    let wrong = if displaced.database == FoundFile::Same { FoundFile::Another } else { FoundFile::Same };
     for (suffix, found) in [(location::LOG, displaced.log), (location::LOG_INDEX, displaced.log_index)] {
         let own = location::companion(place.path(), suffix);
         // An empty log, which a program leaves that only reads, changes nothing.

@@ -8,12 +8,12 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    index::{self, Home, IndexError, MemoryChunk, Side, Table, TermWriter},
+    index::{self, ChunkSlot, ChunkTable, Generation, IndexError, MemoryChunk, TermWriter},
     model::field::Field,
     store::{
         CHUNK_EVENTS_RANGE, Progress,
         event::{
-            codec::Bodies,
+            codec::BodyCodec,
             row,
             tombstones::{self, Dropped},
         },
@@ -28,7 +28,7 @@ use crate::{
 pub(in crate::store) fn renew(
     path: &Path,
     connection: &mut Connection,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     progress: &dyn Progress,
 ) -> Result<(), IndexError> {
     let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
@@ -45,8 +45,8 @@ pub(in crate::store) fn renew(
             None
         };
         transaction.commit()?;
-        for other in [Side::First, Side::Second].into_iter().filter(|other| Some(*other) != side) {
-            index::delete_strays_at(connection, Home { number, side: other })?;
+        for other in [Generation::First, Generation::Second].into_iter().filter(|other| Some(*other) != side) {
+            index::delete_strays_at(connection, ChunkSlot { number, side: other })?;
         }
         checkpoint::empty(connection)?;
     }
@@ -58,15 +58,15 @@ pub(in crate::store) fn renew(
 
 /// Replaces the chunk of this number, if the file has one; returns the new generation. If damage leaves no generation
 /// free, the chunk's current one is reused and its rows are deleted in the same transaction.
-fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<Side, IndexError> {
+fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<Generation, IndexError> {
     let number = chunk.number();
     let former = index::side_of(reading, number)?;
     index::delete_chunk(writing, number)?;
     let side = match (index::free_side(reading, number)?, former) {
         (Some(free), _) => free,
         (None, Some(side)) => {
-            for table in Table::ALL {
-                index::delete_rows(writing, Home { number, side }, table, i64::MAX)?;
+            for table in ChunkTable::ALL {
+                index::delete_rows(writing, ChunkSlot { number, side }, table, i64::MAX)?;
             }
             side
         }
@@ -86,7 +86,7 @@ pub(in crate::store) fn complete(
     path: &Path,
     connection: &mut Connection,
     terms: &mut TermWriter,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     spare: u32,
     progress: &dyn Progress,
 ) -> Result<(), IndexError> {
@@ -122,7 +122,7 @@ pub(in crate::store) fn complete(
 /// damaged page cannot commit. New terms are added on the second.
 fn load(
     (reading, writing): (&Connection, &Connection),
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     number: u32,
     chunk_events: u32,
     terms: &mut TermWriter,
@@ -134,7 +134,7 @@ fn load(
 }
 
 /// Inserts a chunk that is not in the file, in a free generation.
-fn write(connection: &Connection, chunk: &MemoryChunk, side: Side) -> Result<(), IndexError> {
+fn write(connection: &Connection, chunk: &MemoryChunk, side: Generation) -> Result<(), IndexError> {
     let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
     index::insert_rows(connection, &rows)?;
     Ok(index::insert_chunk(connection, &sealed)?)
@@ -148,7 +148,7 @@ fn full_chunks(connection: &Connection) -> Result<u32, IndexError> {
 /// The events of a chunk without the deleted ones, and the number of damaged ones. `ordinal` looks up a term; unknown
 /// terms are omitted.
 pub(in crate::store) fn load_chunk(
-    (connection, bodies): (&Connection, &Bodies),
+    (connection, bodies): (&Connection, &BodyCodec),
     number: u32,
     chunk_events: u32,
     dropped: &Dropped,

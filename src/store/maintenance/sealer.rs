@@ -15,9 +15,9 @@ use crate::{
     index::{self, IndexError, SealedChunk, SealedRow, SharedChunk},
     store::{
         error::{OpenError, WriteError},
-        event::{codec::Bodies, zstd_dictionary},
+        event::{codec::BodyCodec, zstd_dictionary},
         file::open,
-        write::job::{Pending, Upkeep, Writer},
+        write::job::{IndexJob, Pending, Writer},
     },
 };
 
@@ -27,7 +27,7 @@ const SLICE_BYTES: usize = 192 * 1024;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// An order to the sealer.
-pub(in crate::store) enum Order {
+pub(in crate::store) enum SealerOrder {
     /// Seal this chunk.
     Seal(SharedChunk),
     /// Train a dictionary: there are enough events for the first.
@@ -40,8 +40,12 @@ pub(in crate::store) struct Sealer {
 }
 
 /// Starts the thread, which processes `orders` until the writer stops.
-pub(in crate::store) fn start(path: &Path, writer: Writer, orders: mpsc::Receiver<Order>) -> Result<Sealer, OpenError> {
-    let mut state = State { path: path.to_owned(), bodies: writer.bodies(), writer, tolerated: 0.0 };
+pub(in crate::store) fn start(
+    path: &Path,
+    writer: Writer,
+    orders: mpsc::Receiver<SealerOrder>,
+) -> Result<Sealer, OpenError> {
+    let mut state = SealerState { path: path.to_owned(), bodies: writer.bodies(), writer, tolerated: 0.0 };
     let run = move || {
         while let Ok(order) = orders.recv() {
             if state.follow(&order).is_err() {
@@ -61,20 +65,20 @@ impl Sealer {
     }
 }
 
-struct State {
+struct SealerState {
     path: PathBuf,
-    bodies: Bodies,
+    bodies: BodyCodec,
     writer: Writer,
     /// The ratio that bodies may reach before another dictionary is tried, beyond what the current one promised.
     tolerated: f64,
 }
 
-impl State {
+impl SealerState {
     /// An error means that the writer accepts nothing any more, or that no chunk can be sealed.
-    fn follow(&mut self, order: &Order) -> Result<(), WriteError> {
+    fn follow(&mut self, order: &SealerOrder) -> Result<(), WriteError> {
         match order {
-            Order::Train => self.train(zstd_dictionary::FIRST_EVENTS, true),
-            Order::Seal(chunk) => {
+            SealerOrder::Train => self.train(zstd_dictionary::FIRST_EVENTS, true),
+            SealerOrder::Seal(chunk) => {
                 let (number, events) = {
                     let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
                     (chunk.number(), chunk.length())
@@ -118,9 +122,9 @@ impl State {
 
     fn write_chunk(&self, rows: Vec<SealedRow>, sealed: SealedChunk) -> Result<(), WriteError> {
         for slice in slices(rows) {
-            self.write(&Upkeep::Rows(slice.into()))?;
+            self.write(&IndexJob::Rows(slice.into()))?;
         }
-        self.write(&Upkeep::Sealed(Arc::new(sealed)))
+        self.write(&IndexJob::Sealed(Arc::new(sealed)))
     }
 
     fn train(&mut self, events: i64, is_due: bool) -> Result<(), WriteError> {
@@ -129,7 +133,7 @@ impl State {
                 .map_err(|error| error.to_string())
         });
         match improved {
-            Ok(Some(trained)) => match self.write(&Upkeep::Dictionary(trained.into())) {
+            Ok(Some(trained)) => match self.write(&IndexJob::Dictionary(trained.into())) {
                 // Events stay longer without it; nothing else changes.
                 Err(WriteError::IndexDamaged) => Ok(()),
                 written => written,
@@ -143,7 +147,7 @@ impl State {
     }
 
     /// Has the writer write, and retries while the writer may recover.
-    fn write(&self, upkeep: &Upkeep) -> Result<(), WriteError> {
+    fn write(&self, upkeep: &IndexJob) -> Result<(), WriteError> {
         loop {
             match self.writer.keep_up(upkeep.clone()).and_then(Pending::wait) {
                 Ok(()) => return Ok(()),

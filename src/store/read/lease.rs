@@ -9,7 +9,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use crate::{
-    index::{Found, Reach},
+    index::{Hits, Reach},
     model::{
         cancel::Cancel,
         credential::Credential,
@@ -38,9 +38,9 @@ pub struct Lease {
 }
 
 /// The first part of a list.
-pub(in crate::store) struct Page {
+pub(in crate::store) struct FirstPage {
     /// Where its events are.
-    pub(in crate::store) found: Found,
+    pub(in crate::store) found: Hits,
     /// As many bodies as were asked for, from the front.
     pub(in crate::store) first: Slice,
     /// How many events match in all, if the query asks.
@@ -153,7 +153,7 @@ impl Lease {
 
     /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all of one moment.
     /// Refuses a cursor of a history that the log does not have.
-    pub(in crate::store) fn page(&self, query: &Query, bytes_max: usize) -> Result<Page, ReadError> {
+    pub(in crate::store) fn page(&self, query: &Query, bytes_max: usize) -> Result<FirstPage, ReadError> {
         let page = self.reader.watched(&self.cancel, |connection, watch| {
             let second = query.count.then(|| self.another()).flatten();
             let (snapshot, second) = self.reader.index.watched_by_two(connection, second, watch)?;
@@ -161,13 +161,13 @@ impl Lease {
             let found = snapshot.search(query, Reach::ALL)?;
             let count = query.count.then(|| snapshot.count(&query.filter, second)).transpose()?;
             let first = self.fetch(connection, &found.positions, bytes_max)?;
-            Ok(Page { found, first, count })
+            Ok(FirstPage { found, first, count })
         });
         page.map_err(|error| error.of(query))
     }
 
     /// Runs a query as far as `reach`.
-    pub(in crate::store) fn search(&self, query: &Query, reach: Reach) -> Result<Found, ReadError> {
+    pub(in crate::store) fn search(&self, query: &Query, reach: Reach) -> Result<Hits, ReadError> {
         let found = self.reader.watched(&self.cancel, |connection, watch| {
             Ok(self.reader.index.watched(connection, watch)?.search(query, reach)?)
         });

@@ -7,14 +7,14 @@ use rusqlite::Connection;
 use crate::{
     index::{IndexError, Messages},
     model::{event, search::SearchWord},
-    store::event::{codec::Bodies, stored::Fetch},
+    store::event::{codec::BodyCodec, stored::Fetch},
 };
 
 /// Reads messages from the rows of events.
-pub(in crate::store) struct StoredMessages(Bodies);
+pub(in crate::store) struct StoredMessages(BodyCodec);
 
 impl StoredMessages {
-    pub(in crate::store) fn new(bodies: Bodies) -> Self {
+    pub(in crate::store) fn new(bodies: BodyCodec) -> Self {
         Self(bodies)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    index::{Found, Reach},
+    index::{Hits, Reach},
     model::{cursor::Position, query::Query},
     store::{
         error::ReadError,
@@ -67,7 +67,7 @@ impl PageReader {
     /// `bytes_max`.
     pub fn list(lease: &Lease, mut query: Query, bytes_max: usize) -> Result<Opened, ReadError> {
         let page = lease.page(&query, bytes_max)?;
-        let Found { positions, next, through_seq } = page.found;
+        let Hits { positions, next, through_seq } = page.found;
         let ends = positions.first().copied().zip(positions.last().copied());
         // The others are found again when it is their turn.
         let held: VecDeque<_> = positions.iter().skip(page.first.positions).take(PAGE_EVENTS).copied().collect();
@@ -149,7 +149,7 @@ impl PageReader {
             End::At(_) | End::Never => PAGE_EVENTS,
         };
         let reach = Reach { through_seq: self.through_seq, stop_at: Some(stop_at) };
-        let Found { mut positions, next, through_seq } = lease.search(&self.query, reach)?;
+        let Hits { mut positions, next, through_seq } = lease.search(&self.query, reach)?;
         self.more = next.is_some();
         match &mut self.end {
             End::At(last) => {
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            event::{Draft, Receipt, Sender},
+            event::{EventDraft, Receipt, Sender},
             limits::{EventLimits, QueryLimits},
             retention::{KeepBy, Rules},
             timestamp::Timestamp,
@@ -212,7 +212,8 @@ mod tests {
             let text = format!(
                 r#"{{"identifier":"e{number}","action":"A","resourceType":"{kind}","trigger":{{"at":"{at}"}}}}"#
             );
-            let draft = Draft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
+            let draft =
+                EventDraft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
             store.writer.prepare(draft.unwrap().accept(&Receipt { at: now, by: "test" }))
         };
         for number in numbers.clone().step_by(1_000) {

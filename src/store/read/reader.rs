@@ -24,7 +24,7 @@ use crate::{
     store::{
         auth::{credentials, revoked_tickets},
         error::{OpenError, ReadError},
-        event::{codec::Bodies, tombstones},
+        event::{codec::BodyCodec, tombstones},
         file::{
             open,
             open_reads::{OpenRead, OpenReads},
@@ -42,7 +42,7 @@ pub struct Reader {
     pub(in crate::store) pool: r2d2::Pool<SqliteConnectionManager>,
     pub(in crate::store) seats: Arc<Seats>,
     pub(in crate::store) index: Arc<Index>,
-    pub(in crate::store) bodies: Bodies,
+    pub(in crate::store) bodies: BodyCodec,
     pub(in crate::store) epochs: Arc<Epochs>,
     open_reads: OpenReads,
     /// Of another process's file: how often something had been dropped when the index was read from it.
@@ -53,7 +53,7 @@ impl Reader {
     pub(in crate::store) fn open(
         path: &Path,
         connections: u32,
-        (index, bodies, epochs, open_reads): (Arc<Index>, Bodies, Arc<Epochs>, OpenReads),
+        (index, bodies, epochs, open_reads): (Arc<Index>, BodyCodec, Arc<Epochs>, OpenReads),
     ) -> Result<Self, OpenError> {
         let manager = SqliteConnectionManager::file(path)
             .with_flags(open::read_only_flags())

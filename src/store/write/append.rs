@@ -12,7 +12,7 @@ use crate::{
     store::{
         error::{AppendError, WriteError},
         event::{
-            codec::{Bodies, Decoder},
+            codec::{BodyCodec, Decoder},
             prepared::Prepared,
             row as events,
             stored::Fetch,
@@ -25,12 +25,12 @@ use crate::{
 const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
 
 /// The transaction in progress.
-pub(in crate::store) struct Batch<'t> {
+pub(in crate::store) struct WriteBatch<'t> {
     pub(in crate::store) transaction: &'t Connection,
     /// The index before this transaction.
     pub(in crate::store) snapshot: Snapshot<'t>,
     pub(in crate::store) terms: &'t mut TermWriter,
-    pub(in crate::store) bodies: &'t Bodies,
+    pub(in crate::store) bodies: &'t BodyCodec,
     pub(in crate::store) last_seq: i64,
     /// The events stored in this transaction, in order.
     pub(in crate::store) entries: Vec<Entry>,
@@ -41,19 +41,19 @@ pub(in crate::store) struct Batch<'t> {
     /// Events on damaged pages, so that later transactions do not read these pages again.
     pub(in crate::store) unreadable: &'t mut HashSet<i64>,
     /// Set when a damaged page was read: the transaction can no longer be committed.
-    pub(in crate::store) spoilt: Option<Spoilt>,
+    pub(in crate::store) spoilt: Option<PageFault>,
 }
 
 /// What happens to the job that read a damaged page. The other jobs of its transaction are repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Spoilt {
+pub(in crate::store) enum PageFault {
     /// It has its reply, and wrote nothing.
     Answered,
     /// It is repeated as well, now that the event on that page is known.
     Again,
 }
 
-impl Batch<'_> {
+impl WriteBatch<'_> {
     /// Decides the outcome of each event, and stores those that are new.
     pub(in crate::store) fn append(
         &mut self,
@@ -63,7 +63,7 @@ impl Batch<'_> {
         let decided = match self.decide(batch, policy) {
             Err(error) if error.is_damage() => {
                 // Whether these are new cannot be decided. Other senders' events can still be stored.
-                self.spoilt = error.is_of_a_page().then_some(Spoilt::Answered);
+                self.spoilt = error.is_of_a_page().then_some(PageFault::Answered);
                 tracing::error!(
                     %error,
                     "the index is damaged: events were rejected; stop the server and run auditbox reindex"
@@ -120,7 +120,7 @@ impl Batch<'_> {
     fn known(&mut self, event: &Prepared) -> Result<Known, IndexError> {
         let seq = match self.fresh.get(event.identifier()) {
             Some(seq) => Some(*seq),
-            None => self.snapshot.find_glanced(event.identifier(), &event.glance)?,
+            None => self.snapshot.find_probed(event.identifier(), &event.probe)?,
         };
         let Some(seq) = seq else {
             return Ok(Known::New);
@@ -133,7 +133,7 @@ impl Batch<'_> {
             None => Known::New,
             Some(Err(_)) => {
                 self.unreadable.insert(seq);
-                self.spoilt = Some(Spoilt::Again);
+                self.spoilt = Some(PageFault::Again);
                 Known::Damaged
             }
             Some(Ok(stored)) => match stored.open(fetch.decoder()) {
@@ -143,7 +143,7 @@ impl Batch<'_> {
         })
     }
 
-    fn compare(&self, known: (&str, event::Filled), new: &Prepared) -> Outcome {
+    fn compare(&self, known: (&str, event::DefaultedFields), new: &Prepared) -> Outcome {
         let own = Decoder::of_own(self.bodies).decode(&new.stored);
         let is_same = own.is_ok_and(|own| event::same_submission(known, (&own, new.filled)));
         if is_same { Outcome::Duplicate } else { Outcome::Conflict }
@@ -153,6 +153,6 @@ impl Batch<'_> {
 /// What a lookup of an identifier found.
 enum Known {
     New,
-    Stored(String, event::Filled),
+    Stored(String, event::DefaultedFields),
     Damaged,
 }

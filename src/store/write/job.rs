@@ -16,12 +16,12 @@ use crate::{
     store::{
         error::{AppendError, ChangeError, WriteError},
         event::{
-            codec::{Bodies, Decoder},
+            codec::{BodyCodec, Decoder},
             prepared::Prepared,
             zstd_dictionary::Trained,
         },
         file::checkpoint::LogRoom,
-        maintenance::retention::Step,
+        maintenance::retention::DropJob,
         write::{
             metrics::Counters,
             notify::{Arrivals, Wake},
@@ -64,7 +64,7 @@ pub enum Outcome {
 pub struct Writer {
     pub(in crate::store) queue: Arc<Queue<Work>>,
     pub(in crate::store) index: Arc<Index>,
-    pub(in crate::store) bodies: Bodies,
+    pub(in crate::store) bodies: BodyCodec,
     pub(in crate::store) wake: Wake,
     pub(in crate::store) room: LogRoom,
     pub(in crate::store) counters: Arc<Counters>,
@@ -72,7 +72,7 @@ pub struct Writer {
 
 /// What the sealer has the writer write.
 #[derive(Clone)]
-pub(in crate::store) enum Upkeep {
+pub(in crate::store) enum IndexJob {
     /// Rows of a chunk that is being sealed.
     Rows(Arc<[SealedRow]>),
     /// The chunk, all of whose rows are written.
@@ -97,12 +97,12 @@ impl<T, E: From<WriteError>> Pending<T, E> {
 }
 
 /// Holds a request's result until the commit, and the channel to the waiting request.
-pub(in crate::store) struct Slot<T, E> {
+pub(in crate::store) struct Reply<T, E> {
     pub(in crate::store) result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, E: From<WriteError>> Slot<T, E> {
+impl<T, E: From<WriteError>> Reply<T, E> {
     fn new() -> (Self, Pending<T, E>) {
         let (reply, answer) = oneshot::channel();
         (Self { result: None, reply }, Pending(answer))
@@ -118,19 +118,19 @@ impl<T, E: From<WriteError>> Slot<T, E> {
 
 /// A job for the next transaction.
 pub(in crate::store) enum Work {
-    Append { batch: Vec<Prepared>, policy: Policy, slot: Slot<Vec<Outcome>, AppendError> },
-    Change { change: Box<CredentialChange>, record: Box<Prepared>, slot: Slot<(), ChangeError> },
-    Upkeep { upkeep: Upkeep, slot: Slot<(), WriteError> },
-    Uses { uses: Vec<(ClientId, Timestamp)>, slot: Slot<(), WriteError> },
-    Step { step: Arc<Step>, slot: Slot<bool, WriteError> },
+    Append { batch: Vec<Prepared>, policy: Policy, slot: Reply<Vec<Outcome>, AppendError> },
+    Change { change: Box<CredentialChange>, record: Box<Prepared>, slot: Reply<(), ChangeError> },
+    IndexJob { upkeep: IndexJob, slot: Reply<(), WriteError> },
+    Uses { uses: Vec<(ClientId, Timestamp)>, slot: Reply<(), WriteError> },
+    DropJob { step: Arc<DropJob>, slot: Reply<bool, WriteError> },
 }
 
 impl Work {
     /// Replies that a damaged page prevented the job, if it is one that the other jobs do not depend on.
     pub(in crate::store) fn leave_undone(&mut self) -> bool {
         match self {
-            Self::Upkeep { slot, .. } => slot.result = Some(Err(WriteError::IndexDamaged)),
-            Self::Step { step, slot } => slot.result = Some(step.left_undone()),
+            Self::IndexJob { slot, .. } => slot.result = Some(Err(WriteError::IndexDamaged)),
+            Self::DropJob { step, slot } => slot.result = Some(step.left_undone()),
             Self::Append { .. } | Self::Change { .. } | Self::Uses { .. } => return false,
         }
         true
@@ -140,8 +140,8 @@ impl Work {
         match self {
             Self::Append { slot, .. } => slot.answer(failure),
             Self::Change { slot, .. } => slot.answer(failure),
-            Self::Upkeep { slot, .. } | Self::Uses { slot, .. } => slot.answer(failure),
-            Self::Step { slot, .. } => slot.answer(failure),
+            Self::IndexJob { slot, .. } | Self::Uses { slot, .. } => slot.answer(failure),
+            Self::DropJob { slot, .. } => slot.answer(failure),
         }
     }
 }
@@ -150,8 +150,8 @@ impl Writer {
     /// Prepares an event for writing. This compresses its body and checks Bloom filters, so it does not belong on the
     /// writer's thread.
     pub fn prepare(&self, event: Event) -> Prepared {
-        let glance = self.index.glance(&event.identifier);
-        Prepared::new(event, &self.bodies, glance)
+        let probe = self.index.probe(&event.identifier);
+        Prepared::new(event, &self.bodies, probe)
     }
 
     /// A prepared event as it would be served; empty if it cannot be decoded.
@@ -180,7 +180,7 @@ impl Writer {
 
     /// Queues a change to the credentials and its audit record. Both are stored, or neither.
     pub fn change(&self, change: CredentialChange, record: Prepared) -> Result<Pending<(), ChangeError>, WriteError> {
-        let (slot, pending) = Slot::new();
+        let (slot, pending) = Reply::new();
         let weight = Weight { events: 1, bytes: record.bytes(), reserved: true };
         self.push(Work::Change { change: Box::new(change), record: Box::new(record), slot }, weight)?;
         Ok(pending)
@@ -188,29 +188,29 @@ impl Writer {
 
     /// Queues the times at which credentials were last used.
     pub fn note_uses(&self, uses: Vec<(ClientId, Timestamp)>) -> Result<Pending<(), WriteError>, WriteError> {
-        let (slot, pending) = Slot::new();
+        let (slot, pending) = Reply::new();
         self.push(Work::Uses { uses, slot }, Weight { events: 0, bytes: 0, reserved: true })?;
         Ok(pending)
     }
 
     /// Queues rows of the index.
-    pub(in crate::store) fn keep_up(&self, upkeep: Upkeep) -> Result<Pending<(), WriteError>, WriteError> {
-        let (slot, pending) = Slot::new();
+    pub(in crate::store) fn keep_up(&self, upkeep: IndexJob) -> Result<Pending<(), WriteError>, WriteError> {
+        let (slot, pending) = Reply::new();
         let weight = Weight { events: 0, bytes: 0, reserved: true };
-        self.push(Work::Upkeep { upkeep, slot }, weight)?;
+        self.push(Work::IndexJob { upkeep, slot }, weight)?;
         Ok(pending)
     }
 
     /// Queues a step of retention. The reply says whether it was applied.
-    pub(in crate::store) fn take_step(&self, step: Arc<Step>) -> Result<Pending<bool, WriteError>, WriteError> {
-        let (slot, pending) = Slot::new();
+    pub(in crate::store) fn take_step(&self, step: Arc<DropJob>) -> Result<Pending<bool, WriteError>, WriteError> {
+        let (slot, pending) = Reply::new();
         let weight = Weight { events: 0, bytes: 0, reserved: true };
-        self.push(Work::Step { step, slot }, weight)?;
+        self.push(Work::DropJob { step, slot }, weight)?;
         Ok(pending)
     }
 
     /// The dictionaries that events are compressed with.
-    pub(in crate::store) fn bodies(&self) -> Bodies {
+    pub(in crate::store) fn bodies(&self) -> BodyCodec {
         self.bodies.clone()
     }
 
@@ -255,7 +255,7 @@ impl Writer {
         if !reserved && self.is_behind() {
             return Err(WriteError::QueueFull);
         }
-        let (slot, pending) = Slot::new();
+        let (slot, pending) = Reply::new();
         let weight = Weight { events: batch.len(), bytes: batch.iter().map(Prepared::bytes).sum(), reserved };
         self.push(Work::Append { batch, policy, slot }, weight)?;
         Ok(pending)

@@ -36,11 +36,11 @@ pub(in crate::store) struct Weight {
 
 pub(in crate::store) struct Queue<T> {
     limits: QueueLimits,
-    state: Mutex<State<T>>,
+    state: Mutex<QueueState<T>>,
     arrived: Condvar,
 }
 
-struct State<T> {
+struct QueueState<T> {
     waiting: VecDeque<(T, Weight)>,
     events: usize,
     bytes: usize,
@@ -49,7 +49,7 @@ struct State<T> {
 
 impl<T> Queue<T> {
     pub(in crate::store) fn new(limits: QueueLimits) -> Self {
-        let state = State { waiting: VecDeque::new(), events: 0, bytes: 0, closed: false };
+        let state = QueueState { waiting: VecDeque::new(), events: 0, bytes: 0, closed: false };
         Self { limits, state: Mutex::new(state), arrived: Condvar::new() }
     }
 
@@ -130,7 +130,7 @@ impl<T> Queue<T> {
     }
 
     /// Nothing here panics while it holds the lock, and the state is whole at every step.
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     store::{
         Progress,
         event::{
-            codec::{Bodies, Decoder},
+            codec::{BodyCodec, Decoder},
             row as events,
             stored::{self, Damage, Fetch, Stored},
             tombstones::Dropped,
@@ -25,7 +25,7 @@ const GAP_EVENTS_MAX: i64 = 1_000;
 const BATCH_EVENTS: usize = 4_096;
 
 /// What an event is indexed by that is read from its row.
-pub(in crate::store) struct Read {
+pub(in crate::store) struct ReplayedRow {
     pub(in crate::store) seq: i64,
     /// What its columns say. Of a row that cannot be read, the time of the one before it.
     pub(in crate::store) timestamp: Timestamp,
@@ -34,7 +34,7 @@ pub(in crate::store) struct Read {
     pub(in crate::store) body: Result<(Timestamp, Values), Damage>,
 }
 
-impl Read {
+impl ReplayedRow {
     fn new(seq: i64, row: Result<&Stored, String>, before: Timestamp, decoder: &Decoder<'_>) -> Self {
         let ordinal = |column: Option<i64>| column.and_then(|ordinal| u32::try_from(ordinal).ok());
         match row {
@@ -111,10 +111,10 @@ impl Read {
 /// Calls `each` with the events after `after` up to `through`, in order, that are not dropped: with every one of them, also
 /// with those whose rows cannot be read.
 pub(in crate::store) fn each_event(
-    (connection, bodies): (&Connection, &Bodies),
+    (connection, bodies): (&Connection, &BodyCodec),
     (after, through): (i64, i64),
     dropped: &Dropped,
-    mut each: impl FnMut(&Read) -> rusqlite::Result<()>,
+    mut each: impl FnMut(&ReplayedRow) -> rusqlite::Result<()>,
 ) -> Result<(), IndexError> {
     let mut before = Timestamp::from_micros(0);
     let mut fetch = Fetch::new(connection, bodies)?;
@@ -143,7 +143,7 @@ pub(in crate::store) fn each_event(
                 None => Err(missing(connection, seq)?),
             },
         };
-        let mut read = Read::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
+        let mut read = ReplayedRow::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
         if read.body.is_err() {
             read.keep_known(connection)?;
         }
@@ -179,7 +179,7 @@ pub(in crate::store) fn next_seq(connection: &Connection, after: i64) -> rusqlit
 pub(in crate::store) fn extend(
     connection: &Connection,
     index: &Index,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     terms: Terms<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<SharedChunk>, IndexError> {
@@ -201,7 +201,7 @@ pub(in crate::store) fn extend(
 /// The index entries of the events after `after` up to `through`. The terms that they need must be committed before the
 /// entries are published: after a rollback their ordinals would be given to other values.
 pub(in crate::store) fn entries(
-    source: (&Connection, &Bodies),
+    source: (&Connection, &BodyCodec),
     seqs: (i64, i64),
     terms: Terms<'_>,
 ) -> Result<Vec<Entry>, IndexError> {
@@ -211,7 +211,7 @@ pub(in crate::store) fn entries(
 }
 
 fn each_entry(
-    (connection, bodies): (&Connection, &Bodies),
+    (connection, bodies): (&Connection, &BodyCodec),
     (after, through): (i64, i64),
     mut terms: Terms<'_>,
     mut each: impl FnMut(i64, Entry),

@@ -31,17 +31,17 @@ use crate::{
     index::{self, Entry, Index, IndexError, SealedRow, SharedChunk, TermWriter},
     store::{
         auth::credentials,
-        error::{CloseError, Failure, OpenError, WriteError, classify},
-        event::{codec::Bodies, row, zstd_dictionary},
+        error::{CloseError, OpenError, WriteError, WriteFailure, classify},
+        event::{codec::BodyCodec, row, zstd_dictionary},
         file::{
             checkpoint::Checkpoints,
-            identity::{Displaced, Place},
+            identity::{Displaced, PathIdentity},
             rescue,
         },
-        maintenance::sealer::{self, Order, Sealer},
+        maintenance::sealer::{self, Sealer, SealerOrder},
         write::{
-            append::{Batch, Spoilt},
-            job::{Slot, Upkeep, Work, Writer},
+            append::{PageFault, WriteBatch},
+            job::{IndexJob, Reply, Work, Writer},
             metrics::Counters,
             notify::Wake,
             queue::{Queue, QueueLimits},
@@ -88,20 +88,24 @@ enum Stop {
 }
 
 /// What a writer works on.
-pub(in crate::store) struct Parts {
+pub(in crate::store) struct WriterParts {
     pub(in crate::store) connection: Connection,
-    pub(in crate::store) place: Place,
+    pub(in crate::store) place: PathIdentity,
     pub(in crate::store) checkpoints: Checkpoints,
     pub(in crate::store) index: Arc<Index>,
     pub(in crate::store) terms: TermWriter,
-    pub(in crate::store) bodies: Bodies,
+    pub(in crate::store) bodies: BodyCodec,
     /// Chunks that were full when the file was opened.
     pub(in crate::store) full: Vec<SharedChunk>,
 }
 
 /// Starts the writer on the file at `path`, and its sealer.
-pub(in crate::store) fn start(path: &Path, parts: Parts, limits: QueueLimits) -> Result<(Writer, Thread), OpenError> {
-    let Parts { connection, place, checkpoints, index, terms, bodies, full } = parts;
+pub(in crate::store) fn start(
+    path: &Path,
+    parts: WriterParts,
+    limits: QueueLimits,
+) -> Result<(Writer, Thread), OpenError> {
+    let WriterParts { connection, place, checkpoints, index, terms, bodies, full } = parts;
     let queue = Arc::new(Queue::new(limits));
     let wake = Wake::new();
     let writer = Writer {
@@ -116,7 +120,7 @@ pub(in crate::store) fn start(path: &Path, parts: Parts, limits: QueueLimits) ->
     let sealer = sealer::start(path, writer.clone(), received)?;
     let is_stopping = Arc::new(AtomicBool::new(false));
     let counters = Arc::clone(&writer.counters);
-    let mut state = State {
+    let mut state = WriterState {
         is_stopping: Arc::clone(&is_stopping),
         connection,
         place,
@@ -138,15 +142,15 @@ pub(in crate::store) fn start(path: &Path, parts: Parts, limits: QueueLimits) ->
 }
 
 /// What only the writer's thread touches.
-struct State {
+struct WriterState {
     connection: Connection,
-    place: Place,
+    place: PathIdentity,
     checkpoints: Checkpoints,
     queue: Arc<Queue<Work>>,
     index: Arc<Index>,
     terms: TermWriter,
-    bodies: Bodies,
-    orders: mpsc::Sender<Order>,
+    bodies: BodyCodec,
+    orders: mpsc::Sender<SealerOrder>,
     wake: Wake,
     counters: Arc<Counters>,
     /// Whether the first dictionary was ordered.
@@ -158,13 +162,13 @@ struct State {
 }
 
 /// Whatever ends the thread, a panic included, nobody is left waiting for it.
-impl Drop for State {
+impl Drop for WriterState {
     fn drop(&mut self) {
         self.queue.abandon();
     }
 }
 
-impl State {
+impl WriterState {
     fn run(mut self) -> Result<(), CloseError> {
         let Err(stop) = self.work() else { return Ok(()) };
         // Nothing more is written: answer those who wait.
@@ -288,7 +292,7 @@ impl State {
         if last_seq > self.index.through_seq() {
             return Ok(Attempt::Behind);
         }
-        let mut batch = Batch {
+        let mut batch = WriteBatch {
             transaction: &transaction,
             snapshot: self.index.snapshot(&transaction)?,
             terms: &mut self.terms,
@@ -314,8 +318,8 @@ impl State {
             }
             match batch.spoilt {
                 None => {}
-                Some(Spoilt::Answered) => return Ok(Attempt::Without(place)),
-                Some(Spoilt::Again) => return Ok(Attempt::Again),
+                Some(PageFault::Answered) => return Ok(Attempt::Without(place)),
+                Some(PageFault::Again) => return Ok(Attempt::Again),
             }
         }
         let (entries, log_bytes) = (batch.entries, batch.log_bytes);
@@ -327,7 +331,7 @@ impl State {
     /// Lets questions see what was committed.
     fn publish(&mut self, entries: &[Entry], work: &[Work]) {
         for piece in work {
-            if let Work::Step { step, slot: Slot { result: Some(Ok(true)), .. } } = piece {
+            if let Work::DropJob { step, slot: Reply { result: Some(Ok(true)), .. } } = piece {
                 step.publish(&self.index);
             }
         }
@@ -336,11 +340,11 @@ impl State {
         self.order(full);
         for piece in work {
             match piece {
-                Work::Upkeep { upkeep: Upkeep::Sealed(chunk), .. } => {
+                Work::IndexJob { upkeep: IndexJob::Sealed(chunk), .. } => {
                     self.index.sealed(Arc::clone(chunk));
                     self.counters.sealed();
                 }
-                Work::Upkeep { upkeep: Upkeep::Dictionary(trained), .. } => {
+                Work::IndexJob { upkeep: IndexJob::Dictionary(trained), .. } => {
                     self.bodies.adopt(trained.number, &trained.bytes);
                 }
                 _ => {}
@@ -356,23 +360,23 @@ impl State {
             && self.index.through_seq() >= zstd_dictionary::FIRST_EVENTS
         {
             self.is_training = true;
-            drop(self.orders.send(Order::Train));
+            drop(self.orders.send(SealerOrder::Train));
         }
     }
 }
 
-impl State {
+impl WriterState {
     /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
     /// longer known, so nothing more is written until the file has been opened again. An error that SQLite has no other name
     /// for counts as one of these: the writer would rather stop than go on in doubt. It may also come of files that are no
     /// longer in place.
     fn failed(&self, error: &IndexError, what: &str) -> (Option<WriteError>, Result<(), Stop>) {
         match classify(error) {
-            Failure::Passing(why) => {
+            WriteFailure::Passing(why) => {
                 tracing::warn!(%error, "a {what} did not succeed, and may the next time");
                 (Some(why), Ok(()))
             }
-            Failure::Final => {
+            WriteFailure::Final => {
                 tracing::error!(%error, "a {what} failed: no more writes are taken; restart once the disk is well");
                 let stop = self.place.check().map_or_else(|displaced| self.displaced(displaced), |()| Stop::Disk);
                 self.queue.close();
@@ -400,7 +404,7 @@ enum Attempt {
 }
 
 /// Does one piece of work in the transaction under way.
-fn carry_out(piece: &mut Work, batch: &mut Batch<'_>, index: &Index) -> Result<(), IndexError> {
+fn carry_out(piece: &mut Work, batch: &mut WriteBatch<'_>, index: &Index) -> Result<(), IndexError> {
     match piece {
         Work::Append { batch: appended, policy, slot } => slot.result = Some(batch.append(appended, *policy)?),
         Work::Change { change, record, slot } => {
@@ -410,7 +414,7 @@ fn carry_out(piece: &mut Work, batch: &mut Batch<'_>, index: &Index) -> Result<(
             }
             slot.result = Some(changed);
         }
-        Work::Upkeep { upkeep, slot } => {
+        Work::IndexJob { upkeep, slot } => {
             batch.log_bytes += keep_up(batch.transaction, upkeep)?;
             slot.result = Some(Ok(()));
         }
@@ -418,32 +422,32 @@ fn carry_out(piece: &mut Work, batch: &mut Batch<'_>, index: &Index) -> Result<(
             credentials::note_uses(batch.transaction, uses)?;
             slot.result = Some(Ok(()));
         }
-        Work::Step { step, slot } => slot.result = Some(Ok(step.apply(batch, index)?)),
+        Work::DropJob { step, slot } => slot.result = Some(Ok(step.apply(batch, index)?)),
     }
     Ok(())
 }
 
 /// Has full chunks sealed. A sealer that is gone does not, which costs memory but no event.
-fn seal(orders: &mpsc::Sender<Order>, full: Vec<SharedChunk>) {
+fn seal(orders: &mpsc::Sender<SealerOrder>, full: Vec<SharedChunk>) {
     for chunk in full {
-        if orders.send(Order::Seal(chunk)).is_err() {
+        if orders.send(SealerOrder::Seal(chunk)).is_err() {
             tracing::error!("chunks are not sealed any more: restart the server");
         }
     }
 }
 
 /// Writes what the index has to have written; returns about how many bytes that is.
-fn keep_up(connection: &Connection, upkeep: &Upkeep) -> rusqlite::Result<usize> {
+fn keep_up(connection: &Connection, upkeep: &IndexJob) -> rusqlite::Result<usize> {
     match upkeep {
-        Upkeep::Rows(rows) => {
+        IndexJob::Rows(rows) => {
             index::insert_rows(connection, rows)?;
             Ok(rows.iter().map(SealedRow::bytes).sum())
         }
-        Upkeep::Sealed(chunk) => {
+        IndexJob::Sealed(chunk) => {
             index::insert_chunk(connection, chunk)?;
             Ok(LOG_BYTES_PER_COMMIT)
         }
-        Upkeep::Dictionary(trained) => {
+        IndexJob::Dictionary(trained) => {
             zstd_dictionary::insert(connection, trained.number, &trained.bytes, trained.ratio)?;
             Ok(trained.bytes.len())
         }

@@ -13,7 +13,7 @@ use crate::{
     store::ChangeError,
     ui::{
         credentials::{SECTION, change_of},
-        formatted_time::When,
+        formatted_time::FormattedTime,
         page::{self, Shell},
     },
 };
@@ -31,7 +31,7 @@ struct Confirm {
     /// Whether the person who is asked is signed in with it.
     is_own: bool,
     /// The other administrators and when they expire, if it is one itself.
-    administrators: Vec<(String, Option<When>)>,
+    administrators: Vec<(String, Option<FormattedTime>)>,
 }
 
 /// Asks for confirmation, or says why it would be refused.
@@ -42,8 +42,8 @@ pub(super) async fn ask(
 ) -> Result<HttpResponse, ApiError> {
     let client_id = parse_client_id(client_id)?;
     let query = parameters::decode(request.query_string())?;
-    let asked = query.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_ref());
-    let (word, deed) = match change_of(asked, client_id.clone())? {
+    let params = query.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_ref());
+    let (word, deed) = match change_of(params, client_id.clone())? {
         CredentialChange::Disable(_) => ("disable", "Disable"),
         CredentialChange::Revoke(_) | CredentialChange::Withdraw(_) => ("revoke", "Revoke"),
         _ => return Err(ApiError::invalid("do: must be disable or revoke; the rest needs no confirmation")),
@@ -70,11 +70,11 @@ pub(super) async fn ask(
     Ok(page::page(StatusCode::OK, &Confirm { shell, client_id, name, word, deed, is_for_good, is_own, administrators }))
 }
 
-fn others(all: &[Credential], ended: &Credential, now: Timestamp) -> Vec<(String, Option<When>)> {
+fn others(all: &[Credential], ended: &Credential, now: Timestamp) -> Vec<(String, Option<FormattedTime>)> {
     if !usable_administrators(all, now).any(|administrator| administrator == ended) {
         return Vec::new();
     }
     let others = usable_administrators(all, now).filter(|administrator| *administrator != ended);
-    let expiry = |at| When::new(at, &Zone::utc(), now);
+    let expiry = |at| FormattedTime::new(at, &Zone::utc(), now);
     others.map(|other| (other.name.as_str().to_owned(), other.expires_at.map(expiry))).collect()
 }

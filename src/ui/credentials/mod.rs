@@ -15,7 +15,7 @@ use crate::{
     http::{
         ApiError, Context,
         caller::Admin,
-        manage::{Wanted, apply, issue, parse_client_id},
+        manage::{NewCredential, apply, issue, parse_client_id},
         parameters,
     },
     model::{
@@ -24,7 +24,7 @@ use crate::{
         token,
     },
     ui::{
-        credentials::view::{Credentials, Draft, Made},
+        credentials::view::{CreatedCredential, CredentialForm, Credentials},
         page::{self, Shell},
     },
 };
@@ -40,7 +40,7 @@ pub(super) async fn list(
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
     let shown = match allowed {
-        Ok(_) => show(StatusCode::OK, &request, &context, Draft::default(), None).await,
+        Ok(_) => show(StatusCode::OK, &request, &context, CredentialForm::default(), None).await,
         Err(error) => Err(error),
     };
     Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
@@ -67,11 +67,11 @@ pub(super) async fn confirm(
     client_id: Path<String>,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
-    let asked = match allowed {
+    let params = match allowed {
         Ok(_) => confirm::ask(&request, &client_id, &context).await,
         Err(error) => Err(error),
     };
-    Ok(asked.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+    Ok(params.unwrap_or_else(|error| page::error(&request, SECTION, error)))
 }
 
 /// Disables, enables or revokes a credential.
@@ -95,9 +95,9 @@ async fn make(
     context: &Data<Context>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let draft = Draft::read(&form(request, context, payload).await?);
+    let draft = CredentialForm::read(&form(request, context, payload).await?);
     let now = Timestamp::now();
-    let wanted = Wanted {
+    let wanted = NewCredential {
         name: &draft.name,
         scopes: &draft.scopes,
         actor_type: Some(draft.actor_type.as_str()),
@@ -116,18 +116,18 @@ async fn make(
         (Err(error), _) | (_, Err(error)) if error.status_code().is_client_error() => {
             // What was filled in stays.
             page::refused(request, &error);
-            let draft = Draft { refusal: Some(error.message().to_owned()), ..draft };
+            let draft = CredentialForm { refusal: Some(error.message().to_owned()), ..draft };
             return show(error.status_code(), request, context, draft, None).await;
         }
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
-    let made = Made {
+    let made = CreatedCredential {
         name: issued.credential.name.as_str().to_owned(),
         client_id: issued.credential.client_id.as_str().to_owned(),
         secret: issued.secret.reveal().to_owned(),
         api_token: token::api_token(&issued.credential.client_id, &issued.secret),
     };
-    show(StatusCode::CREATED, request, context, Draft::default(), Some(made)).await
+    show(StatusCode::CREATED, request, context, CredentialForm::default(), Some(made)).await
 }
 
 async fn switch(
@@ -159,8 +159,8 @@ async fn show(
     status: StatusCode,
     request: &HttpRequest,
     context: &Data<Context>,
-    draft: Draft,
-    made: Option<Made>,
+    draft: CredentialForm,
+    made: Option<CreatedCredential>,
 ) -> Result<HttpResponse, ApiError> {
     let caller = page::caller(request).ok_or_else(|| ApiError::internal("the page of credentials has no caller"))?;
     let reading = context.reading(&caller, request);
@@ -171,7 +171,7 @@ async fn show(
     };
     let shell = Shell::new(request, SECTION, "Credentials");
     let own = Some(caller.credential().client_id.as_str().to_owned());
-    let template = Credentials::new(shell, &all, &context.gate, own.as_deref(), draft, made);
+    let template = Credentials::new(shell, &all, &context.authenticator, own.as_deref(), draft, made);
     Ok(page::page(status, &template))
 }
 

@@ -3,13 +3,13 @@
 use askama::Template;
 
 use crate::{
-    auth::Gate,
+    auth::Authenticator,
     model::{
         credential::{ActorType, Credential, Scope},
         timestamp::Timestamp,
         zone::Zone,
     },
-    ui::{formatted_time::When, page::Shell, wording},
+    ui::{formatted_time::FormattedTime, page::Shell, wording},
 };
 
 /// The lifetimes to choose from, and their labels.
@@ -21,15 +21,15 @@ const TERMS: [(&str, &str); 5] =
 #[template(path = "credentials/page.html")]
 pub(super) struct Credentials {
     shell: Shell,
-    rows: Vec<Row>,
-    draft: Draft,
-    made: Option<Made>,
+    rows: Vec<CredentialRow>,
+    draft: CredentialForm,
+    made: Option<CreatedCredential>,
     terms: [(&'static str, &'static str); 5],
 }
 
 /// A credential.
 #[expect(clippy::struct_excessive_bools, reason = "they are what the template asks")]
-struct Row {
+struct CredentialRow {
     name: String,
     client_id: String,
     kind: String,
@@ -40,13 +40,13 @@ struct Row {
     is_revoked: bool,
     /// Whether it is the credential of the current user.
     is_own: bool,
-    created: When,
-    expires: Option<When>,
-    last_use: Option<When>,
+    created: FormattedTime,
+    expires: Option<FormattedTime>,
+    last_use: Option<FormattedTime>,
 }
 
 /// A form with its values.
-pub(super) struct Draft {
+pub(super) struct CredentialForm {
     pub(super) name: String,
     pub(super) scopes: Vec<String>,
     pub(super) actor_type: String,
@@ -55,14 +55,14 @@ pub(super) struct Draft {
 }
 
 /// A credential that was just created. It has no `Debug`, because it holds a secret.
-pub(super) struct Made {
+pub(super) struct CreatedCredential {
     pub(super) name: String,
     pub(super) client_id: String,
     pub(super) secret: String,
     pub(super) api_token: String,
 }
 
-impl Default for Draft {
+impl Default for CredentialForm {
     fn default() -> Self {
         Self {
             name: String::new(),
@@ -74,7 +74,7 @@ impl Default for Draft {
     }
 }
 
-impl Draft {
+impl CredentialForm {
     pub(super) fn read(form: &[(String, String)]) -> Self {
         let mut draft = Self { scopes: Vec::new(), ..Self::default() };
         for (name, value) in form {
@@ -102,13 +102,13 @@ impl Credentials {
     pub(super) fn new(
         shell: Shell,
         all: &[Credential],
-        gate: &Gate,
+        authenticator: &Authenticator,
         own: Option<&str>,
-        draft: Draft,
-        made: Option<Made>,
+        draft: CredentialForm,
+        made: Option<CreatedCredential>,
     ) -> Self {
         let now = Timestamp::now();
-        let mut rows: Vec<_> = all.iter().map(|credential| row(credential, gate, own, now)).collect();
+        let mut rows: Vec<_> = all.iter().map(|credential| row(credential, authenticator, own, now)).collect();
         // Usable credentials first; among them the newest, which is the one just created.
         rows.sort_by(|one, other| {
             (other.is_usable, &other.created.machine).cmp(&(one.is_usable, &one.created.machine))
@@ -117,9 +117,9 @@ impl Credentials {
     }
 }
 
-fn row(credential: &Credential, gate: &Gate, own: Option<&str>, now: Timestamp) -> Row {
-    let show = |at| When::new(at, &Zone::utc(), now);
-    Row {
+fn row(credential: &Credential, authenticator: &Authenticator, own: Option<&str>, now: Timestamp) -> CredentialRow {
+    let show = |at| FormattedTime::new(at, &Zone::utc(), now);
+    CredentialRow {
         name: credential.name.as_str().to_owned(),
         client_id: credential.client_id.as_str().to_owned(),
         kind: wording::readable(credential.actor_type.name()),
@@ -131,6 +131,6 @@ fn row(credential: &Credential, gate: &Gate, own: Option<&str>, now: Timestamp) 
         is_own: own == Some(credential.client_id.as_str()),
         created: show(credential.created_at),
         expires: credential.expires_at.map(show),
-        last_use: gate.last_use(&credential.client_id).map(show),
+        last_use: authenticator.last_use(&credential.client_id).map(show),
     }
 }

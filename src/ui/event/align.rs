@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use crate::{model::json, ui::event::diff::Parts};
+use crate::{model::json, ui::event::diff::DiffParts};
 
 /// Maximum number of elements of both arrays together for which the longest common subsequence is computed. Above it,
 /// elements are compared by position.
@@ -39,7 +39,7 @@ fn identified<'a>(before: &[&'a str], after: &[&'a str]) -> Option<Vec<Pair<'a>>
 
 fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
     let identifier = |element: &'a str| {
-        let Parts::Object(members) = Parts::of(element) else {
+        let DiffParts::Object(members) = DiffParts::of(element) else {
             return None;
         };
         IDENTIFIERS.iter().find_map(|name| {

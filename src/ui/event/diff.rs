@@ -23,14 +23,14 @@ const SHOWN_BYTES_MAX: usize = 192 * 1024;
 
 /// What happened to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ui) enum Change {
+pub(in crate::ui) enum DiffChange {
     Added,
     Removed,
     Changed,
     Equal,
 }
 
-impl Change {
+impl DiffChange {
     /// The word for it.
     pub(in crate::ui) const fn word(self) -> &'static str {
         match self {
@@ -44,10 +44,10 @@ impl Change {
 
 /// One field.
 #[derive(Debug)]
-pub(in crate::ui) struct Line {
+pub(in crate::ui) struct DiffLine {
     /// `properties.labels[2]`
     pub(in crate::ui) path: String,
-    pub(in crate::ui) change: Change,
+    pub(in crate::ui) change: DiffChange,
     pub(in crate::ui) before: Option<Shown>,
     pub(in crate::ui) after: Option<Shown>,
 }
@@ -56,11 +56,11 @@ pub(in crate::ui) struct Line {
 #[derive(Debug, Default)]
 pub(in crate::ui) struct Diff {
     /// The fields that differ, in order.
-    pub(in crate::ui) lines: Vec<Line>,
+    pub(in crate::ui) lines: Vec<DiffLine>,
     /// The number of fields that differ and are not listed.
     pub(in crate::ui) lines_left_out: usize,
     /// The equal fields.
-    pub(in crate::ui) equal: Vec<Line>,
+    pub(in crate::ui) equal: Vec<DiffLine>,
     /// The number of equal fields that are not listed.
     pub(in crate::ui) equal_left_out: usize,
     shown_bytes: usize,
@@ -78,12 +78,12 @@ impl Diff {
 
     /// A summary in words.
     pub(in crate::ui) fn summary(&self) -> String {
-        let count = |change: Change| self.lines.iter().filter(|line| line.change == change).count();
-        let mut counts: Vec<_> = [Change::Changed, Change::Added, Change::Removed]
+        let count = |change: DiffChange| self.lines.iter().filter(|line| line.change == change).count();
+        let mut counts: Vec<_> = [DiffChange::Changed, DiffChange::Added, DiffChange::Removed]
             .into_iter()
             .map(|change| (count(change), change.word()))
             .collect();
-        counts.push((self.equal_count(), Change::Equal.word()));
+        counts.push((self.equal_count(), DiffChange::Equal.word()));
         counts.retain(|(count, _)| *count > 0);
         counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
     }
@@ -102,23 +102,23 @@ impl Diff {
         match (before, after) {
             (Some(before), Some(after)) if before == after => self.equal(path, before),
             (Some(before), Some(after)) => self.compare_both(path, before, after),
-            (Some(side), None) => self.one_sided(path, side, Change::Removed),
-            (None, Some(side)) => self.one_sided(path, side, Change::Added),
+            (Some(side), None) => self.one_sided(path, side, DiffChange::Removed),
+            (None, Some(side)) => self.one_sided(path, side, DiffChange::Added),
             (None, None) => {}
         }
     }
 
     fn compare_both(&mut self, path: &str, before: &str, after: &str) {
-        match (Parts::of(before), Parts::of(after)) {
-            (Parts::Object(before), Parts::Object(after)) => self.compare_objects(path, &before, &after),
-            (Parts::Array(before), Parts::Array(after)) => {
+        match (DiffParts::of(before), DiffParts::of(after)) {
+            (DiffParts::Object(before), DiffParts::Object(after)) => self.compare_objects(path, &before, &after),
+            (DiffParts::Array(before), DiffParts::Array(after)) => {
                 for (place, before, after) in align::arrays(&before, &after) {
                     self.compare(&bounded(format!("{path}[{place}]")), before, after);
                 }
             }
             _ => {
                 let (before, after) = Shown::pair(before, after, self.room());
-                self.push(path, Change::Changed, Some(before), Some(after));
+                self.push(path, DiffChange::Changed, Some(before), Some(after));
             }
         }
     }
@@ -135,16 +135,16 @@ impl Diff {
     }
 
     /// A value that only one side has, split down to what reads best as a whole.
-    fn one_sided(&mut self, path: &str, side: &str, change: Change) {
-        let pick = |value| if change == Change::Added { (None, Some(value)) } else { (Some(value), None) };
-        match Parts::of(side) {
-            Parts::Object(members) if !members.is_empty() => {
+    fn one_sided(&mut self, path: &str, side: &str, change: DiffChange) {
+        let pick = |value| if change == DiffChange::Added { (None, Some(value)) } else { (Some(value), None) };
+        match DiffParts::of(side) {
+            DiffParts::Object(members) if !members.is_empty() => {
                 for (key, value) in &members {
                     let (before, after) = pick(*value);
                     self.compare(&bounded(join(path, key)), before, after);
                 }
             }
-            Parts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
+            DiffParts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
                 for (place, element) in elements.iter().enumerate() {
                     let (before, after) = pick(*element);
                     self.compare(&bounded(format!("{path}[{place}]")), before, after);
@@ -160,7 +160,7 @@ impl Diff {
     }
 
     fn equal(&mut self, path: &str, value: &str) {
-        if let Parts::Object(members) = Parts::of(value)
+        if let DiffParts::Object(members) = DiffParts::of(value)
             && !members.is_empty()
             && self.equal.len() < EQUAL_MAX
         {
@@ -175,12 +175,17 @@ impl Diff {
         }
         let shown = Shown::alone(value, self.room());
         self.shown_bytes += path.len() + shown.bytes();
-        self.equal.push(Line { path: path.to_owned(), change: Change::Equal, before: None, after: Some(shown) });
+        self.equal.push(DiffLine {
+            path: path.to_owned(),
+            change: DiffChange::Equal,
+            before: None,
+            after: Some(shown),
+        });
     }
 
-    fn push(&mut self, path: &str, change: Change, before: Option<Shown>, after: Option<Shown>) {
+    fn push(&mut self, path: &str, change: DiffChange, before: Option<Shown>, after: Option<Shown>) {
         self.shown_bytes += path.len() + [&before, &after].into_iter().flatten().map(Shown::bytes).sum::<usize>();
-        self.lines.push(Line { path: path.to_owned(), change, before, after });
+        self.lines.push(DiffLine { path: path.to_owned(), change, before, after });
     }
 
     fn room(&self) -> usize {
@@ -189,13 +194,13 @@ impl Diff {
 }
 
 /// A value split one level.
-pub(super) enum Parts<'a> {
+pub(super) enum DiffParts<'a> {
     Object(Vec<(String, &'a str)>),
     Array(Vec<&'a str>),
     Scalar,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> DiffParts<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         match text.as_bytes().first() {
             // An object with a duplicate key has no single meaning and is shown whole.

@@ -16,7 +16,7 @@ fn diff(before: &Value, after: &Value) -> Diff {
 fn said(diff: &Diff) -> Vec<String> {
     let text = |side: &Option<Shown>| side.as_ref().map_or_else(String::new, Shown::text);
     let line =
-        |line: &Line| format!("{} {}: {}>{}", line.change.word(), line.path, text(&line.before), text(&line.after));
+        |line: &DiffLine| format!("{} {}: {}>{}", line.change.word(), line.path, text(&line.before), text(&line.after));
     diff.lines.iter().map(line).collect()
 }
 

@@ -3,10 +3,10 @@
 use crate::{
     model::{field::Field, timestamp::Timestamp, zone::Zone},
     ui::{
-        event_view::Entry,
-        formatted_time::{self, When},
+        event_view::EventView,
+        formatted_time::{self, FormattedTime},
         labels::Labels,
-        params::Asked,
+        params::ListParams,
         wording,
     },
 };
@@ -20,7 +20,7 @@ const CHARS_MAX: usize = 600;
 
 /// Facts of one kind.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct FactGroup {
     pub(super) title: &'static str,
     pub(super) facts: Vec<Fact>,
 }
@@ -40,18 +40,18 @@ pub(super) struct Fact {
 #[derive(Debug)]
 pub(super) struct Times {
     /// The time by which the log orders the event.
-    pub(super) at: When,
+    pub(super) at: FormattedTime,
     /// Whether that is the receipt, so that it is not known when the event happened.
     pub(super) is_ordered_by_receipt: bool,
-    pub(super) received: Option<When>,
+    pub(super) received: Option<FormattedTime>,
     /// How far apart the two are, if it is worth a word.
     pub(super) skew: Option<String>,
     pub(super) as_sent: Option<String>,
 }
 
 impl Times {
-    pub(super) fn of(entry: &Entry, zone: &Zone, now: Timestamp) -> Self {
-        let show = |at| When::new(at, zone, now);
+    pub(super) fn of(entry: &EventView, zone: &Zone, now: Timestamp) -> Self {
+        let show = |at| FormattedTime::new(at, zone, now);
         let skew = entry.at.zip(entry.received_at).and_then(|(at, received)| {
             let seconds = (received.micros() - at.micros()).div_euclid(1_000_000);
             let length = formatted_time::length(seconds);
@@ -74,8 +74,8 @@ impl Times {
 }
 
 /// Everything that an event says but its times, its message, and what changed.
-pub(super) fn groups(entry: &Entry, asked: &Asked, labels: &Labels) -> Vec<Group> {
-    let facts = Facts { asked, labels };
+pub(super) fn groups(entry: &EventView, params: &ListParams, labels: &Labels) -> Vec<FactGroup> {
+    let facts = Facts { params, labels };
     let (actor, context, request) = (&entry.actor, &entry.context, &entry.request);
     let who = [
         facts.of("Name", Field::Actor, actor.name.as_deref()),
@@ -117,12 +117,12 @@ pub(super) fn groups(entry: &Entry, asked: &Asked, labels: &Labels) -> Vec<Group
         ("Also said", others.flatten().collect()),
     ];
     let groups = groups.into_iter().filter(|(_, facts)| !facts.is_empty());
-    groups.map(|(title, facts)| Group { title, facts }).collect()
+    groups.map(|(title, facts)| FactGroup { title, facts }).collect()
 }
 
 /// Makes facts.
 struct Facts<'a> {
-    asked: &'a Asked,
+    params: &'a ListParams,
     labels: &'a Labels,
 }
 
@@ -132,7 +132,7 @@ impl Facts<'_> {
         let shown = cut(&self.labels.of(field, value));
         let link = |negated| {
             // What hides nothing is found nowhere but in a list that hides nothing.
-            let list = Asked { include_own: true, ..self.asked.all() };
+            let list = ListParams { include_own: true, ..self.params.all() };
             list.with(field, negated, value).href()
         };
         Some(Fact {

@@ -24,15 +24,15 @@ use crate::{
     ui::{
         action_phrase::Sentence,
         event::{
-            facts::{Group, Times},
+            facts::{FactGroup, Times},
             related::Related,
         },
-        event_view::Entry,
+        event_view::EventView,
         formatted_time::grouped,
         labels::Labels,
         list::shortened,
         page::{self, Shell},
-        params::{self, Asked, event_href},
+        params::{self, ListParams, event_href},
         wording,
     },
 };
@@ -52,7 +52,7 @@ struct Told {
     failed: bool,
     message: Option<String>,
     times: Times,
-    groups: Vec<Group>,
+    groups: Vec<FactGroup>,
     diff: Option<Diff>,
     raw: String,
     raw_is_cut: bool,
@@ -100,12 +100,12 @@ pub(super) async fn one(
 
 async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
     let identifier = parameters::identifier(request, SEGMENTS)?;
-    let (asked, is_within) = read(request)?;
+    let (params, is_within) = read(request)?;
     let (limits, labels) = (context.query_limits, Labels::of_context(context));
-    let (sought, zone) = (identifier.clone(), asked.zone.clone());
-    let back = back(request, context, &asked);
+    let (sought, zone) = (identifier.clone(), params.zone.clone());
+    let back = back(request, context, &params);
     let reading = context.reading(caller, request);
-    let found = reading.begin(move |lease| find(lease, &sought, &asked, !is_within, &labels, &limits)).await?;
+    let found = reading.begin(move |lease| find(lease, &sought, &params, !is_within, &labels, &limits)).await?;
     let Some((told, related)) = found else {
         return Ok(unknown(request, identifier));
     };
@@ -118,16 +118,16 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
 }
 
 /// The list that led here, as it was; without one, the list in the same zone.
-fn back(request: &HttpRequest, context: &Context, asked: &Asked) -> String {
+fn back(request: &HttpRequest, context: &Context, params: &ListParams) -> String {
     let is_list = |page: &String| LISTS.contains(&page.split('?').next().unwrap_or_default());
     let led = origin::leading_page(request, context).filter(is_list);
-    led.unwrap_or_else(|| Asked { zone: asked.zone.clone(), ..Asked::nothing(asked.at) }.href())
+    led.unwrap_or_else(|| ListParams { zone: params.zone.clone(), ..ListParams::nothing(params.at) }.href())
 }
 
 fn find(
     lease: &Lease,
     identifier: &str,
-    asked: &Asked,
+    params: &ListParams,
     with_related: bool,
     labels: &Labels,
     limits: &QueryLimits,
@@ -135,12 +135,12 @@ fn find(
     let Some(body) = lease.by_identifier(identifier)? else {
         return Ok(None);
     };
-    let entry = Entry::read(&body);
-    let related = if with_related { related::find(lease, &entry, asked, labels, limits)? } else { Vec::new() };
-    Ok(Some((tell(&entry, &body, asked, labels), related)))
+    let entry = EventView::read(&body);
+    let related = if with_related { related::find(lease, &entry, params, labels, limits)? } else { Vec::new() };
+    Ok(Some((tell(&entry, &body, params, labels), related)))
 }
 
-fn tell(entry: &Entry, body: &str, asked: &Asked, labels: &Labels) -> Told {
+fn tell(entry: &EventView, body: &str, params: &ListParams, labels: &Labels) -> Told {
     let has_diff = entry.before.is_some() || entry.after.is_some();
     let (raw, raw_is_cut) = pretty::pretty(body, RAW_BYTES_MAX);
     Told {
@@ -148,8 +148,8 @@ fn tell(entry: &Entry, body: &str, asked: &Asked, labels: &Labels) -> Told {
         tone: wording::tone(&entry.action),
         failed: entry.failed,
         message: entry.message.clone(),
-        times: Times::of(entry, &asked.zone, asked.at),
-        groups: facts::groups(entry, asked, labels),
+        times: Times::of(entry, &params.zone, params.at),
+        groups: facts::groups(entry, params, labels),
         diff: has_diff.then(|| Diff::of(entry.before.as_deref(), entry.after.as_deref())),
         raw,
         raw_is_cut,
@@ -165,7 +165,7 @@ fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
 }
 
 /// The zone to show it in, and whether it is to be shown within a list.
-fn read(request: &HttpRequest) -> Result<(Asked, bool), ApiError> {
+fn read(request: &HttpRequest) -> Result<(ListParams, bool), ApiError> {
     let (mut is_within, mut zone) = (false, Vec::new());
     for (name, value) in parameters::decode(request.query_string())? {
         match name.as_ref() {
@@ -173,9 +173,9 @@ fn read(request: &HttpRequest) -> Result<(Asked, bool), ApiError> {
             _ => zone.push((name, value)),
         }
     }
-    let asked = Asked::read(&zone, Timestamp::now());
-    match asked.problems.first() {
+    let params = ListParams::read(&zone, Timestamp::now());
+    match params.problems.first() {
         Some(problem) => Err(problem.clone().into()),
-        None => Ok((asked, is_within)),
+        None => Ok((params, is_within)),
     }
 }

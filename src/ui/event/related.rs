@@ -7,11 +7,11 @@ use crate::{
     model::{field::Field, limits::QueryLimits, query::Query, timestamp::Timestamp},
     store::{Lease, PageReader},
     ui::{
-        event_view::Entry,
+        event_view::EventView,
         formatted_time::grouped,
         labels::Labels,
-        list::Row,
-        params::{Asked, Range},
+        list::EventRow,
+        params::{ListParams, Range},
     },
 };
 
@@ -26,7 +26,7 @@ const AROUND_SECONDS: i64 = 5 * 60;
 #[derive(Debug)]
 pub(super) struct Related {
     pub(super) title: String,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<EventRow>,
     pub(super) count: String,
     /// The whole list.
     pub(super) href: String,
@@ -37,12 +37,12 @@ pub(super) struct Related {
 /// Finds each list that holds more than the event itself. Calls block.
 pub(super) fn find(
     lease: &Lease,
-    entry: &Entry,
-    asked: &Asked,
+    entry: &EventView,
+    params: &ListParams,
     labels: &Labels,
     limits: &QueryLimits,
 ) -> Result<Vec<Related>, ApiError> {
-    let all = Asked { include_own: entry.is_own(), ..asked.all() };
+    let all = ListParams { include_own: entry.is_own(), ..params.all() };
     let mut lists = Vec::new();
     if let Some(entity) = &entry.context.entity {
         let mut history = all.clone().with(Field::Entity, false, entity);
@@ -59,7 +59,7 @@ pub(super) fn find(
         let near = |seconds| Some(at.plus_seconds(seconds));
         let range = Range::Between { from: near(-AROUND_SECONDS), to: near(AROUND_SECONDS) };
         let name = entry.actor_name().unwrap_or(actor);
-        let around = Asked { range, ..all.with(Field::Actor, false, actor) };
+        let around = ListParams { range, ..all.with(Field::Actor, false, actor) };
         lists.push((format!("{name}, five minutes before and after"), around));
     }
     let mut found = Vec::new();
@@ -67,21 +67,24 @@ pub(super) fn find(
         let opened = PageReader::list(lease, query(&list, limits)?, BYTES_MAX)?;
         let count = opened.count.unwrap_or_default();
         if count > 1 {
-            let rows =
-                opened.first.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now()));
+            let rows = opened
+                .first
+                .events
+                .iter()
+                .map(|(_, event)| EventRow::of(event, labels, &params.zone, Timestamp::now()));
             found.push(Related {
                 title: super::shortened(&title),
                 rows: rows.collect(),
                 count: grouped(count),
                 href: list.href(),
-                this: crate::ui::params::event_href(&entry.identifier, &asked.zone),
+                this: crate::ui::params::event_href(&entry.identifier, &params.zone),
             });
         }
     }
     Ok(found)
 }
 
-fn query(list: &Asked, limits: &QueryLimits) -> Result<Query, ApiError> {
+fn query(list: &ListParams, limits: &QueryLimits) -> Result<Query, ApiError> {
     let mut pairs = list.filter_pairs();
     pairs.push((Cow::Borrowed("limit"), Cow::Owned(EVENTS_SHOWN.to_string())));
     pairs.push((Cow::Borrowed("count"), Cow::Borrowed("true")));

@@ -8,8 +8,8 @@ use crate::{
         timestamp::Timestamp,
     },
     ui::{
-        formatted_time::{self, When, grouped},
-        params::{Asked, Range},
+        formatted_time::{self, FormattedTime, grouped},
+        params::{ListParams, Range},
     },
 };
 
@@ -27,7 +27,7 @@ const TICKS: usize = 4;
 /// The chart.
 #[derive(Debug)]
 pub(in crate::ui) struct Chart {
-    pub(in crate::ui) bars: Vec<Bar>,
+    pub(in crate::ui) bars: Vec<HistogramBar>,
     /// Width in units.
     pub(in crate::ui) width: usize,
     /// Height of the drawing in units.
@@ -48,7 +48,7 @@ pub(in crate::ui) struct Chart {
 
 /// One bar.
 #[derive(Debug)]
-pub(in crate::ui) struct Bar {
+pub(in crate::ui) struct HistogramBar {
     pub(in crate::ui) slot_x: usize,
     pub(in crate::ui) x: usize,
     pub(in crate::ui) success_y: u64,
@@ -76,15 +76,15 @@ pub(in crate::ui) struct Outside {
 
 impl Outside {
     /// The events before the first bar and those after the last, where there are any.
-    pub(in crate::ui) fn of(histogram: &Histogram, asked: &Asked) -> Vec<Self> {
+    pub(in crate::ui) fn of(histogram: &Histogram, params: &ListParams) -> Vec<Self> {
         let Histogram { before, after, through, buckets, .. } = histogram;
         let link = |count: u64, place: &str, range: Range| Self {
             text: format!("{} {} {place}", grouped(count), if count == 1 { "event" } else { "events" }),
-            href: asked.within(range).href(),
+            href: params.within(range).href(),
         };
         let mut outside = Vec::new();
         if let Some(first) = buckets.first().filter(|_| *before > 0) {
-            let When { date, clock, .. } = When::new(first.start, &asked.zone, *through);
+            let FormattedTime { date, clock, .. } = FormattedTime::new(first.start, &params.zone, *through);
             let to = Some(Timestamp::from_micros(first.start.micros() - 1));
             outside.push(link(*before, &format!("before {date} {clock}"), Range::Between { from: None, to }));
         }
@@ -98,13 +98,13 @@ impl Outside {
 
 impl Chart {
     /// Draws a histogram; nothing where no bucket has an event.
-    pub(in crate::ui) fn new(histogram: &Histogram, asked: &Asked) -> Option<Self> {
+    pub(in crate::ui) fn new(histogram: &Histogram, params: &ListParams) -> Option<Self> {
         let buckets = &histogram.buckets;
         if buckets.iter().all(|bucket| bucket.success + bucket.failure == 0) {
             return None;
         }
         let most = buckets.iter().map(|bucket| bucket.success + bucket.failure).max()?.max(1);
-        let draw = |(place, bucket): (usize, &Bucket)| bar(asked, place, bucket, most, histogram.through);
+        let draw = |(place, bucket): (usize, &Bucket)| bar(params, place, bucket, most, histogram.through);
         let total = |part: fn(&Bucket) -> u64| grouped(buckets.iter().map(part).sum());
         Some(Self {
             bars: buckets.iter().enumerate().map(draw).collect(),
@@ -122,7 +122,7 @@ impl Chart {
 }
 
 /// One bar. Its link leads to what it counts, so the last one ends where the counting does.
-fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64, through: Timestamp) -> Bar {
+fn bar(params: &ListParams, place: usize, bucket: &Bucket, most: u64, through: Timestamp) -> HistogramBar {
     let scaled = |count: u64| {
         let exact = u128::from(count) * u128::from(HEIGHT) / u128::from(most);
         if count == 0 { 0 } else { u64::try_from(exact).unwrap_or(HEIGHT).max(HEIGHT_MIN) }
@@ -131,7 +131,7 @@ fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64, through: Timesta
     // Rounding up what can hardly be seen takes nothing from the whole.
     let success_height = scaled(bucket.success).min(HEIGHT - failure_height);
     let last = Timestamp::from_micros(bucket.end.micros() - 1).min(through);
-    Bar {
+    HistogramBar {
         slot_x: place * SLOT,
         x: place * SLOT + (SLOT - BAR) / 2,
         success_y: HEIGHT - success_height,
@@ -139,10 +139,10 @@ fn bar(asked: &Asked, place: usize, bucket: &Bucket, most: u64, through: Timesta
         failure_y: HEIGHT - success_height - failure_height,
         failure_height,
         is_thin: failure_height < HATCH,
-        span: formatted_time::span(bucket.start, bucket.end, &asked.zone),
+        span: formatted_time::span(bucket.start, bucket.end, &params.zone),
         success: grouped(bucket.success),
         failure: grouped(bucket.failure),
-        href: asked.within(Range::Between { from: Some(bucket.start), to: Some(last) }).href(),
+        href: params.within(Range::Between { from: Some(bucket.start), to: Some(last) }).href(),
         is_empty: bucket.success + bucket.failure == 0,
     }
 }
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn bars_stack_within_the_drawing_and_the_smallest_can_be_seen() {
-        let asked = Asked::nothing(Timestamp::from_micros(0));
-        let chart = Chart::new(&histogram(&[(0, 0), (1_000_000, 1), (3, 500_000)]), &asked).unwrap();
+        let params = ListParams::nothing(Timestamp::from_micros(0));
+        let chart = Chart::new(&histogram(&[(0, 0), (1_000_000, 1), (3, 500_000)]), &params).unwrap();
         assert_eq!(chart.top, "1,000,001");
         for bar in &chart.bars {
             assert_eq!(bar.failure_y + bar.failure_height, bar.success_y);
@@ -210,26 +210,27 @@ mod tests {
         assert_eq!(chart.bars[0].success_height + chart.bars[0].failure_height, 0);
         assert_eq!(chart.bars[1].failure_height, HEIGHT_MIN);
         assert_eq!(chart.bars[2].success_height, HEIGHT_MIN);
-        assert!(Chart::new(&histogram(&[]), &asked).is_none() && Chart::new(&histogram(&[(0, 0)]), &asked).is_none());
+        assert!(Chart::new(&histogram(&[]), &params).is_none() && Chart::new(&histogram(&[(0, 0)]), &params).is_none());
     }
 
     #[test]
     fn what_no_bar_counts_is_a_link_beside_them() {
-        let asked = Asked::nothing(Timestamp::from_micros(0));
+        let params = ListParams::nothing(Timestamp::from_micros(0));
         let found = Histogram { before: 1_234, after: 1, ..histogram(&[(1, 0)]) };
-        let links = Outside::of(&found, &asked);
+        let links = Outside::of(&found, &params);
         let [before, after] = links.as_slice() else { panic!("{links:?}") };
         assert_eq!(before.text, "1,234 events before 1970-01-01 00:00:00");
         assert_eq!(before.href, "/audit-logs?to=1969-12-31T23%3A59%3A59.999999%2B00%3A00");
         assert_eq!(after.text, "1 event after now");
         assert_eq!(after.href, "/audit-logs?from=1970-01-01T01%3A00%3A00.000001%2B00%3A00");
-        assert!(Outside::of(&histogram(&[(1, 0)]), &asked).is_empty());
+        assert!(Outside::of(&histogram(&[(1, 0)]), &params).is_empty());
     }
 
     #[test]
     fn a_bar_leads_to_its_own_time_and_keeps_the_filter() {
-        let asked = Asked::nothing(Timestamp::from_micros(0)).with(crate::model::field::Field::Action, false, "A");
-        let chart = Chart::new(&histogram(&[(1, 0)]), &asked).unwrap();
+        let params =
+            ListParams::nothing(Timestamp::from_micros(0)).with(crate::model::field::Field::Action, false, "A");
+        let chart = Chart::new(&histogram(&[(1, 0)]), &params).unwrap();
         assert_eq!(
             chart.bars[0].href,
             "/audit-logs?action=A&from=1970-01-01T00%3A00%3A00%2B00%3A00&to=1970-01-01T00%3A59%3A59.999999%2B00%3A00"

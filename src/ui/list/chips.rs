@@ -6,7 +6,7 @@ use crate::{
     ui::{
         formatted_time,
         labels::Labels,
-        params::{Asked, Preset, Range, Selection},
+        params::{ListParams, Preset, Range, Selection},
     },
 };
 
@@ -28,22 +28,22 @@ pub(in crate::ui) struct Chip {
 }
 
 /// Every part of the filter.
-pub(in crate::ui) fn chips(asked: &Asked, labels: &Labels, limits: &QueryLimits) -> Vec<Chip> {
+pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels, limits: &QueryLimits) -> Vec<Chip> {
     let mut chips = vec![];
-    chips.extend(range(asked));
-    if let Some(words) = &asked.words {
-        let remove = Asked { words: None, ..asked.begin() }.href();
+    chips.extend(range(params));
+    if let Some(words) = &params.words {
+        let remove = ListParams { words: None, ..params.begin() }.href();
         let values = shortened(words);
         chips.push(Chip { field: "Search".to_owned(), relation: "contains", values, remove, is_default: false });
     }
-    chips.extend(asked.selections.iter().map(|selection| chip(asked, selection, labels)));
-    if asked.hides_own(limits) {
-        let remove = Asked { include_own: true, ..asked.begin() }.href();
+    chips.extend(params.selections.iter().map(|selection| chip(params, selection, labels)));
+    if params.hides_own(limits) {
+        let remove = ListParams { include_own: true, ..params.begin() }.href();
         let (field, values) = ("Hidden".to_owned(), "requests to auditbox itself".to_owned());
         chips.push(Chip { field, relation: "are", values, remove, is_default: true });
     }
-    if asked.include_own {
-        let remove = Asked { include_own: false, ..asked.begin() }.href();
+    if params.include_own {
+        let remove = ListParams { include_own: false, ..params.begin() }.href();
         let (field, values) = ("Shown".to_owned(), "requests to auditbox itself too".to_owned());
         chips.push(Chip { field, relation: "are", values, remove, is_default: false });
     }
@@ -51,34 +51,34 @@ pub(in crate::ui) fn chips(asked: &Asked, labels: &Labels, limits: &QueryLimits)
 }
 
 /// The time range in words, after the word that introduces it.
-pub(in crate::ui) fn range_text(asked: &Asked) -> (&'static str, String) {
-    match asked.range {
+pub(in crate::ui) fn range_text(params: &ListParams) -> (&'static str, String) {
+    match params.range {
         Range::Last(preset) => ("is", preset.label().to_owned()),
         Range::Between { from: Some(from), to: Some(to) } => {
             let end = Timestamp::from_micros(to.micros().saturating_add(1));
-            ("is", formatted_time::span(from, end, &asked.zone))
+            ("is", formatted_time::span(from, end, &params.zone))
         }
-        Range::Between { from: Some(from), to: None } => ("is from", instant(asked, from)),
-        Range::Between { from: None, to: Some(to) } => ("is up to", instant(asked, to)),
+        Range::Between { from: Some(from), to: None } => ("is from", instant(params, from)),
+        Range::Between { from: None, to: Some(to) } => ("is up to", instant(params, to)),
         Range::Between { from: None, to: None } => ("is", Preset::All.label().to_owned()),
     }
 }
 
-fn instant(asked: &Asked, at: Timestamp) -> String {
-    formatted_time::When::new(at, &asked.zone, asked.at).full()
+fn instant(params: &ListParams, at: Timestamp) -> String {
+    formatted_time::FormattedTime::new(at, &params.zone, params.at).full()
 }
 
-fn range(asked: &Asked) -> Option<Chip> {
-    if asked.range == Range::Last(Preset::All) {
+fn range(params: &ListParams) -> Option<Chip> {
+    if params.range == Range::Last(Preset::All) {
         return None;
     }
-    let (relation, values) = range_text(asked);
-    let remove = asked.within(Range::Last(Preset::All)).href();
-    let is_default = asked.range == Range::Last(Preset::DEFAULT);
+    let (relation, values) = range_text(params);
+    let remove = params.within(Range::Last(Preset::All)).href();
+    let is_default = params.range == Range::Last(Preset::DEFAULT);
     Some(Chip { field: "Time".to_owned(), relation, values, remove, is_default })
 }
 
-fn chip(asked: &Asked, selection: &Selection, labels: &Labels) -> Chip {
+fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
     let field = selection.field;
     let relation = match (selection.negated, selection.values.len(), field) {
         (false, 1, Field::Path) => "begins with",
@@ -93,7 +93,7 @@ fn chip(asked: &Asked, selection: &Selection, labels: &Labels) -> Chip {
     if let Some(more) = selection.values.len().checked_sub(VALUES_SHOWN).filter(|more| *more > 0) {
         values = format!("{values} and {more} more");
     }
-    let remove = asked.without(field, selection.negated).href();
+    let remove = params.without(field, selection.negated).href();
     Chip { field: selection.spec().label.to_owned(), relation, values, remove, is_default: false }
 }
 

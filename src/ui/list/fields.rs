@@ -8,7 +8,7 @@ use crate::{
         fold::fold,
         stats::{Facet, Stats},
     },
-    ui::{formatted_time::grouped, labels::Labels, list::rows::Row, params::Asked},
+    ui::{formatted_time::grouped, labels::Labels, list::rows::EventRow, params::ListParams},
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
@@ -73,9 +73,9 @@ pub(in crate::ui) struct Choice {
 }
 
 /// The fields whose values are to be counted.
-pub(in crate::ui) fn counted(asked: &Asked) -> Vec<Field> {
+pub(in crate::ui) fn counted(params: &ListParams) -> Vec<Field> {
     let is_counted = |field: Field, always: bool| {
-        always || asked.facets.contains(&field) || asked.selections.iter().any(|selection| selection.field == field)
+        always || params.facets.contains(&field) || params.selections.iter().any(|selection| selection.field == field)
     };
     let counted = MENUS.iter().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
     counted.map(|(field, _)| *field).collect()
@@ -87,7 +87,7 @@ pub(in crate::ui) struct Aliases(HashMap<String, String>);
 
 impl Aliases {
     /// The actors of a page's events.
-    pub(in crate::ui) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+    pub(in crate::ui) fn of<'a>(rows: impl IntoIterator<Item = &'a EventRow>) -> Self {
         let pairs = rows.into_iter().flat_map(|row| row.aliases.iter().map(|alias| (alias.clone(), row.actor.clone())));
         Self(pairs.collect())
     }
@@ -104,26 +104,26 @@ impl Aliases {
 }
 
 /// Every menu.
-pub(in crate::ui) fn menus(asked: &Asked, mut stats: Stats, labels: &Labels, known: &Aliases) -> Vec<Menu> {
+pub(in crate::ui) fn menus(params: &ListParams, mut stats: Stats, labels: &Labels, known: &Aliases) -> Vec<Menu> {
     stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| known.leave_names(facet));
-    MENUS.iter().filter_map(|(field, _)| menu(*field, asked, &stats, labels)).collect()
+    MENUS.iter().filter_map(|(field, _)| menu(*field, params, &stats, labels)).collect()
 }
 
-fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<Menu> {
+fn menu(field: Field, params: &ListParams, stats: &Stats, labels: &Labels) -> Option<Menu> {
     let spec = field.spec();
     let name = spec.name()?;
     let facet = stats.facets.iter().find(|facet| facet.field == field);
-    let including = asked.selection(field, false);
-    let excluding = asked.selection(field, true);
+    let including = params.selection(field, false);
+    let excluding = params.selection(field, true);
     let chosen = including.or(excluding);
     let values = chosen.map_or(&[][..], |selection| &selection.values);
     let options = options(spec, name, facet, values, labels);
     let listed = options.iter().filter(|option| option.count.is_some()).count() as u64;
     let more = facet.map_or(0, |facet| facet.distinct.saturating_sub(listed));
     let count_href = (facet.is_none() && spec.is_countable()).then(|| {
-        let mut asked = asked.clone();
-        asked.facets.push(field);
-        format!("{}#menu-{name}", asked.href())
+        let mut params = params.clone();
+        params.facets.push(field);
+        format!("{}#menu-{name}", params.href())
     });
     let kept = excluding.filter(|_| including.is_some()).map_or(Vec::new(), |excluding| {
         excluding.values.iter().map(|value| (format!("not.{name}[]"), value.clone())).collect()
@@ -131,7 +131,7 @@ fn menu(field: Field, asked: &Asked, stats: &Stats, labels: &Labels) -> Option<M
     Some(Menu {
         name,
         label: spec.label,
-        is_open: chosen.is_some() || asked.facets.contains(&field) || OPEN.contains(&field),
+        is_open: chosen.is_some() || params.facets.contains(&field) || OPEN.contains(&field),
         is_excluding: including.is_none() && excluding.is_some(),
         chosen: values.len(),
         options,

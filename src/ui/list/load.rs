@@ -17,9 +17,9 @@ use crate::{
         labels::Labels,
         list::{
             fields::{self, Aliases},
-            rows::Row,
+            rows::EventRow,
         },
-        params::{Asked, Place},
+        params::{ListParams, PagePosition},
     },
 };
 
@@ -29,9 +29,9 @@ const PAGE_EVENTS: usize = 100;
 const SLICE_BYTES: usize = 1024 * 1024;
 
 /// What was found.
-pub(super) enum Found {
+pub(super) enum ListData {
     /// A page of events.
-    Page(Page),
+    Page(ListPage),
     /// None match.
     NoMatch,
     /// There are none at all, but auditbox's own.
@@ -41,8 +41,8 @@ pub(super) enum Found {
 }
 
 /// A page of events.
-pub(super) struct Page {
-    pub(super) rows: Vec<Row>,
+pub(super) struct ListPage {
+    pub(super) rows: Vec<EventRow>,
     /// How many match in all.
     pub(super) count: u64,
     /// Cursors of what stands before this page and after it, if anything does.
@@ -52,7 +52,7 @@ pub(super) struct Page {
     through_seq: i64,
 }
 
-impl Found {
+impl ListData {
     pub(super) const fn is_bad(&self) -> bool {
         matches!(self, Self::Bad(_))
     }
@@ -68,45 +68,46 @@ impl Found {
 /// Finds a page, and the place from which a live tail goes on after it.
 pub(super) fn load(
     lease: &Lease,
-    asked: &Asked,
+    params: &ListParams,
     labels: &Labels,
     limits: &QueryLimits,
-) -> Result<(Found, Option<String>), ApiError> {
-    if !asked.problems.is_empty() {
-        return Ok((Found::Bad(asked.problems.clone()), None));
+) -> Result<(ListData, Option<String>), ApiError> {
+    if !params.problems.is_empty() {
+        return Ok((ListData::Bad(params.problems.clone()), None));
     }
-    match page(lease, asked, labels, limits) {
+    match page(lease, params, labels, limits) {
         Ok(page) if page.rows.is_empty() => {
-            let live = live(lease, asked, page.through_seq, limits)?;
-            let all = query(&asked.all(), false, None, 1, limits).map_err(ApiError::from)?;
+            let live = live(lease, params, page.through_seq, limits)?;
+            let all = query(&params.all(), false, None, 1, limits).map_err(ApiError::from)?;
             let is_empty = PageReader::list(lease, all, 0)?.ends.is_none();
-            Ok((if is_empty { Found::Nothing } else { Found::NoMatch }, Some(live)))
+            Ok((if is_empty { ListData::Nothing } else { ListData::NoMatch }, Some(live)))
         }
         Ok(page) => {
-            let live = live(lease, asked, page.through_seq, limits)?;
-            Ok((Found::Page(page), Some(live)))
+            let live = live(lease, params, page.through_seq, limits)?;
+            Ok((ListData::Page(page), Some(live)))
         }
-        Err(ReadError::Refused(problem)) => Ok((Found::Bad(vec![problem]), None)),
+        Err(ReadError::Refused(problem)) => Ok((ListData::Bad(vec![problem]), None)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn page(lease: &Lease, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> Result<Page, ReadError> {
-    let query_of = |backwards, cursor| query(asked, backwards, cursor, PAGE_EVENTS, limits).map_err(ReadError::Refused);
-    let (is_backwards, cursor) = match &asked.place {
-        Place::First => (false, None),
-        Place::After(cursor) => (false, Some(cursor.as_str())),
-        Place::Before(cursor) => (true, Some(cursor.as_str())),
+fn page(lease: &Lease, params: &ListParams, labels: &Labels, limits: &QueryLimits) -> Result<ListPage, ReadError> {
+    let query_of =
+        |backwards, cursor| query(params, backwards, cursor, PAGE_EVENTS, limits).map_err(ReadError::Refused);
+    let (is_backwards, cursor) = match &params.place {
+        PagePosition::First => (false, None),
+        PagePosition::After(cursor) => (false, Some(cursor.as_str())),
+        PagePosition::Before(cursor) => (true, Some(cursor.as_str())),
     };
     let opened = PageReader::list(lease, query_of(is_backwards, cursor)?, SLICE_BYTES)?;
     if is_backwards && !opened.more {
         // Nothing is before this: it is the first page, which begins with what came last.
-        return page(lease, &Asked { place: Place::First, ..asked.clone() }, labels, limits);
+        return page(lease, &ListParams { place: PagePosition::First, ..params.clone() }, labels, limits);
     }
     let Opened { mut rest, first, ends, more, count, through_seq } = opened;
     let mut rows = Vec::with_capacity(PAGE_EVENTS);
     let mut push = |slice: &Slice| {
-        rows.extend(slice.events.iter().map(|(_, event)| Row::of(event, labels, &asked.zone, Timestamp::now())));
+        rows.extend(slice.events.iter().map(|(_, event)| EventRow::of(event, labels, &params.zone, Timestamp::now())));
     };
     push(&first);
     while let Some(slice) = rest.next(lease, SLICE_BYTES)? {
@@ -117,12 +118,12 @@ fn page(lease: &Lease, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> 
         rows.reverse();
         std::mem::swap(&mut first, &mut last);
     }
-    let has_before = asked.place != Place::First;
+    let has_before = params.place != PagePosition::First;
     let has_after = is_backwards || more;
     let cursor = |backwards, at: Option<Position>| -> Result<Option<String>, ReadError> {
         at.map(|at| Ok(query_of(backwards, None)?.cursor(lease.cursor_at(at)))).transpose()
     };
-    Ok(Page {
+    Ok(ListPage {
         rows,
         count: count.unwrap_or_default(),
         before: cursor(true, first.filter(|_| has_before))?,
@@ -132,8 +133,8 @@ fn page(lease: &Lease, asked: &Asked, labels: &Labels, limits: &QueryLimits) -> 
 }
 
 /// The place after the newest event that a page could have shown.
-fn live(lease: &Lease, asked: &Asked, through_seq: i64, limits: &QueryLimits) -> Result<String, ParameterError> {
-    let mut pairs = asked.filter_pairs();
+fn live(lease: &Lease, params: &ListParams, through_seq: i64, limits: &QueryLimits) -> Result<String, ParameterError> {
+    let mut pairs = params.filter_pairs();
     pairs.push((Cow::Borrowed("sort"), Cow::Borrowed("received")));
     pairs.push((Cow::Borrowed("order"), Cow::Borrowed("asc")));
     Ok(Query::parse(pairs, limits)?.cursor(lease.cursor_at(Position::of_arrival(through_seq))))
@@ -141,18 +142,18 @@ fn live(lease: &Lease, asked: &Asked, through_seq: i64, limits: &QueryLimits) ->
 
 /// The list's query; `backwards` in the opposite order.
 fn query(
-    asked: &Asked,
+    params: &ListParams,
     backwards: bool,
     cursor: Option<&str>,
     limit: usize,
     limits: &QueryLimits,
 ) -> Result<Query, ParameterError> {
-    let mut pairs = asked.filter_pairs();
+    let mut pairs = params.filter_pairs();
     let mut push = |name: &'static str, value: String| pairs.push((Cow::Borrowed(name), Cow::Owned(value)));
     push("limit", limit.to_string());
     push("count", "true".to_owned());
-    push("order", if asked.ascending == backwards { "desc" } else { "asc" }.to_owned());
-    push("sort", if asked.by_arrival { "received" } else { "time" }.to_owned());
+    push("order", if params.ascending == backwards { "desc" } else { "asc" }.to_owned());
+    push("sort", if params.by_arrival { "received" } else { "time" }.to_owned());
     if let Some(cursor) = cursor {
         push("cursor", cursor.to_owned());
     }
@@ -160,12 +161,12 @@ fn query(
 }
 
 /// Counts what matches, by field and over time.
-pub(super) fn count(lease: &Lease, asked: &Asked, limits: &QueryLimits) -> Result<Stats, ApiError> {
-    let mut pairs = asked.filter_pairs();
-    let names: Vec<_> = fields::counted(asked).into_iter().filter_map(|field| field.spec().name()).collect();
+pub(super) fn count(lease: &Lease, params: &ListParams, limits: &QueryLimits) -> Result<Stats, ApiError> {
+    let mut pairs = params.filter_pairs();
+    let names: Vec<_> = fields::counted(params).into_iter().filter_map(|field| field.spec().name()).collect();
     pairs.push((Cow::Borrowed("facets"), Cow::Owned(names.join(","))));
     pairs.push((Cow::Borrowed("histogram"), Cow::Borrowed("auto")));
-    pairs.push((Cow::Borrowed("tz"), Cow::Owned(asked.zone.name().to_owned())));
+    pairs.push((Cow::Borrowed("tz"), Cow::Owned(params.zone.name().to_owned())));
     let query = StatsQuery::parse(pairs, limits, Timestamp::now())?;
     Ok(lease.stats(&query)?)
 }

@@ -15,15 +15,15 @@ use askama::Template;
 
 pub(in crate::ui) use chips::shortened;
 use fields::Aliases;
-pub(in crate::ui) use rows::Row;
+pub(in crate::ui) use rows::EventRow;
 
 use crate::{
-    http::{ApiError, Context, caller::Read, parameters, reading::Reading},
+    http::{ApiError, Context, caller::Read, parameters, reading::ReadAccess},
     model::{limits::QueryLimits, timestamp::Timestamp},
     ui::{
         labels::Labels,
         page::{self, Shell},
-        params::Asked,
+        params::ListParams,
         stream,
     },
 };
@@ -40,13 +40,13 @@ pub(super) async fn list(
         Ok(Read(caller)) => caller,
         Err(error) => return Ok(page::error(&request, SECTION, error)),
     };
-    let asked = read(&request);
-    if !asked.tidy && asked.problems.is_empty() {
-        return Ok(page::redirect(&asked.href()));
+    let params = read(&request);
+    if !params.tidy && params.problems.is_empty() {
+        return Ok(page::redirect(&params.href()));
     }
     let labels = Labels::of_context(&context);
     let reading = context.reading(&caller, &request);
-    match answer(&request, context, reading, asked, labels).await {
+    match answer(&request, context, reading, params, labels).await {
         Ok(response) => Ok(response),
         Err(error) => Ok(page::error(&request, SECTION, error)),
     }
@@ -55,33 +55,33 @@ pub(super) async fn list(
 async fn answer(
     request: &HttpRequest,
     context: Data<Context>,
-    reading: Reading,
-    asked: Asked,
+    reading: ReadAccess,
+    params: ListParams,
     labels: Labels,
 ) -> Result<HttpResponse, ApiError> {
-    let (limits, sought, names) = (context.query_limits, asked.clone(), labels.clone());
+    let (limits, sought, names) = (context.query_limits, params.clone(), labels.clone());
     let (found, live) = reading.begin(move |lease| load::load(lease, &sought, &names, &limits)).await?;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let known = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
-    let top = view::top(shell, request, &asked, (found, live), &labels, &context);
+    let top = view::top(shell, request, &params, (found, live), &labels, &context);
     let top = top.render().map_err(ApiError::internal)?;
-    let rest = rest(reading, context.query_limits, asked, labels, known);
+    let rest = rest(reading, context.query_limits, params, labels, known);
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
 /// What is asked for. A query string that is not UTF-8 asks for nothing, and says so.
-fn read(request: &HttpRequest) -> Asked {
+fn read(request: &HttpRequest) -> ListParams {
     let now = Timestamp::now();
     match parameters::decode(request.query_string()) {
-        Ok(pairs) => Asked::read(&pairs, now),
-        Err(problem) => Asked { problems: vec![problem], ..Asked::nothing(now) },
+        Ok(pairs) => ListParams::read(&pairs, now),
+        Err(problem) => ListParams { problems: vec![problem], ..ListParams::nothing(now) },
     }
 }
 
 /// The chart and the menus, once they have been counted.
-async fn rest(reading: Reading, limits: QueryLimits, asked: Asked, labels: Labels, known: Aliases) -> String {
-    let sought = asked.clone();
+async fn rest(reading: ReadAccess, limits: QueryLimits, params: ListParams, labels: Labels, known: Aliases) -> String {
+    let sought = params.clone();
     let counted = match reading.go_on(move |lease| load::count(lease, &sought, &limits)).await {
         Ok(counted) => Ok(counted),
         Err(error) => {
@@ -92,5 +92,5 @@ async fn rest(reading: Reading, limits: QueryLimits, asked: Asked, labels: Label
         }
     };
     // The page has begun: whatever happens now, it ends as a page.
-    view::bottom(&asked, counted, &labels, &known).render().unwrap_or_default()
+    view::bottom(&params, counted, &labels, &known).render().unwrap_or_default()
 }

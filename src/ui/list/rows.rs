@@ -4,7 +4,8 @@ use crate::{
     model::{json, timestamp::Timestamp, zone::Zone},
     store::Damaged,
     ui::{
-        action_phrase::Sentence, event::Diff, event_view::Entry, formatted_time::When, labels::Labels, params, wording,
+        action_phrase::Sentence, event::Diff, event_view::EventView, formatted_time::FormattedTime, labels::Labels,
+        params, wording,
     },
 };
 
@@ -19,10 +20,10 @@ const CHARS_SHOWN: usize = 160;
 
 /// One row.
 #[derive(Debug)]
-pub(in crate::ui) struct Row {
+pub(in crate::ui) struct EventRow {
     pub(in crate::ui) href: String,
     /// The time by which the log orders the event.
-    pub(in crate::ui) when: When,
+    pub(in crate::ui) when: FormattedTime,
     /// Whether that is its receipt, because its sender's time lay too far in the future.
     pub(in crate::ui) is_ordered_by_receipt: bool,
     pub(in crate::ui) failed: bool,
@@ -42,9 +43,9 @@ pub(in crate::ui) struct Row {
     pub(in crate::ui) damaged: Option<String>,
 }
 
-impl Row {
+impl EventRow {
     pub(in crate::ui) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
-        let entry = Entry::read(body);
+        let entry = EventView::read(body);
         let sentence = bounded(Sentence::new(&entry, labels));
         let name = entry.actor_name().unwrap_or_default().to_owned();
         let origin = entry.origin.as_deref().map(cut).unwrap_or_default();
@@ -54,7 +55,7 @@ impl Row {
         let text = |part: &Option<String>| part.as_deref().map(cut).unwrap_or_default();
         Self {
             href: params::event_href(&entry.identifier, zone),
-            when: When::new(entry.ordered_at().unwrap_or(now), zone, now),
+            when: FormattedTime::new(entry.ordered_at().unwrap_or(now), zone, now),
             is_ordered_by_receipt: entry.is_ordered_by_receipt,
             failed: entry.failed,
             tone: wording::tone(&entry.action),
@@ -81,7 +82,7 @@ impl Row {
         let known = identifier.as_deref().map_or_else(String::new, |identifier| format!(" ({})", cut(identifier)));
         let nobody = Self::new("{}", labels, zone, timestamp.unwrap_or(now));
         Self {
-            when: When::new(timestamp.unwrap_or(now), zone, now),
+            when: FormattedTime::new(timestamp.unwrap_or(now), zone, now),
             damaged: Some(format!("Event {seq} of the log{known} is damaged and cannot be shown: {}", cut(message))),
             ..nobody
         }
@@ -93,7 +94,7 @@ impl Row {
     }
 }
 
-fn detail(entry: &Entry) -> String {
+fn detail(entry: &EventView) -> String {
     if let Some(message) = &entry.message {
         return cut(message);
     }

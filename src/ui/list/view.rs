@@ -13,11 +13,11 @@ use crate::{
             chart::{Chart, Outside},
             chips::{self, Chip},
             fields::{self, Aliases, Menu},
-            load::{Found, Page},
-            rows::Row,
+            load::{ListData, ListPage},
+            rows::EventRow,
         },
         page::Shell,
-        params::{Asked, Place, Preset, Range, to_fields},
+        params::{ListParams, PagePosition, Preset, Range, to_fields},
     },
 };
 
@@ -83,19 +83,19 @@ pub(super) struct Top {
     live_href: String,
     csv_href: String,
     ndjson_href: String,
-    body: Body,
+    body: ListBody,
 }
 
 /// What stands where the rows would.
-enum Body {
-    Rows(Table),
+enum ListBody {
+    Rows(ListTable),
     Nothing(String),
     NoMatch,
     Bad(Vec<ParameterError>),
 }
 
-struct Table {
-    rows: Vec<Row>,
+struct ListTable {
+    rows: Vec<EventRow>,
     count: String,
     noun: &'static str,
     order: &'static str,
@@ -137,41 +137,41 @@ pub(super) struct Bottom {
 pub(super) fn top(
     shell: Shell,
     request: &HttpRequest,
-    asked: &Asked,
-    (found, live): (Found, Option<String>),
+    params: &ListParams,
+    (found, live): (ListData, Option<String>),
     labels: &Labels,
     context: &Context,
 ) -> Top {
-    let chips = chips::chips(asked, labels, &context.query_limits);
-    let cleared = Asked { zone: asked.zone.clone(), ..Asked::nothing(asked.at) };
-    let can_clear = chips.iter().any(|chip| !chip.is_default) || asked.range != cleared.range;
-    let own = Asked { include_own: true, ..asked.all() };
+    let chips = chips::chips(params, labels, &context.query_limits);
+    let cleared = ListParams { zone: params.zone.clone(), ..ListParams::nothing(params.at) };
+    let can_clear = chips.iter().any(|chip| !chip.is_default) || params.range != cleared.range;
+    let own = ListParams { include_own: true, ..params.all() };
     Top {
-        form: form(asked),
+        form: form(params),
         clear_href: can_clear.then(|| cleared.href()),
-        rest_href: asked.begin().href(),
+        rest_href: params.begin().href(),
         own_href: Some(own.href()),
-        live_href: asked.api_href("/v1/audit-log/stream", live.as_deref().map(|place| ("cursor", place)).as_slice()),
-        csv_href: asked.api_href("/v1/audit-log/export", &[("format", "csv")]),
-        ndjson_href: asked.api_href("/v1/audit-log/export", &[("format", "ndjson")]),
+        live_href: params.api_href("/v1/audit-log/stream", live.as_deref().map(|place| ("cursor", place)).as_slice()),
+        csv_href: params.api_href("/v1/audit-log/export", &[("format", "csv")]),
+        ndjson_href: params.api_href("/v1/audit-log/export", &[("format", "ndjson")]),
         body: match found {
-            Found::Page(page) => Body::Rows(table(asked, page)),
-            Found::Nothing => Body::Nothing(first_event(request, context)),
-            Found::NoMatch => Body::NoMatch,
-            Found::Bad(problems) => Body::Bad(problems),
+            ListData::Page(page) => ListBody::Rows(table(params, page)),
+            ListData::Nothing => ListBody::Nothing(first_event(request, context)),
+            ListData::NoMatch => ListBody::NoMatch,
+            ListData::Bad(problems) => ListBody::Bad(problems),
         },
         chips,
         shell,
     }
 }
 
-pub(super) fn bottom(asked: &Asked, counted: Result<Stats, String>, labels: &Labels, known: &Aliases) -> Bottom {
+pub(super) fn bottom(params: &ListParams, counted: Result<Stats, String>, labels: &Labels, known: &Aliases) -> Bottom {
     match counted {
         Ok(stats) => Bottom {
-            chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, asked)),
-            outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, asked)),
+            chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, params)),
+            outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, params)),
             chart_note: "No event to count.".to_owned(),
-            menus: fields::menus(asked, stats, labels, known),
+            menus: fields::menus(params, stats, labels, known),
         },
         Err(message) => {
             let chart_note = format!("Could not be counted: {message}.");
@@ -180,44 +180,45 @@ pub(super) fn bottom(asked: &Asked, counted: Result<Stats, String>, labels: &Lab
     }
 }
 
-fn table(asked: &Asked, page: Page) -> Table {
-    let link =
-        |cursor: Option<String>, place: fn(String) -> Place| cursor.map(|cursor| asked.turned_to(place(cursor)).href());
-    let (before_word, after_word) = if asked.ascending { ("Older", "Newer") } else { ("Newer", "Older") };
-    let order = match (asked.by_arrival, asked.ascending) {
+fn table(params: &ListParams, page: ListPage) -> ListTable {
+    let link = |cursor: Option<String>, place: fn(String) -> PagePosition| {
+        cursor.map(|cursor| params.turned_to(place(cursor)).href())
+    };
+    let (before_word, after_word) = if params.ascending { ("Older", "Newer") } else { ("Newer", "Older") };
+    let order = match (params.by_arrival, params.ascending) {
         (false, false) => "newest first",
         (false, true) => "oldest first",
         (true, false) => "latest arrival first",
         (true, true) => "in order of arrival",
     };
-    Table {
+    ListTable {
         count: grouped(page.count),
         noun: if page.count == 1 { "event" } else { "events" },
         order,
-        zone: asked.zone.name().to_owned(),
+        zone: params.zone.name().to_owned(),
         before_word,
         after_word,
-        newer: link(page.before, Place::Before),
-        older: link(page.after, Place::After),
+        newer: link(page.before, PagePosition::Before),
+        older: link(page.after, PagePosition::After),
         rows: page.rows,
     }
 }
 
-fn form(asked: &Asked) -> Form {
+fn form(params: &ListParams) -> Form {
     let mut hidden = Vec::new();
     let mut push = |name, value: &str| hidden.push((name, value.to_owned()));
-    if !asked.selections.is_empty() {
-        push("kept", &asked.kept());
+    if !params.selections.is_empty() {
+        push("kept", &params.kept());
     }
-    if let Range::Last(preset) = asked.range
+    if let Range::Last(preset) = params.range
         && preset != Preset::DEFAULT
     {
         push("range", preset.name());
     }
     for (name, value, given) in [
-        ("include_own", "true", asked.include_own),
-        ("sort", "received", asked.by_arrival),
-        ("order", "asc", asked.ascending),
+        ("include_own", "true", params.include_own),
+        ("sort", "received", params.by_arrival),
+        ("order", "asc", params.ascending),
     ] {
         if given {
             push(name, value);
@@ -225,21 +226,21 @@ fn form(asked: &Asked) -> Form {
     }
     let preset = |preset: Preset| PresetLink {
         label: preset.label(),
-        href: asked.within(Range::Last(preset)).href(),
-        is_current: asked.range == Range::Last(preset),
+        href: params.within(Range::Last(preset)).href(),
+        is_current: params.range == Range::Last(preset),
     };
-    let (from, to) = match asked.range {
+    let (from, to) = match params.range {
         Range::Last(_) => (None, None),
         Range::Between { from, to } => (from, to),
     };
     Form {
-        words: asked.words.clone().unwrap_or_default(),
+        words: params.words.clone().unwrap_or_default(),
         hidden,
-        range: chips::range_text(asked).1,
+        range: chips::range_text(params).1,
         presets: Preset::ALL.map(preset).into(),
-        from: from.map(|at| to_fields(at, &asked.zone, false)).unwrap_or_default(),
-        to: to.map(|at| to_fields(at, &asked.zone, true)).unwrap_or_default(),
-        zone: asked.zone.name().to_owned(),
+        from: from.map(|at| to_fields(at, &params.zone, false)).unwrap_or_default(),
+        to: to.map(|at| to_fields(at, &params.zone, true)).unwrap_or_default(),
+        zone: params.zone.name().to_owned(),
         zones: ZONES,
     }
 }

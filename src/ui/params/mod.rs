@@ -2,7 +2,7 @@
 //!
 //! The names are the API's, and [`Query`] has the last word on what they mean: this file only keeps what was chosen apart
 //! by field, so that each choice can be shown and taken back. Beside them a page has parameters of its own, which its forms
-//! need (`range`, `tz`, `at`, `newer`, and those that [`Asked::tidy`] says are rewritten). An empty parameter is a field
+//! need (`range`, `tz`, `at`, `newer`, and those that [`ListParams::tidy`] says are rewritten). An empty parameter is a field
 //! of a form left empty, and no filter. What cannot be read is set aside with its name, and the rest is kept.
 
 mod range;
@@ -35,7 +35,7 @@ pub(in crate::ui) struct Selection {
 
 /// Where in the list a page lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::ui) enum Place {
+pub(in crate::ui) enum PagePosition {
     /// Where it begins.
     First,
     /// After the event that this cursor names.
@@ -47,7 +47,7 @@ pub(in crate::ui) enum Place {
 /// What is asked for.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a parameter of its own, given or not")]
-pub(in crate::ui) struct Asked {
+pub(in crate::ui) struct ListParams {
     /// By field, in the order of the field table; for each at most one that includes and one that excludes.
     pub(in crate::ui) selections: Vec<Selection>,
     /// What is in the search box.
@@ -60,14 +60,14 @@ pub(in crate::ui) struct Asked {
     pub(in crate::ui) ascending: bool,
     /// Whether the order is that of arrival.
     pub(in crate::ui) by_arrival: bool,
-    pub(in crate::ui) place: Place,
+    pub(in crate::ui) place: PagePosition,
     /// Fields whose values are to be listed besides those that always are.
     pub(in crate::ui) facets: Vec<Field>,
     /// The instant that a range of the last days ends at: that of the first page, so that all pages are of one list.
     pub(in crate::ui) at: Timestamp,
     /// What could not be read.
     pub(in crate::ui) problems: Vec<ParameterError>,
-    /// Whether the URL is as [`Asked::href`] would write it; a form's is not, and is rewritten.
+    /// Whether the URL is as [`ListParams::href`] would write it; a form's is not, and is rewritten.
     pub(in crate::ui) tidy: bool,
     /// Whether URLs carry `at`.
     pub(in crate::ui) pinned: bool,
@@ -80,7 +80,7 @@ impl Selection {
     }
 }
 
-impl Asked {
+impl ListParams {
     /// Everything of the last days, and no filter.
     pub(in crate::ui) fn nothing(now: Timestamp) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Asked {
             include_own: false,
             ascending: false,
             by_arrival: false,
-            place: Place::First,
+            place: PagePosition::First,
             facets: Vec::new(),
             // Whole seconds, so that a link can carry it.
             at: Timestamp::from_micros(now.seconds() * 1_000_000),
@@ -114,9 +114,9 @@ impl Asked {
 
     /// This without the choice of this field and sign.
     pub(in crate::ui) fn without(&self, field: Field, negated: bool) -> Self {
-        let mut asked = self.begin();
-        asked.selections.retain(|selection| (selection.field, selection.negated) != (field, negated));
-        asked
+        let mut params = self.begin();
+        params.selections.retain(|selection| (selection.field, selection.negated) != (field, negated));
+        params
     }
 
     /// This over another range of time.
@@ -126,11 +126,11 @@ impl Asked {
 
     /// This from its first page.
     pub(in crate::ui) fn begin(&self) -> Self {
-        Self { place: Place::First, pinned: false, problems: Vec::new(), ..self.clone() }
+        Self { place: PagePosition::First, pinned: false, problems: Vec::new(), ..self.clone() }
     }
 
     /// This at another place of the list, which stays the same list.
-    pub(in crate::ui) fn turned_to(&self, place: Place) -> Self {
+    pub(in crate::ui) fn turned_to(&self, place: PagePosition) -> Self {
         Self { place, pinned: true, ..self.clone() }
     }
 
@@ -142,8 +142,8 @@ impl Asked {
     /// Whether the filter asks for auditbox's own records by itself, so that nothing is hidden.
     pub(in crate::ui) fn hides_own(&self, limits: &QueryLimits) -> bool {
         let asks = |include_own| {
-            let asked = Self { include_own, ..self.begin() };
-            Query::parse(asked.filter_pairs(), limits).map(|query| query.filter).ok()
+            let params = Self { include_own, ..self.begin() };
+            Query::parse(params.filter_pairs(), limits).map(|query| query.filter).ok()
         };
         !self.include_own && asks(false) != asks(true)
     }

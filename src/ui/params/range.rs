@@ -84,14 +84,14 @@ impl Range {
 
 /// Which end of a range a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum RangeEnd {
     From,
     To,
 }
 
 /// Reads an instant as a form or a person writes it: RFC 3339, or a date, or a date and a time in `zone`. What is given less
 /// exactly than the clock runs means all of it: a range to a day holds that day.
-pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: End) -> Option<Timestamp> {
+pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Option<Timestamp> {
     if let Some(instant) = Timestamp::parse(&text.replace(' ', "+")) {
         return Some(instant);
     }
@@ -106,9 +106,9 @@ pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: End) -> Op
         _ => (date.to_datetime(time.parse().ok()?), 1.second()),
     };
     match end {
-        End::From => zone.instant(first),
+        RangeEnd::From => zone.instant(first),
         // The last microsecond before what comes after.
-        End::To => Some(Timestamp::from_micros(zone.instant(first.checked_add(after).ok()?)?.micros() - 1)),
+        RangeEnd::To => Some(Timestamp::from_micros(zone.instant(first.checked_add(after).ok()?)?.micros() - 1)),
     }
 }
 
@@ -144,14 +144,14 @@ mod tests {
     fn a_range_to_a_day_holds_that_day() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let parse = |text, time, end| parse_instant(text, time, &berlin, end).map(|at| exact(&berlin, at));
-        assert_eq!(parse("2024-03-31", "", End::From).as_deref(), Some("2024-03-31T00:00:00+01:00"));
-        assert_eq!(parse("2024-03-31", "", End::To).as_deref(), Some("2024-03-31T23:59:59.999999+02:00"));
-        assert_eq!(parse("2024-05-01", "10:30", End::To).as_deref(), Some("2024-05-01T10:30:59.999999+02:00"));
-        assert_eq!(parse("2024-05-01T10:30:05", "", End::From).as_deref(), Some("2024-05-01T10:30:05+02:00"));
-        assert_eq!(parse("2024-05-01T10:30:05Z", "", End::To).as_deref(), Some("2024-05-01T12:30:05+02:00"));
-        assert_eq!(parse("2024-05-01T10:30:05 02:00", "", End::To).as_deref(), Some("2024-05-01T10:30:05+02:00"));
+        assert_eq!(parse("2024-03-31", "", RangeEnd::From).as_deref(), Some("2024-03-31T00:00:00+01:00"));
+        assert_eq!(parse("2024-03-31", "", RangeEnd::To).as_deref(), Some("2024-03-31T23:59:59.999999+02:00"));
+        assert_eq!(parse("2024-05-01", "10:30", RangeEnd::To).as_deref(), Some("2024-05-01T10:30:59.999999+02:00"));
+        assert_eq!(parse("2024-05-01T10:30:05", "", RangeEnd::From).as_deref(), Some("2024-05-01T10:30:05+02:00"));
+        assert_eq!(parse("2024-05-01T10:30:05Z", "", RangeEnd::To).as_deref(), Some("2024-05-01T12:30:05+02:00"));
+        assert_eq!(parse("2024-05-01T10:30:05 02:00", "", RangeEnd::To).as_deref(), Some("2024-05-01T10:30:05+02:00"));
         for text in ["yesterday", "2024-02-30", "2024-05-01T25:00", "9999-12-31"] {
-            assert_eq!(parse(text, "", End::To), None, "{text}");
+            assert_eq!(parse(text, "", RangeEnd::To), None, "{text}");
         }
     }
 
@@ -159,9 +159,9 @@ mod tests {
     fn what_fields_show_is_read_back_as_the_same_range() {
         let zone = Zone::parse("+05:30").unwrap();
         for (text, time) in [("2024-05-01", ""), ("2024-05-01", "10:30:05"), ("2024-12-31", "23:59:58")] {
-            for end in [End::From, End::To] {
+            for end in [RangeEnd::From, RangeEnd::To] {
                 let instant = parse_instant(text, time, &zone, end).unwrap();
-                assert_eq!(to_fields(instant, &zone, end == End::To), (text.to_owned(), time.to_owned()));
+                assert_eq!(to_fields(instant, &zone, end == RangeEnd::To), (text.to_owned(), time.to_owned()));
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::{
         zone::Zone,
     },
     ui::params::{
-        Asked, Place, Preset, Range,
-        range::{End, parse_instant},
+        ListParams, PagePosition, Preset, Range,
+        range::{RangeEnd, parse_instant},
     },
 };
 
@@ -25,25 +25,25 @@ const MODE: &str = "mode.";
 /// Everything that was given, by name, empty values left out.
 struct Given(HashMap<String, Vec<String>>);
 
-impl Asked {
+impl ListParams {
     /// Reads decoded parameters.
     pub(in crate::ui) fn read<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)], now: Timestamp) -> Self {
-        let mut asked = Self::nothing(now);
+        let mut params = Self::nothing(now);
         let mut given = Given(HashMap::new());
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
-            asked.tidy &= !value.trim().is_empty();
+            params.tidy &= !value.trim().is_empty();
             if !is_known(name) {
-                asked.problems.push(ParameterError::unknown(name));
+                params.problems.push(ParameterError::unknown(name));
             } else if !value.trim().is_empty() {
                 given.0.entry(name.to_owned()).or_default().push(value.to_owned());
             }
         }
-        asked.read_page(&given);
-        asked.read_range(&given);
-        asked.read_controls(&given);
-        asked.read_fields(&mut given);
-        asked
+        params.read_page(&given);
+        params.read_range(&given);
+        params.read_controls(&given);
+        params.read_fields(&mut given);
+        params
     }
 
     fn read_page(&mut self, given: &Given) {
@@ -91,7 +91,7 @@ impl Asked {
             }
             instant
         };
-        let (from, to) = (end("from", End::From), end("to", End::To));
+        let (from, to) = (end("from", RangeEnd::From), end("to", RangeEnd::To));
         if from.is_some() || to.is_some() {
             self.range = Range::Between { from, to };
         }
@@ -109,10 +109,10 @@ impl Asked {
         self.ascending = self.choice(given, "order", ["desc", "asc"]);
         self.by_arrival = self.choice(given, "sort", ["time", "received"]);
         if let Some(cursor) = self.once(given, "cursor") {
-            self.place = Place::After(cursor);
+            self.place = PagePosition::After(cursor);
         }
         if let Some(cursor) = self.once(given, "newer") {
-            self.place = Place::Before(cursor);
+            self.place = PagePosition::Before(cursor);
         }
     }
 
@@ -212,9 +212,9 @@ fn is_known(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(query: &str) -> Asked {
+    fn read(query: &str) -> ListParams {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-        Asked::read(&pairs, Timestamp::parse("2024-05-02T10:00:00Z").unwrap())
+        ListParams::read(&pairs, Timestamp::parse("2024-05-02T10:00:00Z").unwrap())
     }
 
     #[test]
@@ -234,9 +234,9 @@ mod tests {
                 "/audit-logs?tz=Europe%2FBerlin&from=2024-05-01T00%3A00%3A00%2B02%3A00&to=2024-05-01T23%3A59%3A59.999999%2B02%3A00",
             ),
         ] {
-            let asked = read(query);
-            assert_eq!(asked.problems, [], "{query}");
-            assert_eq!(asked.href(), href, "{query}");
+            let params = read(query);
+            assert_eq!(params.problems, [], "{query}");
+            assert_eq!(params.href(), href, "{query}");
             let again = read(href.split_once('?').map_or("", |(_, query)| query));
             assert!(again.tidy, "{href}");
             assert_eq!(again.href(), href);
@@ -255,15 +255,15 @@ mod tests {
             ("facets=identifier", "facets"),
             ("q=a&q=b", "q"),
         ] {
-            let asked = read(&format!("action=A&{query}"));
-            assert_eq!(asked.problems[0].parameter, parameter);
-            assert!(asked.href().starts_with("/audit-logs?action=A"), "{query}");
+            let params = read(&format!("action=A&{query}"));
+            assert_eq!(params.problems[0].parameter, parameter);
+            assert!(params.href().starts_with("/audit-logs?action=A"), "{query}");
         }
     }
 
     #[test]
     fn a_page_of_the_last_days_stays_with_the_days_of_its_first() {
-        let next = read("").turned_to(Place::After("c".to_owned()));
+        let next = read("").turned_to(PagePosition::After("c".to_owned()));
         assert_eq!(next.href(), "/audit-logs?at=2024-05-02T10%3A00%3A00%2B00%3A00&cursor=c");
         assert_eq!(next.begin().href(), "/audit-logs");
     }

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::{
     model::zone::Zone,
-    ui::params::{Asked, Place, Preset, Range, Selection, range},
+    ui::params::{ListParams, PagePosition, Preset, Range, Selection, range},
 };
 
 /// Where the list is.
@@ -18,9 +18,9 @@ const API_PATH: &str = "/v1/audit-log";
 const WITHIN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
 /// A parameter and its value, not encoded.
-pub(super) type Pair = (String, String);
+pub(super) type UrlPair = (String, String);
 
-impl Asked {
+impl ListParams {
     /// The page's URL.
     pub(in crate::ui) fn href(&self) -> String {
         let mut pairs = self.pairs_without_range();
@@ -34,16 +34,17 @@ impl Asked {
             }
         }
         match &self.place {
-            Place::First => {}
-            Place::After(cursor) => pairs.push(("cursor".to_owned(), cursor.clone())),
-            Place::Before(cursor) => pairs.push(("newer".to_owned(), cursor.clone())),
+            PagePosition::First => {}
+            PagePosition::After(cursor) => pairs.push(("cursor".to_owned(), cursor.clone())),
+            PagePosition::Before(cursor) => pairs.push(("newer".to_owned(), cursor.clone())),
         }
         to_url(PATH, &pairs)
     }
 
     /// The same list as another representation of the API has it, at `path` with `more`.
     pub(in crate::ui) fn api_href(&self, path: &str, more: &[(&str, &str)]) -> String {
-        let mut pairs: Vec<Pair> = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut pairs: Vec<UrlPair> =
+            more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         pairs.extend(self.filter_pairs().into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())));
         to_url(path, &pairs)
     }
@@ -53,7 +54,7 @@ impl Asked {
         to_query(&selection_pairs(&self.selections))
     }
 
-    fn pairs_without_range(&self) -> Vec<Pair> {
+    fn pairs_without_range(&self) -> Vec<UrlPair> {
         let mut pairs = selection_pairs(&self.selections);
         let mut push = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
         if let Some(words) = &self.words {
@@ -104,7 +105,7 @@ pub(in crate::ui) fn event_api_href(identifier: &str) -> String {
 }
 
 /// Chosen values as parameters. One value with a comma in it is bracketed, or it would be read as several.
-pub(super) fn selection_pairs(selections: &[Selection]) -> Vec<Pair> {
+pub(super) fn selection_pairs(selections: &[Selection]) -> Vec<UrlPair> {
     let mut pairs = Vec::new();
     for selection in selections {
         let spec = selection.spec();
@@ -125,11 +126,11 @@ pub(super) fn selection_pairs(selections: &[Selection]) -> Vec<Pair> {
     pairs
 }
 
-fn to_url(path: &str, pairs: &[Pair]) -> String {
+fn to_url(path: &str, pairs: &[UrlPair]) -> String {
     if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", to_query(pairs)) }
 }
 
-fn to_query(pairs: &[Pair]) -> String {
+fn to_query(pairs: &[UrlPair]) -> String {
     Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
     model::{event::received_at, timestamp::Timestamp},
-    store::event::{codec::Bodies, row, stored::Fetch},
+    store::event::{codec::BodyCodec, row, stored::Fetch},
 };
 
 /// Seconds that the clock may be ahead of the last time that was believed: a week. At worst so much is dropped too early.
@@ -43,7 +43,7 @@ pub(in crate::store) fn forget(connection: &Connection) -> rusqlite::Result<()> 
 /// When the newest event came in. To be asked before any other is taken in, which the same clock would date.
 pub(in crate::store) fn newest_receipt(
     connection: &Connection,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
 ) -> rusqlite::Result<Option<Timestamp>> {
     let newest = Fetch::new(connection, bodies)?.event(row::last_seq(connection)?)?;
     Ok(newest.and_then(Result::ok).and_then(|body| received_at(&body)))

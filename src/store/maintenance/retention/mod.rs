@@ -32,10 +32,10 @@ pub(in crate::store) use clock::{believe, believed};
 pub use plan::Due;
 pub(in crate::store) use plan::DueSums;
 pub(in crate::store) use receipts::{ReceiptRanges, ReceiptReader};
-pub(in crate::store) use step::Step;
+pub(in crate::store) use step::DropJob;
 
 use crate::{
-    index::{self, Expired, Home, Index, IndexError, Stage, Table, TermWriter, UsedTerms},
+    index::{self, ChunkSlot, ChunkTable, Expired, Index, IndexError, Stage, TermWriter, UsedTerms},
     model::{
         field::Field,
         retention::{Cutoff, Rules},
@@ -45,15 +45,15 @@ use crate::{
     store::{
         error::{OpenError, WriteError},
         event::{
-            codec::Bodies,
+            codec::BodyCodec,
             tombstones::{self, Dropped},
         },
         file::{open, open_reads::OpenReads},
         maintenance::{reindex, sealer},
-        write::job::{Pending, Upkeep, Writer},
+        write::job::{IndexJob, Pending, Writer},
     },
 };
-use step::{Cut, Left};
+use step::{DropChunk, Remainder};
 
 /// How often the log is gone through. What is past its time by a day is gone within a day and an hour.
 pub const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -86,7 +86,7 @@ impl Default for Retention {
 }
 
 /// The running thread.
-pub(in crate::store) struct Retainer {
+pub(in crate::store) struct RetentionThread {
     stop: mpsc::Sender<()>,
     is_stopping: Arc<AtomicBool>,
     handle: JoinHandle<()>,
@@ -95,7 +95,7 @@ pub(in crate::store) struct Retainer {
 /// When the newest event of a file that was just opened came in; `None` if nothing is to be dropped.
 pub(in crate::store) fn prepare(
     connection: &Connection,
-    bodies: &Bodies,
+    bodies: &BodyCodec,
     retention: Option<&Retention>,
 ) -> rusqlite::Result<Option<Timestamp>> {
     match retention {
@@ -113,7 +113,7 @@ pub(in crate::store) fn start(
     retention: Option<&Retention>,
     newest_receipt: Option<Timestamp>,
     reads: OpenReads,
-) -> Result<Option<Retainer>, OpenError> {
+) -> Result<Option<RetentionThread>, OpenError> {
     let Some(retention) = retention.filter(|retention| !retention.rules.keep_everything()) else {
         return Ok(None);
     };
@@ -134,9 +134,9 @@ pub(in crate::store) fn start(
     let run = move || {
         loop {
             let wait = match round.run() {
-                Ok(Outcome::Through) => every,
-                Ok(Outcome::Unbelieved) => every.min(EVERY_UNBELIEVED),
-                Ok(Outcome::Waiting) => every.min(SEALED_SOON),
+                Ok(RoundOutcome::Through) => every,
+                Ok(RoundOutcome::Unbelieved) => every.min(EVERY_UNBELIEVED),
+                Ok(RoundOutcome::Waiting) => every.min(SEALED_SOON),
                 Err(Failed::Stopped) => break,
                 Err(Failed::Index(error)) => {
                     tracing::error!(%error, "retention broke off, and is tried again later");
@@ -149,10 +149,10 @@ pub(in crate::store) fn start(
         }
     };
     let handle = thread::Builder::new().name("retention".to_owned()).spawn(run).map_err(OpenError::Thread)?;
-    Ok(Some(Retainer { stop, is_stopping, handle }))
+    Ok(Some(RetentionThread { stop, is_stopping, handle }))
 }
 
-impl Retainer {
+impl RetentionThread {
     /// Has the thread end after the step under way, and waits for it. The writer must still be running.
     pub(in crate::store) fn finish(self) {
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -183,7 +183,7 @@ impl<E: Into<IndexError>> From<E> for Failed {
 }
 
 /// How far a round came.
-enum Outcome {
+enum RoundOutcome {
     /// Through the log.
     Through,
     /// Nowhere: the clock is not believed.
@@ -197,7 +197,7 @@ struct Round {
     path: PathBuf,
     writer: Writer,
     index: Arc<Index>,
-    bodies: Bodies,
+    bodies: BodyCodec,
     rules: Rules,
     /// When the newest event came in that was there when the file was opened.
     newest_receipt: Option<Timestamp>,
@@ -209,7 +209,7 @@ struct Round {
 
 impl Round {
     /// Goes through the log once.
-    fn run(&mut self) -> Result<Outcome, Failed> {
+    fn run(&mut self) -> Result<RoundOutcome, Failed> {
         let mut connection = open::reading(&self.path)?;
         let now = Timestamp::now();
         let before = clock::believed(&connection)?.or(self.newest_receipt);
@@ -220,11 +220,11 @@ impl Round {
                 "the clock is more than a week ahead of when it was last believed: nothing is dropped; if it is right, \
                  run auditbox retention --trust-clock"
             );
-            return Ok(Outcome::Unbelieved);
+            return Ok(RoundOutcome::Unbelieved);
         }
-        self.have(Step::Clock(before.map_or(now, |before| before.max(now))))?;
+        self.have(DropJob::Clock(before.map_or(now, |before| before.max(now))))?;
         let cutoffs = self.rules.cutoffs(now);
-        let (mut events, mut chunks, mut outcome) = (0, 0, Outcome::Through);
+        let (mut events, mut chunks, mut outcome) = (0, 0, RoundOutcome::Through);
         let mut is_damaged = false;
         let numbers = {
             let transaction = connection.transaction()?;
@@ -235,7 +235,7 @@ impl Round {
             let dropped = match self.chunk(&mut connection, number, &cutoffs) {
                 Ok(Some(dropped)) => dropped,
                 Ok(None) => {
-                    outcome = Outcome::Waiting;
+                    outcome = RoundOutcome::Waiting;
                     continue;
                 }
                 // The other chunks are not kept for it.
@@ -278,28 +278,28 @@ impl Round {
         let runs = tombstones::runs_of(&expired.seqs);
         let (rows, left) = match expired.stage {
             Stage::Waiting => return Ok(None),
-            Stage::Filling => (Vec::new(), Left::Filling),
-            Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Left::Nothing),
+            Stage::Filling => (Vec::new(), Remainder::Filling),
+            Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Remainder::Nothing),
             Stage::Sealed(side) => {
-                let home = Home { number, side: side.other() };
+                let home = ChunkSlot { number, side: side.other() };
                 if !index::is_free(&transaction, home)? {
                     let message = format!("there is no room beside chunk {number}: rows that could not be taken out");
                     return Err(IndexError::Damaged(message).into());
                 }
                 let (rows, sealed) = self.seal(&transaction, home, &runs, expired.kept)?;
-                (rows, Left::Sealed(Arc::new(sealed)))
+                (rows, Remainder::Sealed(Arc::new(sealed)))
             }
         };
         // A snapshot that is held keeps the log of the file from being emptied.
         drop((transaction, reading));
         for slice in sealer::slices(rows) {
             let slice: Arc<[_]> = slice.into();
-            self.write(|| self.writer.keep_up(Upkeep::Rows(Arc::clone(&slice))))?;
+            self.write(|| self.writer.keep_up(IndexJob::Rows(Arc::clone(&slice))))?;
         }
         let details = plan::details(&expired, cutoffs);
         let record = self_audit::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let record = self.writer.prepare(record);
-        if !self.have(Step::Cut(Cut { number, runs: runs.clone(), left, record }))? {
+        if !self.have(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), left, record }))? {
             // It was filled meanwhile.
             return Ok(None);
         }
@@ -311,8 +311,8 @@ impl Round {
     fn seal(
         &self,
         connection: &Connection,
-        home: Home,
-        runs: &[tombstones::Run],
+        home: ChunkSlot,
+        runs: &[tombstones::SeqRun],
         kept: u32,
     ) -> Result<(Vec<index::SealedRow>, index::SealedChunk), IndexError> {
         let mut terms = TermWriter::default();
@@ -334,17 +334,17 @@ impl Round {
     }
 
     /// Takes out the rows of what was dropped.
-    fn clean(&self, expired: &Expired, runs: &[tombstones::Run]) -> Result<(), Failed> {
+    fn clean(&self, expired: &Expired, runs: &[tombstones::SeqRun]) -> Result<(), Failed> {
         for piece in tombstones::pieces(runs) {
-            self.have(Step::Events(piece))?;
+            self.have(DropJob::Events(piece))?;
         }
         if let Stage::Sealed(side) = expired.stage {
-            let home = Home { number: expired.number, side };
-            for table in Table::ALL {
-                while self.have(Step::Rows(home, table))? {}
+            let home = ChunkSlot { number: expired.number, side };
+            for table in ChunkTable::ALL {
+                while self.have(DropJob::Rows(home, table))? {}
             }
         }
-        self.have(Step::Done)?;
+        self.have(DropJob::Done)?;
         Ok(())
     }
 
@@ -367,7 +367,7 @@ impl Round {
             if self.take_out(&unused, sealed_through)? {
                 let terms: usize = unused.iter().map(|(_, ordinals)| ordinals.len()).sum();
                 tracing::info!(terms, "values that no event has any more were taken out");
-                self.have(Step::Swept)?;
+                self.have(DropJob::Swept)?;
                 return Ok(());
             }
         }
@@ -376,7 +376,7 @@ impl Round {
     fn take_out(&self, unused: &[(Field, Vec<u32>)], sealed_through: Option<u32>) -> Result<bool, Failed> {
         for (field, ordinals) in unused {
             for piece in ordinals.chunks(PIECE_TERMS) {
-                if !self.have(Step::Terms(*field, piece.to_vec(), sealed_through))? {
+                if !self.have(DropJob::Terms(*field, piece.to_vec(), sealed_through))? {
                     return Ok(false);
                 }
             }
@@ -385,7 +385,7 @@ impl Round {
     }
 
     /// Has the writer do a step; whether it was done.
-    fn have(&self, step: Step) -> Result<bool, Failed> {
+    fn have(&self, step: DropJob) -> Result<bool, Failed> {
         let step = Arc::new(step);
         self.write(|| self.writer.take_step(Arc::clone(&step)))
     }

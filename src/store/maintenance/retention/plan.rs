@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    index::{Expired, Group, IndexError, Receipts, Snapshot},
+    index::{Expired, ExpiredGroup, IndexError, Receipts, Snapshot},
     model::{retention::Cutoff, timestamp::Timestamp},
 };
 
@@ -51,7 +51,7 @@ pub(in crate::store) fn details(expired: &Expired, cutoffs: &[Cutoff]) -> Value 
 
 /// The expired events, summed up over chunks.
 #[derive(Default)]
-pub(in crate::store) struct DueSums(BTreeMap<(usize, Option<String>), Group>);
+pub(in crate::store) struct DueSums(BTreeMap<(usize, Option<String>), ExpiredGroup>);
 
 impl DueSums {
     /// Adds the expired events of a chunk, even if the chunk is not worth the work yet.
@@ -73,7 +73,7 @@ impl DueSums {
 
     /// The sums, by rule and type.
     pub(in crate::store) fn dues(self, cutoffs: &[Cutoff]) -> Vec<Due> {
-        let due = |((rule, resource_type), group): ((usize, Option<String>), Group)| {
+        let due = |((rule, resource_type), group): ((usize, Option<String>), ExpiredGroup)| {
             let Cutoff { rule, before, .. } = cutoffs.get(rule)?.clone();
             Some(Due { rule, before, resource_type, count: group.count, times: group.times })
         };

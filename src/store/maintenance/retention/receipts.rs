@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::{
     index::{IndexError, ReceiptRange, Receipts},
     model::{event, timestamp::Timestamp},
-    store::event::{codec::Bodies, stored::Fetch},
+    store::event::{codec::BodyCodec, stored::Fetch},
 };
 
 /// What is remembered of sealed chunks.
@@ -35,7 +35,7 @@ pub(in crate::store) struct ReceiptReader<'c> {
 impl<'c> ReceiptReader<'c> {
     pub(in crate::store) fn new(
         connection: &'c Connection,
-        bodies: &'c Bodies,
+        bodies: &'c BodyCodec,
         ranges: &'c mut ReceiptRanges,
     ) -> rusqlite::Result<Self> {
         Ok(Self { fetch: Fetch::new(connection, bodies)?, ranges })

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::{
-    index::{self, Home, Index, IndexError, SealedChunk, Table},
+    index::{self, ChunkSlot, ChunkTable, Index, IndexError, SealedChunk},
     model::{field::Field, timestamp::Timestamp},
     store::{
         error::WriteError,
         event::{
             prepared::Prepared,
-            tombstones::{self, Run},
+            tombstones::{self, SeqRun},
         },
         maintenance::retention::clock,
-        write::append::Batch,
+        write::append::WriteBatch,
     },
 };
 
@@ -26,13 +26,13 @@ const LOG_BYTES_PER_ROW: usize = 8 * 1024;
 const LOG_BYTES_PER_RUN: usize = 32;
 
 /// A piece of work, done in one transaction together with other jobs.
-pub(in crate::store) enum Step {
+pub(in crate::store) enum DropJob {
     /// Deletes events of a chunk: from here on no query finds them. Rejected if the chunk has changed.
-    Cut(Cut),
+    DropChunk(DropChunk),
     /// Deletes rows of deleted events.
-    Events(Vec<Run>),
+    Events(Vec<SeqRun>),
     /// Deletes rows of a former chunk from one table. Rejected if no deletable row remains.
-    Rows(Home, Table),
+    Rows(ChunkSlot, ChunkTable),
     /// Records that nothing remains of deleted events.
     Done,
     /// Deletes terms that no event has. Rejected if a chunk above this number was sealed meanwhile.
@@ -44,17 +44,17 @@ pub(in crate::store) enum Step {
 }
 
 /// Events of one chunk, and what remains of it.
-pub(in crate::store) struct Cut {
+pub(in crate::store) struct DropChunk {
     pub(in crate::store) number: u32,
     /// The events to delete.
-    pub(in crate::store) runs: Vec<Run>,
-    pub(in crate::store) left: Left,
+    pub(in crate::store) runs: Vec<SeqRun>,
+    pub(in crate::store) left: Remainder,
     /// The audit record of the deletion.
     pub(in crate::store) record: Prepared,
 }
 
 /// What remains of a chunk.
-pub(in crate::store) enum Left {
+pub(in crate::store) enum Remainder {
     /// Nothing of a sealed chunk.
     Nothing,
     /// This chunk, sealed again; its rows are written.
@@ -63,12 +63,12 @@ pub(in crate::store) enum Left {
     Filling,
 }
 
-impl Step {
+impl DropJob {
     /// Applies the step; returns whether it was applied. If not, nothing was written.
-    pub(in crate::store) fn apply(&self, batch: &mut Batch<'_>, index: &Index) -> Result<bool, IndexError> {
+    pub(in crate::store) fn apply(&self, batch: &mut WriteBatch<'_>, index: &Index) -> Result<bool, IndexError> {
         let connection = batch.transaction;
         match self {
-            Self::Cut(cut) => return cut.apply(batch, index),
+            Self::DropChunk(cut) => return cut.apply(batch, index),
             Self::Events(runs) => {
                 let events = runs.iter().map(|(first, last)| last - first + 1).sum::<i64>();
                 batch.log_bytes += usize::try_from(events).unwrap_or(0) * LOG_BYTES_PER_EVENT;
@@ -106,20 +106,20 @@ impl Step {
 
     /// Makes the step visible to queries, after its commit and before any event of the same transaction is published.
     pub(in crate::store) fn publish(&self, index: &Index) {
-        let Self::Cut(Cut { number, runs, left, .. }) = self else {
+        let Self::DropChunk(DropChunk { number, runs, left, .. }) = self else {
             return;
         };
         match left {
-            Left::Nothing => index.replace(*number, None),
-            Left::Sealed(chunk) => index.replace(*number, Some(Arc::clone(chunk))),
-            Left::Filling => index.take_out(|seq| tombstones::holds(runs, seq)),
+            Remainder::Nothing => index.replace(*number, None),
+            Remainder::Sealed(chunk) => index.replace(*number, Some(Arc::clone(chunk))),
+            Remainder::Filling => index.take_out(|seq| tombstones::holds(runs, seq)),
         }
     }
 }
 
-impl Cut {
-    fn apply(&self, batch: &mut Batch<'_>, index: &Index) -> Result<bool, IndexError> {
-        if matches!(self.left, Left::Filling) && index.filled() != Some(self.number) {
+impl DropChunk {
+    fn apply(&self, batch: &mut WriteBatch<'_>, index: &Index) -> Result<bool, IndexError> {
+        if matches!(self.left, Remainder::Filling) && index.filled() != Some(self.number) {
             return Ok(false);
         }
         // The audit record is now the newest event and is not among the deleted ones, so no seq is ever reused.
@@ -127,10 +127,10 @@ impl Cut {
         let connection = batch.transaction;
         tombstones::add(connection, self.number, tombstones::span(self.number, index.chunk_events()), &self.runs)?;
         set_unswept(connection, true)?;
-        if !matches!(self.left, Left::Filling) {
+        if !matches!(self.left, Remainder::Filling) {
             index::delete_chunk(connection, self.number)?;
         }
-        if let Left::Sealed(chunk) = &self.left {
+        if let Remainder::Sealed(chunk) = &self.left {
             index::insert_chunk(connection, chunk)?;
         }
         batch.log_bytes += self.runs.len() * LOG_BYTES_PER_RUN;
