@@ -5,9 +5,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use tokio::sync::watch;
 
@@ -85,13 +87,13 @@ impl CredentialCache {
     }
 
     pub(super) fn find(&self, client_id: &ClientId) -> Option<Arc<Credential>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         known.credentials.get(client_id).map(Arc::clone)
     }
 
     /// Whether a ticket was spent before its time.
     pub(super) fn is_spent(&self, ticket: &TicketId) -> bool {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).spent.contains(ticket)
+        self.known.read().spent.contains(ticket)
     }
 
     /// Takes note that a credential was used.
@@ -129,7 +131,7 @@ impl CredentialCache {
     }
 
     fn used(&self) -> MutexGuard<'_, HashMap<ClientId, Use>> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        self.used.lock()
     }
 
     /// Waits until the file has been read again, by a read that began after this was called. All who wait share one.
@@ -155,11 +157,11 @@ impl CredentialCache {
 
     /// Reads the file again if its credentials have changed. Blocks on the disk.
     pub(super) fn refresh(&self) -> Result<(), ReadError> {
-        let _alone = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.known.read().unwrap_or_else(PoisonError::into_inner).generation;
+        let _alone = self.refreshing.lock();
+        let generation = self.known.read().generation;
         if self.reader.credential_generation()? != generation {
             let fresh = read(&self.reader)?;
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+            *self.known.write() = fresh;
             self.changed.send_replace(());
         }
         Ok(())

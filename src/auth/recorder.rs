@@ -7,11 +7,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -71,7 +73,7 @@ impl Recorder {
         let (waiting_bytes, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let recorder = Self { policy, writer, buffer, waiting_bytes, stuck, closing, task: Arc::new(Mutex::new(None)) };
         let task = tokio::spawn(recorder.clone().write_buffered(buffered));
-        *recorder.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *recorder.task.lock() = Some(task);
         recorder
     }
 
@@ -174,7 +176,7 @@ impl Recorder {
             // The task may have broken down; there is nothing more to wait for then.
             let _ = flushed.await;
         }
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = self.task.lock().take();
         if let Some(task) = task {
             task.abort();
         }

@@ -3,9 +3,10 @@
 use std::{
     collections::HashSet,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// In this time, one line counts all rejections without a separate line.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -46,7 +47,7 @@ impl Rejections {
 
     /// Nothing panics while it has this lock.
     fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

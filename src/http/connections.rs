@@ -11,12 +11,14 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use actix_web::HttpRequest;
 use futures_util::task::AtomicWaker;
@@ -162,7 +164,7 @@ pub fn newest(max: usize) -> usize {
 impl Shared {
     /// Nothing panics while it has this lock.
     fn line(&self) -> MutexGuard<'_, WaitingLine> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock()
     }
 
     /// Closes those that have waited longest, of all and of this address, until no limit is exceeded.

@@ -3,9 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// Causes are few; with more, those that follow are only counted.
@@ -39,7 +40,7 @@ pub fn report_refusals(all: bool) {
 
 /// Nothing panics while it has this lock.
 fn recent() -> MutexGuard<'static, Option<Recent>> {
-    RECENT.lock().unwrap_or_else(PoisonError::into_inner)
+    RECENT.lock()
 }
 
 impl Recent {

@@ -4,11 +4,9 @@
 //! A stream that is read ends by itself when it hears that the server stops. One whose client does not read cannot: its
 //! last bytes wait for the client. Its connection is cut a moment later, so that nobody can keep a server from stopping.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use actix_web::HttpRequest;
 use tokio::sync::watch;
@@ -128,5 +126,5 @@ impl Drop for StreamPermit {
 
 /// Nothing here panics while it holds the lock.
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
+    taken.lock()
 }

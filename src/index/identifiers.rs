@@ -4,7 +4,7 @@
 //! chunks say so, and are asked where the event is made ready, on one of many threads, not on the writer's: what is sealed
 //! stays as it is, or loses events. So the writer looks only at what came since, and at chunks whose filter says yes.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::{
     index::{
@@ -37,7 +37,7 @@ impl IdentifierProbe {
 impl Index {
     /// Asks the filters of the chunks that are sealed now. Waits for nobody who asks the file anything.
     pub fn probe(&self, identifier: &str) -> IdentifierProbe {
-        let sealed = Arc::clone(&self.glanced.read().unwrap_or_else(PoisonError::into_inner));
+        let sealed = Arc::clone(&self.glanced.read());
         let mut probe = IdentifierProbe::new(identifier);
         for chunk in sealed.iter() {
             // An event that cannot be read now may be read when the chunk is sealed anew: then it has an identifier again.
@@ -65,7 +65,7 @@ impl Snapshot<'_> {
         if let Some(seq) = self.find_key(identifier, probe, false)? {
             return Ok(Some(seq));
         }
-        let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).has_lost;
+        let in_memory = |chunk: &SharedChunk| chunk.read().has_lost;
         if !self.state.has_lost && !self.state.memory.iter().any(in_memory) {
             return Ok(None);
         }
@@ -76,7 +76,7 @@ impl Snapshot<'_> {
     fn find_key(&self, key: &str, probe: &IdentifierProbe, only_lost: bool) -> Result<Option<i64>> {
         // Who sends an event again does so soon: the newest first.
         for chunk in self.state.memory.iter().rev() {
-            let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+            let chunk = chunk.read();
             if let Some(seq) = chunk.find_identifier(key, probe.hash).and_then(|position| chunk.seq_at(position)) {
                 return Ok((seq <= self.state.through_seq).then_some(seq));
             }

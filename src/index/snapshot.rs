@@ -10,11 +10,13 @@ use std::{
     cell::Cell,
     ops::Deref,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
 };
+
+use parking_lot::RwLock;
 
 use rusqlite::Connection;
 
@@ -102,7 +104,7 @@ impl Index {
         let IndexState { mut memory, through_seq, .. } = self.state();
         let (mut full, mut rest) = (Vec::new(), entries);
         while let (Some(last), false) = (memory.last(), rest.is_empty()) {
-            let mut chunk = last.write().unwrap_or_else(PoisonError::into_inner);
+            let mut chunk = last.write();
             let last_seq = chunk.seq_before + i64::from(self.chunk_events);
             let (own, others) = rest.split_at(rest.partition_point(|entry| entry.seq() <= last_seq));
             for entry in own {
@@ -126,7 +128,7 @@ impl Index {
         if !full.is_empty() {
             self.count_unsealed(&memory);
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         state.memory = memory;
         state.through_seq = entries.last().map_or(through_seq, Entry::seq);
         full
@@ -134,8 +136,8 @@ impl Index {
 
     /// Puts a sealed chunk, whose rows are committed, in the place of the oldest in memory.
     pub fn sealed(&self, chunk: Arc<SealedChunk>) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.memory.retain(|memory| memory.read().unwrap_or_else(PoisonError::into_inner).number != chunk.home.number);
+        let mut state = self.state.write();
+        state.memory.retain(|memory| memory.read().number != chunk.home.number);
         state.has_lost |= chunk.has_lost;
         Arc::make_mut(&mut state.sealed).push(chunk);
         self.show(&state.sealed);
@@ -145,7 +147,7 @@ impl Index {
     /// Puts a chunk that was sealed anew, whose rows are committed, in the place of the one of the same number; with none,
     /// lets go of that.
     pub fn replace(&self, number: u32, chunk: Option<Arc<SealedChunk>>) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         state.drops += 1;
         state.has_lost |= chunk.as_ref().is_some_and(|chunk| chunk.has_lost);
         let sealed = Arc::make_mut(&mut state.sealed);
@@ -159,7 +161,7 @@ impl Index {
     }
 
     fn show(&self, sealed: &SealedChunks) {
-        *self.glanced.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(sealed);
+        *self.glanced.write() = Arc::clone(sealed);
     }
 
     /// Takes events, told by their seqs, out of the chunk that is being filled. Only for who publishes.
@@ -167,8 +169,8 @@ impl Index {
         let Some(filled) = self.state().memory.pop() else {
             return;
         };
-        let left = filled.read().unwrap_or_else(PoisonError::into_inner).without(is_dropped);
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let left = filled.read().without(is_dropped);
+        let mut state = self.state.write();
         state.drops += 1;
         state.memory.pop();
         state.memory.push(Arc::new(RwLock::new(left)));
@@ -177,7 +179,7 @@ impl Index {
     /// The number of the chunk that is being filled.
     pub fn filled(&self) -> Option<u32> {
         let state = self.state();
-        state.memory.last().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).number)
+        state.memory.last().map(|chunk| chunk.read().number)
     }
 
     /// The number of the newest chunk that is sealed.
@@ -188,7 +190,7 @@ impl Index {
     /// Takes from these terms those that events in memory have.
     pub fn retain_unused(&self, field: Field, ordinals: &mut Vec<u32>) {
         for chunk in self.state().memory {
-            let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+            let chunk = chunk.read();
             let used = OrdinalSet::new(&chunk.terms(field).ordinals);
             ordinals.retain(|ordinal| !used.holds(*ordinal));
         }
@@ -201,13 +203,13 @@ impl Index {
 
     /// The newest event that is published.
     pub fn through_seq(&self) -> i64 {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).through_seq
+        self.state.read().through_seq
     }
 
     /// How many events the log has.
     pub fn events(&self) -> u64 {
         let IndexState { sealed, memory, .. } = self.state();
-        let in_memory = |chunk: &SharedChunk| chunk.read().unwrap_or_else(PoisonError::into_inner).length();
+        let in_memory = |chunk: &SharedChunk| chunk.read().length();
         let lengths = sealed.iter().map(|chunk| chunk.length).chain(memory.iter().map(in_memory));
         lengths.map(u64::from).sum()
     }
@@ -221,7 +223,7 @@ impl Index {
     fn count_unsealed(&self, memory: &[SharedChunk]) {
         // The last is being filled, and is nobody's to wait for.
         let full = memory.split_last().map_or(&[][..], |(_, full)| full);
-        let held = full.iter().map(|chunk| chunk.read().unwrap_or_else(PoisonError::into_inner).bytes()).sum();
+        let held = full.iter().map(|chunk| chunk.read().bytes()).sum();
         let (chunks, bytes) = &self.unsealed;
         chunks.store(full.len(), Ordering::Relaxed);
         bytes.store(held, Ordering::Relaxed);
@@ -229,7 +231,7 @@ impl Index {
 
     /// What is published, together with the connection's snapshot. The connection must be in a transaction.
     pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.read();
         begin(connection)?;
         Ok(Snapshot::new(connection, self, state.clone(), None))
     }
@@ -249,7 +251,7 @@ impl Index {
         second: Option<C>,
         watch: Watch<'c>,
     ) -> Result<(Snapshot<'c>, Option<ParallelSnapshot<'c, C>>)> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.read();
         begin(connection)?;
         let second = second.map(|second| ParallelSnapshot::begin(second, state.clone(), watch)).transpose()?;
         let snapshot = Snapshot::new(connection, self, state.clone(), Some(watch));
@@ -259,7 +261,7 @@ impl Index {
     }
 
     fn state(&self) -> IndexState {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.read().clone()
     }
 }
 
@@ -397,7 +399,7 @@ impl Snapshot<'_> {
 
     /// A chunk in memory, as far as this snapshot sees it; `None` if it sees nothing of it.
     fn chunk_in_memory<'s>(&self, memory: &'s SharedChunk, stage: Stage) -> Option<Chunk<'s>> {
-        let chunk = memory.read().unwrap_or_else(PoisonError::into_inner);
+        let chunk = memory.read();
         let length = u32::try_from(chunk.length_through(self.state.through_seq)).ok().filter(|length| *length > 0)?;
         // What came since may reach further, which makes no answer wrong.
         let (extent, first_seq) = (chunk.extent?, chunk.seq_before + 1);

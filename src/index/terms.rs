@@ -5,10 +5,9 @@
 //! remembered, and only terms that came since are tested. A term that is taken out, because no event has it any more, may
 //! still be among those remembered, which finds nothing.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -264,7 +263,7 @@ impl PredicateCache {
         passes: impl Fn(&str) -> bool,
     ) -> Result<Ordinals> {
         let key = (field, test);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = self.0.lock().get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
         let through = next_ordinal(snapshot.connection, field)?;
         // It may have been made on a newer state of the log: no event of this one has what came since.
@@ -287,7 +286,7 @@ impl PredicateCache {
         if tested.passed.len() > PASSED_MAX {
             return;
         }
-        let mut tests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tests = self.0.lock();
         let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
         if held + tested.passed.len() > TESTED_MAX {
             tests.clear();

@@ -3,7 +3,7 @@
 //! In a sealed chunk positions are ranks by time, in one that is being filled they are the order of arrival; only this
 //! file and those below it know the difference.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use crate::{
     index::{
@@ -300,7 +300,7 @@ fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> 
 
 /// Nothing that fills a chunk panics; if it did, what a question may see was whole before.
 fn read(chunk: &RwLock<MemoryChunk>) -> RwLockReadGuard<'_, MemoryChunk> {
-    chunk.read().unwrap_or_else(PoisonError::into_inner)
+    chunk.read()
 }
 
 /// The place before all events of an instant.

@@ -6,10 +6,7 @@
 //! only ever added. Rows are removed only after events were dropped, so a query that began before a drop keeps the snapshot
 //! that it has.
 
-use std::{
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -46,7 +43,7 @@ impl Snapshot<'_> {
         if self.begun.get().elapsed() < HELD_MAX {
             return Ok(());
         }
-        let published = self.index.state.read().unwrap_or_else(PoisonError::into_inner);
+        let published = self.index.state.read();
         let is_renewed = published.drops == self.state.drops;
         if is_renewed {
             self.connection.execute_batch("COMMIT; BEGIN")?;

@@ -4,13 +4,9 @@
 //! the number of its dictionary, if it has one. Dictionaries stay in the file as long as events do. The row's checksum
 //! verifies the content (`store/checksum.rs`); frames in files from before there were checksums hold their own.
 
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    collections::HashMap,
-    io,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, io, sync::Arc};
+
+use parking_lot::RwLock;
 
 use rusqlite::{Connection, OptionalExtension};
 use zstd::{
@@ -58,7 +54,7 @@ impl BodyCodec {
     /// Reads the file's dictionaries.
     pub(in crate::store) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let bodies = Self::default();
-        bodies.0.write().unwrap_or_else(PoisonError::into_inner).checksums_from = checksums_from(connection)?;
+        bodies.0.write().checksums_from = checksums_from(connection)?;
         let mut statement = connection.prepare("SELECT number, bytes, checksum FROM dictionary ORDER BY number")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -71,7 +67,7 @@ impl BodyCodec {
                     "a dictionary is damaged: events that need the damaged part are unreadable; run auditbox doctor"
                 );
                 // Bodies that do not need the damaged part can still be read. New bodies must not depend on it.
-                bodies.0.write().unwrap_or_else(PoisonError::into_inner).add(number, bytes);
+                bodies.0.write().add(number, bytes);
             }
         }
         Ok(bodies)
@@ -79,7 +75,7 @@ impl BodyCodec {
 
     /// Uses this dictionary, which is in the file, for new events.
     pub(in crate::store) fn adopt(&self, number: u32, bytes: &[u8]) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.write();
         let Some(dictionary) = known.add(number, bytes) else {
             tracing::error!(
                 number,
@@ -107,12 +103,12 @@ impl BodyCodec {
     }
 
     fn current(&self) -> Option<&'static Dictionary> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).current
+        self.0.read().current
     }
 
     /// The dictionary with this number, read from the file if it was added since.
     fn numbered(&self, connection: Option<&Connection>, number: u32) -> rusqlite::Result<Option<&'static Dictionary>> {
-        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).by_number.get(&number) {
+        if let Some(known) = self.0.read().by_number.get(&number) {
             return Ok(Some(known));
         }
         let Some(connection) = connection else {
@@ -121,7 +117,7 @@ impl BodyCodec {
         let bytes: Option<Vec<u8>> = connection
             .query_row("SELECT bytes FROM dictionary WHERE number = ?1", [number], |row| row.get(0))
             .optional()?;
-        Ok(bytes.and_then(|bytes| self.0.write().unwrap_or_else(PoisonError::into_inner).add(number, &bytes)))
+        Ok(bytes.and_then(|bytes| self.0.write().add(number, &bytes)))
     }
 }
 
@@ -190,7 +186,7 @@ impl<'c> Decoder<'c> {
 
     /// The first event whose row must have a checksum.
     pub(in crate::store) fn checksums_from(&self) -> i64 {
-        self.bodies.0.read().unwrap_or_else(PoisonError::into_inner).checksums_from
+        self.bodies.0.read().checksums_from
     }
 
     /// The decoded bytes, which only the row's checksum can verify. The error says why there are none.

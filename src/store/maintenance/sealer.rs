@@ -6,7 +6,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -80,7 +80,7 @@ impl SealerState {
             SealerOrder::Train => self.train(zstd_dictionary::FIRST_EVENTS, true),
             SealerOrder::Seal(chunk) => {
                 let (number, events) = {
-                    let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+                    let chunk = chunk.read();
                     (chunk.number(), chunk.length())
                 };
                 self.seal(chunk)?;
@@ -114,7 +114,7 @@ impl SealerState {
 
     /// The rows of a chunk in a free generation; `None` if damaged pages leave none free.
     fn try_to_seal(&self, chunk: &SharedChunk) -> Result<Option<(Vec<SealedRow>, SealedChunk)>, IndexError> {
-        let chunk = chunk.read().unwrap_or_else(PoisonError::into_inner);
+        let chunk = chunk.read();
         let side = index::free_side(&open::reading(&self.path)?, chunk.number())?;
         let seal = |side| index::seal(&chunk, side).map_err(|error| IndexError::Damaged(error.to_string()));
         side.map(seal).transpose()

@@ -3,10 +3,9 @@
 //! A waiting query holds neither a thread nor a connection. Each credential has its own queue before the common one, so a
 //! credential that sends many long queries waits for itself.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -51,7 +50,7 @@ impl Seats {
     }
 
     fn share_of(&self, holder: &ClientId) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.shares.lock();
         if let Some(share) = shares.get(holder) {
             return Arc::clone(share);
         }
@@ -83,9 +82,9 @@ mod tests {
         drop(take(&third).unwrap());
         drop((first, others));
         assert!(take(&greedy).is_some());
-        assert_eq!(seats.shares.lock().unwrap().len(), 3);
+        assert_eq!(seats.shares.lock().len(), 3);
         drop(take(&ClientId::parse("new").unwrap()));
-        assert_eq!(seats.shares.lock().unwrap().len(), 1, "those without a seat are forgotten");
+        assert_eq!(seats.shares.lock().len(), 1, "those without a seat are forgotten");
         assert!(take(&greedy).is_some() && Seats::new(1).take(&greedy).now_or_never().flatten().is_some());
     }
 }

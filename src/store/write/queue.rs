@@ -4,11 +4,9 @@
 //! so at once, and asked to send again. auditbox's own records go into a reserve above the bound: a request that was
 //! refused because the queue is full must still come on the record.
 
-use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::store::error::WriteError;
 
@@ -92,7 +90,7 @@ impl<T> Queue<T> {
     pub(in crate::store) fn take(&self, wait: Duration) -> Option<Vec<T>> {
         let mut state = self.state();
         if state.waiting.is_empty() && !state.closed {
-            (state, _) = self.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+            self.arrived.wait_for(&mut state, wait);
         }
         if state.waiting.is_empty() && state.closed {
             return None;
@@ -131,6 +129,6 @@ impl<T> Queue<T> {
 
     /// Nothing here panics while it holds the lock, and the state is whole at every step.
     fn state(&self) -> MutexGuard<'_, QueueState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
