@@ -44,16 +44,19 @@ impl Gzip {
         // The format has room for the lower 32 bits.
         self.length = self.length.wrapping_add(u32::try_from(piece.len() & 0xffff_ffff).unwrap_or(0));
         let mut encoder = Compress::new(Compression::fast(), false);
-        let mut rest = piece;
+        let (mut rest, mut was_full) = (piece, false);
         loop {
             let before = encoder.total_in();
             let status = encoder.compress_vec(rest, &mut out, FlushCompress::Sync)?;
             let taken = usize::try_from(encoder.total_in() - before).unwrap_or(rest.len());
             rest = &rest[taken..];
-            // With room left, all that was taken has been written.
-            if rest.is_empty() && out.len() < out.capacity() {
+            // After a full buffer, the encoder may write only what did not fit into it, and keep its last input. A flush is
+            // complete after a call that had room both at its start and at its end.
+            let is_full = out.len() == out.capacity();
+            if rest.is_empty() && !is_full && !was_full {
                 return Ok(out);
             }
+            was_full = is_full;
             if status == Status::StreamEnd {
                 return Err(io::Error::other("the stream ended before its last piece"));
             }
@@ -90,5 +93,20 @@ mod tests {
         }
         let mut gzip = Gzip::default();
         assert!(gzip.piece(&text).unwrap().len() * 20 < text.len());
+    }
+
+    #[test]
+    fn a_piece_is_whole_wherever_its_buffer_is_full() {
+        // Text that a quarter of its size does not hold, in lengths around the ends of the encoder's blocks.
+        let mut noise = vec![0; 140_000];
+        getrandom::fill(&mut noise).unwrap();
+        let text: Vec<_> = noise.iter().map(|byte| b"0123456789abcdef"[usize::from(byte & 15)]).collect();
+        for length in (0..text.len()).step_by(997) {
+            let (mut gzip, piece) = (Gzip::default(), &text[..length]);
+            let sent = [gzip.piece(piece).unwrap(), gzip.end()].concat();
+            let mut whole = Vec::new();
+            flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut whole).unwrap();
+            assert!(whole == piece, "{length}");
+        }
     }
 }

@@ -284,10 +284,6 @@ pub fn exchange(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    // Compression has its own tests.
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept-encoding")) {
-        request = request.header("accept-encoding", "identity");
-    }
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
