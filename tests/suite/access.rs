@@ -1,6 +1,6 @@
-//! Who may do what, as one table: every route, tried with every kind of credential in every state.
+//! Permissions as one table: every route, tried with every kind of credential in every state.
 //!
-//! The routes are read from the two files that list them, so that one that is added there without a row here fails.
+//! The test reads the routes from the two files that list them, so a route without a row here fails it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -10,23 +10,23 @@ use crate::harness::{Answer, CLIENT_ID, CLIENT_SECRET, Server, eventually};
 
 const NOT_A_LIMIT: (&str, &str) = ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1000000");
 
-/// What a route asks of whoever uses it.
+/// What a route requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Needs {
     /// Nothing: it shows no data.
     Nothing,
     /// A credential with this scope.
     Scope(&'static str),
-    /// Not to be asked for by another site's page, whoever is signed in.
+    /// A page of this server must send the request, signed in or not.
     OwnPage,
-    /// The same, where a session comes with it.
+    /// A page of this server must send the request if the request carries a session.
     OwnPageForSession,
 }
 
 use Needs::{Nothing, OwnPage, OwnPageForSession, Scope};
 
-/// A route, a request to it, and what it needs. Requests that might change something else than events are ones that would
-/// fail further on: what is asked here is who gets that far.
+/// A route, a request to it, and what it needs. Requests that could change something other than events fail after the
+/// permission check: the test asks only who passes that check.
 type Row = (&'static str, &'static str, &'static str, &'static str, Needs);
 
 const TABLE: &[Row] = &[
@@ -34,7 +34,7 @@ const TABLE: &[Row] = &[
     ("POST", "/v1/audit-log", "/v1/audit-log", r#"{"action":"READ","resourceType":"access-table"}"#, Scope("ingest")),
     ("GET", "/v1/audit-log/stats", "/v1/audit-log/stats", "", Scope("read")),
     ("GET", "/v1/audit-log/export", "/v1/audit-log/export?format=csv&entity=none", "", Scope("read")),
-    // A stream that began would not end.
+    // A valid stream would not end.
     ("GET", "/v1/audit-log/stream", "/v1/audit-log/stream?no_such_parameter=1", "", Scope("read")),
     ("GET", "/v1/audit-log/{identifier:.+}", "/v1/audit-log/e1", "", Scope("read")),
     ("POST", "/v1/auth/access_token", "/v1/auth/access_token", "{}", Nothing),
@@ -59,11 +59,11 @@ const TABLE: &[Row] = &[
     ("GET", "/sign-in", "/sign-in", "", Nothing),
     ("POST", "/sign-in", "/sign-in", "client_id=test-admin&client_secret=a-secret-for-tests-0123456789", OwnPage),
     ("GET", "/assets/{name}", "/assets/none.css", "", Nothing),
-    // Last, as it ends the session that it is asked with.
+    // Last, because it ends the session that sends it.
     ("POST", "/sign-out", "/sign-out", "", OwnPageForSession),
 ];
 
-/// The routes that a file of the source lists, and the methods of each.
+/// The routes in a source file, with the methods of each.
 fn routes_of(file: &str) -> BTreeSet<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
     let text = fs::read_to_string(&path).unwrap();
@@ -84,9 +84,9 @@ fn routes_of(file: &str) -> BTreeSet<(String, String)> {
                 rest.split(".route(").skip(1).map(|route| route.split('(').next().unwrap().to_uppercase()).collect();
             (path, methods)
         } else {
-            panic!("{file}: what is {service}?");
+            panic!("{file}: unknown service {service}");
         };
-        assert!(!methods.is_empty(), "{file}: {path} takes no method");
+        assert!(!methods.is_empty(), "{file}: {path} has no method");
         found.extend(methods.into_iter().map(|method| (method, path.clone())));
     }
     found
@@ -102,13 +102,13 @@ fn every_route_has_a_row_and_every_row_a_route() {
     let is_head = |(method, _): &&(String, String)| method == "HEAD";
     let rows: BTreeSet<_> =
         TABLE.iter().map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned())).collect();
-    assert_eq!(rows.len(), TABLE.len(), "a row stands twice");
+    assert_eq!(rows.len(), TABLE.len(), "a duplicate row");
     let listed: BTreeSet<_> = routes.iter().filter(|route| !is_head(route)).cloned().collect();
     assert_eq!(listed, rows);
     for (_, route) in routes.iter().filter(is_head) {
         assert!(rows.contains(&("GET".to_owned(), route.clone())), "HEAD {route}");
     }
-    // Routes are made in those two files and nowhere else.
+    // Only those two files may create routes.
     for entry in walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let text = fs::read_to_string(&entry).unwrap();
         if !entry.ends_with("routes.rs") {
@@ -141,7 +141,7 @@ fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn what_the_api_documents_is_in_the_table() {
+fn every_documented_operation_is_in_the_table() {
     let server = Server::start();
     let document = server.request("GET", "/openapi.json", &[], b"").json();
     let rows: BTreeSet<_> = TABLE.iter().map(|(method, route, ..)| (method.to_lowercase(), plain(route))).collect();
@@ -152,22 +152,22 @@ fn what_the_api_documents_is_in_the_table() {
     }
 }
 
-/// A route without the names of its parts.
+/// A route without the names of its parameters.
 fn plain(route: &str) -> String {
     route.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// Somebody who asks.
+/// A caller.
 struct Asker {
     what: String,
     header: Option<(&'static str, String)>,
     origin: Option<String>,
     is_session: bool,
-    /// What they may do; `None` if nobody knows them.
+    /// The scope of its credential; `None` if the server does not know the credential.
     scope: Option<&'static str>,
 }
 
-/// The three things that a credential is used by.
+/// The three ways to present a credential.
 fn shown(
     server: &Server,
     name: &str,
@@ -240,7 +240,7 @@ fn askers(server: &Server) -> Vec<Asker> {
                 let origins: &[_] = if is_session { &[&own, &foreign, &None] } else { &[&own, &foreign] };
                 for origin in origins {
                     let value = if is_session && state == "right" {
-                        // Each of its own, as signing out ends it.
+                        // A separate session for each, because signing out ends it.
                         session(server, made["clientId"].as_str().unwrap(), made["clientSecret"].as_str().unwrap())
                     } else {
                         value.clone()
@@ -278,7 +278,7 @@ fn end(server: &Server, state: &str, client_id: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// The statuses that would be right: these, or, where there are none, any but a refusal of who asks.
+/// The expected statuses. If the list is empty: any status except a refusal of the caller.
 fn refusal(asker: &Asker, method: &str, needs: Needs, own: &str) -> Option<u16> {
     let is_safe = matches!(method, "GET" | "HEAD");
     let is_own = asker.origin.as_deref() == Some(own);
@@ -296,7 +296,7 @@ fn refusal(asker: &Asker, method: &str, needs: Needs, own: &str) -> Option<u16> 
 }
 
 fn ask(server: &Server, asker: &Asker, method: &str, path: &str, body: &str) -> Answer {
-    // The answer to a HEAD says that it is compressed, and has nothing to take apart.
+    // A compressed response to HEAD would have a header but no body to decompress.
     let mut headers = vec![("accept-encoding", "identity")];
     headers.extend(asker.header.as_ref().map(|(name, value)| (*name, value.as_str())));
     headers.extend(asker.origin.as_deref().map(|origin| ("origin", origin)));
@@ -304,7 +304,7 @@ fn ask(server: &Server, asker: &Asker, method: &str, path: &str, body: &str) -> 
 }
 
 #[test]
-fn each_may_do_what_the_table_says_and_nothing_else() {
+fn each_caller_may_do_exactly_what_the_table_says() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     let askers = askers(&server);
@@ -330,7 +330,7 @@ fn each_may_do_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    // What was refused did nothing: events came in from whom they may come from.
+    // Refused requests did nothing: events came only from callers that may send them.
     let stored = server.list("resources=access-table&includes=receivedBy").json();
     let senders: BTreeSet<_> = stored["audits"]
         .as_array()
@@ -344,7 +344,7 @@ fn each_may_do_what_the_table_says_and_nothing_else() {
 }
 
 #[test]
-fn no_path_leads_out_of_what_is_served() {
+fn no_path_leads_out_of_the_served_files() {
     let server = Server::start();
     let hostile = [
         "/assets/../../Cargo.toml",
@@ -374,7 +374,7 @@ fn no_path_leads_out_of_what_is_served() {
                 && !answer.body.contains("[package]")
         );
     }
-    // An identifier is a name and no path: what it looks like is nothing to the server.
+    // An identifier is a name, not a path. Its look means nothing to the server.
     for identifier in ["../../etc/passwd", "..", "/etc/passwd", "a/../b", "\\\\host\\share", "%2e%2e", "C:"] {
         server.store(&[json!({ "identifier": identifier, "action": "A", "resourceType": "x" })]);
         let encoded: String = identifier.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -394,8 +394,8 @@ fn no_path_leads_out_of_what_is_served() {
 
 #[test]
 fn a_secret_is_compared_in_one_place_and_in_one_way() {
-    // What takes as long for an unknown client as for a wrong secret is the order of the work, which is read here: timing
-    // it would tell of the machine.
+    // A login takes equally long for an unknown client and for a wrong secret because of the order of the work. The
+    // test reads that order: a timing would measure the machine.
     let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
     let gate = read("auth/authenticator.rs");
     let compare = gate.split("fn compare(").nth(1).unwrap().split("\n    }\n").next().unwrap();

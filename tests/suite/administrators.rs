@@ -9,7 +9,7 @@ use crate::{
     pages::{get_once, redirection, text},
 };
 
-/// What each refusal names: a command that helps.
+/// The command that each refusal suggests.
 const REMEDY: &str = "auditbox credential create --name NAME --scope admin,read --type user";
 
 fn said(output: &Output) -> String {
@@ -24,7 +24,7 @@ fn state(server: &Server, name: &str) -> String {
     states.iter().find(|state| line.contains(**state)).unwrap().to_string()
 }
 
-/// Makes an administrator; returns its client id and an API token.
+/// Creates an administrator; returns its client id and an API token.
 fn administrator(server: &Server, name: &str, expires: Option<&str>) -> (String, String) {
     let asked =
         serde_json::json!({ "name": name, "scopes": ["admin", "read"], "actorType": "user", "expires": expires });
@@ -38,7 +38,7 @@ fn form(server: &Server, client_id: &str, form: &str) -> Answer {
     server.request_once("POST", &format!("/credentials/{client_id}"), &[("authorization", &bearer)], form.as_bytes())
 }
 
-/// Every way to end a credential: refused, with a remedy, and nothing is changed.
+/// Tries every way to end a credential: each is refused with a remedy and changes nothing.
 fn cannot_be_ended(server: &Server, name: &str, client_id: &str) {
     let path = format!("/v1/credentials/{client_id}");
     for (method, body) in [("PATCH", r#"{"disabled":true}"#), ("DELETE", "")] {
@@ -64,7 +64,7 @@ fn cannot_be_ended(server: &Server, name: &str, client_id: &str) {
 fn the_last_administrator_can_be_neither_disabled_nor_revoked() {
     let server = Server::start();
     cannot_be_ended(&server, "admin", CLIENT_ID);
-    // Others that cannot be used, or are no administrators, do not take its place.
+    // Credentials that are unusable, or are not administrators, do not count.
     server.credential("reader", &["read", "ingest"]);
     let (disabled, _) = administrator(&server, "disabled", None);
     let (revoked, _) = administrator(&server, "revoked", None);
@@ -76,20 +76,20 @@ fn the_last_administrator_can_be_neither_disabled_nor_revoked() {
     end("DELETE", &revoked, "");
     crate::harness::eventually("its end", || (state(&server, "expired") == "expired").then_some(()));
     cannot_be_ended(&server, "admin", CLIENT_ID);
-    // One that can be used does, and then is the last itself.
+    // A usable administrator counts, and becomes the last one itself.
     end("PATCH", &disabled, r#"{"disabled":false}"#);
     assert_eq!(redirection(&form(&server, &disabled, "do=disable")), "/credentials");
     end("PATCH", &disabled, r#"{"disabled":false}"#);
     assert!(run(server.directory(), &["credential", "disable", "admin"]).status.success());
     let refused = run(server.directory(), &["credential", "revoke", "disabled"]);
     assert!(refused.status.code() == Some(1) && said(&refused).contains(REMEDY), "{}", said(&refused));
-    // One that cannot be used is ended like any other.
+    // An unusable administrator is ended like any other credential.
     assert!(run(server.directory(), &["credential", "revoke", "admin"]).status.success());
     assert!(run(server.directory(), &["credential", "revoke", "expired"]).status.success());
 }
 
 #[test]
-fn of_administrators_that_end_each_other_at_once_one_is_left() {
+fn administrators_that_end_each_other_at_once_leave_one() {
     for round in 0..5 {
         let server = Server::start();
         let (id, token) = administrator(&server, "second", None);
@@ -142,7 +142,7 @@ fn ending_a_credential_on_its_page_takes_two_steps_and_the_first_changes_nothing
             2
         );
     }
-    // The page of the last administrator says what would be refused.
+    // The page of the last administrator announces the refusal.
     let page = get_once(&server, &format!("/credentials/{CLIENT_ID}?do=revoke"));
     assert_eq!(page.status, 409);
     assert!(text(&page.text).contains(REMEDY));
@@ -153,7 +153,7 @@ fn ending_a_credential_on_its_page_takes_two_steps_and_the_first_changes_nothing
 }
 
 #[test]
-fn where_nobody_can_sign_in_login_link_names_a_command_that_helps() {
+fn login_link_without_a_usable_administrator_names_a_remedy() {
     let server = Server::start();
     let file = rusqlite::Connection::open(server.database()).unwrap();
     file.execute("UPDATE credential SET disabled_at = 1", []).unwrap();

@@ -1,4 +1,4 @@
-//! Who gets in: tokens, credentials, scopes, the limit on failed logins, the first start.
+//! Authentication: tokens, credentials, scopes, the limit on failed logins, the first start.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use crate::{
     skip::{CURL, runs},
 };
 
-/// Every request that needs a scope, and which.
+/// Every request that needs a scope, with that scope.
 const GUARDED: &[(&str, &str, &str, &str)] = &[
     ("GET", "/v1/audit-log", "", "read"),
     ("GET", "/v1/audit-log/e1", "", "read"),
@@ -36,7 +36,7 @@ fn login_from(server: &Server, client_id: &str, secret: &str, headers: &[(&str, 
     server.request("POST", "/v1/auth/access_token", headers, body.as_bytes())
 }
 
-/// Makes a credential; returns what the answer shows of it.
+/// Creates a credential; returns the fields of the response.
 fn create(server: &Server, asked: &Value) -> Value {
     let answer = server.post("/v1/credentials", &asked.to_string());
     assert_eq!(answer.status, 201, "{}", answer.text);
@@ -96,7 +96,7 @@ fn a_credential_does_what_its_scopes_allow_and_is_answered_403_beyond() {
 }
 
 #[test]
-fn a_wrong_client_id_or_secret_is_answered_401_and_which_it_was_is_not_said() {
+fn a_wrong_client_id_and_a_wrong_secret_get_the_same_401() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     let long = "x".repeat(300);
     for (client_id, secret) in [
@@ -119,7 +119,7 @@ fn a_wrong_client_id_or_secret_is_answered_401_and_which_it_was_is_not_said() {
 }
 
 #[test]
-fn a_login_that_is_no_login_is_answered_422() {
+fn a_malformed_login_is_answered_422() {
     let server = Server::start();
     for body in ["", "{}", "[]", "null", r#"{"clientId":"a"}"#, r#"{"clientId":1,"clientSecret":"b"}"#, "clientId=a"] {
         let answer = server.request("POST", "/v1/auth/access_token", &[], body.as_bytes());
@@ -131,7 +131,7 @@ fn a_login_that_is_no_login_is_answered_422() {
 #[test]
 fn an_access_token_has_the_shape_that_clients_expect() {
     let server = Server::start();
-    // Keys that this server does not know are let through.
+    // Unknown keys are allowed.
     let body = json!({ "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET, "grantType": "x" }).to_string();
     let answer = server.request("POST", "/v1/auth/access_token", &[], body.as_bytes());
     assert_eq!(answer.status, 200);
@@ -160,7 +160,7 @@ fn the_scheme_is_bearer_in_any_case() {
     }
 }
 
-/// A JWT with these claims and this algorithm in its header, signed as the header says.
+/// A JWT with these claims and this algorithm in its header, signed accordingly.
 fn forge(key: &[u8], algorithm: &str, claims: &Value) -> String {
     let encode = |part: &str| BASE64_URL_SAFE_NO_PAD.encode(part);
     let header = format!(r#"{{"typ":"JWT","alg":"{algorithm}"}}"#);
@@ -184,14 +184,14 @@ fn signing_key(server: &Server) -> Vec<u8> {
 }
 
 #[test]
-fn a_jwt_that_was_not_made_here_or_is_not_good_now_is_refused() {
+fn a_foreign_or_expired_jwt_is_rejected() {
     let server = Server::start();
     let key = signing_key(&server);
     assert_eq!(key.len(), 32);
     let now = Timestamp::now().seconds();
     let claims = |sub: &str, iat: i64, exp: i64| json!({ "sub": sub, "iat": iat, "exp": exp });
     let good = claims(CLIENT_ID, now - 60, now + 3_600);
-    // The forgery is good, so what makes the others bad is what is different in them.
+    // The forgery itself works, so each of the others fails because of its difference.
     assert!(opens(&server, &forge(&key, "HS256", &good)));
     let encode = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
     let unsigned = format!("{}.{}", encode(&json!({ "alg": "none", "typ": "JWT" })), encode(&good));
@@ -239,7 +239,7 @@ fn a_jwt_that_was_tampered_with_is_refused() {
 }
 
 #[test]
-fn an_access_token_ends_with_its_time() {
+fn an_access_token_expires() {
     let server = Server::start_with(&[("AUDITBOX_AUTH_ACCESS_TOKEN_SECONDS", "1")]);
     let answer = login(&server, CLIENT_ID, CLIENT_SECRET);
     assert_eq!(answer.json()["expiresIn"], 1);
@@ -256,7 +256,7 @@ fn an_access_token_outlives_a_restart() {
 }
 
 #[test]
-fn an_api_token_is_let_in_and_a_damaged_one_is_not() {
+fn an_api_token_is_accepted_and_a_damaged_one_is_not() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     let token = server.credential("ci", &["read"]);
     assert!(token.starts_with("abx_"));
@@ -304,7 +304,7 @@ fn a_new_credential_is_shown_once_with_its_secrets() {
     assert_eq!(instant("expiresAt").unwrap() - instant("createdAt").unwrap(), time::Duration::days(90));
     assert!(opens(&server, token));
     assert_eq!(login(&server, client_id, secret).status, 200);
-    // From here on nothing shows the secrets.
+    // From here on, no response shows the secrets.
     let list = server.get("/v1/credentials").text;
     assert!(!list.contains(secret) && !list.contains(token) && !list.contains("Secret") && !list.contains("hash"));
     let mut public = expected;
@@ -315,14 +315,14 @@ fn a_new_credential_is_shown_once_with_its_secrets() {
 }
 
 #[test]
-fn a_credential_is_a_service_account_without_an_end_unless_asked_otherwise() {
+fn a_credential_is_by_default_a_service_account_that_never_expires() {
     let server = Server::start();
     let made = create(&server, &json!({ "name": "ci", "scopes": ["ingest"] }));
     assert_eq!((text(&made, "actorType"), &made["expiresAt"]), ("service_account", &Value::Null));
 }
 
 #[test]
-fn a_credential_that_cannot_be_made_is_refused_by_field() {
+fn an_invalid_credential_is_rejected_by_field() {
     let server = Server::start();
     for (asked, field) in [
         (json!({ "name": "", "scopes": ["read"] }), "name"),
@@ -342,7 +342,7 @@ fn a_credential_that_cannot_be_made_is_refused_by_field() {
         (json!({ "name": "a", "scopes": ["read"], "expires": "" }), "expires"),
         (json!({ "name": "a", "scopes": ["read"], "expires": "0s" }), "expires"),
         (json!({ "name": "a", "scopes": ["read"], "expires": "-1d" }), "expires"),
-        // An end that no calendar can show.
+        // An expiry that no calendar can represent.
         (json!({ "name": "a", "scopes": ["read"], "expires": "9000y" }), "expires"),
         (json!({ "name": "a", "scopes": ["read"], "expires": "500000000000y" }), "expires"),
         (json!({ "name": "a", "scopes": ["read"], "actorType": "robot" }), "actorType"),
@@ -357,7 +357,7 @@ fn a_credential_that_cannot_be_made_is_refused_by_field() {
 }
 
 #[test]
-fn a_name_is_never_given_twice() {
+fn a_name_is_never_reused() {
     let server = Server::start();
     let asked = json!({ "name": "ci", "scopes": ["read"] }).to_string();
     let made = create(&server, &serde_json::from_str(&asked).unwrap());
@@ -368,7 +368,7 @@ fn a_name_is_never_given_twice() {
 }
 
 #[test]
-fn a_credential_that_is_not_there_cannot_be_changed() {
+fn a_missing_credential_cannot_be_changed() {
     let server = Server::start();
     let change =
         |method, id: &str, body: &str| server.request_as(&server.token, method, &format!("/v1/credentials/{id}"), body);
@@ -382,7 +382,7 @@ fn a_credential_that_is_not_there_cannot_be_changed() {
 }
 
 #[test]
-fn a_credential_is_switched_off_and_on_and_revoked_for_good() {
+fn a_credential_is_disabled_enabled_and_revoked_permanently() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     let made = create(&server, &json!({ "name": "ci", "scopes": ["read"] }));
     let (client_id, secret, api_token) =
@@ -442,7 +442,7 @@ fn a_running_server_notices_what_the_command_line_changes() {
 }
 
 #[test]
-fn a_credential_made_at_the_command_line_is_let_in_at_once() {
+fn a_credential_created_by_a_command_is_accepted_at_once() {
     let server = Server::start();
     let command = |arguments: &[&str]| {
         let output = run(server.directory(), arguments);
@@ -453,7 +453,7 @@ fn a_credential_made_at_the_command_line_is_let_in_at_once() {
         let name = format!("ci-{n}");
         let shown = command(&["credential", "create", "--name", &name, "--scope", "read", "--type", "user"]);
         let value = |label| shown.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap().trim();
-        // The first use of each is another one: each kind of use must find it.
+        // The first use differs each time, because each kind of use must find the credential.
         match n {
             0 | 1 => assert_eq!(login(&server, value("client id"), value("client secret")).status, 200),
             2 => assert!(opens(&server, value("API token"))),
@@ -484,7 +484,7 @@ fn an_access_token_does_not_outlive_its_credential() {
 }
 
 #[test]
-fn a_credential_ends_with_its_time() {
+fn a_credential_expires() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     let made = create(&server, &json!({ "name": "ci", "scopes": ["read"], "expires": "1s" }));
     eventually("the end of the credential", || (!opens(&server, text(&made, "apiToken"))).then_some(()));
@@ -495,7 +495,7 @@ fn a_credential_ends_with_its_time() {
 const THREE: (&str, &str) = ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "3");
 const AN_HOUR: (&str, &str) = ("AUDITBOX_AUTH_FAILED_LOGINS_WINDOW_SECONDS", "3600");
 
-/// Whether the answer says that there were this many failures.
+/// Whether the response reports this many failures.
 fn is_limited(answer: &Answer, failures_max: i64) -> bool {
     if answer.status != 429 {
         return false;
@@ -515,7 +515,7 @@ fn api_token(client_id: &str, secret: &str) -> String {
     with_checksum(&format!("abx_{}", BASE64_URL_SAFE_NO_PAD.encode(format!("{client_id}:{secret}"))))
 }
 
-/// What the sign-in form answers.
+/// The response of the sign-in form.
 fn sign_in(server: &Server, client_id: &str, secret: &str) -> Answer {
     let form = form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("client_id", client_id), ("client_secret", secret)])
@@ -524,7 +524,7 @@ fn sign_in(server: &Server, client_id: &str, secret: &str) -> Answer {
 }
 
 #[test]
-fn the_right_secret_is_let_in_whatever_failed_before() {
+fn a_correct_secret_is_accepted_after_any_failures() {
     let server = Server::start_with(&[THREE, AN_HOUR]);
     let other = create(&server, &json!({ "name": "other", "scopes": ["read"] }));
     for _ in 0..3 {
@@ -585,7 +585,7 @@ fn failed_logins_do_not_fill_the_server_log_and_are_all_counted_there() {
 }
 
 #[test]
-fn a_login_that_succeeds_gives_no_more_guesses() {
+fn a_successful_login_does_not_reset_the_limit() {
     let server = Server::start_with(&[THREE, AN_HOUR]);
     for _ in 0..3 {
         assert_eq!(login(&server, CLIENT_ID, CLIENT_SECRET).status, 200);
@@ -595,7 +595,7 @@ fn a_login_that_succeeds_gives_no_more_guesses() {
 }
 
 #[test]
-fn guessing_at_api_tokens_is_limited_too() {
+fn guesses_of_api_tokens_are_limited_too() {
     let server = Server::start_with(&[THREE, AN_HOUR]);
     let guess = api_token(CLIENT_ID, "guess");
     for _ in 0..3 {
@@ -618,7 +618,7 @@ fn a_forwarded_address_counts_when_a_trusted_proxy_names_it() {
     let trusted = ("AUDITBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8");
     let server = Server::start_with(&[THREE, AN_HOUR, trusted]);
     let try_from = |forwarded: &str| login_from(&server, CLIENT_ID, "wrong", &[("x-forwarded-for", forwarded)]);
-    // What the client wrote itself stands to the left of what the proxy saw, and a proxy may stand behind another.
+    // A client can write anything to the left of the address that the proxy saw. A proxy may be behind another proxy.
     for forwarded in ["203.0.113.9", "198.51.100.1, 203.0.113.9", "198.51.100.2,203.0.113.9, 10.1.2.3"] {
         assert_eq!(try_from(forwarded).status, 401, "{forwarded}");
     }
@@ -630,7 +630,7 @@ fn a_forwarded_address_counts_when_a_trusted_proxy_names_it() {
 }
 
 #[test]
-fn a_forwarded_address_from_anyone_else_is_ignored() {
+fn a_forwarded_address_from_an_untrusted_client_is_ignored() {
     for proxies in ["", "10.0.0.0/8"] {
         let server = Server::start_with(&[THREE, AN_HOUR, ("AUDITBOX_SERVER_TRUSTED_PROXIES", proxies)]);
         for last in 1..=3 {
@@ -641,7 +641,7 @@ fn a_forwarded_address_from_anyone_else_is_ignored() {
     }
 }
 
-/// The program as it is started by somebody who has set nothing.
+/// The program without any setting in its environment.
 fn bare(directory: &std::path::Path) -> Command {
     let mut command = program(directory);
     command.env_remove("AUDITBOX_ADMIN_CLIENT_ID").env_remove("AUDITBOX_ADMIN_CLIENT_SECRET");
@@ -649,7 +649,7 @@ fn bare(directory: &std::path::Path) -> Command {
 }
 
 #[test]
-fn the_first_start_shows_a_credential_and_commands_that_work_and_the_second_does_not() {
+fn only_the_first_start_shows_a_credential_and_working_commands() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = Process::start(&mut bare(directory.path()));
     let url = first.url();
@@ -695,7 +695,7 @@ fn a_first_start_that_cannot_listen_leaves_the_credential_to_the_next() {
 }
 
 #[test]
-fn the_admin_credential_can_be_chosen_and_is_then_not_shown() {
+fn a_chosen_admin_credential_is_not_shown() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = Process::start(&mut program(directory.path()));
     first.url();
@@ -703,7 +703,7 @@ fn the_admin_credential_can_be_chosen_and_is_then_not_shown() {
     for shown in [first.output(), first.log()] {
         assert!(!shown.contains(CLIENT_SECRET) && !shown.contains("curl"), "{shown}");
     }
-    // What is chosen later counts no more: who can set a variable could otherwise let themselves in.
+    // A later choice has no effect; otherwise anyone who can set a variable could create a credential.
     let other = "another-secret-for-tests-0123456789";
     let mut later = Process::start(program(directory.path()).env("AUDITBOX_ADMIN_CLIENT_SECRET", other));
     let url = later.url();
@@ -718,7 +718,7 @@ fn the_admin_credential_can_be_chosen_and_is_then_not_shown() {
 }
 
 #[test]
-fn half_an_admin_credential_or_a_weak_one_is_an_error() {
+fn an_incomplete_or_weak_admin_credential_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     for (id, secret, named) in [
         (Some("admin"), None, "set both AUDITBOX_ADMIN_CLIENT_ID and AUDITBOX_ADMIN_CLIENT_SECRET"),
@@ -734,12 +734,16 @@ fn half_an_admin_credential_or_a_weak_one_is_an_error() {
         assert_eq!(code, Some(1), "{message}");
         assert!(message.contains(named), "{message}");
         assert!(!message.contains(CLIENT_SECRET) && !message.contains("short"), "{message}");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "a database without a credential was made");
+        assert_eq!(
+            std::fs::read_dir(directory.path()).unwrap().count(),
+            0,
+            "a database without a credential was created"
+        );
     }
 }
 
 #[test]
-fn nothing_is_made_before_all_that_can_be_wrong_has_been_looked_at() {
+fn startup_errors_leave_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -766,7 +770,7 @@ fn nothing_is_made_before_all_that_can_be_wrong_has_been_looked_at() {
 }
 
 #[test]
-fn secrets_are_neither_in_the_log_nor_in_the_record() {
+fn secrets_are_neither_in_the_server_log_nor_in_the_records() {
     let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", "debug"), NOT_A_LIMIT]);
     let made = create(&server, &json!({ "name": "ci", "scopes": ["read"] }));
     let (secret, api_token) = (text(&made, "clientSecret"), text(&made, "apiToken"));
@@ -791,12 +795,12 @@ fn secrets_are_neither_in_the_log_nor_in_the_record() {
 }
 
 #[test]
-fn the_list_tells_when_a_credential_was_last_used() {
+fn the_list_shows_the_last_use_of_a_credential() {
     let server = Server::start();
     let made = create(&server, &json!({ "name": "ci", "scopes": ["read"] }));
     let client_id = text(&made, "clientId");
     assert_eq!(listed(&server, client_id)["lastUsedAt"], Value::Null);
-    // Trying in vain is not using.
+    // A failed attempt is not a use.
     login(&server, client_id, "wrong");
     assert_eq!(listed(&server, client_id)["lastUsedAt"], Value::Null);
     let before = Timestamp::now().to_string();
@@ -808,7 +812,7 @@ fn the_list_tells_when_a_credential_was_last_used() {
 }
 
 #[test]
-fn when_a_credential_was_last_used_is_known_after_a_restart_and_soon_in_the_file() {
+fn the_last_use_survives_a_restart_and_is_soon_in_the_file() {
     let mut server = Server::start();
     let made = create(&server, &json!({ "name": "ci", "scopes": ["read"] }));
     let client_id = text(&made, "clientId");
@@ -819,7 +823,7 @@ fn when_a_credential_was_last_used_is_known_after_a_restart_and_soon_in_the_file
     assert_eq!(text(&listed(&server, client_id), "lastUsedAt"), used);
     assert!(opens(&server, text(&made, "apiToken")));
     let used = text(&listed(&server, client_id), "lastUsedAt").to_owned();
-    // No stop, but a moment: what a crash loses is bounded.
+    // The server is not stopped here, so a crash loses little.
     let file = rusqlite::Connection::open(server.database()).unwrap();
     let noted = || {
         let sql = "SELECT value FROM setting WHERE name = 'used:' || ?1";

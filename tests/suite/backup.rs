@@ -1,5 +1,5 @@
-//! A backup made while many connections write, and put back: everything that was acknowledged before it began is in it,
-//! byte for byte, and the write-ahead log grows by no more than is written meanwhile.
+//! A backup under full ingest, and its restore. The copy holds everything that was acknowledged before the backup
+//! began, byte for byte. The write-ahead log grows by no more than is written during the backup.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::{
     wire::Connection,
 };
 
-/// Far less than the file's bound for it, and far more than is written in the time that so small a file takes to copy.
+/// Far below the bound of the file, and far above what is written while so small a file is copied.
 const LOG_BYTES_MAX: u64 = 320 * 1024 * 1024;
 const SENDERS: usize = 8;
 
@@ -36,7 +36,7 @@ fn event(sender: usize, number: usize) -> Value {
 }
 
 #[test]
-fn a_backup_beside_full_ingest_has_what_was_acknowledged_before_it_began() {
+fn a_backup_under_full_ingest_has_all_events_acknowledged_before_it() {
     let server = Server::start_chunked(4_096);
     let (url, token) = (server.url.clone(), server.token.clone());
     let (stop, longest) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -75,7 +75,7 @@ fn a_backup_beside_full_ingest_has_what_was_acknowledged_before_it_began() {
         assert!(made.status.success(), "{made:?}");
         before
     });
-    assert!(acknowledged.lock().unwrap().len() > before.len(), "nothing came meanwhile");
+    assert!(acknowledged.lock().unwrap().len() > before.len(), "no event arrived during the backup");
     let longest = longest.into_inner();
     assert!(longest < LOG_BYTES_MAX, "{longest}");
     assert_private(&copy);
@@ -128,7 +128,7 @@ fn a_backup_has_its_name_only_once_it_is_on_the_disk() {
     let plain = program(server.directory());
     let calls = "trace=fsync,fdatasync,rename,renameat,renameat2";
     let mut traced = Command::new("strace");
-    // `-y` names the file behind each descriptor.
+    // `-y` prints the path of each descriptor.
     traced.args(["-f", "-y", "-qq", "-e", calls, "-o", "trace"]).arg(plain.get_program()).args(["backup", "copy.db"]);
     let made = traced.current_dir(server.directory()).stdin(Stdio::null()).output().unwrap();
     assert!(made.status.success(), "{made:?}");
@@ -142,7 +142,7 @@ fn a_backup_has_its_name_only_once_it_is_on_the_disk() {
     assert!(lines[renamed..].iter().any(|line| is_sync_of(line, &directory)), "then its name: {trace}");
 }
 
-/// A backup of this server that has begun to copy, and then been stopped; let go on when it is dropped.
+/// A backup of this server that was stopped midway; it continues when this is dropped.
 struct Stopped(std::process::Child);
 
 impl Stopped {
@@ -157,7 +157,7 @@ impl Stopped {
                 thread::sleep(Duration::from_micros(200));
             }
             stopped.signal("STOP");
-            // With much still to be copied: one that is past that is let go on.
+            // Much must remain to be copied. A backup that is past that point continues.
             let is_midway = (1..fs::metadata(server.database()).unwrap().len() / 2).contains(&length());
             is_midway.then_some(stopped)
         })
@@ -177,22 +177,22 @@ impl Drop for Stopped {
 
 #[test]
 #[cfg(unix)]
-fn the_log_keeps_to_its_bound_while_a_backup_copies() {
+fn the_wal_stays_within_its_bound_during_a_backup() {
     let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
     let log_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
     let post = |number: usize| server.post("/v1/audit-log", &held::batch(number)).status;
     for number in 0..12 {
         assert_eq!(post(number), 201);
     }
-    // In the file and no longer in the log, so that it is the file that is long.
+    // Copied into the file and gone from the WAL, so that the file is large.
     eventually("an empty log", || (fs::metadata(server.database()).unwrap().len() > log_bytes()).then_some(()));
     let mut stopped = Stopped::begin(&server);
     let mut stored = 12;
     while post(stored) == 201 {
         stored += 1;
-        assert!(stored < 100, "the log has no bound: {} bytes", log_bytes());
+        assert!(stored < 100, "the WAL has no bound: {} bytes", log_bytes());
     }
-    assert!(stored > 12, "what there is room for is taken");
+    assert!(stored > 12, "writes are accepted while there is room");
     for number in 0..10 {
         assert_eq!(post(1_000 + number), 503);
     }
@@ -200,7 +200,7 @@ fn the_log_keeps_to_its_bound_while_a_backup_copies() {
     stopped.signal("CONT");
     assert!(stopped.0.wait().unwrap().success());
     eventually("taking events again", || (post(2_000) == 201).then_some(()));
-    // It is of the moment at which it began.
+    // The copy is a snapshot of the moment at which it began.
     let copy = rusqlite::Connection::open(server.directory().join("copy.db")).unwrap();
     let events: u32 =
         copy.query_row("SELECT count(*) FROM event WHERE length(body) > 500000", [], |row| row.get(0)).unwrap();
@@ -208,7 +208,7 @@ fn the_log_keeps_to_its_bound_while_a_backup_copies() {
 }
 
 #[test]
-fn who_was_ahead_of_a_backup_is_told_and_goes_on() {
+fn a_follower_ahead_of_a_restored_backup_gets_422_and_resumes() {
     let server = Server::start();
     server.store(&[event(0, 1)]);
     assert!(run(server.directory(), &["backup", "copy.db"]).status.success());
@@ -221,7 +221,7 @@ fn who_was_ahead_of_a_backup_is_told_and_goes_on() {
     let server = Server::start_in(directory, &[]);
     assert_eq!(server.list(&format!("{follow}&cursor={ahead}")).refusal(), (422, "invalid_request".to_owned()));
     assert_eq!(server.list("resources=entity").identifiers(), ["s0-1"]);
-    // What was lost is sent again, and clients that begin anew see it.
+    // Lost events are sent again, and clients that start over see them.
     assert_eq!(server.post("/v1/audit-log", &event(0, 2).to_string()).status, 201);
     assert_eq!(server.list("resources=entity&sort=received&order=asc").identifiers(), ["s0-1", "s0-2"]);
     let aside = fs::read_dir(server.directory())
@@ -231,7 +231,7 @@ fn who_was_ahead_of_a_backup_is_told_and_goes_on() {
 }
 
 #[test]
-fn a_backup_replaces_nothing_unasked_and_one_that_is_not_sound_never() {
+fn a_backup_overwrites_only_with_force_and_only_if_sound() {
     let server = Server::start();
     server.store(&[event(0, 1)]);
     let directory = server.directory();

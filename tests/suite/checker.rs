@@ -1,13 +1,13 @@
 //! Random operations on the real program, each compared with a plain model in memory.
 //!
-//! An episode is a server with a new file. A seed decides every operation and its order; only the moment at which a kill takes
-//! effect is left to chance. A failure prints the operations that led to it and the seed that repeats them:
+//! An episode is a server with a new file. A seed decides every operation and its order; only the moment at which a
+//! kill takes effect is left to chance. A failure prints the operations that led to it, and the seed that repeats them:
 //!
 //! ```text
 //! AUDITBOX_CHECKER_SEED=7 cargo test --test suite -- checker::random --nocapture
 //! ```
 //!
-//! The long form runs episode after episode, with the counts of operations at its end:
+//! The long form runs one episode after another and prints the counts of operations at its end:
 //!
 //! ```text
 //! AUDITBOX_CHECKER_SECONDS=3600 cargo test --test suite -- checker::random --nocapture
@@ -42,7 +42,7 @@ use model::{Credential, Standing};
 use run::{Checker, Extent};
 
 #[test]
-fn random_operations_leave_what_the_model_says() {
+fn random_operations_leave_the_state_of_the_model() {
     let number = |name: &str| env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seconds = number("AUDITBOX_CHECKER_SECONDS");
     match (number("AUDITBOX_CHECKER_SEED"), seconds) {
@@ -55,18 +55,18 @@ fn random_operations_leave_what_the_model_says() {
     }
 }
 
-/// What is done to the model, so that it is wrong.
+/// A change that makes the model wrong.
 type Sabotage = (&'static str, fn(&mut Checker));
 
 #[test]
-fn a_model_that_is_wrong_is_seen_to_differ() {
+fn a_wrong_model_is_detected() {
     let sabotages: [Sabotage; 6] = [
         ("an event is missing", |checker| checker.state.lose(3)),
         ("two events have changed places", |checker| checker.state.swap(3)),
         ("a byte is another", |checker| checker.state.alter(3)),
         ("a revoked credential counts as active", |checker| checker.state.credentials[0].standing = Standing::Active),
         ("an event was dropped without a record", |checker| checker.state.dropped += 1),
-        ("a follower was given less than it was", Checker::forget_in_follower),
+        ("a follower has received nothing", Checker::forget_in_follower),
     ];
     let mut checker = Checker::new(11);
     let events: Vec<_> = (0..20).map(|_| checker.maker.named_event()).collect();
@@ -87,7 +87,7 @@ fn a_model_that_is_wrong_is_seen_to_differ() {
         let state = checker.state.clone();
         sabotage(&mut checker);
         let compared = catch_unwind(AssertUnwindSafe(|| checker.compare_everything()));
-        assert!(compared.is_err(), "{what}, and nothing is seen of it");
+        assert!(compared.is_err(), "{what}, and no comparison noticed");
         checker.state = state;
     }
 }

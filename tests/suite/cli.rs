@@ -17,7 +17,7 @@ use crate::{
     skip::real_events,
 };
 
-/// Every command, as one asks for its help.
+/// Every command, as arguments that precede `--help`.
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["serve"],
@@ -54,7 +54,7 @@ fn err(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// Runs a command that must succeed; returns what it prints.
+/// Runs a command that must succeed; returns its output.
 fn good(directory: &Path, arguments: &[&str]) -> String {
     let output = run(directory, arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", err(&output));
@@ -69,7 +69,7 @@ fn bad(directory: &Path, arguments: &[&str], code: i32) -> String {
     err(&output).to_owned()
 }
 
-/// Runs a command with something on its standard input.
+/// Runs a command with this standard input.
 fn piped(directory: &Path, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = program(directory);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -122,7 +122,7 @@ fn every_command_explains_itself_with_an_example() {
         assert!(printed.contains(example.trim_end()), "{command:?}: {printed}");
     }
     assert!(good(directory.path(), &["--version"]).starts_with("auditbox "));
-    // Asking does not make a file.
+    // Asking for help creates no file.
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
@@ -131,7 +131,7 @@ fn the_help_names_every_command_that_is_tested_here() {
     let directory = directory();
     let named = |help: &str| -> Vec<String> {
         let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        // A summary that is too long goes on in a line of its own, further to the right.
+        // A summary that is too long continues on the next line, further to the right.
         let names = list.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
         names
             .filter_map(|line| line.split_whitespace().next())
@@ -148,7 +148,7 @@ fn the_help_names_every_command_that_is_tested_here() {
 }
 
 #[test]
-fn what_is_asked_wrongly_ends_with_2() {
+fn a_usage_error_exits_with_2() {
     let directory = directory();
     for arguments in [
         &["--no-such-flag"][..],
@@ -179,19 +179,19 @@ fn what_is_asked_wrongly_ends_with_2() {
 }
 
 #[test]
-fn an_environment_that_is_not_text_is_no_trouble() {
+fn variables_that_are_not_unicode_are_harmless() {
     let directory = directory();
     let odd = &not_unicode();
     let output = program(directory.path()).arg("check-config").env("ODD", odd).env(odd, "odd").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    // One of this program's own, however, must be understood.
+    // A variable of this program, however, must be valid text.
     let output = program(directory.path()).arg("check-config").env("AUDITBOX_SERVER_LISTEN", odd).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("AUDITBOX_SERVER_LISTEN"), "{}", err(&output));
 }
 
 #[test]
-fn events_are_imported_from_every_form_and_a_second_time_none_is_new() {
+fn every_form_is_imported_and_a_second_import_adds_nothing() {
     let text = ndjson(&events("e", 1_200));
     let array = serde_json::to_string_pretty(&events("e", 1_200)).unwrap();
     let members = text.as_bytes().split_at(5_000);
@@ -238,7 +238,7 @@ fn a_bad_line_stops_an_import_and_is_named() {
         (r#"{"action":"READ","resourceType":"x","receivedBy":"me"}"#, "receivedBy: is set by the server"),
         ("[]", ""),
         (&long, "1048576 bytes"),
-        // The same identifier, another event.
+        // The same identifier with other content.
         (r#"{"identifier":"e0","action":"READ","resourceType":"x"}"#, "identifier"),
     ] {
         let directory = directory();
@@ -257,7 +257,7 @@ fn a_bad_line_stops_an_import_and_is_named() {
 }
 
 #[test]
-fn bytes_that_are_not_text_are_a_bad_line() {
+fn invalid_utf_8_is_a_bad_line() {
     let directory = directory();
     let text = [b"{\"action\":\"\xff\"}\n".as_slice(), ndjson(&events("e", 1)).as_bytes()].concat();
     fs::write(directory.path().join("in.ndjson"), text).unwrap();
@@ -267,7 +267,7 @@ fn bytes_that_are_not_text_are_a_bad_line() {
 }
 
 #[test]
-fn an_array_or_a_stream_that_breaks_off_is_an_error_and_what_came_before_is_kept() {
+fn a_truncated_file_is_an_error_and_its_complete_events_are_kept() {
     let array = serde_json::to_string(&events("e", 3)).unwrap();
     let text = ndjson(&events("e", 3_000));
     let cut = |mut bytes: Vec<u8>| {
@@ -290,7 +290,7 @@ fn an_array_or_a_stream_that_breaks_off_is_an_error_and_what_came_before_is_kept
 }
 
 #[test]
-fn a_file_that_is_not_there_is_an_error() {
+fn a_missing_file_is_an_error() {
     let directory = directory();
     let message = bad(directory.path(), &["import", "nowhere.ndjson"], 1);
     assert!(message.contains("nowhere.ndjson: No such file"), "{message}");
@@ -319,7 +319,7 @@ fn events_are_imported_into_a_running_server() {
     fs::write(server.directory().join("bad.ndjson"), format!("{}{{}}\n{}", event("f0"), event("f1"))).unwrap();
     let arguments = ["import", "bad.ndjson", "--url", &server.url, "--token", &token];
     assert!(bad(server.directory(), &arguments, 1).contains("line 1: "));
-    // What the server refuses is named by its line too.
+    // An event that the server rejects is also reported by its line.
     let other = json!({ "identifier": "e0", "action": "OTHER", "resourceType": "x" });
     fs::write(server.directory().join("bad.ndjson"), ndjson(&[event("g0"), other, event("g1")])).unwrap();
     let message = bad(server.directory(), &arguments, 1);
@@ -345,7 +345,7 @@ fn an_import_that_a_server_refuses_says_why() {
 }
 
 #[test]
-fn a_file_that_a_server_holds_is_imported_into_by_url_only() {
+fn a_file_in_use_accepts_imports_only_by_url() {
     let server = Server::start();
     fs::write(server.directory().join("in.ndjson"), ndjson(&events("e", 1))).unwrap();
     let message = bad(server.directory(), &["import", "in.ndjson"], 1);
@@ -354,7 +354,7 @@ fn a_file_that_a_server_holds_is_imported_into_by_url_only() {
 }
 
 #[test]
-fn a_server_starts_on_what_was_imported() {
+fn a_server_starts_with_imported_events() {
     let directory = directory();
     assert!(piped(directory.path(), &["import", "-"], ndjson(&events("e", 3)).as_bytes()).status.success());
     let server = Server::start_in(directory, &[]);
@@ -363,7 +363,7 @@ fn a_server_starts_on_what_was_imported() {
     assert_eq!(found.json()["audits"][0]["receivedBy"], "import");
 }
 
-/// A file of real events, 13,005 of them, is not part of the repository.
+/// A file of 13,005 real events, which is not part of the repository.
 #[test]
 fn real_events_are_imported_once() {
     let Some(path) = real_events() else { return };
@@ -374,7 +374,7 @@ fn real_events_are_imported_once() {
     assert_eq!(good(directory.path(), &["query", "--json", "--limit", "20000"]).lines().count(), 13_005);
 }
 
-/// A server with events that its filters tell apart.
+/// A server with events that its filters distinguish.
 fn server_to_ask() -> Server {
     let server = Server::start();
     let made = |number: u32| {
@@ -397,7 +397,7 @@ fn server_to_ask() -> Server {
 }
 
 #[test]
-fn a_query_gives_what_the_endpoint_gives_from_the_file_and_from_the_server() {
+fn a_query_returns_the_same_events_from_the_file_and_from_the_server() {
     let server = server_to_ask();
     for (flags, query) in [
         (&[][..], ""),
@@ -462,7 +462,7 @@ fn a_query_prints_a_table() {
 }
 
 #[test]
-fn a_table_passes_nothing_on_that_would_steer_a_terminal() {
+fn a_table_contains_no_terminal_control_characters() {
     let server = Server::start();
     server.store(&[json!({ "identifier": "e1", "action": "\u{1b}[2J\u{9b}31m\r\n\u{7}", "resourceType": "x" })]);
     let printed = good(server.directory(), &["query"]);
@@ -479,7 +479,7 @@ fn a_query_without_a_limit_shows_the_newest_hundred() {
 }
 
 #[test]
-fn a_query_of_a_file_that_is_not_there_does_not_make_one() {
+fn a_query_of_a_missing_file_does_not_create_it() {
     let directory = directory();
     for arguments in [&["query"][..], &["credential", "list"], &["credential", "disable", "ci"]] {
         let message = bad(directory.path(), arguments, 1);
@@ -489,7 +489,7 @@ fn a_query_of_a_file_that_is_not_there_does_not_make_one() {
 }
 
 #[test]
-fn a_query_whose_reader_has_seen_enough_ends_well() {
+fn a_query_whose_reader_closes_the_pipe_succeeds() {
     let directory = directory();
     assert!(piped(directory.path(), &["import", "-"], ndjson(&events("e", 2_000)).as_bytes()).status.success());
     for form in [&["query", "--limit", "2000", "--json"][..], &["query", "--limit", "2000"]] {
@@ -502,7 +502,7 @@ fn a_query_whose_reader_has_seen_enough_ends_well() {
 }
 
 #[test]
-fn credentials_are_made_listed_switched_and_revoked() {
+fn credentials_are_created_listed_disabled_enabled_and_revoked() {
     let directory = directory();
     let create = ["credential", "create", "--name", "ci bot", "--scope", "ingest,read", "--expires", "90d"];
     let shown = good(directory.path(), &create);
@@ -533,7 +533,7 @@ fn credentials_are_made_listed_switched_and_revoked() {
 }
 
 #[test]
-fn a_good_configuration_is_printed_and_a_bad_one_named() {
+fn a_valid_configuration_is_printed_and_an_invalid_one_named() {
     let directory = directory();
     let file = directory.path().join("auditbox.toml");
     fs::write(&file, "[server]\nlisten = \"127.0.0.1:7\"\n[limits]\nlist_max = 20000\n").unwrap();
@@ -551,7 +551,7 @@ fn a_good_configuration_is_printed_and_a_bad_one_named() {
         ("[server", "auditbox.toml: "),
     ] {
         fs::write(&file, text).unwrap();
-        // Every command refuses it, not only the one that asks.
+        // Every command rejects it, not only `check-config`.
         for command in [&["check-config"][..], &["serve"], &["query"], &["credential", "list"]] {
             let message = bad(directory.path(), &[command, &["--config", "auditbox.toml"]].concat(), 1);
             assert!(message.contains(named), "{command:?}: {message}");
@@ -562,7 +562,7 @@ fn a_good_configuration_is_printed_and_a_bad_one_named() {
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_refused() {
+fn a_variable_without_a_setting_is_rejected() {
     let directory = directory();
     for (name, value, named) in [
         ("AUDITBOX_SERVER_LISEN", "127.0.0.1:0", "AUDITBOX_SERVER_LISEN: [server] has no key for this variable"),
@@ -578,12 +578,12 @@ fn a_variable_that_is_no_setting_is_refused() {
 }
 
 #[test]
-fn a_server_is_asked_whether_it_is_well() {
+fn healthcheck_reports_a_healthy_server() {
     let mut server = Server::start();
     let healthcheck = |server: &Server| run(server.directory(), &["healthcheck", "--url", &server.url]);
     let output = healthcheck(&server);
     assert_eq!((output.status.code(), out(&output)), (Some(0), &*format!("{} is well\n", server.url)));
-    // The configuration's own address, where no other is named.
+    // Without a URL, the command uses the address in the configuration.
     let address = server.url.trim_start_matches("http://");
     let own = program(server.directory()).arg("healthcheck").env("AUDITBOX_SERVER_LISTEN", address).output().unwrap();
     assert_eq!(own.status.code(), Some(0), "{}", err(&own));
@@ -594,7 +594,7 @@ fn a_server_is_asked_whether_it_is_well() {
 }
 
 #[test]
-fn a_server_that_takes_no_writes_is_not_well() {
+fn a_server_that_rejects_writes_is_unhealthy() {
     let server = Server::start();
     let database = rusqlite::Connection::open(server.database()).unwrap();
     let broken = "CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'broken'); END";
@@ -602,14 +602,14 @@ fn a_server_that_takes_no_writes_is_not_well() {
     assert_eq!(server.post("/v1/audit-log", &event("e1").to_string()).status, 503);
     let message = bad(server.directory(), &["healthcheck", "--url", &server.url], 1);
     assert!(message.contains("answered 503"), "{message}");
-    // Reads go on, and the end says that something was wrong.
+    // Reads continue, and the exit code reports the error.
     assert_eq!(server.list("").status, 200);
     let (status, _) = server.stop();
     assert_eq!(status.code(), Some(1));
 }
 
 #[test]
-fn a_demonstration_has_events_and_leaves_nothing() {
+fn a_demonstration_has_events_and_leaves_no_files() {
     let (directory, elsewhere) = (directory(), directory());
     let mut command = program(directory.path());
     command.args(["demo", "--events", "1500", "--seed", "7"]).env("TMPDIR", elsewhere.path());

@@ -1,9 +1,9 @@
-//! A clock that jumps, forward and back, under a running server: a machine that starts with a dead battery, a correction by
-//! NTP, a slip of the operator.
+//! A clock that jumps, forward and back, under a running server: a machine that starts with a dead battery, a
+//! correction by NTP, a mistake of the operator.
 //!
-//! The server runs under libfaketime (Debian's package `libfaketime`), which tells it a wall clock that is off by what a
-//! file says; time that only passes (timeouts, windows) is not touched, as it is not on a machine whose clock is set. Without
-//! the library the tests are skipped, or fail if `AUDITBOX_REQUIRE_FAKETIME` is set.
+//! The server runs under libfaketime (Debian's package `libfaketime`), which shifts the wall clock by the offset in a
+//! file. The monotonic clock (timeouts, windows) is unchanged, as on a real machine whose clock is set. Without the
+//! library the tests are skipped, or fail if `AUDITBOX_REQUIRE_FAKETIME` is set.
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
@@ -20,7 +20,7 @@ const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
 const YEAR: i64 = 365 * DAY;
 
-/// A server, and the file that says by how many seconds its clock is off.
+/// A server, and the file that holds the offset of its clock in seconds.
 struct Off {
     server: Server,
     file: PathBuf,
@@ -59,9 +59,9 @@ impl Off {
         Some(off)
     }
 
-    /// Sets the clock so many seconds ahead of the true one.
+    /// Sets the clock this many seconds ahead of the true one.
     fn jump(&self, seconds: i64) {
-        // Moved into place, so that it is never read half written.
+        // The file is renamed into place, so that the library never reads half of it.
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{seconds:+}")).unwrap();
         fs::rename(new, &self.file).unwrap();
@@ -92,7 +92,7 @@ fn order_by_arrival_and_identifiers_do_not_depend_on_the_clock() {
         }
         let one = off.server.request_as(&credential, "GET", &format!("/v1/audit-log/{}", sent.last().unwrap()), "");
         let at = Timestamp::parse(one.json()["audit"]["receivedAt"].as_str().unwrap()).unwrap();
-        // It is what the clock said, right or wrong.
+        // The receipt is what the clock said, right or wrong.
         assert!((at.seconds() - true_now.seconds() - offset).abs() < 120, "{offset}: {at}");
         received.push(at);
     }
@@ -119,7 +119,7 @@ fn order_by_arrival_and_identifiers_do_not_depend_on_the_clock() {
     let directory = off.server.stop().1;
     let examined = run(directory.path(), &["doctor"]);
     assert!(examined.status.success(), "{examined:?}");
-    // Dense, and each time the clock's.
+    // The sequence is dense, and each receipt is the clock's.
     let file = rusqlite::Connection::open(directory.path().join("auditbox.db")).unwrap();
     let dense: bool =
         file.query_row("SELECT count(*) = max(seq) AND min(seq) = 1 FROM event", [], |row| row.get(0)).unwrap();
@@ -127,7 +127,7 @@ fn order_by_arrival_and_identifiers_do_not_depend_on_the_clock() {
 }
 
 #[test]
-fn tokens_are_neither_immortal_nor_dead() {
+fn tokens_neither_outlive_their_time_nor_expire_early() {
     let Some(off) = Off::start(&[]) else { return };
     let (server, first) = (&off.server, off.server.token.clone());
     let expiring = server.post("/v1/credentials", r#"{"name":"an hour","scopes":["read"],"expires":"1h"}"#).json();
@@ -143,19 +143,19 @@ fn tokens_are_neither_immortal_nor_dead() {
     assert!(!off.opens(&first) && !off.opens(&expiring) && off.opens(&lasting));
     let later = server.login(CLIENT_ID, CLIENT_SECRET);
     assert!(off.opens(&later));
-    // A token from the future would live for longer than was promised.
+    // A token from the future would outlive its promised time.
     off.jump(0);
     assert!(!off.opens(&later) && off.opens(&first) && off.opens(&expiring) && off.opens(&lasting));
     for offset in [-DAY, -30 * YEAR, 30 * YEAR] {
         off.jump(offset);
         assert!(!off.opens(&first) && !off.opens(&later) && off.opens(&lasting), "{offset}");
-        // Whoever has a secret gets a token that works, whatever the clock says.
+        // A correct secret always yields a working token, regardless of the clock.
         assert!(off.opens(&server.login(CLIENT_ID, CLIENT_SECRET)), "{offset}");
     }
 }
 
 #[test]
-fn what_was_spent_stays_spent() {
+fn used_links_and_ended_sessions_stay_invalid() {
     let Some(off) = Off::start(&[]) else { return };
     let server = &off.server;
     let sign_out = |cookie: &str| {
@@ -167,18 +167,18 @@ fn what_was_spent_stays_spent() {
     let (ended, kept) = (session::session(server), session::session(server));
     sign_out(&ended);
     assert!(!session::opens(server, &ended) && session::opens(server, &kept));
-    // Far ahead all of these have ended, and the server has something else to remember.
+    // Far in the future, all of these have expired, and the server has other revocations to remember.
     off.jump(30 * DAY);
     assert!(!session::opens(server, &kept));
     sign_out(&session::session(server));
     off.jump(0);
     assert_eq!(session::use_link(server, &link).status, 401, "a link signs in once");
-    assert!(!session::opens(server, &ended), "who has signed out is out");
-    assert!(session::opens(server, &kept), "who has not is in until their time");
+    assert!(!session::opens(server, &ended), "a signed-out session stays invalid");
+    assert!(session::opens(server, &kept), "the other session stays valid until it expires");
 }
 
 #[test]
-fn whoever_must_wait_waits_as_long_whatever_the_clock_says() {
+fn the_wait_after_failed_logins_does_not_depend_on_the_clock() {
     let limits = [("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "2"), ("AUDITBOX_AUTH_FAILED_LOGINS_WINDOW_SECONDS", "600")];
     let Some(off) = Off::start(&limits) else { return };
     let wrong = json!({ "clientId": CLIENT_ID, "clientSecret": "wrong" }).to_string();
@@ -192,7 +192,7 @@ fn whoever_must_wait_waits_as_long_whatever_the_clock_says() {
         assert_eq!(answer.status, 429, "{offset}");
         let wait: i64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=600).contains(&wait), "{offset}: {wait}");
-        // By the server's clock, which is what its Date header says too.
+        // The time is by the server's clock, as in its Date header.
         let reset: i64 = answer.header("x-ratelimit-reset").unwrap().parse().unwrap();
         assert!((reset - Timestamp::now().seconds() - offset - wait).abs() < 120, "{offset}: {reset}");
     }

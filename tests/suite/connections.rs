@@ -1,4 +1,4 @@
-//! Connections that hold a place without a credential: they are closed to make room, and requests are answered meanwhile.
+//! Connections without a credential: the server closes them to make room, and answers requests meanwhile.
 
 use std::{
     env, fs,
@@ -28,33 +28,33 @@ use crate::{
     wire::Connection,
 };
 
-/// Few, so that a test can take them all.
+/// Few, so that a test can take all of them.
 const CONNECTIONS_MAX: usize = 200;
 const FEW: (&str, &str) = ("AUDITBOX_SERVER_CONNECTIONS_MAX", "200");
-/// Addresses of trusted proxies have no limit of their own: all connections together are what is limited then.
+/// The address of a trusted proxy has no limit of its own, so only the limit on all connections applies.
 const ONE_PROXY: (&str, &str) = ("AUDITBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1");
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n";
 
-/// What a client without a credential does with a connection, to keep it.
+/// How a client without a credential keeps a connection.
 #[derive(Debug, Clone, Copy)]
 enum Idler {
-    /// Says nothing.
+    /// Sends nothing.
     Silent,
-    /// Has one request answered, and sends no other.
+    /// Sends one request, reads the response, and sends nothing more.
     Kept,
-    /// Has one request answered, and sends half of the next head.
+    /// Sends one request, reads the response, and sends half of the next head.
     HalfOfTheNextHead,
-    /// Sends the head of a login, whose body does not arrive.
+    /// Sends the head of a login without the body.
     LoginWithoutABody,
-    /// Asks for much, and reads nothing.
+    /// Requests a large response and reads nothing of it.
     NeverReads,
 }
 
 use Idler::{HalfOfTheNextHead, Kept, LoginWithoutABody, NeverReads, Silent};
 
 impl Idler {
-    /// What is sent, and whether an answer is read before anything else is.
+    /// The bytes to send, whether to read a response next, and the bytes to send after it.
     fn script(self) -> (&'static [u8], bool, Vec<u8>) {
         match self {
             Silent => (b"", false, Vec::new()),
@@ -67,7 +67,7 @@ impl Idler {
         }
     }
 
-    /// Plays its part on a connection.
+    /// Runs the script on a connection.
     fn play(self, stream: &mut (impl Read + Write)) -> io::Result<()> {
         let (first, is_answered, then) = self.script();
         stream.write_all(first)?;
@@ -85,11 +85,11 @@ impl Idler {
     }
 }
 
-/// A connection from this address of the machine itself.
+/// A connection from this local address.
 fn connect_from(source: &str, url: &str) -> TcpStream {
     let target: SocketAddr = url.split("://").nth(1).unwrap().parse().unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    // Little is taken in by the system for a client that does not read.
+    // A small buffer, so that the system takes in little for a client that does not read.
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
     socket.connect_timeout(&target.into(), SOON).unwrap();
@@ -99,7 +99,7 @@ fn connect_from(source: &str, url: &str) -> TcpStream {
     stream
 }
 
-/// Whether `/healthz` and `/readyz` answer on connections of their own, from this address.
+/// Checks that `/healthz` and `/readyz` respond on separate connections from this address.
 fn is_well(source: &str, url: &str) {
     for path in ["/healthz", "/readyz"] {
         let mut stream = connect_from(source, url);
@@ -145,7 +145,7 @@ fn one_address_keeps_a_quarter_of_the_connections_and_takes_none_from_others() {
             stream
         })
         .collect();
-    // The latest are open, as is the one of the other address; those before them were closed.
+    // The latest connections are open, and so is the one from the other address. The earlier ones were closed.
     let (closed, open) = kept.split_at_mut(2 * CONNECTIONS_MAX - CONNECTIONS_MAX / 4);
     for stream in open.iter_mut().chain([&mut other]) {
         Kept.play(stream).unwrap();
@@ -155,7 +155,7 @@ fn one_address_keeps_a_quarter_of_the_connections_and_takes_none_from_others() {
     }
 }
 
-/// A live stream, which holds its connection.
+/// A live stream, which occupies its connection.
 fn tail(server: &Server) -> Connection {
     let mut tail = Connection::open(&server.url).unwrap();
     let asked =
@@ -175,7 +175,7 @@ fn announces(tail: &mut Connection, text: &str) {
 }
 
 #[test]
-fn a_request_with_a_credential_is_never_cut_for_room() {
+fn a_request_with_a_credential_is_never_cut_off_for_room() {
     let server = Server::start_with(&[FEW, ONE_PROXY]);
     let event = json!({ "identifier": "slow", "action": "A", "resourceType": "slow" }).to_string();
     let (first, last) = event.split_at(20);
@@ -195,13 +195,13 @@ fn a_request_with_a_credential_is_never_cut_for_room() {
     }
     sender.send(last).unwrap();
     assert_eq!(sender.reply().unwrap().status, 201);
-    // The stream goes on: it announces the event that has just been stored.
+    // The stream continues: it announces the event that was just stored.
     announces(&mut tail, "\"slow\"");
     assert!(Kept.play(&mut idle[0]).is_err());
 }
 
 #[test]
-fn where_every_connection_is_in_a_request_the_next_is_refused_and_health_is_answered() {
+fn with_a_request_on_every_connection_the_next_is_rejected_and_health_is_answered() {
     let server = Server::start_with(&[("AUDITBOX_SERVER_CONNECTIONS_MAX", "4"), ONE_PROXY]);
     let event = json!({ "identifier": "slow", "action": "A", "resourceType": "slow" }).to_string();
     let mut sender = Connection::open(&server.url).unwrap();
@@ -224,7 +224,7 @@ fn where_every_connection_is_in_a_request_the_next_is_refused_and_health_is_answ
         assert!(refused.body.contains("overloaded") && refused.body.contains("connections_max"), "{}", refused.body);
         is_well("127.0.0.1", &server.url);
     }
-    // The requests that hold connections go on.
+    // The requests that occupy connections continue.
     sender.send(&event).unwrap();
     assert_eq!(sender.reply().unwrap().status, 201);
     eventually("a place", || (asked().status == 200).then_some(()));
@@ -241,10 +241,10 @@ fn where_every_connection_is_in_a_request_the_next_is_refused_and_health_is_answ
     assert!(status.success());
     let log = fs::read_to_string(directory.path().join("stderr.txt")).unwrap();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("requests hold all connections")).collect();
-    assert!(lines.len() == 2 && lines[1].contains("refused=29"), "one line, and one for the others: {log}");
+    assert!(lines.len() == 2 && lines[1].contains("refused=29"), "one line for the first, and one for the rest: {log}");
 }
 
-/// A server with a certificate, and the client's side of it.
+/// A server with a certificate, and the TLS configuration of its client.
 struct Secured {
     process: Process,
     url: String,
@@ -307,7 +307,7 @@ fn handshakes_that_do_not_end_leave_health_answered() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // As many as would wait for a minute if each took the place of another.
+            // As many as would take a minute if each had to wait for a place.
             let mut unfinished = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 if unfinished.len() < 8 * CONNECTIONS_MAX {
@@ -330,7 +330,7 @@ fn handshakes_that_do_not_end_leave_health_answered() {
     assert!(server.process.stop().success());
 }
 
-/// How many connections are kept idle at once, and for how long.
+/// The number of idle connections, and the duration.
 fn siege() -> (usize, Duration) {
     let asked = env::var("AUDITBOX_IDLE").ok();
     let long = asked.as_deref().and_then(|asked| asked.split_once(':'));
@@ -339,7 +339,7 @@ fn siege() -> (usize, Duration) {
     })
 }
 
-/// Keeps this many connections idle until it is over, and opens those again that the server closes.
+/// Keeps this many connections idle until `is_over`, and replaces those that the server closes.
 fn besiege(url: &str, connections: usize, is_over: &AtomicBool, opened: &AtomicUsize) {
     let idlers: [&[u8]; 4] = [b"", HEALTH, b"GET /healthz HT", b"\x16\x03\x01"];
     let mut streams: Vec<Option<TcpStream>> = (0..connections).map(|_| None).collect();
@@ -365,7 +365,7 @@ fn besiege(url: &str, connections: usize, is_over: &AtomicBool, opened: &AtomicU
 #[test]
 fn health_is_answered_at_the_default_limits_however_many_connections_are_idle() {
     let (connections, length) = siege();
-    // This process holds the other end of each.
+    // This process holds the other end of each connection.
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
     for is_secured in [false, true] {

@@ -1,11 +1,11 @@
-//! CONTRIBUTING.md names every switch of the tests and every tool that they use, and none that is gone.
+//! CONTRIBUTING.md names every switch and every tool of the tests, and nothing that no longer exists.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Variables that the program reads, besides its settings.
+/// Variables that the program reads in addition to its settings.
 const OF_THE_PROGRAM: [&str; 5] =
     ["AUDITBOX_ADMIN_CLIENT_ID", "AUDITBOX_ADMIN_CLIENT_SECRET", "AUDITBOX_CONFIG", "AUDITBOX_TOKEN", "AUDITBOX_URL"];
-/// Misspelled on purpose, in tests of what the program says to them.
+/// Misspelled on purpose, in tests of the error message.
 const MISSPELLED: [&str; 1] = ["AUDITBOX_SERVER_LISEN"];
 
 fn read(path: &Path) -> String {
@@ -17,7 +17,7 @@ fn variables(text: &str) -> BTreeSet<String> {
     let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
     text.match_indices("AUDITBOX_")
         .map(|(at, _)| text[at..].chars().take_while(|char| is_part(*char)).collect::<String>())
-        // The prefix alone, and the beginning of a name that is put together.
+        // Excludes the bare prefix, and prefixes of names that code assembles.
         .filter(|name| !name.ends_with('_'))
         .collect()
 }
@@ -58,7 +58,7 @@ fn every_switch_of_the_tests_is_described() {
 }
 
 #[test]
-fn every_path_it_names_is_there() {
+fn every_path_in_it_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = read(&root.join("CONTRIBUTING.md"));
     let mut paths = 0;

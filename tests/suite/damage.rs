@@ -1,6 +1,6 @@
-//! Damage: a flipped byte is found by `doctor`, never served as if it were sound, and costs nothing but what it hit.
+//! Damage: `doctor` finds a flipped byte, no response serves it as sound, and only the damaged data is affected.
 //!
-//! `AUDITBOX_FLIPS=400` makes the long form of the last test.
+//! `AUDITBOX_FLIPS=400` runs the long form of the last test.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::harness::{Server, eventually, run, store_options};
 const CHUNK_EVENTS: u32 = 64;
 const EVENTS: u32 = 150;
 
-/// Events that compress, and one that is shorter as it is.
+/// Events that compress well, and one that is stored uncompressed because it is shorter.
 fn event(number: u32) -> Value {
     json!({
         "identifier": format!("event-{number:04}"),
@@ -33,7 +33,7 @@ fn event(number: u32) -> Value {
     })
 }
 
-/// A stopped server's file: two sealed chunks, and a tail in no chunk.
+/// A stopped server's file: two sealed chunks, and newer events in no chunk.
 fn file() -> (TempDir, PathBuf) {
     let server = Server::start_chunked(CHUNK_EVENTS);
     server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
@@ -54,7 +54,7 @@ pub fn sql(path: &Path) -> Connection {
     connection
 }
 
-/// Puts back the triggers that [`sql`] takes out.
+/// Restores the triggers that [`sql`] drops.
 pub fn close(connection: Connection) {
     let described = Connection::open_in_memory().unwrap();
     described.execute_batch(include_str!("../../schema.sql")).unwrap();
@@ -72,13 +72,13 @@ pub fn doctor(directory: &TempDir) -> (bool, String) {
     (examined.status.success(), said)
 }
 
-/// The place in the file of an event's body, which is there once.
+/// Flips a byte in the body of an event, which the file contains once.
 fn flip_body(path: &Path, seq: u32) {
     let connection = sql(path);
     let body: Vec<u8> = connection.query_row("SELECT body FROM event WHERE seq = ?1", [seq], |row| row.get(0)).unwrap();
     close(connection);
     let mut bytes = fs::read(path).unwrap();
-    // What stood on a page before it was split stays there, unused.
+    // When a page is split, its former content remains in its unused space.
     let places: Vec<_> = (0..bytes.len() - body.len()).filter(|at| bytes[*at..].starts_with(&body)).collect();
     assert!(!places.is_empty());
     for at in places {
@@ -88,7 +88,7 @@ fn flip_body(path: &Path, seq: u32) {
 }
 
 #[test]
-fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
+fn a_flipped_byte_of_a_body_affects_only_that_event_and_is_reported_everywhere() {
     let (directory, path) = file();
     let seqs = |connection: &Connection, identifier: &str| -> u32 {
         let offset = identifier.trim_start_matches("event-").parse::<u32>().unwrap();
@@ -120,12 +120,12 @@ fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
     let named: Vec<_> =
         told["damaged"]["events"].as_array().unwrap().iter().map(|event| event["seq"].clone()).collect();
     assert_eq!(named, [json!(tail), json!(sealed)]);
-    // A list without them does not speak of them.
+    // A list whose filter excludes the damaged events does not report them.
     assert_eq!(server.list("entity=svc-1&limit=1000").json().get("damaged"), None);
     assert_eq!(server.get("/v1/audit-log/event-0010").refusal(), (410, "event_damaged".to_owned()));
     assert_eq!(server.get("/v1/audit-log/event-0149").refusal(), (410, "event_damaged".to_owned()));
     assert_eq!(server.get("/v1/audit-log/event-0011").status, 200);
-    // Neither becomes a second event when its sender sends it again.
+    // Neither becomes a second event when its sender retries.
     for number in [10, 149] {
         let again = server.post("/v1/audit-log", &event(number).to_string());
         assert_eq!(again.refusal(), (409, "conflict".to_owned()), "{number}");
@@ -153,7 +153,7 @@ fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
     assert_eq!(asked.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&asked.stderr).contains("damaged, left out"), "{asked:?}");
     assert!(!String::from_utf8_lossy(&asked.stdout).contains("event-0010"));
-    // The index made anew, from events of which these can no longer be read, still knows them.
+    // The rebuilt index still knows both events, although they can no longer be read.
     assert!(run(directory.path(), &["reindex"]).status.success());
     let server = Server::start_in(directory, &[]);
     for number in [10, 149] {
@@ -193,7 +193,7 @@ fn every_column_of_a_row_is_covered() {
         assert_eq!(listed.json()["damaged"]["count"], 1, "{damage}: {}", listed.text);
         assert!(!listed.identifiers().contains(&"event-0149".to_owned()), "{damage}");
         assert!(listed.identifiers().contains(&"event-0148".to_owned()), "{damage}");
-        // Whatever a column says: what is not in the dictionary counts for nothing.
+        // A value that is not in the dictionary is not counted, whatever the column contains.
         for field in ["entity", "blueprint"] {
             let counted = server.get(&format!("/v1/audit-log/stats?facets={field}"));
             assert_eq!(counted.status, 200, "{damage}: {}", counted.text);
@@ -236,7 +236,7 @@ fn the_index_the_terms_and_the_dictionaries_are_covered() {
     }
 }
 
-/// Does something to the file while it does not know of one of its indexes.
+/// Changes the file while the schema lacks one of its indexes.
 fn without_index(path: &Path, index: &str, change: &str) {
     let connection = sql(path);
     let hide = format!(
@@ -260,9 +260,9 @@ fn without_index(path: &Path, index: &str, change: &str) {
 }
 
 #[test]
-fn an_index_for_sql_that_lacks_an_entry_or_has_one_too_many_is_made_anew() {
+fn an_sql_index_with_a_missing_or_extra_entry_is_rebuilt() {
     let (lacks, has_more) = ("INSERT INTO event SELECT * FROM kept", "DELETE FROM event WHERE seq = 1000");
-    // In an index of some of the rows SQLite does not count the entries.
+    // SQLite does not count the entries of a partial index.
     for (index, change, told) in [
         ("event_timestamp", lacks, "row 70 missing from index event_timestamp [reindex]"),
         ("event_entity", lacks, "row 70 missing from index event_entity [reindex]"),
@@ -281,7 +281,7 @@ fn an_index_for_sql_that_lacks_an_entry_or_has_one_too_many_is_made_anew() {
 }
 
 #[test]
-fn nothing_new_comes_to_depend_on_a_damaged_dictionary() {
+fn no_new_event_depends_on_a_damaged_dictionary() {
     let (directory, path) = file();
     let connection = sql(&path);
     let changed = connection.execute(
@@ -306,10 +306,10 @@ fn nothing_new_comes_to_depend_on_a_damaged_dictionary() {
 }
 
 #[test]
-fn a_posting_of_a_term_that_there_cannot_be_is_told_and_ends_nothing_else() {
+fn a_posting_of_an_impossible_term_is_reported_and_affects_nothing_else() {
     let (directory, path) = file();
     let connection = sql(&path);
-    // One term, the 2,147,483,647th after its block's first, of the first event.
+    // One term, the 2,147,483,647th after the first of its block, set for the first event.
     connection.execute("UPDATE chunk_posting SET terms = x'0106ffffffff07000000'", []).unwrap();
     close(connection);
     let server = Server::start_in(directory, &[]);
@@ -325,7 +325,7 @@ fn a_posting_of_a_term_that_there_cannot_be_is_told_and_ends_nothing_else() {
 }
 
 #[test]
-fn keys_that_another_release_of_the_compressor_packed_are_the_same_keys() {
+fn keys_compressed_by_another_zstd_release_are_equal() {
     let (directory, path) = file();
     let connection = sql(&path);
     let (place, keys): (i64, Vec<u8>) = connection
@@ -342,7 +342,7 @@ fn keys_that_another_release_of_the_compressor_packed_are_the_same_keys() {
 }
 
 #[test]
-fn a_damaged_page_costs_the_events_on_it() {
+fn a_damaged_page_affects_only_its_events() {
     let (directory, path) = file();
     let connection = sql(&path);
     let page: usize = connection
@@ -353,7 +353,7 @@ fn a_damaged_page_costs_the_events_on_it() {
         )
         .map_or(0, |page| usize::try_from(page).unwrap());
     close(connection);
-    // Where SQLite was built without dbstat, by what such a page begins with.
+    // SQLite may lack dbstat here, so the test recognizes such a page by its first bytes.
     let mut bytes = fs::read(&path).unwrap();
     let page = if page > 0 { page } else { leaf_of_events(&bytes) };
     bytes[(page as usize - 1) * 4096] = 0x0f;
@@ -364,7 +364,7 @@ fn a_damaged_page_costs_the_events_on_it() {
     let listed = server.list("sort=received&order=asc&limit=1000&include_own=false");
     let (whole, damaged) = (listed.identifiers().len(), listed.json()["damaged"]["count"].as_u64().unwrap());
     assert!(damaged > 0 && whole > 50 && whole as u64 + damaged == u64::from(EVENTS), "{whole} and {damaged}");
-    // SQLite commits nothing that has met such a page: who sends its events again must not thereby stop the writer.
+    // SQLite commits nothing after it has read such a page. A sender that retries its events must not stop the writer.
     let sound = listed.identifiers();
     let lost = (0..EVENTS).find(|number| !sound.contains(&format!("event-{number:04}"))).unwrap();
     let batch = json!([event(1_000), event(lost), event(1_001)]).to_string();
@@ -395,7 +395,7 @@ fn a_file_opens_though_a_page_of_its_newest_events_is_damaged() {
     assert!(listed["audits"].as_array().unwrap().len() > 50);
 }
 
-/// The first page that is a leaf of a table and holds the frame of a body.
+/// The first leaf page of a table that holds the frame of a body.
 fn leaf_of_events(bytes: &[u8]) -> usize {
     let is_it = |page: &[u8]| {
         page[0] == 0x0d
@@ -405,7 +405,7 @@ fn leaf_of_events(bytes: &[u8]) -> usize {
     bytes.chunks(4096).position(is_it).unwrap() + 1
 }
 
-/// Everything that is served of a file: by identifier, its event.
+/// Everything that the server returns from a file: each event by its identifier.
 fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
     let options = store_options(path, CHUNK_EVENTS);
     let store = Store::open(&options, &Quiet).map_err(|error| error.to_string())?;
@@ -426,7 +426,7 @@ fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
 }
 
 #[test]
-fn whatever_byte_is_flipped_nothing_wrong_is_served_and_doctor_sees_it() {
+fn no_flipped_bit_is_served_as_sound_and_doctor_reports_it() {
     let flips: u64 = std::env::var("AUDITBOX_FLIPS").map_or(30, |flips| flips.parse().unwrap());
     let seed: u64 = std::env::var("AUDITBOX_SEED").map_or(1, |seed| seed.parse().unwrap());
     let (directory, path) = file();
@@ -457,7 +457,7 @@ fn whatever_byte_is_flipped_nothing_wrong_is_served_and_doctor_sees_it() {
         let what = format!("byte {at}, bit {mask:#x}, seed {seed}");
         match served(&path) {
             Err(_) => {
-                assert!(reported, "{what}: refused, and doctor finds nothing");
+                assert!(reported, "{what}: rejected, but doctor finds nothing");
                 refused += 1;
             }
             Ok(events) => {
@@ -465,17 +465,17 @@ fn whatever_byte_is_flipped_nothing_wrong_is_served_and_doctor_sees_it() {
                     let original = sound.iter().find(|(known, _)| known == identifier);
                     assert_eq!(original.map(|(_, body)| body), Some(body), "{what}: served as sound");
                 }
-                assert!(reported || events == sound, "{what}: other events, and doctor finds nothing");
+                assert!(reported || events == sound, "{what}: the events differ, but doctor finds nothing");
                 if reported { found += 1 } else { harmless += 1 }
             }
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: takes for ever");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: takes too long");
     }
-    println!("{flips} flips: {refused} refused and reported, {found} reported, {harmless} changed nothing");
+    println!("{flips} flips: {refused} rejected and reported, {found} reported, {harmless} changed nothing");
 }
 
 #[test]
-fn chunks_of_which_nothing_is_left_are_told() {
+fn a_completely_lost_chunk_is_reported() {
     let (directory, path) = file();
     let connection = sql(&path);
     connection.execute("DELETE FROM event WHERE seq BETWEEN 65 AND 128", []).unwrap();

@@ -138,7 +138,9 @@ fn a_file_with_undeletable_orphans_opens_and_no_chunk_is_sealed_over_them() {
     assert!(!is_sound && said.contains("[restore]") && !said.contains("[reindex]"), "{said}");
     // Retention has no free place for the rest of these chunks. It reports that, and nothing else stops.
     let server = Server::start_in(directory, &KEEP_30);
-    eventually("a word of it", || server.log().contains("nothing of this chunk is dropped").then_some(()));
+    eventually("the report of a chunk without a free place", || {
+        server.log().contains("nothing of this chunk is dropped").then_some(())
+    });
     assert_eq!(server.store(&[event(9_999, 0)]).status, 201, "{}", server.log());
     assert_eq!(by_entity(&server).iter().sum::<i64>(), i64::from(EVENTS) + 1);
 }

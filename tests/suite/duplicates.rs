@@ -19,7 +19,7 @@ fn event(number: usize) -> Value {
     json!({ "identifier": format!("event-{number:04}"), "action": "UPDATE", "resourceType": "entity" })
 }
 
-/// A stopped server's file: two sealed chunks, and a tail in no chunk.
+/// A stopped server's file: two sealed chunks, and newer events in no chunk.
 fn file() -> (TempDir, PathBuf) {
     let server = Server::start_chunked(CHUNK_EVENTS);
     server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
@@ -55,7 +55,7 @@ fn seq_of(connection: &Connection, number: usize) -> i64 {
     seqs.into_iter().find(|seq| body(connection, *seq).contains(&wanted)).unwrap()
 }
 
-/// Stores a body once more at the end of the log, as a program that does not look for duplicates would. Returns its seq.
+/// Stores a body again at the end of the log, as a program that does not check for duplicates would. Returns its seq.
 fn store_again(connection: &Connection, of: i64, body: &str, identifier: &str) -> i64 {
     let seq: i64 = connection.query_row("SELECT max(seq) + 1 FROM event", [], |row| row.get(0)).unwrap();
     let (timestamp, filled): (i64, i64) =
@@ -76,7 +76,7 @@ fn store_again(connection: &Connection, of: i64, body: &str, identifier: &str) -
     seq
 }
 
-/// Stores the event with this number once more; returns both its seqs.
+/// Stores the event with this number again; returns both its seqs.
 fn twice(connection: &Connection, number: usize) -> (i64, i64) {
     let first = seq_of(connection, number);
     (first, store_again(connection, first, &body(connection, first), &format!("event-{number:04}")))
@@ -92,10 +92,10 @@ fn open(path: &Path) -> Connection {
 }
 
 #[test]
-fn an_identifier_of_two_events_is_named_wherever_they_stand() {
+fn an_identifier_of_two_events_is_named_in_every_part_of_the_log() {
     let (directory, path) = file();
     let connection = open(&path);
-    // The first of each in a sealed chunk or in the tail, the second in the tail.
+    // The first event of each pair is in a sealed chunk or after the last one; the second is after the last chunk.
     let seqs: Vec<_> = [3, 70, 148].map(|number| (number, twice(&connection, number))).into();
     connection.close().unwrap();
     for _ in 0..2 {
@@ -107,7 +107,7 @@ fn an_identifier_of_two_events_is_named_wherever_they_stand() {
         }
         assert!(said.contains("3 identifiers belong to more than one event"), "{said}");
         assert!(!said.contains("damaged") && !said.contains("auditbox reindex"), "{said}");
-        // What to do.
+        // The remedy.
         assert!(said.contains("restore"), "{said}");
         reindex(&directory);
     }
@@ -119,12 +119,12 @@ fn an_identifier_of_two_events_of_one_sealed_chunk_is_named() {
     let connection = open(&path);
     let (first, second) = twice(&connection, 149);
     let another = {
-        // Other content under the same identifier, and a third time.
+        // Other content with the same identifier, and a third copy.
         let body = body(&connection, first).replace("UPDATE", "DELETE");
         store_again(&connection, first, &body, "event-0149")
     };
     connection.close().unwrap();
-    // The next events fill the chunk that has all of them.
+    // The next events fill the chunk that holds all of them.
     let server = Server::start_in(directory, &[]);
     server.store(&(1_000..1_000 + 2 * CHUNK_EVENTS as usize).map(event).collect::<Vec<_>>());
     let is_sealed = || {
@@ -135,7 +135,7 @@ fn an_identifier_of_two_events_of_one_sealed_chunk_is_named() {
     };
     eventually("sealing", || is_sealed().then_some(()));
     let line = format!("identifier \"event-0149\" belongs to events {first}, {second} and {another}");
-    // While the server runs, and after.
+    // While the server runs, and after it has stopped.
     let beside = run(server.directory(), &["doctor"]);
     assert!(String::from_utf8_lossy(&beside.stdout).contains(&line), "{beside:?}");
     let (_, directory) = server.stop();
@@ -145,7 +145,7 @@ fn an_identifier_of_two_events_of_one_sealed_chunk_is_named() {
 }
 
 #[test]
-fn a_backup_of_a_log_with_duplicates_is_made_and_says_so() {
+fn a_backup_of_a_log_with_duplicates_succeeds_and_reports_them() {
     let (directory, path) = file();
     let connection = open(&path);
     let (first, second) = twice(&connection, 3);

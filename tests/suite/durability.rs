@@ -1,4 +1,4 @@
-//! What was acknowledged is on disk: after kill -9, and after a stop in order.
+//! Acknowledged events are on disk: after kill -9, and after an orderly stop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,11 +26,11 @@ use crate::{
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 20;
 
-/// What became of the events that were sent until the server was gone.
+/// The outcome of the events that were sent until the server was gone.
 #[derive(Default)]
 struct Sent {
     acknowledged: BTreeSet<String>,
-    /// No answer, or none that says the event is stored.
+    /// No response, or a response that does not confirm storage.
     open: BTreeSet<String>,
 }
 
@@ -38,7 +38,7 @@ fn event(identifier: &str) -> String {
     json!({ "identifier": identifier, "action": "CREATE", "resourceType": "entity" }).to_string()
 }
 
-/// Where to send, apart from the server, which may be killed meanwhile.
+/// Where to send: independent of the server, which may be killed meanwhile.
 struct Target {
     url: String,
     token: String,
@@ -50,8 +50,9 @@ impl Target {
     }
 }
 
-/// Sends one event a request over `CONNECTIONS` connections at once until every one of them is broken off. Whoever gets the
-/// acknowledgement that makes them `enough` calls `end`, then and there: what was acknowledged too early is not yet on disk.
+/// Sends one event per request over `CONNECTIONS` connections at once, until all connections are closed. The thread
+/// that receives the `enough`th acknowledgement calls `end` at once: an event that was acknowledged too early is not
+/// yet on disk.
 fn send_until(target: &Target, prefix: &str, enough: usize, end: impl FnOnce() + Send) -> Sent {
     let (sent, count, end) = (Mutex::new(Sent::default()), AtomicUsize::new(0), Mutex::new(Some(end)));
     let client = |number: usize| {
@@ -84,11 +85,11 @@ fn send_until(target: &Target, prefix: &str, enough: usize, end: impl FnOnce() +
             scope.spawn(move || client(number));
         }
     });
-    assert!(end.into_inner().unwrap().is_none(), "the server went away by itself");
+    assert!(end.into_inner().unwrap().is_none(), "the server ended by itself");
     sent.into_inner().unwrap()
 }
 
-/// How often each identifier is in the log, read page by page in the order of arrival.
+/// The number of events of each identifier in the log, read page by page in order of arrival.
 fn stored(server: &Server) -> BTreeMap<String, usize> {
     let (mut counts, mut cursor) = (BTreeMap::new(), String::new());
     loop {
@@ -104,18 +105,18 @@ fn stored(server: &Server) -> BTreeMap<String, usize> {
     }
 }
 
-/// Every acknowledged event is there once, and nothing that was not sent.
+/// Every acknowledged event is there once, and nothing that was not sent is there.
 fn check(server: &Server, acknowledged: &BTreeSet<String>, open: &BTreeSet<String>) {
     let counts = stored(server);
     let missing: Vec<_> = acknowledged.iter().filter(|identifier| !counts.contains_key(*identifier)).collect();
-    assert!(missing.is_empty(), "acknowledged, and lost: {missing:?}");
+    assert!(missing.is_empty(), "acknowledged, but lost: {missing:?}");
     for (identifier, count) in &counts {
         assert_eq!(*count, 1, "{identifier}");
         assert!(acknowledged.contains(identifier) || open.contains(identifier), "{identifier} was never sent");
     }
 }
 
-/// The file is whole by SQLite's own judgement, and seq is dense.
+/// The file passes SQLite's integrity check, and seq is dense.
 fn check_file(path: &Path) {
     let database = Database::open(path).unwrap();
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -132,7 +133,7 @@ fn has_no_log(path: &Path) -> bool {
     fs::metadata(log).map_or(true, |metadata| metadata.len() == 0)
 }
 
-/// Starts a request and has it wait for its body, which is what `100 Continue` says.
+/// Starts a request and waits until the server expects its body, which `100 Continue` confirms.
 fn begin_request(server: &Server, body: &str) -> Connection {
     let mut connection = Connection::open(&server.url).unwrap();
     let (token, length) = (&server.token, body.len());
@@ -145,12 +146,13 @@ fn begin_request(server: &Server, body: &str) -> Connection {
 }
 
 #[test]
-fn what_was_acknowledged_before_a_kill_is_there_once() {
+fn events_acknowledged_before_a_kill_are_there_once() {
     let rounds = std::env::var("AUDITBOX_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut server = Server::start();
     let mut acknowledged = BTreeSet::new();
     for round in 0..rounds {
-        // Killed after a different number each time: at different places of a batch, of a commit, of a checkpoint.
+        // Each round kills after another number of acknowledgements: at different points of a batch, a commit and a
+        // checkpoint.
         let sent = send_until(&Target::of(&server), &format!("r{round}"), 1 + (round * 211) % 1_000, || server.kill());
         acknowledged.extend(sent.acknowledged);
         server.start_again();
@@ -168,7 +170,7 @@ fn what_was_acknowledged_before_a_kill_is_there_once() {
 }
 
 #[test]
-fn a_signal_lets_requests_under_way_finish() {
+fn a_signal_lets_running_requests_finish() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start();
         let body = event(signal);
@@ -188,7 +190,7 @@ fn a_signal_lets_requests_under_way_finish() {
 }
 
 #[test]
-fn a_signal_that_comes_at_once_is_a_stop_in_order() {
+fn a_signal_right_after_the_start_stops_in_order() {
     for _ in 0..20 {
         let directory = tempfile::tempdir().unwrap();
         let mut child = program(directory.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -202,7 +204,7 @@ fn a_signal_that_comes_at_once_is_a_stop_in_order() {
 }
 
 #[test]
-fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
+fn a_stop_under_load_loses_no_acknowledged_event() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start();
         let sent = send_until(&Target::of(&server), signal, 500, || server.signal(signal));
@@ -214,8 +216,8 @@ fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn connections_that_say_nothing_do_not_hold_up_a_stop() {
-    // The stop could wait for an hour if it waited for them at all.
+fn silent_connections_do_not_delay_a_stop() {
+    // If the stop waited for these connections, it would take an hour.
     let mut server = Server::start_with(&[("AUDITBOX_SERVER_SHUTDOWN_SECONDS", "3600")]);
     let mut used: Vec<_> = (0..8).map(|_| Connection::open(&server.url).unwrap()).collect();
     for connection in &mut used {
@@ -228,13 +230,13 @@ fn connections_that_say_nothing_do_not_hold_up_a_stop() {
 }
 
 #[test]
-fn no_connection_is_taken_once_the_server_is_stopping() {
+fn a_stopping_server_accepts_no_connection() {
     let mut server = Server::start();
     let body = event("last");
     let mut under_way = begin_request(&server, &body);
     server.signal("TERM");
     eventually("the stop", || server.log().contains("stopping").then_some(()));
-    // A connection that the system still took is closed without an answer.
+    // The server closes a connection that the system still accepted, without a response.
     eventually("no more answers", || {
         let answer = Connection::open(&server.url).and_then(|mut late| late.request("GET", "/healthz", "", ""));
         answer.is_err().then_some(())

@@ -1,6 +1,8 @@
-//! Followers across restores: each sees every event of the log once, or gets an error that names the place to begin again.
+//! Followers across restores: each receives every event of the log once, or an error that names the cursor from which
+//! to continue.
 //!
-//! Every way to follow is tried: lists, streams (`cursor` and `Last-Event-ID`), exports, pages and the command line.
+//! The tests try every way to follow: lists, streams (`cursor` and `Last-Event-ID`), exports, pages and the command
+//! line.
 
 use std::{fs, path::Path};
 
@@ -16,7 +18,7 @@ use crate::{
 
 const FOLLOW: &str = "sort=received&order=asc";
 
-/// Stores the events `name-0`, `name-1` …, one request each.
+/// Stores the events `name-0`, `name-1` and so on, one request each.
 fn send(server: &Server, name: &str, count: usize) {
     let event = |n: usize| json!({ "identifier": format!("{name}-{n}"), "action": "UPDATE", "resourceType": "entity" });
     server.store(&(0..count).map(event).collect::<Vec<_>>());
@@ -52,7 +54,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// Reads everything there is.
+    /// Reads the whole log.
     fn new(server: &Server, filter: &'static str) -> Self {
         let mut follower = Self { filter, cursor: String::new() };
         let first = server.list(&format!("{FOLLOW}{filter}&limit=7"));
@@ -72,19 +74,19 @@ impl Follower {
             }
             all.extend(found);
             self.cursor = next(&page);
-            // With auditbox's own records the log has no end: each page adds one.
+            // With auditbox's own records the log has no end, because each page adds one.
             if all.len() > 1_000 {
                 return all;
             }
         }
     }
 
-    /// Asks for the next page, and keeps its place where it is.
+    /// Requests the next page, and keeps its cursor.
     fn ask(&self, server: &Server) -> Answer {
         server.list(&format!("{FOLLOW}{}&limit=50&cursor={}", self.filter, self.cursor))
     }
 
-    /// What a stream answers that begins at this place.
+    /// The statuses of streams that start at this cursor.
     fn streams(&self, server: &Server) -> [u16; 2] {
         let (filter, cursor) = (self.filter, &self.cursor);
         let status = |query: &str, header: &str| {
@@ -105,7 +107,7 @@ impl Follower {
         server.get(&format!("/v1/audit-log/export?format=ndjson&{FOLLOW}{filter}&cursor={cursor}"))
     }
 
-    /// Every way to go on is refused. Returns what the refusal says of the cursor.
+    /// Every way to continue is refused. Returns what the refusal says about the cursor.
     fn is_refused(&self, server: &Server) -> Value {
         let answer = self.ask(server);
         assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()));
@@ -117,7 +119,7 @@ impl Follower {
         detail
     }
 
-    /// Every way to go on is open, and gives these events.
+    /// Every way to continue works, and returns these events.
     fn goes_on(&mut self, server: &Server, expected: &[String]) {
         assert_eq!(self.streams(server), [200, 200]);
         let exported = self.export(server);
@@ -132,13 +134,13 @@ fn next(answer: &Answer) -> String {
     answer.json()["next"].as_str().unwrap().to_owned()
 }
 
-/// `name-0`, `name-1` … in order.
+/// `name-0`, `name-1` and so on.
 fn names(name: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{name}-{n}")).collect()
 }
 
 #[test]
-fn a_follower_that_read_what_a_restore_undid_is_refused_and_then_misses_nothing() {
+fn a_follower_of_undone_events_is_rejected_and_then_misses_nothing() {
     let server = Server::start();
     send(&server, "kept", 50);
     backup(&server, "copy.db");
@@ -146,24 +148,24 @@ fn a_follower_that_read_what_a_restore_undid_is_refused_and_then_misses_nothing(
     let follower = Follower::new(&server, "");
     let behind = Follower { filter: "", cursor: next(&server.list(&format!("{FOLLOW}&limit=20"))) };
     let server = restored(server, "copy.db");
-    // More than the follower had read: the log is again longer than the place it stands at.
+    // More than the follower had read, so the log is again longer than the follower's position.
     send(&server, "new", 80);
     let detail = follower.is_refused(&server);
     assert!(detail["message"].as_str().unwrap().contains("restored"), "{detail}");
     let resume = detail["resume"].as_str().unwrap().to_owned();
     Follower { filter: "", cursor: resume }.goes_on(&server, &names("new", 80));
-    // A follower that had not come so far is not disturbed.
+    // A follower that had not read so far is not affected.
     let rest = [names("kept", 50).split_off(20), names("new", 80)].concat();
     behind.clone().goes_on(&server, &rest);
 }
 
 #[test]
-fn a_follower_that_only_polled_is_refused_as_well() {
+fn a_follower_that_only_polled_is_rejected_as_well() {
     let server = Server::start();
     send(&server, "kept", 5);
     backup(&server, "copy.db");
     let follower = Follower::new(&server, "");
-    // Each poll is recorded as an event, and moves the place.
+    // Each poll is recorded as an event, and moves the cursor.
     let mut polled = follower.clone();
     eventually("records of the polls", || {
         let page = polled.ask(&server);
@@ -180,7 +182,7 @@ fn a_follower_that_only_polled_is_refused_as_well() {
 }
 
 #[test]
-fn the_place_to_begin_again_is_known_after_restarts_and_a_chain_of_restores() {
+fn the_resume_cursor_is_known_after_restarts_and_a_chain_of_restores() {
     let server = Server::start();
     send(&server, "one", 10);
     backup(&server, "one.db");
@@ -191,7 +193,7 @@ fn the_place_to_begin_again_is_known_after_restarts_and_a_chain_of_restores() {
     let server = restarted(server, |_| {});
     send(&server, "three", 10);
     let ahead = Follower::new(&server, "");
-    // Back to the second backup, then to the first, then forward to what was set aside.
+    // Back to the second backup, then to the first, then forward to the log that the first restore moved aside.
     let server = restored(server, "two.db");
     send(&server, "four", 30);
     let branch = Follower::new(&server, "");
@@ -216,7 +218,7 @@ fn the_place_to_begin_again_is_known_after_restarts_and_a_chain_of_restores() {
         aside.iter().max_by_key(|name| fs::metadata(server.directory().join(name)).unwrap().modified().unwrap());
     let server = restored(server, forward.unwrap());
     send(&server, "six", 90);
-    // The log has its former state again, and its followers go on as if nothing had been.
+    // The log has its former state again, and its followers continue as if no restore had happened.
     branch.clone().goes_on(&server, &names("six", 90));
     let cursor = resume(&last.is_refused(&server));
     let after_one = [names("two", 10), names("four", 30), names("six", 90)].concat();
@@ -286,7 +288,7 @@ fn followers_do_not_notice_a_restart_or_a_command_that_writes() {
 }
 
 #[test]
-fn pages_of_a_list_and_the_command_line_are_refused_too() {
+fn pages_of_a_list_and_the_command_line_are_rejected_too() {
     let server = Server::start();
     send(&server, "kept", 120);
     backup(&server, "copy.db");
@@ -312,7 +314,7 @@ fn pages_of_a_list_and_the_command_line_are_refused_too() {
     assert!(!asked.status.success() && said.contains("cursor: ") && said.contains("begin again"), "{said}");
 }
 
-/// The cursor that the version before epochs made for the same query and place.
+/// The cursor that the version before epochs would have issued for the same query and position.
 fn of_version_1(cursor: &str) -> String {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap();
     let mut older = bytes[..25].to_vec();
@@ -320,7 +322,7 @@ fn of_version_1(cursor: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(older)
 }
 
-/// Takes from a file what a build before epochs did not write.
+/// Removes from a file what a build before epochs did not write.
 fn forget_epochs(path: &Path) {
     let file = Database::open(path).unwrap();
     let sql = "DELETE FROM setting WHERE name LIKE 'epoch:%' OR name LIKE 'undone_epoch:%'";
@@ -342,7 +344,7 @@ fn an_upgrade_does_not_break_a_follower_but_a_restore_after_it_is_noticed() {
     });
     send(&server, "new", 10);
     follower.goes_on(&server, &names("new", 10));
-    // From here on it has a cursor that names its epoch.
+    // From here on, the follower has a cursor that names its epoch.
     let is_newer = |cursor: &str| BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap()[0] == 2;
     assert!(is_newer(&follower.cursor));
     backup(&server, "newer.db");
@@ -351,11 +353,11 @@ fn an_upgrade_does_not_break_a_follower_but_a_restore_after_it_is_noticed() {
     let server = restored(server, "newer.db");
     send(&server, "newest", 90);
     ahead.is_refused(&server);
-    // The first epoch began where the file was upgraded: up to there an older cursor is taken, and not beyond.
+    // The first epoch began with the upgrade: an older cursor is valid up to that position, and not beyond.
     live.clone().goes_on(&server, &[names("new", 10), names("newest", 90)].concat());
     let beyond = Follower { filter: "", cursor: of_version_1(&ahead.cursor) };
     beyond.is_refused(&server);
-    // A backup of the earlier build has no epochs, and ends before this follower's place.
+    // The backup of the earlier build has no epochs, and ends before the position of this follower.
     let server = restored(server, "older.db");
     send(&server, "last", 150);
     live.is_refused(&server);
@@ -363,7 +365,7 @@ fn an_upgrade_does_not_break_a_follower_but_a_restore_after_it_is_noticed() {
 }
 
 #[test]
-fn a_new_file_takes_no_cursor_of_another() {
+fn a_new_file_rejects_cursors_of_another() {
     let (one, other) = (Server::start(), Server::start());
     send(&one, "a", 5);
     send(&other, "b", 50);

@@ -12,7 +12,7 @@ use crate::{
 const LOG: &str = "/v1/audit-log";
 const LOGIN: &str = "/v1/auth/access_token";
 
-/// Checks a whole error: status, code, envelope, headers.
+/// Checks a complete error: status, code, envelope, headers.
 fn check(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.refusal(), (status, code.to_owned()), "{}", answer.text);
     let envelope = answer.json();
@@ -39,7 +39,7 @@ const GUARDED: [(&str, &str, &str, &str); 8] = [
 ];
 
 #[test]
-fn without_a_good_token_everything_is_401() {
+fn without_a_valid_token_everything_is_401() {
     let server = Server::start();
     let (token, api_token) = (&server.token, server.credential("other", &["read"]));
     let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -92,11 +92,11 @@ fn without_the_scope_everything_is_403() {
             let message = answer.json()["message"].as_str().unwrap().to_owned();
             assert!(message.contains(needed) && message.contains("without"), "{message}");
         }
-        // Asking for one's own credential needs no scope.
+        // Requesting a token with one's own credential needs no scope.
         assert_eq!(server.request_as(&token, "POST", LOGIN, &body).status, 200);
     }
     let names = server.get("/v1/credentials").json()["credentials"].as_array().unwrap().len();
-    assert_eq!(names, 5, "nothing was made");
+    assert_eq!(names, 5, "nothing was created");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn too_many_failed_logins_are_429_with_retry_after() {
     let answer = server.request("POST", LOGIN, &[], wrong.as_bytes());
     check(&answer, 429, "rate_limited");
     assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() <= 600);
-    assert_eq!(server.list("").status, 200, "who is in stays in");
+    assert_eq!(server.list("").status, 200, "an issued token stays valid");
 }
 
 #[test]
@@ -216,8 +216,8 @@ fn overload_is_503_with_retry_after() {
     ]);
     let event = json!({ "action": "A", "resourceType": "x".repeat(120) }).to_string();
     let (holder, refused) = eventually("a refusal", || {
-        // A client that does not finish holds most of the memory for bodies. Either the event below arrives first, or
-        // the other request is rejected.
+        // A client that does not finish its body holds most of the memory for bodies. The event below arrives either
+        // first or not at all: then the other request is rejected.
         let mut holder = raw::connect(&server);
         holder.write_all(&raw::head(&server, "POST /v1/audit-log", &["content-length: 1000"])).unwrap();
         holder.write_all(&[b' '; 950]).unwrap();
@@ -225,7 +225,7 @@ fn overload_is_503_with_retry_after() {
         (answer.status != 201).then_some((holder, answer))
     });
     check(&refused, 503, "overloaded");
-    assert_eq!(server.list("").status, 200, "reading goes on");
+    assert_eq!(server.list("").status, 200, "reads continue");
     drop(holder);
     eventually("taking events again", || (server.post(LOG, &event).status == 201).then_some(()));
 }

@@ -1,5 +1,5 @@
-//! The senders and followers in `examples/`, against a real server: each event is stored once although answers get lost, and
-//! each is followed once although the follower is killed. A language whose interpreter is missing is skipped.
+//! The senders and followers in `examples/` with a real server. Each event is stored once although responses get lost,
+//! and each is followed once although the follower is killed. A language without an installed interpreter is skipped.
 
 use std::{
     collections::BTreeSet,
@@ -21,12 +21,12 @@ use crate::{
     skip::{CURL, GO, NODE, PYTHON, runs},
 };
 
-/// A language of the examples, whose interpreter is installed.
+/// A language of the examples, with its interpreter installed.
 struct Language {
-    /// The programs: how each is run.
+    /// The arguments that run each program.
     send: Vec<String>,
     follow: Vec<String>,
-    /// What was built to run them.
+    /// The directory of the built programs.
     _built: Option<TempDir>,
 }
 
@@ -71,14 +71,14 @@ fn example(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
 }
 
-/// A program of the examples, with what it needs to find a server.
+/// One of the example programs, with the environment that it needs to find a server.
 fn command(program: &[String], url: &str, token: &str) -> Command {
     let mut command = Command::new(&program[0]);
     command.args(&program[1..]).env("AUDITBOX_URL", url).env("AUDITBOX_TOKEN", token).env("no_proxy", "127.0.0.1");
     command
 }
 
-/// Runs a sender to its end with these lines as its input. Returns whether it succeeded, and what it reported.
+/// Runs a sender with these lines as its input. Returns whether it succeeded, and its messages.
 fn send(language: &Language, url: &str, token: &str, lines: &str) -> (bool, String) {
     let directory = tempfile::tempdir().unwrap();
     let input = directory.path().join("events");
@@ -90,14 +90,14 @@ fn send(language: &Language, url: &str, token: &str, lines: &str) -> (bool, Stri
 }
 
 fn event(identifier: &str) -> String {
-    // Its spaces, escapes and numbers must come back unchanged.
+    // The spaces, escapes and numbers must come back unchanged.
     format!(
         r#"{{ "identifier":"{identifier}", "action":"UPDATE", "resourceType":"entity", "additionalData":{{"n":1.0,"big":9007199254740993,"text":"a \\ \"b\" é"}} }}"#
     )
 }
 
-/// Hands each request on to the server and its answer back, except that the first answers are lost: the connection is closed
-/// in their place.
+/// A proxy that passes on each request and its response, except that it loses the first responses: it closes the
+/// connection instead.
 fn lossy(server: &Server, lost: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -111,7 +111,7 @@ fn lossy(server: &Server, lost: usize) -> String {
     url
 }
 
-/// A connection's requests to the server, and its answers back unless they are lost. Ends when either side does.
+/// Passes on the requests of a connection, and the responses unless they are lost. Ends when either side closes.
 fn hand_on(client: &TcpStream, address: &str, is_lost: bool) {
     let Ok(server) = TcpStream::connect(address) else { return };
     let mut first = vec![0; 64 * 1024];
@@ -120,7 +120,7 @@ fn hand_on(client: &TcpStream, address: &str, is_lost: bool) {
             let _ = std::io::copy(&mut &*client, &mut &server);
             let _ = server.shutdown(Shutdown::Both);
         });
-        // The event is stored before any of the answer arrives here.
+        // The event is stored before any byte of the response arrives here.
         let length = (&server).read(&mut first).unwrap_or(0);
         if !is_lost && (&mut &*client).write_all(&first[..length]).is_ok() {
             let _ = std::io::copy(&mut &server, &mut &*client);
@@ -129,7 +129,8 @@ fn hand_on(client: &TcpStream, address: &str, is_lost: bool) {
     });
 }
 
-/// A sender whose answers get lost sends its event again, which is stored once; a refused event ends it.
+/// A sender whose responses get lost sends its event again, and the event is stored once. A rejected event ends the
+/// sender.
 fn check_sender(language: Option<Language>, assigns_identifiers: bool) {
     let Some(language) = language else { return };
     let server = Server::start();
@@ -142,7 +143,7 @@ fn check_sender(language: Option<Language>, assigns_identifiers: bool) {
     let text = server.get("/v1/audit-log/a").text;
     assert!(text.contains(r#"{"n":1.0,"big":9007199254740993,"text":"a \\ \"b\" é"}"#), "{text}");
 
-    // An event without an identifier is stored once too.
+    // An event without an identifier is also stored once.
     let bare = r#"{"action":"READ","resourceType":"bare"}"#;
     let (sent, log) = send(&language, &lossy(&server, 1), &token, bare);
     assert_eq!(sent, assigns_identifiers, "{log}");
@@ -154,7 +155,7 @@ fn check_sender(language: Option<Language>, assigns_identifiers: bool) {
     assert_eq!(server.list("resources=entity").identifiers().len(), 2);
 }
 
-/// The identifiers in what a follower has printed: whole lines, which are events or pages of them.
+/// The identifiers in a follower's output: each complete line is an event or a page of events.
 fn identifiers(output: &str) -> Vec<String> {
     let whole = output.rfind('\n').map_or("", |end| &output[..end]);
     let lines =
@@ -167,7 +168,8 @@ fn identifiers(output: &str) -> Vec<String> {
         .collect()
 }
 
-/// A follower that is killed goes on where it was, and one whose cursor is ahead of the log says so and stops.
+/// A follower that is killed continues where it stopped. A follower whose cursor is ahead of the log reports that and
+/// stops.
 fn check_follower(language: Option<Language>) {
     let Some(language) = language else { return };
     let mut server = Server::start();
@@ -187,7 +189,7 @@ fn check_follower(language: Option<Language>) {
     eventually("the first events", || (identifiers(&first.output()).len() >= 3).then_some(()));
     server.store(&events(3..5));
     eventually("events that arrive while it waits", || (identifiers(&first.output()).len() >= 5).then_some(()));
-    // Killed when its cursor is saved, it repeats nothing.
+    // A follower that is killed after it saved its cursor repeats nothing.
     let saved = eventually("a cursor after the last event", || {
         let saved = fs::read_to_string(&cursor).ok()?;
         let rest = server.get(&format!("/v1/audit-log?sort=received&order=asc&resources=x&cursor={}", saved.trim()));
@@ -196,10 +198,10 @@ fn check_follower(language: Option<Language>) {
     assert_eq!(identifiers(&first.output()), ["e0", "e1", "e2", "e3", "e4"]);
     drop(first);
     server.store(&events(5..7));
-    // A server that is away for a while is waited for.
+    // The follower waits while the server is away.
     server.kill();
     let waiting = follow(&server.url);
-    eventually("a report that there is no answer", || waiting.log().contains("trying again").then_some(()));
+    eventually("a message about the missing response", || waiting.log().contains("trying again").then_some(()));
     drop(waiting);
     server.start_again();
     let second = follow(&server.url);
@@ -208,7 +210,7 @@ fn check_follower(language: Option<Language>) {
     assert_ne!(fs::read_to_string(&cursor).unwrap(), saved);
     drop(second);
 
-    // Another log, which ends before the cursor: as after a restored backup.
+    // Another log, which ends before the cursor, as after a restore.
     let restored = Server::start();
     let token = restored.credential("follower", &["read"]);
     let mut third = Process::start(
@@ -261,7 +263,7 @@ fn the_follower_in_go_misses_and_repeats_nothing() {
 }
 
 #[test]
-fn every_example_is_tried_and_described() {
+fn every_example_is_tested_and_described() {
     let (mut files, mut directories) = (BTreeSet::new(), vec![example("")]);
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {

@@ -1,4 +1,5 @@
-//! Every event that matches as a file: complete, in order, exactly the filter, and broken off rather than cut short.
+//! Exports: every matching event in a file, complete, in order, exactly as filtered. A failed export breaks off instead
+//! of ending early.
 
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ fn table(answer: &Answer) -> (Vec<String>, Vec<Vec<String>>) {
 }
 
 #[test]
-fn it_is_for_those_who_may_read() {
+fn it_needs_the_scope_read() {
     let server = Server::start();
     let path = "/v1/audit-log/export?format=csv";
     assert_eq!(server.request("GET", path, &[], b"").refusal(), (401, "unauthorized".to_owned()));
@@ -51,7 +52,7 @@ fn it_is_for_those_who_may_read() {
 }
 
 #[test]
-fn what_cannot_be_exported_as_asked_is_refused_by_name() {
+fn invalid_parameters_are_rejected_by_name() {
     let server = Server::start();
     for (query, named) in [
         ("", "format"),
@@ -69,10 +70,10 @@ fn what_cannot_be_exported_as_asked_is_refused_by_name() {
 }
 
 #[test]
-fn all_that_matches_is_exported_in_the_order_of_the_list_and_past_its_limits() {
+fn every_match_is_exported_in_list_order_beyond_the_limit_of_a_list() {
     let limits = [("AUDITBOX_LIMITS_LIST_MAX", "10"), ("AUDITBOX_LIMITS_LIST_DEFAULT", "10")];
     let server = Server::start_with(&limits);
-    // More than two of the pages that are found at a time, and more than one slice.
+    // More than two pages of the search, and more than one slice.
     let all = events(9_000);
     all.chunks(3_000).for_each(|batch| drop(server.store(batch)));
     let expected = |keep: &dyn Fn(usize) -> bool| -> Vec<String> {
@@ -86,14 +87,14 @@ fn all_that_matches_is_exported_in_the_order_of_the_list_and_past_its_limits() {
     assert_eq!(arrival, expected(&|_| true).into_iter().rev().collect::<Vec<_>>());
     let (_, rows) = table(&export(&server, "format=csv&entity=even&from=2024-05-01T01:00:00Z"));
     assert_eq!(rows.len(), expected(&|number| number % 2 == 0 && number >= 3_600).len());
-    // From a place on, as the list goes on from it.
+    // An export from a cursor continues as the list does.
     let next = server.list("limit=10").json()["next"].as_str().unwrap().to_owned();
     let rest = identifiers(&export(&server, &format!("format=ndjson&cursor={next}")));
     assert_eq!(rest, expected(&|number| number < 8_990));
 }
 
 #[test]
-fn nothing_that_matches_is_an_empty_file() {
+fn without_a_match_the_file_is_empty() {
     let server = Server::start();
     let answer = export(&server, "format=ndjson");
     assert_eq!((answer.status, answer.text.as_str()), (200, ""));
@@ -194,7 +195,7 @@ fn no_cell_is_a_formula_however_its_sign_is_written() {
 }
 
 #[test]
-fn what_has_no_column_of_its_own_stands_in_the_last() {
+fn keys_without_a_column_are_in_the_last_one() {
     let server = Server::start();
     let sent = r#"{"identifier":"e1","action":"A","resourceType":"x","ticket":1.0,"trigger":{"by":{"team":"a \"b\""}},"context":{"entity":"e","region":null},"diff":{"why":[1, 2]}}"#;
     assert_eq!(server.post("/v1/audit-log", sent).status, 201);
@@ -213,7 +214,7 @@ fn what_has_no_column_of_its_own_stands_in_the_last() {
 }
 
 #[test]
-fn where_a_break_would_look_like_the_end_nothing_is_exported() {
+fn a_client_of_http_1_0_gets_no_export() {
     let server = Server::start();
     let mut connection = Connection::open(&server.url).unwrap();
     let token = &server.token;
@@ -223,7 +224,7 @@ fn where_a_break_would_look_like_the_end_nothing_is_exported() {
     assert!(answer.contains(" 422 ") && answer.contains("HTTP/1.1"), "{answer}");
 }
 
-/// The records of exports: how each ended, and what is said of it.
+/// The records of exports: the outcome of each, and its message.
 fn records(server: &Server) -> Vec<(String, Value)> {
     let answer = server.list("origin=auditbox&action=audit_log.export&sort=received&order=asc").json();
     let audits = answer["audits"].as_array().unwrap().clone();
@@ -231,7 +232,7 @@ fn records(server: &Server) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn an_export_is_on_the_record_whatever_else_is() {
+fn exports_are_recorded_with_any_self_audit_setting() {
     for policy in ["writes", "off"] {
         let server = Server::start_with(&[("AUDITBOX_SELF_AUDIT_RECORD", policy)]);
         export(&server, "format=csv");
@@ -245,7 +246,7 @@ fn an_export_is_on_the_record_whatever_else_is() {
 }
 
 #[test]
-fn an_export_is_itself_on_the_record() {
+fn an_export_is_recorded() {
     let server = Server::start();
     export(&server, "format=csv&entity=a");
     let records = eventually("the record", || {
@@ -256,7 +257,7 @@ fn an_export_is_itself_on_the_record() {
 }
 
 #[test]
-fn an_export_that_its_client_leaves_is_not_recorded_as_complete() {
+fn an_abandoned_export_is_not_recorded_as_complete() {
     let server = Server::start();
     let filling = "x".repeat(900_000);
     for number in 0..30 {
@@ -274,7 +275,8 @@ fn an_export_that_its_client_leaves_is_not_recorded_as_complete() {
 
 #[test]
 fn a_failure_in_the_middle_breaks_the_connection() {
-    // More than are found at a time, the oldest in a chunk whose index cannot be read: by then, much has been sent.
+    // More events than one page of the search. The oldest are in a chunk whose index cannot be read, so the failure
+    // comes after most of the data.
     let server = Server::start_chunked(1_024);
     let event = |number: usize| json!({ "identifier": format!("e{number}"), "action": "READ", "resourceType": "x" });
     for batch in 0..6 {
@@ -307,7 +309,7 @@ fn a_failure_in_the_middle_breaks_the_connection() {
 }
 
 #[test]
-fn a_failure_in_the_middle_of_a_list_breaks_its_connection_too_and_is_told() {
+fn a_failure_in_the_middle_of_a_list_breaks_its_connection_too_and_is_logged() {
     let server = Server::start();
     let filling = "x".repeat(100_000);
     let event = |number: usize| json!({ "identifier": format!("e{number}"), "action": "READ", "resourceType": "x", "additionalData": filling });
@@ -318,7 +320,7 @@ fn a_failure_in_the_middle_of_a_list_breaks_its_connection_too_and_is_told() {
     let request = format!("GET /v1/audit-log HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", server.token);
     connection.send(&request).unwrap();
     assert!(connection.line().unwrap().contains(" 200 "));
-    // More than sockets hold is still to be sent.
+    // Sockets hold less than what is still to be sent.
     let database = rusqlite::Connection::open(server.database()).unwrap();
     database.execute_batch("ALTER TABLE event RENAME TO gone").unwrap();
     let answer = connection.rest().unwrap();

@@ -1,15 +1,16 @@
-//! What a 2xx promises, held against kills, loss of power and disks that fail.
+//! The promise of a 2xx response, tested with kills, power loss and failing disks.
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | `crash` | SIGKILL at random and at chosen system calls: what was acknowledged is there, once, byte for byte |
-//! | `power` | the same on a file system that loses what was not synced; and that it does see losses where there are some |
-//! | `disk` | full, read-only, failing, hanging, vanished disks and no descriptors: honest refusals, and reading goes on |
+//! | `crash` | SIGKILL at random and at chosen system calls: acknowledged events are there once, byte for byte |
+//! | `power` | the same on a file system that loses unsynced data, and a check that it does detect losses |
+//! | `disk` | full, read-only, failing, hanging and vanished disks, and few descriptors: clear errors, and reads
+//! continue |
 //! | `displaced` | files that are deleted, moved or replaced under a running server |
 //!
-//! The short forms run with the others. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set how often, `AUDITBOX_SEED` which choices.
-//! A test that needs `strace`, `/dev/fuse` or the right to mount is skipped where that is missing, or fails if
-//! `AUDITBOX_REQUIRE_STRACE`, `AUDITBOX_REQUIRE_FUSE` or `AUDITBOX_REQUIRE_MOUNT` is set.
+//! The short forms run with the other tests. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set the number of kills and cuts,
+//! `AUDITBOX_SEED` the random choices. A test that needs `strace`, `/dev/fuse` or the right to mount is skipped if that
+//! is missing, or fails if `AUDITBOX_REQUIRE_STRACE`, `AUDITBOX_REQUIRE_FUSE` or `AUDITBOX_REQUIRE_MOUNT` is set.
 
 #[cfg(target_os = "linux")]
 mod crash;
@@ -34,12 +35,12 @@ use auditbox::store::{Options, QueueLimits, Quiet, Store};
 
 use crate::skip::{STRACE, runs};
 
-/// Small, so that there is nearly always a chunk being sealed.
+/// Small, so that a chunk is nearly always being sealed.
 const CHUNK_EVENTS: u32 = 128;
-/// The log is copied into the file this often, so that kills and cuts hit it.
+/// A frequent checkpoint, so that kills and cuts hit it.
 const CHECKPOINT_BYTES: (&str, &str) = ("AUDITBOX_REHEARSE_CHECKPOINT_BYTES", "1500000");
 
-/// Numbers that look random; the same for the same seed (`SplitMix64`).
+/// Pseudorandom numbers that follow from a seed (`SplitMix64`).
 pub(super) struct Random(u64);
 
 impl Random {
@@ -47,7 +48,7 @@ impl Random {
         Self(seed)
     }
 
-    /// The seed of the environment, or this one.
+    /// The seed in the environment, or this one.
     fn chosen(seed: u64) -> Self {
         Self(number("AUDITBOX_SEED", seed))
     }
@@ -69,12 +70,12 @@ impl Random {
     }
 }
 
-/// A number of the environment.
+/// A number in the environment, or the default.
 fn number(name: &str, usual: u64) -> u64 {
     env::var(name).map_or(usual, |value| value.parse().unwrap())
 }
 
-/// Makes an empty file whose index has small chunks.
+/// Creates an empty file whose index has small chunks.
 fn make_chunked(path: &Path) {
     let queue = QueueLimits { events_max: 1, bytes_max: 1 };
     let options = Options {

@@ -1,4 +1,4 @@
-//! Times that no clock should have given: an event from the future, or from the year 0, stays in the log and spoils no
+//! Times that no correct clock gives. An event from the future, or from the year 0, stays in the log and distorts no
 //! reader's view of it.
 
 use auditbox::model::timestamp::Timestamp;
@@ -21,7 +21,7 @@ fn event(identifier: &str, at: &str) -> Value {
     })
 }
 
-/// So many seconds from now.
+/// The instant this many seconds from now.
 fn from_now(seconds: i64) -> String {
     Timestamp::now().plus_seconds(seconds).to_string()
 }
@@ -42,12 +42,12 @@ fn buckets(histogram: &Value) -> &Vec<Value> {
     histogram["buckets"].as_array().unwrap()
 }
 
-/// How many events the buckets count.
+/// The number of events that the buckets count.
 fn counted(histogram: &Value) -> u64 {
     buckets(histogram).iter().map(|bucket| bucket["success"].as_u64().unwrap()).sum()
 }
 
-/// The bars of the chart of a page.
+/// The number of bars in the chart of a page.
 fn bars(html: &str) -> usize {
     html.matches("class=\"hit\"").count()
 }
@@ -71,19 +71,19 @@ fn an_event_from_the_future_is_ordered_by_its_receipt_and_says_so() {
     server.store(&[event("now", &from_now(0))]);
     assert_eq!(server.list("").identifiers(), ["now", "far", "before"]);
     let found = stored(&server, "far");
-    assert_eq!(found["trigger"]["at"], "2999-01-01T00:00:00+02:00", "the sender's words stay");
+    assert_eq!(found["trigger"]["at"], "2999-01-01T00:00:00+02:00", "the sender's bytes are kept");
     assert_eq!(found["orderedBy"], "receivedAt");
     assert_eq!(stored(&server, "now").get("orderedBy"), None);
     assert_eq!(
         server.list("includes=orderedBy&identifier=far").json()["audits"],
         json!([{ "orderedBy": "receivedAt" }])
     );
-    // Filters by time mean the time that the order means.
+    // Filters by time use the time that determines the order.
     let received = found["receivedAt"].as_str().unwrap();
     assert_eq!(server.list(&format!("from={received}&to={received}")).identifiers(), ["far"]);
     assert_eq!(server.list("from=2998-12-31T00:00:00Z").identifiers(), Vec::<String>::new());
 
-    // A retry is the same event, other content is not, and no sender may set what only the server sets.
+    // A retry is the same event, other content is a conflict, and no sender may set the server's keys.
     assert_eq!(post_as(&server, &sender, &far).json()["duplicates"], 1);
     assert_eq!(post_as(&server, &sender, &event("far", "2999-01-01T00:00:00Z")).refusal().0, 409);
     let mut forged = event("forged", &from_now(0));
@@ -104,7 +104,7 @@ fn an_event_from_the_future_is_ordered_by_its_receipt_and_says_so() {
 }
 
 #[test]
-fn the_order_follows_from_what_is_stored() {
+fn the_order_follows_from_the_stored_event() {
     let server = Server::start_chunked(64);
     let events: Vec<_> = (0..200)
         .map(|number| match number % 3 {
@@ -129,7 +129,7 @@ fn the_order_follows_from_what_is_stored() {
 }
 
 #[test]
-fn how_far_ahead_a_sender_may_be_is_the_operators_choice() {
+fn the_operator_chooses_how_far_ahead_an_event_may_be() {
     let ordered_by = |server: &Server, seconds: i64| {
         server.store(&[event("e", &from_now(seconds))]);
         stored(server, "e").get("orderedBy").is_some()
@@ -162,7 +162,7 @@ fn the_default_page_is_the_same_with_an_event_from_the_future() {
     assert!(usual > 50, "{usual}");
     server.store(&[event("far", "2999-01-01T00:00:00Z")]);
     let html = pages::page(&server, "/audit-logs");
-    // A bar ends and another begins as time passes.
+    // Between the two requests, one bar may end and another may begin.
     assert!(bars(&html).abs_diff(usual) <= 1, "{} bars, {usual} before", bars(&html));
     assert!(pages::text(&html).contains("its sender’s clock is ahead"), "{}", pages::text(&html));
     assert!(!html.contains("2999-01-01"), "the time of the list is that of its order");
@@ -173,7 +173,7 @@ fn the_default_page_is_the_same_with_an_event_from_the_future() {
 }
 
 #[test]
-fn what_is_a_little_ahead_is_listed_and_counted_beside_the_chart() {
+fn an_event_slightly_ahead_is_listed_and_counted_next_to_the_chart() {
     let server = Server::start();
     server.store(&[event("a", &from_now(-2 * DAY)), event("b", &from_now(-HOUR))]);
     let usual = bars(&pages::page(&server, "/audit-logs"));
@@ -188,14 +188,14 @@ fn what_is_a_little_ahead_is_listed_and_counted_beside_the_chart() {
 
     let found = histogram(&server, "histogram=auto");
     assert_eq!((counted(&found), &found["after"], &found["before"]), (2, &json!(2), &json!(0)), "{found}");
-    // An end that was asked for is the end.
+    // A requested end is used.
     let found = histogram(&server, &format!("histogram=auto&to={}", from_now(HOUR)));
     assert_eq!((counted(&found), &found["after"]), (3, &json!(0)), "{found}");
-    // Whoever asks for the future is shown it.
+    // A request for the future includes it.
     let found = histogram(&server, &format!("histogram=auto&from={}", from_now(5 * MINUTE)));
     assert_eq!((counted(&found), &found["after"]), (2, &json!(0)), "{found}");
     assert!(buckets(&found).len() <= 120);
-    // Nothing but the future.
+    // Only the future.
     let found = histogram(&server, "histogram=auto&identifier=soon");
     assert_eq!((buckets(&found).len(), &found["after"]), (0, &json!(1)), "{found}");
 }
@@ -205,7 +205,7 @@ fn a_histogram_without_an_end_ends_now() {
     let server = Server::start();
     server.store(&[event("a", &from_now(-3 * DAY))]);
     let found = histogram(&server, &format!("histogram=1h&from={}", from_now(-6 * DAY)));
-    // An hour may end meanwhile.
+    // An hour may end in the meantime.
     assert!((6 * 24 + 1..=6 * 24 + 2).contains(&buckets(&found).len()) && counted(&found) == 1, "{found}");
     let found = histogram(&server, "histogram=1h");
     assert!((3 * 24 + 1..=3 * 24 + 2).contains(&buckets(&found).len()) && counted(&found) == 1, "{found}");
@@ -225,7 +225,7 @@ fn a_few_events_from_long_ago_do_not_flatten_the_chart() {
         let found = histogram(&server, "histogram=auto");
         assert_eq!((&found["interval"], counted(&found)), (&json!("1h"), 100), "{found}");
         assert_eq!(found["before"], number + 1);
-        // Nor do they keep anybody from asking for days.
+        // Old events do not prevent a histogram by days.
         let found = histogram(&server, "histogram=1d");
         assert_eq!((counted(&found), &found["before"]), (100, &json!(number + 1)), "{found}");
     }
@@ -235,7 +235,7 @@ fn a_few_events_from_long_ago_do_not_flatten_the_chart() {
     let link = html.split("3 events before").next().unwrap().rsplit("href=\"").next().unwrap();
     let list = pages::page(&server, &pages::unescape(link.split('"').next().unwrap()));
     assert_eq!(pages::rows(&list).len(), 3, "{text}");
-    // Where the old ones are many, they are the log.
+    // If many events are old, the chart includes them.
     let many: Vec<_> =
         (0..20).map(|day| event(&format!("many-{day}"), &format!("1999-01-{:02}T00:00:00Z", day + 1))).collect();
     server.store(&many);

@@ -1,5 +1,5 @@
-//! The program under test, started as an operator would start it: its own directory, its own file, a port of the system's
-//! choosing.
+//! The program under test, started as an operator would start it: with its own directory, its own file, and a port that
+//! the system chooses.
 
 use std::{
     fs,
@@ -27,17 +27,17 @@ use crate::{
     platform::{receive_signals_alone, signal},
 };
 
-/// The admin credential that every test server is given.
+/// The client id of the admin credential of every test server.
 pub const CLIENT_ID: &str = "test-admin";
 pub const CLIENT_SECRET: &str = "a-secret-for-tests-0123456789";
-/// How long anything that should happen soon may take, on a busy machine.
+/// Maximum wait for anything that should happen soon, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
-/// A request that takes longer than this is taken to hang.
+/// A request that takes longer counts as hanging.
 const NEVER: Duration = Duration::from_secs(300);
 
-/// The program, with a directory to run in and nothing of this process's environment that it would read.
+/// The program, with a directory to run in and without any of its variables from this process's environment.
 pub fn program(directory: &Path) -> Command {
-    // Measurements are made of a program that was built to be fast.
+    // Measurements use a release build.
     let named = std::env::var_os("AUDITBOX_TEST_PROGRAM").map(|path| fs::canonicalize(path).unwrap());
     let mut command = Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_auditbox").into()));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUDITBOX_")) {
@@ -67,7 +67,7 @@ pub struct Server {
     pub token: String,
 }
 
-/// An answer, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -85,7 +85,7 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// `(status, error code)` of a refusal.
+    /// `(status, error code)` of an error response.
     pub fn refusal(&self) -> (u16, String) {
         let envelope = self.json();
         assert_eq!(envelope["ok"], false, "{}", self.text);
@@ -113,12 +113,12 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap(), environment)
     }
 
-    /// A server on an empty file whose index has chunks of so many events.
+    /// A server on an empty file whose index has chunks of this many events.
     pub fn start_chunked(chunk_events: u32) -> Self {
         Self::start_chunked_with(chunk_events, &[])
     }
 
-    /// The same with these variables.
+    /// A server on an empty file with chunks of this many events and these environment variables.
     pub fn start_chunked_with(chunk_events: u32, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = store_options(&directory.path().join("auditbox.db"), chunk_events);
@@ -126,7 +126,7 @@ impl Server {
         Self::start_in(directory, environment)
     }
 
-    /// A server in a directory that may hold a file already.
+    /// A server in a directory that may already hold a file.
     pub fn start_in(directory: TempDir, environment: &[(&str, &str)]) -> Self {
         let environment: Vec<_> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -136,7 +136,7 @@ impl Server {
         server
     }
 
-    /// What `auditbox demo` serves.
+    /// The server of `auditbox demo`.
     pub fn start_demo(events: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (child, url) = spawn(directory.path(), &[], &["demo", "--events", &events.to_string()]);
@@ -157,7 +157,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What the program wrote to standard error.
+    /// The program's standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("stderr.txt")).unwrap()
     }
@@ -170,7 +170,7 @@ impl Server {
         answer.json()["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a credential; returns its API token.
+    /// Creates a credential; returns its API token.
     pub fn credential(&self, name: &str, scopes: &[&str]) -> String {
         let body = serde_json::json!({ "name": name, "scopes": scopes }).to_string();
         let answer = self.post("/v1/credentials", &body);
@@ -178,12 +178,12 @@ impl Server {
         answer.json()["credential"]["apiToken"].as_str().unwrap().to_owned()
     }
 
-    /// A request with these headers and no others.
+    /// A request with only these headers.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send(10, method, path, headers, body)
     }
 
-    /// The same, where a redirection is itself the answer.
+    /// A request whose redirection is returned as the response.
     pub fn request_once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send(0, method, path, headers, body)
     }
@@ -195,7 +195,7 @@ impl Server {
         answer
     }
 
-    /// A request by `token`.
+    /// A request authenticated by `token`.
     pub fn request_as(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         self.request(method, path, &[("authorization", &bearer)], body.as_bytes())
@@ -209,14 +209,14 @@ impl Server {
         self.request_as(&self.token, "POST", path, body)
     }
 
-    /// Stores events; they must be good.
+    /// Stores events, which must be valid.
     pub fn store(&self, events: &[Value]) -> Answer {
         let answer = self.post("/v1/audit-log", &Value::from(events.to_vec()).to_string());
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
         answer
     }
 
-    /// Asks for the events that match a query string.
+    /// Lists the events that match a query string.
     pub fn list(&self, query: &str) -> Answer {
         self.get(&format!("/v1/audit-log?{query}"))
     }
@@ -238,7 +238,7 @@ impl Server {
         }
     }
 
-    /// Stops the server as a supervisor would; returns how it ended, and its directory.
+    /// Stops the server as a supervisor would. Returns its exit status and its directory.
     pub fn stop(mut self) -> (ExitStatus, TempDir) {
         self.signal("TERM");
         let status = self.wait();
@@ -252,7 +252,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// The directory of a server that has been killed.
+    /// The directory of a killed server.
     pub fn stop_killed(mut self) -> TempDir {
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
@@ -271,7 +271,7 @@ impl Drop for Server {
     }
 }
 
-/// Sends a request to the server at `url` and reads its answer whole, following so many redirections.
+/// Sends a request to the server at `url` and reads the complete response, following this many redirections.
 pub fn exchange(
     url: &str,
     redirects: u32,
@@ -300,7 +300,7 @@ pub fn exchange(
     })
 }
 
-/// Starts the program and waits until it says where it listens.
+/// Starts the program and waits until it reports its address.
 fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str]) -> (Child, String) {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("stderr.txt")).unwrap();
     let mut command = program(directory);
@@ -309,7 +309,7 @@ fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str])
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = lines.by_ref().map_while(Result::ok).find_map(|line| line.split(" at ").nth(1).map(str::to_owned));
-    // Whatever else it prints must not block it.
+    // A full pipe must not block the server.
     thread::spawn(move || lines.for_each(drop));
     let url = url.unwrap_or_else(|| {
         panic!("the server did not start\n{}", fs::read_to_string(directory.join("stderr.txt")).unwrap())
@@ -317,18 +317,18 @@ fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str])
     (child, url)
 }
 
-/// A store of a test's own, without a server: with a queue that no test fills.
+/// Options for a test's own store, without a server, with a queue that no test fills.
 pub fn store_options(path: &Path, chunk_events: u32) -> Options {
     let queue = QueueLimits { events_max: 20_000, bytes_max: 64 * 1024 * 1024 };
     Options { path: path.to_owned(), readers: 1, queue, chunk_events, log_bytes_max: u64::MAX, retention: None }
 }
 
-/// Makes an event ready for a store's own writer, as the server would.
+/// Prepares an event for the writer of a store, as the server would.
 pub fn prepare(store: &Store, event: &Value) -> Prepared {
     prepare_received(store, &event.to_string(), Timestamp::now(), &EventLimits::default())
 }
 
-/// Makes an event ready as a server would have done at another time.
+/// Prepares an event as a server would have done at another time.
 pub fn prepare_received(store: &Store, event: &str, at: Timestamp, limits: &EventLimits) -> Prepared {
     let draft = EventDraft::parse(serde_json::from_str(event).unwrap(), limits, Sender::Client).unwrap();
     store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
@@ -348,14 +348,14 @@ pub fn received(chunk_events: u32, events: &[(String, Timestamp)]) -> TempDir {
     directory
 }
 
-/// Tries until `check` is satisfied.
+/// Repeats `check` until it returns a value.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = check() {
             return found;
         }
-        assert!(begun.elapsed() < SOON, "{what} does not happen");
+        assert!(begun.elapsed() < SOON, "timeout: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

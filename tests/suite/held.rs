@@ -1,5 +1,5 @@
-//! Readers and the write-ahead log. While another program beside the server holds a read transaction on the file open, the
-//! log cannot be emptied, and must not fill the disk. The server's own clients hold nothing, however slowly they read.
+//! Readers and the write-ahead log (WAL). While another program holds a read transaction open, the WAL cannot be
+//! emptied, and must not fill the disk. The server's own clients hold nothing, however slowly they read.
 
 use std::{fs, io::Write};
 
@@ -13,13 +13,13 @@ use crate::{
 };
 
 const MEBIBYTE: u64 = 1024 * 1024;
-/// The least that may be configured.
+/// The smallest configurable bound.
 pub(crate) const LOG_BYTES_MAX: u64 = 128 * MEBIBYTE;
-/// What may be written beyond it: a batch that was under way when it was met, and the server's own records.
+/// How far the WAL may exceed it: a batch that was running when the bound was reached, and the server's own records.
 pub(crate) const BEYOND_BYTES: u64 = 48 * MEBIBYTE;
 pub(crate) const BATCH_EVENTS: usize = 12;
 
-/// Events that zstd cannot make much shorter: about nine megabytes of log.
+/// Events that zstd can hardly compress: about nine megabytes in the WAL.
 pub(crate) fn batch(number: usize) -> String {
     let event = |place: usize| {
         let mut noise = vec![0; 700_000];
@@ -33,7 +33,7 @@ pub(crate) fn batch(number: usize) -> String {
     (0..BATCH_EVENTS).map(|place| event(place) + "\n").collect()
 }
 
-/// A server whose log has a bound that is soon come to.
+/// A server whose WAL reaches its bound soon.
 fn bounded() -> Server {
     Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())])
 }
@@ -43,7 +43,7 @@ fn log_bytes(server: &Server) -> u64 {
 }
 
 #[test]
-fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
+fn the_wal_has_a_bound_and_the_cause_is_reported() {
     let server = bounded();
     let log_bytes = || log_bytes(&server);
 
@@ -59,20 +59,20 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
             break answer;
         }
         stored += 1;
-        assert!(stored < 100, "the log has no bound: {} bytes", log_bytes());
+        assert!(stored < 100, "the WAL has no bound: {} bytes", log_bytes());
     };
     assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
     assert!(refused.text.contains("read transaction"), "{}", refused.text);
     assert!(refused.header("retry-after").is_some());
     assert_eq!(server.get("/readyz").refusal().0, 503);
-    assert!(stored > 8, "what there is room for is taken: {stored}");
+    assert!(stored > 8, "writes are accepted while there is room: {stored}");
     for turn in 0..20 {
         assert_eq!(server.post("/v1/audit-log", &batch(1_000 + turn)).status, 503);
     }
     assert!(log_bytes() < LOG_BYTES_MAX + BEYOND_BYTES, "{}", log_bytes());
     assert!(server.log().contains("another program holds a read transaction"), "{}", server.log());
 
-    // Reading goes on, people still get in, and the other program still sees what it saw.
+    // Reads continue, sign-in works, and the other program still sees its snapshot.
     assert_eq!(server.list("identifier=e-0-0").identifiers(), ["e-0-0"]);
     assert_eq!(server.get("/healthz").status, 200);
     server.credential("made meanwhile", &["read"]);
@@ -88,23 +88,23 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
 }
 
 #[test]
-fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
+fn clients_that_do_not_read_block_neither_the_writer_nor_the_wal() {
     let server = bounded();
     let log_bytes = || log_bytes(&server);
     for number in 0..3 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
-    // Each is sent more than sockets hold, and takes none of it.
+    // Each receives more than sockets hold, and reads none of it.
     let unread: Vec<_> = ["", "/export?format=ndjson", "/export?format=csv", "/stream"]
         .map(|path| {
             let mut stream = raw::connect(&server);
             stream.write_all(&raw::head(&server, &format!("GET /v1/audit-log{path}"), &[])).unwrap();
-            // The answer has begun.
+            // The response has begun.
             assert_eq!(stream.peek(&mut [0]).unwrap(), 1, "{path}");
             stream
         })
         .into();
-    // In all more than the log may hold.
+    // Together more than the WAL may hold.
     for number in 3..23 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201, "{number}: {} bytes", log_bytes());
     }
@@ -112,23 +112,23 @@ fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
     drop(unread);
 }
 
-/// The most that a write-ahead log may keep where hardly anything is written.
+/// Maximum size of a quiet server's WAL.
 const QUIET_BYTES_MAX: u64 = 4 * MEBIBYTE;
 
 #[test]
-fn a_log_that_is_hardly_written_to_gives_its_room_back() {
+fn a_wal_shrinks_while_little_is_written() {
     let server = Server::start();
     for number in 0..4 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
     assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
-    // Nobody asks for anything.
+    // No request arrives.
     eventually("a short log", || (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
     for number in 4..8 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
     assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
-    // Somebody asks now and then, of which a record is written each time.
+    // Requests arrive now and then, and each writes a record.
     eventually("a short log", || {
         assert_eq!(server.list("limit=1").status, 200);
         std::thread::sleep(std::time::Duration::from_millis(500));
@@ -142,7 +142,7 @@ fn a_log_that_is_hardly_written_to_gives_its_room_back() {
 }
 
 #[test]
-fn a_log_that_another_program_reads_is_shortened_once_it_has_ended() {
+fn a_wal_that_another_program_reads_shrinks_after_that_program_ends() {
     let server = Server::start();
     assert_eq!(server.post("/v1/audit-log", &batch(0)).status, 201);
     let mut other = Connection::open(server.database()).unwrap();
@@ -152,7 +152,7 @@ fn a_log_that_another_program_reads_is_shortened_once_it_has_ended() {
     for number in 1..4 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
-    // Long enough for the server to have tried more than once.
+    // Long enough for more than one attempt of the server.
     std::thread::sleep(std::time::Duration::from_secs(12));
     assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
     assert_eq!(count(&reading), seen);

@@ -1,5 +1,6 @@
-//! Requests that no honest client makes: framing that two readers could read differently, floods of small things, values at
-//! the ends of their ranges. Each gets an answer in words or a closed connection, and none changes what the next one gets.
+//! Requests that no honest client makes: framing that two readers could read differently, floods of small things,
+//! values at the ends of their ranges. Each gets an error with an explanation or a closed connection, and none changes
+//! the response to the next.
 
 use std::io::Write;
 
@@ -11,26 +12,26 @@ use crate::{
 };
 
 const LOG: &str = "/v1/audit-log";
-/// What the HTTP library says to a head that it does not take.
+/// The statuses of heads that the HTTP library rejects.
 const HEAD_REFUSED: [u16; 5] = [400, 413, 414, 422, 431];
 
 fn event(identifier: &str) -> String {
     json!({ "identifier": identifier, "action": "A", "resourceType": "hostile" }).to_string()
 }
 
-/// What was stored of the hostile.
+/// The identifiers of the stored hostile events.
 fn stored(server: &Server) -> Vec<String> {
     server.list("resources=hostile&sort=received&order=asc").identifiers()
 }
 
-/// Sends bytes on one connection and reads the statuses of all answers until the server closes.
+/// Sends bytes on one connection and reads the statuses of all responses until the server closes it.
 fn statuses(server: &Server, bytes: &[u8]) -> Vec<u16> {
     let text = RawAnswer::read_all(&mut raw::connect(server), bytes);
     text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse::<u16>().unwrap()).collect()
 }
 
 #[test]
-fn framing_that_can_be_read_in_two_ways_is_refused_and_smuggles_nothing() {
+fn ambiguous_framing_is_rejected_and_smuggles_nothing() {
     let server = Server::start();
     let smuggled = event("smuggled");
     let inner = format!(
@@ -67,8 +68,8 @@ fn framing_that_can_be_read_in_two_ways_is_refused_and_smuggles_nothing() {
 }
 
 #[test]
-fn chunks_that_are_too_long_or_no_chunks_are_refused() {
-    // What is announced and does not come is waited for.
+fn oversized_and_malformed_chunks_are_rejected() {
+    // The server waits for bytes that were announced and do not come.
     let server = Server::start_with(&[("AUDITBOX_LIMITS_BODY_READ_SECONDS", "1")]);
     let body = event("chunked");
     for chunks in [
@@ -88,7 +89,7 @@ fn chunks_that_are_too_long_or_no_chunks_are_refused() {
         assert!(matches!(answer.status, 400 | 408 | 413 | 422), "{chunks:?}: {answer:?}");
         assert!(stored(&server).is_empty(), "{chunks:?}");
     }
-    // Many small ones, and what may stand beside a length, are taken for what they are.
+    // Many small chunks, and everything that may follow a chunk's length, are accepted.
     let mut request = raw::head(&server, "POST /v1/audit-log", &["transfer-encoding: chunked"]);
     for byte in body.bytes() {
         request.extend(format!("1;x=\"y\"\r\n{}\r\n", char::from(byte)).bytes());
@@ -124,12 +125,12 @@ fn a_malformed_chunk_is_answered_400_and_then_the_connection_is_closed() {
                 let (last, before) = pieces.split_last().unwrap();
                 for piece in before {
                     stream.write_all(piece).unwrap();
-                    // They arrive apart: the handler waits for the rest of the body.
+                    // The pieces arrive separately, so the handler waits for the rest of the body.
                     std::thread::sleep(std::time::Duration::from_millis(20));
                 }
                 let text = RawAnswer::read_all(&mut stream, last);
                 let answers: Vec<_> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
-                // A request that is answered before its body has arrived keeps its answer.
+                // A request that is answered before its body arrives keeps its status.
                 let early = match (route, credential) {
                     ("GET /healthz", _) => "200",
                     ("POST /v1/audit-log", false) => "401",
@@ -146,14 +147,14 @@ fn a_malformed_chunk_is_answered_400_and_then_the_connection_is_closed() {
     }
     assert!(stored(&server).is_empty());
     assert_eq!(server.get("/healthz").status, 200);
-    // The record says the same.
+    // The record has the same status.
     let records = server.list("origin=auditbox&status_code=4xx&action=audit_log.ingest").json();
     let records = records["audits"].as_array().unwrap().clone();
     assert!(!records.is_empty() && records.iter().all(|event| event["request"]["statusCode"] == 400), "{records:?}");
 }
 
 #[test]
-fn a_path_spelled_in_another_way_is_the_same_route_in_everything() {
+fn another_spelling_of_a_path_is_the_same_route() {
     let server = Server::start();
     server.store(&[serde_json::from_str(&event("e1")).unwrap()]);
     let token = server.credential("reader", &["read"]);
@@ -182,7 +183,7 @@ fn a_path_spelled_in_another_way_is_the_same_route_in_everything() {
             }
         }
     }
-    // The record names them alike.
+    // The record gives both the same action.
     let actions = || {
         let list = server.list("origin=auditbox&actor=reader&limit=1000").json();
         let audits = list["audits"].as_array().unwrap();
@@ -197,7 +198,7 @@ fn a_path_spelled_in_another_way_is_the_same_route_in_everything() {
 }
 
 #[test]
-fn requests_in_a_row_are_answered_in_a_row_and_old_clients_are_served() {
+fn pipelined_requests_are_answered_in_order_and_http_1_0_is_served() {
     let server = Server::start();
     let bearer = format!("host: localhost\r\nauthorization: Bearer {}\r\n", server.token);
     let (one, two) = (event("one"), event("two"));
@@ -208,7 +209,7 @@ fn requests_in_a_row_are_answered_in_a_row_and_old_clients_are_served() {
         post(&two)
     );
     assert_eq!(statuses(&server, row.as_bytes()), [201, 200, 404, 201, 200]);
-    // A hundred at once, most of which are not read for long.
+    // A hundred at once, of which the client reads most much later.
     let many = format!("GET {LOG}?limit=1 HTTP/1.1\r\n{bearer}\r\n").repeat(100)
         + &format!("GET /healthz HTTP/1.1\r\n{bearer}connection: close\r\n\r\n");
     assert_eq!(statuses(&server, many.as_bytes()), vec![200; 101]);
@@ -219,7 +220,7 @@ fn requests_in_a_row_are_answered_in_a_row_and_old_clients_are_served() {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!(serde_json::from_str::<Value>(body).unwrap()["audit"]["identifier"], "one");
-    // Nor does a long answer come in chunks, which such a client does not know.
+    // A long response to such a client is not chunked either, because HTTP/1.0 has no chunks.
     let old = format!("GET {LOG}?include_own=true HTTP/1.0\r\nauthorization: Bearer {}\r\n\r\n", server.token);
     let answer = RawAnswer::read_all(&mut raw::connect(&server), old.as_bytes());
     let body = answer.split_once("\r\n\r\n").unwrap().1;
@@ -229,11 +230,11 @@ fn requests_in_a_row_are_answered_in_a_row_and_old_clients_are_served() {
 #[test]
 fn http_2_is_not_spoken_on_a_plain_connection_either() {
     let server = Server::start();
-    // Its preface (RFC 9113 section 3.4), SETTINGS, and HEADERS that an index of HPACK's table makes `GET /`.
+    // The preface (RFC 9113 section 3.4), SETTINGS, and HEADERS that an index of HPACK's table makes `GET /`.
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x03\x01\x05\0\0\0\x01\x82\x84\x86";
     let answers = statuses(&server, preface);
     assert!(answers.is_empty() || answers == [400], "{answers:?}");
-    // Who offers to go over to it (RFC 7540 section 3.2) is answered as they asked.
+    // A client that offers an upgrade (RFC 7540 section 3.2) is served over HTTP/1.1.
     let offer = ["upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAAAAIAAAAA"];
     let answer = raw::send(&server, [&*raw::head(&server, "GET /healthz", &offer)]);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -241,7 +242,7 @@ fn http_2_is_not_spoken_on_a_plain_connection_either() {
 }
 
 #[test]
-fn requests_that_are_none_do_not_fill_the_log_unless_they_are_asked_for() {
+fn malformed_requests_are_not_logged_unless_configured() {
     for (level, is_told) in [("info", false), ("info,actix_http::h1=error", true)] {
         let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", level)]);
         let before = server.log();
@@ -262,14 +263,14 @@ fn requests_that_are_none_do_not_fill_the_log_unless_they_are_asked_for() {
 }
 
 #[test]
-fn a_hundred_thousand_parameters_are_refused_and_soon() {
+fn a_hundred_thousand_parameters_are_rejected_quickly() {
     let server = Server::start();
     for pair in ["a", "&", "a=1&", "entity=1&", "entity[]=&", "=&", "%&", "not.not.entity=1&"] {
         let request = raw::head(&server, &format!("GET {LOG}?{}", pair.repeat(100_000)), &[]);
         if let Some(answer) = raw::try_send(&server, [&*request]) {
             assert!(HEAD_REFUSED.contains(&answer.status), "{pair}: {answer:?}");
         }
-        // As many as one head has room for.
+        // As many as fit into one head.
         let answer = server.list(&pair.repeat(50_000 / pair.len()));
         let expected = if pair == "&" { 200 } else { 422 };
         assert_eq!(answer.status, expected, "{pair}: {}", &answer.text[..answer.text.len().min(500)]);
@@ -278,7 +279,7 @@ fn a_hundred_thousand_parameters_are_refused_and_soon() {
 }
 
 #[test]
-fn text_that_no_reader_could_read_is_refused_in_every_body() {
+fn undecodable_text_is_rejected_in_every_body() {
     let server = Server::start();
     let bearer = format!("Bearer {}", server.token);
     let bodies: [&[u8]; 7] = [
@@ -300,7 +301,7 @@ fn text_that_no_reader_could_read_is_refused_in_every_body() {
 }
 
 #[test]
-fn headers_of_any_bytes_are_no_fault_of_the_server() {
+fn headers_of_any_bytes_cause_no_server_error() {
     let server = Server::start();
     for name in ["authorization", "cookie", "content-encoding", "accept-encoding", "x-forwarded-for", "last-event-id"] {
         for value in
@@ -320,7 +321,7 @@ fn headers_of_any_bytes_are_no_fault_of_the_server() {
 }
 
 #[test]
-fn times_at_the_ends_of_the_calendar_are_kept_or_refused() {
+fn times_at_the_ends_of_the_calendar_are_stored_or_rejected() {
     let server = Server::start();
     for (number, (at, good)) in [
         ("0000-01-01T00:00:00Z", true),
@@ -341,7 +342,7 @@ fn times_at_the_ends_of_the_calendar_are_kept_or_refused() {
         ("2024-01-01T12:30:60Z", false),
         ("2024-01-01T00:00:00Z\u{0}", false),
         ("２０２４-01-01T00:00:00Z", false),
-        // A leap second that there was, and that one of ours stands for.
+        // A leap second that did occur; it is stored as the second before it.
         ("2016-12-31T23:59:60Z", true),
     ]
     .into_iter()
@@ -356,7 +357,7 @@ fn times_at_the_ends_of_the_calendar_are_kept_or_refused() {
         let text: String = form_urlencoded::byte_serialize(at.as_bytes()).collect();
         let ranged = server.list(&format!("resources=hostile&from={text}&to={text}"));
         if good {
-            // What lies in the future is found by its receipt.
+            // An event from the future is found by its receipt.
             assert_eq!(ranged.identifiers().contains(&identifier), !at.starts_with("9999"), "{at}");
             let stored = server.get(&format!("{LOG}/{identifier}")).json();
             assert_eq!(stored["audit"]["trigger"]["at"], at);
@@ -368,7 +369,7 @@ fn times_at_the_ends_of_the_calendar_are_kept_or_refused() {
             assert_eq!(ranged.refusal().0, 422, "{at}");
         }
     }
-    // All of time at once, on every page that counts.
+    // The whole of time at once, on every page that counts.
     for path in [
         "/v1/audit-log/stats?histogram=auto",
         "/v1/audit-log/stats?histogram=100y&tz=Europe/Berlin",
@@ -380,9 +381,9 @@ fn times_at_the_ends_of_the_calendar_are_kept_or_refused() {
 }
 
 #[test]
-fn zones_of_any_text_are_refused_by_name() {
+fn zones_of_any_text_are_rejected_by_name() {
     let server = Server::start();
-    // Four bytes of digits, so it seems, in the middle of one of which an hour would end.
+    // It looks like four bytes of digits, but an hour would end in the middle of a character.
     for zone in ["%2B5%D4%AA%3D", "-%F0%9F%99%82", "%2B99:99", "%2B-1:-1", "Europe/Berlin%00", "../../etc/passwd"] {
         let answer = server.get(&format!("/v1/audit-log/stats?tz={zone}"));
         assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{zone}");

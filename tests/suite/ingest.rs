@@ -1,4 +1,4 @@
-//! Ingest: accepted forms, responses, and that what was acknowledged is there byte for byte.
+//! Ingest: accepted forms, responses, and that acknowledged events are stored byte for byte.
 
 use std::io::Write;
 

@@ -1,11 +1,11 @@
-//! The layers of the source: each uses those below it, never one above. Read from the source itself.
+//! The layers of the source: each uses the layers below it, never one above. The tests read the source itself.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// What each layer may name. `main` is the program itself.
+/// The layers that each layer may name. `main` is the program itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     (
@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("platform", &[]),
 ];
 const LINES_MAX: usize = 500;
-/// How code says that it is for some operating systems.
+/// The forms in which code depends on the operating system.
 const SYSTEMS: &[&str] = &["std::os::", "(unix", "(windows", "target_os", "target_vendor"];
 
 /// A source file: its layer, its path within `src`, and its text without comments and literals.
@@ -57,11 +57,11 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    assert!(sources.len() > 40, "the source is not where it is looked for");
+    assert!(sources.len() > 40, "the source files were not found");
     sources
 }
 
-/// The code alone: what is in comments and in texts names nothing. Line breaks stay.
+/// The code without comments and literals, which name nothing. Line breaks stay.
 fn without_texts(text: &str) -> String {
     let (mut code, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -91,7 +91,7 @@ fn end_of_string(text: &str) -> usize {
             _ => escaped = false,
         }
     }
-    panic!("a string without an end: {text:.40}")
+    panic!("an unterminated string: {text:.40}")
 }
 
 /// The layers that code names: in `crate::layer`, in `auditbox::layer`, and in `use crate::{layer, …}`.
@@ -177,7 +177,7 @@ fn every_layer_is_below_something() {
 }
 
 #[test]
-fn what_a_layer_does_not_know_it_does_not_name() {
+fn each_crate_is_used_only_in_its_layers() {
     let known: &[(&str, &[&str])] = &[
         ("rusqlite", &["store", "index"]),
         ("r2d2", &["store"]),
@@ -212,10 +212,10 @@ fn what_a_layer_does_not_know_it_does_not_name() {
 
 #[test]
 fn one_file_writes_to_standard_output_and_one_to_standard_error() {
-    // Macros that print are denied by clippy, everywhere.
+    // clippy denies the printing macros everywhere.
     for (stream, files) in [
         ("stdout", &["cli/output.rs"][..]),
-        // The log asks whether it is a terminal.
+        // Logging checks whether standard error is a terminal.
         ("stderr", &["terminal.rs", "logging.rs"]),
     ] {
         let found = sources().into_iter().filter(|source| names(&source.code, stream)).map(|source| source.path);
@@ -225,7 +225,7 @@ fn one_file_writes_to_standard_output_and_one_to_standard_error() {
 }
 
 #[test]
-fn the_model_and_the_synthetic_events_do_no_io() {
+fn the_model_and_the_test_data_do_no_io() {
     for source in sources().iter().filter(|source| ["model", "testdata", "index"].contains(&&*source.layer)) {
         for item in
             ["fs", "net::Tcp", "TcpStream", "TcpListener", "UdpSocket", "File", "tokio", "stdin", "stdout", "env"]
@@ -245,7 +245,7 @@ fn operating_systems_differ_in_the_platform_layer_alone() {
     }
     for item in SYSTEMS {
         let has = |source: &Source| source.layer == "platform" && source.code.contains(item);
-        assert!(sources().iter().any(has), "{item}: does the platform layer write it otherwise?");
+        assert!(sources().iter().any(has), "{item}: the platform layer no longer uses this form");
     }
 }
 
@@ -257,7 +257,7 @@ fn no_file_is_long() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is_for() {
+fn every_file_begins_with_its_purpose() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for source in sources() {
         let text = fs::read_to_string(root.join(&source.path)).unwrap();

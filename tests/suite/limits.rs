@@ -48,7 +48,7 @@ fn dripping_bodies_are_cut_off_and_delay_no_other_client() {
     for stream in &mut dripping {
         stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         eventually("the end of a slow body", || {
-            // Never idle, never complete.
+            // The body never pauses and never ends.
             let closed = stream.write_all(b" ").is_err();
             (closed || stream.peek(&mut [0]).is_ok()).then_some(())
         });
@@ -123,7 +123,7 @@ fn a_small_body_that_unpacks_into_a_large_one_is_413() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&zeros).unwrap();
     let gzip = gzip.finish().unwrap();
-    // Each repeated: a thousand times as much in one body.
+    // Each is repeated, for a thousand times as much data in one body.
     for (encoding, bomb) in [("gzip", &gzip), ("zstd", &zstd), ("gzip", &gzip.repeat(30)), ("zstd", &zstd.repeat(250))]
     {
         assert!(bomb.len() < BODY_BYTES_MAX, "{encoding}: {}", bomb.len());
@@ -183,7 +183,7 @@ fn endless_numbers_and_texts_are_rejected_where_they_are_read_and_kept_elsewhere
     ] {
         let answer = server.post(LOG, &with(&part));
         assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()));
-        assert!(answer.text.len() < 1_000, "what is refused does not come back whole: {} bytes", answer.text.len());
+        assert!(answer.text.len() < 1_000, "the error repeats the whole value: {} bytes", answer.text.len());
     }
     let kept = format!(r#""additionalData":{{"n":{digits}}}"#);
     assert_eq!(server.post(LOG, &with(&kept)).status, 201);

@@ -1,8 +1,8 @@
-//! Long queries: they have a deadline, stop when their client is gone, and leave readers, the writer and the write-ahead
-//! log to the others.
+//! Long queries: they have a deadline, stop when their client disconnects, and leave readers, the writer and the
+//! write-ahead log to others.
 //!
-//! What makes them long here is what makes them long in a log of millions of events: each part of a search is compared
-//! with every word that messages ever had.
+//! They are long here for the same reason as in a log of millions of events: each part of a search is compared with
+//! every word that any message ever had.
 
 use std::{io::Write, thread, time::Duration};
 
@@ -17,9 +17,9 @@ use crate::{
 /// Events whose messages make the term dictionary large.
 const EVENTS: usize = 1_000;
 const WORDS_PER_EVENT: usize = 250;
-/// Parts of one search: together they are as long as a search may be.
+/// Parts of one search; together they reach the maximum length of a search.
 const PARTS: usize = 250;
-/// No deadline that a test could reach.
+/// A deadline that no test reaches.
 const PATIENT: (&str, &str) = ("AUDITBOX_LIMITS_QUERY_SECONDS", "3600");
 
 /// A server whose term dictionary is large.
@@ -38,7 +38,7 @@ fn server_of(events: usize, settings: &[(&str, &str)]) -> Server {
     server
 }
 
-/// A search that takes many seconds, and that no other number's makes shorter.
+/// A search that takes many seconds, and whose results do not speed up a search with another number.
 fn search(number: usize) -> String {
     let letter = |place: usize| char::from(b'g' + u8::try_from(place % 20).unwrap());
     let part = |place: usize| [letter(place / 400), letter(place / 20), letter(place)].iter().collect::<String>();
@@ -46,7 +46,7 @@ fn search(number: usize) -> String {
     format!("q={}", parts.join("."))
 }
 
-/// Sends a request and leaves the answer unread.
+/// Sends a request and leaves the response unread.
 fn ask(server: &Server, token: &str, path: &str) -> std::net::TcpStream {
     let mut stream = raw::connect(server);
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n")
@@ -54,7 +54,7 @@ fn ask(server: &Server, token: &str, path: &str) -> std::net::TcpStream {
     stream
 }
 
-/// Whether nothing of an answer has come yet.
+/// Whether no byte of a response has arrived yet.
 fn is_waiting(stream: &std::net::TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let waiting = stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
@@ -69,7 +69,7 @@ fn refusal(answer: &Answer) -> Value {
 }
 
 #[test]
-fn every_query_has_a_deadline_and_says_how_to_make_it_shorter() {
+fn every_query_has_a_deadline_and_its_error_gives_advice() {
     let server = server(&[("AUDITBOX_LIMITS_QUERY_SECONDS", "1")]);
     let paths = [
         "/v1/audit-log?limit=1",
@@ -88,7 +88,7 @@ fn every_query_has_a_deadline_and_says_how_to_make_it_shorter() {
     let page = server.get(&format!("/audit-logs?{}", search(6)));
     assert_eq!(page.status, 503);
     assert!(page.text.contains("fewer words"), "{}", page.text);
-    // The others are not touched, nor what the same search finds once it is short enough.
+    // Other queries are not affected, and neither is the same search once it is short enough.
     assert_eq!(server.list("identifier=w7").identifiers(), ["w7"]);
     assert_eq!(server.list("q=00000fa").identifiers(), ["w1"]);
     let stopped = server.log().matches("query_seconds").count();
@@ -96,8 +96,8 @@ fn every_query_has_a_deadline_and_says_how_to_make_it_shorter() {
 }
 
 #[test]
-fn a_query_that_was_stopped_goes_on_from_there_when_it_is_sent_again() {
-    // It takes some seconds.
+fn a_stopped_query_resumes_when_it_is_sent_again() {
+    // The search takes some seconds.
     let server = server_of(EVENTS / 5, &[("AUDITBOX_LIMITS_QUERY_SECONDS", "1")]);
     let query = search(0);
     let mut refused = 0;
@@ -110,7 +110,7 @@ fn a_query_that_was_stopped_goes_on_from_there_when_it_is_sent_again() {
         refused += 1;
         None
     });
-    assert!(refused > 0, "the search is too short to show anything");
+    assert!(refused > 0, "the search is too short for this test");
 }
 
 #[test]
@@ -123,31 +123,28 @@ fn one_credential_leaves_half_of_the_readers_to_others() {
         let answer = server.request_as(&other, "GET", &format!("/v1/audit-log?identifier=w{turn}"), "");
         assert_eq!(answer.identifiers(), [format!("w{turn}")]);
     }
-    // What does not get a reader in time is refused, and says when to come again.
+    // A query that gets no reader in time is rejected with a time to retry.
     let refused = server.request_as(&greedy, "GET", "/v1/audit-log?identifier=w1", "");
     assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
     assert!(refused.text.contains("half"), "{}", refused.text);
     assert!(refused.header("retry-after").is_some());
-    assert!(
-        long.iter().filter(|stream| is_waiting(stream)).count() >= 2,
-        "the searches are too short to show anything"
-    );
+    assert!(long.iter().filter(|stream| is_waiting(stream)).count() >= 2, "the searches are too short for this test");
 }
 
 #[test]
-fn long_queries_hold_neither_the_writer_nor_the_log() {
+fn long_queries_block_neither_the_writer_nor_the_wal() {
     let bound = LOG_BYTES_MAX.to_string();
     let server = server(&[PATIENT, ("AUDITBOX_DATABASE_LOG_BYTES_MAX", &bound)]);
     let other = server.credential("other", &["read"]);
     let asked = [(0, &server.token), (1, &server.token), (2, &other), (3, &other)];
     let long = asked.map(|(number, token)| ask(&server, token, &format!("/v1/audit-log?{}", search(number))));
-    // In all more than the log may hold.
+    // Together more than the WAL may hold.
     for number in 0..24 {
         let answer = server.post("/v1/audit-log", &batch(number));
         assert_eq!(answer.status, 201, "{number}: {}", answer.text);
         assert_eq!(server.get("/readyz").status, 200);
     }
-    assert!(long.iter().all(is_waiting), "the searches are too short to show anything");
+    assert!(long.iter().all(is_waiting), "the searches are too short for this test");
 }
 
 #[test]
@@ -158,7 +155,7 @@ fn a_query_ends_when_its_client_hangs_up() {
         .enumerate()
     {
         let stream = ask(&server, &server.token, &format!("{path}{}", search(number)));
-        // It has the only reader by now, or will have it before the next.
+        // By now the search has the only reader, or will get it before the next query.
         thread::sleep(Duration::from_millis(100));
         assert!(is_waiting(&stream), "{path}");
         drop(stream);
@@ -167,7 +164,7 @@ fn a_query_ends_when_its_client_hangs_up() {
 }
 
 #[test]
-fn running_answers_wait_for_a_reader_however_long_it_takes() {
+fn running_responses_wait_for_a_reader_without_a_limit() {
     let server = server(&[PATIENT, ("AUDITBOX_DATABASE_READERS", "1")]);
     (0..3).for_each(|number| assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201));
     let other = server.credential("other", &["read"]);
@@ -178,15 +175,15 @@ fn running_answers_wait_for_a_reader_however_long_it_takes() {
         stream
     });
     let long = ask(&server, &other, &format!("/v1/audit-log?{}", search(0)));
-    // New queries are refused meanwhile, after some time.
+    // New queries are rejected meanwhile, after a wait.
     let is_refused = || server.list("identifier=e-0-0&includes=identifier").status == 503;
     eventually("a refusal", || is_refused().then_some(()));
-    assert!(is_waiting(&long), "the search is too short to show anything");
+    assert!(is_waiting(&long), "the search is too short for this test");
     thread::scope(|scope| {
         let read = running.map(|stream| scope.spawn(move || raw::RawAnswer::read(stream).unwrap()));
-        // They wait longer than a new query may.
+        // The responses wait longer than a new query may.
         assert!(is_refused());
-        assert!(is_waiting(&long), "the search is too short to show anything");
+        assert!(is_waiting(&long), "the search is too short for this test");
         drop(long);
         for (answer, path) in read.into_iter().map(|read| read.join().unwrap()).zip(paths) {
             assert!(answer.body.ends_with("\r\n0\r\n\r\n"), "{path} broke off after {} bytes", answer.body.len());

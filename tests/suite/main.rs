@@ -1,73 +1,73 @@
-//! The integration tests: the real program, on a real socket, with a file of its own for each test.
+//! The integration tests: the real program on a real socket, with a separate file for each test.
 //!
 //! | module | what it shows |
 //! |---|---|
 //! | `access` | every route, with every kind of credential in every state |
-//! | `administrators` | the last administrator cannot be disabled or revoked, and login-link helps without one |
-//! | `auth` | who gets in: tokens, credentials, scopes, failed logins, the first start |
-//! | `browser` | the pages, in a real browser: reading, filtering, following, exporting, with keys alone and without script |
+//! | `administrators` | the last administrator cannot be disabled or revoked, and remedies if none can sign in |
+//! | `auth` | authentication: tokens, credentials, scopes, failed logins, the first start |
+//! | `backup` | a backup under ingest, and its restore |
+//! | `browser` | the pages in a real browser: reading, filtering, following, exporting, by keyboard, without script |
 //! | `checker` | random operations of every kind, each compared with a plain model |
-//! | `cli` | every command, what it prints, its exit code |
-//! | `backup` | a copy made beside a busy server, and put back |
-//! | `damage` | flipped bytes: found, told, never served as sound |
-//! | `damaged_index` | pages of the index that cannot be read: what they cost, and how the index is made anew |
+//! | `cli` | every command, its output and its exit code |
 //! | `clock` | a clock that jumps under a running server |
-//! | `connections` | idle and unfinished connections: closed for room, and health answered meanwhile |
-//! | `conformance` | every answer that any test gets, held against the API's description |
-//! | `duplicates` | identifiers that belong to more than one event: found, named |
+//! | `conformance` | every response in any test matches the API description |
+//! | `connections` | idle and unfinished connections: closed to make room, while health checks are answered |
 //! | `contributing` | CONTRIBUTING.md names every switch of the tests |
-//! | `durability` | kill -9, signals, a second server: what was acknowledged is there, once |
-//! | `epochs` | followers across restores, restarts, upgrades and files put back by hand |
+//! | `damage` | flipped bytes: found, reported, never served as sound |
+//! | `damaged_index` | unreadable pages of the index: their consequences, and how the index is rebuilt |
+//! | `duplicates` | identifiers that belong to more than one event: found and named |
+//! | `durability` | kill -9, signals, a second server: acknowledged events are there once |
+//! | `epochs` | followers across restores, restarts, upgrades and files that were copied back by hand |
 //! | `errors` | every error: status, code, envelope, headers |
-//! | `examples` | the senders and followers in `examples/`, between restarts and lost answers |
-//! | `export` | every event that matches, as a file |
-//! | `faults` | kills at any call, loss of power, full and failing disks: what a 2xx promises |
-//! | `future` | events from the future and from long ago: kept, and no reader's view is spoiled |
+//! | `examples` | the senders and followers in `examples/`, across restarts and lost responses |
+//! | `export` | every matching event, as a file |
+//! | `faults` | kills at any system call, power loss, full and failing disks: the promise of a 2xx response |
+//! | `future` | events from the future and from long ago: stored, without distorting any reader's view |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
-//! | `ingest` | events in: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
-//! | `layers` | who may use whom, read from the source |
-//! | `limits` | hostile sizes, depths and speeds, and a server that goes on |
-//! | `long_queries` | queries that take long: their deadline, and what they leave to others |
+//! | `ingest` | ingest: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `layers` | which layer may use which, read from the source |
+//! | `limits` | hostile sizes, depths and speeds, and a server that continues |
+//! | `long_queries` | long queries: their deadline, and the resources that they leave to others |
 //! | `mask` | secrets in events: replaced before they are stored |
-//! | `metrics` | what Prometheus reads, and the dashboard that shows it |
-//! | `migrations` | the file: new, older, newer, another's, damaged; its triggers and its indexes |
-//! | `names` | one database under several names: links, mounts, and what is no database |
-//! | `network` | no calls of its own |
-//! | `openapi` | the API's description, held against what the server does |
-//! | `other_writers` | what another program writes into the database while the server runs |
-//! | `overload` | more than the server can do, of everything at once |
-//! | `packaging` | what a release consists of, made by the scripts that the workflows run |
-//! | `pages` | what people see: pages, their filter, their headers, hostile data |
+//! | `metrics` | Prometheus metrics, and the dashboard for them |
+//! | `migrations` | the file: new, older, newer, of another program, damaged; its triggers and its indexes |
+//! | `names` | one database under several names: links, mounts, and paths that are not databases |
+//! | `network` | no outgoing calls |
+//! | `openapi` | the API description agrees with the server |
+//! | `other_writers` | rows that another program writes into the database while the server runs |
+//! | `overload` | more load of every kind than the server can take |
+//! | `packaging` | the parts of a release, built by the scripts that the workflows run |
+//! | `pages` | the pages: content, filter, headers, hostile data |
 //! | `paging` | cursors, links, and following the log |
-//! | `parameters` | parameters that are refused by name, or held to a limit |
-//! | `platform` | what tests do differently on each operating system |
-//! | `properties` | any events and any questions, answered as a plain filter answers them |
+//! | `parameters` | invalid parameters, rejected by name, and parameters with limits |
+//! | `platform` | differences between operating systems in the tests |
+//! | `properties` | any events and any queries: the results equal those of a plain filter |
 //! | `query` | every parameter of a list, and what it matches |
-//! | `readme` | the README's first five minutes, pasted as they stand |
-//! | `record` | auditbox's own records: which requests, when, and who sees them |
-//! | `refusals` | events that are refused, each by its field |
-//! | `restore` | a backup put in a log's place: nothing lost, nothing overwritten, nothing revoked made valid again |
-//! | `retention` | what is past its time goes, with a record, whatever happens meanwhile, and nothing else does |
+//! | `readme` | the README's quick start and the guide's requests, run as pasted, and every link |
+//! | `record` | auditbox's own records: of which requests, when, and visible to whom |
+//! | `refusals` | invalid events, each rejected by its field |
+//! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
+//! | `retention` | expired events are deleted with a record, under any circumstances; nothing else is deleted |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
-//! | `search` | words to search for, in every script and in every place of a message |
-//! | `secrets` | in no log, no answer, no event, no other table, no `Debug` |
-//! | `session` | people: signing in and out, links, cookies, requests from other sites |
-//! | `skip` | what only some tests need, and the list of skipped tests |
-//! | `stats` | counts, facets, histograms, and words to search for |
-//! | `stream` | events as they arrive |
-//! | `supply` | licences and sources of what it is made of, the unit for systemd, the container |
-//! | `terminal` | what the command line writes: hostile text, readers that are gone, full disks |
-//! | `tls` | HTTPS with an operator's own certificate |
-//! | `unread` | unread answers: what they cost, and how they end |
+//! | `search` | text search, in every script and every part of a message |
+//! | `secrets` | secrets are in no server log, response, event, other table or `Debug` output |
+//! | `session` | sessions: signing in and out, links, cookies, requests from other sites |
+//! | `skip` | requirements of single tests, and the list of skipped tests |
+//! | `stats` | counts, facets, histograms |
+//! | `stream` | live streams of events |
+//! | `supply` | licenses and sources of the dependencies, the systemd unit, the container |
+//! | `terminal` | output of the command line: hostile text, closed pipes, full disks |
+//! | `tls` | HTTPS with an operator's certificate |
+//! | `unread` | unread responses: their cost, and their end |
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
-#![allow(unreachable_pub, reason = "what the harness offers is marked as offered; nothing outside can reach it")]
-#![allow(clippy::print_stdout, reason = "a test that could not be made says so")]
-#![allow(clippy::format_collect, reason = "tests are written to be read, not to be fast")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "an unexpected value fails the test")]
+#![allow(unreachable_pub, reason = "the harness marks its interface with `pub`, although nothing outside can reach it")]
+#![allow(clippy::print_stdout, reason = "a skipped test reports it")]
+#![allow(clippy::format_collect, reason = "readability matters more than speed in tests")]
 #![cfg_attr(
     not(target_os = "linux"),
-    allow(dead_code, unused_imports, reason = "helpers of tests that only Linux runs")
+    allow(dead_code, unused_imports, reason = "helpers of tests that run only on Linux")
 )]
 
 mod access;

@@ -1,4 +1,4 @@
-//! Secrets in events: replaced before they are stored, whichever way an event comes in.
+//! Secrets in events: replaced before they are stored, by every way into the log.
 
 use std::fs;
 
@@ -12,11 +12,11 @@ const EVENT: &str = r#"{"identifier":"m1","action":"UPDATE","resourceType":"serv
     "diff":{"before":{"dbPassword":"hide-me-4","port": 1.50},"after":{"dbPassword":["hide-me-5"],"port": 2e0}},
     "additionalData":{"raw":["Accept: x","Cookie: hide-me-6"],"hasPassword":true,"deep":[[{"client-secret":{"k":"hide-me-7"}}]]}}"#;
 
-/// A part of it as it is stored.
+/// A part of the event as it is stored.
 const STORED: &str = r#""context":{"entity":"api","apiKey":"[masked]"},"#;
 
 #[test]
-fn nothing_of_a_secret_is_stored_and_the_event_says_where_it_was() {
+fn no_part_of_a_secret_is_stored_and_the_event_names_the_place() {
     let (server, log) = (Server::start_with(&[("AUDITBOX_LOG_LEVEL", "trace")]), "hide-me");
     assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
     let stored = server.get("/v1/audit-log/m1");
@@ -35,7 +35,7 @@ fn nothing_of_a_secret_is_stored_and_the_event_says_where_it_was() {
     let event = &stored.json()["audit"];
     assert_eq!(event["request"]["path"], "/login?user=ada&token=[masked]");
     assert_eq!(event["additionalData"]["raw"], json!(["Accept: x", "Cookie: [masked]"]));
-    // The sender's other bytes are as they were.
+    // The sender's other bytes are unchanged.
     for kept in [
         r#""diff":{"before":{"dbPassword":"[masked]","port": 1.50},"after":{"dbPassword":"[masked]","port": 2e0}}"#,
         r#""hasPassword":true"#,
@@ -43,7 +43,7 @@ fn nothing_of_a_secret_is_stored_and_the_event_says_where_it_was() {
     ] {
         assert!(stored.text.contains(kept), "{}", stored.text);
     }
-    // It is found by what is stored.
+    // Queries find it by the stored value.
     assert_eq!(server.list("path=/login?user=ada%26token=%5Bmasked%5D").identifiers(), ["m1"]);
     assert_eq!(server.list("path=/login?user=ada%26token=h").identifiers(), [""; 0]);
     assert_eq!(server.list("includes=masked").json()["audits"][0]["masked"][0], "/context/apiKey");
@@ -60,7 +60,7 @@ fn nothing_of_a_secret_is_stored_and_the_event_says_where_it_was() {
 }
 
 #[test]
-fn a_retry_is_a_duplicate_whatever_the_secret_was_and_other_content_a_conflict() {
+fn a_retry_is_a_duplicate_with_any_secret_and_other_content_is_a_conflict() {
     let server = Server::start();
     assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
     for again in [EVENT.to_owned(), EVENT.replace("hide-me", "another")] {
@@ -68,12 +68,12 @@ fn a_retry_is_a_duplicate_whatever_the_secret_was_and_other_content_a_conflict()
         assert_eq!((answer.status, &answer.json()["duplicates"]), (200, &json!(1)), "{}", answer.text);
     }
     assert_eq!(server.post("/v1/audit-log", &EVENT.replace("ada", "bob")).status, 409);
-    // A value that is not one of the kind that gives a secret away is another value.
+    // A value of a type that is never masked differs from a secret.
     assert_eq!(server.post("/v1/audit-log", &EVENT.replace("\"hide-me-4\"", "null")).status, 409);
 }
 
 #[test]
-fn what_is_stored_stays_as_it_is_when_other_names_are_masked_and_nothing_may_be() {
+fn stored_events_do_not_change_with_the_mask_and_the_mask_can_be_disabled() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start_in(directory, &[("AUDITBOX_MASK_ENABLED", "false")]);
     assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
@@ -92,7 +92,7 @@ fn what_is_stored_stays_as_it_is_when_other_names_are_masked_and_nothing_may_be(
     assert!(stored.text.contains("hide-me-4"), "{}", stored.text);
 }
 
-/// Stores [`EVENT`] under one configuration of the mask, then starts the server again under another.
+/// Stores [`EVENT`] under one configuration of the mask, then restarts the server under another.
 fn stored_under(before: &[(&str, &str)], after: &[(&str, &str)]) -> Server {
     let server = Server::start_with(before);
     assert_eq!(server.post("/v1/audit-log", EVENT).status, 201);
@@ -106,7 +106,7 @@ const OTHERS: &[(&str, &str)] = &[("AUDITBOX_MASK_NAMES", "client-secret, port, 
 const PARAMETER: &[(&str, &str)] = &[("AUDITBOX_MASK_NAMES", "user, token")];
 
 #[test]
-fn a_retry_is_a_duplicate_after_the_mask_was_changed_too() {
+fn a_retry_is_a_duplicate_after_a_change_of_the_mask() {
     for (before, after) in [
         (OFF, ON),
         (ON, OFF),
@@ -126,11 +126,11 @@ fn a_retry_is_a_duplicate_after_the_mask_was_changed_too() {
 }
 
 #[test]
-fn other_content_is_a_conflict_after_the_mask_was_changed_too() {
+fn other_content_is_a_conflict_after_a_change_of_the_mask() {
     for (before, after) in [(OFF, ON), (ON, OFF)] {
         let server = stored_under(before, after);
         for (what, other) in [
-            // Beside what is masked.
+            // Next to the masked value.
             ("/login", "/logout"),
             ("user=ada", "user=bob"),
             ("&token=", "&other="),
@@ -141,11 +141,11 @@ fn other_content_is_a_conflict_after_the_mask_was_changed_too() {
             ("\"port\": 1.50", "\"port\": 1.5"),
             ("\"n\":1.0", "\"n\":1"),
             ("\"entity\":\"api\"", "\"entity\":\"[masked]\""),
-            // A place that was masked held something.
+            // A masked place held a value.
             ("\"hide-me-4\"", "null"),
             ("[\"hide-me-5\"]", "\"\""),
             ("token=hide-me-2", "token="),
-            // One place too few or too many.
+            // One masked place too few or too many.
             (",\"apiKey\":\"hide-me-1\"", ""),
             ("\"apiKey\":\"hide-me-1\"", "\"apiKey\":\"hide-me-1\",\"token\":\"hide-me-8\""),
             ("&token=hide-me-2", "&token=hide-me-2&token=hide-me-9"),
@@ -160,14 +160,15 @@ fn other_content_is_a_conflict_after_the_mask_was_changed_too() {
 }
 
 #[test]
-fn a_parameter_that_was_masked_by_a_name_of_the_operators_stands_for_no_other() {
-    // Which parameters of a URL were masked is not recorded, so a stored `user=[masked]` may be what a sender wrote.
+fn a_parameter_masked_by_an_operators_name_equals_no_other_value() {
+    // The server does not record which parameters of a URL were masked, so a stored `user=[masked]` may come from the
+    // sender.
     let server = stored_under(PARAMETER, ON);
     assert_eq!(server.post("/v1/audit-log", EVENT).status, 409);
 }
 
 #[test]
-fn a_text_that_only_looks_masked_stands_for_nothing_else() {
+fn text_that_only_looks_masked_equals_no_other_value() {
     let event = |value: &str| json!({ "identifier": "m1", "action": "A", "resourceType": "x", "diff": { "after": { "amount": value, "token": "t" } } });
     for (before, after) in [(OFF, ON), (ON, OFF), (ON, ON)] {
         for (first, second) in [("[masked]", "5"), ("5", "[masked]")] {
@@ -178,7 +179,8 @@ fn a_text_that_only_looks_masked_stands_for_nothing_else() {
             assert_eq!(server.post("/v1/audit-log", &event(second).to_string()).status, 409, "{before:?} {after:?}");
         }
     }
-    // So many secrets that there is no room for all pointers: the empty pointer is no leave to be anything.
+    // With so many secrets that their pointers do not fit, the empty pointer is stored. It does not make every value
+    // equal.
     let many = |value: &str| {
         let secrets: Vec<_> = (0..150).map(|n| format!("\"k{n}\":{{\"token\":\"t{n}\"}}")).collect();
         format!(
@@ -193,7 +195,7 @@ fn a_text_that_only_looks_masked_stands_for_nothing_else() {
 }
 
 #[test]
-fn only_the_server_says_what_was_masked() {
+fn only_the_server_may_set_masked() {
     let server = Server::start();
     for value in ["[]", "null", "[\"/a\"]", "true"] {
         let answer = server.post("/v1/audit-log", &format!(r#"{{"action":"A","resourceType":"x","masked":{value}}}"#));
@@ -218,7 +220,7 @@ fn an_import_masks_into_a_file_and_into_a_server() {
     let server = Server::start_in(directory, &[]);
     let text = server.get("/v1/audit-log/m1").text;
     assert!(text.contains(STORED) && text.contains("\"masked\":[\"/context/apiKey\""), "{text}");
-    // What came in by one way is a duplicate by the other.
+    // An event from one way is a duplicate in the other.
     assert_eq!(server.post("/v1/audit-log", EVENT).json()["duplicates"], json!(1));
 }
 
@@ -233,7 +235,7 @@ fn an_error_about_an_event_does_not_repeat_its_secrets() {
 }
 
 #[test]
-fn the_record_of_requests_to_auditbox_is_masked_whatever_is_masked_in_events() {
+fn records_of_requests_are_masked_with_any_mask_of_events() {
     let server = Server::start_with(&[("AUDITBOX_MASK_ENABLED", "false")]);
     let asked = "/v1/audit-log?token=hide-me&api_key=hide-me&limit=1";
     assert_eq!(server.get(asked).status, 422);
@@ -251,7 +253,7 @@ fn the_record_of_requests_to_auditbox_is_masked_whatever_is_masked_in_events() {
 }
 
 #[test]
-fn an_event_of_as_many_keys_as_may_be_is_read_again() {
+fn an_event_with_the_maximum_number_of_keys_is_read_back() {
     let server = Server::start();
     let keys: Vec<_> = (0..997).map(|n| format!("\"k{n}\":{n}")).collect();
     let event = format!(r#"{{"identifier":"many","action":"A","resourceType":"x",{}}}"#, keys.join(","));

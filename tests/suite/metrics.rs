@@ -1,4 +1,5 @@
-//! `GET /metrics`: the format, what moves which counter, and that nothing of events or of clients is in it; the dashboard.
+//! `GET /metrics`: its format, the events that move each counter, the absence of event and client data, and the
+//! dashboard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,7 @@ struct Metrics {
 }
 
 impl Metrics {
-    /// What the server shows to its administrator.
+    /// The metrics that the server shows to its administrator.
     fn of(server: &Server) -> Self {
         let answer = server.get("/metrics");
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -28,7 +29,7 @@ impl Metrics {
         Self::parse(&answer.text)
     }
 
-    /// Reads the text format (version 0.0.4) as strictly as its description puts it.
+    /// Parses the text format (version 0.0.4) as strictly as it is specified.
     fn parse(text: &str) -> Self {
         assert!(text.ends_with('\n'));
         let (mut samples, mut types) = (BTreeMap::new(), BTreeMap::new());
@@ -66,7 +67,7 @@ impl Metrics {
     }
 }
 
-/// The metric that a sample belongs to: a histogram has three kinds of them.
+/// The metric of a sample; a histogram has three kinds of samples.
 fn metric_of(series: &str, types: &BTreeMap<String, String>) -> String {
     let name = series.split('{').next().unwrap();
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
@@ -137,7 +138,7 @@ fn each_counter_moves_with_what_it_counts() {
     assert!(after.count("auditbox_events") >= 4 && after.count("auditbox_events") > before.count("auditbox_events"));
     assert!(after.count("auditbox_file_bytes") > 0 && after.count("auditbox_wal_bytes") > 0);
     assert_eq!(after.count("auditbox_commit_errors_total"), 0);
-    // HEAD asks the same and is counted with it.
+    // HEAD counts like GET.
     let bearer = format!("Bearer {}", server.token);
     let head = [("authorization", &*bearer), ("accept-encoding", "identity")];
     assert_eq!(server.request("HEAD", "/metrics", &head, b"").status, 200);
@@ -183,19 +184,19 @@ fn connections_and_streams_are_counted_while_they_are_open() {
     open.clear();
     drop(stream);
     eventually("the end of the stream", || {
-        // A stream notices that its client is gone when it has something to send.
+        // A stream notices that its client is gone when it next sends something.
         server.store(&[json!({ "action": "READ", "resourceType": "x" })]);
         (count("auditbox_http_streams") == 0).then_some(())
     });
     eventually("the end of the connections", || (count("auditbox_http_connections") <= idle + 1).then_some(()));
 }
 
-/// Events are dropped by their own time, so that ones sent now can be old.
+/// Retention by the event's own time, so that new events can be expired.
 const DROPPING: [(&str, &str); 2] =
     [("AUDITBOX_RETENTION_KEEP_DAYS", "30"), ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
 #[test]
-fn sealing_and_retention_are_dated() {
+fn sealing_and_retention_have_timestamps() {
     let server = Server::start_chunked_with(64, &DROPPING);
     let before = Metrics::of(&server);
     assert!(!before.samples.contains_key("auditbox_last_seal_timestamp_seconds"));
@@ -212,7 +213,7 @@ fn sealing_and_retention_are_dated() {
     assert!(sealed.count("auditbox_retention_last_round_timestamp_seconds") >= now);
     assert_eq!(sealed.count("auditbox_unsealed_bytes"), 0);
 
-    // What is past its time when the server starts is dropped, and counted.
+    // Expired events are dropped and counted when the server starts.
     let old: Vec<_> = (0..128)
         .map(|number| {
             let mut old = event(&format!("old{number}"));
@@ -231,7 +232,7 @@ fn sealing_and_retention_are_dated() {
 }
 
 #[test]
-fn a_writer_that_has_stopped_is_shown() {
+fn a_stopped_writer_is_shown() {
     let server = Server::start();
     fs::remove_file(server.database()).unwrap();
     assert_eq!(server.post("/v1/audit-log", &event("a").to_string()).status, 503);
@@ -241,7 +242,7 @@ fn a_writer_that_has_stopped_is_shown() {
 }
 
 #[test]
-fn nothing_of_events_clients_or_credentials_is_in_it() {
+fn metrics_contain_no_data_of_events_clients_or_credentials() {
     let server = Server::start();
     let marks = ["zebra", "quagga", "okapi", "tapir"];
     let monitor = server.credential("zebra-monitor", &["metrics"]);
@@ -267,7 +268,7 @@ fn nothing_of_events_clients_or_credentials_is_in_it() {
 }
 
 #[test]
-fn the_scope_is_made_and_named_like_any_other() {
+fn the_scope_metrics_works_like_any_other() {
     let server = Server::start();
     let made = run(server.directory(), &["credential", "create", "--name", "prometheus", "--scope", "metrics"]);
     assert!(made.status.success(), "{made:?}");
@@ -319,7 +320,7 @@ fn the_dashboard_shows_exactly_these_metrics() {
     let panels = dashboard["panels"].as_array().unwrap();
     let numbers: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
     assert_eq!(numbers.len(), panels.len(), "two panels have one id");
-    // Labels that a query names are those of its metrics.
+    // The labels in a query belong to its metrics.
     let text = server.get("/metrics").text;
     for label in ["outcome", "route", "status", "le"] {
         assert!(text.contains(&format!("{label}=\"")), "{label}");

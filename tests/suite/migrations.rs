@@ -85,7 +85,7 @@ fn an_event_in_the_file_cannot_be_changed_or_deleted() {
         let error = connection.execute(statement, []).unwrap_err().to_string();
         assert!(error.contains(refusal), "{statement}: {error}");
     }
-    // A replacement would be a change in disguise.
+    // A replacement would be a disguised change.
     let columns = "seq, timestamp, entity, blueprint, filled, body";
     let copy = format!("({columns}) SELECT {columns} FROM event WHERE seq = 1");
     assert!(connection.execute(&format!("INSERT INTO event {copy}"), []).is_err());
@@ -211,13 +211,13 @@ fn a_file_without_epochs_gets_them_when_it_is_opened_to_write() {
     }
     let (status, directory) = Server::start_in(directory, &[]).stop();
     assert!(status.success());
-    // One for what was there, and one for what comes.
+    // One epoch for the existing events, and one for later events.
     let names: Vec<_> = epochs().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["epoch:-000000000000000001".to_owned(), format!("epoch:{newest:019}")]);
     let before = epochs();
     let (status, _directory) = Server::start_in(directory, &[]).stop();
     assert!(status.success());
-    // A start adds one, after the newest event, and changes none.
+    // A start adds one epoch after the newest event, and changes none.
     assert!(epochs().len() == 3 && epochs().starts_with(&before), "{:?}", epochs());
 }
 
@@ -452,7 +452,7 @@ impl Progress for LogWatch {
 }
 
 #[test]
-fn a_migration_and_a_reindex_empty_the_log_after_each_step() {
+fn a_migration_and_a_reindex_empty_the_wal_after_each_step() {
     let (_directory, path) = file_of_format_1(45_000);
     let options = store_options(&path, 4_096);
     let watch = LogWatch::new(&path);

@@ -1,4 +1,4 @@
-//! One database under several names: links, mounts, and names that do not lead to a database.
+//! One database under several names: links, mounts, and names that are not databases.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
     skip::{BASH, MOUNT, runs},
 };
 
-/// Commands that need the database for themselves.
+/// Commands that need exclusive use of the database.
 const ALONE: &[&[&str]] = &[&["serve"], &["import", "in.ndjson"], &["reindex"], &["restore", "copy.db", "--force"]];
 /// Commands that may run while the server runs.
 const BESIDE: &[&[&str]] = &[
@@ -34,7 +34,7 @@ const BESIDE: &[&[&str]] = &[
     &["backup", "another.db", "--force"],
 ];
 
-/// A server with two events, and in its directory a backup and a file to import.
+/// A server with two events. Its directory also has a backup and a file to import.
 fn serving() -> Server {
     let server = Server::start();
     let event = |name: &str| json!({ "identifier": name, "action": "READ", "resourceType": "x" });
@@ -51,7 +51,7 @@ fn command(directory: &Path, name: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs each command on the database of this name; all must fail at once, with this message.
+/// Runs each command on the database with this name. All must fail at once with this message.
 fn is_refused(directory: &Path, name: &Path, commands: &[&[&str]], says: &str) {
     for arguments in commands {
         let (code, message) = refusal(&mut command(directory, name, arguments));
@@ -60,7 +60,7 @@ fn is_refused(directory: &Path, name: &Path, commands: &[&[&str]], says: &str) {
     }
 }
 
-/// The server has its events and no others, and its file is whole.
+/// The server has exactly its events, and its file is intact.
 fn is_unharmed(server: Server) {
     assert_eq!(server.list("sort=received&order=asc").identifiers(), ["e1", "e2"]);
     let (status, directory) = server.stop();
@@ -69,7 +69,7 @@ fn is_unharmed(server: Server) {
     assert!(String::from_utf8_lossy(&examined.stdout).contains("Nothing is wrong."), "{examined:?}");
 }
 
-/// Symbolic links to the file, to its directory, and to another link; and a detour.
+/// Symbolic links to the file, to its directory, and to another link, and a path with a detour.
 fn aliases(directory: &Path) -> Vec<PathBuf> {
     let elsewhere = directory.join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
@@ -128,13 +128,13 @@ fn commands_work_through_a_symbolic_link_as_on_the_file() {
     assert_eq!(names, ["directory", "far.db"]);
 }
 
-/// The names that [`aliases`] has made.
+/// The names that [`aliases`] created.
 fn aliases_again(directory: &Path) -> [PathBuf; 2] {
     [directory.join("alias.db"), directory.join("elsewhere/far.db")]
 }
 
 #[test]
-fn a_link_to_a_file_that_is_not_there_yet_makes_that_file() {
+fn a_link_to_a_missing_file_creates_that_file() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -156,7 +156,7 @@ fn a_link_to_a_file_that_is_not_there_yet_makes_that_file() {
 fn a_restore_through_a_symbolic_link_replaces_the_file_and_not_the_link() {
     let mut server = serving();
     server.store(&[json!({ "identifier": "later", "action": "READ", "resourceType": "x" })]);
-    // A write-ahead log stays behind, which must not be read with the restored file.
+    // A WAL stays behind and must not be read with the restored file.
     server.kill();
     let alias = aliases(server.directory())[1].clone();
     let restored = command(server.directory(), &alias, &["restore", "copy.db", "--force"]).output().unwrap();
@@ -169,7 +169,7 @@ fn a_restore_through_a_symbolic_link_replaces_the_file_and_not_the_link() {
 }
 
 #[test]
-fn of_many_that_start_on_a_new_file_at_once_one_serves() {
+fn of_many_concurrent_starts_on_a_new_file_one_serves() {
     let directory = tempfile::tempdir().unwrap();
     let alias = directory.path().join("alias.db");
     symlink("auditbox.db", &alias).unwrap();
@@ -184,7 +184,7 @@ fn of_many_that_start_on_a_new_file_at_once_one_serves() {
 }
 
 #[test]
-fn a_file_with_a_second_hard_link_is_refused_by_every_command() {
+fn a_file_with_a_second_hard_link_is_rejected_by_every_command() {
     let server = serving();
     let elsewhere = server.directory().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
@@ -198,11 +198,11 @@ fn a_file_with_a_second_hard_link_is_refused_by_every_command() {
         assert!(!elsewhere.join("auditbox.db-wal").exists() && !server.directory().join("link.db-wal").exists());
         fs::remove_file(link).unwrap();
     }
-    // The server was there first, and goes on.
+    // The server started before the link existed, and continues.
     is_unharmed_after(server, &links[0]);
 }
 
-/// The server is unharmed; once it has stopped, a second link keeps it from starting until that is removed.
+/// The server is unharmed. After it stops, the second link prevents a start until the link is removed.
 fn is_unharmed_after(server: Server, link: &Path) {
     let (status, directory) = server.stop();
     assert!(status.success());
@@ -217,11 +217,11 @@ fn is_unharmed_after(server: Server, link: &Path) {
     is_unharmed(Server::start_in(directory, &[]));
 }
 
-/// A mount, taken away when dropped.
+/// A mount that is unmounted when dropped.
 struct Bound(PathBuf);
 
 impl Bound {
-    /// Shows `what` at `at` too; `None` where nothing may be mounted.
+    /// Mounts `what` at `at` too; `None` if the test may not mount.
     fn new(what: &Path, at: &Path) -> Option<Self> {
         let mounted = runs("mount", &["--bind", what.to_str()?, at.to_str()?]);
         MOUNT.is_met(mounted).then(|| Self(at.to_owned()))
@@ -245,7 +245,7 @@ fn a_database_in_use_is_in_use_through_a_bind_mount_of_its_directory() {
 }
 
 #[test]
-fn a_file_that_is_itself_mounted_is_refused_by_every_command() {
+fn a_file_that_is_itself_mounted_is_rejected_by_every_command() {
     let server = serving();
     let at = tempfile::tempdir().unwrap();
     let name = at.path().join("auditbox.db");
@@ -263,11 +263,11 @@ fn a_file_that_is_itself_mounted_is_refused_by_every_command() {
 }
 
 #[test]
-fn what_an_older_auditbox_has_locked_is_in_use() {
+fn a_file_locked_by_an_older_auditbox_is_in_use() {
     let server = serving();
     let (status, directory) = server.stop();
     assert!(status.success());
-    // Older builds lock a file named after the path that they were given.
+    // Older builds lock a file named after the given path.
     for (name, lock) in [("auditbox.db", "auditbox.db.lock"), ("alias.db", "alias.db.lock")] {
         if name != "auditbox.db" {
             symlink("auditbox.db", directory.path().join(name)).unwrap();
@@ -279,7 +279,7 @@ fn what_an_older_auditbox_has_locked_is_in_use() {
     is_unharmed(Server::start_in(directory, &[]));
 }
 
-/// What can have a name and is no file: each with what it is called.
+/// Things with a path that are not files, each with its description.
 fn others(directory: &Path) -> Vec<(PathBuf, &'static str)> {
     let (folder, fifo, socket) = (directory.join("folder"), directory.join("fifo"), directory.join("socket"));
     fs::create_dir(&folder).unwrap();
@@ -300,9 +300,9 @@ fn prepared() -> TempDir {
 }
 
 #[test]
-fn what_is_no_file_is_refused_as_a_database_at_once() {
+fn anything_but_a_file_is_rejected_as_a_database_at_once() {
     let directory = prepared();
-    // Nothing is there, but the name says what it would be.
+    // Nothing exists at this path, but its form says what it would be.
     let new = (PathBuf::from("new/"), "a directory");
     for (name, kind) in others(directory.path()).into_iter().chain([new]) {
         let says = format!("is {kind}");
@@ -325,7 +325,7 @@ fn what_is_no_file_is_refused_as_a_database_at_once() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_as_a_source_or_a_copy_at_once() {
+fn anything_but_a_file_is_rejected_as_a_source_or_a_copy_at_once() {
     let directory = prepared();
     let database = directory.path().join("auditbox.db");
     for (name, kind) in others(directory.path()) {
@@ -339,12 +339,12 @@ fn what_is_no_file_is_refused_as_a_source_or_a_copy_at_once() {
             is_refused(directory.path(), &database, &[arguments], &says);
         }
     }
-    // Nothing was imported before the second file was looked at.
+    // Nothing was imported before the second source was checked.
     is_unharmed(Server::start_in(directory, &[]));
 }
 
 #[test]
-fn descriptors_are_imported_from_whatever_they_lead_to() {
+fn imports_read_descriptors_of_any_kind() {
     if !BASH.is_met(runs("bash", &["--version"])) {
         return;
     }
@@ -382,7 +382,7 @@ fn descriptors_are_imported_from_whatever_they_lead_to() {
 }
 
 #[test]
-fn names_that_mean_something_else_to_sqlite_are_refused_by_their_setting() {
+fn names_with_a_special_meaning_to_sqlite_are_rejected() {
     let directory = prepared();
     for (path, says) in [
         (":memory:", "auditbox keeps its log in a file"),
@@ -405,14 +405,14 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_file_that_others_can_read_or_replace_is_warned_of_and_opened() {
+fn a_file_that_others_can_read_or_replace_is_opened_with_a_warning() {
     let directory = prepared();
     let data = directory.path().join("it's data");
     fs::create_dir(&data).unwrap();
     let file = data.join("auditbox.db");
     fs::rename(directory.path().join("auditbox.db"), &file).unwrap();
     let says = |file_mode, directory_mode| {
-        // A command that only reads leaves these behind, with the mode that the database had.
+        // A command that only reads leaves these files with the mode of the database.
         for suffix in ["-wal", "-shm"] {
             drop(fs::remove_file(data.join(format!("auditbox.db{suffix}"))));
         }
@@ -440,11 +440,11 @@ fn a_file_that_others_can_read_or_replace_is_warned_of_and_opened() {
             assert!(!said.contains(close_file) && said.contains(close_directory), "{mode:o}: {said}");
         }
     }
-    // Whoever cannot rename the file cannot replace it.
+    // A user who cannot rename the file cannot replace it.
     for said in says(0o600, 0o1777) {
         assert!(!said.contains("chmod"), "{said}");
     }
-    // The commands can be pasted, and help.
+    // The suggested commands work as pasted.
     let [log, _] = says(0o644, 0o777);
     for line in log.lines().filter(|line| line.contains("chmod")) {
         let fix = &line[line.find("chmod").unwrap()..];

@@ -1,5 +1,5 @@
-//! No calls of its own: the system calls of a whole life of the server, from the first start to the last request, hold no
-//! connection that it makes.
+//! No outgoing calls: the system calls of the server's whole life, from the first start to the last request, include no
+//! connection that it opens.
 
 use std::{fs, process::Command};
 
@@ -12,10 +12,10 @@ use crate::{
     skip::{STRACE, runs},
 };
 
-/// Calls with which a process reaches others; what it answers with goes through none of these.
+/// System calls that contact other hosts. Responses use none of these.
 const CALLS: &str = "trace=connect,socket,sendto,sendmsg,sendmmsg";
 
-/// The program under `strace`, or `None` where that may not look.
+/// The program under `strace`, or `None` if tracing is not possible.
 fn traced(directory: &std::path::Path, trace: &std::path::Path) -> Option<Command> {
     if !STRACE.is_met(runs("strace", &["-f", "-e", CALLS, "true"])) {
         return None;
@@ -32,12 +32,13 @@ fn traced(directory: &std::path::Path, trace: &std::path::Path) -> Option<Comman
     Some(command)
 }
 
-/// The lines of a trace that are calls out: a connection, a datagram, or a socket of another kind than the one that listens.
+/// The lines of a trace that are outgoing calls: a connection, a datagram, or a socket of another kind than the
+/// listening one.
 fn calls_out(trace: &str) -> Vec<&str> {
     let is_out = |line: &&str| {
         let is_listener = line.contains("socket(AF_INET, SOCK_STREAM") || line.contains("socket(AF_INET6, SOCK_STREAM");
         let is_pair = line.contains("socket(AF_UNIX");
-        // An answer is sent on a socket that was accepted, with no address.
+        // A response is sent on an accepted socket, without an address.
         let is_answer = (line.contains("sendto(") || line.contains("sendmsg("))
             && !line.contains("sa_family")
             && !line.contains("sin_");
@@ -49,7 +50,7 @@ fn calls_out(trace: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_server_calls_nobody() {
+fn the_server_makes_no_outgoing_calls() {
     let (directory, traces) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let trace = traces.path().join("trace");
     let Some(mut command) = traced(directory.path(), &trace) else {
@@ -66,7 +67,7 @@ fn the_server_calls_nobody() {
     let login = json!({ "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET }).to_string();
     let token: serde_json::Value = serde_json::from_str(&post("/v1/auth/access_token", "", &login)).unwrap();
     let token = token["accessToken"].as_str().unwrap();
-    // Addresses and names that a curious program would look up.
+    // Addresses and names that a program might look up.
     let event = r#"{"identifier":"e1","action":"A","resourceType":"x","request":{"ip":"192.0.2.1","path":"https://audit.example/x"},"additionalData":"http://audit.example/"}"#;
     assert!(post("/v1/audit-log", token, event).contains("accepted"));
     for path in [
@@ -91,7 +92,7 @@ fn the_server_calls_nobody() {
             .call();
         assert!(answer.unwrap().status().as_u16() < 500, "{path}");
     }
-    // The tracer passes no signal on; the program's own id is in its lock.
+    // The tracer passes on no signals, so the test signals its child, the program.
     let pid = fs::read_dir("/proc").unwrap().filter_map(Result::ok).find_map(|entry| {
         let status = fs::read_to_string(entry.path().join("status")).ok()?;
         let is_child = status.lines().any(|line| line == format!("PPid:\t{}", server.pid()));
@@ -101,18 +102,18 @@ fn the_server_calls_nobody() {
     let mut server = server;
     assert!(server.end().success());
     let text = fs::read_to_string(&trace).unwrap();
-    assert!(text.contains("socket(AF_INET, SOCK_STREAM"), "the trace shows not even the socket that listens: {text}");
+    assert!(text.contains("socket(AF_INET, SOCK_STREAM"), "the trace lacks even the listening socket: {text}");
     assert_eq!(calls_out(&text), [""; 0]);
 }
 
 #[test]
-fn a_call_out_would_be_seen() {
+fn an_outgoing_call_is_detected() {
     let (directory, traces) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let trace = traces.path().join("trace");
     let Some(mut command) = traced(directory.path(), &trace) else {
         return;
     };
-    // A command that asks a server, at a port where none is.
+    // A command that contacts a server, at a port where none listens.
     let mut asking = Process::start(command.args(["query", "--url", "http://127.0.0.1:9", "--token", "x"]));
     assert!(!asking.end().success());
     assert!(!calls_out(&fs::read_to_string(&trace).unwrap()).is_empty());

@@ -1,4 +1,4 @@
-//! What another program writes into the database while the server runs.
+//! Rows that another program writes into the database while the server runs.
 
 use std::{thread, time::Duration};
 
@@ -13,7 +13,8 @@ const CHUNK_EVENTS: u32 = 65_536;
 /// A row of the table of events.
 type Row = [Column; 7];
 
-/// The row that an event would have in this database, and in a copy of it has: its values are in no dictionary here.
+/// The row that an event would have in this database. It is taken from a copy of the database, so the values are in no
+/// dictionary of the original.
 fn row_of(connection: &Connection, copy: &std::path::Path, event: &serde_json::Value) -> Row {
     connection.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
     let store = Store::open(&store_options(copy, CHUNK_EVENTS), &Quiet).unwrap();
@@ -32,7 +33,7 @@ fn insert(connection: &Connection, row: &Row) {
 }
 
 #[test]
-fn what_another_program_wrote_is_found_though_the_next_transaction_fails() {
+fn rows_of_another_program_are_found_although_the_next_transaction_fails() {
     let server = Server::start();
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     let mut other = Connection::open(server.database()).unwrap();
@@ -47,7 +48,7 @@ fn what_another_program_wrote_is_found_though_the_next_transaction_fails() {
     thread::scope(|scope| {
         let body = r#"{"identifier":"e2","action":"READ","resourceType":"x"}"#;
         let refused = scope.spawn(|| server.post("/v1/audit-log", body));
-        // By now its transaction waits for the other's end, and will be the first to see what that wrote.
+        // By now the server's transaction waits for the end of the other one, and will be the first to see its rows.
         thread::sleep(Duration::from_millis(300));
         writing.commit().unwrap();
         assert_eq!(refused.join().unwrap().status, 503);

@@ -1,5 +1,5 @@
-//! What a release consists of, made by the scripts that the hosted workflow runs: the archive, the Debian package, checksums,
-//! the version and its notes. The program in them is the one under test.
+//! The parts of a release, built by the scripts that the hosted workflow runs: the archive, the Debian package,
+//! checksums, the version and its notes. They contain the program under test.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::skip::{BASH, DPKG, runs};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A script of `.ci/release`, whose files go to `dist`.
+/// Runs a script of `.ci/release` that writes its files to `dist`.
 fn script(dist: &Path, name: &str, arguments: &[&str]) -> Output {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new("bash");
@@ -23,18 +23,18 @@ fn script(dist: &Path, name: &str, arguments: &[&str]) -> Output {
     command.env("DIST", dist).env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap()
 }
 
-/// The same, which must succeed. Returns what it printed.
+/// Runs a script that must succeed. Returns its output.
 fn made(dist: &Path, name: &str, arguments: &[&str]) -> String {
     let output = script(dist, name, arguments);
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A program of the right size to be packed quickly: a copy of the one under test would take seconds to compress.
+/// A small program that is packed quickly: a copy of the one under test would take seconds to compress.
 fn small_program(directory: &Path) -> String {
     let path = directory.join("program");
     fs::write(&path, format!("#!/bin/sh\n[ \"$1\" = check-config ] || echo auditbox {VERSION}\n")).unwrap();
-    // Artifacts of workflows lose this.
+    // Artifacts of workflows lose the execute permission.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -60,7 +60,7 @@ fn an_archive_holds_a_program_that_runs_and_two_of_one_commit_are_the_same() {
     let verified = Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(dist.path()).output().unwrap();
     assert!(verified.status.success() && sums.lines().count() == 1, "{sums}");
 
-    // A program of another version is not let out.
+    // A program of another version is not released.
     fs::write(&program, "#!/bin/sh\necho auditbox 0.0.0\n").unwrap();
     made(dist.path(), "archive", &[TARGET, &program]);
     let refused = script(dist.path(), "try", &[TARGET]);
@@ -116,19 +116,19 @@ fn a_tag_must_name_the_version_and_a_dated_section_of_the_changes() {
     let other = script(dist.path(), "version", &["v0.0.0"]);
     let message = String::from_utf8_lossy(&other.stderr);
     assert!(!other.status.success() && message.contains("v0.0.0") && message.contains(VERSION), "{message}");
-    // Until the section has its date, there is no release.
+    // A section without a date is not released.
     let changes = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
     let is_unreleased = changes.contains(&format!("\n## {VERSION} - unreleased\n"));
     assert_eq!(script(dist.path(), "version", &[&format!("v{VERSION}")]).status.success(), !is_unreleased);
 }
 
 #[test]
-fn workflows_run_scripts_that_are_there_with_few_permissions() {
+fn workflows_run_existing_scripts_with_few_permissions() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut scripts = 0;
     for name in ["ci.yml", "release.yml"] {
         let text = fs::read_to_string(root.join(".github/workflows").join(name)).unwrap();
-        // What a job is not given it does not have; only jobs that publish are given more.
+        // A job has only the permissions that it is given; only jobs that publish are given more.
         assert!(text.contains("\npermissions:\n  contents: read\n"), "{name}");
         for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
             if let Some(action) = line.trim_start().trim_start_matches("- ").strip_prefix("uses: ") {

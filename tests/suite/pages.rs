@@ -1,4 +1,4 @@
-//! The pages: what they show, what they keep, and what they never let through.
+//! The pages: their content, their filter, and hostile data.
 
 mod access;
 mod credentials;
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server};
 
-/// What people read of a page: without tags, entities decoded, white space drawn together.
+/// The visible text of a page: without tags, entities decoded, white space collapsed.
 pub(crate) fn text(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
     while let Some(start) = rest.find('<') {
         out.push_str(&rest[..start]);
-        let end = rest[start..].find('>').unwrap_or_else(|| panic!("a tag without an end: {:.60}", &rest[start..]));
+        let end = rest[start..].find('>').unwrap_or_else(|| panic!("an unterminated tag: {:.60}", &rest[start..]));
         let tag = &rest[start..=start + end];
-        // Words of different blocks do not run together.
+        // Words of different blocks are separated.
         out.push_str(
             if ["</span", "<span", "<b", "</b", "<em", "</em", "</a", "<a ", "<mark", "</mark"]
                 .iter()
@@ -46,7 +46,7 @@ fn links(html: &str) -> Vec<String> {
     html.split("href=\"").skip(1).map(|rest| unescape(&rest[..rest.find('"').unwrap()])).collect()
 }
 
-/// A page that must be there.
+/// The HTML of a page that must exist.
 pub fn page(server: &Server, path: &str) -> String {
     let answer = server.get(path);
     assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -54,7 +54,7 @@ pub fn page(server: &Server, path: &str) -> String {
     answer.text
 }
 
-/// The chips of a page: what each says, and where its link leads.
+/// The chips of a page: the text of each, and the target of its link.
 fn chips(html: &str) -> Vec<(String, String)> {
     let chips = html.split("<li class=\"chip").skip(1).map(|rest| {
         let chip = format!("<li class=\"chip{}", &rest[..rest.find("</li>").unwrap()]);
@@ -82,7 +82,7 @@ pub(crate) fn get_once(server: &Server, path: &str) -> Answer {
     server.request_once("GET", path, &[("authorization", &bearer)], b"")
 }
 
-/// An event by somebody, about something, at some time.
+/// An event of an actor on an entity at a time.
 fn event(identifier: &str, at: &str, action: &str, resource_type: &str) -> Value {
     json!({
         "identifier": identifier,

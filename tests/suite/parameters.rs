@@ -51,7 +51,7 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
     let long = "n".repeat(5_000);
     let answer = server.list(&format!("{long}=1"));
     assert_eq!(answer.refusal().0, 422);
-    assert!(answer.text.len() < 500, "what is refused does not come back whole");
+    assert!(answer.text.len() < 500, "the error repeats the whole value");
     check(
         &server,
         &[

@@ -1,4 +1,4 @@
-//! What tests do differently on each operating system.
+//! Differences between operating systems in the tests.
 
 use std::{path::Path, process::Command};
 
@@ -17,7 +17,8 @@ pub(crate) fn signal(pid: u32, name: &str) -> bool {
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).is_ok()
 }
 
-/// Sends what Windows has in place of a signal: Ctrl-Break for both ways to stop in order. False if there is no such process.
+/// Sends the Windows equivalent of a signal: Ctrl-Break for both kinds of orderly stop. False if there is no such
+/// process.
 #[cfg(windows)]
 pub(crate) fn signal(pid: u32, name: &str) -> bool {
     // The standard library cannot send it.
@@ -37,7 +38,7 @@ pub(crate) fn signal(pid: u32, name: &str) -> bool {
     command.output().unwrap().status.success()
 }
 
-/// Lets a program receive signals alone.
+/// Makes sure that only the program receives the signals sent to it.
 #[cfg(unix)]
 pub(crate) fn receive_signals_alone(command: &mut Command) -> &mut Command {
     command
@@ -58,7 +59,7 @@ pub(crate) fn assert_private(path: &Path) {
     assert_eq!(mode, 0o600, "{}: {mode:o}", path.display());
 }
 
-/// Files have the permissions of their directory on Windows.
+/// On Windows, files have the permissions of their directory.
 #[cfg(windows)]
 pub(crate) fn assert_private(path: &Path) {
     assert!(path.exists(), "{}", path.display());
@@ -76,7 +77,7 @@ pub(crate) fn not_unicode() -> std::ffi::OsString {
     std::os::windows::ffi::OsStringExt::from_wide(&[0xd800])
 }
 
-/// Second names that a test can give a file: symbolic links need a privilege on Windows.
+/// Kinds of second names that a test can create: symbolic links need a privilege on Windows.
 pub(crate) const SECOND_NAMES: &[&str] =
     if cfg!(unix) { &["itself", "symlink", "hard link", "directory"] } else { &["itself", "hard link"] };
 

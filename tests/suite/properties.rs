@@ -1,5 +1,5 @@
-//! Any events in, any question asked: the answers are those of a plain filter over the same events. That goes for lists,
-//! counts, the values of fields, and the spread over time, and wherever the index is cut into chunks.
+//! Any events, any queries: the results equal those of a plain filter over the same events. The tests compare lists,
+//! counts, facets and histograms, with any division of the index into chunks.
 
 mod events;
 pub(crate) mod plain;
@@ -23,11 +23,11 @@ use serde_json::value::RawValue;
 use crate::harness::Server;
 use plain::{Bound, Encoding, Kind, PARAMETERS, Parameter, Plain, Question, Term};
 
-/// Events sent in one request.
+/// Events per request.
 const BATCH_EVENTS: usize = 2_000;
-/// Events asked for in one answer when questions are compared: enough to see order and end of most lists.
+/// Events per compared response: enough to see the order and the end of most lists.
 const LIMIT: usize = 200;
-/// Random questions for each set of events.
+/// Random queries for each set of events.
 const QUESTIONS: u32 = 300;
 
 #[test]
@@ -51,7 +51,7 @@ fn real_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
 }
 
 fn check(sent: &[String], chunk_events: u32) {
-    // What is masked is another test's subject: here every byte comes back.
+    // Masking has its own tests: here every byte comes back unchanged.
     let server = Server::start_chunked_with(chunk_events, &[("AUDITBOX_MASK_ENABLED", "false")]);
     for batch in sent.chunks(BATCH_EVENTS) {
         let answer = server.post("/v1/audit-log", &batch.join("\n"));
@@ -62,7 +62,7 @@ fn check(sent: &[String], chunk_events: u32) {
     ask(&server, &events, QUESTIONS);
 }
 
-/// Asks for every parameter's values, then so many random questions.
+/// Queries the values of every parameter, then runs this many random queries.
 fn ask(server: &Server, events: &[Plain], questions: u32) {
     let pools = Pools::of(events);
     for parameter in PARAMETERS {
@@ -91,7 +91,7 @@ struct List<'a> {
     next: Option<String>,
 }
 
-/// Lists everything, in order of arrival and by default, and compares it with what was sent. Returns it in order of
+/// Lists everything, by arrival and in the default order, and compares it with what was sent. Returns it in order of
 /// arrival.
 fn read_back(server: &Server, sent: &[String]) -> Vec<Plain> {
     let (mut events, mut stored) = (Vec::new(), Vec::new());
@@ -117,7 +117,7 @@ fn read_back(server: &Server, sent: &[String]) -> Vec<Plain> {
 
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Every byte of every value that was sent is there, and nothing but what the server adds.
+/// Every byte of every sent value is stored, and only the server's keys are added.
 pub(crate) fn assert_kept(sent: &str, stored: &str) {
     let [mut sent, mut stored] = [sent, stored].map(members);
     let triggers = [sent.remove("trigger"), stored.remove("trigger")];
@@ -138,7 +138,7 @@ fn members(text: &str) -> Members<'_> {
     serde_json::from_str(text).unwrap()
 }
 
-/// Returns the keys that were added. A null at a key that the server reads is as if it were not there.
+/// Returns the added keys. A null at a key that the server reads counts as absent.
 fn assert_members_kept<'a>(sent: &Members<'_>, stored: &'a Members<'_>) -> Vec<&'a str> {
     for (key, value) in sent.iter().filter(|(_, value)| value.get() != "null") {
         assert_eq!(stored.get(key).map(|value| value.get()), Some(value.get()), "{key}");
@@ -146,7 +146,7 @@ fn assert_members_kept<'a>(sent: &Members<'_>, stored: &'a Members<'_>) -> Vec<&
     stored.keys().filter(|key| sent.get(*key).is_none_or(|value| value.get() == "null")).map(String::as_str).collect()
 }
 
-/// Asks the server and the plain filter the same question.
+/// Runs the same query on the server and on the plain filter.
 pub(crate) fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
     let expected = question.answer(events);
     let query = question.query();
@@ -170,12 +170,12 @@ pub(crate) fn compare(server: &Server, events: &[Plain], question: &Question) ->
     compare_counts(server, events, question)
 }
 
-/// The parameters whose values are counted.
+/// The parameters with compared facets.
 const FACETS: [&str; 5] = ["resources", "actor", "entity", "status", "path"];
-/// Values of one that are listed.
+/// Maximum number of values per facet.
 const FACET_VALUES_MAX: usize = 100;
 
-/// Asks for counts, and counts plainly.
+/// Compares the server's counts with plain ones.
 fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
     let query = question.query();
     let path = format!("/v1/audit-log/stats?{query}&facets={}&histogram=auto&tz=Asia/Kolkata", FACETS.join(","));
@@ -201,7 +201,7 @@ fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Res
             return wrong(&format!("{}: {expected:?}", parameter.name));
         }
     }
-    // Without an end the buckets end now; without a beginning they may leave a few old events out.
+    // Without an end, the buckets end now; without a beginning, they may omit a few old events.
     let through = question.to.as_ref().map_or(now, |to| to.micros);
     let in_bucket = |bucket: &Bucket, failed: bool| {
         let within =
@@ -217,7 +217,7 @@ fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Res
         && before == count(&|time| time < start)
         && before <= may_be_left_out
         && after == count(&|time| time > through)
-        // Years beyond 9999 cannot be read back.
+        // Years beyond 9999 cannot be parsed back.
         && buckets.iter().filter(|bucket| !bucket.end.starts_with('(') && bucket.end.len() == 25).all(|bucket| {
             in_bucket(bucket, false) == bucket.success && in_bucket(bucket, true) == bucket.failure
         });
@@ -274,7 +274,7 @@ impl Pools {
         &self.0[parameter.name]
     }
 
-    /// Some handfuls of values from all over.
+    /// Several groups of values from the whole pool.
     fn handfuls(&self, parameter: &'static Parameter) -> impl Iterator<Item = Vec<String>> {
         const HANDFULS: usize = 3;
         const VALUES: usize = 4;
@@ -288,7 +288,7 @@ impl Pools {
     }
 }
 
-/// Where a value is no list, a comma in it is a comma.
+/// In a parameter that takes no list, a comma is part of the value.
 fn encoding_for(parameter: &Parameter, encoding: Encoding) -> Encoding {
     match (parameter.kind, encoding) {
         (Kind::Choice(_), Encoding::Commas) => Encoding::Repeated,
@@ -296,10 +296,10 @@ fn encoding_for(parameter: &Parameter, encoding: Encoding) -> Encoding {
     }
 }
 
-/// A question in numbers, to be filled with the values of whatever events there are.
+/// A query in numbers, to be filled with values of the present events.
 #[derive(Debug)]
 pub(crate) struct Sketch {
-    /// An event that most of the values are taken from, so that terms meet.
+    /// The event that most values are taken from, so that the terms match together.
     event: Index,
     terms: Vec<TermSketch>,
     search: Option<(Index, u8)>,
@@ -314,7 +314,7 @@ struct TermSketch {
     parameter: Index,
     excludes: bool,
     encoding: Encoding,
-    /// For each value where it comes from, and how it is changed.
+    /// The source of each value, and its variation.
     values: Vec<(Option<Index>, u8)>,
 }
 
@@ -347,7 +347,7 @@ impl Sketch {
         let mut terms: Vec<Term> = Vec::new();
         for sketch in &self.terms {
             let term = sketch.term(event, pools);
-            // The same parameter twice would be one, in a mixture of encodings.
+            // Using the same parameter twice would merge two encodings.
             let twice = |other: &Term| other.parameter.name == term.parameter.name && other.excludes == term.excludes;
             if !term.values.is_empty() && !terms.iter().any(twice) {
                 terms.push(term);
@@ -396,7 +396,7 @@ fn search(event: &Plain, part: u8) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// A text that should find `value`; `None` where there is no telling.
+/// A text that should match `value`; `None` if the result is not predictable.
 fn vary(kind: Kind, value: &str, change: u8) -> Option<String> {
     let other = change.is_multiple_of(2);
     Some(match kind {
@@ -410,10 +410,10 @@ fn vary(kind: Kind, value: &str, change: u8) -> Option<String> {
         }
         Kind::StatusCode if other => format!("{}xx", &value[..1]),
         Kind::Address if other => match plain::bits(value) {
-            // A range of addresses in the family that the value is written in.
+            // An address range in the family of the value.
             Some((_, 32)) if !value.contains(':') => format!("{value}/{}", change % 33),
             Some((_, 128)) => format!("{value}/{}", change % 129),
-            // What looks like a range and is none is refused.
+            // Text that looks like a range but is not one is rejected.
             _ => Some(value).filter(|value| !value.contains('/'))?.to_owned(),
         },
         Kind::Address if value.contains('/') => return None,
@@ -421,10 +421,10 @@ fn vary(kind: Kind, value: &str, change: u8) -> Option<String> {
     })
 }
 
-/// The time of `event` as one might write it.
+/// The time of `event` in one of its spellings.
 fn spell(event: &Plain, spelling: u8) -> Bound {
     let at = event.event["trigger"]["at"].as_str().unwrap();
-    // A plus that was not encoded arrives as a space.
+    // An unencoded plus arrives as a space.
     let text = if spelling.is_multiple_of(2) { at.to_owned() } else { at.replace('+', " ") };
     Bound { micros: plain::micros(at), text }
 }

@@ -1,4 +1,4 @@
-//! auditbox's own records: every authenticated request is on the record, and only those who ask for it see it.
+//! auditbox's own records: every authenticated request is recorded, and lists show the records only on request.
 
 use std::{
     thread,
@@ -20,28 +20,29 @@ fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// The records of requests whose path begins so, newest first. Asking makes a record of its own, with another path.
+/// The records of requests whose path begins like this, newest first. This request is itself recorded, with another
+/// path.
 fn records(server: &Server, path: &str) -> Vec<Value> {
     let answer = server.list(&format!("origin=auditbox&path={}", encoded(path)));
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()["audits"].as_array().unwrap().clone()
 }
 
-/// The one record of a request with this path, once it is there.
+/// The only record of a request with this path, once it exists.
 fn record(server: &Server, path: &str) -> Value {
     let mut found = eventually(path, || Some(records(server, path)).filter(|found| !found.is_empty()));
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
 
-/// Waits until everything up to now is on the record: records are written in order.
+/// Waits until everything so far is recorded: records are written in order.
 fn settle(server: &Server, mark: &str) {
     let path = format!("/v1/audit-log?identifier={mark}");
     server.get(&path);
     record(server, &path);
 }
 
-/// How often each of auditbox's actions is on the record.
+/// The actions of auditbox's own records, in order of arrival.
 fn actions(server: &Server) -> Vec<String> {
     let answer = server.list("origin=auditbox&sort=received&order=asc");
     let audits = answer.json()["audits"].as_array().unwrap().clone();
@@ -49,7 +50,7 @@ fn actions(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn a_request_is_on_the_record_with_who_what_whence_and_how_it_ended() {
+fn a_record_has_the_actor_the_action_the_address_and_the_outcome() {
     let server = Server::start();
     let path = "/v1/audit-log?entity=caf%C3%A9&limit=5";
     let bearer = format!("Bearer {}", server.token);
@@ -79,7 +80,7 @@ fn a_request_is_on_the_record_with_who_what_whence_and_how_it_ended() {
 }
 
 #[test]
-fn a_record_keeps_a_kilobyte_of_a_path_and_of_a_user_agent_and_says_what_was_cut() {
+fn a_record_keeps_a_kilobyte_of_a_path_and_of_a_user_agent_and_marks_the_cut() {
     let server = Server::start();
     let bearer = format!("Bearer {}", server.token);
     for (n, filler) in ["x", "é", "€", "😀"].into_iter().enumerate() {
@@ -102,14 +103,14 @@ fn a_record_keeps_a_kilobyte_of_a_path_and_of_a_user_agent_and_says_what_was_cut
             }
         }
     }
-    // What fits is kept whole.
+    // A value that fits is kept whole.
     let path = format!("/v1/audit-log?entity={}", "z".repeat(1_024 - 22));
     server.get(&path);
     assert_eq!(record(&server, &path)["request"]["path"].as_str(), Some(&*path));
 }
 
 #[test]
-fn the_address_on_the_record_is_the_one_that_a_trusted_proxy_names() {
+fn a_record_has_the_address_that_a_trusted_proxy_names() {
     let server = Server::start_with(&[("AUDITBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")]);
     let bearer = format!("Bearer {}", server.token);
     for (number, lines, expected) in [
@@ -131,7 +132,7 @@ fn the_address_on_the_record_is_the_one_that_a_trusted_proxy_names() {
 }
 
 #[test]
-fn a_forwarded_address_that_nobody_vouches_for_is_not_on_the_record() {
+fn an_untrusted_forwarded_address_is_not_recorded() {
     let server = Server::start();
     let bearer = format!("Bearer {}", server.token);
     let path = "/v1/audit-log?entity=n1";
@@ -140,7 +141,7 @@ fn a_forwarded_address_that_nobody_vouches_for_is_not_on_the_record() {
 }
 
 #[test]
-fn each_kind_of_request_has_its_name_on_the_record() {
+fn each_kind_of_request_is_recorded_with_its_action() {
     let server = Server::start();
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     server.credential("ci", &["read"]);
@@ -158,7 +159,7 @@ fn each_kind_of_request_has_its_name_on_the_record() {
     }
     settle(&server, "mark");
     let mut actions = actions(&server);
-    // The order of those written before their answer and those written after it is not one.
+    // Some records are written before the response and some after it, so their order varies.
     actions.sort_unstable();
     let lists = actions.iter().filter(|action| *action == "audit_log.list").count();
     actions.retain(|action| action != "audit_log.list");
@@ -167,7 +168,7 @@ fn each_kind_of_request_has_its_name_on_the_record() {
         "access_token.create",
         "audit_log.get",
         "audit_log.ingest",
-        // The one of the first start, and the one made over HTTP.
+        // One from the first start, and one created over HTTP.
         "credential.create",
         "credential.create",
         "credential.enable",
@@ -181,7 +182,7 @@ fn each_kind_of_request_has_its_name_on_the_record() {
 }
 
 #[test]
-fn events_that_were_taken_are_their_own_record() {
+fn accepted_events_need_no_other_record() {
     let server = Server::start();
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
@@ -192,7 +193,7 @@ fn events_that_were_taken_are_their_own_record() {
 }
 
 #[test]
-fn events_that_were_refused_are_on_the_record_before_the_answer() {
+fn rejected_events_are_recorded_before_the_response() {
     let mut server = Server::start();
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     for (number, path, body, status) in [
@@ -220,7 +221,7 @@ fn events_that_were_refused_are_on_the_record_before_the_answer() {
 }
 
 #[test]
-fn a_change_of_credentials_is_on_the_record_before_the_answer() {
+fn a_change_of_credentials_is_recorded_before_the_response() {
     let mut server = Server::start();
     let answer = server.post("/v1/credentials", r#"{"name":"ci","scopes":["read"]}"#);
     let client_id = answer.json()["credential"]["clientId"].as_str().unwrap().to_owned();
@@ -259,12 +260,12 @@ fn a_change_of_credentials_that_cannot_be_recorded_is_not_made() {
     server.kill();
     server.start_again();
     assert!(!server.get("/v1/credentials").text.contains("\"ci\""));
-    // Nothing of it is left that would stand in the way of trying again.
+    // Nothing remains that would prevent another attempt.
     server.credential("ci", &["read"]);
 }
 
 #[test]
-fn what_the_command_line_does_to_credentials_is_on_the_record() {
+fn changes_of_credentials_by_commands_are_recorded() {
     let server = Server::start();
     for arguments in [
         &["credential", "create", "--name", "ci", "--scope", "read"][..],
@@ -274,13 +275,13 @@ fn what_the_command_line_does_to_credentials_is_on_the_record() {
     ] {
         assert!(run(server.directory(), arguments).status.success(), "{arguments:?}");
     }
-    // What could not be done leaves no trace.
+    // A failed command leaves no record.
     assert_eq!(run(server.directory(), &["credential", "revoke", "ci"]).status.code(), Some(1));
     assert_eq!(
         run(server.directory(), &["credential", "create", "--name", "ci", "--scope", "read"]).status.code(),
         Some(1)
     );
-    // The server learns of them by looking at the file from time to time.
+    // The server notices these changes when it next checks the file.
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut found = Vec::new();
     while found.len() < 4 && Instant::now() < deadline {
@@ -298,7 +299,7 @@ fn what_the_command_line_does_to_credentials_is_on_the_record() {
 }
 
 #[test]
-fn what_an_authenticated_caller_was_refused_is_on_the_record() {
+fn rejected_requests_of_authenticated_callers_are_recorded() {
     let server = Server::start();
     let token = server.credential("writer", &["ingest"]);
     for (method, path, status, action) in [
@@ -321,7 +322,7 @@ fn what_an_authenticated_caller_was_refused_is_on_the_record() {
 }
 
 #[test]
-fn who_does_not_get_in_is_not_on_the_record() {
+fn unauthenticated_requests_are_not_recorded() {
     let server = Server::start();
     server.request("GET", "/v1/audit-log?entity=none", &[], b"");
     server.request_as("x.y.z", "GET", "/v1/audit-log?entity=bad", "");
@@ -332,12 +333,12 @@ fn who_does_not_get_in_is_not_on_the_record() {
     settle(&server, "mark");
     assert_eq!(records(&server, "/v1/audit-log?entity="), [] as [Value; 0]);
     assert_eq!(records(&server, "/nowhere"), [] as [Value; 0]);
-    // The one login is the harness's own.
+    // The only login is the harness's own.
     assert_eq!(records(&server, "/v1/auth/access_token").len(), 1);
 }
 
 #[test]
-fn what_concerns_no_data_is_not_on_the_record() {
+fn requests_without_data_are_not_recorded() {
     let server = Server::start();
     for path in ["/healthz", "/readyz", "/openapi.json", "/docs/", "/docs/swagger-ui.css"] {
         assert_eq!(server.get(path).status, 200, "{path}");
@@ -349,7 +350,7 @@ fn what_concerns_no_data_is_not_on_the_record() {
 }
 
 #[test]
-fn own_records_are_seen_by_those_who_ask_for_them() {
+fn own_records_are_listed_on_request() {
     let server = Server::start();
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
     settle(&server, "mark");
@@ -368,7 +369,7 @@ fn own_records_are_seen_by_those_who_ask_for_them() {
 }
 
 #[test]
-fn writes_alone_are_recorded_where_that_is_set() {
+fn the_setting_writes_records_only_writes() {
     let server = Server::start_with(&[WRITES]);
     let token = server.credential("reader", &["read"]);
     assert_eq!(server.get("/v1/audit-log?entity=read").status, 200);
@@ -383,7 +384,7 @@ fn writes_alone_are_recorded_where_that_is_set() {
         ("audit_log.ingest", json!(422)),
         ("credential.create", json!(422)),
     ];
-    // Reads would be on the record by the time that a stop has written what waited.
+    // A stop writes all waiting records, so reads would be recorded by now.
     let (_, directory) = server.stop();
     let server = Server::start_in(directory, &[OFF]);
     let found = server.list("origin=auditbox&sort=received&order=asc").json();
@@ -394,7 +395,7 @@ fn writes_alone_are_recorded_where_that_is_set() {
 }
 
 #[test]
-fn nothing_but_changes_of_credentials_is_recorded_where_that_is_set() {
+fn the_setting_off_records_only_changes_of_credentials() {
     let server = Server::start_with(&[OFF]);
     server.credential("reader", &["read"]);
     assert_eq!(server.get("/v1/audit-log?entity=read").status, 200);
@@ -418,7 +419,7 @@ fn records_of_reads_are_written_before_the_server_stops() {
 }
 
 #[test]
-fn a_path_or_user_agent_of_any_length_does_not_keep_a_request_off_the_record() {
+fn a_request_with_a_path_or_user_agent_of_any_length_is_recorded() {
     let server = Server::start();
     let (bearer, agent) = (format!("Bearer {}", server.token), "é".repeat(6_000));
     let path = format!("/v1/audit-log?entity={}", "%C3%A9".repeat(2_000));
@@ -432,10 +433,9 @@ fn a_path_or_user_agent_of_any_length_does_not_keep_a_request_off_the_record() {
     }
 }
 
-/// More reads than the buffer of their records holds, faster than one batch after another with a pause between would take
-/// them.
+/// More reads than the buffer of their records holds, faster than batches with a pause between them could write them.
 #[test]
-fn every_read_is_on_the_record_however_many_there_are() {
+fn every_one_of_many_reads_is_recorded() {
     const CONNECTIONS: i64 = 4;
     const READS: i64 = 6_000;
     let server = Server::start();
@@ -454,13 +454,13 @@ fn every_read_is_on_the_record_however_many_there_are() {
     assert!(status.success());
     let events =
         Database::open(database).unwrap().query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0));
-    // The first start's credential and the harness's login are on the record too.
+    // The first start's credential and the harness's login are recorded too.
     assert_eq!(events.unwrap(), CONNECTIONS * READS + 2);
     drop(directory);
 }
 
 #[test]
-fn a_refusal_of_a_key_of_any_length_is_answered_and_recorded_in_short() {
+fn a_rejected_key_of_any_length_is_reported_and_recorded_truncated() {
     let server = Server::start();
     let event = format!(r#"{{"action":"A","resourceType":"x","{}\u0000":1}}"#, "k".repeat(500_000));
     let answer = server.post("/v1/audit-log", &event);
@@ -470,9 +470,9 @@ fn a_refusal_of_a_key_of_any_length_is_answered_and_recorded_in_short() {
 }
 
 #[test]
-fn hanging_up_keeps_nobody_off_the_record() {
+fn a_request_is_recorded_although_its_client_disconnects() {
     let server = Server::start();
-    // Long enough to be read on another thread, during which the client is gone.
+    // Parsing takes long enough on another thread that the client is gone by then.
     let event = format!(r#"{{"action":"","resourceType":"x","message":"{}"}}"#, "m".repeat(900_000));
     let mut connection = Connection::open(&server.url).unwrap();
     let (token, length) = (&server.token, event.len());

@@ -203,5 +203,5 @@ fn null_at_a_known_key_counts_as_absent() {
     for key in ["message", "request", "diff"] {
         assert_eq!(event.get(key), None, "{event}");
     }
-    assert_eq!(event.get("note"), Some(&json!(null)), "a key of the sender's own is kept");
+    assert_eq!(event.get("note"), Some(&json!(null)), "an unknown key of the sender is kept");
 }

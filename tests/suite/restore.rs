@@ -1,5 +1,5 @@
-//! A backup put in the place of a log: nothing that was stored is lost on the way, no file is overwritten that was not
-//! named, and what was revoked since the backup stays revoked.
+//! A backup that replaces a log. No stored event is lost, no file is overwritten that the command did not name, and
+//! everything that was revoked since the backup stays revoked.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ fn send(server: &Server, name: &str, count: usize) {
     server.store(&(0..count).map(event).collect::<Vec<_>>());
 }
 
-/// How many events were sent that are in the log.
+/// The number of sent events in the log.
 fn count(server: &Server) -> u64 {
     server.list("resources=entity&count=true&limit=1").json()["count"].as_u64().unwrap()
 }
@@ -37,7 +37,7 @@ fn succeeds(directory: &Path, arguments: &[&str]) -> String {
     said(&output)
 }
 
-/// Runs a command that must fail with these words, and leave every file as it is.
+/// Runs a command that must fail with these words and leave every file unchanged.
 fn is_refused(directory: &Path, arguments: &[&str], words: &str) {
     let before = files(directory);
     let output = run(directory, arguments);
@@ -46,7 +46,7 @@ fn is_refused(directory: &Path, arguments: &[&str], words: &str) {
     let after = files(directory);
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{arguments:?}");
     for (path, content) in before {
-        // A running server may write to its log meanwhile.
+        // A running server may write to its WAL meanwhile.
         let is_kept = if path.to_string_lossy().ends_with("-wal") { <[u8]>::starts_with } else { <[u8]>::eq };
         assert!(is_kept(&after[&path], &content), "{arguments:?}: {}", path.display());
     }
@@ -56,7 +56,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The files that hold events, with their content. Locks, the index of a write-ahead log, and an empty one hold none.
+/// The files that hold events, with their content. Locks, the index of a WAL, and an empty WAL hold none.
 fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let holds = |path: &PathBuf| {
@@ -80,7 +80,7 @@ fn stopped(server: Server) -> TempDir {
     directory
 }
 
-/// Kills a server, so that its write-ahead log stays. Returns its directory.
+/// Kills a server, so that its WAL stays. Returns its directory.
 fn crashed(mut server: Server) -> TempDir {
     server.kill();
     let directory = server.stop_killed();
@@ -119,7 +119,7 @@ fn a_restore_over_a_log_that_crashed_can_be_undone() {
 }
 
 #[test]
-fn a_file_without_a_log_in_it_is_no_backup() {
+fn a_file_without_a_log_is_rejected_as_a_backup() {
     let server = Server::start();
     send(&server, "e", 5);
     let directory = stopped(server);
@@ -135,8 +135,8 @@ fn a_file_without_a_log_in_it_is_no_backup() {
     is_refused(at, &["restore", "missing.db", "--force"], "missing.db");
 }
 
-/// Kills a restore at each call that changes a directory or syncs. The file in place is always whole, nothing is lost, and a
-/// second restore succeeds and keeps what was revoked.
+/// Kills a restore at each call that changes a directory or syncs. The file in place is always intact, nothing is lost,
+/// and a second restore succeeds and keeps revocations.
 #[test]
 fn a_restore_that_is_killed_leaves_a_whole_file_in_place() {
     if !faults::can_trace() {
@@ -188,7 +188,7 @@ fn a_restore_that_is_killed_leaves_a_whole_file_in_place() {
 }
 
 #[test]
-fn a_source_that_a_server_writes_to_is_refused() {
+fn a_source_that_a_server_writes_to_is_rejected() {
     let server = Server::start();
     send(&server, "e", 5);
     let target = tempfile::tempdir().unwrap();
@@ -248,7 +248,7 @@ fn a_restore_through_a_link_replaces_the_file_and_keeps_the_link() {
     let directory = stopped(server);
     let at = directory.path();
     succeeds(at, &["restore", &format!("disk/{}", aside[0]), "--force"]);
-    // A link to where no file is yet.
+    // A link whose target does not exist yet.
     symlink("disk/new.db", at.join("new.db"));
     let restored = program(at).args(["restore", "copy.db"]).env("AUDITBOX_DATABASE_PATH", "new.db").output().unwrap();
     assert!(restored.status.success(), "{restored:?}");
@@ -263,7 +263,7 @@ fn the_files_of_a_database_are_neither_source_nor_destination() {
     send(&server, "e", 300);
     succeeds(server.directory(), &["backup", "copy.db"]);
     let at = server.directory();
-    // A database with a second hard link is refused as such, whatever the command.
+    // Every command rejects a database with a second hard link because of that link.
     let why = |suffix: &str| if suffix.is_empty() { "hard links" } else { "belongs to the database" };
     for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".part", ".part-wal"] {
         let name = format!("{DATABASE}{suffix}");
@@ -305,7 +305,7 @@ fn the_files_of_a_database_are_neither_source_nor_destination() {
 }
 
 #[test]
-fn what_a_backup_writes_on_its_way_is_not_the_database() {
+fn the_temporary_files_of_a_backup_must_not_be_the_database() {
     for name in ["copy.db.part", "copy.db.part-wal", "copy.db-wal"] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
@@ -325,16 +325,16 @@ fn what_a_backup_writes_on_its_way_is_not_the_database() {
 
 #[test]
 #[cfg(unix)]
-fn a_backup_does_not_take_the_place_of_a_database_that_is_in_use() {
+fn a_backup_does_not_replace_a_database_in_use() {
     let (server, other) = (Server::start(), Server::start());
     send(&other, "e", 5);
     let destination = other.database();
     is_refused(server.directory(), &["backup", destination.to_str().unwrap(), "--force"], "");
     let directory = crashed(other);
-    // Its write-ahead log would be taken for the backup's.
+    // The old database's WAL would be read with the backup.
     is_refused(server.directory(), &["backup", directory.path().join(DATABASE).to_str().unwrap(), "--force"], "-wal");
     assert_eq!(count(&Server::start_in(directory, &[])), 5);
-    // A link stays, and the file it points to is replaced.
+    // The link stays, and its target is replaced.
     let at = server.directory();
     fs::write(at.join("monday.db"), b"older").unwrap();
     symlink("monday.db", at.join("latest.db"));
@@ -344,7 +344,7 @@ fn a_backup_does_not_take_the_place_of_a_database_that_is_in_use() {
     is_refused(at, &["backup", "."], "directory");
 }
 
-/// Makes credentials: returns the API token of each.
+/// Creates credentials; returns the API token of each.
 fn make_credentials(server: &Server, names: &[&str]) -> Vec<String> {
     names.iter().map(|name| server.credential(name, &["read"])).collect()
 }
@@ -353,8 +353,9 @@ fn status(server: &Server, token: &str) -> u16 {
     server.request_as(token, "GET", "/v1/audit-log?limit=1", "").status
 }
 
-/// A log with a backup, after which `revoked` was revoked, `disabled` disabled, a session ended, a link used and `later`
-/// made. Returns the directory of its stopped server, the tokens of the first three, the session and the link.
+/// A log with a backup, after which `revoked` was revoked, `disabled` disabled, a session ended, a link used and
+/// `later` created. Returns the directory of its stopped server, the tokens of the first three credentials, the session
+/// and the link.
 fn with_revocations() -> (TempDir, Vec<String>, String, String) {
     let server = Server::start();
     let mut tokens = make_credentials(&server, &["kept", "revoked", "disabled"]);
@@ -377,7 +378,7 @@ fn statuses(server: &Server, tokens: &[String]) -> Vec<u16> {
 }
 
 #[test]
-fn what_was_revoked_or_used_since_the_backup_stays_so() {
+fn revocations_and_used_links_since_the_backup_stay() {
     let (directory, tokens, ended, link) = with_revocations();
     let said = succeeds(directory.path(), &["restore", "copy.db", "--force"]);
     for (name, state) in [("revoked", "revoked"), ("disabled", "disabled"), ("later", "not in the backup")] {
@@ -396,7 +397,7 @@ fn what_was_revoked_or_used_since_the_backup_stays_so() {
         .map(|credential| (credential["name"].as_str().unwrap().to_owned(), credential["state"].clone()))
         .collect();
     assert_eq!((&states["revoked"], &states["disabled"]), (&json!("revoked"), &json!("disabled")));
-    // It is on the record: the restore, and each credential that it concerns.
+    // The records include the restore, and each affected credential.
     let own = server.list("origin=auditbox&include_own=true&actor_type=system&limit=1000").json();
     let records: Vec<_> = own["audits"].as_array().unwrap().iter().collect();
     let restore = records.iter().find(|event| event["action"] == "audit_log.restore").unwrap();
@@ -437,7 +438,7 @@ fn a_revocation_outlives_a_restore_of_a_backup_from_before_the_credential() {
 }
 
 #[test]
-fn a_kept_revocation_gives_way_where_the_backup_uses_its_name() {
+fn a_kept_revocation_yields_its_name_to_the_backup() {
     let server = Server::start();
     succeeds(server.directory(), &["backup", "before.db"]);
     let first = server.credential("shared", &["read"]);
@@ -461,7 +462,7 @@ fn a_kept_revocation_gives_way_where_the_backup_uses_its_name() {
 }
 
 #[test]
-fn credentials_are_revived_where_that_is_asked_for() {
+fn revive_restores_credentials_as_the_backup_has_them() {
     let (directory, tokens, ended, _) = with_revocations();
     let said = succeeds(directory.path(), &["restore", "copy.db", "--force", "--revive"]);
     for name in ["revoked (", "disabled ("] {
@@ -469,14 +470,14 @@ fn credentials_are_revived_where_that_is_asked_for() {
     }
     let server = Server::start_in(directory, &[]);
     assert_eq!(statuses(&server, &tokens), [200, 200, 200, 401]);
-    // An ended session is not a credential.
+    // The option revives credentials, not ended sessions.
     assert!(!session::opens(&server, &ended));
     let own = server.list("origin=auditbox&include_own=true&action=credential.revive").json();
     assert_eq!(own["audits"].as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn changes_that_were_made_by_hand_since_the_backup_are_kept_where_they_restrict() {
+fn restrictions_made_by_hand_since_the_backup_are_kept() {
     let server = Server::start();
     let tokens = make_credentials(&server, &["rotated", "expired", "narrowed", "reopened"]);
     let session = session::session(&server);
@@ -500,7 +501,7 @@ fn changes_that_were_made_by_hand_since_the_backup_are_kept_where_they_restrict(
     let server = Server::start_in(directory, &[]);
     assert_eq!(statuses(&server, &tokens), [401, 401, 403, 401]);
     assert!(!session::opens(&server, &session));
-    // Nor does the other direction lose anything: restoring what was set aside changes nothing.
+    // The other direction is also safe: restoring the file that was moved aside changes nothing.
     let directory = stopped(server);
     let aside = named(directory.path(), ".before-");
     succeeds(directory.path(), &["restore", &aside[0], "--force"]);
@@ -509,7 +510,7 @@ fn changes_that_were_made_by_hand_since_the_backup_are_kept_where_they_restrict(
 }
 
 #[test]
-fn a_restore_over_a_file_that_cannot_be_read_has_to_be_asked_for() {
+fn a_restore_over_an_unreadable_file_needs_force_and_revive() {
     for damage in [&b"To whom it may concern\n"[..], &[0; 5_000], b"SQLite format 3\0 and no more"] {
         let (directory, tokens, ..) = with_revocations();
         let at = directory.path();
@@ -552,7 +553,7 @@ fn a_damaged_log_whose_credentials_can_be_read_keeps_what_was_revoked() {
 }
 
 #[test]
-fn a_restore_where_there_is_no_file_says_that_nothing_is_known_of_revocations() {
+fn a_restore_without_a_former_file_warns_that_revocations_are_unknown() {
     let (directory, tokens, ..) = with_revocations();
     let at = directory.path();
     fs::remove_file(at.join(DATABASE)).unwrap();

@@ -1,5 +1,5 @@
-//! What is past its time goes, with a record of it, and nothing else does: from a chunk that is being filled as from sealed
-//! ones, beside ingest, through kills, with the room used again, and not on the word of a clock that has run away.
+//! Retention deletes expired events with a record, and nothing else. The tests cover unsealed and sealed chunks,
+//! concurrent ingest, kills, reuse of the freed space, and a clock that runs ahead.
 
 use std::{
     collections::BTreeSet,
@@ -39,24 +39,24 @@ fn event(identifier: &str, kind: &str, days: i64) -> Value {
 }
 
 const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
-/// Counted from the events' own times alone: those that are sent now can be old.
+/// Only the events' own times count, so that new events can be expired.
 const KEEP_30_BY_EVENT_TIME: [(&str, &str); 2] = [KEEP_30[0], ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
-/// How many events were dropped, by what the file has put down.
+/// The number of dropped events, as recorded in the file.
 fn put_down(directory: &Path) -> i64 {
     let database = Database::open(directory.join("auditbox.db")).unwrap();
     let sum = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped";
     database.query_row(sum, [], |row| row.get(0)).unwrap()
 }
 
-/// How many chunks are being cleaned of what was dropped: one or none.
+/// The number of chunks whose dropped rows are being deleted: one or none.
 fn dropping(directory: &Path) -> i64 {
     let database = Database::open(directory.join("auditbox.db")).unwrap();
     let count = "SELECT count(*) FROM setting WHERE name = 'dropping'";
     database.query_row(count, [], |row| row.get(0)).unwrap()
 }
 
-/// Every other time until something is being cleaned, if that comes soon.
+/// In every second round, waits until rows are being deleted, if that happens soon.
 fn wait_to_kill(directory: &Path, round: u64) {
     for _ in 0..20 + round * 37 % 160 {
         if round.is_multiple_of(2) && dropping(directory) > 0 {
@@ -99,7 +99,7 @@ fn settle(server: &Server) {
     });
 }
 
-/// An event's text, and when it was received.
+/// The text of an event, and the time of its receipt.
 fn dated(event: &Value, received_days_ago: i64) -> (String, Timestamp) {
     (event.to_string(), Timestamp::now().plus_seconds(-received_days_ago * 86_400))
 }
@@ -112,7 +112,7 @@ fn received_event(identifier: &str, at: &str, received_days_ago: i64) -> (String
 }
 
 #[test]
-fn an_event_stays_as_long_as_it_says_whenever_it_claims_to_have_happened() {
+fn an_event_with_any_claimed_time_is_kept_for_the_full_period() {
     let events = [
         received_event("old", &days_ago(40), 40),
         received_event("late", "1970-01-01T00:00:00Z", 40),
@@ -136,7 +136,7 @@ fn an_event_stays_as_long_as_it_says_whenever_it_claims_to_have_happened() {
 }
 
 #[test]
-fn a_time_that_lies_ahead_does_not_keep_an_event() {
+fn a_time_in_the_future_does_not_keep_an_event() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&store_options(&directory.path().join("auditbox.db"), 64), &Quiet).unwrap();
     // As earlier versions stored it: ordered by its own time.
@@ -155,8 +155,8 @@ fn a_time_that_lies_ahead_does_not_keep_an_event() {
 }
 
 #[test]
-fn a_receipt_that_is_not_known_counts_as_the_newest_of_its_chunk() {
-    // A clock that was ahead for a while, and was set back.
+fn a_receipt_that_is_unknown_counts_as_the_newest_of_its_chunk() {
+    // The clock was ahead for a while, and was then set back.
     let ahead = |identifier: &str| received_event(identifier, &days_ago(40), -300);
     let mut events = Vec::new();
     for (chunk, newest_days) in [("old", 40), ("young", 20)] {
@@ -172,7 +172,7 @@ fn a_receipt_that_is_not_known_counts_as_the_newest_of_its_chunk() {
 }
 
 #[test]
-fn the_time_that_an_event_claims_counts_alone_where_the_operator_says_so() {
+fn keep_by_event_time_counts_only_the_time_of_the_event() {
     let events = [received_event("old", &days_ago(40), 40), received_event("young", &days_ago(20), 20)];
     let server = Server::start_in(received(64, &events), &[]);
     server.store(&[event("imported", "entity", 40), event("new", "entity", 0)]);
@@ -185,7 +185,7 @@ fn the_time_that_an_event_claims_counts_alone_where_the_operator_says_so() {
     assert_eq!(records(server.directory())[0]["additionalData"]["drops"][0]["keepBy"], "event_time");
 }
 
-/// The path of a configuration with this `[retention]`.
+/// The path of a configuration with this `[retention]` section.
 fn rules(server: &Server, retention: &str) -> String {
     let path = server.directory().join("rules.toml");
     fs::write(&path, format!("[retention]\n{retention}\n")).unwrap();
@@ -193,7 +193,7 @@ fn rules(server: &Server, retention: &str) -> String {
 }
 
 #[test]
-fn an_import_says_what_is_already_past_its_time() {
+fn an_import_reports_events_that_are_already_expired() {
     let directory = tempfile::tempdir().unwrap();
     let lines: Vec<_> = [40, 35, 20, 0].into_iter().map(|days| event(&format!("e-{days}"), "entity", days)).collect();
     fs::write(directory.path().join("in.ndjson"), lines.iter().map(|event| format!("{event}\n")).collect::<String>())
@@ -209,13 +209,13 @@ fn an_import_says_what_is_already_past_its_time() {
         let text = String::from_utf8_lossy(&first.stderr).into_owned();
         assert!(first.status.success() && text.contains(said), "{text}");
         assert_eq!(text.contains("next round"), keep_by == "event_time", "{text}");
-        // What is there already is not stored again.
+        // An event that is already stored is not stored again.
         assert!(!String::from_utf8_lossy(&import().stderr).contains("of the events stored"));
     }
 }
 
 #[test]
-fn rules_that_delete_the_records_of_deletions_are_refused_at_the_start_too() {
+fn rules_that_delete_the_records_of_deletions_are_rejected_at_startup_too() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(
         directory.path().join("rules.toml"),
@@ -231,7 +231,7 @@ fn rules_that_delete_the_records_of_deletions_are_refused_at_the_start_too() {
 }
 
 #[test]
-fn whoever_read_the_index_before_a_drop_is_told_to_read_it_again() {
+fn an_index_read_before_a_drop_must_be_read_again() {
     let server = Server::start();
     server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
     let reader = open_for_reading(&server.database()).unwrap().unbounded();
@@ -251,7 +251,7 @@ fn whoever_read_the_index_before_a_drop_is_told_to_read_it_again() {
 }
 
 #[test]
-fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
+fn a_small_log_drops_events_with_a_record_and_leaves_no_bytes_of_them() {
     let server = Server::start();
     let mut old = event("old-1", "entity", 40);
     old["trigger"]["by"] = json!({ "email": "forgotten-4711@example.org", "name": "Forgotten 4711" });
@@ -274,7 +274,7 @@ fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
     eventually("retention", || (server.list("").identifiers() == ["new-1", "new-2"]).then_some(()));
     settle(&server);
     is_sound(server.directory());
-    // A reader that follows goes on with what is left, and meets the record.
+    // A follower continues with the remaining events and reads the record.
     let next = first["next"].as_str().unwrap();
     let rest = server.list(&format!("sort=received&order=asc&include_own=true&cursor={next}")).json();
     let rest = rest["audits"].as_array().unwrap();
@@ -287,7 +287,7 @@ fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
     assert_eq!(drops, [(&json!("entity"), &json!(2)), (&json!("User_Session"), &json!(1))]);
     assert_eq!((&data["drops"][0]["rule"], &data["drops"][0]["keepDays"]), (&json!("keep_days"), &json!(30)));
     assert!(data["drops"][0]["earliest"].as_str().unwrap().starts_with(&days_ago(40)[..10]));
-    // The identifier of an event that was dropped is free again.
+    // The identifier of a dropped event is free again.
     assert_eq!(server.get("/v1/audit-log/old-1").status, 404);
     assert_eq!(server.store(&[event("old-3", "entity", 0), event("new-1", "entity", 1)][..1]).json()["accepted"], 1);
     let server = restart(server, &KEEP_30_BY_EVENT_TIME);
@@ -300,7 +300,7 @@ fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
 }
 
 #[test]
-fn the_command_says_what_would_go_and_drops_nothing() {
+fn the_command_shows_expired_events_and_drops_nothing() {
     let server = Server::start();
     server.store(&[event("a", "entity", 40), event("b", "login", 40), event("c", "login", 3), event("d", "entity", 3)]);
     let config = server.directory().join("rules.toml");
@@ -321,12 +321,12 @@ fn the_command_says_what_would_go_and_drops_nothing() {
 }
 
 #[test]
-fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right() {
+fn a_clock_that_ran_ahead_drops_nothing_until_it_is_trusted() {
     let server = restart(Server::start(), &KEEP_30_BY_EVENT_TIME);
     server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
     let (status, directory) = server.stop();
     assert!(status.success());
-    // As if the clock had been believed last nine days ago.
+    // As if retention had last accepted the clock nine days ago.
     let database = Database::open(directory.path().join("auditbox.db")).unwrap();
     let back = "UPDATE setting SET value = value - 9 * 86400000000 WHERE name = 'retention_clock'";
     assert_eq!(database.execute(back, []).unwrap(), 1);
@@ -343,16 +343,16 @@ fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right
 }
 
 const CHUNK_EVENTS: u32 = 64;
-/// Kills; another number by this variable.
+/// Number of kills, unless this variable sets another.
 const ROUNDS: u64 = 12;
 const ROUNDS_VARIABLE: &str = "AUDITBOX_RETENTION_KILLS";
 
 #[test]
-fn killed_while_it_drops_it_goes_on_and_no_drop_is_without_its_record() {
+fn killed_while_dropping_the_server_resumes_and_every_drop_has_a_record() {
     let (mut kept, mut acknowledged, mut events) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (batch, number) in (0..16).flat_map(|batch| (0..1_000).map(move |number| (batch, number))) {
         let identifier = format!("e-{batch}-{number}");
-        // Whole chunks that go, some of which a part goes, and some that stay.
+        // Some chunks are dropped whole, some in part, and some stay.
         let days = match (batch, number % 5) {
             (0..8, _) | (8..14, 0 | 3) => 40,
             _ => 2,
@@ -414,7 +414,7 @@ fn killed_while_it_drops_it_goes_on_and_no_drop_is_without_its_record() {
 }
 
 #[test]
-fn the_room_of_what_was_dropped_is_used_again() {
+fn the_space_of_dropped_events_is_reused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auditbox.db");
     let options = Options {
@@ -444,7 +444,7 @@ fn the_room_of_what_was_dropped_is_used_again() {
 }
 
 #[test]
-fn a_chunk_with_a_damaged_event_is_left_as_it_is_and_the_others_are_not() {
+fn a_chunk_with_a_damaged_event_stays_and_others_are_dropped() {
     let days = |number: i64| if number % 2 == 0 { 40 } else { 1 };
     let events = (0..190).map(|number| dated(&event(&format!("e-{number}"), "entity", days(number)), days(number)));
     let directory = received(64, &events.collect::<Vec<_>>());
@@ -452,7 +452,7 @@ fn a_chunk_with_a_damaged_event_is_left_as_it_is_and_the_others_are_not() {
     let trigger = "SELECT sql FROM sqlite_schema WHERE name = 'event_is_never_changed'";
     let trigger: String = database.query_row(trigger, [], |row| row.get(0)).unwrap();
     database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
-    // One that is to stay.
+    // An event that is to stay.
     let kept = "SELECT min(seq) FROM event WHERE timestamp > unixepoch('now', '-30 days') * 1000000 AND seq > 5";
     let kept: i64 = database.query_row(kept, [], |row| row.get(0)).unwrap();
     database.execute("UPDATE event SET body = x'7b7d' WHERE seq = ?1", [kept]).unwrap();
@@ -466,5 +466,5 @@ fn a_chunk_with_a_damaged_event_is_left_as_it_is_and_the_others_are_not() {
     assert_eq!(dropped(1, 64), 0);
     assert!(server.log().contains("nothing of this chunk is dropped"), "{}", server.log());
     let found = server.list("identifier=e-0").identifiers();
-    assert_eq!(found, ["e-0"], "what is past its time in that chunk stays");
+    assert_eq!(found, ["e-0"], "expired events in that chunk stay");
 }

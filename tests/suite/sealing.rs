@@ -108,11 +108,11 @@ fn killed_while_sealing_the_server_seals_again_and_loses_nothing() {
         interrupted += u64::from(leftovers(&server) > 0);
         server.start_again();
     }
-    assert!(interrupted > 0, "no kill came while a chunk was being sealed: this test shows nothing");
+    assert!(interrupted > 0, "no kill happened while a chunk was being sealed: this run proves nothing");
     let full = sealed(&server);
     assert!(u64::from(full) > ROUNDS, "{full} chunks");
 
-    // As the index finds them, and as they are in the file.
+    // The events as the index finds them, and as they are in the file.
     let found = found(&server);
     let (once, count) = (found.iter().collect::<BTreeSet<_>>(), found.len());
     assert_eq!(once.len(), count, "an event is found twice");
@@ -246,7 +246,7 @@ fn a_duplicate_of_an_event_in_a_sealed_chunk_is_recognized() {
         let answer = server.post("/v1/audit-log", &again(n, "someone else").to_string());
         assert_eq!(answer.refusal(), (409, "conflict".to_owned()), "{n}");
     }
-    // The same with a damaged previous event.
+    // The same with a damaged earlier event.
     server.kill();
     let database = Database::open(&path).unwrap();
     database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
@@ -318,7 +318,7 @@ fn a_reader_during_ingest_sees_only_complete_states() {
             assert_eq!(found.len() as u64, count);
             assert!(found.len() >= seen && found.len() % 10 == 0, "{} after {seen}", found.len());
             (seen, looks) = (found.len(), looks + 1);
-            assert!(seen == EVENTS || !is_over, "{seen} when all were acknowledged");
+            assert!(seen == EVENTS || !is_over, "{seen} although all were acknowledged");
         }
         assert!(looks > 1);
     });
@@ -343,7 +343,7 @@ fn bodies_use_a_dictionary_once_there_is_one() {
     });
     server.store(&[event(5_000)]);
     let newest = "SELECT body FROM named_event WHERE entity = 'svc-0' ORDER BY seq DESC LIMIT 1";
-    // It is used shortly after it is in the file.
+    // The dictionary is used shortly after it is stored in the file.
     let length = eventually("a body written with it", || {
         server.store(&[event(50 * usize::try_from(Timestamp::now().micros() % 1_000_000).unwrap() + 10_000)]);
         let body: Vec<u8> = database.query_row(newest, [], |row| row.get(0)).unwrap();

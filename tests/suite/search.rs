@@ -1,4 +1,4 @@
-//! Words to search for (`q`): in every script, in every place of a message however long it is.
+//! Text search (`q`): in every script, and in every part of a message of any length.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 const EVENTS: usize = 150;
-/// Chunks as small as they may be, so that some are sealed and some are in memory.
+/// The minimum size of chunks, so that some are sealed and some are in memory.
 const CHUNK_EVENTS: u32 = 64;
 
 fn query(name: &str, value: &str) -> String {
@@ -57,7 +57,7 @@ fn event(number: usize) -> Value {
         "identifier": format!("e{number}"), "resourceType": "x",
         "action": if number.is_multiple_of(5) { "DELETE" } else { "CREATE" },
         "status": if number.is_multiple_of(7) { "FAILURE" } else { "SUCCESS" },
-        // The later an event comes, the earlier it happened.
+        // The later an event arrives, the earlier is its time.
         "trigger": { "at": format!("2024-05-01T{:02}:{:02}:00Z", 23 - number / 60, 59 - number % 60) },
         "message": match number % 3 {
             0 => format!("{long}NEEDLE{}", number % 2),
@@ -77,7 +77,7 @@ fn paged(server: &Server, query: &str, limit: usize) -> Vec<String> {
     loop {
         let answer = server.list(&format!("{query}&includes=identifier&limit={limit}{cursor}"));
         let page = answer.identifiers();
-        // By arrival, a cursor follows the newest event too.
+        // By arrival, the last page also has a cursor.
         match answer.json()["next"].as_str().filter(|_| !page.is_empty()) {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return [found, page].concat(),
@@ -99,7 +99,7 @@ fn check(server: &Server, search: &str) {
         assert_eq!(by_arrival, names(expected.iter().copied()), "{search}");
         let newest = paged(server, &format!("{q}&sort=received"), limit);
         assert_eq!(newest, names(expected.iter().rev().copied()), "{search}");
-        // By time the order is the other way round.
+        // By time, the order is reversed.
         assert_eq!(paged(server, &q, limit), by_arrival, "{search}");
         assert_eq!(paged(server, &format!("{q}&order=asc"), limit), newest, "{search}");
     }
@@ -137,7 +137,7 @@ fn every_word_of_a_long_message_is_found_and_counted() {
 }
 
 #[test]
-fn the_end_of_a_word_longer_than_any_is_found() {
+fn the_end_of_an_overlong_word_is_found() {
     let server = Server::start();
     let message = format!("{}tail and {}", "x".repeat(5_000), "é".repeat(2_000));
     server.store(&[json!({ "identifier": "e", "action": "CREATE", "resourceType": "y", "message": message })]);
@@ -148,14 +148,14 @@ fn the_end_of_a_word_longer_than_any_is_found() {
 }
 
 #[test]
-fn a_long_message_that_is_damaged_is_reported_and_not_left_out() {
+fn a_damaged_long_message_is_reported_and_not_omitted() {
     let server = Server::start();
     server.store(&(0..4).map(event).collect::<Vec<_>>());
     let (status, directory) = server.stop();
     assert!(status.success());
     let server = Server::start_in(directory, &[]);
     assert_eq!(server.list("q=needle1").identifiers(), ["e1", "e3"]);
-    // Its words are in the index since the start; only its row is damaged now.
+    // Its words have been in the index since startup; only its row is damaged now.
     let connection = damage::sql(&server.database());
     let longest =
         "UPDATE event SET body = x'7b7d' WHERE seq = (SELECT seq FROM event ORDER BY length(body) DESC LIMIT 1)";

@@ -1,5 +1,5 @@
-//! Secrets stay where they are needed: in no log at its most talkative, no answer but the one that gives them, no event, no
-//! table but that of the credentials, and no `Debug`.
+//! Secrets stay where they are needed: no server log at its most verbose level contains them, no response except the
+//! one that issues them, no event, no table except the credentials', and no `Debug` output.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -19,17 +19,17 @@ use crate::{
     skip::{CURL, runs},
 };
 
-/// What must not be found, by what it is.
+/// The secrets, by description.
 type Secrets = BTreeMap<&'static str, String>;
 
-/// The log at its most talkative: what is quiet by default too.
+/// The server log at its most verbose level, including targets that are quiet by default.
 const EVERYTHING: &str = "trace,actix_http::h1=trace,actix_server=trace";
 
 fn form(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// Nothing of `secrets` is in `text`. Of a token that is signed its signature is the secret part.
+/// `text` contains none of `secrets`. The secret part of a signed token is its signature.
 fn free_of(secrets: &Secrets, place: &str, text: &[u8]) {
     for (what, secret) in secrets {
         let sought = secret.rsplit('.').next().unwrap();
@@ -38,7 +38,7 @@ fn free_of(secrets: &Secrets, place: &str, text: &[u8]) {
     }
 }
 
-/// A server with a credential and all that can be had for it, and what there is of these.
+/// A credential with every secret that the server issues for it.
 fn known(server: &Server) -> Secrets {
     let made = server.post("/v1/credentials", r#"{"name":"known","scopes":["ingest","read","admin"]}"#).json();
     let text = |key: &str| made["credential"][key].as_str().unwrap().to_owned();
@@ -60,7 +60,7 @@ fn known(server: &Server) -> Secrets {
     ])
 }
 
-/// Every secret in every place where a client can put it, in requests that are good, bad and mistaken.
+/// Sends every secret in every place where a client can put it, in valid, invalid and mistaken requests.
 fn requests(server: &Server, secrets: &Secrets) -> Vec<(String, Answer)> {
     let bad_bodies = |secret: &str| {
         [
@@ -118,7 +118,7 @@ fn requests(server: &Server, secrets: &Secrets) -> Vec<(String, Answer)> {
 }
 
 #[test]
-fn no_secret_is_in_a_log_an_answer_an_event_or_another_table() {
+fn no_secret_is_in_a_server_log_a_response_an_event_or_another_table() {
     let limits = [("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1000000"), ("AUDITBOX_LOG_LEVEL", EVERYTHING)];
     let server = Server::start_with(&limits);
     let secrets = known(&server);
@@ -127,8 +127,8 @@ fn no_secret_is_in_a_log_an_answer_an_event_or_another_table() {
         answers.iter().any(|(_, answer)| answer.status < 300) && answers.iter().any(|(_, answer)| answer.status >= 400)
     );
     for (what, answer) in &answers {
-        // A login's and a sign-in's answer gives what was asked for, which is none of these: each is a new one. The page of
-        // a sign-in that failed, and what was asked for at a place that is not there, name what was typed as an id.
+        // The responses of a login and a sign-in contain newly issued secrets, none of these. The page of a failed
+        // sign-in repeats the id that was typed, and an error about an unknown path repeats the path.
         let names_it = what.ends_with("/sign-in");
         let given: Vec<_> = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
         if !names_it {
@@ -137,7 +137,7 @@ fn no_secret_is_in_a_log_an_answer_an_event_or_another_table() {
         free_of(&secrets, what, given.join("\n").as_bytes());
     }
     let log = server.log();
-    assert!(log.contains("TRACE") && log.contains("/v1/nowhere"), "the log is not at its most talkative");
+    assert!(log.contains("TRACE") && log.contains("/v1/nowhere"), "the server log is not at its most verbose level");
     free_of(&secrets, "the log", log.as_bytes());
     let own = server.get("/v1/audit-log/export?format=ndjson&include_own=true").text;
     assert!(
@@ -153,7 +153,7 @@ fn no_secret_is_in_a_log_an_answer_an_event_or_another_table() {
     }
 }
 
-/// Every value of every table, as it is kept and, of events, as they are read.
+/// Checks every value of every table as stored, and the events also as read.
 fn tables_are_free_of(secrets: &Secrets, file: &Path) {
     let database = rusqlite::Connection::open(file).unwrap();
     let key: Vec<u8> =
@@ -169,7 +169,7 @@ fn tables_are_free_of(secrets: &Secrets, file: &Path) {
             for column in 0..columns {
                 let value = row.get_ref(column).unwrap();
                 let bytes = value.as_bytes().unwrap_or_default();
-                // Not even the credentials are kept but for a hash.
+                // Even the credentials are stored only as a hash.
                 free_of(secrets, &table, bytes);
                 let holds_key = memchr::memmem::find(bytes, &key).is_some();
                 assert!(!holds_key || table == "setting", "the signing key is in {table}");
@@ -179,7 +179,7 @@ fn tables_are_free_of(secrets: &Secrets, file: &Path) {
 }
 
 #[test]
-fn the_key_of_a_certificate_is_in_no_log_and_no_error() {
+fn the_key_of_a_certificate_is_in_no_server_log_and_no_error() {
     let directory = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = made.signing_key.serialize_pem();
@@ -187,7 +187,7 @@ fn the_key_of_a_certificate_is_in_no_log_and_no_error() {
     fs::write(directory.path().join("key.pem"), &key).unwrap();
     let line = key.lines().nth(1).unwrap().to_owned();
     let secrets = Secrets::from([("the key", line), ("a token", "abx_0123456789abcdef0123456789".to_owned())]);
-    // The right way round, with one another's place, and with a key that is cut.
+    // The correct files, the two exchanged, and a truncated key.
     fs::write(directory.path().join("cut.pem"), &key[..key.len() / 2]).unwrap();
     for (certificate, key) in [
         ("certificate.pem", "key.pem"),
@@ -214,7 +214,7 @@ fn the_key_of_a_certificate_is_in_no_log_and_no_error() {
     free_of(&Secrets::from([("the admin's secret", CLIENT_SECRET.to_owned())]), "check-config", &printed.stdout);
 }
 
-/// A request with a secret over TLS, whose library has much to tell at its most talkative.
+/// A request with a secret over TLS, whose library writes much at its most verbose level.
 fn over_tls(url: &str, directory: &Path, secret: &str) {
     let mut command = Command::new("curl");
     command.args(["--disable", "--noproxy", "*", "--silent", "--max-time", "20", "--cacert", "certificate.pem"]);
@@ -229,7 +229,7 @@ fn over_tls(url: &str, directory: &Path, secret: &str) {
 }
 
 #[test]
-fn what_holds_a_secret_shows_none_when_it_is_printed() {
+fn debug_output_of_types_with_a_secret_hides_it() {
     let now = Timestamp::now();
     let name = CredentialName::parse("n").unwrap();
     let issued = Issued::generate(name, ActorType::User, Scopes::ALL, now, None).unwrap();
@@ -251,8 +251,8 @@ fn what_holds_a_secret_shows_none_when_it_is_printed() {
 }
 
 #[test]
-fn the_source_derives_debug_for_nothing_that_holds_a_secret() {
-    // A struct with a field that is named like a secret is either hidden by hand or not printable at all.
+fn no_type_with_a_secret_derives_debug() {
+    // A struct with a field that is named like a secret hides it by hand, or cannot be printed.
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut directories = vec![source];
     let mut seen = 0;
@@ -275,11 +275,11 @@ fn the_source_derives_debug_for_nothing_that_holds_a_secret() {
             }
         }
     }
-    assert!(seen > 100, "the source is not where it is looked for");
+    assert!(seen > 100, "the source files were not found");
 }
 
 #[test]
-fn whatever_a_client_sends_a_record_of_the_log_is_one_line() {
+fn a_record_of_the_server_log_is_one_line_with_any_client_data() {
     for format in ["text", "json"] {
         let server = Server::start_with(&[("AUDITBOX_LOG_LEVEL", EVERYTHING), ("AUDITBOX_LOG_FORMAT", format)]);
         let odd = "x\u{1b}[2J\u{85}\u{2028}é";
@@ -299,7 +299,7 @@ fn whatever_a_client_sends_a_record_of_the_log_is_one_line() {
             let lines = ["user-agent: a\x1b[31m\tFORGED", "x-forwarded-for: \x1b[2J", "accept: text/html\x1b"];
             crate::raw::try_send(&server, [&*crate::raw::head(&server, &format!("GET {path}"), &lines)]);
         }
-        // A body that is no login, and one that names itself with what a terminal would obey.
+        // A body that is not a login, and a login whose id contains terminal control characters.
         server.request("POST", "/v1/auth/access_token", &[], format!("{{\"clientId\":\"\nFORGED{odd}\"").as_bytes());
         let log = server.log();
         assert!(log.contains("FORGED"), "{log}");

@@ -1,4 +1,4 @@
-//! People: signing in and out, links that sign in once, cookies, and requests that other sites' pages make.
+//! Sessions: signing in and out, links that sign in once, cookies, and requests from pages of other sites.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn sign_in(server: &Server, client_id: &str, secret: &str, next: &str) -> Answer
     server.request_once("POST", "/sign-in", &[("origin", &server.url)], body.as_bytes())
 }
 
-/// The cookie that an answer sets: its value, and its attributes.
+/// The cookie that a response sets: its value and its attributes.
 fn cookie(answer: &Answer) -> (String, Vec<String>) {
     let line = answer.header("set-cookie").unwrap_or_else(|| panic!("{} without a cookie", answer.status));
     let mut parts = line.split("; ").map(str::to_owned);
@@ -24,7 +24,7 @@ fn cookie(answer: &Answer) -> (String, Vec<String>) {
     (value, parts.collect())
 }
 
-/// A session of the admin, as the browser sends it back.
+/// A session of the admin, in the form that the browser sends.
 pub(crate) fn session(server: &Server) -> String {
     let answer = sign_in(server, CLIENT_ID, CLIENT_SECRET, "/audit-logs");
     assert_eq!(answer.status, 303, "{}", answer.text);
@@ -50,7 +50,7 @@ pub(crate) fn opens(server: &Server, cookie: &str) -> bool {
     answer.status == 200
 }
 
-/// A link's path, made beside the running server.
+/// The path of a sign-in link that was created while the server runs.
 pub(crate) fn link(server: &Server, arguments: &[&str]) -> String {
     let all = [&["login-link", "--url", "https://audit.example/"], arguments].concat();
     let printed = run(server.directory(), &all);
@@ -65,7 +65,7 @@ pub(crate) fn use_link(server: &Server, path: &str) -> Answer {
 }
 
 #[test]
-fn without_a_right_secret_nobody_is_let_in() {
+fn a_wrong_secret_is_rejected() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     for (client_id, secret) in [(CLIENT_ID, "wrong"), ("nobody", CLIENT_SECRET), ("", ""), ("é", "\0"), (CLIENT_ID, "")]
     {
@@ -77,7 +77,7 @@ fn without_a_right_secret_nobody_is_let_in() {
     for wrong in ["x", "a.b.c", &server.token, ""] {
         assert!(!opens(&server, &format!("{NAME}={wrong}")), "{wrong}");
     }
-    // Whoever fills in forms reads pages.
+    // A client that submits forms receives errors as pages.
     let foreign = [("origin", "https://evil.example")];
     let large = vec![b'x'; 40_000];
     for (path, headers, body, status) in [
@@ -96,7 +96,7 @@ fn without_a_right_secret_nobody_is_let_in() {
 }
 
 #[test]
-fn a_session_does_what_its_credential_may_and_no_more() {
+fn a_session_has_exactly_the_scopes_of_its_credential() {
     let server = Server::start();
     let made = server.post("/v1/credentials", r#"{"name":"reader","scopes":["read"],"actorType":"user"}"#).json();
     let credential = &made["credential"];
@@ -108,7 +108,7 @@ fn a_session_does_what_its_credential_may_and_no_more() {
 }
 
 #[test]
-fn who_may_not_signs_out_and_in_as_another_and_is_led_back() {
+fn a_forbidden_page_offers_to_sign_in_as_another_and_leads_back() {
     let server = Server::start();
     let made = server.post("/v1/credentials", r#"{"name":"reader","scopes":["read"],"actorType":"user"}"#).json();
     let text = |key: &str| made["credential"][key].as_str().unwrap();
@@ -137,7 +137,7 @@ fn the_cookie_is_hidden_from_script_and_from_other_sites() {
     sorted.sort_unstable();
     assert_eq!(sorted, ["HttpOnly", "Max-Age=28800", "Path=/", "SameSite=Strict"]);
 
-    // Behind a proxy that is trusted to say that it speaks TLS.
+    // A trusted proxy reports TLS.
     let server = Server::start_with(&[("AUDITBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1")]);
     let body = form(&[("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)]);
     let headers =
@@ -147,11 +147,11 @@ fn the_cookie_is_hidden_from_script_and_from_other_sites() {
     assert!(attributes.contains(&"Secure".to_owned()), "{attributes:?}");
     let answer = with(&server, &value, "GET", "/v1/audit-log", &[("x-forwarded-proto", "https")], "");
     assert_eq!(answer.status, 200);
-    // What was sent in the clear may have been changed on the way.
+    // A cookie that was sent in the clear may have been tampered with.
     let headers = [("x-forwarded-proto", "https"), ("origin", &*server.url)];
     assert_eq!(with(&server, &value, "POST", "/v1/audit-log", &headers, "{}").status, 403);
 
-    // Nobody else is believed.
+    // Other clients may not claim to be such a proxy.
     let server = Server::start();
     let headers = [("x-forwarded-proto", "https")];
     let (_, attributes) = cookie(&server.request_once("POST", "/sign-in", &headers, body.as_bytes()));
@@ -159,7 +159,7 @@ fn the_cookie_is_hidden_from_script_and_from_other_sites() {
 }
 
 #[test]
-fn signing_in_leads_to_a_page_of_this_server_and_nowhere_else() {
+fn signing_in_redirects_only_to_pages_of_this_server() {
     let server = Server::start();
     for (next, expected) in [
         ("/audit-logs?actor=a%20b&status=FAILURE", "/audit-logs?actor=a%20b&status=FAILURE"),
@@ -179,7 +179,7 @@ fn signing_in_leads_to_a_page_of_this_server_and_nowhere_else() {
 }
 
 #[test]
-fn the_page_is_a_form_that_keeps_what_was_typed_and_nothing_of_it_is_markup() {
+fn the_sign_in_form_keeps_typed_text_and_escapes_it() {
     let server = Server::start();
     let answer = sign_in(&server, "\"><script>alert(1)</script>", "wrong", "/");
     assert_eq!(answer.status, 401);
@@ -190,13 +190,13 @@ fn the_page_is_a_form_that_keeps_what_was_typed_and_nothing_of_it_is_markup() {
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
-    // Who is signed in is sent on.
+    // A signed-in user is redirected.
     let answer = with(&server, &session(&server), "GET", "/sign-in?next=/docs/", &[], "");
     assert_eq!((answer.status, answer.header("location")), (303, Some("/docs/")));
 }
 
 #[test]
-fn each_sign_in_is_a_session_of_its_own_and_signing_out_ends_just_that_one_for_good() {
+fn each_sign_in_is_a_separate_session_and_signing_out_ends_only_that_one() {
     let mut server = Server::start();
     let (one, other) = (session(&server), session(&server));
     assert_ne!(one, other);
@@ -211,12 +211,12 @@ fn each_sign_in_is_a_session_of_its_own_and_signing_out_ends_just_that_one_for_g
     let (emptied, attributes) = cookie(&answer);
     assert_eq!(emptied, format!("{NAME}="));
     assert!(attributes.contains(&"Max-Age=0".to_owned()), "{attributes:?}");
-    // A copy of the cookie is worth nothing, not even after a restart.
+    // A copy of the cookie is invalid, even after a restart.
     assert!(!opens(&server, &one) && opens(&server, &other));
     server.kill();
     server.start_again();
     assert!(!opens(&server, &one) && opens(&server, &other));
-    // Signing out twice, or without ever having been in, is no fault.
+    // Signing out twice, or without a session, is no error.
     let origin = [("origin", &*server.url.clone())];
     assert_eq!(with(&server, &one, "POST", "/sign-out", &origin, "").status, 303);
     assert_eq!(server.request_once("POST", "/sign-out", &origin, b"").status, 303);
@@ -238,17 +238,17 @@ fn a_session_ends_with_its_credential() {
 }
 
 #[test]
-fn a_session_ends_when_it_is_not_used_and_at_the_latest_at_its_time() {
+fn a_session_ends_when_idle_and_at_the_latest_at_its_maximum_age() {
     let idle = [("AUDITBOX_AUTH_SESSION_IDLE_SECONDS", "1"), ("AUDITBOX_AUTH_SESSION_SECONDS", "1000")];
     let server = Server::start_with(&idle);
     let cookie_unused = session(&server);
-    // One that is used is renewed, under the same name and with a new end.
+    // A session in use is renewed under the same name with a new expiry.
     let used = eventually("a renewal", || {
         let answer = with(&server, &session(&server), "GET", "/v1/audit-log?limit=1", &[], "");
         (answer.status == 200).then(|| cookie(&answer))
     });
     assert!(used.0.starts_with(NAME), "{used:?}");
-    // What a proxy may keep for others does not carry it.
+    // Responses that a proxy may cache do not carry the cookie.
     let page = server.request_once("GET", "/sign-in", &[], b"").text;
     let style = page.split_once("rel=\"stylesheet\" href=\"").unwrap().1.split('"').next().unwrap().to_owned();
     let answer = with(&server, &session(&server), "GET", &style, &[], "");
@@ -268,7 +268,7 @@ fn a_session_ends_when_it_is_not_used_and_at_the_latest_at_its_time() {
 }
 
 #[test]
-fn what_changes_something_is_taken_from_pages_of_this_server_alone() {
+fn changes_are_accepted_only_from_pages_of_this_server() {
     let server = Server::start();
     let cookie = session(&server);
     let event = r#"{"action":"READ","resourceType":"x"}"#;
@@ -296,7 +296,7 @@ fn what_changes_something_is_taken_from_pages_of_this_server_alone() {
             assert!(opens(&server, &cookie));
         }
     }
-    // A page elsewhere signs nobody in as somebody else, and a token is not sent by itself.
+    // A page of another site cannot sign a user in with another credential. A browser does not send tokens by itself.
     let body = form(&[("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)]);
     let foreign = [("origin", "https://evil.example")];
     assert_eq!(server.request_once("POST", "/sign-in", &foreign, body.as_bytes()).status, 403);
@@ -306,7 +306,7 @@ fn what_changes_something_is_taken_from_pages_of_this_server_alone() {
 }
 
 #[test]
-fn a_link_signs_in_once_and_looking_at_it_uses_nothing_up() {
+fn a_link_signs_in_once_and_viewing_it_does_not_use_it() {
     let mut server = Server::start();
     let path = link(&server, &[]);
     for _ in 0..2 {
@@ -330,7 +330,7 @@ fn a_link_signs_in_once_and_looking_at_it_uses_nothing_up() {
 }
 
 #[test]
-fn of_many_who_use_a_link_at_once_one_is_let_in() {
+fn of_many_concurrent_uses_of_a_link_one_succeeds() {
     let server = Server::start();
     let path = link(&server, &[]);
     let statuses: Vec<_> = std::thread::scope(|scope| {
@@ -342,7 +342,7 @@ fn of_many_who_use_a_link_at_once_one_is_let_in() {
 }
 
 #[test]
-fn a_link_is_for_one_credential_that_is_usable() {
+fn a_link_is_valid_for_one_usable_credential() {
     let server = Server::start();
     server.credential("machine", &["read"]);
     let path = link(&server, &["--credential", "machine"]);
@@ -356,7 +356,7 @@ fn a_link_is_for_one_credential_that_is_usable() {
         assert_eq!(refused.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&refused.stderr).contains(wrong), "{refused:?}");
     }
-    // Neither a session nor a token is a link, nor a link either of these.
+    // Sessions, tokens and links are not interchangeable.
     let code = path.split_once("code=").unwrap().1;
     assert!(!opens(&server, &format!("{NAME}={code}")));
     let value = session(&server).split_once('=').unwrap().1.to_owned();
@@ -379,7 +379,7 @@ fn failed_sign_ins_and_failed_logins_are_counted_together() {
 }
 
 #[test]
-fn signing_in_and_out_is_on_the_record() {
+fn signing_in_and_out_is_recorded() {
     let server = Server::start();
     let cookie = session(&server);
     let path = link(&server, &[]);
@@ -391,7 +391,7 @@ fn signing_in_and_out_is_on_the_record() {
     let (create, end, status) = (json!("session.create"), json!("session.end"), json!(303));
     assert_eq!(shown, [(&create, &status), (&create, &status), (&end, &status)]);
     assert!(audits.iter().all(|event| event["trigger"]["by"]["userId"] == CLIENT_ID));
-    // No secret and no code is on it.
+    // The records contain no secret and no code.
     let whole = Value::from(audits).to_string();
     assert!(!whole.contains(CLIENT_SECRET) && !whole.contains(path.split_once("code=").unwrap().1));
     assert!(!server.log().contains(CLIENT_SECRET));

@@ -1,4 +1,4 @@
-//! What only some tests need, and the list of tests that were skipped because a machine lacks it.
+//! Requirements of single tests, and the list of tests that were skipped because a machine lacks them.
 //!
 //! A skipped test adds a line to a file in cargo's directory for temporary test files. `tests/start.rs` deletes that file
 //! before the suite runs, and `tests/summary.rs` prints it afterwards.
@@ -15,13 +15,13 @@ use std::{
 /// The file that skipped tests are listed in; `tests/start.rs` and `tests/summary.rs` name it too.
 const SKIPPED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/skipped.tsv");
 
-/// Something that some tests need and a machine may lack.
+/// Something that some tests need and that a machine may lack.
 pub struct Need {
     /// What is missing.
     missing: &'static str,
-    /// What to do so that the tests run.
+    /// How to make the tests run.
     enable: &'static str,
-    /// The environment variable that turns a skipped test into a failed one.
+    /// The environment variable that makes the test fail instead of being skipped.
     required_by: &'static str,
 }
 
@@ -86,19 +86,19 @@ impl Need {
                 "{required_by} is set, but this machine lacks {missing}: {enable}"
             );
             println!("skipped, no {missing}: {enable}");
-            // The harness names a test's thread after the test, unless it runs them all on the main one.
+            // The harness names a test's thread after the test, unless it runs all tests on the main thread.
             let test = thread::current().name().unwrap_or_default().to_owned();
             let line = format!("{missing}\t{enable}\t{test}\n");
             let mut list = OpenOptions::new().create(true).append(true).open(SKIPPED).unwrap();
-            // One write, so that tests that run at the same time do not mix their lines.
+            // A single write, so that concurrent tests do not mix their lines.
             list.write_all(line.as_bytes()).unwrap();
         }
         works
     }
 }
 
-/// The file of real events to test with: the one that `AUDITBOX_REAL_EVENTS` names, or the one in `shared/data` next to the
-/// project. Without either the test is skipped.
+/// The file of real events: the one that `AUDITBOX_REAL_EVENTS` names, or the one in `shared/data` next to the project.
+/// Without either, the test is skipped.
 pub fn real_events() -> Option<PathBuf> {
     let named = env::var_os("AUDITBOX_REAL_EVENTS").map(PathBuf::from);
     let path = named.unwrap_or_else(|| {
@@ -109,7 +109,7 @@ pub fn real_events() -> Option<PathBuf> {
 
 #[test]
 fn tests_run_no_program_that_a_machine_may_lack_unless_they_ask_for_it() {
-    // A POSIX shell and its utilities are everywhere; each other program belongs to a need.
+    // A POSIX shell and its utilities are everywhere; every other program belongs to a requirement.
     let everywhere = ["cp", "dd", "mkfifo", "powershell", "sh", "sha256sum", "taskkill", "umount"];
     let needs = [
         ("bash", "BASH"),

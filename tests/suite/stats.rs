@@ -1,4 +1,4 @@
-//! Counts, the most common values of fields, the spread over time, and words to search for.
+//! Counts, facets, histograms, and text search.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn stats(server: &Server, query: &str) -> Value {
 }
 
 #[test]
-fn who_may_not_read_may_not_count() {
+fn counting_needs_the_scope_read() {
     let server = Server::start();
     let ingest = server.credential("sender", &["ingest"]);
     let path = "/v1/audit-log/stats";
@@ -47,21 +47,21 @@ fn the_values_of_a_field_are_counted_without_its_own_filter() {
     let one = |value: &str, count: u64| json!({ "value": value, "count": count });
     assert_eq!(found["facets"]["action"]["values"], json!([one("UPDATE", 2), one("CREATE", 1), one("DELETE", 1)]));
     assert_eq!(found["facets"]["status"]["values"], json!([one("SUCCESS", 1), one("FAILURE", 1)]));
-    // An actor whose name is also their address is one.
+    // An actor whose name equals their address counts once.
     assert_eq!(found["facets"]["actor"], json!({ "values": [one("release bot", 2)], "distinct": 1 }));
     assert_eq!(found["histogram"], Value::Null);
-    // A value that is chosen stays on the list even where nothing has it.
+    // A chosen value stays in the list even if no event has it.
     let found = stats(&server, "action=CREATE&status=FAILURE&resources=entity&facets=action,resources");
     assert_eq!(found["facets"]["action"]["values"], json!([one("UPDATE", 1), one("CREATE", 0)]));
     assert_eq!(found["facets"]["resources"]["values"], json!([one("Entity", 0)]));
 }
 
 #[test]
-fn buckets_are_days_of_the_zone_that_was_asked_for() {
+fn buckets_are_days_of_the_requested_zone() {
     let server = server();
     let found = stats(&server, "histogram=1d&tz=Europe/Berlin&to=2024-04-01T20:00:00Z");
     let bucket = |start: &str, end: &str, success: u64, failure: u64| json!({ "start": start, "end": end, "success": success, "failure": failure });
-    // The clocks went forward on the 31st.
+    // Daylight saving time began on the 31st.
     assert_eq!(
         found["histogram"],
         json!({ "interval": "1d", "tz": "Europe/Berlin", "buckets": [
@@ -70,7 +70,7 @@ fn buckets_are_days_of_the_zone_that_was_asked_for() {
             bucket("2024-04-01T00:00:00+02:00", "2024-04-02T00:00:00+02:00", 1, 0),
         ], "before": 0, "after": 0 })
     );
-    // A range that was asked for is covered, events or none.
+    // A requested range is covered completely, with or without events.
     let found = stats(&server, "histogram=1h&from=2024-05-01T00:00:00Z&to=2024-05-01T02:59:59Z");
     assert_eq!(found["histogram"]["buckets"].as_array().unwrap().len(), 3);
     let found = stats(&server, "histogram=auto&entity=nothing");
@@ -78,7 +78,7 @@ fn buckets_are_days_of_the_zone_that_was_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_counted_is_refused_by_name() {
+fn invalid_parameters_are_rejected_by_name() {
     let server = server();
     server.store(&[event("old", "0001-01-01T00:00:00Z", "CREATE", "SUCCESS")]);
     for (query, parameter) in [

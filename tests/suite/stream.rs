@@ -1,4 +1,4 @@
-//! Events as they arrive: from now on or from a place on, without a gap, and not for longer than the credential is good.
+//! Live streams of events: from now on or from a cursor, without a gap, and no longer than the credential is valid.
 
 use std::{
     collections::VecDeque,
@@ -18,19 +18,19 @@ const PATH: &str = "/v1/audit-log/stream";
 /// A client that follows a stream.
 pub(crate) struct Follower {
     connection: Connection,
-    /// What has come and has not been read.
+    /// Received lines that have not been read.
     lines: VecDeque<String>,
-    /// The newest place it has been told.
+    /// The newest cursor that the server has sent.
     pub(crate) place: String,
 }
 
 impl Follower {
-    /// Opens a stream; `headers` are whole lines.
+    /// Opens a stream; `headers` are complete lines.
     fn open(server: &Server, query: &str, headers: &str) -> Self {
         Self::try_open(server, query, headers).unwrap_or_else(|refusal| panic!("{refusal:?}"))
     }
 
-    /// Opens a stream, or returns the answer that refuses it.
+    /// Opens a stream, or returns the response that rejects it.
     pub(crate) fn try_open(server: &Server, query: &str, headers: &str) -> Result<Self, Reply> {
         let mut connection = Connection::open(&server.url).unwrap();
         connection.send(&format!("GET {PATH}?{query} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")).unwrap();
@@ -63,7 +63,7 @@ impl Follower {
         Ok(self.lines.pop_front().unwrap_or_default())
     }
 
-    /// The next message's data; an error at the end of the stream.
+    /// The data of the next message; an error at the end of the stream.
     fn message(&mut self) -> io::Result<Option<String>> {
         let mut data = None;
         loop {
@@ -82,14 +82,14 @@ impl Follower {
         serde_json::from_str(&self.data().unwrap()).unwrap()
     }
 
-    /// The text of the next event; an error if none comes.
+    /// The text of the next event; an error if none arrives.
     pub(crate) fn data(&mut self) -> io::Result<String> {
         let begun = Instant::now();
         loop {
             if let Some(data) = self.message()? {
                 return Ok(data);
             }
-            // Signs of life would go on for ever.
+            // Keep-alive messages would continue forever.
             if begun.elapsed() >= SOON {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -100,8 +100,8 @@ impl Follower {
         self.event()["identifier"].as_str().unwrap().to_owned()
     }
 
-    /// Reads until the server ends the stream, which must say nothing more: it shows a sign of life every 15 seconds, so
-    /// that a stream which goes on is told from one that ends.
+    /// Reads until the server ends the stream, which must not send anything else. A live stream sends a keep-alive
+    /// message every 15 seconds, which distinguishes it from one that ends.
     fn read_out(mut self) {
         let message = self.message();
         assert!(message.is_err(), "{message:?}");
@@ -116,7 +116,7 @@ fn event(identifier: &str, entity: &str, at: &str) -> Value {
 }
 
 #[test]
-fn it_is_for_those_who_may_read() {
+fn it_needs_the_scope_read() {
     let server = Server::start();
     assert_eq!(server.request("GET", PATH, &[], b"").refusal(), (401, "unauthorized".to_owned()));
     let sender = server.credential("sender", &["ingest", "admin"]);
@@ -124,7 +124,7 @@ fn it_is_for_those_who_may_read() {
 }
 
 #[test]
-fn what_a_stream_cannot_do_is_refused_by_name() {
+fn unsupported_parameters_are_rejected_by_name() {
     let server = Server::start();
     for (query, named) in [
         ("limit=5", "limit"),
@@ -142,25 +142,25 @@ fn what_a_stream_cannot_do_is_refused_by_name() {
     let bearer = format!("Bearer {}", server.token);
     let headers = [("authorization", &*bearer), ("last-event-id", "nonsense")];
     assert_eq!(server.request("GET", PATH, &headers, b"").refusal(), (422, "invalid_request".to_owned()));
-    // A place that this log has not come to.
+    // A cursor that this log has not reached.
     server.store(&[event("e1", "a", "2024-05-01T12:00:00Z")]);
     let follower = Follower::with_token(&server, "");
     let other = Server::start();
     let bearer = format!("Bearer {}", other.token);
     let headers = [("authorization", &*bearer), ("last-event-id", &*follower.place)];
     let answer = other.request("GET", PATH, &headers, b"");
-    // Signing in there is its one event; the place is after several.
+    // That log's only event is a sign-in; the cursor is after several events.
     assert!(answer.status == 422 && answer.text.contains("begin again"), "{}", answer.text);
 }
 
 #[test]
-fn a_stream_begins_with_what_arrives_from_now_on_and_keeps_to_its_filter() {
+fn a_stream_begins_with_new_events_and_applies_its_filter() {
     let server = Server::start();
     server.store(&[event("before", "a", "2024-05-01T12:00:00Z")]);
     let mut all = Follower::with_token(&server, "");
     let mut some = Follower::with_token(&server, "entity=a&includes=identifier");
     server.store(&[event("e1", "b", "2024-05-01T12:00:00Z")]);
-    // Late events too: it is the arrival that counts.
+    // Late events count too: arrival determines the order.
     server.store(&[event("e2", "a", "2020-01-01T00:00:00Z"), event("e3", "b", "2024-05-01T12:00:00Z")]);
     server.store(&[event("e4", "a", "2024-05-01T11:00:00Z")]);
     let stored = server.get("/v1/audit-log/e1").json()["audit"].clone();
@@ -170,7 +170,7 @@ fn a_stream_begins_with_what_arrives_from_now_on_and_keeps_to_its_filter() {
 }
 
 #[test]
-fn a_stream_is_not_compressed_for_it_would_be_held_back() {
+fn a_stream_is_not_compressed() {
     let server = Server::start();
     let headers = format!("Authorization: Bearer {}\r\nAccept-Encoding: gzip, zstd\r\n", server.token);
     let mut follower = Follower::open(&server, "", &headers);
@@ -188,7 +188,7 @@ fn an_event_of_many_lines_is_one_message() {
 }
 
 #[test]
-fn a_stream_goes_on_from_its_place_without_a_gap_even_after_a_restart() {
+fn a_stream_resumes_at_its_cursor_without_a_gap_even_after_a_restart() {
     let mut server = Server::start();
     let mut follower = Follower::with_token(&server, "entity=a");
     let before_any = follower.place.clone();
@@ -205,19 +205,19 @@ fn a_stream_goes_on_from_its_place_without_a_gap_even_after_a_restart() {
     assert_eq!([(); 4].map(|()| follower.identifier()), ["e2", "e3", "e4", "e5"]);
     let mut follower = Follower::again(&server, "entity=a", &before_any);
     assert_eq!(follower.identifier(), "e1");
-    // The header is of a later connection than the URL.
+    // The header belongs to a later connection than the URL.
     let mut follower = Follower::again(&server, &format!("entity=a&cursor={before_any}"), &after_e1);
     assert_eq!(follower.identifier(), "e2");
     let mut follower = Follower::with_token(&server, &format!("entity=a&cursor={before_any}"));
     assert_eq!(follower.identifier(), "e1");
-    // A list that follows the log and a stream know each other's places.
+    // A list that follows the log and a stream accept each other's cursors.
     let page = server.list("entity=a&sort=received&order=asc&limit=3").json();
     let mut follower = Follower::again(&server, "entity=a", page["next"].as_str().unwrap());
     assert_eq!(follower.identifier(), "e4");
 }
 
 #[test]
-fn a_long_way_back_is_caught_up_with_in_order() {
+fn a_stream_from_an_old_cursor_catches_up_in_order() {
     let server = Server::start();
     let place = Follower::with_token(&server, "").place;
     let filling = "x".repeat(500);
@@ -234,7 +234,7 @@ fn a_long_way_back_is_caught_up_with_in_order() {
 }
 
 #[test]
-fn no_more_streams_are_open_than_may_be_and_a_place_comes_free_again() {
+fn open_streams_are_limited_and_closed_ones_free_their_place() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "2")]);
     let other = server.credential("other", &["read"]);
     let one = Follower::with_token(&server, "");
@@ -244,7 +244,7 @@ fn no_more_streams_are_open_than_may_be_and_a_place_comes_free_again() {
     assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
     assert_eq!(answer.header("retry-after"), Some("10"));
     drop(one);
-    // The server learns that it is gone when it next has something to say.
+    // The server notices the disconnect when it next sends something.
     eventually("a free place", || {
         server.store(&[event("e", "a", "2024-05-01T12:00:00Z"), json!({ "action": "A", "resourceType": "x" })]);
         let mut connection = Connection::open(&server.url).unwrap();
@@ -256,13 +256,13 @@ fn no_more_streams_are_open_than_may_be_and_a_place_comes_free_again() {
 }
 
 #[test]
-fn one_credential_takes_its_share_of_the_places_and_leaves_the_rest_to_others() {
+fn one_credential_gets_its_share_of_the_streams_and_leaves_the_rest() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "8")]);
     let _two = [(); 2].map(|()| Follower::with_token(&server, ""));
     let answer = server.get(PATH);
     assert_eq!(answer.refusal(), (503, "overloaded".to_owned()));
     assert!(answer.text.contains("2 streams open"), "{}", answer.text);
-    // It is the credential that counts, not how it was shown.
+    // The limit counts by credential, not by how it was presented.
     let again = server.login(CLIENT_ID, CLIENT_SECRET);
     assert_eq!(server.request_as(&again, "GET", PATH, "").status, 503);
     let other = server.credential("other", &["read"]);
@@ -288,7 +288,7 @@ fn a_stream_ends_with_the_credential_and_with_the_session() {
     follower.read_out();
 }
 
-/// A session, as the browser sends it back.
+/// A session, in the form that the browser sends.
 fn session(server: &Server) -> String {
     let form = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
     let answer = server.request_once("POST", "/sign-in", &[], form.as_bytes());
@@ -296,14 +296,14 @@ fn session(server: &Server) -> String {
 }
 
 #[test]
-fn a_stream_ends_when_a_command_beside_the_server_ends_its_credential() {
+fn a_stream_ends_when_a_command_ends_its_credential() {
     let server = Server::start();
     for (name, command) in [("one", "disable"), ("two", "revoke")] {
         let token = server.credential(name, &["read"]);
         let follower = Follower::open(&server, "", &format!("Authorization: Bearer {token}\r\n"));
         assert!(run(server.directory(), &["credential", command, name]).status.success());
         eventually("the end", || (server.request_as(&token, "GET", PATH, "").status == 401).then_some(()));
-        // It hears of that by itself: otherwise it would look again at its next sign of life.
+        // The stream ends at once; otherwise it would check again only at its next keep-alive message.
         let noticed = Instant::now();
         follower.read_out();
         assert!(noticed.elapsed() < Duration::from_secs(5), "{command}");
@@ -311,13 +311,13 @@ fn a_stream_ends_when_a_command_beside_the_server_ends_its_credential() {
 }
 
 #[test]
-fn a_stream_ends_with_the_ticket_it_began_with_and_keeps_no_session_alive() {
+fn a_stream_ends_with_the_ticket_that_opened_it_and_keeps_no_session_alive() {
     let idle = [("AUDITBOX_AUTH_SESSION_IDLE_SECONDS", "2"), ("AUDITBOX_AUTH_SESSION_SECONDS", "1000")];
     let server = Server::start_with(&idle);
     let follower = Follower::open(&server, "", &format!("Cookie: {}\r\n", session(&server)));
     follower.read_out();
 
-    // With an idle limit of a second any request renews a session, but not one that a page makes by itself.
+    // With an idle limit of one second, any request renews a session, except requests that a page makes by itself.
     let server = Server::start_with(&[("AUDITBOX_AUTH_SESSION_IDLE_SECONDS", "1")]);
     eventually("a session that is renewed", || {
         let cookie = session(&server);
@@ -330,7 +330,7 @@ fn a_stream_ends_with_the_ticket_it_began_with_and_keeps_no_session_alive() {
 }
 
 #[test]
-fn who_does_not_read_a_stream_does_not_keep_the_server_from_stopping() {
+fn an_unread_stream_does_not_delay_a_stop() {
     let server = Server::start_with(&[("AUDITBOX_SERVER_SHUTDOWN_SECONDS", "600")]);
     let unread = Follower::with_token(&server, "");
     let filling = "x".repeat(900_000);
@@ -339,7 +339,7 @@ fn who_does_not_read_a_stream_does_not_keep_the_server_from_stopping() {
         event["additionalData"] = json!(filling);
         server.store(&[event]);
     }
-    // Far more than sockets hold is on its way, and nobody takes it: in a moment the server waits for this client.
+    // Sockets hold far less than is being sent, and the client reads nothing, so the server soon waits for it.
     thread::sleep(Duration::from_secs(2));
     let (status, _directory) = server.stop();
     assert!(status.success());
@@ -347,7 +347,7 @@ fn who_does_not_read_a_stream_does_not_keep_the_server_from_stopping() {
 }
 
 #[test]
-fn streams_do_not_keep_the_server_from_stopping() {
+fn streams_do_not_delay_a_stop() {
     let server = Server::start_with(&[("AUDITBOX_SERVER_SHUTDOWN_SECONDS", "600")]);
     let followers = [(); 3].map(|()| Follower::with_token(&server, ""));
     let (status, _directory) = server.stop();
@@ -356,7 +356,7 @@ fn streams_do_not_keep_the_server_from_stopping() {
 }
 
 #[test]
-fn a_stream_is_on_the_record_once() {
+fn a_stream_is_recorded_once() {
     let server = Server::start();
     let mut follower = Follower::with_token(&server, "origin=auditbox&action=audit_log.stream");
     let record = follower.event();
@@ -365,7 +365,7 @@ fn a_stream_is_on_the_record_once() {
 }
 
 #[test]
-fn asking_for_the_head_alone_begins_no_stream_and_leaves_the_connection_good() {
+fn a_head_request_opens_no_stream_and_keeps_the_connection_usable() {
     let server = Server::start();
     server.store(&[json!({ "action": "READ", "resourceType": "x" })]);
     let mut connection = Connection::open(&server.url).unwrap();

@@ -1,4 +1,5 @@
-//! What the program is made of, and how it is run: licences and sources of its crates, the unit for systemd, the container.
+//! The dependencies of the program and its packaging: licenses and sources of the crates, the systemd unit, the
+//! container.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -11,7 +12,7 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether an expression of licences (SPDX, annex D) can be met by those that are allowed.
+/// Whether the allowed licenses satisfy a license expression (SPDX, annex D).
 fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let plain = expression.replace('/', " OR ").replace(['(', ')'], " ");
     let one_of = |part: &str| {
@@ -20,7 +21,7 @@ fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
     if !expression.contains('(') {
         return plain.split(" OR ").any(one_of);
     }
-    // In `(a OR b) AND c` each part of the whole must be met; the parts have no further parentheses here.
+    // In `(a OR b) AND c`, each part of the AND must be satisfied; the parts contain no further parentheses here.
     expression
         .replace(") AND", ")\u{0}")
         .replace("AND (", "\u{0}(")
@@ -29,7 +30,7 @@ fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
 }
 
 #[test]
-fn the_sqlite_that_is_built_in_is_built_as_it_is_meant_to_be() {
+fn the_bundled_sqlite_has_the_expected_options() {
     let database = rusqlite::Connection::open_in_memory().unwrap();
     let mut options = database.prepare("PRAGMA compile_options").unwrap();
     let options: BTreeSet<String> = options.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
@@ -37,7 +38,7 @@ fn the_sqlite_that_is_built_in_is_built_as_it_is_meant_to_be() {
 }
 
 #[test]
-fn every_crate_in_the_program_has_a_licence_that_is_allowed_and_comes_from_the_registry() {
+fn every_crate_has_an_allowed_license_and_comes_from_the_registry() {
     let policy: toml::Table = read("deny.toml").parse().unwrap();
     let allowed = policy["licenses"]["allow"].as_array().unwrap();
     let allowed: BTreeSet<_> = allowed.iter().map(|licence| licence.as_str().unwrap().to_owned()).collect();
@@ -61,8 +62,8 @@ fn every_crate_in_the_program_has_a_licence_that_is_allowed_and_comes_from_the_r
     }
 }
 
-/// What cargo says of every crate: those for all systems if their sources are here (`cargo fetch --locked`), else those for
-/// this system, which it was built from.
+/// cargo's metadata of every crate: those for all systems if their sources are present (`cargo fetch --locked`),
+/// otherwise those for this system, from which the program was built.
 fn metadata() -> Value {
     let cargo = |arguments: &[&str]| {
         Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
@@ -78,7 +79,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The crates that the program is built from, without those of its tests.
+/// The crates of the program, without those of its tests.
 fn shipped(metadata: &Value) -> BTreeSet<&str> {
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
     let mut waiting = vec![metadata["resolve"]["root"].as_str().unwrap()];
@@ -96,7 +97,7 @@ fn shipped(metadata: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn an_expression_of_licences_is_read_as_it_is_meant() {
+fn license_expressions_are_evaluated_correctly() {
     let allowed =
         BTreeSet::from(["MIT", "Apache-2.0", "Unicode-3.0", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned));
     for met in [
@@ -139,15 +140,15 @@ fn cargo_deny_finds_nothing() {
 fn the_compiler_forbids_unsafe_code_in_everything_that_is_built_here() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
-    // The lints are the package's, so they hold for its library, its program, its build script, its tests and its benches;
-    // nothing else is built, and the script runs git and no compiler.
+    // The lints apply to the package: its library, program, build script, tests and benches. Nothing else is built, and
+    // the script runs git and no compiler.
     assert!(!manifest.contains_key("workspace") && !manifest.contains_key("build-dependencies"));
     assert_eq!(read("build.rs").matches("Command::new").collect::<Vec<_>>().len(), 1);
     assert!(read("build.rs").contains("(\"git\")"));
 }
 
 #[test]
-fn the_unit_for_systemd_is_closed_to_what_it_does_not_need() {
+fn the_systemd_unit_is_sandboxed() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/auditbox.service");
     let output = Command::new("systemd-analyze").args(["security", "--offline=true"]).arg(&unit).output();
     if !SYSTEMD.is_met(output.is_ok()) {
@@ -161,7 +162,7 @@ fn the_unit_for_systemd_is_closed_to_what_it_does_not_need() {
 }
 
 #[test]
-fn the_container_runs_one_program_as_nobody_in_particular() {
+fn the_container_runs_one_program_as_an_unprivileged_user() {
     let file = read("packaging/Containerfile");
     let last = file.rsplit("\nFROM ").next().unwrap();
     assert!(last.starts_with("scratch\n"), "{last}");
@@ -170,7 +171,7 @@ fn the_container_runs_one_program_as_nobody_in_particular() {
     for wanted in ["VOLUME /data", "HEALTHCHECK ", "ENTRYPOINT [\"/auditbox\"]", "COPY --from=build"] {
         assert!(last.contains(wanted), "{wanted}");
     }
-    // Whatever the build reads is there.
+    // Every file that the build reads exists.
     for line in file.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--")) {
         let mut sources: Vec<_> = line.split(' ').collect();
         sources.pop();
@@ -178,7 +179,7 @@ fn the_container_runs_one_program_as_nobody_in_particular() {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).exists(), "{source}");
         }
     }
-    // Cargo builds nothing of a manifest that names a file which is not there.
+    // Cargo builds nothing if the manifest names a missing file.
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     let made: Vec<_> = file.split_whitespace().collect();
     for kind in ["test", "bench"] {
@@ -187,6 +188,6 @@ fn the_container_runs_one_program_as_nobody_in_particular() {
             assert!(made.contains(&path), "packaging/Containerfile does not make {path}, which Cargo.toml names");
         }
     }
-    // Its settings are the program's.
+    // The settings exist in the program.
     assert!(last.contains("AUDITBOX_SERVER_LISTEN=") && last.contains("AUDITBOX_DATABASE_PATH=/data/"));
 }

@@ -1,4 +1,4 @@
-//! What the command line writes: hostile text that a terminal would obey, readers that are gone, full disks.
+//! Output of the command line: hostile text with control sequences, closed pipes, full disks.
 
 use std::{
     fs::{self, File},
@@ -18,11 +18,11 @@ use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, SOON, Server, eventually, exchange, program, run},
 };
 
-/// What a terminal would obey, and what a reader would not see: ESC, C1, DEL, bidirectional controls, zero-width
-/// characters, a line break.
+/// Characters that a terminal would interpret, and characters that a reader would not see: ESC, C1, DEL, bidirectional
+/// controls, zero-width characters, a line break.
 const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}b\u{2066}\u{200b}\u{feff}\nauditbox: FORGED";
 
-/// Nothing in `text` acts on a terminal, and no line is forged.
+/// Nothing in `text` controls a terminal, and no line is forged.
 fn is_harmless(what: &str, text: &str) {
     let is_hidden = |char: char| {
         (char.is_control() && char != '\n')
@@ -41,7 +41,7 @@ fn event(identifier: &str) -> Value {
     json!({ "identifier": identifier, "action": "CREATE", "resourceType": "x", "trigger": { "at": "2024-05-01T12:00:00Z" } })
 }
 
-/// A terminal's own end, and the end that a program has for its output.
+/// The two ends of a terminal: the test's, and the end for a program's output.
 fn terminal() -> (OwnedFd, OwnedFd) {
     let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&own).unwrap();
@@ -50,14 +50,14 @@ fn terminal() -> (OwnedFd, OwnedFd) {
     (own, other)
 }
 
-/// What a command writes to a terminal.
+/// The output of a command on a terminal.
 fn on_terminal(directory: &Path, arguments: &[&str]) -> String {
     let (own, other) = terminal();
     let mut command = program(directory);
     let mut child = command.args(arguments).stdin(Stdio::null()).stdout(other).stderr(Stdio::null()).spawn().unwrap();
     drop(command);
     let (mut written, mut buffer, mut own) = (Vec::new(), [0; 4096], File::from(own));
-    // The last program's end of a terminal that is closed is an error to its reader.
+    // After the last program closes its end of the terminal, reading returns an error.
     while let Ok(length) = own.read(&mut buffer) {
         if length == 0 {
             break;
@@ -69,7 +69,7 @@ fn on_terminal(directory: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn an_event_steers_no_terminal() {
+fn events_do_not_control_the_terminal() {
     let server = Server::start();
     let mut sent = event("e1");
     sent["action"] = HOSTILE.into();
@@ -84,7 +84,7 @@ fn an_event_steers_no_terminal() {
         is_harmless(arguments[0], &both(&output));
         assert!(both(&output).contains(r"\u{202e}"), "{output:?}");
     }
-    // A program reads JSON, so it gets the stored bytes; a person gets the same value.
+    // JSON is for programs, so it contains the stored bytes; a person sees the same value.
     let stored = server.get("/v1/audit-log/e1").json()["audit"].to_string();
     let piped = run(server.directory(), &["query", "--json", "--identifier", "e1"]);
     assert_eq!(std::str::from_utf8(&piped.stdout).unwrap(), format!("{stored}\n"));
@@ -96,10 +96,10 @@ fn an_event_steers_no_terminal() {
 }
 
 #[test]
-fn an_event_that_is_damaged_or_refused_steers_no_terminal() {
+fn damaged_and_rejected_events_do_not_control_the_terminal() {
     let server = Server::start();
     server.store(&[event(HOSTILE), event("sound")]);
-    // A key that stands twice is named in the error.
+    // The error names a duplicate key.
     let key = serde_json::to_string(HOSTILE).unwrap();
     let bad = format!("{{\"action\":\"A\",\"resourceType\":\"x\",\"context\":{{{key}:1,{key}:2}}}}\n");
     fs::write(server.directory().join("in.ndjson"), &bad).unwrap();
@@ -126,7 +126,7 @@ fn an_event_that_is_damaged_or_refused_steers_no_terminal() {
 }
 
 #[test]
-fn an_argument_a_file_name_and_a_configuration_steer_no_terminal() {
+fn arguments_file_names_and_configurations_do_not_control_the_terminal() {
     let directory = tempfile::tempdir().unwrap();
     let toml = format!("[server]\nlisten = \"{}", HOSTILE.replace('\n', " "));
     fs::write(directory.path().join("bad.toml"), toml).unwrap();
@@ -159,11 +159,11 @@ fn an_argument_a_file_name_and_a_configuration_steer_no_terminal() {
 }
 
 #[test]
-fn the_server_log_steers_no_terminal_in_any_format() {
+fn the_server_log_does_not_control_the_terminal_in_any_format() {
     let server = Server::start();
     server.store(&[event(HOSTILE)]);
     let (_, directory) = server.stop();
-    // The log names an event that is damaged.
+    // The server log names a damaged event.
     let connection = damage::sql(&directory.path().join("auditbox.db"));
     let damaged = "UPDATE event SET timestamp = timestamp + 1 WHERE timestamp = 1714564800000000";
     assert_eq!(connection.execute(damaged, []).unwrap(), 1);
@@ -215,11 +215,11 @@ fn without_colors(text: &str) -> String {
     plain
 }
 
-/// A process that is ended at the end.
+/// A process that is killed when dropped.
 struct Running(Child);
 
 impl Running {
-    /// Where a server says that it listens.
+    /// The address that a server reports.
     fn url(&mut self) -> String {
         let mut lines = io::BufRead::lines(io::BufReader::new(self.0.stdout.take().unwrap()));
         let url = lines.by_ref().map_while(Result::ok).find_map(|line| line.split(" at ").nth(1).map(str::to_owned));
@@ -246,18 +246,18 @@ impl Drop for Running {
     }
 }
 
-/// Where a command's output goes, and is lost.
+/// How the output of a command is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
-    /// Its reader is gone before it begins.
+    /// The reader is gone before the command starts.
     Closed,
-    /// Its reader goes while it runs, as in `| true`.
+    /// The reader leaves while the command runs, as in `| true`.
     Left,
     /// The disk is full.
     Full,
 }
 
-/// Runs a command whose output is lost; returns its exit code and what it says to standard error.
+/// Runs a command whose output is lost. Returns its exit code and its standard error.
 fn lose(command: &mut Command, lost: Lost) -> (i32, String) {
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let mut reader = None;
@@ -270,7 +270,7 @@ fn lose(command: &mut Command, lost: Lost) -> (i32, String) {
     }
     let mut child = Running(command.spawn().unwrap());
     drop(reader);
-    // Whoever starts the process has the other end of the pipe too.
+    // The command object also holds an end of the pipe.
     command.stdout(Stdio::null());
     let mut said = String::new();
     child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -279,13 +279,13 @@ fn lose(command: &mut Command, lost: Lost) -> (i32, String) {
     (status.code().unwrap_or_else(|| panic!("{command:?}: {status}")), said)
 }
 
-/// A directory with a log, and the files that commands need.
+/// A directory with a log, and the files that the commands need.
 fn prepared() -> TempDir {
     let server = Server::start_with(&[("AUDITBOX_RETENTION_KEEP_DAYS", "3000")]);
     server.store(&(0..300).map(|number| event(&format!("e{number}"))).collect::<Vec<_>>());
     let (_, directory) = server.stop();
     fs::write(directory.path().join("in.ndjson"), event("i").to_string()).unwrap();
-    // The last administrator could not be disabled.
+    // The last administrator cannot be disabled.
     let second = ["credential", "create", "--name", "second", "--scope", "admin"];
     assert!(run(directory.path(), &second).status.success());
     assert!(run(directory.path(), &["backup", "backup.db"]).status.success());
@@ -293,7 +293,7 @@ fn prepared() -> TempDir {
 }
 
 #[test]
-fn every_command_ends_well_though_its_output_is_lost() {
+fn every_command_ends_cleanly_although_its_output_is_lost() {
     let directory = prepared();
     let (server, names) = (Server::start(), std::cell::Cell::new(0));
     let commands: &[&[&str]] = &[
@@ -349,7 +349,7 @@ fn every_command_ends_well_though_its_output_is_lost() {
     assert!(count("SELECT count(*) FROM setting WHERE name LIKE 'spent:%'") >= 2);
 }
 
-/// A first start, whose credential nobody has chosen.
+/// A first start without a chosen credential.
 fn first_start(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = program(directory);
     command.args(arguments).env_remove("AUDITBOX_ADMIN_CLIENT_ID").env_remove("AUDITBOX_ADMIN_CLIENT_SECRET");
@@ -377,7 +377,7 @@ fn a_first_start_whose_secret_is_lost_revokes_it_and_ends() {
 }
 
 #[test]
-fn a_server_whose_output_is_lost_serves_all_the_same() {
+fn a_server_whose_output_is_lost_continues_to_serve() {
     let server = Server::start();
     let (_, directory) = server.stop();
     for lost in [Lost::Closed, Lost::Full] {
@@ -387,7 +387,7 @@ fn a_server_whose_output_is_lost_serves_all_the_same() {
         command.env("AUDITBOX_SERVER_LISTEN", &address).stdin(Stdio::null()).stderr(Stdio::null());
         match lost {
             Lost::Full => command.stdout(File::options().write(true).open("/dev/full").unwrap()),
-            // The log goes nowhere either.
+            // The server log is lost too.
             _ => command.stdout(pipe().unwrap().1).stderr(pipe().unwrap().1).env("AUDITBOX_LOG_LEVEL", "trace"),
         };
         let child = Running(command.spawn().unwrap());
@@ -399,9 +399,9 @@ fn a_server_whose_output_is_lost_serves_all_the_same() {
 }
 
 #[test]
-fn the_version_names_the_commit_and_sqlite_and_the_shells_and_man_get_what_they_need() {
+fn the_version_names_the_commit_and_sqlite_and_completions_and_man_work() {
     let directory = tempfile::tempdir().unwrap();
-    // Neither needs a configuration that can be read, and neither shows what is in the environment.
+    // Neither needs a readable configuration, and neither shows the environment.
     let printed = |arguments: &[&str]| {
         let mut command = program(directory.path());
         command.env("AUDITBOX_CONFIG", "nowhere.toml").env("AUDITBOX_URL", "in-the-environment");

@@ -1,4 +1,4 @@
-//! HTTPS: a certificate of the operator's own, real clients, and what is wrong with the files.
+//! HTTPS: an operator's certificate, real clients, and errors in the files.
 
 use std::{
     fs,
@@ -44,7 +44,7 @@ fn secured(directory: &Path, certificate: &str, key: &str) -> Command {
     command
 }
 
-/// A client that trusts this certificate alone.
+/// A client that trusts only this certificate.
 fn client(certificate: &Path) -> Agent {
     let certificate = Certificate::from_pem(&fs::read(certificate).unwrap()).unwrap();
     let roots = RootCerts::Specific(Arc::new(vec![certificate]));
@@ -91,7 +91,7 @@ fn a_client_that_does_not_trust_the_certificate_is_not_served() {
 }
 
 #[test]
-fn the_command_line_takes_the_certificate_with_ca() {
+fn the_command_line_trusts_the_certificate_given_with_ca() {
     let directory = files();
     let server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
     let url = server.url();
@@ -114,12 +114,12 @@ fn the_command_line_takes_the_certificate_with_ca() {
         let message = String::from_utf8_lossy(&refused.stderr);
         assert!(message.contains(named), "{message}");
     }
-    // Only whether it is well is asked there, so that needs no certificate.
+    // A health check needs no certificate, because it only asks for the status.
     assert!(run(directory.path(), &["healthcheck", "--url", &url]).status.success());
 }
 
 #[test]
-fn plain_http_at_the_port_of_https_is_cut_off_and_harms_nobody() {
+fn plain_http_on_the_https_port_is_disconnected_without_harm() {
     let directory = files();
     let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
     let url = server.url();
@@ -127,7 +127,7 @@ fn plain_http_at_the_port_of_https_is_cut_off_and_harms_nobody() {
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     let mut answer = Vec::new();
-    // An alert and the end, or the end alone; a time-out would be an error of another kind.
+    // An alert and the end, or only the end; a timeout would be another kind of error.
     if let Err(error) = stream.read_to_end(&mut answer) {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
@@ -138,7 +138,7 @@ fn plain_http_at_the_port_of_https_is_cut_off_and_harms_nobody() {
     assert!(server.stop().success());
 }
 
-/// A connection on which the client offers these protocols (ALPN, RFC 7301); what it sends and reads is up to the caller.
+/// A connection on which the client offers these protocols (ALPN, RFC 7301). The caller sends and reads.
 fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
@@ -156,9 +156,9 @@ fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<Str
     Ok(stream)
 }
 
-/// What the server says to these bytes until it closes.
+/// The server's response to these bytes, until it closes.
 fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> String {
-    // It may close before it has been told everything.
+    // The server may close before it has received everything.
     drop(stream.write_all(bytes));
     let mut said = Vec::new();
     if let Err(error) = stream.read_to_end(&mut said) {
@@ -168,7 +168,7 @@ fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -
 }
 
 #[test]
-fn http_2_is_not_spoken_and_who_would_rather_speak_it_is_served_without() {
+fn http_2_is_not_spoken_and_clients_that_prefer_it_are_served_http_1_1() {
     let directory = files();
     let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
     let (url, certificate) = (server.url(), directory.path().join("certificate.pem"));
@@ -181,7 +181,7 @@ fn http_2_is_not_spoken_and_who_would_rather_speak_it_is_served_without() {
         let said = said_to(stream, asked);
         assert!(said.starts_with("HTTP/1.1 200 "), "{offered:?}: {said}");
     }
-    // Who speaks it without having asked: its preface (RFC 9113 section 3.4) and SETTINGS.
+    // A client that speaks it without negotiation: its preface (RFC 9113 section 3.4) and SETTINGS.
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let said = said_to(offering(&url, &certificate, &[]).unwrap(), preface);
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{said}");
@@ -200,7 +200,7 @@ fn a_malformed_chunk_is_answered_400_over_tls_too() {
 }
 
 #[test]
-fn files_that_are_no_certificate_or_key_are_named() {
+fn invalid_certificate_and_key_files_are_named() {
     let (directory, other) = (files(), files());
     fs::write(directory.path().join("text.pem"), "To whom it may concern").unwrap();
     fs::write(directory.path().join("empty.pem"), "").unwrap();
@@ -217,7 +217,7 @@ fn files_that_are_no_certificate_or_key_are_named() {
         ("certificate.pem", "text.pem", "text.pem: "),
         ("certificate.pem", "empty.pem", "empty.pem: "),
         ("certificate.pem", "certificate.pem", "certificate.pem: "),
-        // A key that is not this certificate's: either could be the mistake.
+        // The key belongs to another certificate: either file could be the mistake.
         ("certificate.pem", "other.pem", "certificate.pem: "),
         ("certificate.pem", "", "[server] tls_key must be set too"),
         ("", "key.pem", "[server] tls_certificate must be set too"),
@@ -228,7 +228,7 @@ fn files_that_are_no_certificate_or_key_are_named() {
     }
 }
 
-/// A run of curl against the server, without a proxy or a configuration of its own.
+/// Runs curl against the server, without a proxy and without a configuration.
 fn curl(url: &str, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new("curl");
     command.args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]);
@@ -236,7 +236,7 @@ fn curl(url: &str, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_another_authority() {
+fn curl_is_served_with_tls_1_2_and_1_3_only_and_rejects_another_authority() {
     if !CURL.is_met(runs("curl", &["--version"])) {
         return;
     }
@@ -255,7 +255,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_anothe
         );
         assert!(String::from_utf8_lossy(&answer.stdout).contains("ok"), "{answer:?}");
     }
-    // Older versions are offered with ciphers that this client would otherwise not even try.
+    // Older versions are offered with ciphers that this client would otherwise not try.
     for version in ["1.0", "1.1"] {
         let old =
             [&*format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "ALL:@SECLEVEL=0", "--cacert", &ours];
@@ -263,7 +263,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_anothe
     }
     assert_eq!(curl(&url, &["--cacert", &theirs]).status.code(), Some(60), "another authority");
     assert_eq!(curl(&url, &[]).status.code(), Some(60), "the well-known authorities");
-    // The certificate is for the address, not for any name that leads there.
+    // The certificate is for the address, not for any name that resolves to it.
     let port = url.rsplit(':').next().unwrap();
     let named = curl(
         &format!("https://audit.example:{port}"),

@@ -1,4 +1,4 @@
-//! Unread answers: they cost little, and end.
+//! Unread responses: they cost little memory, and they end.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ fn noise() -> String {
     (0..13).map(|_| Uuid::new_v4().simple().to_string()).collect()
 }
 
-/// Asks for something and does not read the answer, which has begun. The client's own system takes little of it.
+/// Sends a request and leaves its response unread after it has begun. The client's system buffers little of it.
 fn unread(server: &Server, path: &str) -> TcpStream {
     unread_as(server, path, "identity")
 }
@@ -57,14 +57,14 @@ fn memory_bytes(server: &Server) -> u64 {
 }
 
 #[test]
-fn a_list_that_nobody_reads_costs_little_however_long_it_is() {
+fn an_unread_list_of_any_length_costs_little_memory() {
     const LISTS: u64 = 40;
     let server = Server::start();
     let events: Vec<_> = (0..40_000).map(|number| event(number, &noise())).collect();
     events.chunks(10_000).for_each(|batch| drop(server.store(batch)));
     let path = "/v1/audit-log?limit=40000";
     for encoding in ["identity", "gzip", "zstd, deflate"] {
-        // What one list leaves behind in caches is not what each costs.
+        // The first list fills caches; that is not the cost of each list.
         drop(unread_as(&server, path, encoding));
         let before = memory_bytes(&server);
         let lists: Vec<_> = (0..LISTS).map(|_| unread_as(&server, path, encoding)).collect();
@@ -75,7 +75,7 @@ fn a_list_that_nobody_reads_costs_little_however_long_it_is() {
 }
 
 #[test]
-fn a_long_answer_is_the_same_in_every_encoding() {
+fn a_long_response_is_the_same_in_every_encoding() {
     let server = Server::start();
     let events: Vec<_> = (0..6_000).map(|number| event(number, &noise())).collect();
     events.chunks(3_000).for_each(|batch| drop(server.store(batch)));
@@ -83,7 +83,7 @@ fn a_long_answer_is_the_same_in_every_encoding() {
         let path = format!("{path}{}resources=listed", if path.contains('?') { '&' } else { '?' });
         let bearer = format!("Bearer {}", server.token);
         let fetch = |encoding| {
-            // The client undoes gzip alone: any other encoding would show.
+            // The client decodes only gzip, so any other encoding would be noticed.
             let headers = [("authorization", &*bearer), ("accept-encoding", encoding)];
             server.request("GET", &path, &headers, b"").text
         };
@@ -101,7 +101,7 @@ fn a_long_answer_is_the_same_in_every_encoding() {
 }
 
 #[test]
-fn an_answer_that_makes_no_progress_is_ended_and_one_that_is_read_slowly_is_not() {
+fn a_stalled_response_is_ended_and_a_slowly_read_one_is_not() {
     let server = Server::start_with(&[("AUDITBOX_LIMITS_ANSWER_STALL_SECONDS", "2")]);
     let filling = "x".repeat(1_000);
     let events: Vec<_> = (0..12_000).map(|number| event(number, &filling)).collect();
@@ -121,7 +121,7 @@ fn an_answer_that_makes_no_progress_is_ended_and_one_that_is_read_slowly_is_not(
                 0 => return whole,
                 read => whole.extend_from_slice(&buffer[..read]),
             }
-            // In all longer than an answer may make no progress.
+            // Together longer than a response may stall.
             thread::sleep(Duration::from_millis(100));
         }
     });
@@ -143,7 +143,7 @@ fn an_answer_that_makes_no_progress_is_ended_and_one_that_is_read_slowly_is_not(
 }
 
 #[test]
-fn a_list_is_the_same_whatever_arrives_while_it_is_sent() {
+fn a_list_is_the_same_although_events_arrive_while_it_is_sent() {
     let server = Server::start();
     let filling = "x".repeat(1_000);
     // Every second number, so that later events fall between them.
@@ -166,7 +166,7 @@ fn a_list_is_the_same_whatever_arrives_while_it_is_sent() {
     }
 }
 
-/// An event that would be in the middle of the list, had it arrived in time.
+/// An event that would be in the middle of the list if it had arrived in time.
 fn late(query: &str, number: usize) -> Value {
     let mut late = event(number * 8 + 1, "");
     late["identifier"] = json!(format!("late-{query}-{number}"));

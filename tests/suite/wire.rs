@@ -1,5 +1,5 @@
-//! HTTP/1.1 by hand: one socket, kept open, for what a well-behaved client cannot be made to do (stop half way, say
-//! nothing, be cut off).
+//! HTTP/1.1 on one open socket, for things that a well-behaved client cannot do: stop midway, send nothing, be
+//! disconnected.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -43,7 +43,7 @@ impl Connection {
         self.reply()
     }
 
-    /// The next answer, which must have a length. `100 Continue` is an answer too.
+    /// The next response, which must have a length. `100 Continue` counts as a response.
     pub(crate) fn reply(&mut self) -> io::Result<Reply> {
         let (status, head) = self.head()?;
         self.body(status, &head)
@@ -83,7 +83,7 @@ impl Connection {
         String::from_utf8(bytes).map_err(io::Error::other)
     }
 
-    /// Whatever comes until the server closes.
+    /// All remaining bytes until the server closes.
     pub(crate) fn rest(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes)?;
@@ -94,7 +94,7 @@ impl Connection {
     pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
-        // A line that was cut off is no line: it might have been a longer one.
+        // A truncated line is an error, because it might have been longer.
         let whole = line.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         whole.map(str::to_owned).ok_or_else(cut_off)
     }

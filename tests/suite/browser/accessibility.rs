@@ -1,7 +1,7 @@
-//! Every page, light and dark, held against axe-core's rules.
+//! Every page, light and dark, checked with axe-core's rules.
 //!
-//! `AUDITBOX_AXE` is the path of its `axe.min.js`, a development tool that is not part of auditbox. Without it the test is
-//! skipped, or fails if `AUDITBOX_REQUIRE_BROWSER` is set.
+//! `AUDITBOX_AXE` is the path of axe-core's `axe.min.js`, a development tool that is not part of auditbox. Without it,
+//! the test is skipped, or fails if `AUDITBOX_REQUIRE_BROWSER` is set.
 
 use std::{env, fs};
 
@@ -13,7 +13,7 @@ use crate::{
     skip::AXE,
 };
 
-/// What is wrong with a page: the rule, and where it is broken.
+/// The violations on a page: the rule, and the element that breaks it.
 fn violations(page: &Page, axe: &str) -> Vec<String> {
     page.run(axe, Vec::new());
     let found = page.run_to_end(

@@ -1,7 +1,7 @@
-//! A browser to look at pages with: headless Chromium, driven over WebDriver.
+//! A browser for tests of the pages: headless Chromium, driven over WebDriver.
 //!
-//! Nothing here sleeps for a fixed time: each step waits until what it expects is so. Without a browser a test is skipped, or
-//! fails if `AUDITBOX_REQUIRE_BROWSER` is set.
+//! No step sleeps for a fixed time: each waits for a condition. Without a browser a test is skipped, or fails if
+//! `AUDITBOX_REQUIRE_BROWSER` is set.
 
 use std::{
     env,
@@ -26,7 +26,7 @@ use crate::{
     skip::BROWSER,
 };
 
-/// One browser at a time: each is a dozen processes.
+/// One browser at a time, because each is a dozen processes.
 static ONLY_ONE: Mutex<()> = Mutex::new(());
 
 /// Keys as WebDriver names them (W3C WebDriver, section 17.4.2).
@@ -44,13 +44,13 @@ pub(super) struct Page {
     _only: MutexGuard<'static, ()>,
 }
 
-/// Where a program lies, if it is there.
+/// The path of an installed program.
 fn program(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 impl Page {
-    /// A browser that has not opened anything yet; none where there is none.
+    /// A browser without an open page; `None` if no browser is installed.
     pub(super) fn of(server: &Server) -> Option<Self> {
         let programs = program("chromium").zip(program("chromedriver"));
         if !BROWSER.is_met(programs.is_some()) {
@@ -86,7 +86,7 @@ impl Page {
         Some(Self { base, client, runtime, driver, _profile: profile, _only: only })
     }
 
-    /// A browser whose owner has signed in and looks at `path`.
+    /// A browser that is signed in and shows `path`.
     pub(super) fn signed_in(server: &Server, path: &str) -> Option<Self> {
         let page = Self::of(server)?;
         page.open(path);
@@ -95,7 +95,7 @@ impl Page {
         Some(page)
     }
 
-    /// The same browser after the server has started again, perhaps at another port.
+    /// Lets the same browser use a restarted server, which may have another port.
     pub(super) fn follow(&mut self, server: &Server) {
         self.base.clone_from(&server.url);
     }
@@ -112,28 +112,23 @@ impl Page {
         self.click("form[action='/sign-in'] button");
     }
 
-    /// The path and the query of what is open.
+    /// The path and query of the open page.
     pub(super) fn at(&self) -> String {
         let url = self.wait(self.client.current_url()).unwrap();
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         format!("{}{query}", url.path())
     }
 
-    /// Waits until `path` is open, whole.
+    /// Waits until `path` is open and loaded.
     pub(super) fn until_at(&self, path: &str) {
         self.until(&format!("{path} is open"), || self.at() == path && self.is_whole());
     }
 
-    /// Waits until something is so.
+    /// Waits for a condition.
     pub(super) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !is_so() {
-            assert!(
-                begun.elapsed() < SOON,
-                "it does not come about that {what}, at {}:\n{:.2000}",
-                self.at(),
-                self.text("body")
-            );
+            assert!(begun.elapsed() < SOON, "timeout: {what}, at {}:\n{:.2000}", self.at(), self.text("body"));
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -147,7 +142,7 @@ impl Page {
         self.is_true("document.readyState === 'complete'")
     }
 
-    /// Whether an expression is true now; not while pages change.
+    /// Whether an expression is true now. Do not call it while the page changes.
     fn is_true(&self, expression: &str) -> bool {
         let script = format!("return !!({expression})");
         self.wait(self.client.execute(&script, Vec::new())).is_ok_and(|value| value == json!(true))
@@ -158,12 +153,12 @@ impl Page {
         self.run(&format!("return {expression}"), Vec::new())
     }
 
-    /// Runs a script. The page's own policy does not hold it back.
+    /// Runs a script. The page's content security policy does not block it.
     pub(super) fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.wait(self.client.execute(script, arguments)).unwrap_or_else(|error| panic!("{script:.200}: {error}"))
     }
 
-    /// Runs a script that calls its last argument when it is done.
+    /// Runs a script that calls its last argument at its end.
     pub(super) fn run_to_end(&self, script: &str) -> Value {
         self.wait(self.client.execute_async(script, Vec::new())).unwrap()
     }
@@ -173,7 +168,7 @@ impl Page {
         found.unwrap_or_else(|error| panic!("{selector} at {}: {error}\n{}", self.at(), self.text("body")))
     }
 
-    /// Opens what a summary unfolds, if it is not open.
+    /// Opens the details of a summary, if they are closed.
     pub(super) fn unfold(&self, selector: &str) {
         if self.attribute(selector, "open").is_none() {
             self.click(&format!("{selector} > summary"));
@@ -185,7 +180,7 @@ impl Page {
         self.wait(element.click()).unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
-    /// Clicks the first of what is selected whose text is this.
+    /// Clicks the first matching element with this text.
     pub(super) fn click_text(&self, selector: &str, text: &str) {
         let elements = self.wait(self.client.find_all(Locator::Css(selector))).unwrap();
         let found =
@@ -194,25 +189,25 @@ impl Page {
         self.wait(found.click()).unwrap();
     }
 
-    /// Replaces what stands in a field.
+    /// Replaces the content of a field.
     pub(super) fn write(&self, selector: &str, text: &str) {
         let element = self.element(selector);
         self.wait(element.clear()).unwrap();
         self.wait(element.send_keys(text)).unwrap();
     }
 
-    /// Presses keys where the focus is.
+    /// Presses keys; the focused element receives them.
     pub(super) fn press(&self, keys: &str) {
         let element = self.wait(self.client.active_element()).unwrap();
         self.wait(element.send_keys(keys)).unwrap();
     }
 
-    /// What can be read of the first that is selected.
+    /// The visible text of the first matching element.
     pub(super) fn text(&self, selector: &str) -> String {
         self.texts(selector).into_iter().next().unwrap_or_default()
     }
 
-    /// What can be read of each that is selected.
+    /// The visible text of each matching element.
     pub(super) fn texts(&self, selector: &str) -> Vec<String> {
         let elements = self.wait(self.client.find_all(Locator::Css(selector))).unwrap_or_default();
         elements
@@ -222,7 +217,7 @@ impl Page {
             .collect()
     }
 
-    /// How many are selected, seen or not.
+    /// The number of matching elements, visible or not.
     pub(super) fn count(&self, selector: &str) -> usize {
         self.wait(self.client.find_all(Locator::Css(selector))).unwrap().len()
     }
@@ -242,29 +237,29 @@ impl Page {
         cookies.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value())).collect::<Vec<_>>().join("; ")
     }
 
-    /// Whether the reader prefers dark pages.
+    /// Sets the preferred color scheme.
     pub(super) fn prefer(&self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.control("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
-    /// The size of what is seen of a page, in CSS pixels.
+    /// Sets the size of the viewport in CSS pixels.
     pub(super) fn resize(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.control("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    /// Switches the pages' own script off.
+    /// Disables script on the pages.
     pub(super) fn without_script(&self) {
         self.control("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
     }
 
-    /// What is seen, as PNG.
+    /// A screenshot as PNG.
     pub(super) fn picture(&self) -> Vec<u8> {
         self.wait(self.client.screenshot()).unwrap()
     }
 
-    /// A command of the browser's own protocol.
+    /// Sends a command of the browser's own protocol.
     fn control(&self, command: &str, parameters: &Value) {
         let body = json!({ "cmd": command, "params": parameters });
         self.wait(self.client.issue_cmd(Control(body))).unwrap_or_else(|error| panic!("{command}: {error}"));
@@ -277,7 +272,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // The driver ends the browser with its session.
+        // Closing the session also ends the browser.
         let closed: Result<(), CmdError> = self.wait(self.client.clone().close());
         drop(closed);
         drop(self.driver.kill());
@@ -285,7 +280,7 @@ impl Drop for Page {
     }
 }
 
-/// Starts the driver at a port of the system's choosing.
+/// Starts the driver at a port that the system chooses.
 fn start(chromedriver: &PathBuf) -> (Child, u16) {
     let mut command = Command::new(chromedriver);
     let mut driver = command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -294,12 +289,12 @@ fn start(chromedriver: &PathBuf) -> (Child, u16) {
         let port = line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()?;
         Some(port)
     });
-    // Whatever else it prints must not block it.
+    // A full pipe must not block the driver.
     thread::spawn(move || lines.for_each(drop));
     (driver, said.expect("the driver does not start"))
 }
 
-/// A command of the browser's own protocol, passed on by the driver.
+/// A command of the browser's own protocol, which the driver passes on.
 #[derive(Debug)]
 struct Control(Value);
 

@@ -76,7 +76,7 @@ fn an_events_page_has_a_permalink_and_links_to_similar_events() {
     page.until("it is not there", || page.text("h1").contains("No such event"));
 }
 
-/// Text that would do harm anywhere but in a text node.
+/// Text that is harmful anywhere but in a text node.
 fn hostile() -> String {
     let text = "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 2'>\"'`&lt;{{7*7}}</title></textarea>\u{202e}\u{2066}txt.exe ";
     text.repeat(10_000 / text.chars().count() + 1).chars().take(10_000).collect()
@@ -115,7 +115,7 @@ fn an_event_with_hostile_values_in_every_field_does_no_harm() {
             0,
             "{where_}"
         );
-        // It may be long, but it does not widen the page.
+        // The text may be long, but it must not widen the page.
         let over = page.value("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assert!(over.as_f64().unwrap() <= 1.0, "{where_}: {over}");
     };

@@ -39,7 +39,7 @@ fn a_shared_porter_url_selects_exactly_two_resource_types() {
     let chips = page.texts(CHIPS).join("\n");
     assert!(chips.contains("Application") && chips.contains("Environment group"), "{chips}");
     page.until_true("document.querySelectorAll('.options input:checked').length === 2");
-    // Its other forms.
+    // The other spellings.
     for query in
         ["resource_type=application,environment_group", "resources[]=application&resources[]=Environment_Group"]
     {
@@ -115,7 +115,7 @@ fn presets_and_a_range_of_days_that_includes_its_last_day() {
         page.until(preset, || page.count(WHAT) == count);
     }
     page.click("details.drop:has(.range) summary");
-    // As a date picker sets it: the typed format depends on the browser's language.
+    // Sets the value as a date picker does; the typed format depends on the browser's language.
     page.run(
         "document.querySelector('input[name=from]').value = '2024-05-01'; document.querySelector('input[name=to]').value = '2024-05-02';",
         Vec::new(),
@@ -124,7 +124,7 @@ fn presets_and_a_range_of_days_that_includes_its_last_day() {
     page.until("the two days are shown", || page.count(WHAT) == 2);
     let shown = page.texts(WHAT).join("\n");
     assert!(shown.contains("thing-last-second") && shown.contains("thing-first-second"), "{shown}");
-    // In another zone these days are others, and the page names the zone.
+    // In another time zone these days cover other hours, and the page names the zone.
     let zoned = "/audit-logs?from=2024-05-03&to=2024-05-03&tz=Asia/Tokyo";
     page.open(zoned);
     page.until("a day in Tokyo is shown", || page.text(WHAT).contains("thing-"));
@@ -216,7 +216,7 @@ fn empty_lists_explain_themselves() {
     page.until("the field is named", || page.text(".empty").contains("status_code"));
     page.click(".empty p a");
     page.until("the rest is kept", || page.count(WHAT) == 1 && page.at().contains("entity=thing-e1"));
-    // A credential without the scope sees why.
+    // A credential without the scope gets the reason.
     let made = server.post("/v1/credentials", r#"{"name":"sender","scopes":["ingest"]}"#).json();
     page.click("form[action='/sign-out'] button");
     page.until_at("/sign-in");
@@ -253,7 +253,8 @@ fn every_function_works_with_the_keyboard() {
     page.back();
     page.until("all are shown again", || page.count(WHAT) == 5);
     page.until_true("document.documentElement.classList.contains('js')");
-    // Leaves the search box, where letters are letters; then moves from row to row, expands one, and opens the event.
+    // Leaves the search box, in which letter keys type letters. Then moves from row to row, expands one, and opens the
+    // event.
     page.press(TAB);
     page.press("j");
     page.press("j");
@@ -274,7 +275,7 @@ fn every_function_works_with_the_keyboard() {
     page.press(ENTER);
     page.until("the event is open", || href.as_str().unwrap().starts_with(&page.at()) || page.at() == href);
     assert!(page.at().starts_with(&event_path("")), "{}", page.at());
-    // The focused element is visibly focused.
+    // The browser shows the focus.
     page.press(TAB);
     page.press(TAB);
     assert_ne!(page.value("getComputedStyle(document.activeElement).outlineStyle"), "none");

@@ -33,7 +33,7 @@ fn new_events_are_announced_keep_the_place_and_are_shown_on_request() {
     page.until("they are shown", || page.text(WHAT).contains("thing-new2"));
     assert_eq!(page.count(WHAT), 62);
     assert_eq!(page.text("[data-fresh] button"), "");
-    // Paused, it announces nothing; then it continues from where it was.
+    // A paused tail announces nothing, and later continues where it stopped.
     page.click("button[data-live]");
     post(&server, "new3", "application");
     page.click("button[data-live]");
@@ -54,7 +54,7 @@ fn the_live_tail_continues_without_a_gap_after_a_server_restart() {
     server.kill();
     server.start_again();
     page.follow(&server);
-    // Before or after the browser reconnects: the event is not missed.
+    // Whether or not the browser has reconnected: the event is not missed.
     post(&server, "new2", "application");
     post(&server, "new3", "application");
     page.until("the others are announced too", || page.text("[data-fresh] button").contains("3 new events"));
@@ -69,7 +69,7 @@ fn announces_the_first(server: &Server, page: &Page) {
     page.until("the first is announced", || page.text("[data-fresh] button").contains("1 new event"));
 }
 
-/// Makes the page believe that it is visible, or hidden.
+/// Sets the visibility that the page sees.
 fn seen(page: &Page, is_seen: bool) {
     let script = "Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true }); \
                   document.dispatchEvent(new Event('visibilitychange'));";
@@ -78,7 +78,7 @@ fn seen(page: &Page, is_seen: bool) {
 
 #[test]
 fn the_live_tail_reports_problems_retries_and_misses_nothing() {
-    // The owner of the page has one stream, which a program with the same credential takes.
+    // The owner of the page may open one stream, and a program with the same credential takes it.
     let server = Server::start_with(&[("AUDITBOX_LIMITS_STREAMS_MAX", "1")]);
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
@@ -93,7 +93,7 @@ fn the_live_tail_reports_problems_retries_and_misses_nothing() {
     drop(other);
     // The server notices the closed connection at its next write.
     post(&server, "new2", "application");
-    // A page that becomes visible retries at once, before its wait is over.
+    // A page that becomes visible retries at once.
     page.until("both are announced", || {
         seen(&page, true);
         page.text("[data-fresh] button").contains("2 new events")
@@ -130,7 +130,7 @@ fn a_damaged_event_is_announced_as_well() {
     post(&server, "old", "application");
     let Some(page) = Page::signed_in(&server, "/audit-logs?resource_type=application") else { return };
     announces_the_first(&server, &page);
-    // Not read while it is stored, so that there is time to damage it.
+    // The page does not read yet, so that the test can damage the event.
     seen(&page, false);
     post(&server, "new2", "application");
     let database = rusqlite::Connection::open(server.database()).unwrap();
@@ -157,8 +157,8 @@ fn a_signed_out_page_links_to_the_sign_in_page() {
 }
 
 #[test]
-fn a_page_of_a_log_that_was_restored_since_says_so_and_links_to_the_present_one() {
-    // The browser comes back to the same port.
+fn the_live_tail_of_a_restored_log_reports_it_and_links_to_the_present_log() {
+    // The browser reconnects to the same port.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);

@@ -1,8 +1,8 @@
-//! Pictures of the pages for the documentation, of what `auditbox demo` serves.
+//! Pictures of the pages that `auditbox demo` serves, for the documentation.
 //!
-//! `AUDITBOX_PICTURES=docs/images cargo test --test suite -- --ignored pictures` writes them to `docs/images`. They show the
-//! time they were made at, so no two runs write the same. `pngquant --quality 70-95 --speed 1 --strip` makes them a
-//! third as large.
+//! `AUDITBOX_PICTURES=docs/images cargo test --test suite -- --ignored pictures` writes them to `docs/images`. They
+//! show the time of the run, so two runs never write the same bytes. `pngquant --quality 70-95 --speed 1 --strip`
+//! reduces them to a third of their size.
 
 use std::{env, fs, path::Path};
 
@@ -50,7 +50,7 @@ fn the_main_pages_light_and_dark_wide_and_narrow() {
     picture("credentials");
 }
 
-/// The page of the update that changes most fields, of the recent ones by people.
+/// The page of a recent update: of those by people, the one that changes most fields.
 fn an_update(server: &Server) -> String {
     let answer = server.list("action=UPDATE&resources=entity&actor_type=user&status=SUCCESS&limit=300").json();
     let changes = |event: &Value| {

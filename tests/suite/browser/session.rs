@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn a_person_signs_in_is_led_to_what_they_asked_for_and_signs_out() {
+fn signing_in_leads_to_the_requested_page_and_signing_out_ends_the_session() {
     let server = Server::start();
     let Some(page) = Page::of(&server) else { return };
     let wanted = "/audit-logs?status=FAILURE&range=all";
@@ -20,7 +20,7 @@ fn a_person_signs_in_is_led_to_what_they_asked_for_and_signs_out() {
     page.sign_in(CLIENT_ID, CLIENT_SECRET);
     page.until_at(wanted);
     assert_eq!(page.text("header .who"), "admin");
-    // Script on the page does not see the session.
+    // Script on the page cannot read the session's cookie.
     assert_eq!(page.value("document.cookie"), "");
 
     page.click("form[action='/sign-out'] button");
@@ -45,7 +45,7 @@ fn a_link_from_the_command_line_signs_in_once() {
 }
 
 #[test]
-fn an_admin_makes_a_credential_and_switches_it_off() {
+fn an_admin_creates_and_disables_a_credential() {
     let server = Server::start();
     let Some(page) = Page::signed_in(&server, "/credentials") else { return };
     page.write("input[name=name]", "ci <deploy>");

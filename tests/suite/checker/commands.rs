@@ -1,5 +1,5 @@
-//! What an operator does: stop, start, kill, back up, restore, reindex and import, enable retention, and run commands on a
-//! file that is in use.
+//! What an operator does: stop, start, kill, back up, restore, reindex and import, enable retention, and run commands
+//! on a file in use.
 
 use std::{
     fs,
@@ -28,20 +28,20 @@ use crate::{
     properties::retention::is_clean,
 };
 
-/// Days that retention keeps: between those of recent and of old events.
+/// The days that retention keeps: more than the age of recent events, less than that of old ones.
 const KEEP_DAYS: i64 = 30;
 const DAY_MICROS: i64 = 86_400_000_000;
-/// Backups that are kept at once.
+/// Maximum number of backups at a time.
 const BACKUPS: usize = 4;
-/// What the server's file is called.
+/// The name of the server's file.
 const DATABASE: &str = "auditbox.db";
 
-/// A copy of the file, and the model's copy of what is in it.
+/// A copy of the file, and the model's copy of its content.
 pub(super) struct Backup {
     path: String,
     step: u64,
     state: State,
-    /// Events that had arrived when it was begun.
+    /// The number of events that had arrived when the backup began.
     at_least: usize,
 }
 
@@ -112,7 +112,7 @@ impl Checker {
         self.keep_backup(path, at_least);
     }
 
-    /// Remembers a backup of the present state, or of an earlier one with at least `at_least` events.
+    /// Remembers a backup of the present state, or of an earlier state with at least `at_least` events.
     pub(super) fn keep_backup(&mut self, path: String, at_least: usize) {
         if self.backups.len() == BACKUPS {
             let place = self.maker.below(BACKUPS);
@@ -123,8 +123,8 @@ impl Checker {
         self.backups.push(Backup { path, step: self.step, state: self.state.clone(), at_least });
     }
 
-    /// Restores a backup: the log is then as it was, and revoked credentials stay revoked. Sometimes the backup is copied over
-    /// the file by hand, so that only the file itself can show it.
+    /// Restores a backup: the log returns to the state of the backup, and revoked credentials stay revoked. Sometimes
+    /// the backup is copied over the file by hand; then only the file itself can show that it was restored.
     pub(super) fn restore(&mut self) {
         if self.backups.is_empty() {
             self.backup();
@@ -158,7 +158,7 @@ impl Checker {
         self.followers_meet_a_restore(step);
     }
 
-    /// Copies a backup over the stopped server's file.
+    /// Copies a backup over the file of the stopped server.
     fn put_back(&self, path: &str) {
         let database = self.server.database();
         for extension in ["db-wal", "db-shm"] {
@@ -167,7 +167,7 @@ impl Checker {
         fs::copy(self.server.directory().join(path), &database).unwrap();
     }
 
-    /// Removes the files whose names contain this.
+    /// Removes the files whose names contain `part`.
     fn remove(&self, part: &str) {
         for entry in fs::read_dir(self.server.directory()).unwrap() {
             let path = entry.unwrap().path();
@@ -177,14 +177,14 @@ impl Checker {
         }
     }
 
-    /// Stores events that were received long ago, as a log of several years has them.
+    /// Stores events that were received long ago, as in a log of several years.
     fn plant(&mut self) {
         self.stop();
         let options = store_options(&self.server.database(), self.chunk_events);
         let store = Store::open(&options, &Quiet).unwrap();
         let at = Timestamp::now().plus_seconds(-OLD_DAYS * 86_400);
         let count = 1 + self.maker.below(40);
-        // The newest event is of today, so that the server trusts its clock.
+        // The newest event is from today, so that the server trusts its clock.
         let planted: Vec<_> = (0..count).map(|_| (self.maker.old_event(), at)).collect();
         let planted: Vec<_> = planted.into_iter().chain([(self.maker.named_event(), Timestamp::now())]).collect();
         for (event, at) in &planted {
@@ -201,7 +201,7 @@ impl Checker {
         }
     }
 
-    /// Runs retention: it drops exactly the events that are past their time by their own time and by that of their receipt.
+    /// Runs retention: it drops exactly the events whose own time and receipt are both past the limit.
     pub(super) fn retention(&mut self) {
         self.plant();
         let mut left = self.state.clone();
@@ -223,7 +223,7 @@ impl Checker {
             let is_gone = self.server.get(&format!("/v1/audit-log/{last}")).status == 404;
             (is_gone && is_clean(&Database::open(self.server.database()).unwrap())).then_some(())
         });
-        self.note(format!("{dropped} events are past their time"));
+        self.note(format!("{dropped} events are expired"));
         self.dropped.extend(gone);
         self.state = left;
         self.compare_log();
@@ -233,7 +233,7 @@ impl Checker {
         self.own_records();
     }
 
-    /// Imports a file of events, a new one or one that was imported before, into the file of the stopped server or into the
+    /// Imports a file of events, new or imported before. It imports into the file of the stopped server, or into the
     /// running server.
     pub(super) fn import(&mut self) {
         let (name, events) = if !self.imported.is_empty() && self.maker.percent(40) {
@@ -262,14 +262,14 @@ impl Checker {
         let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
         let (stored, duplicates) = (count(Fate::Stored), count(Fate::Duplicate));
         let bad = events.len() - stored - duplicates;
-        // The second run counts as duplicates what a killed first run has stored.
+        // The second run reports the events that a killed first run stored as duplicates.
         let told: Vec<usize> = said.split_whitespace().filter_map(|word| word.parse().ok()).take(3).collect();
         assert!(told[0] <= stored && told[0] + told[1] == stored + duplicates && told[2] == bad, "{fates:?}: {said}");
         let by = if is_beside { self.admin.clone() } else { "import".to_owned() };
         let new = events.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Stored).map(|(sent, _)| sent.clone());
         let before = self.state.events.len();
         self.absorb(new.collect(), &by, since);
-        // Every later import of this file gives the same identifiers to events that have none.
+        // Every later import of this file assigns the same identifiers to events without one.
         let mut names = self.state.events[before..].iter().map(|event| event.identifier.clone());
         let events = events.into_iter().zip(&fates).map(|(mut sent, fate)| {
             if *fate == Fate::Stored {
@@ -284,8 +284,8 @@ impl Checker {
         self.note(said.trim());
     }
 
-    /// Runs commands on the running server's file, under one of its names: commands that write must be refused, and a query
-    /// must return the right events or an error.
+    /// Runs commands on the running server's file under one of its names: commands that write must be refused, and a
+    /// query must return the right events or an error.
     pub(super) fn link(&mut self) {
         let directory = self.server.directory().to_owned();
         let kind = self.maker.pick(SECOND_NAMES);
@@ -353,7 +353,7 @@ impl Checker {
             let said = String::from_utf8(output.stdout).unwrap();
             self.know_credential(&name, &["read"], &said);
             let token = self.state.credentials.last().unwrap().token.clone();
-            eventually("a credential that was made beside the server", || {
+            eventually("a credential created while the server runs", || {
                 (self.server.request_as(&token, "GET", "/v1/audit-log?limit=1", "").status == 200).then_some(())
             });
         }

@@ -1,4 +1,4 @@
-//! Credentials: made, disabled, enabled and revoked, by request and by command, and what each may do then.
+//! Credentials: created, disabled, enabled and revoked, by request and by command, and what each is then allowed to do.
 
 use std::{collections::HashSet, thread, time::Duration};
 
@@ -52,7 +52,7 @@ impl Checker {
         (0..self.state.credentials.len()).filter(is_changeable).collect()
     }
 
-    /// Sends a change and does not wait for its answer: the next request shows whether it was made.
+    /// Sends a change and does not wait for the response. The next request shows whether it took effect.
     pub(super) fn change_unheard(&mut self) -> Option<(usize, Standing)> {
         let places = self.changeable();
         if places.is_empty() || self.maker.percent(50) {
@@ -80,7 +80,7 @@ impl Checker {
         Some((place, standing))
     }
 
-    /// Finds out whether a change was made whose answer was lost.
+    /// Determines whether a change with a lost response took effect.
     pub(super) fn learn_standing(&mut self, place: usize, standing: Standing) {
         let credential = self.state.credentials[place].clone();
         let is_closed = self.read_status(&credential) == 401;
@@ -113,13 +113,13 @@ impl Checker {
         self.await_credential(self.state.credentials.len() - 1, by_command);
     }
 
-    /// A change by request holds at once, one by a command soon.
+    /// A change by request applies at once; a change by a command applies soon after.
     fn await_credential(&self, place: usize, by_command: bool) {
         let credential = &self.state.credentials[place];
         let expected = credential.status("read", 200);
         let is_so = || (self.read_status(credential) == expected).then_some(());
         if by_command {
-            eventually("a change that was made beside the server", is_so);
+            eventually("a change by a command while the server runs", is_so);
         } else {
             assert!(is_so().is_some(), "{credential:?} does not get {expected}");
         }
@@ -129,14 +129,14 @@ impl Checker {
         self.server.request_as(&credential.token, "GET", "/v1/audit-log?limit=1", "").status
     }
 
-    /// Requests by each of the credentials.
+    /// Sends requests with each of the credentials.
     pub(super) fn use_credentials(&mut self) {
         for place in 0..self.state.credentials.len() {
             let credential = self.state.credentials[place].clone();
             let status = self.read_status(&credential);
             if credential.standing == Standing::Unclear {
                 assert!(matches!(status, 200 | 401 | 403), "{credential:?}: {status}");
-                // It must not change from now on.
+                // The standing must not change from now on.
                 let standing = if status == 401 { Standing::Revoked } else { Standing::Active };
                 self.state.credentials[place].standing = standing;
                 continue;
@@ -158,8 +158,8 @@ impl Checker {
         }
     }
 
-    /// The credentials of a state that takes the place of the present one: what was revoked or disabled since stays so,
-    /// unless the file was put back by hand.
+    /// The credentials of a state that replaces the present one. Credentials that were revoked or disabled since then
+    /// stay so, unless the file was copied back by hand.
     pub(super) fn credentials_after_restore(&self, restored: &State, by_hand: bool) -> Vec<Credential> {
         let present = |one: &Credential| self.state.credentials.iter().find(|other| other.client_id == one.client_id);
         let mut credentials = restored.credentials.clone();
@@ -167,7 +167,7 @@ impl Checker {
             let now = present(credential).map(|now| now.standing);
             credential.standing = match (credential.standing, now) {
                 (_, Some(Standing::Revoked)) if !by_hand => Standing::Revoked,
-                // It was revoked in a log that a copy by hand has replaced since.
+                // It was revoked in a log that has since been replaced by a copy.
                 (Standing::Active | Standing::Disabled, _) if self.revoked.contains(&credential.client_id) => {
                     Standing::Unclear
                 }

@@ -1,13 +1,14 @@
 //! The events that the checker sends. Two events have the same content number exactly if they are the same submission,
-//! however differently they are spelled: the checker never has to compare two texts as the server does.
+//! in any spelling. The checker therefore never compares texts as the server does.
 
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::faults::Random;
 
-/// Events that claim to be older than this many days are past every retention rule, if they were received then too.
+/// Events that claim to be older than this many days are expired under every retention rule, if they were also received
+/// then.
 pub(super) const OLD_DAYS: i64 = 40;
-/// Days back that ordinary events reach: less than any retention rule keeps.
+/// Maximum age of ordinary events in days: less than any retention rule keeps.
 const RECENT_DAYS: u64 = 20;
 
 /// An event that the checker sends.
@@ -15,10 +16,10 @@ const RECENT_DAYS: u64 = 20;
 pub(super) struct Sent {
     /// The sender's identifier, or the one that the server assigned.
     pub(super) identifier: Option<String>,
-    /// The number of its content.
+    /// A number that identifies its content.
     pub(super) content: u64,
     pub(super) text: String,
-    /// The field that makes it invalid.
+    /// The invalid field.
     pub(super) fault: Option<&'static str>,
     parts: Vec<(&'static str, Node)>,
 }
@@ -28,7 +29,7 @@ pub(super) struct Sent {
 enum Node {
     Text(String),
     Instant(OffsetDateTime),
-    /// JSON that is always spelled alike.
+    /// JSON that is always spelled the same way.
     Raw(String),
     Object(Vec<(&'static str, Node)>),
 }
@@ -48,12 +49,12 @@ const METHODS: [&str; 4] = ["GET", "get", "POST", "DELETE"];
 const ADDRESSES: [&str; 6] = ["10.0.0.1", "10.0.1.7", "::ffff:10.0.0.1", "2001:db8::1", "192.0.2.66", "internal"];
 const WORDS: [&str; 8] = ["pool", "exhausted", "#14100", "Timeout:", "ÅNGSTRÖM", "retry", "名前", "done"];
 pub(super) const ENTITIES: [&str; 7] = ["checkout", "Checkout", "billing", "a+b c%20d", "\u{202e}svc", "🦀", "[]"];
-/// What the server does not interpret and must not change.
+/// Values that the server does not interpret and must not change.
 const KEPT: [&str; 5] =
     ["[1.10,-0,1e300]", "{ \"n\" : 1.0 }", "9007199254740993", "\"\\u0041\\n\"", "{\"a\":{\"b\":[ ]}}"];
 
 impl Sent {
-    /// The same event under the name that the server gave it.
+    /// The same event with the identifier that the server assigned.
     pub(super) fn under(self, identifier: Option<String>) -> Self {
         Self { identifier, ..self }
     }
@@ -85,7 +86,7 @@ impl Maker {
             0..8 => None,
             8..20 => Some(self.old()),
             20..24 => Some(self.now + Duration::hours(50 + i64::try_from(self.random.below(9_000)).unwrap())),
-            // One of few instants, so that arrival decides.
+            // One of a few instants, so that arrival decides the order.
             24..44 => Some(self.now - Duration::days(i64::try_from(self.random.below(4)).unwrap())),
             _ => {
                 let micros = self.random.below(RECENT_DAYS * 86_400_000_000);
@@ -102,7 +103,7 @@ impl Maker {
         if event.identifier.is_some() { event } else { self.named_event() }
     }
 
-    /// A valid event that claims a time which retention is past.
+    /// A valid event whose claimed time is past every retention limit.
     pub(super) fn old_event(&mut self) -> Sent {
         let at = self.old();
         self.event_at(Some(at), true)
@@ -220,7 +221,7 @@ impl Maker {
         Sent { content: self.made, text: write_object(&parts, &mut None), parts, ..sent.clone() }
     }
 
-    /// An event that is refused, by name of the field.
+    /// An invalid event, with the name of the invalid field.
     pub(super) fn invalid(&mut self) -> Sent {
         let sent = self.event();
         let (field, value) = self.pick(&[
@@ -243,7 +244,7 @@ impl Maker {
     }
 }
 
-/// Writes an object; with random numbers, in one of many spellings.
+/// Writes an object. With random numbers, it uses one of many spellings.
 fn write_object(members: &[(&'static str, Node)], random: &mut Option<&mut Random>) -> String {
     let mut members: Vec<_> = members.iter().collect();
     let mut space = "";
@@ -280,7 +281,7 @@ fn write_text(text: &str, random: &mut Option<&mut Random>) -> String {
         letter if letter.is_ascii_alphanumeric() && random.below(6) == 0 => format!("\\u{:04x}", u32::from(letter)),
         other => other.to_string(),
     };
-    // What follows a backslash is part of an escape already.
+    // The character after a backslash already belongs to an escape.
     if plain.contains('\\') { plain } else { plain.chars().map(|char| escaped(char, random)).collect() }
 }
 

@@ -1,6 +1,6 @@
-//! Clients that follow the log, by lists or by a stream: each receives every event of its filter exactly once, in order of
-//! arrival, across kills, restarts and retention. A restore may make the server refuse a follower's cursor, and must do so if
-//! the follower has received an event that is no longer there.
+//! Clients that follow the log, by lists or by a stream. Each receives every event of its filter exactly once, in order
+//! of arrival, across kills, restarts and retention. A restore may make the server refuse a follower's cursor, and must
+//! do so if the follower has received an event that no longer exists.
 
 use serde_json::Value;
 
@@ -14,20 +14,20 @@ pub(super) struct Follower {
     question: Question,
     streams: bool,
     connection: Option<stream::Follower>,
-    /// Where it goes on.
+    /// The cursor from which it continues.
     cursor: Option<String>,
-    /// The history that it has received, events that its filter does not match included.
+    /// The history that it has read, including events that its filter does not match.
     known: Vec<u64>,
     /// The length of that history up to the last event that it received.
     given: usize,
-    /// When it got its cursor.
+    /// The step at which it received its cursor.
     step: u64,
-    /// A backup that is older than its cursor was restored since.
+    /// Whether a backup older than its cursor has been restored since.
     may_begin_again: bool,
 }
 
 impl Checker {
-    /// Closes the connections of all followers; what they had not read is lost.
+    /// Closes the connections of all followers. Unread data is lost.
     pub(super) fn disconnect(&mut self) {
         for follower in &mut self.followers {
             follower.connection = None;
@@ -95,8 +95,8 @@ impl Checker {
         }
     }
 
-    /// How much of a follower's history the log still has, the events that it must receive next, and whether its cursor must be
-    /// refused.
+    /// Returns how much of a follower's history the log still has, the events that it must receive next, and whether
+    /// its cursor must be refused.
     fn due(&self, follower: &Follower) -> (usize, Vec<usize>, bool) {
         let common = self.state.common(&follower.known);
         let must_begin_again = common < follower.given;
@@ -104,7 +104,7 @@ impl Checker {
         (common, self.state.after(&follower.question, common), must_begin_again)
     }
 
-    /// One list from a follower's place on.
+    /// Requests one list from a follower's cursor on.
     fn poll(&mut self, place: usize, limit: usize) {
         let follower = &self.followers[place];
         let cursor = follower.cursor.as_ref().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
@@ -117,7 +117,7 @@ impl Checker {
         }
         assert!(
             !must_begin_again,
-            "follower {place} has received events that are gone, and its cursor is accepted: {query}{cursor}"
+            "follower {place} has received events that no longer exist, and its cursor is accepted: {query}{cursor}"
         );
         let found = answer.identifiers();
         let due = &due[..due.len().min(limit)];
@@ -127,12 +127,12 @@ impl Checker {
         let known = if is_full { self.state.known_through(*due.last().unwrap()) } else { self.state.history.len() };
         let last = due.last().map(|place| self.state.known_through(*place));
         let cursor = answer.json()["next"].as_str().map(str::to_owned);
-        assert!(cursor.is_some(), "a list by arrival goes on");
+        assert!(cursor.is_some(), "a list by arrival has a next page");
         self.advance(place, cursor, known, last);
         self.note(format!("follower {place} got {} of {limit}", found.len()));
     }
 
-    /// Notes how far a follower has come.
+    /// Notes how far a follower has read.
     fn advance(&mut self, place: usize, cursor: Option<String>, known: usize, given: Option<usize>) {
         let follower = &mut self.followers[place];
         let common = self.state.common(&follower.known);
@@ -141,7 +141,7 @@ impl Checker {
         (follower.cursor, follower.step, follower.may_begin_again) = (cursor, self.step, false);
     }
 
-    /// The server refuses a follower's cursor.
+    /// Handles the refusal of a follower's cursor.
     fn begin_again(&mut self, place: usize, text: &str) {
         let refusal: Value = serde_json::from_str(text).unwrap();
         let named = refusal["details"][0]["parameter"].as_str().unwrap_or_default().to_owned();
@@ -158,12 +158,12 @@ impl Checker {
         self.note(format!("follower {place} begins again after {known} events"));
     }
 
-    /// Opens a stream; a new one begins at the end of the log. Returns whether the server accepted it.
+    /// Opens a stream; a new one starts at the end of the log. Returns whether the server accepted it.
     fn connect(&mut self, place: usize) -> bool {
         let follower = &self.followers[place];
         let authorization = format!("Authorization: Bearer {}\r\n", self.server.token);
         let query = follower.question.query();
-        // A browser sends the place in a header, and a first connection may have it in the URL.
+        // A browser sends the position in a header, and a first connection may send it in the URL.
         let (headers, query) = match &follower.cursor {
             Some(cursor) if self.step.is_multiple_of(2) => {
                 (format!("{authorization}Last-Event-ID: {cursor}\r\n"), query)
@@ -176,7 +176,7 @@ impl Checker {
             Ok(connection) => {
                 assert!(
                     !must_begin_again,
-                    "follower {place} has received events that are gone, and its cursor is accepted: {query}"
+                    "follower {place} has received events that no longer exist, and its cursor is accepted: {query}"
                 );
                 if self.followers[place].cursor.is_none() {
                     let (cursor, end) = (Some(connection.place.clone()), self.state.history.len());

@@ -1,4 +1,4 @@
-//! What a log should hold, in memory: plain values and pure functions, with nothing of the server's own code.
+//! The expected content of a log, in memory: plain values and pure functions, without any of the server's code.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,20 +10,20 @@ use serde_json::Value;
 use super::events::Sent;
 use crate::properties::plain::{Plain, Question, micros};
 
-/// The fate of one event of a request.
+/// The outcome of one event of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Stored,
     Duplicate,
     Conflict,
-    /// Refused, by name of the field.
+    /// Rejected, with the name of the field.
     Invalid(&'static str),
 }
 
-/// What is known of a stored event in addition to its queryable values.
+/// What the model knows of a stored event in addition to its queryable values.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Counts up over the whole run: no two events share one, not even in logs that were restored.
+    /// A counter over the whole run: no two events share a value, not even in restored logs.
     pub(super) arrival: u64,
     /// The stored event, byte for byte.
     pub(super) text: String,
@@ -37,17 +37,17 @@ pub(super) struct Entry {
 pub(super) struct State {
     /// The events, in order of arrival.
     pub(super) events: Vec<Plain>,
-    /// The same events: what else is known of each.
+    /// The other data of the same events.
     pub(super) entries: Vec<Rc<Entry>>,
-    /// The content of each identifier.
+    /// The content number of each identifier.
     contents: HashMap<String, u64>,
-    /// Every event that ever arrived, in order, those that retention dropped among them.
+    /// Every event that ever arrived, in order, including those that retention dropped.
     pub(super) history: Vec<u64>,
     pub(super) dropped: u64,
     pub(super) credentials: Vec<Credential>,
 }
 
-/// A credential as it should be.
+/// The expected state of a credential.
 #[derive(Debug, Clone)]
 pub(super) struct Credential {
     pub(super) name: String,
@@ -62,9 +62,9 @@ pub(super) enum Standing {
     Active,
     Disabled,
     Revoked,
-    /// The log does not have it.
+    /// The log does not contain it.
     Absent,
-    /// It was revoked in a log that is no longer there.
+    /// It was revoked in a log that no longer exists.
     Unclear,
 }
 
@@ -73,7 +73,7 @@ impl State {
         self.contents.get(identifier).copied()
     }
 
-    /// The fate of each event of a partial request.
+    /// The outcome of each event of a partial request.
     pub(super) fn fates(&self, request: &[Sent]) -> Vec<Fate> {
         let mut stored: HashMap<&str, u64> = HashMap::new();
         let decide = |sent: &'_ Sent, known: Option<u64>| match (sent.fault, known) {
@@ -95,7 +95,7 @@ impl State {
         fates
     }
 
-    /// Adds an event as the server lists it. The caller has compared it with what was sent.
+    /// Adds an event as the server lists it. The caller has already compared it with what was sent.
     pub(super) fn push(&mut self, arrival: u64, text: &str, content: u64) {
         let event: Value = serde_json::from_str(text).unwrap();
         let received = micros(event["receivedAt"].as_str().unwrap());
@@ -107,7 +107,7 @@ impl State {
         self.history.push(arrival);
     }
 
-    /// Drops the events that are older than `cutoff` by their own time and by that of their receipt.
+    /// Drops the events whose own time and receipt are both before `cutoff`.
     pub(super) fn drop_past(&mut self, cutoff: i64) -> usize {
         let is_past = |place: usize| self.events[place].micros < cutoff && self.entries[place].received < cutoff;
         let past: BTreeSet<usize> = (0..self.events.len()).filter(|place| is_past(*place)).collect();
@@ -131,12 +131,12 @@ impl State {
         self.entries.truncate(kept);
     }
 
-    /// The length of the beginning that this state's history has in common with another.
+    /// The length of the common prefix of this state's history and another.
     pub(super) fn common(&self, history: &[u64]) -> usize {
         self.history.iter().zip(history).take_while(|(one, other)| one == other).count()
     }
 
-    /// The indexes in `entries` of the events that follow the first `known` events of the history and match.
+    /// The indexes in `entries` of the matching events after the first `known` events of the history.
     pub(super) fn after(&self, question: &Question, known: usize) -> Vec<usize> {
         let last = known.checked_sub(1).map_or(0, |place| self.history[place]);
         let first = self.entries.partition_point(|entry| entry.arrival <= last);
@@ -144,7 +144,7 @@ impl State {
         (first..self.events.len()).filter(|place| matching.contains(self.events[*place].identifier.as_str())).collect()
     }
 
-    /// Makes this model wrong: an event is not in it.
+    /// Makes this model wrong: removes an event.
     pub(super) fn lose(&mut self, place: usize) {
         let lost = self.events.remove(place);
         self.contents.remove(&lost.identifier);
@@ -152,20 +152,20 @@ impl State {
         self.history.retain(|arrival| *arrival != entry.arrival);
     }
 
-    /// Makes this model wrong: two events have changed places.
+    /// Makes this model wrong: swaps two events.
     pub(super) fn swap(&mut self, place: usize) {
         self.events.swap(place, place + 1);
         self.entries.swap(place, place + 1);
     }
 
-    /// Makes this model wrong: a byte of an event is another.
+    /// Makes this model wrong: changes a byte of an event.
     pub(super) fn alter(&mut self, place: usize) {
         let Entry { arrival, content, received, ref text } = *self.entries[place];
         let text = text.replacen("\"action\":\"", "\"action\":\"X", 1);
         self.entries[place] = Rc::new(Entry { arrival, text, content, received });
     }
 
-    /// How much of the history lies before and up to the event at this place in `entries`.
+    /// The length of the history up to and including the event at this place in `entries`.
     pub(super) fn known_through(&self, place: usize) -> usize {
         let arrival = self.entries[place].arrival;
         self.history.iter().position(|other| *other == arrival).unwrap() + 1
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fate_of_an_event_follows_from_the_log_and_from_those_before_it_in_the_request() {
+    fn the_outcome_of_an_event_depends_on_the_log_and_on_earlier_events_of_the_request() {
         let mut maker = Maker::new(1);
         let (new, mut known) = (maker.named_event(), maker.named_event());
         (known.identifier, known.content) = (Some("e1".to_owned()), 1);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_and_cuts_leave_the_order_of_arrival() {
+    fn drops_and_truncation_keep_the_order_of_arrival() {
         let mut state = state(6);
         let copy = state.clone();
         assert_eq!(state.drop_past(micros("2024-05-03T00:00:00Z")), 2);

@@ -1,4 +1,4 @@
-//! Queries of every kind: the server's answer must be the model's.
+//! Queries of every kind: the server's response must equal the model's.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,13 +11,13 @@ use crate::{
     properties::{self, Pools, plain::Question},
 };
 
-/// Keys that are asked for alone. None of them holds a number that a JSON reader would change.
+/// Keys that are requested alone. None holds a number that a JSON reader would change.
 const KEYS: [&str; 7] = ["identifier", "action", "status", "trigger", "context", "message", "receivedAt"];
 
-/// A query that follows the log with auditbox's own records.
+/// A query that follows the log, including auditbox's own records.
 const OWN: &str = "sort=received&order=asc&include_own=true&includes=identifier";
 
-/// A follower of everything, whose events are compared with the log alone.
+/// A follower of everything. The test compares its events with the log alone.
 #[derive(Default)]
 pub(super) struct OwnFollower {
     cursor: Option<String>,
@@ -32,7 +32,7 @@ impl Checker {
         if self.state.events.is_empty() {
             return properties::everything();
         }
-        // Values that no event has any more may be queried too.
+        // Queries may also name values that no event has any more.
         if self.pools.is_none() || self.maker.percent(10) {
             self.pools = Some(Pools::of(&self.state.events));
         }
@@ -40,7 +40,7 @@ impl Checker {
         sketch.question(&self.state.events, self.pools.as_ref().unwrap())
     }
 
-    /// A list with its count, then counts, the values of fields and a histogram.
+    /// Queries a list with its count, then counts, facets and a histogram.
     pub(super) fn ask(&mut self) {
         let question = self.question();
         self.note(question.query());
@@ -48,11 +48,11 @@ impl Checker {
             .unwrap_or_else(|difference| panic!("{difference}"));
     }
 
-    /// A list in small pages to its end.
+    /// Reads a list in small pages to its end.
     pub(super) fn page(&mut self) {
         let question = self.question();
         let expected: Vec<_> = question.answer(&self.state.events).into_iter().map(str::to_owned).collect();
-        // Not too many pages.
+        // Limits the number of pages.
         let limit = (expected.len() / 12).max(1) + self.maker.below(40);
         let query = format!("{}&limit={limit}", question.query());
         self.note(query.clone());
@@ -70,7 +70,7 @@ impl Checker {
                 Some(next) if !(follows && is_last) => cursor = format!("&cursor={next}"),
                 Some(_) => break,
                 None => {
-                    assert!(!follows, "a list by arrival goes on");
+                    assert!(!follows, "a list by arrival has a next page");
                     break;
                 }
             }
@@ -78,7 +78,7 @@ impl Checker {
         assert_eq!(found, expected, "{query}");
     }
 
-    /// Events by identifier: one that is there, byte for byte, and one that is not.
+    /// Reads events by identifier: an existing one, byte for byte, and a missing one.
     pub(super) fn by_identifier(&mut self) {
         if !self.state.events.is_empty() {
             let place = self.maker.below(self.state.events.len());
@@ -94,7 +94,7 @@ impl Checker {
         assert_eq!(answer.refusal(), (404, "not_found".to_owned()), "{absent}");
     }
 
-    /// Only some keys of each event.
+    /// Requests only some keys of each event.
     pub(super) fn includes(&mut self) {
         let question = self.question();
         let keys: Vec<_> = KEYS.into_iter().filter(|_| self.maker.percent(40)).collect();
@@ -114,7 +114,7 @@ impl Checker {
         }
     }
 
-    /// An export of all events that match.
+    /// Exports all matching events.
     pub(super) fn export(&mut self) {
         let question = self.question();
         let is_table = self.maker.percent(40);
@@ -149,7 +149,7 @@ impl Checker {
         }
     }
 
-    /// The count of events that a page shows.
+    /// Compares the count of events that a page shows.
     pub(super) fn html(&mut self) {
         let entity = self.maker.pick(&ENTITIES);
         let count = self.state.events.iter().filter(|event| event.event["context"]["entity"] == entity).count();
@@ -164,7 +164,8 @@ impl Checker {
         assert!(shown.contains(&expected), "{expected} is not in {shown}");
     }
 
-    /// auditbox's own records: the records of drops count all dropped events, and a follower of all records misses none.
+    /// Reads auditbox's own records: the records of drops count all dropped events, and a follower of all records
+    /// misses none.
     pub(super) fn own_records(&mut self) {
         let answer = self.server.list("origin=auditbox&resources=audit_log&action=DELETE&limit=100000").json();
         let of = |record: &Value| record["additionalData"]["count"].as_u64().unwrap();
@@ -175,7 +176,7 @@ impl Checker {
         let is_there: HashSet<_> = all.iter().collect();
         let (seen, gone): (Vec<_>, Vec<_>) = self.own.seen.iter().cloned().partition(|name| is_there.contains(name));
         let lost: Vec<_> = gone.iter().filter(|name| !self.dropped.contains(*name)).collect();
-        assert!(lost.is_empty(), "received, and gone without a record: {lost:?}");
+        assert!(lost.is_empty(), "received, then gone without a record: {lost:?}");
         assert_same(&seen, &all[..seen.len()].iter().map(String::as_str).collect::<Vec<_>>());
     }
 
@@ -195,7 +196,7 @@ impl Checker {
         panic!("a follower is refused without a cursor");
     }
 
-    /// The whole log, in both orders, byte for byte.
+    /// Compares the whole log, in both orders, byte for byte.
     pub(super) fn compare_log(&mut self) {
         for by_arrival in [true, false] {
             let question = Question { by_arrival, ascending: by_arrival, ..properties::everything() };
@@ -206,7 +207,7 @@ impl Checker {
     }
 }
 
-/// Fails with the events that are missing and those that should not be there.
+/// Fails with the missing and the unexpected events.
 fn assert_same(found: &[String], expected: &[&str]) {
     if found != expected {
         let [has, wants]: [HashSet<&str>; 2] =
@@ -215,7 +216,7 @@ fn assert_same(found: &[String], expected: &[&str]) {
         let added: Vec<_> = found.iter().filter(|name| !wants.contains(name.as_str())).collect();
         let place = found.iter().zip(expected).position(|(one, other)| one != other);
         panic!(
-            "{} instead of {}; missing: {missing:?}; too much: {added:?}; first difference at {place:?}",
+            "{} instead of {}; missing: {missing:?}; unexpected: {added:?}; first difference at {place:?}",
             found.len(),
             expected.len()
         );

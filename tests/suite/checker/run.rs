@@ -25,15 +25,15 @@ use crate::{
 
 /// An episode ends when its log has this many events, because plain filters grow slow.
 const EVENTS_MAX: usize = 1_500;
-/// How long an episode may take that is run alone.
+/// Maximum duration of an episode that runs alone.
 const EPISODE_MAX: Duration = Duration::from_secs(600);
-/// Operations to leave out, separated by commas. By default `respell`, which sends events again in another spelling: the server
-/// compares bytes, so such an event is a conflict.
+/// Operations to leave out, separated by commas. By default `respell`, which sends events again in another spelling:
+/// the server compares bytes, so such an event is a conflict.
 const WITHOUT: &str = "AUDITBOX_CHECKER_WITHOUT";
-/// A directory that gets a copy of what a failed episode leaves.
+/// A directory that receives a copy of what a failed episode leaves.
 const KEEP: &str = "AUDITBOX_CHECKER_KEEP";
 
-/// Each kind of operation, and how many of it are in a round.
+/// A kind of operation, and how often a round runs it.
 type Operation = (&'static str, usize, fn(&mut Checker));
 const OPERATIONS: &[Operation] = &[
     ("post", 20, Checker::post),
@@ -61,7 +61,7 @@ const OPERATIONS: &[Operation] = &[
     ("link", 2, Checker::link),
 ];
 
-/// The real program, and what it should do.
+/// The real program, and its expected state.
 pub(super) struct Checker {
     pub(super) server: Server,
     pub(super) state: State,
@@ -72,15 +72,15 @@ pub(super) struct Checker {
     pub(super) sent: Vec<Sent>,
     /// Files that were imported, with their events.
     pub(super) imported: Vec<(String, Vec<Sent>)>,
-    /// Where reading back goes on.
+    /// The cursor from which reading back continues.
     pub(super) place: Option<String>,
     /// How many events have arrived in all.
     pub(super) arrivals: u64,
-    /// What the admin's credential is called.
+    /// The name of the admin's credential.
     pub(super) admin: String,
-    /// Client ids of credentials that were ever revoked.
+    /// Client ids of all credentials that were ever revoked.
     pub(super) revoked: HashSet<String>,
-    /// Identifiers of events that retention ever dropped.
+    /// Identifiers of all events that retention ever dropped.
     pub(super) dropped: HashSet<String>,
     pub(super) own: OwnFollower,
     pub(super) chunk_events: u32,
@@ -102,9 +102,9 @@ impl Checker {
         fs::write(&config, "").unwrap();
         let environment = [
             ("AUDITBOX_CONFIG", config.to_str().unwrap()),
-            // Every byte comes back.
+            // Without masking, every byte must come back unchanged.
             ("AUDITBOX_MASK_ENABLED", "false"),
-            // Credentials that were taken away are tried again and again.
+            // The checker keeps trying revoked credentials.
             ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1000000"),
         ];
         let server = Server::start_in(directory, &environment);
@@ -137,12 +137,12 @@ impl Checker {
         }
     }
 
-    /// Whether operations of this name are wanted.
+    /// Whether operations with this name may run.
     pub(super) fn may(&self, name: &str) -> bool {
         !self.without.iter().any(|without| without == name)
     }
 
-    /// Adds to what the present operation has done.
+    /// Adds to the description of the present operation.
     pub(super) fn note(&mut self, what: impl AsRef<str>) {
         let line = self.log.last_mut().unwrap();
         line.push_str("; ");
@@ -156,7 +156,7 @@ impl Checker {
         command.args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Runs rounds of all operations, each in another order, until the log is large or the time is over.
+    /// Runs rounds of all operations, each in another order, until the log is large or the time is up.
     fn rounds(&mut self, deadline: Instant, counts: &mut BTreeMap<&'static str, u64>) {
         loop {
             let mut round: Vec<_> = OPERATIONS
@@ -183,7 +183,7 @@ impl Checker {
         }
     }
 
-    /// Compares everything there is.
+    /// Compares the whole state.
     pub(super) fn compare_everything(&mut self) {
         self.compare_log();
         for place in 0..self.followers.len() {
@@ -195,7 +195,7 @@ impl Checker {
     }
 }
 
-/// Runs one episode; on a failure prints its operations and how to repeat them.
+/// Runs one episode. On a failure, prints its operations and how to repeat them.
 fn episode(seed: u64, deadline: Instant, counts: &mut BTreeMap<&'static str, u64>) -> usize {
     let mut checker = Checker::new(seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -209,25 +209,25 @@ fn episode(seed: u64, deadline: Instant, counts: &mut BTreeMap<&'static str, u64
         println!("AUDITBOX_CHECKER_SEED={seed} cargo test --test suite -- checker::random --nocapture");
         if let Ok(keep) = env::var(KEEP) {
             let copied = Command::new("cp").arg("-r").arg(checker.server.directory()).arg(&keep).status();
-            println!("what was left is in {keep}: {copied:?}");
+            println!("the remains are in {keep}: {copied:?}");
         }
         resume_unwind(failure);
     }
     checker.state.events.len()
 }
 
-/// How much is run.
+/// How much to run.
 #[derive(Clone, Copy)]
 pub(super) enum Extent {
-    /// A round of an episode.
+    /// One round of an episode.
     Round,
     /// A whole episode.
     Episode,
-    /// Episode after episode.
+    /// One episode after another.
     Time(Duration),
 }
 
-/// Episodes from this seed on.
+/// Runs episodes from this seed on.
 pub(super) fn run(seed: u64, extent: Extent) {
     let (begun, mut counts, mut episodes, mut events) = (Instant::now(), BTreeMap::new(), 0, 0);
     let (length, until) = match extent {
@@ -251,7 +251,7 @@ pub(super) fn run(seed: u64, extent: Extent) {
     println!("{counts:?}");
 }
 
-/// The place of each name; none may come twice.
+/// The position of each name; no name may occur twice.
 pub(super) fn at_most_once(names: impl Iterator<Item = String>) -> HashMap<String, usize> {
     let mut places = HashMap::new();
     for (place, name) in names.enumerate() {

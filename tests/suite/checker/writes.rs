@@ -1,4 +1,4 @@
-//! Requests that write events, and reading back what they wrote.
+//! Requests that write events, and reading back what they stored.
 
 use std::{
     collections::HashMap,
@@ -20,10 +20,10 @@ use crate::{
     wire::Connection,
 };
 
-/// Events that are remembered to be sent again.
+/// Number of events that are remembered, to be sent again.
 const REMEMBERED: usize = 200;
 
-/// A request whose answer may have been lost.
+/// A request whose response may be lost.
 pub(super) struct Flight {
     events: Vec<Sent>,
     status: Option<u16>,
@@ -42,7 +42,8 @@ pub(super) fn now_micros() -> i64 {
 }
 
 impl Checker {
-    /// New events, events that were sent before (spelled in the same or another way), conflicts, invalid ones.
+    /// Builds a request from new events, events that were sent before (in the same or another spelling), conflicts and
+    /// invalid events.
     fn request(&mut self, faulty: bool) -> Vec<Sent> {
         let mut request: Vec<Sent> = Vec::new();
         for _ in 0..=self.maker.below(12) {
@@ -82,7 +83,7 @@ impl Checker {
         }
     }
 
-    /// A request that is stored as a whole or not at all.
+    /// Sends a request that is stored as a whole or not at all.
     pub(super) fn post(&mut self) {
         let faulty = self.maker.percent(25);
         let request = self.request(faulty);
@@ -120,13 +121,13 @@ impl Checker {
             let named = request.iter().zip(given).map(|(sent, name)| named(sent, name)).collect::<Vec<_>>();
             self.absorb(stored(&named, &fates), by, since);
         }
-        // Nothing of a refused request is in the log.
+        // The log contains nothing of a rejected request.
         if invalid.is_some() || count(Fate::Conflict) > 0 {
             self.absorb(Vec::new(), by, since);
         }
     }
 
-    /// A partial request: the valid events are stored.
+    /// Sends a partial request: the valid events are stored.
     pub(super) fn post_partial(&mut self) {
         let request = self.request(true);
         let (fates, since) = (self.state.fates(&request), now_micros());
@@ -155,7 +156,7 @@ impl Checker {
         self.absorb(stored(&named, &fates), &by, since);
     }
 
-    /// The events that have arrived since the last look, byte for byte.
+    /// The events that have arrived since the last call, byte for byte.
     pub(super) fn arrived(&mut self) -> Vec<String> {
         const LIMIT: usize = 500;
         let mut texts = Vec::new();
@@ -174,7 +175,7 @@ impl Checker {
         }
     }
 
-    /// Reads back what was stored; it must be these events and no others, in this order.
+    /// Reads back what was stored. It must be these events and no others, in this order.
     pub(super) fn absorb(&mut self, expected: Vec<Sent>, by: &str, since: i64) {
         let texts = self.arrived();
         let names: Vec<_> = texts.iter().map(|text| identifier(text)).collect();
@@ -189,7 +190,7 @@ impl Checker {
     /// Checks one stored event and adds it to the model.
     pub(super) fn take_in(&mut self, mut sent: Sent, text: &str, by: &str, received: std::ops::RangeInclusive<i64>) {
         let name = identifier(text);
-        assert_eq!(*sent.identifier.get_or_insert_with(|| name.clone()), name, "in place of another");
+        assert_eq!(*sent.identifier.get_or_insert_with(|| name.clone()), name, "returned in place of another event");
         assert_kept(&sent.text, text);
         self.arrivals += 1;
         self.state.push(self.arrivals, text, sent.content);
@@ -203,7 +204,7 @@ impl Checker {
         }
     }
 
-    /// Several senders at once, until the server is killed or while a backup or reads run.
+    /// Runs several senders at once, until the server is killed or while a backup or reads run.
     pub(super) fn storm(&mut self) {
         let batches: Vec<Vec<Vec<Sent>>> = (0..3)
             .map(|_| {
@@ -255,7 +256,8 @@ impl Checker {
         }
     }
 
-    /// Acknowledged requests are stored; each other request is stored as a whole or not at all; nothing else is stored.
+    /// Checks that acknowledged requests are stored, that each other request is stored as a whole or not at all, and
+    /// that nothing else is stored.
     fn settle(&mut self, flights: Vec<Flight>, texts: &[String], since: i64) {
         let places: HashMap<String, usize> = at_most_once(texts.iter().map(|text| identifier(text)));
         let mut sent = HashMap::new();
@@ -265,26 +267,26 @@ impl Checker {
             let is_acknowledged = flight.status == Some(201);
             assert!(
                 found.len() == names.len() || (found.is_empty() && !is_acknowledged),
-                "of a request with the status {:?}, {} of {} events are there: {names:?}",
+                "of a request with the status {:?}, {} of {} events are stored: {names:?}",
                 flight.status,
                 found.len(),
                 names.len()
             );
             assert!(
                 found.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-                "a request is torn apart: {names:?} at {found:?}"
+                "other events arrived within a request: {names:?} at {found:?}"
             );
             sent.extend(names.into_iter().zip(flight.events));
         }
         let by = self.admin.clone();
         for text in texts {
-            let event = sent.remove(&identifier(text)).unwrap_or_else(|| panic!("nobody sent {text}"));
+            let event = sent.remove(&identifier(text)).unwrap_or_else(|| panic!("no request sent {text}"));
             self.take_in(event, text, &by, since..=now_micros());
         }
     }
 }
 
-/// Sends batches until one is not answered.
+/// Sends batches until one receives no response.
 fn fly(url: &str, token: &str, batches: Vec<Vec<Sent>>) -> Vec<Flight> {
     let mut flights = Vec::new();
     let Ok(mut connection) = Connection::open(url) else { return flights };
@@ -300,9 +302,9 @@ fn fly(url: &str, token: &str, batches: Vec<Vec<Sent>>) -> Vec<Flight> {
     flights
 }
 
-/// The fate that a refusal names.
+/// The outcome that a rejection names.
 fn invalid_fate(detail: &Value) -> Fate {
-    // Names of fields are few, and a test is short.
+    // Few fields exist and a test is short, so a leak is harmless.
     Fate::Invalid(detail["field"].as_str().unwrap_or_default().to_owned().leak())
 }
 
@@ -314,7 +316,7 @@ fn texts(request: &[Sent]) -> String {
     request.iter().map(|sent| format!("\n  {}", sent.text)).collect()
 }
 
-/// The event under the name that the server gave it, which is the sender's own where there is one.
+/// The event with the identifier in the response, which is the sender's own if it sent one.
 fn named(sent: &Sent, name: &Value) -> Sent {
     let identifier = name.as_str().map(str::to_owned);
     if sent.fault.is_none() && sent.identifier.is_some() {

@@ -1,7 +1,7 @@
-//! SIGKILL, at random and at chosen system calls, while events come in, chunks are sealed, dictionaries trained, the log
-//! copied into the file, credentials changed; while the server starts, and while it stops.
+//! SIGKILL at random and at chosen system calls: during ingest, sealing, dictionary training, checkpoints and changes
+//! of credentials, during startup, and during shutdown.
 //!
-//! `AUDITBOX_KILLS=200 cargo test --test suite -- faults::crash --nocapture` is the long form.
+//! `AUDITBOX_KILLS=200 cargo test --test suite -- faults::crash --nocapture` runs the long form.
 
 use std::{
     fs,
@@ -23,21 +23,21 @@ use crate::platform::signal;
 /// Kills in the short form.
 const KILLS: u64 = 10;
 const CONNECTIONS: usize = 24;
-/// Kills that one file goes through: then another is begun, so that first things happen again.
+/// Kills per file. After them a new file is used, so that first-time work happens again.
 const KILLS_OF_A_FILE: u64 = 20;
-/// How long a call that was chosen is waited for. It may never come.
+/// Maximum wait for a chosen system call, which may never come.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// When the process is killed.
 #[derive(Debug)]
 enum Blow {
-    /// After so many acknowledgements.
+    /// After this many acknowledgements.
     After(usize),
-    /// When a thread makes this call for the `n`th time, under load.
+    /// When a thread makes this call for the `n`th time under load.
     Call(&'static str, u64),
-    /// The same, with a signal to stop before: at the last checkpoint, and when the files are closed.
+    /// At the `n`th such call after a stop signal: during the last checkpoint, or while the files are closed.
     Stop(&'static str, u64),
-    /// The same, before it serves.
+    /// At the `n`th such call during startup.
     Start(&'static str, u64),
 }
 
@@ -76,7 +76,7 @@ struct Figures {
     resent: usize,
 }
 
-/// Runs a server until the blow falls; false if it never did, and the server stopped in order.
+/// Runs a server until it is killed. Returns false if it was not killed, and stopped in order.
 fn strike(place: &Place, blow: &Blow, ledger: &mut Ledger, prefix: &str, figures: &mut Figures) -> bool {
     let Ok(mut subject) = Subject::start(place, &blow.injection()) else {
         figures.while_starting += 1;
@@ -109,8 +109,8 @@ fn is_dead(pid: u32) -> bool {
     stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
-/// Rows of a chunk that was not yet sealed: what a kill in the middle leaves. Looked at in a copy, so that it is the server
-/// that finds the log.
+/// Whether the file has rows of an unsealed chunk, as a kill during sealing leaves them. It looks at a copy, because
+/// opening the file would replay the WAL before the server can.
 fn was_sealing(database: &Path) -> bool {
     let copy = tempfile::tempdir().unwrap();
     for end in ["", "-wal"] {
@@ -123,12 +123,12 @@ fn was_sealing(database: &Path) -> bool {
     let rows =
         "SELECT count(*) FROM chunk_posting WHERE place >= (SELECT coalesce(max(number), -1) + 1 FROM chunk) << 38";
     let database = Database::open(copy.path().join("auditbox.db")).unwrap();
-    // The first start may have been killed before there were tables.
+    // The first start may have been killed before it created the tables.
     database.query_row(rows, [], |row| row.get::<_, u32>(0)).is_ok_and(|rows| rows > 0)
 }
 
 #[test]
-fn whenever_it_is_killed_what_was_acknowledged_is_there_once() {
+fn after_any_kill_acknowledged_events_are_there_once() {
     if !can_trace() {
         return;
     }
@@ -137,7 +137,7 @@ fn whenever_it_is_killed_what_was_acknowledged_is_there_once() {
     let begun = Instant::now();
     while figures.kills < kills {
         let place = Place::new().set(CHECKPOINT_BYTES);
-        // Every other file is made by the server itself, so that kills hit that too.
+        // The server itself creates every second file, so that kills hit the creation too.
         if (figures.kills / KILLS_OF_A_FILE).is_multiple_of(2) {
             make_chunked(&place.database);
         }

@@ -1,5 +1,5 @@
-//! Disks that are full, read-only, failing, hanging or gone: who writes is told so and what to do, who reads is answered,
-//! nothing that was acknowledged is lost, and where the disk gets well by itself so does the server.
+//! Disks that are full, read-only, failing, hanging or gone. Writers receive an error with advice, readers are served,
+//! and no acknowledged event is lost. If the disk recovers by itself, so does the server.
 
 use std::{fs, sync::Arc, thread, time::Duration};
 
@@ -21,13 +21,13 @@ use crate::{
     wire::Connection,
 };
 
-/// A file system in memory, of a size that can be changed; unmounted when dropped.
+/// A file system in memory whose size can be changed; unmounted when dropped.
 struct Small {
     at: tempfile::TempDir,
 }
 
 impl Small {
-    /// `None` where nothing may be mounted: the test is then skipped.
+    /// Returns `None` if the test may not mount; it is then skipped.
     fn of(size: &str) -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let mounted = runs("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "none", at.path().to_str()?]);
@@ -38,9 +38,9 @@ impl Small {
         assert!(runs("mount", &["-o", &format!("remount,{option}"), self.at.path().to_str().unwrap()]), "{option}");
     }
 
-    /// Takes all room that is left.
+    /// Uses all remaining space.
     fn fill(&self) {
-        // It ends with an error: that is what it is for.
+        // The command is meant to end with an error.
         let filler = format!("of={}", self.at.path().join("filler").display());
         assert!(!runs("dd", &["if=/dev/zero", "bs=4k", &filler]));
     }
@@ -59,7 +59,8 @@ fn event(n: usize) -> Value {
     json!({ "identifier": format!("e{n}"), "action": "READ", "resourceType": "x", "additionalData": noise })
 }
 
-/// Sends events one by one until one is not stored; returns how many were, and the answer to that one.
+/// Sends events one by one until one is not stored. Returns the number of stored events, and the response to the
+/// rejected one.
 fn send_until_refused(subject: &Subject, first: usize) -> (usize, Answer) {
     for n in first..first + 2_000 {
         let answer = subject.post("/v1/audit-log", &event(n).to_string());
@@ -67,16 +68,16 @@ fn send_until_refused(subject: &Subject, first: usize) -> (usize, Answer) {
             return (n, answer);
         }
     }
-    panic!("nothing was refused");
+    panic!("no event was rejected");
 }
 
-/// All of these are there, and no others.
+/// The server has exactly these events.
 fn has_exactly(subject: &Subject, events: usize) {
     let answer = subject.get("/v1/audit-log?sort=received&order=asc&includes=identifier&limit=100000");
     assert_eq!(answer.identifiers(), (0..events).map(|n| format!("e{n}")).collect::<Vec<_>>());
 }
 
-/// Reading goes on, in every way there is, for who has a token and for who wants one.
+/// Reads work in every way, with an existing token and with a new one.
 fn can_be_read(subject: &Subject) {
     for path in
         ["/healthz", "/v1/audit-log?limit=1", "/v1/audit-log/stats", "/v1/audit-log/e0", "/audit-logs?range=all"]
@@ -94,7 +95,7 @@ fn can_be_read(subject: &Subject) {
     assert_eq!(entered.status, 303, "{}", entered.text);
 }
 
-/// The log can no longer be relied on: it says so, takes nothing more, is read on, and ends with an error.
+/// The server has stopped writing: it says so, rejects writes, serves reads, and exits with an error.
 fn has_stopped_writing(subject: &mut Subject, refused: &Answer) {
     assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
     assert!(refused.text.contains("restarted") && refused.header("retry-after").is_some(), "{}", refused.text);
@@ -105,7 +106,7 @@ fn has_stopped_writing(subject: &mut Subject, refused: &Answer) {
 }
 
 #[test]
-fn a_full_disk_is_said_to_be_full_until_there_is_room() {
+fn a_full_disk_is_reported_until_there_is_room() {
     let Some(small) = Small::of("3m") else { return };
     let place = Place::with_file_in(small.at.path());
     let mut subject = Subject::must_start(&place);
@@ -119,7 +120,7 @@ fn a_full_disk_is_said_to_be_full_until_there_is_room() {
     small.set("size=64m");
     eventually("room", || (subject.post("/v1/audit-log", &event(events).to_string()).status == 201).then_some(()));
     has_exactly(&subject, events + 1);
-    // What was read meanwhile is on the record.
+    // The reads of the meantime were recorded.
     eventually("the record", || {
         let own = subject.get("/v1/audit-log?origin=auditbox&limit=1&count=true");
         (own.json()["count"].as_u64().unwrap() >= 30).then_some(())
@@ -129,7 +130,7 @@ fn a_full_disk_is_said_to_be_full_until_there_is_room() {
 }
 
 #[test]
-fn sealing_training_and_copying_go_on_once_there_is_room() {
+fn sealing_training_and_checkpoints_continue_once_there_is_room() {
     let Some(small) = Small::of("5m") else { return };
     let place = Place::with_file_in(small.at.path()).set(CHECKPOINT_BYTES);
     make_chunked(&place.database);
@@ -161,13 +162,13 @@ fn sealing_training_and_copying_go_on_once_there_is_room() {
 }
 
 #[test]
-fn no_room_for_the_index_of_the_log_is_a_full_disk() {
+fn no_room_for_the_wal_index_is_a_full_disk() {
     if !can_trace() {
         return;
     }
     let place = Place::new();
     let shm = format!("{}-shm", fs::canonicalize(place.directory.path()).unwrap().join("auditbox.db").display());
-    // Its first eight pages are made at the start, the next when the log has 4,096 pages.
+    // The server creates the first eight pages of the index at startup, and the next when the WAL has 4,096 pages.
     let mut wrapper = inject("pwrite64:error=ENOSPC:when=9..12");
     wrapper.extend(["-P".to_owned(), shm]);
     let mut subject = Subject::start(&place, &wrapper).unwrap();
@@ -192,7 +193,7 @@ fn a_disk_that_is_full_or_read_only_at_the_start_is_named() {
     small.set("size=8m");
     let mut subject = Subject::must_start(&place);
     assert_eq!(subject.post("/v1/audit-log", &event(0).to_string()).status, 201);
-    // In order: what a kill leaves beside the file has taken its room already.
+    // An orderly stop, because the files that a kill leaves have used their space already.
     assert!(subject.process.stop().success());
     small.fill();
     is_refused("the disk is full");
@@ -207,14 +208,14 @@ fn a_disk_that_is_full_or_read_only_at_the_start_is_named() {
 }
 
 #[test]
-fn after_an_error_of_the_disk_nothing_is_written_until_a_restart() {
+fn after_a_disk_error_nothing_is_written_until_a_restart() {
     if !can_trace() {
         return;
     }
     let sync = format!("{SYNC}:error=EIO:when=12+");
     for injection in [&sync, "pwrite64:error=EIO:when=90+", "pwrite64:error=EROFS:when=90+"] {
         let place = Place::new();
-        // Made before, so that the errors come when it serves.
+        // The file is created beforehand, so that the errors come while the server runs.
         assert!(Subject::must_start(&place).process.stop().success());
         let mut subject = Subject::start(&place, &inject(injection)).unwrap_or_else(|log| panic!("{injection}: {log}"));
         let (events, refused) = send_until_refused(&subject, 0);
@@ -230,7 +231,7 @@ fn after_an_error_of_the_disk_nothing_is_written_until_a_restart() {
 }
 
 #[test]
-fn a_file_that_is_gone_from_its_place_is_not_written_to() {
+fn a_moved_or_deleted_file_is_not_written_to() {
     for is_moved in [true, false] {
         let directory = tempfile::tempdir().unwrap();
         let (at, elsewhere) = (directory.path().join("data"), directory.path().join("moved"));
@@ -260,7 +261,7 @@ fn a_file_that_is_gone_from_its_place_is_not_written_to() {
 }
 
 #[test]
-fn a_log_that_was_deleted_is_not_written_to() {
+fn a_deleted_wal_is_not_written_to() {
     let place = Place::new();
     let mut subject = Subject::must_start(&place);
     assert_eq!(subject.post("/v1/audit-log", &event(0).to_string()).status, 201);
@@ -270,7 +271,7 @@ fn a_log_that_was_deleted_is_not_written_to() {
 }
 
 #[test]
-fn with_few_descriptors_fewer_connections_are_used_and_the_log_says_so() {
+fn with_few_descriptors_fewer_connections_are_used_and_the_server_log_says_so() {
     for descriptors in [64, 300] {
         let place = Place::new();
         let limited = ["sh", "-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")].map(str::to_owned);
@@ -286,7 +287,7 @@ fn with_few_descriptors_fewer_connections_are_used_and_the_log_says_so() {
         };
         let idle: Vec<_> = (0..2 * descriptors).map(kept).collect();
         for n in 0..20 {
-            // Connections of this address that have waited longer are closed; requests are answered.
+            // The server closes connections of this address that have waited longer, and answers requests.
             let health = exchange(&subject.url, 0, "GET", "/healthz", &[], b"").unwrap();
             assert_eq!(health.status, 200);
             assert_eq!(subject.post("/v1/audit-log", &event(n).to_string()).status, 201);
@@ -299,7 +300,7 @@ fn with_few_descriptors_fewer_connections_are_used_and_the_log_says_so() {
     }
 }
 
-/// Lets a disk go on when it is dropped.
+/// Releases a hanging disk when dropped.
 struct Released<'m>(&'m Medium);
 
 impl Drop for Released<'_> {
@@ -308,7 +309,7 @@ impl Drop for Released<'_> {
     }
 }
 
-/// Bytes of memory that a process holds.
+/// The resident memory of a process in bytes.
 fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -316,9 +317,9 @@ fn resident(pid: u32) -> u64 {
 }
 
 #[test]
-fn while_a_disk_hangs_reading_goes_on_and_no_more_is_queued_than_may_be() {
+fn while_a_disk_hangs_reads_continue_and_the_queue_stays_bounded() {
     const QUEUE: usize = 100;
-    // Of these a queue's worth is in the commit that hangs, and another waits.
+    // A queue's worth of these events is in the commit that hangs, and another queue's worth waits.
     const SENDERS: usize = 3 * QUEUE;
     if !can_mount() {
         return;
@@ -335,11 +336,11 @@ fn while_a_disk_hangs_reading_goes_on_and_no_more_is_queued_than_may_be() {
     let before = resident(subject.process.pid());
     medium.hang(true);
     thread::scope(|scope| {
-        // Whatever becomes of this test, nobody waits for ever.
+        // If the test fails, the senders must not wait forever.
         let released = Released(&medium);
         let store = |n: usize| subject.post("/v1/audit-log", &event(n).to_string());
         let senders: Vec<_> = (1..=SENDERS).map(|n| scope.spawn(move || (n, store(n)))).collect();
-        // Some wait for the disk, the others are sent away.
+        // Some senders wait for the disk; the others are rejected.
         let is_sent_away = || senders.iter().filter(|sender| sender.is_finished()).count() >= SENDERS - 2 * QUEUE;
         eventually("a full queue", || is_sent_away().then_some(()));
         for _ in 0..20 {

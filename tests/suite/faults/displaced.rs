@@ -1,5 +1,5 @@
-//! Files of a running server that are deleted, moved or replaced: no acknowledged event is lost if the database still has a
-//! name, and the server log is right about where events are.
+//! Files of a running server that are deleted, moved or replaced. No acknowledged event is lost if the database still
+//! has a name, and the server log says correctly where the events are.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ fn event(n: usize) -> Value {
     json!({ "identifier": format!("e{n}"), "action": "READ", "resourceType": "x", "context": { "entity": format!("s{n}") } })
 }
 
-/// A file of a database that is at this place.
+/// The file with this suffix next to a database.
 fn beside(place: &Place, suffix: &str) -> PathBuf {
     place.database.with_file_name(format!("auditbox.db{suffix}"))
 }
@@ -29,7 +29,7 @@ fn store_batch(subject: &Subject, number: usize) {
     assert_eq!(subject.post("/v1/audit-log", &json!(batch).to_string()).status, 201);
 }
 
-/// A database in a separate directory, and a server on it that has stored three batches. `early` runs after the first.
+/// A server with three stored batches, on a database in a separate directory. `early` runs after the first batch.
 fn serving(early: impl FnOnce(&Place)) -> (Place, Subject) {
     let outer = Place::new();
     fs::create_dir(outer.directory.path().join("data")).unwrap();
@@ -42,25 +42,25 @@ fn serving(early: impl FnOnce(&Place)) -> (Place, Subject) {
     (place, subject)
 }
 
-/// How a server comes to its end.
+/// How a server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// It is stopped at once.
     Stop,
-    /// A writer is refused, then it is stopped.
+    /// It rejects a write, then it is stopped.
     RefuseAndStop,
-    /// It is killed, once it says what it has saved.
+    /// It is killed after it reports what it saved.
     Kill,
 }
 
-/// Ends the server; returns what it said.
+/// Ends the server. Returns its exit status and its log.
 fn end(mut subject: Subject, end: End) -> (ExitStatus, String) {
     if end == End::RefuseAndStop {
         assert_eq!(subject.post("/v1/audit-log", &event(9_999).to_string()).refusal().0, 503);
         assert_eq!(subject.get("/readyz").status, 503);
     }
     if end == End::Kill {
-        eventually("word of what was saved", || subject.process.log().contains(SAVED).then_some(()));
+        eventually("a report of what was saved", || subject.process.log().contains(SAVED).then_some(()));
         let status = subject.kill();
         return (status, subject.process.log());
     }
@@ -68,16 +68,16 @@ fn end(mut subject: Subject, end: End) -> (ExitStatus, String) {
     (status, subject.process.log())
 }
 
-/// What the server says when everything acknowledged is in the database.
+/// The server's message when everything acknowledged is in the database.
 const SAVED: &str = "every acknowledged event is in the database";
 
-/// A server on this database has every event of these batches, once, and a file that is whole.
+/// A server on this database has every event of these batches once, and the file is intact.
 fn has_batches(database: &Path, batches: usize) {
     let place = Place { database: database.to_owned(), ..Place::new() };
     let mut subject = Subject::must_start(&place);
     let listed = subject.get("/v1/audit-log?sort=received&order=asc&includes=identifier&limit=100000").identifiers();
     let mut expected: Vec<_> = (0..batches * BATCH_EVENTS).map(|n| format!("e{n}")).collect();
-    // One that was refused may have been stored all the same.
+    // The rejected event may have been stored anyway.
     if listed.last().is_some_and(|last| last == "e9999") {
         expected.push("e9999".to_owned());
     }
@@ -88,7 +88,7 @@ fn has_batches(database: &Path, batches: usize) {
 }
 
 #[test]
-fn a_write_ahead_log_that_is_gone_is_copied_into_the_database() {
+fn a_missing_wal_is_copied_into_the_database() {
     for how in ["deleted", "renamed", "deleted with its index", "replaced by an older one", "replaced by noise"] {
         for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
             let (place, subject) = serving(|place| {
@@ -117,7 +117,7 @@ fn a_write_ahead_log_that_is_gone_is_copied_into_the_database() {
 }
 
 #[test]
-fn a_log_index_that_is_gone_ends_writing_and_costs_nothing() {
+fn a_missing_wal_index_stops_writes_and_loses_nothing() {
     for is_replaced in [false, true] {
         for ending in [End::Stop, End::RefuseAndStop] {
             let (place, subject) = serving(|_| {});
@@ -137,7 +137,7 @@ fn a_log_index_that_is_gone_ends_writing_and_costs_nothing() {
 }
 
 #[test]
-fn a_database_that_was_moved_has_everything_where_it_is_now_and_where_it_was() {
+fn a_moved_database_keeps_every_event_even_if_moved_back() {
     for is_moved_back in [false, true] {
         for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
             let (place, subject) = serving(|_| {});
@@ -157,7 +157,7 @@ fn a_database_that_was_moved_has_everything_where_it_is_now_and_where_it_was() {
 }
 
 #[test]
-fn a_directory_that_was_moved_has_everything_where_it_is_now() {
+fn a_moved_directory_keeps_every_event() {
     for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
         let (place, subject) = serving(|_| {});
         let moved = place.directory.path().join("moved");
@@ -181,7 +181,7 @@ fn a_database_that_was_deleted_or_replaced_can_be_copied_until_the_server_stops(
         } else {
             fs::remove_file(&place.database).unwrap();
         }
-        let said = eventually("word of where it is", || {
+        let said = eventually("a report of where the events are", || {
             let said = subject.process.log();
             said.contains("cp /proc/").then_some(said)
         });
@@ -196,7 +196,7 @@ fn a_database_that_was_deleted_or_replaced_can_be_copied_until_the_server_stops(
         assert!(last.contains("deleted") && !last.contains("is in the database"), "{said}");
         has_batches(&rescued, 3);
         if is_replaced {
-            // What was put there is not written to, nor read with the write-ahead log of another database.
+            // The server did not write to the replacement, and did not read it with the WAL of another database.
             has_batches(&place.database, 1);
         }
     }
@@ -216,10 +216,10 @@ fn a_database_that_was_deleted_is_copied_to_a_new_file() {
 }
 
 #[test]
-fn what_a_command_writes_after_the_log_was_saved_is_kept() {
+fn writes_of_a_command_after_the_wal_was_saved_are_kept() {
     let (place, subject) = serving(|_| {});
     fs::remove_file(beside(&place, "-wal")).unwrap();
-    eventually("word of what was saved", || subject.process.log().contains(SAVED).then_some(()));
+    eventually("a report of what was saved", || subject.process.log().contains(SAVED).then_some(()));
     let made = place.run(&["credential", "create", "--name", "late", "--scope", "read"]);
     assert!(made.status.success(), "{made:?}");
     let (status, said) = end(subject, End::Stop);
@@ -230,7 +230,7 @@ fn what_a_command_writes_after_the_log_was_saved_is_kept() {
 }
 
 #[test]
-fn a_log_that_another_program_reads_is_copied_once_it_has_ended() {
+fn a_wal_that_another_program_reads_is_copied_after_that_program_ends() {
     for ends_in_time in [true, false] {
         let (place, mut subject) = serving(|_| {});
         let mut other = rusqlite::Connection::open(&place.database).unwrap();
@@ -255,16 +255,16 @@ fn a_log_that_another_program_reads_is_copied_once_it_has_ended() {
 }
 
 #[test]
-fn a_log_that_its_index_no_longer_describes_is_not_copied() {
+fn a_wal_that_its_index_no_longer_describes_is_not_copied() {
     let (place, mut subject) = serving(|_| {});
-    // The server is held, so that another program can do all this before it notices.
+    // The server is paused, so that another program can do all this before the server notices.
     subject.process.signal("STOP");
     let first = rusqlite::Connection::open(&place.database).unwrap();
     let copied: (i64, i64, i64) = first.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.try_into()).unwrap();
     assert!(copied.0 == 0 && copied.1 == copied.2, "{copied:?}");
     drop(first);
     fs::remove_file(beside(&place, "-wal")).unwrap();
-    // Everything was copied, so a writer begins the log again: in a new file, described by the same index.
+    // Everything was copied, so a writer restarts the WAL: in a new file, described by the same index.
     let second = rusqlite::Connection::open(&place.database).unwrap();
     second.execute("INSERT INTO setting VALUES ('note', 1)", []).unwrap();
     drop(second);

@@ -1,7 +1,7 @@
-//! A [`Medium`] as a file system that programs can use, by FUSE: one directory, no links, one user.
+//! A [`Medium`] as a file system for programs, by FUSE: one directory, no links, one user.
 //!
-//! The kernel hands every write on at once; what it keeps in its own cache is gone with the mount. Files that are mapped
-//! into memory (SQLite's index of its log) work as anywhere.
+//! The kernel passes on every write at once; the content of its cache is lost with the mount. Memory-mapped files
+//! (SQLite's index of the WAL) work as on any file system.
 
 use std::{
     ffi::OsStr,
@@ -19,7 +19,7 @@ use fuser::{
 use super::medium::{Fault, Image, Medium};
 use crate::skip::FUSE;
 
-/// How long the kernel may remember what a name stands for: nobody else changes anything.
+/// How long the kernel may cache names: no other program changes anything.
 const VALID: Duration = Duration::from_secs(3_600);
 
 struct Files(Arc<Medium>);
@@ -27,7 +27,7 @@ struct Files(Arc<Medium>);
 /// Mounts a medium; unmounted when dropped.
 pub(super) fn mount(medium: &Arc<Medium>, at: &Path) -> std::io::Result<BackgroundSession> {
     let mut config = Config::default();
-    // A sync that hangs must not keep others from what they do.
+    // A hanging sync must not block other operations.
     config.n_threads = Some(4);
     fuser::spawn_mount(Files(Arc::clone(medium)), at, &config)
 }
@@ -46,7 +46,7 @@ fn errno(fault: Fault) -> Errno {
     }
 }
 
-/// The directory is the first inode, the files follow.
+/// The directory is the first inode; the files follow.
 fn file_of(inode: INodeNo) -> usize {
     usize::try_from(u64::from(inode)).unwrap().wrapping_sub(2)
 }

@@ -1,6 +1,6 @@
 //! Power loss: the real program on a disk that forgets unsynced data, or part of it, or part of each page.
 //!
-//! `AUDITBOX_CUTS=50 cargo test --test suite -- faults::power --nocapture` is the long form.
+//! `AUDITBOX_CUTS=50 cargo test --test suite -- faults::power --nocapture` runs the long form.
 
 use std::{
     path::Path,
@@ -145,7 +145,7 @@ fn after_a_power_loss_acknowledged_events_are_there_exactly_once() {
 }
 
 #[test]
-fn a_log_without_syncs_loses_events() {
+fn a_wal_without_syncs_loses_events() {
     if !can_mount() {
         return;
     }
@@ -165,10 +165,10 @@ fn a_log_without_syncs_loses_events() {
             return;
         }
     }
-    panic!("nothing was lost where nothing was synced: this harness sees no losses");
+    panic!("no event was lost without syncs: this harness detects no losses");
 }
 
-/// A server whose WAL could not be synced is restarted: the WAL's pages can be read, but they are not on the disk.
+/// A server restarts after the WAL could not be synced: the WAL's pages can be read, but they are not on the disk.
 #[test]
 fn data_of_a_failed_sync_does_not_count_as_stored() {
     if !can_mount() {
@@ -187,7 +187,7 @@ fn data_of_a_failed_sync_does_not_count_as_stored() {
     assert_eq!(
         subject.post("/v1/audit-log", &event(3)).status,
         503,
-        "it goes on writing to a file that it cannot trust"
+        "it continues writing to a file that it cannot trust"
     );
     assert_eq!(subject.get("/readyz").status, 503);
     assert_eq!(subject.get("/v1/audit-log").identifiers(), ["e1"]);

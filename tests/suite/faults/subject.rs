@@ -1,4 +1,4 @@
-//! The program under test where a tracing tool may kill it at any moment, on any disk.
+//! The program under test, where a tracing tool may kill it at any moment, on any disk.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -13,7 +13,7 @@ use crate::{
     process::Process,
 };
 
-/// A server's place, whether it runs or not.
+/// The directory of a server, running or not.
 pub(super) struct Place {
     pub(super) directory: TempDir,
     pub(super) database: PathBuf,
@@ -27,7 +27,7 @@ impl Place {
         Self { database: directory.path().join("auditbox.db"), directory, environment: Vec::new() }
     }
 
-    /// The file elsewhere.
+    /// A temporary directory, with the file in another directory.
     pub(super) fn with_file_in(at: &Path) -> Self {
         Self { database: at.join("auditbox.db"), ..Self::new() }
     }
@@ -48,7 +48,7 @@ impl Place {
         self.command().args(arguments).output().unwrap()
     }
 
-    /// The index agrees with the events.
+    /// Checks that the index agrees with the events.
     pub(super) fn doctor(&self) {
         let examined = self.run(&["doctor"]);
         let said = String::from_utf8_lossy(&examined.stdout);
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-/// The same command run by `outer`, whose arguments end with the program and its arguments.
+/// The command run by `outer`, whose arguments end with the program and its arguments.
 pub(super) fn wrapped(outer: &[String], command: &Command) -> Command {
     let mut wrapped = Command::new(&outer[0]);
     wrapped.args(&outer[1..]).arg(command.get_program()).args(command.get_args());
@@ -71,10 +71,10 @@ pub(super) fn wrapped(outer: &[String], command: &Command) -> Command {
     wrapped
 }
 
-/// What syncs a file: the program calls the first, SQLite the second.
+/// The calls that sync a file: the program uses the first, SQLite the second.
 pub(super) const SYNC: &str = "fsync,fdatasync";
 
-/// `strace` that only injects this. It runs next to the program, which remains this process's child.
+/// `strace` that only injects this fault. It runs next to the program, which remains this process's child.
 pub(super) fn inject(injection: &str) -> Vec<String> {
     let calls = injection.split(':').next().unwrap();
     let trace = format!("trace={calls}");
@@ -90,7 +90,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Starts it; an error is its output before it ended.
+    /// Starts a server; the error is its output before it ended.
     pub(super) fn start(place: &Place, wrapper: &[String]) -> Result<Self, String> {
         let command = place.command();
         let mut command = if wrapper.is_empty() { command } else { wrapped(wrapper, &command) };
@@ -104,7 +104,7 @@ impl Subject {
         Ok(Self { process, url, token })
     }
 
-    /// Starts it; it must start.
+    /// Starts a server, which must succeed.
     pub(super) fn must_start(place: &Place) -> Self {
         Self::start(place, &[]).unwrap_or_else(|log| panic!("the server did not start\n{log}"))
     }

@@ -1,4 +1,4 @@
-//! Who may see pages, and their security headers.
+//! Access to pages, and their security headers.
 
 use crate::{
     harness::{CLIENT_ID, CLIENT_SECRET, Server},

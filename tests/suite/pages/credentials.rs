@@ -15,7 +15,7 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
 }
 
 #[test]
-fn a_secret_is_shown_once_and_opens_what_it_should() {
+fn a_secret_is_shown_once_and_works() {
     let server = Server::start();
     let answer = post(&server, "/credentials", "name=auditor&scope=read&actor_type=user&expires=30d");
     assert_eq!(answer.status, 201, "{}", answer.text);
@@ -33,7 +33,7 @@ fn a_secret_is_shown_once_and_opens_what_it_should() {
 }
 
 #[test]
-fn it_is_switched_off_and_on_and_revoked() {
+fn a_credential_is_disabled_enabled_and_revoked() {
     let server = Server::start();
     let token = server.credential("ci", &["read"]);
     let all = server.get("/v1/credentials").json();
@@ -57,7 +57,7 @@ fn it_is_switched_off_and_on_and_revoked() {
 }
 
 #[test]
-fn what_was_filled_in_stays_when_it_is_refused() {
+fn a_rejected_form_keeps_its_values() {
     let server = Server::start();
     for (form, status, said) in [
         ("name=&scope=read&actor_type=user", 422, "name: must be 1 to 128 characters"),

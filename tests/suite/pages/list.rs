@@ -94,7 +94,7 @@ fn an_empty_list_explains_itself() {
     let server = Server::start();
     let nothing = page(&server, "/audit-logs");
     assert!(text(&nothing).contains("Nothing is stored yet"));
-    // The command on the page works.
+    // The command on the page works as shown.
     let token = server.credential("first", &["ingest"]);
     let command = text(
         nothing.split("<pre").nth(1).unwrap().split("</pre>").next().map(|pre| format!("<pre{pre}")).unwrap().as_str(),
@@ -151,7 +151,7 @@ fn the_chart_and_the_counts_use_the_filter() {
     let bar = "/audit-logs?from=2024-05-01T12%3A20%3A00%2B00%3A00&to=2024-05-01T12%3A24%3A59.999999%2B00%3A00";
     assert_eq!(rows(&page(&server, bar)).len(), 3);
     assert!(links(&html).contains(&bar.to_owned()));
-    // In a menu, the field's own choice is ignored: every alternative has a count.
+    // A menu ignores its own field's choice: every alternative has a count.
     let chosen = page(&server, "/audit-logs?range=all&action=DELETE");
     let menu = chosen.split("id=\"menu-action\"").nth(1).unwrap().split("</details>").next().unwrap();
     assert!(text(menu).contains("DELETE 3 CREATE 1") || menu.contains("value=\"CREATE\""), "{}", text(menu));
@@ -159,7 +159,7 @@ fn the_chart_and_the_counts_use_the_filter() {
 }
 
 #[test]
-fn rows_come_before_what_takes_longer_and_a_page_is_light() {
+fn rows_are_sent_before_slower_parts_and_a_page_is_small() {
     let server = Server::start();
     let events: Vec<_> =
         (0..100).map(|n| event(&format!("{n:03}"), "2024-05-01T10:00:00Z", "READ", "entity")).collect();

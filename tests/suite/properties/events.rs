@@ -1,4 +1,4 @@
-//! The events that are asked about.
+//! The events to query.
 
 use std::{fs::File, io::Read};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::skip::real_events;
 
-/// The real events, each as it was written; `None` without a file of them.
+/// The real events, each with its original bytes; `None` without a file of them.
 pub fn real() -> Option<Vec<String>> {
     let path = real_events()?;
     let mut text = String::new();
@@ -15,7 +15,7 @@ pub fn real() -> Option<Vec<String>> {
     Some(text.lines().map(str::to_owned).collect())
 }
 
-/// Synthetic events with odd ones among them.
+/// Synthetic events, with unusual ones among them.
 pub fn synthetic() -> Vec<String> {
     let end = Timestamp::parse("2024-06-26T15:00:00Z").unwrap();
     let mut events: Vec<_> = Generator::new(7, 1_200, end, 30 * 86_400).collect();
@@ -25,7 +25,7 @@ pub fn synthetic() -> Vec<String> {
     events
 }
 
-/// Texts that have a meaning somewhere on their way through a query.
+/// Texts with a special meaning at some stage of a query.
 const ODD_TEXTS: [&str; 14] = [
     "a,b",
     "a",
@@ -64,7 +64,7 @@ fn odd() -> Vec<Value> {
         json!({ "identifier": "old", "action": "A", "resourceType": "x", "trigger": { "at": "0001-01-01T00:00:00-12:00" } }),
         json!({ "identifier": "far", "action": "A", "resourceType": "x", "trigger": { "at": "9999-12-31T23:59:59.999999999Z" } }),
     ];
-    // One instant, written differently, arriving one after another; a nanosecond is below what is told apart.
+    // One instant in different spellings, in a row; a nanosecond is below the stored precision.
     for (number, at) in ["2024-06-20T12:00:00Z", "2024-06-20T14:00:00.0000009+02:00", "2024-06-20T12:00:00.000000001Z"]
         .iter()
         .enumerate()

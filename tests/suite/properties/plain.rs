@@ -1,6 +1,7 @@
-//! What a query should answer, worked out the plain way: every event as a JSON value, one test after another.
+//! The expected result of a query, computed in the plain way: every event as a JSON value, one comparison after
+//! another.
 //!
-//! Written from the API's documentation and on nothing of auditbox, so that a mistake is not made twice.
+//! It follows the API's documentation and uses none of auditbox's code, so that a mistake is not made twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,17 +11,17 @@ use std::{
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// An event as it is listed. Where it stands among the others is the order of arrival.
+/// An event as the server lists it. Its index is its order of arrival.
 #[derive(Debug, Clone)]
 pub struct Plain {
     pub identifier: String,
-    /// The time by which it is ordered.
+    /// The time that determines its order.
     pub micros: i64,
     pub received_micros: i64,
     pub event: Value,
 }
 
-/// How far after its receipt the time of an event may lie that is ordered by it.
+/// Maximum time after its receipt by which an event is still ordered by its own time.
 const FUTURE_MICROS_MAX: i64 = 24 * 60 * 60 * 1_000_000;
 
 impl Plain {
@@ -32,18 +33,18 @@ impl Plain {
     }
 }
 
-/// The time by which an event is ordered.
+/// The time that determines the order of an event.
 pub fn ordered_at(at: i64, received: i64) -> i64 {
     if at > received + FUTURE_MICROS_MAX { received } else { at }
 }
 
-/// An RFC 3339 time as microseconds since 1970, finer digits cut off.
+/// An RFC 3339 time in microseconds since 1970; finer digits are truncated.
 pub fn micros(text: &str) -> i64 {
     let nanos = OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp_nanos();
     i64::try_from(nanos.div_euclid(1_000)).unwrap()
 }
 
-/// How a parameter's text is compared with a value.
+/// How the text of a parameter is compared with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Exact,
@@ -51,11 +52,11 @@ pub enum Kind {
     Prefix,
     StatusCode,
     Address,
-    /// One of few words, so that a comma list of them is no word.
+    /// One of a few words, so that a comma list of them is not itself a value.
     Choice(&'static [&'static str]),
 }
 
-/// A query parameter: where its values stand in an event, how they are compared, whether commas may separate several.
+/// A query parameter: where its values are in an event, how they are compared, and whether commas may separate several.
 #[derive(Debug)]
 pub struct Parameter {
     pub name: &'static str,
@@ -91,7 +92,7 @@ pub const PARAMETERS: &[Parameter] = &[
 ];
 
 impl Parameter {
-    /// What an event has for this parameter.
+    /// The values of an event for this parameter.
     pub fn values(&self, event: &Value) -> Vec<String> {
         let found = self.sources.iter().filter_map(|source| event.pointer(source));
         found
@@ -117,13 +118,13 @@ impl Parameter {
     }
 }
 
-/// Whether the address `value` is, or is in, the address or range `text`. What is neither is compared as it is.
+/// Whether the address `value` equals, or is in, the address or range `text`. Other text is compared literally.
 fn same_network(text: &str, value: &str) -> bool {
     let range = text.split_once('/').and_then(|(network, length)| Some((bits(network)?, length.parse().ok()?)));
     let range = range.or_else(|| bits(text).map(|address| (address, address.1)));
     match (range, bits(value)) {
         (Some(((network, width), length)), Some((value, value_width))) => {
-            // Shifting by all 128 bits is not defined; no bit of the address counts then.
+            // Shifting by all 128 bits is undefined; then no bit of the address matters.
             let significant = |bits: u128| bits.checked_shr(width - length).unwrap_or(0);
             width == value_width && significant(network) == significant(value)
         }
@@ -132,7 +133,7 @@ fn same_network(text: &str, value: &str) -> bool {
     }
 }
 
-/// An address as a number, and how many bits wide it is. An IPv4 address written as an IPv6 one is itself.
+/// An address as a number, and its width in bits. An IPv4 address written as IPv6 counts as IPv4.
 pub fn bits(text: &str) -> Option<(u128, u32)> {
     match text.parse::<IpAddr>().ok()?.to_canonical() {
         IpAddr::V4(address) => Some((u32::from(address).into(), 32)),
@@ -140,10 +141,10 @@ pub fn bits(text: &str) -> Option<(u128, u32)> {
     }
 }
 
-/// How several values of one parameter are sent.
+/// The encoding of several values of one parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// `k=a`, and no other value.
+    /// `k=a`, with a single value.
     Scalar,
     /// `k=a&k=b`
     Repeated,
@@ -157,7 +158,7 @@ impl Encoding {
     pub const ALL: [Self; 4] = [Self::Scalar, Self::Repeated, Self::Bracketed, Self::Commas];
 }
 
-/// One parameter of a question, with its values.
+/// One parameter of a query, with its values.
 #[derive(Debug)]
 pub struct Term {
     pub parameter: &'static Parameter,
@@ -167,7 +168,7 @@ pub struct Term {
 }
 
 impl Term {
-    /// What is sent: the parameter's name, and each text that stands behind it.
+    /// The name of the parameter as sent, and each text after it.
     fn sent(&self) -> (String, Vec<String>) {
         let sign = if self.excludes { "not." } else { "" };
         let brackets = if self.encoding == Encoding::Bracketed { "[]" } else { "" };
@@ -179,7 +180,8 @@ impl Term {
         (format!("{sign}{}{brackets}", self.parameter.name), texts)
     }
 
-    /// A comma list that stands alone means the whole or any of its parts; anything else means itself.
+    /// The meaning of the sent texts: a single comma list means the whole or any of its parts; any other text means
+    /// itself.
     fn meant(&self) -> Vec<String> {
         let (_, mut texts) = self.sent();
         if let ([only], true, false) = (&*texts, self.parameter.comma_list, self.encoding == Encoding::Bracketed) {
@@ -196,14 +198,14 @@ impl Term {
     }
 }
 
-/// A bound of the event time: as it is sent, and what it means.
+/// A bound of the event time: its text, and its meaning.
 #[derive(Debug)]
 pub struct Bound {
     pub text: String,
     pub micros: i64,
 }
 
-/// Where a search looks, the message apart.
+/// The values that a search covers, in addition to the message.
 const SEARCHED: &[&str] = &[
     "/identifier",
     "/context/entity",
@@ -222,7 +224,7 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// Whether every word of a search is in a name of the event, or in its message.
+/// Whether every word of a search occurs in a name of the event, or in its message.
 fn is_found(search: &str, event: &Value) -> bool {
     let names: Vec<_> =
         SEARCHED.iter().filter_map(|source| event.pointer(source)?.as_str()).map(str::to_lowercase).collect();
@@ -234,7 +236,7 @@ fn is_found(search: &str, event: &Value) -> bool {
     })
 }
 
-/// A whole question.
+/// A complete query.
 #[derive(Debug)]
 pub struct Question {
     pub terms: Vec<Term>,
@@ -267,7 +269,7 @@ impl Question {
         query.finish()
     }
 
-    /// The identifiers of all the events that answer it, in order.
+    /// The identifiers of all matching events, in order.
     pub fn answer<'p>(&self, events: &'p [Plain]) -> Vec<&'p str> {
         let mut found: Vec<_> = events.iter().enumerate().filter(|(_, event)| self.holds(event, None)).collect();
         found.sort_by_key(|(arrival, event)| (if self.by_arrival { 0 } else { event.micros }, *arrival));
@@ -277,7 +279,7 @@ impl Question {
         found.into_iter().map(|(_, event)| event.identifier.as_str()).collect()
     }
 
-    /// How many of the events that answer it have each value of a parameter, its own terms set aside.
+    /// The number of matching events for each value of a parameter, ignoring the query's own terms on it.
     pub fn values(&self, events: &[Plain], parameter: &Parameter) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for event in events.iter().filter(|event| self.holds(event, Some(parameter.name))) {
@@ -288,13 +290,13 @@ impl Question {
         counts
     }
 
-    /// The times of the events that answer it, and whether each failed.
+    /// The times of the matching events, and whether each failed.
     pub fn times(&self, events: &[Plain]) -> Vec<(i64, bool)> {
         let found = events.iter().filter(|event| self.holds(event, None));
         found.map(|event| (event.micros, event.event["status"] == "FAILURE")).collect()
     }
 
-    /// With the terms on one parameter set aside, if one is named.
+    /// Whether an event matches, ignoring the terms on one parameter if one is named.
     fn holds(&self, plain: &Plain, aside: Option<&str>) -> bool {
         self.from.as_ref().is_none_or(|from| from.micros <= plain.micros)
             && self.to.as_ref().is_none_or(|to| plain.micros <= to.micros)

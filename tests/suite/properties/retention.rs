@@ -1,4 +1,5 @@
-//! What is left after retention is found as a plain filter finds it: any events, any rules, however the index is cut.
+//! The events that retention leaves are found as a plain filter finds them: any events, any rules, any division of the
+//! index into chunks.
 
 use std::fs;
 
@@ -10,18 +11,18 @@ use super::{Plain, ask, events, plain, read_back};
 use crate::harness::{Server, eventually, received, run};
 
 const DAY: i64 = 86_400_000_000;
-/// What is masked is another test's subject.
+/// Masking has its own tests.
 const UNMASKED: (&str, &str) = ("AUDITBOX_MASK_ENABLED", "false");
-/// Sets of rules; another number by this variable.
+/// Number of rule sets, unless this variable sets another.
 const SEEDS: u64 = 3;
 const SEEDS_VARIABLE: &str = "AUDITBOX_RETENTION_SEEDS";
-/// Questions for each set of rules.
+/// Queries for each set of rules.
 const QUESTIONS: u32 = 40;
-/// Days that are kept, and events in a chunk, to choose from.
+/// Days that are kept, and events per chunk, to choose from.
 const DAYS: [i64; 6] = [0, 1, 7, 20, 35, 50];
 const CHUNKS: [u32; 4] = [64, 100, 700, 65_536];
 
-/// Numbers that follow from a seed.
+/// Pseudorandom numbers that follow from a seed.
 struct Choice(u64);
 
 impl Choice {
@@ -33,15 +34,15 @@ impl Choice {
     }
 }
 
-/// When an event was received, given its own time.
+/// The time of receipt of an event with this time.
 fn receipt(choice: &mut Choice, at: i64, now: i64) -> i64 {
-    // As it happened; just now, as from an import; some time ago; by a clock that had no battery.
+    // At the event's time; now, as in an import; some time ago; by a clock without a battery.
     let past = choice.of(&[at, at, now, now - 10 * DAY, now - 45 * DAY, 0]);
-    // A clock that is ahead is another test's subject.
+    // A clock that is ahead has its own test.
     past.min(now)
 }
 
-/// Days that are kept: of all events, and by type in lower case.
+/// Days that are kept: for all events, and by lower-case type.
 #[derive(Debug)]
 struct Rules {
     by_event_time: bool,
@@ -67,13 +68,13 @@ impl Rules {
         )
     }
 
-    /// Whether an event is kept that has this time and was received then; `None` where the day on which it goes leaves that
-    /// open.
+    /// Whether an event with this time and receipt is kept; `None` if it expires on the current day, so that either is
+    /// correct.
     fn keep(&self, event: &Value, (at, received): (i64, i64), now: Timestamp) -> Option<bool> {
         let name = event["resourceType"].as_str().unwrap().to_lowercase();
         let days = self.by_type.iter().find(|(own, _)| *own == name).map_or(self.general, |(_, days)| *days);
         let cutoff = now.micros() - days * DAY;
-        // A time that lies ahead says nothing.
+        // A time in the future does not count.
         let at = if at > now.micros() { received } else { at };
         match if self.by_event_time { at } else { at.max(received) } {
             _ if days == 0 => Some(true),
@@ -85,7 +86,7 @@ impl Rules {
 }
 
 #[test]
-fn what_retention_leaves_is_found_as_a_plain_filter_finds_it() {
+fn remaining_events_are_found_as_a_plain_filter_finds_them() {
     let seeds = std::env::var(SEEDS_VARIABLE).map_or(SEEDS, |seeds| seeds.parse().unwrap());
     for seed in 1..=seeds {
         check(seed);
@@ -95,9 +96,9 @@ fn what_retention_leaves_is_found_as_a_plain_filter_finds_it() {
 fn check(seed: u64) {
     let mut choice = Choice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let now = Timestamp::now();
-    // Another seed than that of the events which are put among them: their identifiers would be the same.
+    // A seed that differs from the seed of the other events, because equal seeds produce equal identifiers.
     let mut texts: Vec<_> = Generator::new(1_000 + seed, 1_000, now, 60 * 86_400).collect();
-    // Old ones arrive late, and some of them claim to be from the future.
+    // Old events arrive late, and some of them claim to be from the future.
     for (place, odd) in events::synthetic().into_iter().step_by(25).enumerate() {
         texts.insert(place * 17, odd);
     }
@@ -138,7 +139,7 @@ fn check(seed: u64) {
     server.start_again();
     settle(&server, left.len());
     is_what_is_left(&server, &left);
-    // What was dropped may come again, and is new; what was kept is known.
+    // A dropped event may be sent again and is new; a kept event is a duplicate.
     let named: Vec<_> = kept.iter().filter(|text| read(text)["identifier"].is_string()).map(String::as_str).collect();
     if !named.is_empty() {
         let answer = server.post("/v1/audit-log", &named.join("\n"));
@@ -156,7 +157,7 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// Waits until so many events are left, and nothing of the others is.
+/// Waits until this many events are left, and all data of the others is gone.
 fn settle(server: &Server, left: usize) {
     eventually("retention", || {
         let found = server.list("limit=1&count=true&include_own=false").json();
@@ -164,7 +165,7 @@ fn settle(server: &Server, left: usize) {
     });
 }
 
-/// Whether retention has been through, and has taken out everything.
+/// Whether retention has finished, and has deleted everything.
 pub(crate) fn is_clean(database: &Database) -> bool {
     let settings = "SELECT name IN ('dropping', 'terms_unswept') FROM setting WHERE name <> 'retention_clock'";
     let mut statement = database.prepare(settings).unwrap();
