@@ -8,7 +8,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints its figures, and stops where it cannot take them"
+    reason = "a bench prints its figures, and panics if it cannot measure them"
 )]
 #![allow(
     clippy::cast_precision_loss,
@@ -282,7 +282,7 @@ impl Bench {
     /// Memory of the server after its last request, and after a pause.
     fn memory(&self, server: &Server) -> Memory {
         let (resident_bytes, anonymous_bytes) = (server.memory_bytes("VmRSS"), server.memory_bytes("RssAnon"));
-        self.say(&format!("auditbox: left alone for {IDLE_SECONDS} s"));
+        self.say(&format!("auditbox: idle for {IDLE_SECONDS} s"));
         thread::sleep(Duration::from_secs(IDLE_SECONDS));
         Memory {
             resident_bytes,

@@ -71,7 +71,7 @@ fn write_body(table: &PlainTable, target: &str, out: &mut Vec<u8>) {
     match path {
         "/v1/audit-log" => write_list(table, &filter, out),
         "/v1/audit-log/stats" => write_stats(table, &filter, query.contains("facets="), out),
-        _ => panic!("{path} is asked of auditbox only"),
+        _ => panic!("only auditbox serves {path}"),
     }
 }
 

@@ -143,7 +143,7 @@ fn storage(report: &Report) -> Option<String> {
     let tables: Vec<_> = report.tables.iter().filter(|table| per_event(table.bytes) > SHOWN).collect();
     let most = per_event(tables.first()?.bytes);
     let bottom = TOP + ROW * tables.len() as f64;
-    let mut svg = Svg::new("auditbox's file: bytes an event, by table and index", bottom + 20.0);
+    let mut svg = Svg::new("auditbox's file: bytes per event, by table and index", bottom + 20.0);
     for (place, table) in tables.iter().enumerate() {
         let (y, bytes) = (TOP + ROW * place as f64, per_event(table.bytes));
         let width = (WIDTH - LEFT - RIGHT) * bytes / most;

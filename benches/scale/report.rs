@@ -81,7 +81,7 @@ pub(crate) struct Report {
     pub(crate) real: Option<Size>,
     pub(crate) start_seconds: Option<f64>,
     pub(crate) memory: Option<Memory>,
-    /// What a reader must know about the measured files.
+    /// Remarks about the measured files.
     pub(crate) notes: Vec<String>,
     /// Queries that systems with the same events answered differently.
     pub(crate) differences: Vec<String>,
@@ -116,7 +116,7 @@ impl Report {
     fn print_loads(&self) {
         let mut grid = grid(
             "Durable loading",
-            &["what", "events", "events/s", "longest request", "longest gap", "bytes an event"],
+            &["what", "events", "events/s", "longest request", "longest gap", "bytes per event"],
         );
         let loads = [
             ("auditbox, empty", &self.first_load),
@@ -176,13 +176,13 @@ impl Report {
     fn print_storage(&self) {
         if !self.tables.is_empty() {
             let mut grid =
-                grid("Bytes an event, by table and index (SQLite's dbstat)", &["table or index", "bytes an event"]);
+                grid("Bytes per event, by table and index (SQLite's dbstat)", &["table or index", "bytes per event"]);
             for table in &self.tables {
                 grid.add_row([table.name.clone(), format!("{:.1}", table.bytes as f64 / self.tables_events as f64)]);
             }
             println!("{grid}\n");
         }
-        for (what, size) in [("the file", &self.file), ("the file on the real events, 40 times", &self.real)] {
+        for (what, size) in [("the file", &self.file), ("the file with the real events, 40 times", &self.real)] {
             if let Some(size) = size {
                 println!("{what}: {} bytes for {} of JSON ({:.3})", size.file_bytes, size.raw_bytes, size.share());
             }
@@ -197,7 +197,7 @@ impl Report {
             );
         }
         if let Some(start) = self.start_seconds {
-            println!("start on the loaded file, to the answer of the first query: {start:.3} s\n");
+            println!("start with the loaded file, up to the response to the first query: {start:.3} s\n");
         }
     }
 }
