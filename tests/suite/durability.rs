@@ -237,7 +237,7 @@ fn a_stopping_server_accepts_no_connection() {
     server.signal("TERM");
     eventually("the stop", || server.log().contains("stopping").then_some(()));
     // The server closes a connection that the system still accepted, without a response.
-    eventually("no more answers", || {
+    eventually("the end of responses", || {
         let answer = Connection::open(&server.url).and_then(|mut late| late.request("GET", "/healthz", "", ""));
         answer.is_err().then_some(())
     });

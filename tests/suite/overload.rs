@@ -233,7 +233,7 @@ fn measure(server: &Server, batch: &[u8], length: Duration) -> (f64, Vec<u64>, u
     (rate, windows.into_inner().unwrap(), stored)
 }
 
-/// Sends batches at a fixed pace, whatever their responses.
+/// Sends batches at a fixed pace, regardless of the responses.
 fn offer(server: &Server, batch: &[u8], pause: Duration, seen: &Seen) {
     let (mut client, mut next) = (Client::new(server), Instant::now());
     while !seen.is_over() {
@@ -279,7 +279,7 @@ fn watch(server: &Server, seen: &Seen) {
     }
 }
 
-/// Repeatedly searches every identifier for text that none contains.
+/// Repeatedly searches every identifier for text that does not occur.
 fn search(server: &Server, seen: &Seen) {
     let path = "/v1/audit-log/stats?q=no-such-word&facets=entity,actor,path&histogram=auto";
     let request = request(&server.token, &format!("GET {path}"), "", "");
@@ -388,7 +388,7 @@ fn told(size: &Size, seen: &Seen) -> Vec<(u64, u64)> {
     assert!(statuses.keys().all(|status| matches!(status, 0 | 201 | 429 | 503)), "{statuses:?}");
     assert_eq!(seen.without_retry.load(Ordering::Relaxed), 0, "every rejection has a time to retry");
     assert_eq!(unanswered, 0, "every health check gets a response");
-    assert!(seen.answered.load(Ordering::Relaxed) > 0, "health is answered on new connections beside the load");
+    assert!(seen.answered.load(Ordering::Relaxed) > 0, "no health check succeeded on a new connection during the load");
     assert!(memory_bytes <= MEMORY_BYTES_MAX, "{memory_bytes}");
     assert!(log_bytes <= LOG_BYTES_MAX, "{log_bytes}");
     health
@@ -437,7 +437,7 @@ fn the_server_survives_an_overload() {
         // The longest times come from moments when hundreds of connections are closed and reopened at once. The load
         // runs on the same cores.
         assert!(at(&health, 990) < 100_000, "health within 100 ms");
-        // Full speed is relative to the log as it is by then: millions of events longer, with chunks being sealed.
+        // Full speed is relative to the present log, which is millions of events longer and has chunks being sealed.
         let per_second = |tenths: &[u64]| tenths.iter().sum::<u64>() * 10 / tenths.len() as u64;
         let (second, later) = (per_second(&windows[10..20]), per_second(&windows[50..100]));
         println!("in the second second after: {second} events/s; in the sixth and later: {later}");

@@ -332,7 +332,9 @@ fn a_clock_that_ran_ahead_drops_nothing_until_it_is_trusted() {
     assert_eq!(database.execute(back, []).unwrap(), 1);
     drop(database);
     let server = Server::start_in(directory, &KEEP_30_BY_EVENT_TIME);
-    eventually("a word of it", || server.log().contains("run auditbox retention --trust-clock").then_some(()));
+    eventually("a message about the clock", || {
+        server.log().contains("run auditbox retention --trust-clock").then_some(())
+    });
     assert_eq!(server.list("").identifiers(), ["new", "old"]);
     assert_eq!(put_down(server.directory()), 0);
     let trusted = run(server.directory(), &["retention", "--trust-clock"]);
@@ -398,8 +400,8 @@ fn killed_while_dropping_the_server_resumes_and_every_drop_has_a_record() {
         assert_eq!(put_down(server.directory()), recorded(server.directory()), "round {round}");
         server.start_again();
     }
-    println!("{interrupted} of {rounds} kills came between a drop and its end");
-    assert!(interrupted > 0, "no kill came between a drop and its end");
+    println!("{interrupted} of {rounds} kills happened between a drop and its end");
+    assert!(interrupted > 0, "no kill happened between a drop and its end");
     kept.extend(acknowledged);
     eventually("retention", || (put_down(server.directory()) == 10_400).then_some(()));
     settle(&server);

@@ -119,7 +119,7 @@ fn a_stalled_response_is_ended_and_a_slowly_read_one_is_not() {
             thread::sleep(Duration::from_millis(100));
         }
     });
-    eventually("the end of answers that nobody reads", || (descriptors() <= before + 2).then_some(()));
+    eventually("the end of unread responses", || (descriptors() <= before + 2).then_some(()));
     for (stream, path) in unread.into_iter().zip(paths) {
         let mut whole = Vec::new();
         let outcome = { stream }.read_to_end(&mut whole);

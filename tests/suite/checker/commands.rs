@@ -327,7 +327,7 @@ impl Checker {
     fn must_be_refused(&self, link: &str, arguments: &[&str]) {
         let output = self.command(link, arguments);
         assert!(!output.status.success(), "{arguments:?} writes to {link}, which is in use: {output:?}");
-        assert!(!output.stderr.is_empty(), "{arguments:?} says nothing");
+        assert!(!output.stderr.is_empty(), "{arguments:?} prints no message");
     }
 
     fn no_second_server(&self, link: &str) {

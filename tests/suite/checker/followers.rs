@@ -100,7 +100,7 @@ impl Checker {
     fn due(&self, follower: &Follower) -> (usize, Vec<usize>, bool) {
         let common = self.state.common(&follower.known);
         let must_begin_again = common < follower.given;
-        assert!(!must_begin_again || follower.may_begin_again, "only a restore can take away what was seen");
+        assert!(!must_begin_again || follower.may_begin_again, "only a restore can undo received events");
         (common, self.state.after(&follower.question, common), must_begin_again)
     }
 

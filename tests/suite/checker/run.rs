@@ -256,7 +256,7 @@ pub(super) fn at_most_once(names: impl Iterator<Item = String>) -> HashMap<Strin
     let mut places = HashMap::new();
     for (place, name) in names.enumerate() {
         let before = places.insert(name.clone(), place);
-        assert_eq!(before, None, "{name} is there twice");
+        assert_eq!(before, None, "duplicate name {name}");
     }
     places
 }
