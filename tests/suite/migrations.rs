@@ -232,17 +232,17 @@ fn everyday_queries_use_an_index_without_sorting() {
         ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
         ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
     ] {
-        let question = format!("SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
-        let plan = plan_of(&connection, &question);
+        let sql = format!("SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
+        let plan = plan_of(&connection, &sql);
         // One step: a second one would be a sort.
-        assert_eq!(plan.len(), 1, "{question}: {plan:?}");
-        assert!(plan[0].starts_with("SEARCH event USING ") && plan[0].ends_with(index), "{question}: {plan:?}");
+        assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
+        assert!(plan[0].starts_with("SEARCH event USING ") && plan[0].ends_with(index), "{sql}: {plan:?}");
     }
 }
 
 /// The steps of SQLite's query plan.
-fn plan_of(connection: &Connection, question: &str) -> Vec<String> {
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
+fn plan_of(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let steps = statement.query_map([], |row| row.get(3)).unwrap();
     steps.collect::<Result<_, _>>().unwrap()
 }
@@ -252,7 +252,7 @@ fn the_entity_index_serves_ordinals_and_names() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     let parts = "event_entity (ANY(<expr>) AND entity=?";
-    for (question, step) in [
+    for (sql, step) in [
         ("SELECT body FROM event WHERE entity = 1 ORDER BY timestamp DESC, seq DESC", format!("{parts})")),
         (
             "SELECT body FROM event WHERE entity = 1 AND timestamp BETWEEN 1 AND 2",
@@ -261,12 +261,12 @@ fn the_entity_index_serves_ordinals_and_names() {
         ("SELECT at FROM named_event WHERE entity = 'svc-1' ORDER BY timestamp", format!("{parts})")),
         ("SELECT at FROM named_event WHERE blueprint = 'service'", "event_blueprint (blueprint=?)".to_owned()),
     ] {
-        let plan = plan_of(&connection, question);
-        assert!(plan.iter().any(|found| found.ends_with(&step)), "{question}: {plan:?}");
-        assert!(!plan.iter().any(|found| found.starts_with("SCAN")), "{question}: {plan:?}");
+        let plan = plan_of(&connection, sql);
+        assert!(plan.iter().any(|found| found.ends_with(&step)), "{sql}: {plan:?}");
+        assert!(!plan.iter().any(|found| found.starts_with("SCAN")), "{sql}: {plan:?}");
     }
-    let question = "SELECT count(*) FROM named_event WHERE entity = 'svc-1'";
-    assert_eq!(connection.query_row(question, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+    let sql = "SELECT count(*) FROM named_event WHERE entity = 'svc-1'";
+    assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
 }
 
 #[test]

@@ -17,7 +17,7 @@ const UNMASKED: (&str, &str) = ("AUDITBOX_MASK_ENABLED", "false");
 const SEEDS: u64 = 3;
 const SEEDS_VARIABLE: &str = "AUDITBOX_RETENTION_SEEDS";
 /// Queries for each set of rules.
-const QUESTIONS: u32 = 40;
+const QUERIES: u32 = 40;
 /// Days that are kept, and events per chunk, to choose from.
 const DAYS: [i64; 6] = [0, 1, 7, 20, 35, 50];
 const CHUNKS: [u32; 4] = [64, 100, 700, 65_536];
@@ -177,7 +177,7 @@ fn is_what_is_left(server: &Server, left: &[Plain]) {
     if left.is_empty() {
         assert!(server.list("limit=10").identifiers().is_empty());
     } else {
-        ask(server, left, QUESTIONS);
+        ask(server, left, QUERIES);
     }
     let doctor = run(server.directory(), &["doctor"]);
     assert!(doctor.status.success(), "{doctor:?}");
