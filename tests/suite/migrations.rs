@@ -432,9 +432,9 @@ fn a_killed_migration_resumes() {
 }
 
 /// Records the length of the WAL at each step of a long operation.
-struct LogWatch(PathBuf, RefCell<Vec<(&'static str, u64)>>);
+struct WalWatch(PathBuf, RefCell<Vec<(&'static str, u64)>>);
 
-impl LogWatch {
+impl WalWatch {
     fn new(path: &Path) -> Self {
         Self(path.with_extension("db-wal"), RefCell::default())
     }
@@ -445,7 +445,7 @@ impl LogWatch {
     }
 }
 
-impl Progress for LogWatch {
+impl Progress for WalWatch {
     fn advance(&self, what: &'static str, _: i64, _: i64) {
         self.1.borrow_mut().push((what, fs::metadata(&self.0).map_or(0, |file| file.len())));
     }
@@ -455,13 +455,13 @@ impl Progress for LogWatch {
 fn a_migration_and_a_reindex_empty_the_wal_after_each_step() {
     let (_directory, path) = file_of_format_1(45_000);
     let options = store_options(&path, 4_096);
-    let watch = LogWatch::new(&path);
+    let watch = WalWatch::new(&path);
     Store::open(&options, &watch).unwrap().close().unwrap();
     let (carried, indexed) =
         (watch.lengths("bringing the file to its present format"), watch.lengths("making the index"));
     assert!(carried.len() > 1 && indexed.len() > 1, "{carried:?} {indexed:?}");
     assert!(carried.iter().chain(&indexed).all(|length| *length == 0), "{carried:?} {indexed:?}");
-    let watch = LogWatch::new(&path);
+    let watch = WalWatch::new(&path);
     store::reindex(&path, &watch).unwrap();
     let indexed = watch.lengths("making the index");
     assert!(indexed.len() > 1 && indexed.iter().all(|length| *length == 0), "{indexed:?}");
