@@ -302,7 +302,7 @@ fn idle_connections_over_tls_leave_health_answered() {
 }
 
 #[test]
-fn handshakes_that_do_not_end_leave_health_answered() {
+fn unfinished_handshakes_leave_health_answered() {
     let mut server = Secured::start();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

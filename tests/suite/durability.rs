@@ -247,7 +247,7 @@ fn a_stopping_server_accepts_no_connection() {
 }
 
 #[test]
-fn a_second_server_on_the_same_file_is_refused() {
+fn a_second_server_on_the_same_file_is_rejected() {
     let server = Server::start();
     let (code, message) = refusal(&mut program(server.directory()));
     assert_eq!(code, Some(1), "{message}");

@@ -171,7 +171,7 @@ fn pages_link_to_older_and_newer_ones() {
 }
 
 #[test]
-fn an_export_is_exactly_what_the_filter_shows() {
+fn an_export_contains_exactly_the_filtered_events() {
     let server = Server::start();
     kinds(&server);
     let Some(page) = Page::signed_in(&server, "/audit-logs?not.resource_type=cluster&q=thing") else { return };
