@@ -1,7 +1,8 @@
-//! Tells the program which commit it is built from: what `AUDITBOX_COMMIT` says, else what git says of this directory.
+//! Passes the commit of the build to the program: the value of `AUDITBOX_COMMIT`, otherwise what git reports for this
+//! directory.
 //!
-//! Neither is needed. Built from a source archive, or without git, the program says that the commit is unknown. A debug build
-//! does not ask git, because it would be rebuilt after every commit.
+//! Neither is required. Built from a source archive or without git, the program reports an unknown commit. A debug
+//! build does not ask git, because it would then be rebuilt after every commit.
 
 use std::{env, path::Path, process::Command};
 
@@ -17,9 +18,9 @@ fn main() {
     }
 }
 
-/// The commit that is checked out here, marked if files differ from it.
+/// The checked-out commit, marked if files differ from it.
 fn commit_of_git() -> Option<String> {
-    // A directory above this one may be another repository.
+    // A directory above this one may belong to another repository.
     if !Path::new(".git").exists() {
         return None;
     }

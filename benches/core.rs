@@ -8,7 +8,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints its figures, and stops where it cannot take them"
+    reason = "a bench prints its figures, and panics if it cannot measure them"
 )]
 #![allow(
     clippy::cast_precision_loss,
@@ -118,7 +118,7 @@ fn single(events: &[String]) {
         let (from, to) = if connections == 1 { (0, take) } else { (20_000, 20_000 + take) };
         let result = server.post(&events[from.min(events.len())..to.min(events.len())], connections);
         println!(
-            "HTTP, one event a request, {connections} connections: {:.0} requests/s; {}",
+            "HTTP, one event per request, {connections} connections: {:.0} requests/s; {}",
             result.rate,
             result.latency()
         );

@@ -1,4 +1,5 @@
-//! Runs before the suite, as cargo runs test programs by name: forgets which tests an earlier run skipped.
+//! Runs before the suite, because cargo runs test programs in order of their names: deletes the list of an earlier
+//! run's skipped tests.
 
 use std::{fs, io::ErrorKind};
 

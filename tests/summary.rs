@@ -1,13 +1,14 @@
-//! Runs after the suite, as cargo runs test programs by name: lists the tests that were skipped and how to enable them.
+//! Runs after the suite, because cargo runs test programs in order of their names: lists the skipped tests and how to
+//! enable them.
 //!
-//! `tests/suite/skip.rs` writes the list. Arguments, which are meant for the suite, are ignored.
+//! `tests/suite/skip.rs` writes the list. Arguments are meant for the suite, so this program ignores them.
 
 #![allow(clippy::print_stdout, reason = "this program exists to print")]
 
 use std::{collections::BTreeMap, env, fs};
 
 fn main() {
-    // Asked for its tests, this program has none to name.
+    // A request to list tests gets an empty list.
     if env::args().any(|argument| argument == "--list") {
         return;
     }

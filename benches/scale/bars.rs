@@ -2,7 +2,10 @@
 //!
 //! A smaller size meets them more easily, so the table states its size.
 
-use crate::report::{Report, SQLITE_OVER_HTTP, grid, megabytes};
+use crate::{
+    report::{Report, SQLITE_OVER_HTTP, grid, megabytes},
+    timing::NamedTiming,
+};
 
 const LIST_P99_MS: f64 = 15.0;
 const PAGE_RATIO: f64 = 2.0;
@@ -50,7 +53,7 @@ pub(crate) fn print(report: &Report) {
     println!();
     let title = format!("The bars, which are for 10 million events; this is {}", report.size);
     let mut grid = grid(&title, &["what", "bar", "measured", "met"]);
-    for bar in questions(report).into_iter().chain(against_sqlite(report)).chain(the_rest(report)) {
+    for bar in queries(report).into_iter().chain(against_sqlite(report)).chain(the_rest(report)) {
         let (figure, verdict) = match bar.figure {
             None => ("-".to_owned(), "not measured"),
             Some(figure) if (bar.is_met)(figure, bar.limit) => (format!("{figure:.2}"), "yes"),
@@ -61,7 +64,7 @@ pub(crate) fn print(report: &Report) {
     println!("{grid}");
 }
 
-fn questions(report: &Report) -> Vec<Bar> {
+fn queries(report: &Report) -> Vec<Bar> {
     let mut bars = Vec::new();
     for (kind, answers, limit) in
         [("list", &report.auditbox.lists, LIST_P99_MS), ("count", &report.auditbox.counts, COUNT_MS)]
@@ -109,7 +112,7 @@ fn against_sqlite(report: &Report) -> Vec<Bar> {
     ]
 }
 
-fn median(answer: &crate::report::Named) -> f64 {
+fn median(answer: &NamedTiming) -> f64 {
     answer.timing.median_ms
 }
 

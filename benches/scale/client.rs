@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     contender::Contender,
-    questions::{FACETS, Filter, LIMIT, parameter},
+    queries::{FACETS, Filter, LIMIT, parameter},
 };
 
 /// One kept-alive connection. A request is sent after the previous response is complete.

@@ -1,9 +1,8 @@
 //! The measured operations of every system.
 
 use crate::{
-    questions::{Filter, Question},
-    report::{Answers, Named},
-    timing::Effort,
+    queries::{Filter, Query},
+    timing::{Effort, NamedTiming, Timings},
 };
 
 /// A loaded log.
@@ -19,32 +18,32 @@ pub(crate) trait Contender {
 }
 
 /// Lists, each with every set of values.
-pub(crate) fn lists(contender: &mut dyn Contender, questions: &[Question], effort: Effort) -> Answers {
-    let ask = |question: &Question| {
+pub(crate) fn lists(contender: &mut dyn Contender, queries: &[Query], effort: Effort) -> Timings {
+    let ask = |query: &Query| {
         let timing = effort.measure(|time| {
-            contender.list(&question.filters[time % question.filters.len()]);
+            contender.list(&query.filters[time % query.filters.len()]);
         });
-        Named::new(question.name, timing)
+        NamedTiming::new(query.name, timing)
     };
-    questions.iter().map(ask).collect()
+    queries.iter().map(ask).collect()
 }
 
 /// Exact counts of the same queries.
-pub(crate) fn counts(contender: &mut dyn Contender, questions: &[Question], effort: Effort) -> Answers {
-    let ask = |question: &Question| {
+pub(crate) fn counts(contender: &mut dyn Contender, queries: &[Query], effort: Effort) -> Timings {
+    let ask = |query: &Query| {
         let timing = effort.measure(|time| {
-            contender.count(&question.filters[time % question.filters.len()]);
+            contender.count(&query.filters[time % query.filters.len()]);
         });
-        Named::new(question.name, timing)
+        NamedTiming::new(query.name, timing)
     };
-    questions.iter().map(ask).collect()
+    queries.iter().map(ask).collect()
 }
 
 /// Count, facets and histogram of everything, and of one event in a hundred.
-pub(crate) fn overviews(contender: &mut dyn Contender, effort: Effort) -> Answers {
-    [("everything", Filter::default()), ("one event in a hundred", crate::questions::one_percent())]
+pub(crate) fn overviews(contender: &mut dyn Contender, effort: Effort) -> Timings {
+    [("everything", Filter::default()), ("one event in a hundred", crate::queries::one_percent())]
         .into_iter()
-        .map(|(name, filter)| Named::new(name, effort.measure(|_| contender.overview(&filter))))
+        .map(|(name, filter)| NamedTiming::new(name, effort.measure(|_| contender.overview(&filter))))
         .collect()
 }
 
@@ -56,21 +55,21 @@ pub(crate) struct Answer {
 }
 
 /// The answers to each query with its first few sets of values.
-pub(crate) fn answers(contender: &mut dyn Contender, questions: &[Question]) -> Vec<Answer> {
+pub(crate) fn answers(contender: &mut dyn Contender, queries: &[Query]) -> Vec<Answer> {
     /// Per query. A plain table may take seconds to count.
     const VALUES: usize = 3;
-    let filters = questions.iter().flat_map(|question| &question.filters[..VALUES.min(question.filters.len())]);
+    let filters = queries.iter().flat_map(|query| &query.filters[..VALUES.min(query.filters.len())]);
     filters
         .map(|filter| Answer { identifiers: contender.identifiers(filter), count: contender.count(filter) })
         .collect()
 }
 
 /// The queries that two systems answered differently.
-pub(crate) fn differences(questions: &[Question], one: &[Answer], other: &[Answer]) -> Vec<String> {
-    let values = one.len() / questions.len();
+pub(crate) fn differences(queries: &[Query], one: &[Answer], other: &[Answer]) -> Vec<String> {
+    let values = one.len() / queries.len();
     let pairs = one.iter().zip(other).enumerate().filter(|(_, (one, other))| one != other);
     let describe = |(place, (one, other)): (usize, (&Answer, &Answer))| {
-        let name = questions[place / values].name;
+        let name = queries[place / values].name;
         let (listed, others) = (one.identifiers.len(), other.identifiers.len());
         let order = if one.identifiers == other.identifiers { "the same" } else { "other" };
         format!("{name}: {order} events listed, {listed} and {others}; counts {} and {}", one.count, other.count)

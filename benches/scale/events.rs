@@ -211,7 +211,7 @@ impl Event {
         push!(out, "}");
     }
 
-    /// A state of the entity. What `kept` determines is equal before and after.
+    /// A state of the entity. Values from `kept` are equal before and after.
     fn write_state(&self, out: &mut String, kept: &mut Random, changed: &mut Random) {
         push!(out, "{\"identifier\":\"", &self.entity, "\",\"properties\":{\"tier\":\"", kept.pick(TIERS));
         push!(out, "\",\"language\":\"", kept.pick(LANGUAGES), "\",\"lifecycle\":\"", changed.pick(LIFECYCLES));
@@ -229,7 +229,7 @@ impl Event {
         push!(out, "\"}}");
     }
 
-    /// What a read request asked for.
+    /// The parameters of a read request.
     fn write_query(&self, out: &mut String, random: &mut Random) {
         push!(out, ",\"query\":{\"rules\":[{\"property\":\"$blueprint\",\"operator\":\"=\",\"value\":\"");
         push!(out, self.blueprint, "\"},{\"property\":\"lifecycle\",\"operator\":\"!=\",\"value\":\"");

@@ -8,7 +8,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench prints its figures, and stops where it cannot take them"
+    reason = "a bench prints its figures, and panics if it cannot measure them"
 )]
 #![allow(
     clippy::cast_precision_loss,
@@ -27,7 +27,7 @@ mod load;
 mod plain_http;
 mod plot;
 mod postgresql;
-mod questions;
+mod queries;
 mod random;
 mod report;
 mod server;
@@ -48,11 +48,11 @@ use contender::{Answer, Contender};
 use events::{Event, Maker};
 use kept::Kept;
 use postgresql::Postgres;
-use questions::{Filter, Question};
-use report::{Asked, IDLE_SECONDS, Memory, Named, Report, SQLITE, SQLITE_OVER_HTTP};
+use queries::{Filter, Query};
+use report::{IDLE_SECONDS, Memory, Report, SQLITE, SQLITE_OVER_HTTP, SystemResults};
 use server::Server;
 use sqlite::PlainTable;
-use timing::Effort;
+use timing::{Effort, NamedTiming};
 
 /// Events of the loads whose rates are compared: into an empty file, and into the full one.
 const COMPARED_EVENTS: u64 = 100_000;
@@ -154,7 +154,7 @@ struct Bench {
     arguments: Arguments,
     kept: Kept,
     maker: Maker,
-    questions: Vec<Question>,
+    queries: Vec<Query>,
     report: Report,
     begun: Instant,
 }
@@ -169,8 +169,8 @@ impl Bench {
             seed: arguments.seed,
             ..Report::default()
         };
-        let questions = questions::ten(&maker, VALUES);
-        Self { arguments, kept, maker, questions, report, begun: Instant::now() }
+        let queries = queries::ten(&maker, VALUES);
+        Self { arguments, kept, maker, queries, report, begun: Instant::now() }
     }
 
     fn wants(&self, part: Part) -> bool {
@@ -206,6 +206,7 @@ impl Bench {
         }
         self.say("done\n");
         self.report.print();
+        bars::print(&self.report);
         self.report.write_json(&self.arguments.json);
         if let Some(directory) = &self.arguments.plots {
             plot::write(&self.report, directory);
@@ -241,8 +242,7 @@ impl Bench {
         self.report.file = raw_bytes.map(|raw_bytes| storage::Size { file_bytes, raw_bytes });
         self.ask_auditbox(&server);
         let stored = self.kept.loaded.stored();
-        let answers =
-            (stored == self.arguments.size).then(|| contender::answers(&mut server.connect(), &self.questions));
+        let answers = (stored == self.arguments.size).then(|| contender::answers(&mut server.connect(), &self.queries));
         if self.wants(Part::Tables) {
             self.say("auditbox: measuring tables");
             self.report.tables = storage::tables(&path);
@@ -282,7 +282,7 @@ impl Bench {
     /// Memory of the server after its last request, and after a pause.
     fn memory(&self, server: &Server) -> Memory {
         let (resident_bytes, anonymous_bytes) = (server.memory_bytes("VmRSS"), server.memory_bytes("RssAnon"));
-        self.say(&format!("auditbox: left alone for {IDLE_SECONDS} s"));
+        self.say(&format!("auditbox: idle for {IDLE_SECONDS} s"));
         thread::sleep(Duration::from_secs(IDLE_SECONDS));
         Memory {
             resident_bytes,
@@ -317,14 +317,14 @@ impl Bench {
         self.report.auditbox = self.ask("auditbox", &mut connection, self.kept.loaded.stored());
         if self.wants(Part::Counts) {
             let effort = self.effort(50, 1);
-            let ask = |question: &Question| {
+            let ask = |query: &Query| {
                 let timing = effort.measure(|time| {
-                    let filter = question.filters[time % question.filters.len()].query_string();
+                    let filter = query.filters[time % query.filters.len()].query_string();
                     connection.get(&format!("/v1/audit-log?count=true&limit=1&{filter}"));
                 });
-                Named::new(question.name, timing)
+                NamedTiming::new(query.name, timing)
             };
-            self.report.list_counts = self.questions.iter().map(ask).collect();
+            self.report.list_counts = self.queries.iter().map(ask).collect();
         }
         if self.wants(Part::Pages) {
             self.say("auditbox: pages");
@@ -335,26 +335,26 @@ impl Bench {
             let words =
                 [("common", world::COMMON_WORD), ("rare", world::RARE_WORD), ("nothing found", world::ABSENT_WORD)];
             let search = |(what, word): (&str, &str)| {
-                let path = format!("/v1/audit-log?limit={}&q={word}", questions::LIMIT);
+                let path = format!("/v1/audit-log?limit={}&q={word}", queries::LIMIT);
                 let timing = self.effort(VALUES, 2).measure(|_| {
                     connection.get(&path);
                 });
-                Named::new(&format!("{what}: {word}"), timing)
+                NamedTiming::new(&format!("{what}: {word}"), timing)
             };
             self.report.searches = words.into_iter().map(search).collect();
         }
     }
 
     /// The queries of every system.
-    fn ask(&self, name: &str, contender: &mut dyn Contender, events: u64) -> Asked {
-        let mut asked = Asked { events, ..Asked::default() };
+    fn ask(&self, name: &str, contender: &mut dyn Contender, events: u64) -> SystemResults {
+        let mut asked = SystemResults { events, ..SystemResults::default() };
         if self.wants(Part::Lists) {
             self.say(&format!("{name}: lists"));
-            asked.lists = contender::lists(contender, &self.questions, self.effort(VALUES, 2));
+            asked.lists = contender::lists(contender, &self.queries, self.effort(VALUES, 2));
         }
         if self.wants(Part::Counts) {
             self.say(&format!("{name}: counts"));
-            asked.counts = contender::counts(contender, &self.questions, self.effort(VALUES, 1));
+            asked.counts = contender::counts(contender, &self.queries, self.effort(VALUES, 1));
         }
         if self.wants(Part::Stats) {
             self.say(&format!("{name}: facets and histograms"));
@@ -395,9 +395,9 @@ impl Bench {
     fn compare(&mut self, name: &str, contender: &mut dyn Contender, events: u64, auditbox: Option<&Vec<Answer>>) {
         let Some(auditbox) = auditbox.filter(|_| events == self.arguments.size) else { return };
         self.say(&format!("{name}: comparing answers"));
-        let answers = contender::answers(contender, &self.questions);
-        let differences = contender::differences(&self.questions, auditbox, &answers);
-        println!("{name}: {} questions, {} answered differently", answers.len(), differences.len());
+        let answers = contender::answers(contender, &self.queries);
+        let differences = contender::differences(&self.queries, auditbox, &answers);
+        println!("{name}: {} queries, {} answered differently", answers.len(), differences.len());
         self.report.differences.extend(differences.into_iter().map(|text| format!("auditbox and {name}: {text}")));
     }
 
@@ -427,8 +427,8 @@ impl Bench {
 }
 
 /// Follows the cursors of an unfiltered scan, then times the first page and the last one reached.
-fn pages(connection: &mut client::Connection, effort: Effort) -> Vec<Named> {
-    let first = format!("/v1/audit-log?limit={}&{}", questions::LIMIT, Filter::default().query_string());
+fn pages(connection: &mut client::Connection, effort: Effort) -> Vec<NamedTiming> {
+    let first = format!("/v1/audit-log?limit={}&{}", queries::LIMIT, Filter::default().query_string());
     let (mut last, mut number) = (first.clone(), 1);
     while number < PAGE {
         let answer = connection.get_json(&last);
@@ -442,7 +442,7 @@ fn pages(connection: &mut client::Connection, effort: Effort) -> Vec<Named> {
             let timing = effort.measure(|_| {
                 connection.get(&path);
             });
-            Named::new(&format!("page {number}"), timing)
+            NamedTiming::new(&format!("page {number}"), timing)
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use rusqlite::{Row, types::ValueRef};
 
 use crate::{
     client::Connection,
-    questions::{FACETS, Filter},
+    queries::{FACETS, Filter},
     sqlite::{DAY_AND_STATUS, PlainTable},
 };
 
@@ -29,7 +29,7 @@ pub(crate) fn serve(table: PlainTable) -> Connection {
     Connection::open(&address.to_string(), "none")
 }
 
-/// Answers one request after another.
+/// Timings one request after another.
 fn answer_all(table: &PlainTable, stream: &mut TcpStream) {
     stream.set_nodelay(true).unwrap();
     let (mut request, mut answer, mut body) = (Vec::new(), Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ fn write_body(table: &PlainTable, target: &str, out: &mut Vec<u8>) {
     match path {
         "/v1/audit-log" => write_list(table, &filter, out),
         "/v1/audit-log/stats" => write_stats(table, &filter, query.contains("facets="), out),
-        _ => panic!("{path} is asked of auditbox only"),
+        _ => panic!("only auditbox serves {path}"),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use crate::report::{Asked, Report, SQLITE};
+use crate::report::{Report, SQLITE, SystemResults};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 300.0;
@@ -17,7 +17,7 @@ const COLOURS: [&str; 3] = ["#2f81f7", "#d29922", "#a371f7"];
 pub(crate) fn write(report: &Report, directory: &Path) {
     for (name, plot) in [
         ("scale-ingest.svg", ingest(report)),
-        ("scale-questions.svg", questions(report)),
+        ("scale-queries.svg", queries(report)),
         ("scale-storage.svg", storage(report)),
     ] {
         if let Some(plot) = plot {
@@ -98,8 +98,8 @@ fn ingest(report: &Report) -> Option<String> {
 }
 
 /// The medians of the ten queries, on a logarithmic scale.
-fn questions(report: &Report) -> Option<String> {
-    let mut contenders: Vec<(&str, &Asked)> = vec![("auditbox, over HTTP", &report.auditbox)];
+fn queries(report: &Report) -> Option<String> {
+    let mut contenders: Vec<(&str, &SystemResults)> = vec![("auditbox, over HTTP", &report.auditbox)];
     // SQLite in the bench's own process is omitted: the plot compares queries over HTTP.
     let others = report.baselines.iter().filter(|(name, _)| **name != SQLITE);
     contenders.extend(others.map(|(name, asked)| (*name, asked)));
@@ -121,15 +121,15 @@ fn questions(report: &Report) -> Option<String> {
         let across = 10.0 + 260.0 * place as f64;
         svg.bar(across, TOP - 14.0, 10.0, 10.0, COLOURS[place % COLOURS.len()]);
         svg.text(across + 16.0, TOP - 5.0, "start", &format!("{name}, {} events", asked.events));
-        for (question, answer) in asked.lists.iter().enumerate() {
-            let y = TOP + 20.0 + group * question as f64 + ROW * place as f64;
+        for (query, answer) in asked.lists.iter().enumerate() {
+            let y = TOP + 20.0 + group * query as f64 + ROW * place as f64;
             let ms = answer.timing.median_ms;
             svg.bar(LEFT, y, (x(ms) - LEFT).max(1.0), ROW - 3.0, COLOURS[place % COLOURS.len()]);
             svg.text(x(ms) + 5.0, y + 12.0, "start", &format!("{ms:.2}"));
         }
     }
-    for (question, answer) in lists.iter().enumerate() {
-        let y = TOP + 20.0 + group * question as f64 + f64::midpoint(group, 0.0) - 2.0;
+    for (query, answer) in lists.iter().enumerate() {
+        let y = TOP + 20.0 + group * query as f64 + f64::midpoint(group, 0.0) - 2.0;
         svg.text(LEFT - 10.0, y, "end", &answer.name);
     }
     Some(svg.finish())
@@ -143,7 +143,7 @@ fn storage(report: &Report) -> Option<String> {
     let tables: Vec<_> = report.tables.iter().filter(|table| per_event(table.bytes) > SHOWN).collect();
     let most = per_event(tables.first()?.bytes);
     let bottom = TOP + ROW * tables.len() as f64;
-    let mut svg = Svg::new("auditbox's file: bytes an event, by table and index", bottom + 20.0);
+    let mut svg = Svg::new("auditbox's file: bytes per event, by table and index", bottom + 20.0);
     for (place, table) in tables.iter().enumerate() {
         let (y, bytes) = (TOP + ROW * place as f64, per_event(table.bytes));
         let width = (WIDTH - LEFT - RIGHT) * bytes / most;

@@ -6,10 +6,9 @@ use comfy_table::{CellAlignment, Table as Grid, presets::ASCII_MARKDOWN};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bars,
     load::Load,
     storage::{Size, Table},
-    timing::Timing,
+    timing::{Timing, Timings},
 };
 
 /// The plain SQLite table, queried in the bench's own process.
@@ -19,23 +18,6 @@ pub(crate) const SQLITE_OVER_HTTP: &str = "sqlite over HTTP";
 
 /// How long after the last request memory is measured again.
 pub(crate) const IDLE_SECONDS: u64 = 10;
-
-/// A query's name and its timing.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Named {
-    pub(crate) name: String,
-    #[serde(flatten)]
-    pub(crate) timing: Timing,
-}
-
-impl Named {
-    pub(crate) fn new(name: &str, timing: Timing) -> Self {
-        Self { name: name.to_owned(), timing }
-    }
-}
-
-/// Several queries in order.
-pub(crate) type Answers = Vec<Named>;
 
 /// How a baseline was loaded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,12 +32,12 @@ pub(crate) struct BaselineLoad {
 
 /// The results of one system.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Asked {
+pub(crate) struct SystemResults {
     /// The number of events when it was queried.
     pub(crate) events: u64,
-    pub(crate) lists: Answers,
-    pub(crate) counts: Answers,
-    pub(crate) overviews: Answers,
+    pub(crate) lists: Timings,
+    pub(crate) counts: Timings,
+    pub(crate) overviews: Timings,
     /// How it was loaded. auditbox's own loads are listed separately.
     pub(crate) load: Option<BaselineLoad>,
 }
@@ -84,14 +66,14 @@ pub(crate) struct Report {
     pub(crate) first_load: Option<Load>,
     pub(crate) load: Option<Load>,
     pub(crate) growth: Option<Load>,
-    pub(crate) auditbox: Asked,
-    pub(crate) baselines: BTreeMap<&'static str, Asked>,
-    pub(crate) pages: Answers,
+    pub(crate) auditbox: SystemResults,
+    pub(crate) baselines: BTreeMap<&'static str, SystemResults>,
+    pub(crate) pages: Timings,
     /// The cheapest response over the same connection: the cost of HTTP itself.
     pub(crate) http_floor: Option<Timing>,
     /// `count=true` on the list endpoint.
-    pub(crate) list_counts: Answers,
-    pub(crate) searches: Answers,
+    pub(crate) list_counts: Timings,
+    pub(crate) searches: Timings,
     pub(crate) tables: Vec<Table>,
     /// Events in the file when its tables were measured.
     pub(crate) tables_events: u64,
@@ -99,7 +81,7 @@ pub(crate) struct Report {
     pub(crate) real: Option<Size>,
     pub(crate) start_seconds: Option<f64>,
     pub(crate) memory: Option<Memory>,
-    /// What a reader must know about the measured files.
+    /// Remarks about the measured files.
     pub(crate) notes: Vec<String>,
     /// Queries that systems with the same events answered differently.
     pub(crate) differences: Vec<String>,
@@ -129,13 +111,12 @@ impl Report {
         for difference in &self.differences {
             println!("ANSWERED DIFFERENTLY: {difference}");
         }
-        bars::print(self);
     }
 
     fn print_loads(&self) {
         let mut grid = grid(
             "Durable loading",
-            &["what", "events", "events/s", "longest request", "longest gap", "bytes an event"],
+            &["what", "events", "events/s", "longest request", "longest gap", "bytes per event"],
         );
         let loads = [
             ("auditbox, empty", &self.first_load),
@@ -170,12 +151,12 @@ impl Report {
         println!("{grid}\n");
     }
 
-    fn print_against(&self, title: &str, part: fn(&Asked) -> &Answers) {
+    fn print_against(&self, title: &str, part: fn(&SystemResults) -> &Timings) {
         let answers = part(&self.auditbox);
         if answers.is_empty() {
             return;
         }
-        let mut head = vec!["question".to_owned(), format!("auditbox, {} events, HTTP", self.auditbox.events)];
+        let mut head = vec!["query".to_owned(), format!("auditbox, {} events, HTTP", self.auditbox.events)];
         for (name, asked) in &self.baselines {
             head.extend([format!("{name}, {} events", asked.events), format!("auditbox / {name}")]);
         }
@@ -195,13 +176,13 @@ impl Report {
     fn print_storage(&self) {
         if !self.tables.is_empty() {
             let mut grid =
-                grid("Bytes an event, by table and index (SQLite's dbstat)", &["table or index", "bytes an event"]);
+                grid("Bytes per event, by table and index (SQLite's dbstat)", &["table or index", "bytes per event"]);
             for table in &self.tables {
                 grid.add_row([table.name.clone(), format!("{:.1}", table.bytes as f64 / self.tables_events as f64)]);
             }
             println!("{grid}\n");
         }
-        for (what, size) in [("the file", &self.file), ("the file on the real events, 40 times", &self.real)] {
+        for (what, size) in [("the file", &self.file), ("the file with the real events, 40 times", &self.real)] {
             if let Some(size) = size {
                 println!("{what}: {} bytes for {} of JSON ({:.3})", size.file_bytes, size.raw_bytes, size.share());
             }
@@ -216,7 +197,7 @@ impl Report {
             );
         }
         if let Some(start) = self.start_seconds {
-            println!("start on the loaded file, to the answer of the first question: {start:.3} s\n");
+            println!("start with the loaded file, up to the response to the first query: {start:.3} s\n");
         }
     }
 }
@@ -242,7 +223,7 @@ fn figures(timing: &Timing) -> String {
     format!("{:.2} / {:.2}{few}", timing.median_ms, timing.p99_ms)
 }
 
-fn print_answers(title: &str, answers: &Answers) {
+fn print_answers(title: &str, answers: &Timings) {
     if answers.is_empty() {
         return;
     }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{client::Connection, contender::Contender, questions::Filter};
+use crate::{client::Connection, contender::Contender, queries::Filter};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_auditbox");
 const SECRET: &str = "a-secret-for-benches-0123456789";

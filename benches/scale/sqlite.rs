@@ -12,7 +12,7 @@ use crate::{
     contender::{Contender, identifier},
     events::{Event, Maker},
     load::BATCH_EVENTS,
-    questions::{COLUMNS, FACETS, Filter, LIMIT},
+    queries::{COLUMNS, FACETS, Filter, LIMIT},
     report::BaselineLoad,
 };
 

@@ -24,7 +24,7 @@ pub(crate) struct Effort {
 
 /// Minimum number of runs.
 const TIMES_MIN: usize = 3;
-/// The number of unmeasured runs at the start.
+/// One unmeasured run at the start for this many measured ones.
 const WARM_UP_SHARE: usize = 10;
 
 impl Effort {
@@ -63,3 +63,20 @@ impl Timing {
         Self { times: taken.len(), median_ms: at(50), p99_ms: at(99), longest_ms: at(100) }
     }
 }
+
+/// A query's name and its timing.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NamedTiming {
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) timing: Timing,
+}
+
+impl NamedTiming {
+    pub(crate) fn new(name: &str, timing: Timing) -> Self {
+        Self { name: name.to_owned(), timing }
+    }
+}
+
+/// Several queries in order.
+pub(crate) type Timings = Vec<NamedTiming>;

@@ -7,7 +7,7 @@ use crate::random::{Random, mix};
 /// Frequent values and their shares in thousandths.
 pub(crate) type Shares = &'static [(&'static str, usize)];
 
-/// The last one is the one hundredth that filtered statistics select.
+/// The last one has a share of one hundredth, which the filtered statistics select.
 pub(crate) const BLUEPRINTS: Shares = &[
     ("service", 240),
     ("deployment", 180),
@@ -45,9 +45,9 @@ pub(crate) const NETWORKS: &[&str] = &["10.12", "10.44", "10.201", "172.20", "19
 
 /// A frequent search word.
 pub(crate) const COMMON_WORD: &str = "service";
-/// In the message of one failure in eight.
+/// A search word in the message of one failure in eight.
 pub(crate) const RARE_WORD: &str = "quota";
-/// In no event.
+/// A search word in no event.
 pub(crate) const ABSENT_WORD: &str = "xylophone";
 
 pub(crate) const MESSAGES: &[&str] = &[

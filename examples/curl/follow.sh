@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints what is stored, in the order of arrival, from the beginning and then as it comes: each page of events as a line of
-# JSON (`jq -c '.audits[]'` makes a line of each event). Goes on after the last printed page when it is started again.
-# Usage: follow.sh CURSOR_FILE [FILTER], with a filter such as `status=FAILURE&resources=application`.
+# Prints the stored events in order of arrival, from the beginning and then as they arrive: each page as one line of
+# JSON (`jq -c '.audits[]'` prints one line per event). After a restart it continues after the last printed page. Usage:
+# follow.sh CURSOR_FILE [FILTER], with a filter such as `status=FAILURE&resources=application`.
 set -eu
 : "${AUDITBOX_URL:=http://127.0.0.1:8686}" "${AUDITBOX_TOKEN:?is not set: the API token of a credential with the scope read}"
 file=${1:?usage: follow.sh CURSOR_FILE [FILTER]}
@@ -9,7 +9,7 @@ url="$AUDITBOX_URL/v1/audit-log?sort=received&order=asc&limit=1000${2:+&$2}"
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 while :; do
   cursor=$(cat "$file" 2>/dev/null || true)
-  # The token comes by standard input, so that no list of processes shows it.
+  # The token is passed on standard input, so that it does not appear in the list of processes.
   status=$(echo "Authorization: Bearer $AUDITBOX_TOKEN" | curl -sS --max-time 60 -H @- -D "$work/headers" \
     -o "$work/page" -w '%{http_code}' "$url${cursor:+&cursor=$cursor}") || status="$status, cut off"
   case $status in
@@ -24,6 +24,6 @@ while :; do
     '{"ok":true,"audits":[],"next":"'*'"}') sleep 2 ;;
     *) cat "$work/page" && echo ;;
   esac
-  # Only now: what was printed is not asked for again, and nothing else is skipped.
+  # The cursor is saved only now, so a printed page is not requested again and no page is skipped.
   sed -n 's/^[Ll]ink: .*[?&]cursor=\([^>&]*\).*/\1/p' "$work/headers" >"$file.new" && mv "$file.new" "$file"
 done

@@ -1,5 +1,6 @@
-// Prints what is stored, one event a line, in the order of arrival, from the beginning and then as it comes. Goes on after the
-// last printed page when it is started again. Usage: follow CURSOR_FILE [FILTER], with a filter such as `status=FAILURE`.
+// Prints the stored events, one per line, in order of arrival, from the beginning and then as they arrive. After a
+// restart it continues after the last printed page. Usage: follow CURSOR_FILE [FILTER], with a filter such as
+// `status=FAILURE`.
 package main
 
 import (
@@ -15,7 +16,7 @@ import (
 
 var client = http.Client{Timeout: 60 * time.Second}
 
-// get asks for a page once.
+// get requests a page once.
 func get(url string) (int, []byte, error) {
 	request, err := http.NewRequest("GET", url, nil)
 	check(err)
@@ -61,7 +62,7 @@ func main() {
 		if page.Damaged != nil {
 			log.Printf("events that are damaged in the log: %s", page.Damaged)
 		}
-		// Only now: what was printed is not asked for again, and nothing else is skipped.
+		// The cursor is saved only now, so a printed page is not requested again and no page is skipped.
 		check(os.WriteFile(file+".new", []byte(page.Next), 0o600))
 		check(os.Rename(file+".new", file))
 		if len(page.Audits) == 0 {

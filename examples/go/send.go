@@ -1,4 +1,4 @@
-// Sends the events on standard input, one JSON object a line, and returns when all of them are stored.
+// Sends the events on standard input, one JSON object per line, and returns when all of them are stored.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 
 var client = http.Client{Timeout: 60 * time.Second}
 
-// attempt sends a body once. Without a whole answer the status is 0, and it is not known whether the event is stored.
+// attempt sends a body once. Without a complete response the status is 0, and the event may or may not be stored.
 func attempt(body []byte) (int, string) {
 	request, err := http.NewRequest("POST", server()+"/v1/audit-log", bytes.NewReader(body))
 	check(err)

@@ -1,5 +1,6 @@
-// Prints what is stored, one event a line, in the order of arrival, from the beginning and then as it comes. Goes on after the
-// last printed page when it is started again. Usage: follow.mjs CURSOR_FILE [FILTER], with a filter such as `status=FAILURE`.
+// Prints the stored events, one per line, in order of arrival, from the beginning and then as they arrive. After a
+// restart it continues after the last printed page. Usage: follow.mjs CURSOR_FILE [FILTER], with a filter such as
+// `status=FAILURE`.
 import { existsSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -34,7 +35,7 @@ for (;;) {
   for (const event of page.audits) writeSync(1, JSON.stringify(event) + "\n");
   if (page.damaged) console.error(`events that are damaged in the log: ${JSON.stringify(page.damaged)}`);
   cursor = page.next;
-  writeFileSync(file + ".new", cursor); // only now: what was printed is not asked for again, and nothing else is skipped
+  writeFileSync(file + ".new", cursor); // saved only now: no page is printed twice or skipped
   renameSync(file + ".new", file);
   if (page.audits.length === 0) await sleep(2000);
 }

@@ -1,4 +1,4 @@
-// Sends the events on standard input, one JSON object a line, and returns when all of them are stored.
+// Sends the events on standard input, one JSON object per line, and returns when all of them are stored.
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,7 +7,7 @@ const url = (process.env.AUDITBOX_URL ?? "http://127.0.0.1:8686") + "/v1/audit-l
 const headers = { Authorization: `Bearer ${process.env.AUDITBOX_TOKEN}` }; // the API token of a credential with the scope ingest
 
 async function send(event) {
-  // The same at each attempt, so that the server stores the event once.
+  // The same identifier in each attempt, so that the server stores the event once.
   if (JSON.parse(event).identifier == null) event = event.replace("{", `{"identifier":"${randomUUID()}",`);
   for (let wait = 1; ; wait = Math.min(2 * wait, 60)) {
     let problem;
@@ -22,7 +22,7 @@ async function send(event) {
       problem = `status ${answer.status}`;
       wait = Math.max(wait, Number(answer.headers.get("Retry-After")));
     } catch (error) {
-      problem = error.cause?.code ?? error.message; // whether it is stored is not known: sending it again is safe
+      problem = error.cause?.code ?? error.message; // the event may be stored already: sending it again is safe
     }
     console.error(`not stored yet (${problem}), trying again in ${wait} s`);
     await sleep(wait * 1000);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prints what is stored, one event a line, in the order of arrival, from the beginning and then as it comes. Goes on after the
-last printed page when it is started again. Usage: follow.py CURSOR_FILE [FILTER], with a filter such as `status=FAILURE`."""
+"""Prints the stored events, one per line, in order of arrival, from the beginning and then as they arrive. After a restart it
+continues after the last printed page. Usage: follow.py CURSOR_FILE [FILTER], with a filter such as `status=FAILURE`."""
 import http.client
 import json
 import os
@@ -35,7 +35,7 @@ while True:
     if "damaged" in page:
         print(f"events that are damaged in the log: {page['damaged']}", file=sys.stderr)
     cursor = page["next"]
-    with open(file + ".new", "w") as new:  # only now: what was printed is not asked for again, and nothing else is skipped
+    with open(file + ".new", "w") as new:  # saved only now: no page is printed twice or skipped
         new.write(cursor)
     os.replace(file + ".new", file)
     if not page["audits"]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sends the events on standard input, one JSON object a line, and returns when all of them are stored."""
+"""Sends the events on standard input, one JSON object per line, and returns when all of them are stored."""
 import http.client
 import json
 import os

@@ -1,4 +1,4 @@
-//! A request's body with an encoding: gzip, zstd.
+//! A compressed request body: gzip, zstd.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Before and after, compared as the event page does.
+//! The values before and after, compared as on the event page.
 
 #![no_main]
 

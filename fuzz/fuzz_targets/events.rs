@@ -1,4 +1,4 @@
-//! A request's body, cut into events and each taken, as ingest does.
+//! A request body, split into events, each of which is parsed as in ingest.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! One text as an instant, a zone, a cursor, a token, and the value of each filter, CIDR ranges among them.
+//! A text, parsed as an instant, a time zone, a cursor, a token, and the value of each filter, including CIDR ranges.
 
 #![no_main]
 

@@ -157,8 +157,8 @@ fn plain(route: &str) -> String {
     route.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// A caller.
-struct Asker {
+/// A client, with or without a valid credential.
+struct Caller {
     what: String,
     header: Option<(&'static str, String)>,
     origin: Option<String>,
@@ -167,8 +167,8 @@ struct Asker {
     scope: Option<&'static str>,
 }
 
-/// The three ways to present a credential.
-fn shown(
+/// Creates a credential. Returns it with the three headers that can present it.
+fn presented(
     server: &Server,
     name: &str,
     scope: &'static str,
@@ -199,12 +199,12 @@ fn session(server: &Server, client_id: &str, secret: &str) -> String {
     answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
 }
 
-fn askers(server: &Server) -> Vec<Asker> {
+fn callers(server: &Server) -> Vec<Caller> {
     let own = Some(server.url.clone());
     let foreign = Some("https://evil.example".to_owned());
-    let mut askers = vec![
-        Asker { what: "nobody".to_owned(), header: None, origin: own.clone(), is_session: false, scope: None },
-        Asker {
+    let mut callers = vec![
+        Caller { what: "nobody".to_owned(), header: None, origin: own.clone(), is_session: false, scope: None },
+        Caller {
             what: "nobody elsewhere".to_owned(),
             header: None,
             origin: foreign.clone(),
@@ -221,7 +221,7 @@ fn askers(server: &Server) -> Vec<Asker> {
         ("cookie", "auditbox_session=x.y.z".to_owned()),
         ("cookie", format!("auditbox_session={}", server.token)),
     ] {
-        askers.push(Asker {
+        callers.push(Caller {
             what: format!("wrong: {value}"),
             header: Some((name, value)),
             origin: own.clone(),
@@ -232,7 +232,7 @@ fn askers(server: &Server) -> Vec<Asker> {
     for state in ["right", "expired", "revoked", "disabled"] {
         for scope in ["ingest", "read", "admin", "metrics"] {
             let name = format!("{state}-{scope}");
-            let (made, headers) = shown(server, &name, scope, (state == "expired").then_some("2s"));
+            let (made, headers) = presented(server, &name, scope, (state == "expired").then_some("2s"));
             end(server, state, made["clientId"].as_str().unwrap());
             for (kind, (name, value)) in ["API token", "access token", "session"].into_iter().zip(headers) {
                 let is_session = kind == "session";
@@ -246,7 +246,7 @@ fn askers(server: &Server) -> Vec<Asker> {
                         value.clone()
                     };
                     let what = format!("{state} {kind} of {scope:?} from {origin:?}");
-                    askers.push(Asker {
+                    callers.push(Caller {
                         what,
                         header: Some((name, value)),
                         origin: (*origin).clone(),
@@ -257,7 +257,7 @@ fn askers(server: &Server) -> Vec<Asker> {
             }
         }
     }
-    askers
+    callers
 }
 
 fn api_token_of(client_id: &str, secret: &str) -> String {
@@ -278,28 +278,28 @@ fn end(server: &Server, state: &str, client_id: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// The expected statuses. If the list is empty: any status except a refusal of the caller.
-fn refusal(asker: &Asker, method: &str, needs: Needs, own: &str) -> Option<u16> {
+/// The expected status of a refusal; `None` if the caller must not be refused.
+fn refusal(caller: &Caller, method: &str, needs: Needs, own: &str) -> Option<u16> {
     let is_safe = matches!(method, "GET" | "HEAD");
-    let is_own = asker.origin.as_deref() == Some(own);
-    let by_session = asker.is_session && asker.scope.is_some();
+    let is_own = caller.origin.as_deref() == Some(own);
+    let by_session = caller.is_session && caller.scope.is_some();
     match needs {
         Nothing => None,
-        OwnPage => (asker.origin.is_some() && !is_own).then_some(403),
+        OwnPage => (caller.origin.is_some() && !is_own).then_some(403),
         OwnPageForSession => (by_session && !is_own).then_some(403),
-        Scope(_) if asker.scope.is_none() => Some(401),
+        Scope(_) if caller.scope.is_none() => Some(401),
         Scope(_) if by_session && !is_safe && !is_own => Some(403),
         // Administrators may read the metrics.
-        Scope("metrics") if asker.scope == Some("admin") => None,
-        Scope(scope) => (asker.scope != Some(scope)).then_some(403),
+        Scope("metrics") if caller.scope == Some("admin") => None,
+        Scope(scope) => (caller.scope != Some(scope)).then_some(403),
     }
 }
 
-fn ask(server: &Server, asker: &Asker, method: &str, path: &str, body: &str) -> Answer {
+fn ask(server: &Server, caller: &Caller, method: &str, path: &str, body: &str) -> Answer {
     // A compressed response to HEAD would have a header but no body to decompress.
     let mut headers = vec![("accept-encoding", "identity")];
-    headers.extend(asker.header.as_ref().map(|(name, value)| (*name, value.as_str())));
-    headers.extend(asker.origin.as_deref().map(|origin| ("origin", origin)));
+    headers.extend(caller.header.as_ref().map(|(name, value)| (*name, value.as_str())));
+    headers.extend(caller.origin.as_deref().map(|origin| ("origin", origin)));
     server.request_once(method, path, &headers, body.as_bytes())
 }
 
@@ -307,7 +307,7 @@ fn ask(server: &Server, asker: &Asker, method: &str, path: &str, body: &str) -> 
 fn each_caller_may_do_exactly_what_the_table_says() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     server.store(&[json!({ "identifier": "e1", "action": "READ", "resourceType": "x" })]);
-    let askers = askers(&server);
+    let callers = callers(&server);
     let state = |name: &str| {
         let all = server.get("/v1/credentials").json();
         let found = all["credentials"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
@@ -316,14 +316,14 @@ fn each_caller_may_do_exactly_what_the_table_says() {
     eventually("the end of credentials", || (state("expired-admin") == "expired").then_some(()));
     let heads: BTreeSet<_> =
         routes().into_iter().filter(|(method, _)| method == "HEAD").map(|(_, route)| route).collect();
-    for asker in &askers {
+    for caller in &callers {
         for (method, route, path, body, needs) in TABLE {
             let methods: &[&str] =
                 if *method == "GET" && heads.contains(*route) { &["GET", "HEAD"] } else { &[method] };
             for method in methods {
-                let answer = ask(&server, asker, method, path, body);
-                let what = format!("{}: {method} {path}: {} {}", asker.what, answer.status, answer.text);
-                match refusal(asker, method, *needs, &server.url) {
+                let answer = ask(&server, caller, method, path, body);
+                let what = format!("{}: {method} {path}: {} {}", caller.what, answer.status, answer.text);
+                match refusal(caller, method, *needs, &server.url) {
                     Some(status) => assert_eq!(answer.status, status, "{what}"),
                     None => assert!(!matches!(answer.status, 401 | 403) && answer.status < 500, "{what}"),
                 }
@@ -374,7 +374,7 @@ fn no_path_leads_out_of_the_served_files() {
                 && !answer.body.contains("[package]")
         );
     }
-    // An identifier is a name, not a path. Its look means nothing to the server.
+    // An identifier is a name. The server never treats it as a path.
     for identifier in ["../../etc/passwd", "..", "/etc/passwd", "a/../b", "\\\\host\\share", "%2e%2e", "C:"] {
         server.store(&[json!({ "identifier": identifier, "action": "A", "resourceType": "x" })]);
         let encoded: String = identifier.bytes().map(|byte| format!("%{byte:02X}")).collect();

@@ -78,7 +78,7 @@ fn without_a_token_every_request_is_answered_401() {
 }
 
 #[test]
-fn a_credential_does_what_its_scopes_allow_and_is_answered_403_beyond() {
+fn a_credential_may_do_only_what_its_scopes_allow() {
     let server = Server::start();
     for (name, scopes) in [("a", &["ingest"][..]), ("b", &["read"]), ("c", &["admin"]), ("d", &["ingest", "read"])] {
         let token = server.credential(name, scopes);
@@ -215,7 +215,7 @@ fn a_foreign_or_expired_jwt_is_rejected() {
 }
 
 #[test]
-fn a_jwt_that_was_tampered_with_is_refused() {
+fn a_tampered_jwt_is_rejected() {
     let server = Server::start();
     let parts: Vec<_> = server.token.split('.').collect();
     let [header, claims, signature] = parts[..] else { panic!("{}", server.token) };
@@ -417,7 +417,7 @@ fn a_credential_is_disabled_enabled_and_revoked_permanently() {
 }
 
 #[test]
-fn a_running_server_notices_what_the_command_line_changes() {
+fn a_running_server_notices_changes_by_the_command_line() {
     let server = Server::start_with(&[NOT_A_LIMIT]);
     let command = |arguments: &[&str]| {
         let output = run(server.directory(), arguments);

@@ -21,14 +21,14 @@
 //! | `events` | the events that are sent, in several spellings |
 //! | `model` | what the log should hold |
 //! | `run` | episodes, and the table of operations |
-//! | `writes`, `questions`, `followers`, `credentials`, `commands` | the operations |
+//! | `writes`, `queries`, `followers`, `credentials`, `commands` | the operations |
 
 mod commands;
 mod credentials;
 mod events;
 mod followers;
 mod model;
-mod questions;
+mod queries;
 mod run;
 mod writes;
 

@@ -329,7 +329,7 @@ fn events_are_imported_into_a_running_server() {
 }
 
 #[test]
-fn an_import_that_a_server_refuses_says_why() {
+fn an_import_that_a_server_rejects_reports_the_reason() {
     let server = Server::start();
     let token = server.credential("reader", &["read"]);
     fs::write(server.directory().join("in.ndjson"), ndjson(&events("e", 1))).unwrap();

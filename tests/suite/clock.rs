@@ -98,7 +98,7 @@ fn order_by_arrival_and_identifiers_do_not_depend_on_the_clock() {
     }
     off.jump(0);
     assert!(!received.is_sorted(), "the clock did go back");
-    assert_eq!(sent.iter().collect::<BTreeSet<_>>().len(), sent.len(), "no identifier is given twice");
+    assert_eq!(sent.iter().collect::<BTreeSet<_>>().len(), sent.len(), "an identifier was assigned twice");
     let all = |server: &Server| {
         let (mut found, mut cursor) = (Vec::new(), String::new());
         loop {

@@ -31,7 +31,7 @@ use crate::{
 /// Few, so that a test can take all of them.
 const CONNECTIONS_MAX: usize = 200;
 const FEW: (&str, &str) = ("AUDITBOX_SERVER_CONNECTIONS_MAX", "200");
-/// The address of a trusted proxy has no limit of its own, so only the limit on all connections applies.
+/// The address of a trusted proxy has no separate limit, so only the limit on all connections applies.
 const ONE_PROXY: (&str, &str) = ("AUDITBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1");
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n";
@@ -302,7 +302,7 @@ fn idle_connections_over_tls_leave_health_answered() {
 }
 
 #[test]
-fn handshakes_that_do_not_end_leave_health_answered() {
+fn unfinished_handshakes_leave_health_answered() {
     let mut server = Secured::start();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -88,7 +88,7 @@ fn retention_leaves_rows_on_damaged_pages_and_the_writer_continues() {
     // Retention may need the page of postings to decide what is expired.
     let least = i64::from(EVENTS / CHUNK_EVENTS * CHUNK_EVENTS) * 3 / 4;
     eventually("retention", || (number(&path, dropped) >= least && number(&path, open) == 0).then_some(()));
-    eventually("a word of it", || {
+    eventually("a report of the damaged page", || {
         let log = server.log();
         (log.contains("a page of the file is damaged") && log.contains("run auditbox doctor")).then_some(())
     });

@@ -127,7 +127,7 @@ fn check_file(path: &Path) {
 }
 
 /// A stopped server leaves one file.
-fn has_no_log(path: &Path) -> bool {
+fn has_no_wal(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     fs::metadata(log).map_or(true, |metadata| metadata.len() == 0)
@@ -182,7 +182,7 @@ fn a_signal_lets_running_requests_finish() {
         connection.send(second).unwrap();
         assert_eq!(connection.reply().unwrap().status, 201, "SIG{signal}");
         assert_eq!(server.wait().code(), Some(0), "{}", server.log());
-        assert!(has_no_log(&server.database()));
+        assert!(has_no_wal(&server.database()));
         check_file(&server.database());
         server.start_again();
         assert_eq!(server.list("").identifiers(), [signal]);
@@ -199,7 +199,7 @@ fn a_signal_right_after_the_start_stops_in_order() {
         assert!(line.contains(" at http://"), "{line}");
         assert!(signal(child.id(), "TERM"));
         assert_eq!(child.wait().unwrap().code(), Some(0));
-        assert!(has_no_log(&directory.path().join("auditbox.db")));
+        assert!(has_no_wal(&directory.path().join("auditbox.db")));
     }
 }
 
@@ -209,7 +209,7 @@ fn a_stop_under_load_loses_no_acknowledged_event() {
         let mut server = Server::start();
         let sent = send_until(&Target::of(&server), signal, 500, || server.signal(signal));
         assert_eq!(server.wait().code(), Some(0), "{}", server.log());
-        assert!(has_no_log(&server.database()));
+        assert!(has_no_wal(&server.database()));
         server.start_again();
         check(&server, &sent.acknowledged, &sent.open);
     }
@@ -237,7 +237,7 @@ fn a_stopping_server_accepts_no_connection() {
     server.signal("TERM");
     eventually("the stop", || server.log().contains("stopping").then_some(()));
     // The server closes a connection that the system still accepted, without a response.
-    eventually("no more answers", || {
+    eventually("the end of responses", || {
         let answer = Connection::open(&server.url).and_then(|mut late| late.request("GET", "/healthz", "", ""));
         answer.is_err().then_some(())
     });
@@ -247,7 +247,7 @@ fn a_stopping_server_accepts_no_connection() {
 }
 
 #[test]
-fn a_second_server_on_the_same_file_is_refused() {
+fn a_second_server_on_the_same_file_is_rejected() {
     let server = Server::start();
     let (code, message) = refusal(&mut program(server.directory()));
     assert_eq!(code, Some(1), "{message}");

@@ -154,7 +154,7 @@ fn a_follower_of_undone_events_is_rejected_and_then_misses_nothing() {
     assert!(detail["message"].as_str().unwrap().contains("restored"), "{detail}");
     let resume = detail["resume"].as_str().unwrap().to_owned();
     Follower { filter: "", cursor: resume }.goes_on(&server, &names("new", 80));
-    // A follower that had not read so far is not affected.
+    // A follower at an earlier position is not affected.
     let rest = [names("kept", 50).split_off(20), names("new", 80)].concat();
     behind.clone().goes_on(&server, &rest);
 }

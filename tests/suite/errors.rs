@@ -216,8 +216,8 @@ fn overload_is_503_with_retry_after() {
     ]);
     let event = json!({ "action": "A", "resourceType": "x".repeat(120) }).to_string();
     let (holder, refused) = eventually("a refusal", || {
-        // A client that does not finish its body holds most of the memory for bodies. The event below arrives either
-        // first or not at all: then the other request is rejected.
+        // A client that does not finish its body holds most of the memory for bodies. If the event below arrives
+        // before that, the test tries again.
         let mut holder = raw::connect(&server);
         holder.write_all(&raw::head(&server, "POST /v1/audit-log", &["content-length: 1000"])).unwrap();
         holder.write_all(&[b' '; 950]).unwrap();

@@ -105,14 +105,14 @@ fn lossy(server: &Server, lost: usize) -> String {
     thread::spawn(move || {
         for (number, client) in listener.incoming().map_while(Result::ok).enumerate() {
             let address = address.clone();
-            thread::spawn(move || hand_on(&client, &address, number < lost));
+            thread::spawn(move || pass_on(&client, &address, number < lost));
         }
     });
     url
 }
 
 /// Passes on the requests of a connection, and the responses unless they are lost. Ends when either side closes.
-fn hand_on(client: &TcpStream, address: &str, is_lost: bool) {
+fn pass_on(client: &TcpStream, address: &str, is_lost: bool) {
     let Ok(server) = TcpStream::connect(address) else { return };
     let mut first = vec![0; 64 * 1024];
     thread::scope(|scope| {

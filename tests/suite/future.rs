@@ -62,7 +62,7 @@ fn post_as(server: &Server, token: &str, event: &Value) -> Answer {
 }
 
 #[test]
-fn an_event_from_the_future_is_ordered_by_its_receipt_and_says_so() {
+fn an_event_from_the_future_is_ordered_by_its_receipt_and_marked() {
     let server = Server::start();
     let sender = server.credential("sender", &["ingest"]);
     server.store(&[event("before", &from_now(-MINUTE))]);

@@ -12,7 +12,7 @@ const EVENT: &str = r#"{"identifier":"m1","action":"UPDATE","resourceType":"serv
     "diff":{"before":{"dbPassword":"hide-me-4","port": 1.50},"after":{"dbPassword":["hide-me-5"],"port": 2e0}},
     "additionalData":{"raw":["Accept: x","Cookie: hide-me-6"],"hasPassword":true,"deep":[[{"client-secret":{"k":"hide-me-7"}}]]}}"#;
 
-/// A part of the event as it is stored.
+/// A part of the stored event.
 const STORED: &str = r#""context":{"entity":"api","apiKey":"[masked]"},"#;
 
 #[test]

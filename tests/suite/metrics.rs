@@ -29,7 +29,7 @@ impl Metrics {
         Self::parse(&answer.text)
     }
 
-    /// Parses the text format (version 0.0.4) as strictly as it is specified.
+    /// Parses the text format (version 0.0.4) strictly by its specification.
     fn parse(text: &str) -> Self {
         assert!(text.ends_with('\n'));
         let (mut samples, mut types) = (BTreeMap::new(), BTreeMap::new());

@@ -232,17 +232,17 @@ fn everyday_queries_use_an_index_without_sorting() {
         ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
         ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
     ] {
-        let question = format!("SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
-        let plan = plan_of(&connection, &question);
+        let sql = format!("SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
+        let plan = plan_of(&connection, &sql);
         // One step: a second one would be a sort.
-        assert_eq!(plan.len(), 1, "{question}: {plan:?}");
-        assert!(plan[0].starts_with("SEARCH event USING ") && plan[0].ends_with(index), "{question}: {plan:?}");
+        assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
+        assert!(plan[0].starts_with("SEARCH event USING ") && plan[0].ends_with(index), "{sql}: {plan:?}");
     }
 }
 
 /// The steps of SQLite's query plan.
-fn plan_of(connection: &Connection, question: &str) -> Vec<String> {
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
+fn plan_of(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let steps = statement.query_map([], |row| row.get(3)).unwrap();
     steps.collect::<Result<_, _>>().unwrap()
 }
@@ -252,7 +252,7 @@ fn the_entity_index_serves_ordinals_and_names() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();
     let parts = "event_entity (ANY(<expr>) AND entity=?";
-    for (question, step) in [
+    for (sql, step) in [
         ("SELECT body FROM event WHERE entity = 1 ORDER BY timestamp DESC, seq DESC", format!("{parts})")),
         (
             "SELECT body FROM event WHERE entity = 1 AND timestamp BETWEEN 1 AND 2",
@@ -261,12 +261,12 @@ fn the_entity_index_serves_ordinals_and_names() {
         ("SELECT at FROM named_event WHERE entity = 'svc-1' ORDER BY timestamp", format!("{parts})")),
         ("SELECT at FROM named_event WHERE blueprint = 'service'", "event_blueprint (blueprint=?)".to_owned()),
     ] {
-        let plan = plan_of(&connection, question);
-        assert!(plan.iter().any(|found| found.ends_with(&step)), "{question}: {plan:?}");
-        assert!(!plan.iter().any(|found| found.starts_with("SCAN")), "{question}: {plan:?}");
+        let plan = plan_of(&connection, sql);
+        assert!(plan.iter().any(|found| found.ends_with(&step)), "{sql}: {plan:?}");
+        assert!(!plan.iter().any(|found| found.starts_with("SCAN")), "{sql}: {plan:?}");
     }
-    let question = "SELECT count(*) FROM named_event WHERE entity = 'svc-1'";
-    assert_eq!(connection.query_row(question, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+    let sql = "SELECT count(*) FROM named_event WHERE entity = 'svc-1'";
+    assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
 }
 
 #[test]
@@ -432,9 +432,9 @@ fn a_killed_migration_resumes() {
 }
 
 /// Records the length of the WAL at each step of a long operation.
-struct LogWatch(PathBuf, RefCell<Vec<(&'static str, u64)>>);
+struct WalWatch(PathBuf, RefCell<Vec<(&'static str, u64)>>);
 
-impl LogWatch {
+impl WalWatch {
     fn new(path: &Path) -> Self {
         Self(path.with_extension("db-wal"), RefCell::default())
     }
@@ -445,7 +445,7 @@ impl LogWatch {
     }
 }
 
-impl Progress for LogWatch {
+impl Progress for WalWatch {
     fn advance(&self, what: &'static str, _: i64, _: i64) {
         self.1.borrow_mut().push((what, fs::metadata(&self.0).map_or(0, |file| file.len())));
     }
@@ -455,13 +455,13 @@ impl Progress for LogWatch {
 fn a_migration_and_a_reindex_empty_the_wal_after_each_step() {
     let (_directory, path) = file_of_format_1(45_000);
     let options = store_options(&path, 4_096);
-    let watch = LogWatch::new(&path);
+    let watch = WalWatch::new(&path);
     Store::open(&options, &watch).unwrap().close().unwrap();
     let (carried, indexed) =
         (watch.lengths("bringing the file to its present format"), watch.lengths("making the index"));
     assert!(carried.len() > 1 && indexed.len() > 1, "{carried:?} {indexed:?}");
     assert!(carried.iter().chain(&indexed).all(|length| *length == 0), "{carried:?} {indexed:?}");
-    let watch = LogWatch::new(&path);
+    let watch = WalWatch::new(&path);
     store::reindex(&path, &watch).unwrap();
     let indexed = watch.lengths("making the index");
     assert!(indexed.len() > 1 && indexed.iter().all(|length| *length == 0), "{indexed:?}");

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Commands that need exclusive use of the database.
-const ALONE: &[&[&str]] = &[&["serve"], &["import", "in.ndjson"], &["reindex"], &["restore", "copy.db", "--force"]];
+const EXCLUSIVE: &[&[&str]] = &[&["serve"], &["import", "in.ndjson"], &["reindex"], &["restore", "copy.db", "--force"]];
 /// Commands that may run while the server runs.
-const BESIDE: &[&[&str]] = &[
+const WHILE_SERVING: &[&[&str]] = &[
     &["query"],
     &["doctor"],
     &["retention"],
@@ -90,11 +90,11 @@ fn a_database_in_use_is_in_use_through_every_symbolic_link() {
     let mut names = aliases(server.directory());
     names.push(server.database());
     for name in &names {
-        is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
+        is_refused(server.directory(), name, EXCLUSIVE, "auditbox.db is open in another auditbox");
         // On Linux the database itself is locked too.
         if cfg!(target_os = "linux") {
             fs::remove_file(server.directory().join("auditbox.db.lock")).unwrap();
-            is_refused(server.directory(), name, ALONE, "auditbox.db is open in another auditbox");
+            is_refused(server.directory(), name, EXCLUSIVE, "auditbox.db is open in another auditbox");
         }
     }
     is_unharmed(server);
@@ -104,7 +104,7 @@ fn a_database_in_use_is_in_use_through_every_symbolic_link() {
 fn commands_work_through_a_symbolic_link_as_on_the_file() {
     let server = serving();
     for name in aliases(server.directory()) {
-        for arguments in BESIDE.iter().filter(|arguments| !arguments.contains(&"ci")) {
+        for arguments in WHILE_SERVING.iter().filter(|arguments| !arguments.contains(&"ci")) {
             let done = command(server.directory(), &name, arguments).output().unwrap();
             assert!(done.status.success(), "{} {arguments:?}: {done:?}", name.display());
         }
@@ -192,8 +192,8 @@ fn a_file_with_a_second_hard_link_is_rejected_by_every_command() {
     for link in &links {
         fs::hard_link(server.database(), link).unwrap();
         for name in [link, &server.database()] {
-            is_refused(server.directory(), name, ALONE, "2 hard links");
-            is_refused(server.directory(), name, BESIDE, "2 hard links");
+            is_refused(server.directory(), name, EXCLUSIVE, "2 hard links");
+            is_refused(server.directory(), name, WHILE_SERVING, "2 hard links");
         }
         assert!(!elsewhere.join("auditbox.db-wal").exists() && !server.directory().join("link.db-wal").exists());
         fs::remove_file(link).unwrap();
@@ -210,8 +210,8 @@ fn is_unharmed_after(server: Server, link: &Path) {
     let link = directory.path().join(link.file_name().unwrap());
     fs::hard_link(&file, &link).unwrap();
     for name in [&link, &file] {
-        is_refused(directory.path(), name, ALONE, "2 hard links");
-        is_refused(directory.path(), name, BESIDE, "2 hard links");
+        is_refused(directory.path(), name, EXCLUSIVE, "2 hard links");
+        is_refused(directory.path(), name, WHILE_SERVING, "2 hard links");
     }
     fs::remove_file(&link).unwrap();
     is_unharmed(Server::start_in(directory, &[]));
@@ -240,7 +240,7 @@ fn a_database_in_use_is_in_use_through_a_bind_mount_of_its_directory() {
     let at = tempfile::tempdir().unwrap();
     let Some(_bound) = Bound::new(server.directory(), at.path()) else { return };
     let name = at.path().join("auditbox.db");
-    is_refused(server.directory(), &name, ALONE, "auditbox.db is open in another auditbox");
+    is_refused(server.directory(), &name, EXCLUSIVE, "auditbox.db is open in another auditbox");
     is_unharmed(server);
 }
 
@@ -251,13 +251,13 @@ fn a_file_that_is_itself_mounted_is_rejected_by_every_command() {
     let name = at.path().join("auditbox.db");
     fs::write(&name, "").unwrap();
     let Some(bound) = Bound::new(&server.database(), &name) else { return };
-    is_refused(server.directory(), &name, ALONE, "mount its directory");
-    is_refused(server.directory(), &name, BESIDE, "mount its directory");
+    is_refused(server.directory(), &name, EXCLUSIVE, "mount its directory");
+    is_refused(server.directory(), &name, WHILE_SERVING, "mount its directory");
     assert!(!at.path().join("auditbox.db-wal").exists());
     assert_eq!(server.list("sort=received&order=asc").identifiers(), ["e1", "e2"]);
     let (status, directory) = server.stop();
     assert!(status.success());
-    is_refused(directory.path(), &name, ALONE, "mount its directory");
+    is_refused(directory.path(), &name, EXCLUSIVE, "mount its directory");
     drop(bound);
     is_unharmed(Server::start_in(directory, &[]));
 }
@@ -274,7 +274,7 @@ fn a_file_locked_by_an_older_auditbox_is_in_use() {
         }
         let file = fs::OpenOptions::new().create(true).append(true).open(directory.path().join(lock)).unwrap();
         file.try_lock().unwrap();
-        is_refused(directory.path(), &directory.path().join(name), ALONE, "is open in another auditbox");
+        is_refused(directory.path(), &directory.path().join(name), EXCLUSIVE, "is open in another auditbox");
     }
     is_unharmed(Server::start_in(directory, &[]));
 }
@@ -306,8 +306,8 @@ fn anything_but_a_file_is_rejected_as_a_database_at_once() {
     let new = (PathBuf::from("new/"), "a directory");
     for (name, kind) in others(directory.path()).into_iter().chain([new]) {
         let says = format!("is {kind}");
-        is_refused(directory.path(), &name, ALONE, &says);
-        is_refused(directory.path(), &name, BESIDE, &says);
+        is_refused(directory.path(), &name, EXCLUSIVE, &says);
+        is_refused(directory.path(), &name, WHILE_SERVING, &says);
         let link = directory.path().join("link");
         symlink(&name, &link).unwrap();
         is_refused(directory.path(), &link, &[&["serve"], &["query"]], &says);
@@ -318,7 +318,7 @@ fn anything_but_a_file_is_rejected_as_a_database_at_once() {
         let beside = directory.path().join(format!("auditbox.db{suffix}"));
         drop(fs::remove_file(&beside));
         assert!(Command::new("mkfifo").arg(&beside).status().unwrap().success());
-        is_refused(directory.path(), &file, ALONE, "is a named pipe");
+        is_refused(directory.path(), &file, EXCLUSIVE, "is a named pipe");
         fs::remove_file(&beside).unwrap();
     }
     is_unharmed(Server::start_in(directory, &[]));

@@ -102,7 +102,7 @@ fn every_documented_operation_answers_as_documented() {
     let documented: Vec<_> =
         operations.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
     assert_eq!(documented.iter().cloned().collect::<BTreeSet<_>>(), seen);
-    assert_eq!(documented.len(), seen.len(), "an operationId is given twice");
+    assert_eq!(documented.len(), seen.len(), "a duplicate operationId");
 }
 
 #[test]

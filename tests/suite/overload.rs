@@ -233,7 +233,7 @@ fn measure(server: &Server, batch: &[u8], length: Duration) -> (f64, Vec<u64>, u
     (rate, windows.into_inner().unwrap(), stored)
 }
 
-/// Sends batches at a fixed pace, whatever their responses.
+/// Sends batches at a fixed pace, regardless of the responses.
 fn offer(server: &Server, batch: &[u8], pause: Duration, seen: &Seen) {
     let (mut client, mut next) = (Client::new(server), Instant::now());
     while !seen.is_over() {
@@ -279,7 +279,7 @@ fn watch(server: &Server, seen: &Seen) {
     }
 }
 
-/// Repeatedly searches every identifier for text that none contains.
+/// Repeatedly searches every identifier for text that does not occur.
 fn search(server: &Server, seen: &Seen) {
     let path = "/v1/audit-log/stats?q=no-such-word&facets=entity,actor,path&histogram=auto";
     let request = request(&server.token, &format!("GET {path}"), "", "");
@@ -300,7 +300,7 @@ fn memory_bytes(server: &Server) -> u64 {
 }
 
 /// Keeps slow and idle connections until the load ends, and replaces those that the server closes.
-fn dawdle(server: &Server, size: &Size, seen: &Seen) {
+fn hold_connections(server: &Server, size: &Size, seen: &Seen) {
     let whole = "x".repeat(1_000_000);
     let post = request(&server.token, "POST /v1/audit-log", "content-length: 1000000\r\n", "");
     let get = request(&server.token, "GET /v1/audit-log?limit=10000&resources=overload", "", "");
@@ -350,7 +350,7 @@ fn dawdle(server: &Server, size: &Size, seen: &Seen) {
 fn load(server: &Server, size: &Size, batch: &[u8], rate: f64, seen: &Seen) {
     let pause = Duration::from_secs_f64((size.senders * BATCH_EVENTS) as f64 / (rate * OVER as f64).max(1.0));
     thread::scope(|scope| {
-        scope.spawn(|| dawdle(server, size, seen));
+        scope.spawn(|| hold_connections(server, size, seen));
         for _ in 0..size.senders {
             scope.spawn(|| offer(server, batch, pause, seen));
         }
@@ -364,7 +364,7 @@ fn load(server: &Server, size: &Size, batch: &[u8], rate: f64, seen: &Seen) {
 }
 
 /// Prints the observations and asserts what holds on any machine. Returns the times of the health checks, sorted.
-fn told(size: &Size, seen: &Seen) -> Vec<(u64, u64)> {
+fn report_and_check(size: &Size, seen: &Seen) -> Vec<(u64, u64)> {
     let mut health = seen.health.lock().unwrap().clone();
     health.sort_unstable();
     let statuses = seen.statuses.lock().unwrap().clone();
@@ -388,7 +388,7 @@ fn told(size: &Size, seen: &Seen) -> Vec<(u64, u64)> {
     assert!(statuses.keys().all(|status| matches!(status, 0 | 201 | 429 | 503)), "{statuses:?}");
     assert_eq!(seen.without_retry.load(Ordering::Relaxed), 0, "every rejection has a time to retry");
     assert_eq!(unanswered, 0, "every health check gets a response");
-    assert!(seen.answered.load(Ordering::Relaxed) > 0, "health is answered on new connections beside the load");
+    assert!(seen.answered.load(Ordering::Relaxed) > 0, "no health check succeeded on a new connection during the load");
     assert!(memory_bytes <= MEMORY_BYTES_MAX, "{memory_bytes}");
     assert!(log_bytes <= LOG_BYTES_MAX, "{log_bytes}");
     health
@@ -416,7 +416,7 @@ fn nothing_is_lost(server: Server, acknowledged: u64, seen: &Seen) {
 #[test]
 fn the_server_survives_an_overload() {
     let size = size(SHORT, LONG);
-    // All senders share one address, so the limit on failed logins must not apply.
+    // A short queue and short batches, so that the load fills the queue in any build.
     let short = [("AUDITBOX_LIMITS_QUEUE_EVENTS_MAX", QUEUE_SHORT), ("AUDITBOX_LIMITS_BATCH_EVENTS_MAX", QUEUE_SHORT)];
     let server = Server::start_with(if size.long { &[] } else { &short });
     let batch = batch(&server.token);
@@ -425,7 +425,7 @@ fn the_server_survives_an_overload() {
     let (calm_bytes, seen) = (memory_bytes(&server), Seen::default());
     load(&server, &size, &batch, rate, &seen);
     let (rate_after, windows, after) = measure(&server, &batch, size.measured);
-    let health = told(&size, &seen);
+    let health = report_and_check(&size, &seen);
     println!("memory before: {} MiB", calm_bytes >> 20);
     println!("after: {rate_after:.0} events/s; by tenths of a second {:?}", &windows[..windows.len().min(20)]);
 
@@ -437,7 +437,7 @@ fn the_server_survives_an_overload() {
         // The longest times come from moments when hundreds of connections are closed and reopened at once. The load
         // runs on the same cores.
         assert!(at(&health, 990) < 100_000, "health within 100 ms");
-        // Full speed is relative to the log as it is by then: millions of events longer, with chunks being sealed.
+        // Full speed is relative to the present log, which is millions of events longer and has chunks being sealed.
         let per_second = |tenths: &[u64]| tenths.iter().sum::<u64>() * 10 / tenths.len() as u64;
         let (second, later) = (per_second(&windows[10..20]), per_second(&windows[50..100]));
         println!("in the second second after: {second} events/s; in the sixth and later: {later}");
@@ -455,7 +455,7 @@ fn everything_at_once_leaves_health_answered_memory_bounded_and_no_event_lost() 
     println!("sustained before: {rate:.0} events/s; offered: {:.0} events/s", rate * OVER as f64);
     let seen = Seen::default();
     load(&server, &size, &batch, rate, &seen);
-    let health = told(&size, &seen);
+    let health = report_and_check(&size, &seen);
     if size.long {
         assert!(at(&health, 1_000) < 1_000_000, "health within a second");
         assert!(at(&health, 990) < 100_000, "health within 100 ms");

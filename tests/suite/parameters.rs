@@ -81,7 +81,7 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
 }
 
 #[test]
-fn empty_values_are_refused_by_name() {
+fn empty_values_are_rejected_by_name() {
     let server = Server::start();
     for name in [
         "identifier",

@@ -45,7 +45,7 @@ impl Process {
 
     /// The address that it reports, once it does.
     pub(crate) fn url(&self) -> String {
-        eventually("a line that says where", || {
+        eventually("a line with the address", || {
             let output = self.output();
             let line =
                 output.lines().find(|line| line.starts_with("auditbox ") && output.contains(&format!("{line}\n")));

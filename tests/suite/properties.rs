@@ -21,14 +21,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::harness::Server;
-use plain::{Bound, Encoding, Kind, PARAMETERS, Parameter, Plain, Question, Term};
+use plain::{Bound, Encoding, Kind, PARAMETERS, Parameter, Plain, PlainQuery, Term};
 
 /// Events per request.
 const BATCH_EVENTS: usize = 2_000;
 /// Events per compared response: enough to see the order and the end of most lists.
 const LIMIT: usize = 200;
 /// Random queries for each set of events.
-const QUESTIONS: u32 = 300;
+const QUERIES: u32 = 300;
 
 #[test]
 fn synthetic_and_odd_events_are_read_back_and_found_as_a_plain_filter_finds_them() {
@@ -59,29 +59,29 @@ fn check(sent: &[String], chunk_events: u32) {
         assert_eq!(answer.json()["accepted"], batch.len());
     }
     let events = read_back(&server, sent);
-    ask(&server, &events, QUESTIONS);
+    ask(&server, &events, QUERIES);
 }
 
 /// Queries the values of every parameter, then runs this many random queries.
-fn ask(server: &Server, events: &[Plain], questions: u32) {
+fn ask(server: &Server, events: &[Plain], queries: u32) {
     let pools = Pools::of(events);
     for parameter in PARAMETERS {
         for encoding in Encoding::ALL {
             for values in pools.handfuls(parameter).filter(|values| !values.is_empty()) {
                 let term = Term { parameter, excludes: false, encoding: encoding_for(parameter, encoding), values };
-                compare(server, events, &Question { terms: vec![term], ..everything() }).unwrap();
+                compare(server, events, &PlainQuery { terms: vec![term], ..everything() }).unwrap();
             }
         }
     }
-    let config = Config { cases: questions, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: queries, failure_persistence: None, ..Config::default() };
     let asked = TestRunner::new(config).run(&sketch(), |sketch| {
-        compare(server, events, &sketch.question(events, &pools)).map_err(TestCaseError::fail)
+        compare(server, events, &sketch.plain_query(events, &pools)).map_err(TestCaseError::fail)
     });
     asked.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-pub(crate) fn everything() -> Question {
-    Question { terms: Vec::new(), search: None, from: None, to: None, by_arrival: false, ascending: false }
+pub(crate) fn everything() -> PlainQuery {
+    PlainQuery { terms: Vec::new(), search: None, from: None, to: None, by_arrival: false, ascending: false }
 }
 
 #[derive(Deserialize)]
@@ -147,27 +147,27 @@ fn assert_members_kept<'a>(sent: &Members<'_>, stored: &'a Members<'_>) -> Vec<&
 }
 
 /// Runs the same query on the server and on the plain filter.
-pub(crate) fn compare(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
-    let expected = question.answer(events);
-    let query = question.query();
+pub(crate) fn compare(server: &Server, events: &[Plain], plain_query: &PlainQuery) -> Result<(), String> {
+    let expected = plain_query.answer(events);
+    let query = plain_query.query();
     let answer = server.list(&format!("{query}&limit={LIMIT}&includes=identifier&count=true"));
     if answer.status != 200 {
-        return Err(format!("{}\n{query}\n{question:#?}", answer.text));
+        return Err(format!("{}\n{query}\n{plain_query:#?}", answer.text));
     }
     let found = answer.identifiers();
     let first = &expected[..expected.len().min(LIMIT)];
     if found != first {
-        return Err(format!("found {found:?}\nexpected {first:?}\n{query}\n{question:#?}"));
+        return Err(format!("found {found:?}\nexpected {first:?}\n{query}\n{plain_query:#?}"));
     }
-    let follows = question.by_arrival && question.ascending;
+    let follows = plain_query.by_arrival && plain_query.ascending;
     let more = answer.json()["next"].is_string();
     if more != (follows || expected.len() > LIMIT) {
         return Err(format!("{} in all, and yet next: {more}\n{query}", expected.len()));
     }
     if answer.json()["count"] != expected.len() {
-        return Err(format!("{} instead of {}\n{query}\n{question:#?}", answer.json()["count"], expected.len()));
+        return Err(format!("{} instead of {}\n{query}\n{plain_query:#?}", answer.json()["count"], expected.len()));
     }
-    compare_counts(server, events, question)
+    compare_counts(server, events, plain_query)
 }
 
 /// The parameters with compared facets.
@@ -176,19 +176,19 @@ const FACETS: [&str; 5] = ["resources", "actor", "entity", "status", "path"];
 const FACET_VALUES_MAX: usize = 100;
 
 /// Compares the server's counts with plain ones.
-fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Result<(), String> {
-    let query = question.query();
+fn compare_counts(server: &Server, events: &[Plain], plain_query: &PlainQuery) -> Result<(), String> {
+    let query = plain_query.query();
     let path = format!("/v1/audit-log/stats?{query}&facets={}&histogram=auto&tz=Asia/Kolkata", FACETS.join(","));
     let answer = server.get(&path);
     let now = Timestamp::now().micros();
     let stats: Stats = serde_json::from_str(&answer.text).map_err(|error| format!("{error}: {}", answer.text))?;
-    let times = question.times(events);
-    let wrong = |what: &str| Err(format!("{what}\n{}\n{query}\n{question:#?}", answer.text));
+    let times = plain_query.times(events);
+    let wrong = |what: &str| Err(format!("{what}\n{}\n{query}\n{plain_query:#?}", answer.text));
     if stats.count != times.len() as u64 {
         return wrong("another count");
     }
     for parameter in PARAMETERS.iter().filter(|parameter| FACETS.contains(&parameter.name)) {
-        let (expected, facet) = (question.values(events, parameter), &stats.facets[parameter.name]);
+        let (expected, facet) = (plain_query.values(events, parameter), &stats.facets[parameter.name]);
         let listed: BTreeMap<_, _> = facet.values.iter().map(|value| (value.value.as_str(), value.count)).collect();
         let common = &facet.values[..expected.len().min(FACET_VALUES_MAX)];
         let least = common.last().map_or(0, |value| value.count);
@@ -202,7 +202,7 @@ fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Res
         }
     }
     // Without an end, the buckets end now; without a beginning, they may omit a few old events.
-    let through = question.to.as_ref().map_or(now, |to| to.micros);
+    let through = plain_query.to.as_ref().map_or(now, |to| to.micros);
     let in_bucket = |bucket: &Bucket, failed: bool| {
         let within =
             |time: i64| plain::micros(&bucket.start) <= time && time < plain::micros(&bucket.end) && time <= through;
@@ -211,7 +211,7 @@ fn compare_counts(server: &Server, events: &[Plain], question: &Question) -> Res
     let Histogram { buckets, before, after } = stats.histogram;
     let start = buckets.first().map_or(i64::MIN, |bucket| plain::micros(&bucket.start));
     let count = |holds: &dyn Fn(i64) -> bool| times.iter().filter(|(time, _)| holds(*time)).count() as u64;
-    let may_be_left_out = if question.from.is_some() { 0 } else { (stats.count / 20).max(1) };
+    let may_be_left_out = if plain_query.from.is_some() { 0 } else { (stats.count / 20).max(1) };
     let is_right = buckets.windows(2).all(|pair| pair[0].end == pair[1].start)
         && buckets.iter().map(|bucket| bucket.success + bucket.failure).sum::<u64>() + before + after == stats.count
         && before == count(&|time| time < start)
@@ -342,7 +342,7 @@ pub(crate) fn sketch() -> impl Strategy<Value = Sketch> {
 }
 
 impl Sketch {
-    pub(crate) fn question(&self, events: &[Plain], pools: &Pools) -> Question {
+    pub(crate) fn plain_query(&self, events: &[Plain], pools: &Pools) -> PlainQuery {
         let event = self.event.get(events);
         let mut terms: Vec<Term> = Vec::new();
         for sketch in &self.terms {
@@ -354,7 +354,7 @@ impl Sketch {
             }
         }
         let bound = |place: &Option<(Index, u8)>| place.map(|(index, spelling)| spell(index.get(events), spelling));
-        Question {
+        PlainQuery {
             terms,
             search: self.search.and_then(|(index, part)| search(index.get(events), part)),
             from: bound(&self.from),

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::harness::{Server, eventually};
 
 /// Checks which events each query finds, newest first; names are separated by spaces.
-pub fn check(server: &Server, questions: &[(&str, &str)]) {
-    for (query, expected) in questions {
+pub fn check(server: &Server, queries: &[(&str, &str)]) {
+    for (query, expected) in queries {
         let expected: Vec<_> = expected.split_whitespace().collect();
         assert_eq!(server.list(query).identifiers(), expected, "{query}");
     }

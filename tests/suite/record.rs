@@ -248,7 +248,7 @@ fn a_change_of_credentials_is_recorded_before_the_response() {
 }
 
 #[test]
-fn a_change_of_credentials_that_cannot_be_recorded_is_not_made() {
+fn an_unrecordable_change_of_credentials_is_not_made() {
     let mut server = Server::start();
     let database = Database::open(server.database()).unwrap();
     let broken = "CREATE TRIGGER broken BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'broken'); END";

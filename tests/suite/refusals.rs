@@ -181,7 +181,7 @@ fn undecodable_text_is_rejected_at_any_depth() {
         assert_eq!(answer.json()["details"][0]["field"], named, "{}", answer.text);
     }
     assert_eq!(server.post(LOG, &with(r#""\ud800":1"#)).refusal().0, 422);
-    assert_eq!(server.post(LOG, &with("\"message\":\"a\nb\"")).refusal().0, 422, "a control character as it is");
+    assert_eq!(server.post(LOG, &with("\"message\":\"a\nb\"")).refusal().0, 422, "a raw control character");
 
     let bearer = format!("Bearer {}", server.token);
     let mut body = with(r#""message":"?""#).into_bytes();

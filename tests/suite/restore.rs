@@ -106,7 +106,7 @@ fn a_restore_reads_the_write_ahead_log_of_its_source() {
 }
 
 #[test]
-fn a_restore_over_a_log_that_crashed_can_be_undone() {
+fn a_restore_over_the_log_of_a_crashed_server_can_be_undone() {
     let server = Server::start();
     succeeds(server.directory(), &["backup", "copy.db"]);
     send(&server, "e", 500);
@@ -527,7 +527,7 @@ fn a_restore_over_an_unreadable_file_needs_force_and_revive() {
 }
 
 #[test]
-fn a_damaged_log_whose_credentials_can_be_read_keeps_what_was_revoked() {
+fn a_damaged_log_with_readable_credentials_keeps_its_revocations() {
     let (directory, tokens, ended, _) = with_revocations();
     let path = directory.path().join(DATABASE);
     let file = Database::open(&path).unwrap();
@@ -565,7 +565,7 @@ fn a_restore_without_a_former_file_warns_that_revocations_are_unknown() {
 }
 
 #[test]
-fn a_restore_over_a_new_log_brings_back_what_the_backup_has() {
+fn a_restore_over_a_new_log_accepts_the_credentials_of_the_backup() {
     let server = Server::start();
     send(&server, "e", 5);
     let tokens = make_credentials(&server, &["kept"]);

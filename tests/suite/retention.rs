@@ -43,7 +43,7 @@ const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
 const KEEP_30_BY_EVENT_TIME: [(&str, &str); 2] = [KEEP_30[0], ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
 /// The number of dropped events, as recorded in the file.
-fn put_down(directory: &Path) -> i64 {
+fn dropped_total(directory: &Path) -> i64 {
     let database = Database::open(directory.join("auditbox.db")).unwrap();
     let sum = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped";
     database.query_row(sum, [], |row| row.get(0)).unwrap()
@@ -165,7 +165,7 @@ fn a_receipt_that_is_unknown_counts_as_the_newest_of_its_chunk() {
     }
     let server = restart(Server::start_in(received(64, &events), &[]), &KEEP_30);
     settle(&server);
-    assert_eq!(put_down(server.directory()), 64);
+    assert_eq!(dropped_total(server.directory()), 64);
     assert_eq!(server.list("identifier=old-ahead&count=true").json()["count"], 0);
     assert_eq!(server.list("identifier=young-ahead&count=true").json()["count"], 1);
     is_sound(server.directory());
@@ -296,7 +296,7 @@ fn a_small_log_drops_events_with_a_record_and_leaves_no_bytes_of_them() {
     assert!(status.success());
     assert_eq!(holds(directory.path()), [false; 3]);
     is_sound(directory.path());
-    assert_eq!((put_down(directory.path()), recorded(directory.path())), (3, 3));
+    assert_eq!((dropped_total(directory.path()), recorded(directory.path())), (3, 3));
 }
 
 #[test]
@@ -332,9 +332,11 @@ fn a_clock_that_ran_ahead_drops_nothing_until_it_is_trusted() {
     assert_eq!(database.execute(back, []).unwrap(), 1);
     drop(database);
     let server = Server::start_in(directory, &KEEP_30_BY_EVENT_TIME);
-    eventually("a word of it", || server.log().contains("run auditbox retention --trust-clock").then_some(()));
+    eventually("a message about the clock", || {
+        server.log().contains("run auditbox retention --trust-clock").then_some(())
+    });
     assert_eq!(server.list("").identifiers(), ["new", "old"]);
-    assert_eq!(put_down(server.directory()), 0);
+    assert_eq!(dropped_total(server.directory()), 0);
     let trusted = run(server.directory(), &["retention", "--trust-clock"]);
     assert!(trusted.status.success(), "{trusted:?}");
     let server = restart(server, &KEEP_30_BY_EVENT_TIME);
@@ -395,13 +397,13 @@ fn killed_while_dropping_the_server_resumes_and_every_drop_has_a_record() {
         });
         interrupted += dropping(server.directory());
         is_sound(server.directory());
-        assert_eq!(put_down(server.directory()), recorded(server.directory()), "round {round}");
+        assert_eq!(dropped_total(server.directory()), recorded(server.directory()), "round {round}");
         server.start_again();
     }
-    println!("{interrupted} of {rounds} kills came between a drop and its end");
-    assert!(interrupted > 0, "no kill came between a drop and its end");
+    println!("{interrupted} of {rounds} kills happened between a drop and its end");
+    assert!(interrupted > 0, "no kill happened between a drop and its end");
     kept.extend(acknowledged);
-    eventually("retention", || (put_down(server.directory()) == 10_400).then_some(()));
+    eventually("retention", || (dropped_total(server.directory()) == 10_400).then_some(()));
     settle(&server);
     let found: BTreeSet<_> = server.list("limit=100000").identifiers().into_iter().collect();
     assert!(found.is_superset(&kept), "{:?}", kept.difference(&found).collect::<Vec<_>>());
@@ -410,7 +412,7 @@ fn killed_while_dropping_the_server_resumes_and_every_drop_has_a_record() {
     let (status, directory) = server.stop();
     assert!(status.success());
     is_sound(directory.path());
-    assert_eq!((put_down(directory.path()), recorded(directory.path())), (10_400, 10_400));
+    assert_eq!((dropped_total(directory.path()), recorded(directory.path())), (10_400, 10_400));
 }
 
 #[test]
@@ -434,7 +436,7 @@ fn the_space_of_dropped_events_is_reused() {
         });
         let outcomes = store.writer.append(events.collect(), Policy::AllOrNothing).unwrap().wait().unwrap();
         assert_eq!(outcomes.len(), 1_500);
-        eventually("retention", || (put_down(directory.path()) == (round + 1) * 1_500).then_some(()));
+        eventually("retention", || (dropped_total(directory.path()) == (round + 1) * 1_500).then_some(()));
         let database = Database::open(&path).unwrap();
         pages.push(database.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap());
     }

@@ -263,7 +263,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_only_and_rejects_another_authority() {
     }
     assert_eq!(curl(&url, &["--cacert", &theirs]).status.code(), Some(60), "another authority");
     assert_eq!(curl(&url, &[]).status.code(), Some(60), "the well-known authorities");
-    // The certificate is for the address, not for any name that resolves to it.
+    // The certificate names the address, and not a host name that resolves to it.
     let port = url.rsplit(':').next().unwrap();
     let named = curl(
         &format!("https://audit.example:{port}"),

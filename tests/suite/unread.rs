@@ -126,7 +126,7 @@ fn a_stalled_response_is_ended_and_a_slowly_read_one_is_not() {
         }
     });
     // One remains for the slow reader, and one is that of the request.
-    eventually("the end of answers that nobody reads", || (connections() <= 2).then_some(()));
+    eventually("the end of unread responses", || (connections() <= 2).then_some(()));
     for (stream, path) in unread.into_iter().zip(paths) {
         let mut whole = Vec::new();
         let outcome = { stream }.read_to_end(&mut whole);

@@ -29,7 +29,7 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub(crate) fn send(&mut self, bytes: &str) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_bytes())
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn the_page_of_an_update_shows_what_changed_field_by_field() {
+fn the_page_of_an_update_shows_the_changes_field_by_field() {
     let server = Server::start();
     let mut changed = event("e1", "entity", "2024-05-01T12:00:00Z");
     changed["diff"] = json!({

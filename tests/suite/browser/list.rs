@@ -64,15 +64,15 @@ fn chips_are_removed_one_by_one_or_all_at_once() {
     page.until("all kinds are shown", || page.count(WHAT) == 5);
     left -= 1;
     for field in ["Action", "Actor", "Method"] {
-        page.until("a chip is gone", || page.count(CHIPS) == left);
+        page.until("a chip is removed", || page.count(CHIPS) == left);
         page.click(&format!("a[aria-label^='Remove: {field}']"));
         left -= 1;
     }
-    page.until("the last is gone", || page.count(CHIPS) == left);
+    page.until("the last chip is removed", || page.count(CHIPS) == left);
     assert!(!page.at().contains("actor") && page.at().contains("range=30d"), "{}", page.at());
     page.open(path);
     page.click(".clear a");
-    page.until("the filter is gone", || !page.at().contains("actor") && page.count(WHAT) == 5);
+    page.until("the filter is cleared", || !page.at().contains("actor") && page.count(WHAT) == 5);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn pages_link_to_older_and_newer_ones() {
 }
 
 #[test]
-fn an_export_is_exactly_what_the_filter_shows() {
+fn an_export_contains_exactly_the_filtered_events() {
     let server = Server::start();
     kinds(&server);
     let Some(page) = Page::signed_in(&server, "/audit-logs?not.resource_type=cluster&q=thing") else { return };

@@ -88,7 +88,7 @@ fn the_live_tail_reports_problems_retries_and_misses_nothing() {
     other.send(&request).unwrap();
     assert!(other.line().unwrap().contains(" 200 "));
     page.click("button[data-live]");
-    page.until("it says why", || page.text("[data-live-note]").contains("too many; trying again in"));
+    page.until("the reason is shown", || page.text("[data-live-note]").contains("too many; trying again in"));
     post(&server, "new1", "application");
     drop(other);
     // The server notices the closed connection at its next write.
@@ -98,7 +98,7 @@ fn the_live_tail_reports_problems_retries_and_misses_nothing() {
         seen(&page, true);
         page.text("[data-fresh] button").contains("2 new events")
     });
-    page.until("it says nothing more", || page.text("[data-live-note]").is_empty());
+    page.until("the note is cleared", || page.text("[data-live-note]").is_empty());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_signed_out_page_links_to_the_sign_in_page() {
     let cookie = page.cookie();
     let headers = [("cookie", &*cookie), ("origin", &*server.url)];
     assert_eq!(server.request_once("POST", "/sign-out", &headers, b"").status, 303);
-    page.until("it says so", || page.text("[data-live-note]").contains("you are signed out"));
+    page.until("the note is shown", || page.text("[data-live-note]").contains("you are signed out"));
     assert_eq!(page.attribute("[data-live-note] a", "href").as_deref(), Some("/sign-in?next=%2Faudit-logs"));
 }
 
@@ -174,7 +174,7 @@ fn the_live_tail_of_a_restored_log_reports_it_and_links_to_the_present_log() {
     for number in 0..20 {
         post(&server, &format!("other{number}"), "application");
     }
-    page.until("it says so", || page.text("[data-live-note]").contains("restored from a backup"));
+    page.until("the note is shown", || page.text("[data-live-note]").contains("restored from a backup"));
     let link = page.attribute("[data-live-note] a", "href").unwrap();
     assert!(link.ends_with("/audit-logs?resource_type=application"), "{link}");
 }

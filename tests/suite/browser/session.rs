@@ -41,7 +41,7 @@ fn a_link_from_the_command_line_signs_in_once() {
     page.click("form[action='/sign-out'] button");
     page.until_at("/sign-in");
     page.open(&link);
-    page.until("it says that the link is over", || page.text("[role=alert]").contains("no longer good"));
+    page.until("the page reports a used link", || page.text("[role=alert]").contains("no longer good"));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_admin_creates_and_disables_a_credential() {
     page.open("/credentials");
     assert!(!page.text("body").contains(&token));
     page.click("a[aria-label='Disable ci <deploy>…']");
-    page.until("it is asked whether", || page.text("h1").contains("Disable ci <deploy>?"));
+    page.until("the confirmation is shown", || page.text("h1").contains("Disable ci <deploy>?"));
     assert_eq!(server.request_as(&token, "GET", "/v1/audit-log?limit=1", "").status, 200);
     page.click("button[value=disable]");
     page.until("it is disabled", || page.count("button[aria-label='Enable ci <deploy>']") == 1);

@@ -137,7 +137,7 @@ impl Checker {
             Backup { path: backup.path.clone(), state: backup.state.clone(), ..*backup }
         };
         if by_hand {
-            self.put_back(&path);
+            self.copy_back(&path);
         } else {
             self.must_in_the_end(&["restore", &path, "--force"]);
         }
@@ -159,7 +159,7 @@ impl Checker {
     }
 
     /// Copies a backup over the file of the stopped server.
-    fn put_back(&self, path: &str) {
+    fn copy_back(&self, path: &str) {
         let database = self.server.database();
         for extension in ["db-wal", "db-shm"] {
             drop(fs::remove_file(database.with_extension(extension)));
@@ -178,7 +178,7 @@ impl Checker {
     }
 
     /// Stores events that were received long ago, as in a log of several years.
-    fn plant(&mut self) {
+    fn store_old_events(&mut self) {
         self.stop();
         let options = store_options(&self.server.database(), self.chunk_events);
         let store = Store::open(&options, &Quiet).unwrap();
@@ -203,7 +203,7 @@ impl Checker {
 
     /// Runs retention: it drops exactly the events whose own time and receipt are both past the limit.
     pub(super) fn retention(&mut self) {
-        self.plant();
+        self.store_old_events();
         let mut left = self.state.clone();
         let dropped = left.drop_past(now_micros() - KEEP_DAYS * DAY_MICROS);
         let gone: Vec<_> = self.state.events.iter().map(|event| event.identifier.clone()).collect();
@@ -327,7 +327,7 @@ impl Checker {
     fn must_be_refused(&self, link: &str, arguments: &[&str]) {
         let output = self.command(link, arguments);
         assert!(!output.status.success(), "{arguments:?} writes to {link}, which is in use: {output:?}");
-        assert!(!output.stderr.is_empty(), "{arguments:?} says nothing");
+        assert!(!output.stderr.is_empty(), "{arguments:?} prints no message");
     }
 
     fn no_second_server(&self, link: &str) {

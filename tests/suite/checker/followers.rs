@@ -5,13 +5,13 @@
 use serde_json::Value;
 
 use super::run::Checker;
-use crate::{properties::plain::Question, stream};
+use crate::{properties::plain::PlainQuery, stream};
 
 const FOLLOWERS: usize = 6;
 
 /// A client that follows.
 pub(super) struct Follower {
-    question: Question,
+    plain_query: PlainQuery,
     streams: bool,
     connection: Option<stream::Follower>,
     /// The cursor from which it continues.
@@ -52,15 +52,15 @@ impl Checker {
         let of_kind: Vec<_> =
             (0..self.followers.len()).filter(|place| self.followers[*place].streams == streams).collect();
         if of_kind.len() < FOLLOWERS && (of_kind.is_empty() || self.maker.percent(15)) {
-            let mut question = self.question();
-            (question.by_arrival, question.ascending) = (true, true);
+            let mut plain_query = self.plain_query();
+            (plain_query.by_arrival, plain_query.ascending) = (true, true);
             if self.maker.percent(30) {
-                question = Question { by_arrival: true, ascending: true, ..crate::properties::everything() };
+                plain_query = PlainQuery { by_arrival: true, ascending: true, ..crate::properties::everything() };
             }
             let (known, step) = (Vec::new(), self.step);
             let (connection, cursor) = (None, None);
             let follower =
-                Follower { question, streams, connection, cursor, known, given: 0, step, may_begin_again: false };
+                Follower { plain_query, streams, connection, cursor, known, given: 0, step, may_begin_again: false };
             self.followers.push(follower);
             return self.followers.len() - 1;
         }
@@ -100,15 +100,15 @@ impl Checker {
     fn due(&self, follower: &Follower) -> (usize, Vec<usize>, bool) {
         let common = self.state.common(&follower.known);
         let must_begin_again = common < follower.given;
-        assert!(!must_begin_again || follower.may_begin_again, "only a restore can take away what was seen");
-        (common, self.state.after(&follower.question, common), must_begin_again)
+        assert!(!must_begin_again || follower.may_begin_again, "only a restore can undo received events");
+        (common, self.state.after(&follower.plain_query, common), must_begin_again)
     }
 
     /// Requests one list from a follower's cursor on.
     fn poll(&mut self, place: usize, limit: usize) {
         let follower = &self.followers[place];
         let cursor = follower.cursor.as_ref().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-        let query = follower.question.query();
+        let query = follower.plain_query.query();
         let (_, due, must_begin_again) = self.due(follower);
         let answer = self.server.list(&format!("{query}&limit={limit}{cursor}"));
         if answer.status == 422 {
@@ -162,7 +162,7 @@ impl Checker {
     fn connect(&mut self, place: usize) -> bool {
         let follower = &self.followers[place];
         let authorization = format!("Authorization: Bearer {}\r\n", self.server.token);
-        let query = follower.question.query();
+        let query = follower.plain_query.query();
         // A browser sends the position in a header, and a first connection may send it in the URL.
         let (headers, query) = match &follower.cursor {
             Some(cursor) if self.step.is_multiple_of(2) => {

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::events::Sent;
-use crate::properties::plain::{Plain, Question, micros};
+use crate::properties::plain::{Plain, PlainQuery, micros};
 
 /// The outcome of one event of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,10 +137,10 @@ impl State {
     }
 
     /// The indexes in `entries` of the matching events after the first `known` events of the history.
-    pub(super) fn after(&self, question: &Question, known: usize) -> Vec<usize> {
+    pub(super) fn after(&self, plain_query: &PlainQuery, known: usize) -> Vec<usize> {
         let last = known.checked_sub(1).map_or(0, |place| self.history[place]);
         let first = self.entries.partition_point(|entry| entry.arrival <= last);
-        let matching: BTreeSet<_> = question.answer(&self.events[first..]).into_iter().collect();
+        let matching: BTreeSet<_> = plain_query.answer(&self.events[first..]).into_iter().collect();
         (first..self.events.len()).filter(|place| matching.contains(self.events[*place].identifier.as_str())).collect()
     }
 

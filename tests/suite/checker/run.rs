@@ -16,7 +16,7 @@ use super::{
     events::{Maker, Sent},
     followers::Follower,
     model::State,
-    questions::OwnFollower,
+    queries::OwnFollower,
 };
 use crate::{
     harness::{CLIENT_ID, Server, program, store_options},
@@ -85,7 +85,7 @@ pub(super) struct Checker {
     pub(super) own: OwnFollower,
     pub(super) chunk_events: u32,
     pub(super) step: u64,
-    pub(super) questions: TestRunner,
+    pub(super) queries: TestRunner,
     pub(super) pools: Option<Pools>,
     without: Vec<String>,
     log: Vec<String>,
@@ -130,7 +130,7 @@ impl Checker {
             own: OwnFollower::default(),
             chunk_events,
             step: 0,
-            questions: TestRunner::new_with_rng(Config::default(), random),
+            queries: TestRunner::new_with_rng(Config::default(), random),
             pools: None,
             without: env::var(WITHOUT).unwrap_or_else(|_| "respell".to_owned()).split(',').map(str::to_owned).collect(),
             log: vec![format!("chunks of {chunk_events} events")],
@@ -256,7 +256,7 @@ pub(super) fn at_most_once(names: impl Iterator<Item = String>) -> HashMap<Strin
     let mut places = HashMap::new();
     for (place, name) in names.enumerate() {
         let before = places.insert(name.clone(), place);
-        assert_eq!(before, None, "{name} is there twice");
+        assert_eq!(before, None, "duplicate name {name}");
     }
     places
 }

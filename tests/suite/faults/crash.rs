@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// When the process is killed.
 #[derive(Debug)]
-enum Blow {
+enum KillPoint {
     /// After this many acknowledgements.
     After(usize),
     /// When a thread makes this call for the `n`th time under load.
@@ -41,7 +41,7 @@ enum Blow {
     Start(&'static str, u64),
 }
 
-impl Blow {
+impl KillPoint {
     fn choose(round: u64, random: &mut Random) -> Self {
         match round % 10 {
             0 | 5 => Self::After(usize::try_from(1 + random.below(1_500)).unwrap()),
@@ -77,8 +77,14 @@ struct Figures {
 }
 
 /// Runs a server until it is killed. Returns false if it was not killed, and stopped in order.
-fn strike(place: &Place, blow: &Blow, ledger: &mut Ledger, prefix: &str, figures: &mut Figures) -> bool {
-    let Ok(mut subject) = Subject::start(place, &blow.injection()) else {
+fn run_until_killed(
+    place: &Place,
+    kill_point: &KillPoint,
+    ledger: &mut Ledger,
+    prefix: &str,
+    figures: &mut Figures,
+) -> bool {
+    let Ok(mut subject) = Subject::start(place, &kill_point.injection()) else {
         figures.while_starting += 1;
         return true;
     };
@@ -86,17 +92,17 @@ fn strike(place: &Place, blow: &Blow, ledger: &mut Ledger, prefix: &str, figures
     ledger.send(&subject, prefix, CONNECTIONS, |acknowledged| {
         let (begun, stops_after) = (Instant::now(), 400);
         loop {
-            let is_enough = match blow {
-                Blow::After(enough) => acknowledged() >= *enough,
-                Blow::Stop(..) => acknowledged() >= stops_after,
-                Blow::Call(..) | Blow::Start(..) => false,
+            let is_enough = match kill_point {
+                KillPoint::After(enough) => acknowledged() >= *enough,
+                KillPoint::Stop(..) => acknowledged() >= stops_after,
+                KillPoint::Call(..) | KillPoint::Start(..) => false,
             };
             if is_enough || begun.elapsed() > PATIENCE || is_dead(pid) {
                 break;
             }
             thread::sleep(Duration::from_millis(2));
         }
-        signal(pid, if matches!(blow, Blow::After(_)) { "KILL" } else { "TERM" });
+        signal(pid, if matches!(kill_point, KillPoint::After(_)) { "KILL" } else { "TERM" });
     });
     let ended = subject.process.end();
     assert!(was_killed(ended) || ended.success(), "{ended}: {}", subject.process.log());
@@ -144,8 +150,8 @@ fn after_any_kill_acknowledged_events_are_there_once() {
         let (mut ledger, mut rounds) = (Ledger::default(), 0);
         while rounds < KILLS_OF_A_FILE && figures.kills < kills {
             figures.attempts += 1;
-            let blow = Blow::choose(figures.attempts - 1, &mut random);
-            if !strike(&place, &blow, &mut ledger, &format!("r{}", figures.attempts), &mut figures) {
+            let kill_point = KillPoint::choose(figures.attempts - 1, &mut random);
+            if !run_until_killed(&place, &kill_point, &mut ledger, &format!("r{}", figures.attempts), &mut figures) {
                 continue;
             }
             figures.kills += 1;

@@ -19,7 +19,7 @@ fn event(n: usize) -> Value {
 }
 
 /// The file with this suffix next to a database.
-fn beside(place: &Place, suffix: &str) -> PathBuf {
+fn companion(place: &Place, suffix: &str) -> PathBuf {
     place.database.with_file_name(format!("auditbox.db{suffix}"))
 }
 
@@ -92,20 +92,20 @@ fn a_missing_wal_is_copied_into_the_database() {
     for how in ["deleted", "renamed", "deleted with its index", "replaced by an older one", "replaced by noise"] {
         for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
             let (place, subject) = serving(|place| {
-                fs::copy(beside(place, "-wal"), beside(place, "-older")).unwrap();
+                fs::copy(companion(place, "-wal"), companion(place, "-older")).unwrap();
             });
-            let log = beside(&place, "-wal");
+            let log = companion(&place, "-wal");
             match how {
                 "deleted" => fs::remove_file(&log).unwrap(),
-                "renamed" => fs::rename(&log, beside(&place, "-elsewhere")).unwrap(),
+                "renamed" => fs::rename(&log, companion(&place, "-elsewhere")).unwrap(),
                 "deleted with its index" => {
                     fs::remove_file(&log).unwrap();
-                    fs::remove_file(beside(&place, "-shm")).unwrap();
+                    fs::remove_file(companion(&place, "-shm")).unwrap();
                 }
-                "replaced by an older one" => fs::rename(beside(&place, "-older"), &log).unwrap(),
+                "replaced by an older one" => fs::rename(companion(&place, "-older"), &log).unwrap(),
                 _ => {
-                    fs::write(beside(&place, "-noise"), [7; 10_000]).unwrap();
-                    fs::rename(beside(&place, "-noise"), &log).unwrap();
+                    fs::write(companion(&place, "-noise"), [7; 10_000]).unwrap();
+                    fs::rename(companion(&place, "-noise"), &log).unwrap();
                 }
             }
             let (status, said) = end(subject, ending);
@@ -121,10 +121,10 @@ fn a_missing_wal_index_stops_writes_and_loses_nothing() {
     for is_replaced in [false, true] {
         for ending in [End::Stop, End::RefuseAndStop] {
             let (place, subject) = serving(|_| {});
-            let index = beside(&place, "-shm");
+            let index = companion(&place, "-shm");
             if is_replaced {
-                fs::copy(&index, beside(&place, "-other")).unwrap();
-                fs::rename(beside(&place, "-other"), &index).unwrap();
+                fs::copy(&index, companion(&place, "-other")).unwrap();
+                fs::rename(companion(&place, "-other"), &index).unwrap();
             } else {
                 fs::remove_file(&index).unwrap();
             }
@@ -141,7 +141,7 @@ fn a_moved_database_keeps_every_event_even_if_moved_back() {
     for is_moved_back in [false, true] {
         for ending in [End::Stop, End::RefuseAndStop, End::Kill] {
             let (place, subject) = serving(|_| {});
-            let moved = beside(&place, "-moved");
+            let moved = companion(&place, "-moved");
             fs::rename(&place.database, &moved).unwrap();
             let (status, said) = end(subject, ending);
             assert_eq!(status.code(), (ending != End::Kill).then_some(1), "{said}");
@@ -218,7 +218,7 @@ fn a_database_that_was_deleted_is_copied_to_a_new_file() {
 #[test]
 fn writes_of_a_command_after_the_wal_was_saved_are_kept() {
     let (place, subject) = serving(|_| {});
-    fs::remove_file(beside(&place, "-wal")).unwrap();
+    fs::remove_file(companion(&place, "-wal")).unwrap();
     eventually("a report of what was saved", || subject.process.log().contains(SAVED).then_some(()));
     let made = place.run(&["credential", "create", "--name", "late", "--scope", "read"]);
     assert!(made.status.success(), "{made:?}");
@@ -237,7 +237,7 @@ fn a_wal_that_another_program_reads_is_copied_after_that_program_ends() {
         let reading = other.transaction().unwrap();
         let seen: i64 = reading.query_row("SELECT count(*) FROM event", [], |row| row.get(0)).unwrap();
         store_batch(&subject, 3);
-        fs::remove_file(beside(&place, "-wal")).unwrap();
+        fs::remove_file(companion(&place, "-wal")).unwrap();
         let said = |what| eventually(what, || subject.process.log().contains(what).then_some(()));
         said("cannot be copied into the database yet");
         assert_eq!(reading.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap(), seen);
@@ -263,7 +263,7 @@ fn a_wal_that_its_index_no_longer_describes_is_not_copied() {
     let copied: (i64, i64, i64) = first.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.try_into()).unwrap();
     assert!(copied.0 == 0 && copied.1 == copied.2, "{copied:?}");
     drop(first);
-    fs::remove_file(beside(&place, "-wal")).unwrap();
+    fs::remove_file(companion(&place, "-wal")).unwrap();
     // Everything was copied, so a writer restarts the WAL: in a new file, described by the same index.
     let second = rusqlite::Connection::open(&place.database).unwrap();
     second.execute("INSERT INTO setting VALUES ('note', 1)", []).unwrap();

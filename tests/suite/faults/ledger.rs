@@ -162,7 +162,7 @@ impl Ledger {
                     let kept = served.remove(&name).unwrap_or_else(|| panic!("{identifier} has no {name}"));
                     assert_eq!(kept.get(), sent.get(), "{name} of {identifier}");
                 }
-                assert!(found.insert(identifier.clone()), "{identifier} is there twice");
+                assert!(found.insert(identifier.clone()), "{identifier} is stored twice");
             }
             if page.audits.len() < PAGE_EVENTS {
                 assert_eq!(page.count, found.len());

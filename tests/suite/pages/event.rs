@@ -17,7 +17,7 @@ fn change(identifier: &str, at: &str, before: &serde_json::Value, after: &serde_
 }
 
 #[test]
-fn the_page_shows_who_what_where_when_and_the_changes() {
+fn the_page_shows_actor_action_place_time_and_changes() {
     let server = Server::start();
     let before = json!({ "tier": "tier-1", "note": "Runs in staging at night", "labels": ["a", "b"], "same": 1.50 });
     let after = json!({ "tier": "tier-1", "note": "Runs in production at night", "labels": ["a", "c"], "same": 1.50, "more": true });
@@ -64,7 +64,7 @@ fn the_page_shows_who_what_where_when_and_the_changes() {
 }
 
 #[test]
-fn any_identifier_has_a_page_and_an_unknown_one_says_so() {
+fn any_identifier_has_a_page_and_an_unknown_one_gets_404() {
     let server = Server::start();
     for identifier in ["a/b", "a b", "é?x=1#y", "100%", "\"><img>", "a+b&c"] {
         let mut sent = event("x", "2024-05-01T10:00:00Z", "READ", "entity");

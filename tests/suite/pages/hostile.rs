@@ -14,7 +14,7 @@ fn check(path: &str, html: &str) {
     for markup in ["<script>", "<img", "</script>alert", "onerror=alert(2)>\"", "49}"] {
         assert!(!html.contains(markup), "{path} holds {markup}");
     }
-    // Escaped once: reads as it was written.
+    // Text is escaped only once, so it reads like the original.
     assert!(!html.contains("&#38;#60;"), "{path} is escaped twice");
     // The page's own script element, and no other.
     assert_eq!(html.matches("<script").count(), usize::from(html.contains("<html")), "{path}");

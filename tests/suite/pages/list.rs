@@ -18,7 +18,7 @@ fn the_root_redirects_to_the_log_and_porters_path_is_the_same_page() {
 }
 
 #[test]
-fn a_row_says_who_did_what_to_what_and_when() {
+fn a_row_shows_actor_action_entity_and_time() {
     let server = Server::start();
     server.store(&[json!({
         "identifier": "e1", "action": "UPDATE", "resourceType": "entity", "status": "FAILURE",

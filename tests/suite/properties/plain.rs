@@ -238,7 +238,7 @@ fn is_found(search: &str, event: &Value) -> bool {
 
 /// A complete query.
 #[derive(Debug)]
-pub struct Question {
+pub struct PlainQuery {
     pub terms: Vec<Term>,
     pub search: Option<String>,
     pub from: Option<Bound>,
@@ -247,7 +247,7 @@ pub struct Question {
     pub ascending: bool,
 }
 
-impl Question {
+impl PlainQuery {
     /// The query string, apart from `limit` and `includes`.
     pub fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -17,7 +17,7 @@ const UNMASKED: (&str, &str) = ("AUDITBOX_MASK_ENABLED", "false");
 const SEEDS: u64 = 3;
 const SEEDS_VARIABLE: &str = "AUDITBOX_RETENTION_SEEDS";
 /// Queries for each set of rules.
-const QUESTIONS: u32 = 40;
+const QUERIES: u32 = 40;
 /// Days that are kept, and events per chunk, to choose from.
 const DAYS: [i64; 6] = [0, 1, 7, 20, 35, 50];
 const CHUNKS: [u32; 4] = [64, 100, 700, 65_536];
@@ -68,8 +68,8 @@ impl Rules {
         )
     }
 
-    /// Whether an event with this time and receipt is kept; `None` if it expires on the current day, so that either is
-    /// correct.
+    /// Whether an event with this time and receipt is kept; `None` if its age is within about a day of the
+    /// limit, where either outcome is correct.
     fn keep(&self, event: &Value, (at, received): (i64, i64), now: Timestamp) -> Option<bool> {
         let name = event["resourceType"].as_str().unwrap().to_lowercase();
         let days = self.by_type.iter().find(|(own, _)| *own == name).map_or(self.general, |(_, days)| *days);
@@ -134,11 +134,11 @@ fn check(seed: u64) {
     fs::write(&path, rules.text()).unwrap();
     let mut server = Server::start_in(directory, &[UNMASKED, ("AUDITBOX_CONFIG", path.to_str().unwrap())]);
     settle(&server, left.len());
-    is_what_is_left(&server, &left);
+    equals_remaining(&server, &left);
     server.kill();
     server.start_again();
     settle(&server, left.len());
-    is_what_is_left(&server, &left);
+    equals_remaining(&server, &left);
     // A dropped event may be sent again and is new; a kept event is a duplicate.
     let named: Vec<_> = kept.iter().filter(|text| read(text)["identifier"].is_string()).map(String::as_str).collect();
     if !named.is_empty() {
@@ -150,7 +150,7 @@ fn check(seed: u64) {
     let doctor = run(directory.path(), &["reindex"]);
     assert!(doctor.status.success(), "{doctor:?}");
     let server = Server::start_in(directory, &[]);
-    is_what_is_left(&server, &left);
+    equals_remaining(&server, &left);
 }
 
 fn read(text: &str) -> Value {
@@ -173,11 +173,11 @@ pub(crate) fn is_clean(database: &Database) -> bool {
     !unclean.contains(&true)
 }
 
-fn is_what_is_left(server: &Server, left: &[Plain]) {
+fn equals_remaining(server: &Server, left: &[Plain]) {
     if left.is_empty() {
         assert!(server.list("limit=10").identifiers().is_empty());
     } else {
-        ask(server, left, QUESTIONS);
+        ask(server, left, QUERIES);
     }
     let doctor = run(server.directory(), &["doctor"]);
     assert!(doctor.status.success(), "{doctor:?}");

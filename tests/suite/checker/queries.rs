@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{events::ENTITIES, run::Checker, writes::identifier};
 use crate::{
     pages,
-    properties::{self, Pools, plain::Question},
+    properties::{self, Pools, plain::PlainQuery},
 };
 
 /// Keys that are requested alone. None holds a number that a JSON reader would change.
@@ -28,7 +28,7 @@ pub(super) struct OwnFollower {
 
 impl Checker {
     /// A random query over the present events.
-    pub(super) fn question(&mut self) -> Question {
+    pub(super) fn plain_query(&mut self) -> PlainQuery {
         if self.state.events.is_empty() {
             return properties::everything();
         }
@@ -36,27 +36,27 @@ impl Checker {
         if self.pools.is_none() || self.maker.percent(10) {
             self.pools = Some(Pools::of(&self.state.events));
         }
-        let sketch = properties::sketch().new_tree(&mut self.questions).unwrap().current();
-        sketch.question(&self.state.events, self.pools.as_ref().unwrap())
+        let sketch = properties::sketch().new_tree(&mut self.queries).unwrap().current();
+        sketch.plain_query(&self.state.events, self.pools.as_ref().unwrap())
     }
 
     /// Queries a list with its count, then counts, facets and a histogram.
     pub(super) fn ask(&mut self) {
-        let question = self.question();
-        self.note(question.query());
-        properties::compare(&self.server, &self.state.events, &question)
+        let plain_query = self.plain_query();
+        self.note(plain_query.query());
+        properties::compare(&self.server, &self.state.events, &plain_query)
             .unwrap_or_else(|difference| panic!("{difference}"));
     }
 
     /// Reads a list in small pages to its end.
     pub(super) fn page(&mut self) {
-        let question = self.question();
-        let expected: Vec<_> = question.answer(&self.state.events).into_iter().map(str::to_owned).collect();
+        let plain_query = self.plain_query();
+        let expected: Vec<_> = plain_query.answer(&self.state.events).into_iter().map(str::to_owned).collect();
         // Limits the number of pages.
         let limit = (expected.len() / 12).max(1) + self.maker.below(40);
-        let query = format!("{}&limit={limit}", question.query());
+        let query = format!("{}&limit={limit}", plain_query.query());
         self.note(query.clone());
-        let follows = question.by_arrival && question.ascending;
+        let follows = plain_query.by_arrival && plain_query.ascending;
         let (mut found, mut cursor) = (Vec::new(), String::new());
         loop {
             let answer = self.server.list(&format!("{query}{cursor}"));
@@ -96,15 +96,15 @@ impl Checker {
 
     /// Requests only some keys of each event.
     pub(super) fn includes(&mut self) {
-        let question = self.question();
+        let plain_query = self.plain_query();
         let keys: Vec<_> = KEYS.into_iter().filter(|_| self.maker.percent(40)).collect();
         let keys = if keys.is_empty() { vec!["identifier"] } else { keys };
         let asked: String = keys.iter().map(|key| format!("&includes={key}")).collect();
-        let answer = self.server.list(&format!("{}&limit=50{asked}", question.query()));
+        let answer = self.server.list(&format!("{}&limit=50{asked}", plain_query.query()));
         assert_eq!(answer.status, 200, "{}", answer.text);
         let listed = answer.json();
         let listed = listed["audits"].as_array().unwrap();
-        let expected = question.answer(&self.state.events);
+        let expected = plain_query.answer(&self.state.events);
         assert_eq!(listed.len(), expected.len().min(50));
         let of = |name: &str| self.state.events.iter().find(|event| event.identifier == name).unwrap();
         for (event, name) in listed.iter().zip(expected) {
@@ -116,13 +116,13 @@ impl Checker {
 
     /// Exports all matching events.
     pub(super) fn export(&mut self) {
-        let question = self.question();
+        let plain_query = self.plain_query();
         let is_table = self.maker.percent(40);
         let format = if is_table { "csv" } else { "ndjson" };
-        self.note(format!("{format} {}", question.query()));
-        let answer = self.server.get(&format!("/v1/audit-log/export?format={format}&{}", question.query()));
+        self.note(format!("{format} {}", plain_query.query()));
+        let answer = self.server.get(&format!("/v1/audit-log/export?format={format}&{}", plain_query.query()));
         assert_eq!(answer.status, 200, "{}", answer.text);
-        let expected = question.answer(&self.state.events);
+        let expected = plain_query.answer(&self.state.events);
         if is_table {
             let mut reader = csv::Reader::from_reader(answer.text.as_bytes());
             let column = reader.headers().unwrap().iter().position(|name| name == "identifier").unwrap();
@@ -199,10 +199,10 @@ impl Checker {
     /// Compares the whole log, in both orders, byte for byte.
     pub(super) fn compare_log(&mut self) {
         for by_arrival in [true, false] {
-            let question = Question { by_arrival, ascending: by_arrival, ..properties::everything() };
-            let answer = self.server.get(&format!("/v1/audit-log/export?format=ndjson&{}", question.query()));
+            let plain_query = PlainQuery { by_arrival, ascending: by_arrival, ..properties::everything() };
+            let answer = self.server.get(&format!("/v1/audit-log/export?format=ndjson&{}", plain_query.query()));
             assert_eq!(answer.status, 200, "{}", answer.text);
-            self.compare_lines(&answer.text, &question.answer(&self.state.events));
+            self.compare_lines(&answer.text, &plain_query.answer(&self.state.events));
         }
     }
 }

@@ -49,7 +49,7 @@ enum Test {
 pub(crate) struct Filter(Vec<(&'static str, Test)>);
 
 /// One query, with the sets of values that it runs with in turn.
-pub(crate) struct Question {
+pub(crate) struct Query {
     pub(crate) name: &'static str,
     pub(crate) filters: Vec<Filter>,
 }
@@ -152,43 +152,43 @@ pub(crate) fn parameter(column: &str) -> &'static str {
 }
 
 /// The ten queries, each with `times` sets of values.
-pub(crate) fn ten(maker: &Maker, times: usize) -> Vec<Question> {
+pub(crate) fn ten(maker: &Maker, times: usize) -> Vec<Query> {
     let mut random = Random::at(maker.plan.seed, u64::MAX);
     let mut event = Event::default();
-    let mut question = |name, ask: fn(&Event, &mut Random) -> Filter| {
+    let mut query = |name, ask: fn(&Event, &mut Random) -> Filter| {
         let filters = (0..times).map(|_| {
             maker.make(random.below(maker.plan.size as usize) as u64, &mut event);
             ask(&event, &mut random)
         });
-        Question { name, filters: filters.collect() }
+        Query { name, filters: filters.collect() }
     };
     vec![
-        question("nothing", |_, _| Filter::default()),
-        question("one entity", |event, _| Filter::default().and("entity", &event.entity)),
-        question("one blueprint", |event, _| Filter::default().and("blueprint", event.blueprint)),
-        question("blueprint AND status AND origin", |event, _| {
+        query("nothing", |_, _| Filter::default()),
+        query("one entity", |event, _| Filter::default().and("entity", &event.entity)),
+        query("one blueprint", |event, _| Filter::default().and("blueprint", event.blueprint)),
+        query("blueprint AND status AND origin", |event, _| {
             let filter = Filter::default().and("blueprint", event.blueprint);
             filter.and("status", event.status).and("origin", event.origin)
         }),
-        question("actor AND action AND 2 of 12 resource types", |event, random| {
+        query("actor AND action AND 2 of 12 resource types", |event, random| {
             let filter = Filter::default().and("actor", &event.actor).and("action", event.action);
             filter.and_test("resource", Test::In(resources(random, 2)))
         }),
-        question("ip AND status code", |event, _| {
+        query("ip AND status code", |event, _| {
             Filter::default().and("ip", &event.ip).and("status_code", event.status_code)
         }),
-        question("four resource types AND FAILURE", |_, random| {
+        query("four resource types AND FAILURE", |_, random| {
             let filter = Filter::default().and_test("resource", Test::In(resources(random, 4)));
             filter.and("status", "FAILURE")
         }),
-        question("two common values whose AND is empty", |_, _| {
+        query("two common values whose AND is empty", |_, _| {
             Filter::default().and("action", "UPDATE").and("method", "GET")
         }),
-        question("not.origin AND blueprint", |event, _| {
+        query("not.origin AND blueprint", |event, _| {
             let filter = Filter::default().and_test("origin", Test::NotEqual(event.origin.to_owned()));
             filter.and("blueprint", event.blueprint)
         }),
-        question("4xx AND CIDR /16", |_, random| {
+        query("4xx AND CIDR /16", |_, random| {
             let filter = Filter::default().and_test("status_code", Test::Class('4'));
             filter.and_test("ip", Test::Network(random.pick(NETWORKS).to_owned()))
         }),
