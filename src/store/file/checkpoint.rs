@@ -104,8 +104,8 @@ pub(in crate::store) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the other thread on the file at `path`.
-    pub(in crate::store) fn start(path: &Path, log_bytes_max: u64, reads: OpenReads) -> Result<Self, OpenError> {
-        let connection = open::beside_writer(path)?;
+    pub(in crate::store) fn start(path: &Path, wal_bytes_max: u64, reads: OpenReads) -> Result<Self, OpenError> {
+        let connection = open::read_write(path)?;
         // The writer decides in what state the log is left.
         let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         configured.map_err(|error| open::refused(path, &error))?;
@@ -121,7 +121,7 @@ impl Checkpoints {
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(copying).map_err(OpenError::Thread)?;
         // Emptied well before its bound, so that readers who hold it for a moment do not bring it there.
-        let long_bytes = LOG_BYTES_LONG.min(log_bytes_max / 2);
+        let long_bytes = LOG_BYTES_LONG.min(wal_bytes_max / 2);
         Ok(Self {
             begin: Some(begin),
             thread: Some(thread),
@@ -131,7 +131,7 @@ impl Checkpoints {
             quiet: (Instant::now(), 0),
             is_truncating: false,
             log: location::companion(path, location::LOG),
-            room: LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max },
+            room: LogRoom { bytes: Arc::default(), bytes_max: wal_bytes_max },
             reads,
             long_bytes,
             begin_bytes,

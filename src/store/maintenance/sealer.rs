@@ -15,8 +15,9 @@ use crate::{
     index::{self, IndexError, SealedChunk, SealedRow, SharedChunk},
     store::{
         error::{OpenError, WriteError},
-        event::{codec::BodyCodec, zstd_dictionary},
+        event::codec::BodyCodec,
         file::open,
+        maintenance::dictionary,
         write::job::{IndexJob, Pending, Writer},
     },
 };
@@ -77,7 +78,7 @@ impl SealerState {
     /// An error means that the writer accepts nothing any more, or that no chunk can be sealed.
     fn follow(&mut self, order: &SealerOrder) -> Result<(), WriteError> {
         match order {
-            SealerOrder::Train => self.train(zstd_dictionary::FIRST_EVENTS, true),
+            SealerOrder::Train => self.train(dictionary::FIRST_EVENTS, true),
             SealerOrder::Seal(chunk) => {
                 let (number, events) = {
                     let chunk = chunk.read();
@@ -129,7 +130,7 @@ impl SealerState {
 
     fn train(&mut self, events: i64, is_due: bool) -> Result<(), WriteError> {
         let improved = open::reading(&self.path).map_err(|error| error.to_string()).and_then(|connection| {
-            zstd_dictionary::improve(&connection, &self.bodies, events, is_due, &mut self.tolerated)
+            dictionary::improve(&connection, &self.bodies, events, is_due, &mut self.tolerated)
                 .map_err(|error| error.to_string())
         });
         match improved {

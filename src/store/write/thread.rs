@@ -38,7 +38,10 @@ use crate::{
             identity::{Displaced, PathIdentity},
             rescue,
         },
-        maintenance::sealer::{self, Sealer, SealerOrder},
+        maintenance::{
+            dictionary,
+            sealer::{self, Sealer, SealerOrder},
+        },
         write::{
             append::{PageFault, WriteBatch},
             job::{IndexJob, Reply, Work, Writer},
@@ -90,7 +93,7 @@ enum Stop {
 /// What a writer works on.
 pub(in crate::store) struct WriterParts {
     pub(in crate::store) connection: Connection,
-    pub(in crate::store) place: PathIdentity,
+    pub(in crate::store) identity: PathIdentity,
     pub(in crate::store) checkpoints: Checkpoints,
     pub(in crate::store) index: Arc<Index>,
     pub(in crate::store) terms: TermWriter,
@@ -105,7 +108,7 @@ pub(in crate::store) fn start(
     parts: WriterParts,
     limits: QueueLimits,
 ) -> Result<(Writer, Thread), OpenError> {
-    let WriterParts { connection, place, checkpoints, index, terms, bodies, full } = parts;
+    let WriterParts { connection, identity, checkpoints, index, terms, bodies, full } = parts;
     let queue = Arc::new(Queue::new(limits));
     let wake = Wake::new();
     let writer = Writer {
@@ -123,7 +126,7 @@ pub(in crate::store) fn start(
     let mut state = WriterState {
         is_stopping: Arc::clone(&is_stopping),
         connection,
-        place,
+        identity,
         checkpoints,
         queue: Arc::clone(&queue),
         index,
@@ -144,7 +147,7 @@ pub(in crate::store) fn start(
 /// What only the writer's thread touches.
 struct WriterState {
     connection: Connection,
-    place: PathIdentity,
+    identity: PathIdentity,
     checkpoints: Checkpoints,
     queue: Arc<Queue<Work>>,
     index: Arc<Index>,
@@ -176,8 +179,10 @@ impl WriterState {
         // The log stays for the next start, which rewrites it: copying it now would trust what is not known.
         drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
         Err(match stop {
-            Stop::Disk => CloseError::Disk(self.place.path().to_owned()),
-            Stop::Displaced(displaced) => rescue::rescue(&self.connection, &self.place, &displaced, &self.is_stopping),
+            Stop::Disk => CloseError::Disk(self.identity.path().to_owned()),
+            Stop::Displaced(displaced) => {
+                rescue::rescue(&self.connection, &self.identity, &displaced, &self.is_stopping)
+            }
         })
     }
 
@@ -212,7 +217,7 @@ impl WriterState {
     }
 
     fn check_place(&self) -> Result<(), Stop> {
-        self.place.check().map_err(|displaced| self.displaced(displaced))
+        self.identity.check().map_err(|displaced| self.displaced(displaced))
     }
 
     /// Takes events that another program has written into the index, once the terms that they need are committed.
@@ -355,10 +360,7 @@ impl WriterState {
     /// Has full chunks sealed, and the first dictionary trained when it is time.
     fn order(&mut self, full: Vec<SharedChunk>) {
         seal(&self.orders, full);
-        if !self.is_training
-            && !self.bodies.has_dictionary()
-            && self.index.through_seq() >= zstd_dictionary::FIRST_EVENTS
-        {
+        if !self.is_training && !self.bodies.has_dictionary() && self.index.through_seq() >= dictionary::FIRST_EVENTS {
             self.is_training = true;
             drop(self.orders.send(SealerOrder::Train));
         }
@@ -378,7 +380,7 @@ impl WriterState {
             }
             WriteFailure::Final => {
                 tracing::error!(%error, "a {what} failed: no more writes are taken; restart once the disk is well");
-                let stop = self.place.check().map_or_else(|displaced| self.displaced(displaced), |()| Stop::Disk);
+                let stop = self.identity.check().map_or_else(|displaced| self.displaced(displaced), |()| Stop::Disk);
                 self.queue.close();
                 (Some(WriteError::Stopped), Err(stop))
             }
@@ -448,7 +450,7 @@ fn keep_up(connection: &Connection, upkeep: &IndexJob) -> rusqlite::Result<usize
             Ok(LOG_BYTES_PER_COMMIT)
         }
         IndexJob::Dictionary(trained) => {
-            zstd_dictionary::insert(connection, trained.number, &trained.bytes, trained.ratio)?;
+            zstd_dictionary::insert(connection, trained)?;
             Ok(trained.bytes.len())
         }
     }

@@ -10,8 +10,9 @@ use crate::{
     store::{
         error::WriteError,
         event::{
+            chunks::{self, SeqRun},
             prepared::Prepared,
-            tombstones::{self, SeqRun},
+            tombstones,
         },
         maintenance::retention::clock,
         write::append::WriteBatch,
@@ -91,7 +92,7 @@ impl DropJob {
                 batch.terms.forget();
             }
             Self::Swept => set_unswept(connection, false)?,
-            Self::Clock(now) => clock::believe(connection, *now)?,
+            Self::Clock(now) => clock::trust(connection, *now)?,
         }
         Ok(true)
     }
@@ -125,7 +126,7 @@ impl DropChunk {
         // The audit record is now the newest event and is not among the deleted ones, so no seq is ever reused.
         batch.store(&self.record)?;
         let connection = batch.transaction;
-        tombstones::add(connection, self.number, tombstones::span(self.number, index.chunk_events()), &self.runs)?;
+        tombstones::add(connection, self.number, chunks::span(self.number, index.chunk_events()), &self.runs)?;
         set_unswept(connection, true)?;
         if !matches!(self.left, Remainder::Filling) {
             index::delete_chunk(connection, self.number)?;
