@@ -48,10 +48,12 @@ pub use maintenance::retention::{Due, EVERY as RETENTION_EVERY, Retention};
 pub use read::lease::{Lease, Slice};
 pub use read::pager::{Opened, PageReader};
 pub use read::reader::Reader;
-pub use write::job::{Outcome, Pending, Policy, Writer};
+pub use write::append::{Outcome, Policy};
+pub use write::job::Pending;
 pub use write::metrics::{Durations, StoreMetrics};
 pub use write::notify::Arrivals;
 pub use write::queue::QueueLimits;
+pub use write::writer::Writer;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -64,11 +66,11 @@ use event::{chunks, codec::BodyCodec, epoch, row, tombstones};
 use file::{
     checkpoint::Checkpoints, format, identity::PathIdentity, location, open, open_reads::OpenReads, wal_rewrite,
 };
-use maintenance::{migrate, reindex, retention, sql_index};
+use maintenance::{migrate, reindex, retention, sealer, sql_index};
 use read::messages::StoredMessages;
 use write::{
     replay::{self, Terms},
-    thread,
+    thread::{self, WriterParts},
 };
 
 /// Maximum number of events without an index that a read-only command loads into memory. A server leaves fewer.
@@ -105,6 +107,7 @@ pub struct Store {
     /// Reads for the server itself, on a connection that no query can take.
     pub own_reader: Reader,
     thread: thread::Thread,
+    sealer: sealer::Sealer,
     retention: Option<retention::RetentionThread>,
     _lock: Lock,
 }
@@ -136,12 +139,17 @@ impl Store {
         let checkpoints = Checkpoints::start(path, options.wal_bytes_max, reads.clone())?;
         let database = lock.database().ok_or_else(|| OpenError::Missing(path.clone()))?;
         let identity = PathIdentity::of(path, database).map_err(|error| open::unavailable(path, &error))?;
+        let (mut sealer_orders, received) = sealer::orders(Arc::clone(&index), bodies.clone());
+        sealer_orders.published(full);
+        let on_published = Box::new(move |full| sealer_orders.published(full));
         let parts =
-            thread::WriterParts { connection, identity, checkpoints, index: Arc::clone(&index), terms, bodies, full };
-        let (writer, thread) = thread::start(path, parts, options.queue)?;
+            WriterParts { connection, identity, checkpoints, index: Arc::clone(&index), terms, bodies, on_published };
+        let (writer, thread) = thread::prepare(path, parts, options.queue);
+        let sealer = sealer::start(path, writer.clone(), received)?;
+        let thread = thread.start()?;
         let retention = options.retention.as_ref();
         let retention = retention::start(path, writer.clone(), index, retention, newest_receipt, reads)?;
-        Ok(Self { writer, reader, own_reader, thread, retention, _lock: lock })
+        Ok(Self { writer, reader, own_reader, thread, sealer, retention, _lock: lock })
     }
 
     /// Writes what is queued, then closes the file. If the writer has ended early, the error says where acknowledged events
@@ -152,7 +160,9 @@ impl Store {
         if let Some(retention) = self.retention {
             retention.finish();
         }
-        self.thread.finish()
+        let finished = self.thread.finish();
+        self.sealer.finish();
+        finished
     }
 }
 

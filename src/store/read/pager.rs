@@ -190,7 +190,7 @@ mod tests {
         store::{
             Options, Quiet, Store,
             maintenance::retention::Retention,
-            write::{job::Policy, queue::QueueLimits},
+            write::{append::Policy, queue::QueueLimits},
         },
     };
 

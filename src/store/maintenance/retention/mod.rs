@@ -11,10 +11,10 @@
 //! past its time for a day: so no event stays for longer than a day and the time between two rounds.
 
 mod clock;
+mod drop_job;
 mod leftovers;
 mod plan;
 mod receipts;
-mod step;
 
 use std::{
     path::{Path, PathBuf},
@@ -34,7 +34,6 @@ pub(in crate::store) use leftovers::delete_leftovers;
 pub use plan::Due;
 pub(in crate::store) use plan::DueSums;
 pub(in crate::store) use receipts::{ReceiptRanges, ReceiptReader};
-pub(in crate::store) use step::DropJob;
 
 use crate::{
     index::{self, ChunkSlot, ChunkTable, Expired, Index, IndexError, Stage, TermWriter, UsedTerms},
@@ -52,11 +51,11 @@ use crate::{
             tombstones::{self, Dropped},
         },
         file::{open, open_reads::OpenReads},
-        maintenance::{reindex, sealer},
-        write::job::{IndexJob, Pending, Writer},
+        maintenance::{index_job::IndexJob, reindex, sealer},
+        write::{job::Pending, writer::Writer},
     },
 };
-use step::{DropChunk, Remainder};
+use drop_job::{DropChunk, DropJob, Remainder};
 
 /// How often the log is gone through. What is past its time by a day is gone within a day and an hour.
 pub const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -256,7 +255,7 @@ impl Round {
             }
         }
         // Which terms nobody has is not known while a chunk cannot be read.
-        if !is_damaged && step::is_unswept(&connection)? {
+        if !is_damaged && drop_job::is_unswept(&connection)? {
             self.sweep(&mut connection)?;
         }
         self.writer.counters.retention_round();
@@ -279,7 +278,7 @@ impl Round {
             return Ok(Some(0));
         };
         let runs = tombstones::runs_of(&expired.seqs);
-        let (rows, left) = match expired.stage {
+        let (rows, remainder) = match expired.stage {
             Stage::Waiting => return Ok(None),
             Stage::Filling => (Vec::new(), Remainder::Filling),
             Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Remainder::Nothing),
@@ -297,12 +296,12 @@ impl Round {
         drop((transaction, reading));
         for slice in sealer::slices(rows) {
             let slice: Arc<[_]> = slice.into();
-            self.write(|| self.writer.keep_up(IndexJob::Rows(Arc::clone(&slice))))?;
+            self.write(|| self.writer.submit(IndexJob::Rows(Arc::clone(&slice))))?;
         }
         let details = plan::details(&expired, cutoffs);
         let record = self_audit::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let record = self.writer.prepare(record);
-        if !self.have(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), left, record }))? {
+        if !self.have(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), remainder, record }))? {
             // It was filled meanwhile.
             return Ok(None);
         }
@@ -390,7 +389,7 @@ impl Round {
     /// Has the writer do a step; whether it was done.
     fn have(&self, step: DropJob) -> Result<bool, Failed> {
         let step = Arc::new(step);
-        self.write(|| self.writer.take_step(Arc::clone(&step)))
+        self.write(|| self.writer.submit(Arc::clone(&step)))
     }
 
     /// Has the writer write, again and again while it may recover.
