@@ -196,7 +196,7 @@ impl From<WriteError> for ApiError {
         match error {
             WriteError::QueueFull | WriteError::Busy => Self::later(OVERLOADED, error.to_string(), second),
             WriteError::Stopped | WriteError::IndexDamaged => Self::later(OVERLOADED, error.to_string(), 30 * second),
-            WriteError::LogFull => Self::later(OVERLOADED, error.to_string(), 10 * second),
+            WriteError::WalFull => Self::later(OVERLOADED, error.to_string(), 10 * second),
             WriteError::DiskFull => Self::later(DISK_FULL, error.to_string(), 30 * second),
         }
     }

@@ -1,11 +1,15 @@
 //! What can go wrong with the file, in words that say what to do.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     index::IndexError,
     model::{cancel::Ended, credential::MAKE_ADMINISTRATOR, error::ParameterError, query::Query},
-    store::{event::stored::Damaged, file::location},
+    store::event::stored::Damaged,
 };
 
 /// The file could not be opened.
@@ -45,7 +49,7 @@ pub enum OpenError {
     #[error(
         "{path} has {links} hard links, and a database must have one name: programs that open it by different names do not see \
          each other's writes and damage it. Find the other names with `find / -samefile {path}` and remove them, or work on \
-         a copy made with `cp`", path = location::quoted(.path)
+         a copy made with `cp`", path = quoted(.path)
     )]
     Linked {
         /// The file.
@@ -129,10 +133,10 @@ pub enum WriteError {
     DiskFull,
     /// The write-ahead log is as long as it may become.
     #[error(
-        "the write-ahead log is as long as it may become ([database] log_bytes_max), and a read transaction keeps it from \
+        "the write-ahead log is as long as it may become ([database] wal_bytes_max), and a read transaction keeps it from \
          being emptied; send it again later; the server log says whose transaction it is"
     )]
-    LogFull,
+    WalFull,
     /// The index cannot say whether the event is there already.
     #[error("the index is damaged, so that a duplicate could not be told: the operator has to run auditbox reindex")]
     IndexDamaged,
@@ -338,7 +342,7 @@ pub(super) enum WriteFailure {
 
 /// Whether an error says that there was no room for the log's index, the file `-shm`. It counts as an error of the disk with
 /// SQLite, but that file only says where things are in the log: it is made anew at every start, and nothing is lost with it.
-pub(super) const fn is_room_for_log_index(extended_code: i32) -> bool {
+pub(super) const fn is_room_for_wal_index(extended_code: i32) -> bool {
     extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }
 
@@ -347,12 +351,30 @@ pub(super) fn classify(error: &IndexError) -> WriteFailure {
     let IndexError::Sqlite(error) = error else {
         return WriteFailure::Final;
     };
-    if error.sqlite_error().is_some_and(|error| is_room_for_log_index(error.extended_code)) {
+    if error.sqlite_error().is_some_and(|error| is_room_for_wal_index(error.extended_code)) {
         return WriteFailure::Passing(WriteError::DiskFull);
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => WriteFailure::Passing(WriteError::DiskFull),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => WriteFailure::Passing(WriteError::Busy),
         _ => WriteFailure::Final,
+    }
+}
+
+/// A path, quoted for a shell if need be.
+pub(in crate::store) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-".contains(char);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(quoted(Path::new("/var/lib/a-b_c.db")), "/var/lib/a-b_c.db");
+        assert_eq!(quoted(Path::new("/it's a $HOME")), r"'/it'\''s a $HOME'");
     }
 }

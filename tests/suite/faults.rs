@@ -82,7 +82,7 @@ fn make_chunked(path: &Path) {
         path: path.to_owned(),
         readers: 1,
         queue,
-        log_bytes_max: u64::MAX,
+        wal_bytes_max: u64::MAX,
         chunk_events: CHUNK_EVENTS,
         retention: None,
     };

@@ -21,10 +21,9 @@ use rusqlite::Connection;
 use crate::{
     platform::{permissions, sync as disk},
     store::{
-        Progress,
         admin::doctor::{self, Report},
         error::OpenError,
-        file::{companions, location, lock::Lock, open},
+        file::{companions, format, location, lock::Lock, open, progress::Progress},
     },
 };
 
@@ -105,7 +104,7 @@ pub struct Backup {
 
 /// Copies the file at `path` to `destination`, beside whatever server has it open.
 pub fn backup(path: &Path, destination: &Path, replace: bool, progress: &dyn Progress) -> Result<Backup, BackupError> {
-    let path = &open::check_readable(path)?;
+    let path = &format::check_readable(path)?;
     let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
     let resolved = location::real_path(destination).map_err(|error| failed(destination, error))?;
     keep_apart(destination, path)?;

@@ -11,16 +11,16 @@ use crate::{
     index::{self, Entry, Generation, IndexError, MemoryChunk, TermWriter},
     model::field::Field,
     store::{
-        Progress,
         admin::duplicates::{Duplicate, Search},
         error::OpenError,
         event::{
-            codec::BodyCodec,
+            chunks,
+            codec::{self, BodyCodec},
             row as events, stored,
             tombstones::{self, Dropped},
             zstd_dictionary,
         },
-        file::{location, open},
+        file::{format, location, open, progress::Progress},
         maintenance::{reindex, sql_index},
         write::replay::{self, ReplayedRow},
     },
@@ -71,7 +71,7 @@ const FINDINGS_MAX: usize = 1_000;
 
 /// Looks through the file at `path`.
 pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError> {
-    let path = &open::check_readable(path)?;
+    let path = &format::check_readable(path)?;
     let refused = |error| open::refused(path, &error);
     let mut connection = open::reading(path).map_err(refused)?;
     let mut examination = Examination {
@@ -110,7 +110,7 @@ impl Examination {
     }
 
     fn chunks(&mut self, connection: &mut Connection, progress: &dyn Progress) -> Result<(), IndexError> {
-        let chunk_events = reindex::chunk_events(connection)?;
+        let chunk_events = chunks::chunk_events(connection)?;
         let bodies = BodyCodec::load(connection)?;
         let mut number = 0;
         loop {
@@ -125,7 +125,7 @@ impl Examination {
             let outcome = self.chunk(&transaction, &bodies, number, (chunk_events, last_seq));
             self.note(&subject, outcome);
             // A number that is damaged may be far off: what is between is one gap, not many chunks.
-            let (_, through) = reindex::seqs_of(number, chunk_events);
+            let (_, through) = chunks::span(number, chunk_events);
             let Some(next) = replay::next_seq(&transaction, through)? else {
                 return self.beyond(&transaction, number + 1);
             };
@@ -191,7 +191,7 @@ impl Examination {
     /// What the file says its tables, indexes and triggers are, against what they are.
     fn schema(&mut self, connection: &Connection) -> Result<(), IndexError> {
         let described = Connection::open_in_memory()?;
-        described.execute_batch(open::SCHEMA)?;
+        described.execute_batch(format::SCHEMA)?;
         let read = |connection: &Connection| -> rusqlite::Result<Vec<[Option<String>; 4]>> {
             let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
             let rows = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
@@ -254,8 +254,8 @@ impl Examination {
     ) -> Result<(), IndexError> {
         // A server beside may have taken terms out, and given others in their place.
         self.terms.forget();
-        let (after, through) = reindex::seqs_of(number, chunk_events);
-        let dropped = Dropped::within(connection, after + 1, through)?;
+        let (first, last) = chunks::span(number, chunk_events);
+        let dropped = Dropped::within(connection, first, last)?;
         if tombstones::dropping(connection)? != Some(number) {
             for seq in dropped.still_there(connection)? {
                 let message = "was dropped, and is still there".to_owned();
@@ -265,8 +265,8 @@ impl Examination {
         let is_sealed = number < reindex::next_chunk(connection)?;
         let mut chunk = MemoryChunk::new(number, chunk_events);
         let mut damaged = Vec::new();
-        let from = crate::store::event::codec::checksums_from(connection)?;
-        replay::each_event((connection, bodies), (after, through.min(last_seq)), &dropped, |read| {
+        let from = codec::checksums_from(connection)?;
+        replay::each_event((connection, bodies), (first, last.min(last_seq)), &dropped, |read| {
             self.report.events += 1;
             self.identifiers.note(read);
             self.report.without_checksum += u64::from(read.seq < from);
@@ -357,7 +357,7 @@ impl Examination {
     ) -> Result<(), IndexError> {
         let subject = format!("chunk {} of the index", chunk.number());
         let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
-        match index::difference(connection, &rows, &sealed, reindex::chunk_events(connection)?) {
+        match index::difference(connection, &rows, &sealed, chunks::chunk_events(connection)?) {
             Ok(None) => {}
             // It was made when they were sound, and says more of them than can be known now.
             Ok(Some(_)) if has_damaged => {

@@ -18,9 +18,8 @@ use crate::{
     index::{IndexError, value_hash},
     model::event::same_submission,
     store::{
-        Progress,
-        event::{codec::BodyCodec, row as events, stored::Fetch, tombstones::Dropped},
-        maintenance::reindex,
+        event::{chunks, codec::BodyCodec, row as events, stored::Fetch, tombstones::Dropped},
+        file::progress::Progress,
         write::replay::{self, ReplayedRow},
     },
 };
@@ -178,7 +177,7 @@ fn each_event(
     progress: &dyn Progress,
     mut each: impl FnMut(&ReplayedRow),
 ) -> Result<(), IndexError> {
-    let chunk_events = reindex::chunk_events(connection)?;
+    let chunk_events = chunks::chunk_events(connection)?;
     let mut through = 0;
     loop {
         // One snapshot a chunk, so that the write-ahead log can be emptied meanwhile.
@@ -187,15 +186,15 @@ fn each_event(
         let Ok(number) = u32::try_from((next - 1) / i64::from(chunk_events)) else { return Ok(()) };
         let last_seq = events::last_seq(&transaction)?;
         progress.advance("comparing identifiers", next, last_seq);
-        let (before, end) = reindex::seqs_of(number, chunk_events);
-        let dropped = Dropped::within(&transaction, before + 1, end)?;
-        let read = replay::each_event((&transaction, bodies), (before, end.min(last_seq)), &dropped, |read| {
+        let (first, last) = chunks::span(number, chunk_events);
+        let dropped = Dropped::within(&transaction, first, last)?;
+        let read = replay::each_event((&transaction, bodies), (first, last.min(last_seq)), &dropped, |read| {
             each(read);
             Ok(())
         });
         match read {
             Err(error) if !error.is_damage() => return Err(error),
-            _ => through = end,
+            _ => through = last,
         }
     }
 }
@@ -226,13 +225,16 @@ mod tests {
             limits::EventLimits,
             timestamp::Timestamp,
         },
-        store::{Quiet, event::prepared::Prepared, file::open},
+        store::{
+            event::prepared::Prepared,
+            file::{format, progress::Quiet},
+        },
     };
 
     /// A database in memory with these identifiers, in order. Every third event differs from the others.
     fn database(identifiers: impl Iterator<Item = String>) -> (Connection, BodyCodec) {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(open::SCHEMA).unwrap();
+        connection.execute_batch(format::SCHEMA).unwrap();
         connection.execute_batch("INSERT INTO setting VALUES ('chunk_events', 64), ('checksums_from', 1)").unwrap();
         let (bodies, mut terms) = (BodyCodec::load(&connection).unwrap(), TermWriter::default());
         for (seq, identifier) in (1..).zip(identifiers) {

@@ -5,5 +5,6 @@
 pub(in crate::store) mod backup;
 pub(in crate::store) mod doctor;
 pub(in crate::store) mod duplicates;
+pub(in crate::store) mod offline;
 pub(in crate::store) mod replaced;
 pub(in crate::store) mod restore;

@@ -22,7 +22,7 @@ use crate::{
         auth::{credentials, revoked_tickets},
         error::OpenError,
         event::{epoch, row},
-        file::open,
+        file::{format, open},
     },
 };
 
@@ -52,7 +52,7 @@ impl Replaced {
         if path.metadata().map_or(true, |file| file.len() == 0) {
             return Self::Absent;
         }
-        let why = match open::known_format(path) {
+        let why = match format::known_format(path) {
             Ok(_) => match AccessFacts::read(path) {
                 Ok(Ok(facts)) => return Self::Read(Box::new(facts)),
                 Ok(Err(damage)) => damage,

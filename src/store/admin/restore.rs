@@ -24,21 +24,23 @@ use crate::{
         permissions,
     },
     store::{
-        CHUNK_EVENTS, Progress,
         admin::{
             backup::{self, BackupError},
             doctor::{self, Report},
+            offline,
             replaced::{Access, AccessFacts, Replaced},
         },
         error::OpenError,
-        event::{epoch, row},
+        event::{chunks::CHUNK_EVENTS, epoch, row},
         file::{
             checkpoint,
             companions::{self, LOGS},
-            location,
+            format, location,
             lock::Lock,
             open,
+            progress::Progress,
         },
+        maintenance::migrate,
     },
 };
 
@@ -132,10 +134,10 @@ fn make(
 /// Opens the copy of a backup, and brings it to the present format. An empty file is no backup, though a server would make a
 /// log of it.
 fn open_backup(part: &Path, progress: &dyn Progress) -> Result<Connection, OpenError> {
-    if open::known_format(part)? == 0 {
+    if format::known_format(part)? == 0 {
         return Err(OpenError::Foreign(part.to_owned()));
     }
-    open::writable(part, CHUNK_EVENTS, progress)
+    migrate::open(part, CHUNK_EVENTS, progress)
 }
 
 /// Reads the file that is to be replaced. One that cannot be read is an error, unless its revocations need not be kept.
@@ -221,7 +223,7 @@ fn take_over(
         records.extend(access.records().map_err(unwritable)?);
     }
     for record in records {
-        open::append(&transaction, record)?;
+        offline::append(&transaction, record)?;
     }
     transaction.commit()?;
     Ok((access, shared))
@@ -229,7 +231,7 @@ fn take_over(
 
 /// Copies the log of the file that is to be replaced into it, so that it is one file. Where that fails, both are set aside.
 fn complete(database: &Path) {
-    if let Ok(connection) = open::beside_writer(database) {
+    if let Ok(connection) = open::read_write(database) {
         drop(checkpoint::empty(&connection));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The first byte decides: an event starts with `{`, a frame never does. A frame holds the length of its content and
 //! the number of its dictionary, if it has one. Dictionaries stay in the file as long as events do. The row's checksum
-//! verifies the content (`store/checksum.rs`); frames in files from before there were checksums hold their own.
+//! verifies the content (`checksum.rs`); frames in files from before there were checksums hold their own.
 
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, io, sync::Arc};
 
@@ -260,8 +260,9 @@ mod tests {
         for number in [1, 2] {
             let samples: Vec<String> = (0..2_000).map(|n| body(n * number)).collect();
             let bytes = zstd_dictionary::train(&samples, u32::try_from(number).unwrap()).unwrap();
-            zstd_dictionary::insert(&connection, u32::try_from(number).unwrap(), &bytes, 0.1).unwrap();
-            bodies.adopt(u32::try_from(number).unwrap(), &bytes);
+            let trained = zstd_dictionary::Trained { number: u32::try_from(number).unwrap(), bytes, ratio: 0.1 };
+            zstd_dictionary::insert(&connection, &trained).unwrap();
+            bodies.adopt(trained.number, &trained.bytes);
         }
         let dense = bodies.encode(&body(7));
         assert!(dense.len() * 2 < plain.len(), "{} and {}", dense.len(), plain.len());

@@ -4,6 +4,7 @@
 //! Functions here read and write rows in the transaction of their caller. They start no thread and open no connection.
 
 pub(in crate::store) mod checksum;
+pub(in crate::store) mod chunks;
 pub(in crate::store) mod codec;
 pub(in crate::store) mod epoch;
 pub(in crate::store) mod prepared;

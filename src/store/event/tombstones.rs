@@ -8,18 +8,15 @@
 //! One chunk at a time: the setting `dropping` names the chunk whose rows may still exist. After a crash, they are
 //! deleted when the file is opened again.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     index::{IndexError, SealedChunk},
-    store::{event::stored, file::checkpoint},
+    store::event::chunks::{SeqRun, span},
 };
 
 /// Events deleted in one piece: a few milliseconds of the writer's time.
 pub(in crate::store) const PIECE_EVENTS: i64 = 1_000;
-
-/// Seqs from the first to the last, both included.
-pub(in crate::store) type SeqRun = (i64, i64);
 
 /// What was deleted in a part of the log: ascending runs that do not touch.
 #[derive(Debug, Default)]
@@ -55,6 +52,11 @@ impl Dropped {
     /// Whether the event with this seq was deleted.
     pub(in crate::store) fn holds(&self, seq: i64) -> bool {
         holds(&self.0, seq)
+    }
+
+    /// The runs, as [`pieces`] of them.
+    pub(in crate::store) fn pieces(&self) -> Vec<Vec<SeqRun>> {
+        pieces(&self.0)
     }
 
     /// The number of deleted events.
@@ -163,37 +165,6 @@ pub(in crate::store) fn delete(connection: &Connection, runs: &[SeqRun]) -> rusq
 /// Records that the rows of all deleted events are gone.
 pub(in crate::store) fn done(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM setting WHERE name = 'dropping'", []).map(drop)
-}
-
-/// Deletes what a crash has left.
-pub(in crate::store) fn finish(connection: &mut Connection, chunk_events: u32) -> rusqlite::Result<()> {
-    let Some(number) = dropping(connection)? else {
-        return Ok(());
-    };
-    let (first, last) = span(number, chunk_events);
-    let dropped = Dropped::within(connection, first, last)?;
-    tracing::info!(events = dropped.count(), "deleting the rows of events that were dropped before the last stop");
-    for piece in pieces(&dropped.0) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match delete(&transaction, &piece).and_then(|()| transaction.commit()) {
-            // Damaged rows stay; `doctor` reports them.
-            Err(error) if stored::is_damage(&error) => {
-                tracing::error!(
-                    %error, ?piece,
-                    "the file is damaged: rows of dropped events could not be deleted; run auditbox doctor"
-                );
-            }
-            taken_out => taken_out?,
-        }
-    }
-    done(connection)?;
-    checkpoint::empty(connection)
-}
-
-/// The seqs that a chunk covers.
-pub(in crate::store) fn span(number: u32, chunk_events: u32) -> SeqRun {
-    let before = i64::from(number) * i64::from(chunk_events);
-    (before + 1, before + i64::from(chunk_events))
 }
 
 /// Checks that the sealed chunks and the deleted ranges together cover everything up to the newest chunk. A missing

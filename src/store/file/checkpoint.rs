@@ -7,7 +7,7 @@
 //!
 //! The log begins again only when no reader needs what is in it. The server's own queries hold a snapshot for a moment, and
 //! [`OpenReads`] knows them; another program (a shell with a transaction open, `auditbox backup`) may hold one for hours,
-//! and nothing can take it away. Meanwhile the log grows with every commit, so it is bounded ([`LogRoom`]): at the bound
+//! and nothing can take it away. Meanwhile the log grows with every commit, so it is bounded ([`WalRoom`]): at the bound
 //! nothing more is written until that program is done.
 //!
 //! A burst leaves a log file that is long and hardly used. Once little has been written for some seconds, the second thread
@@ -60,12 +60,12 @@ const PAGE_BYTES: i64 = 4096;
 
 /// How long the log is, and may become. Shared by the writer's thread, which measures, and its handles, which ask.
 #[derive(Clone)]
-pub(in crate::store) struct LogRoom {
+pub(in crate::store) struct WalRoom {
     bytes: Arc<AtomicU64>,
     bytes_max: u64,
 }
 
-impl LogRoom {
+impl WalRoom {
     /// How long the write-ahead log was when it was last measured.
     pub(in crate::store) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -93,7 +93,7 @@ pub(in crate::store) struct Checkpoints {
     is_truncating: bool,
     /// The log's own file.
     log: PathBuf,
-    room: LogRoom,
+    room: WalRoom,
     /// What this process reads.
     reads: OpenReads,
     /// The length from which the log is emptied even if that means waiting for readers.
@@ -104,8 +104,8 @@ pub(in crate::store) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the other thread on the file at `path`.
-    pub(in crate::store) fn start(path: &Path, log_bytes_max: u64, reads: OpenReads) -> Result<Self, OpenError> {
-        let connection = open::beside_writer(path)?;
+    pub(in crate::store) fn start(path: &Path, wal_bytes_max: u64, reads: OpenReads) -> Result<Self, OpenError> {
+        let connection = open::read_write(path)?;
         // The writer decides in what state the log is left.
         let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         configured.map_err(|error| open::refused(path, &error))?;
@@ -121,7 +121,7 @@ impl Checkpoints {
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(copying).map_err(OpenError::Thread)?;
         // Emptied well before its bound, so that readers who hold it for a moment do not bring it there.
-        let long_bytes = LOG_BYTES_LONG.min(log_bytes_max / 2);
+        let long_bytes = LOG_BYTES_LONG.min(wal_bytes_max / 2);
         Ok(Self {
             begin: Some(begin),
             thread: Some(thread),
@@ -131,7 +131,7 @@ impl Checkpoints {
             quiet: (Instant::now(), 0),
             is_truncating: false,
             log: location::companion(path, location::LOG),
-            room: LogRoom { bytes: Arc::default(), bytes_max: log_bytes_max },
+            room: WalRoom { bytes: Arc::default(), bytes_max: wal_bytes_max },
             reads,
             long_bytes,
             begin_bytes,
@@ -139,7 +139,7 @@ impl Checkpoints {
     }
 
     /// How long the log is, for those who want to write.
-    pub(in crate::store) fn room(&self) -> LogRoom {
+    pub(in crate::store) fn room(&self) -> WalRoom {
         self.room.clone()
     }
 

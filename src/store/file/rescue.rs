@@ -24,7 +24,7 @@ use crate::{
     model::timestamp::Timestamp,
     platform::{permissions, sync},
     store::{
-        error::CloseError,
+        error::{self, CloseError},
         file::{
             checkpoint,
             identity::{Displaced, FoundFile, PathIdentity},
@@ -66,7 +66,7 @@ pub(in crate::store) fn rescue(
         (Ok(()), Some(path)) => CloseError::Saved { what, path },
         (Ok(()), None) => match place.descriptor() {
             Some(descriptor) => {
-                let descriptor = location::quoted(&descriptor);
+                let descriptor = error::quoted(&descriptor);
                 tracing::error!(
                     "no more writes are accepted: {what}; the database, with every acknowledged event, exists only while \
                      this process runs: before you stop it, run cp {descriptor} and the path of a new file"

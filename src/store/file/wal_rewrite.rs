@@ -28,15 +28,15 @@ use crate::{
 const STEP_BYTES: usize = 1024 * 1024;
 
 /// Writes the log of the file at `path` anew. The connection keeps others from appending to it meanwhile.
-pub(in crate::store) fn log(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+pub(in crate::store) fn rewrite(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let refused = |error: rusqlite::Error| open::refused(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
-    rewrite(&location::companion(path, location::LOG)).map_err(|error| open::unavailable(path, &error))?;
+    rewrite_file(&location::companion(path, location::LOG)).map_err(|error| open::unavailable(path, &error))?;
     transaction.rollback().map_err(refused)
 }
 
 /// SQLite holds no lock on the log itself that closing it here could drop.
-fn rewrite(log: &Path) -> io::Result<()> {
+fn rewrite_file(log: &Path) -> io::Result<()> {
     let log = match OpenOptions::new().read(true).write(true).open(log) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,33 +1,45 @@
-//! How a file comes to the present format.
+//! Opening a file to write: creates it, or migrates it to the present format.
 //!
-//! Every step is a transaction, and each leaves a file that the next attempt goes on from: a crash or a full disk costs
-//! what the step under way had done. Nothing of the old form is taken away before all of it stands in the new one.
+//! Each step is one transaction and leaves a file from which the next attempt continues: a crash or a full disk costs only
+//! the step in progress. Data in the old form is deleted only when all of it exists in the new form.
 
 use std::{collections::HashSet, path::Path};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::{
     index::TermWriter,
     model::{credential, field::Field, values},
+    platform::sync,
     store::{
-        Progress,
         error::OpenError,
         event::{epoch, row, zstd_dictionary},
         file::{
             checkpoint,
-            open::{self, APPLICATION_ID, FORMAT, SCHEMA},
+            format::{self, APPLICATION_ID, FORMAT, SCHEMA},
+            open,
+            progress::Progress,
         },
     },
 };
 
-/// Events of the old format that are carried over in one transaction.
+/// Events moved from the old format in one transaction.
 const STEP_EVENTS: i64 = 10_000;
-/// What whoever watches is told.
+/// The name of this step in reports of progress.
 const STEP: &str = "bringing the file to its present format";
 
-/// Brings the file to the present format. `chunk_events` is how many events the chunks of a new index will have.
-pub(in crate::store) fn migrate(
+/// Opens the file to write. Creates it if there is none, migrates an older one, and rejects one that is newer or not of
+/// auditbox. `chunk_events` is the number of events per chunk of a new index.
+pub(in crate::store) fn open(path: &Path, chunk_events: u32, progress: &dyn Progress) -> Result<Connection, OpenError> {
+    open::make_private(path).map_err(|error| open::unavailable(path, &error))?;
+    format::known_format(path)?;
+    let mut connection = open::read_write(path)?;
+    migrate(&mut connection, path, chunk_events, progress)?;
+    sync::sync_created_by_sqlite(path).map_err(|error| open::unavailable(path, &error))?;
+    Ok(connection)
+}
+
+fn migrate(
     connection: &mut Connection,
     path: &Path,
     chunk_events: u32,
@@ -35,8 +47,8 @@ pub(in crate::store) fn migrate(
 ) -> Result<(), OpenError> {
     let sqlite = |error: rusqlite::Error| open::refused(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-    match open::format_of(&transaction).map_err(sqlite)? {
-        (APPLICATION_ID, found) if found > FORMAT => return Err(open::newer(path, found)),
+    match format::format_of(&transaction).map_err(sqlite)? {
+        (APPLICATION_ID, found) if found > FORMAT => return Err(format::newer(path, found)),
         (APPLICATION_ID, FORMAT) => drop(transaction),
         (APPLICATION_ID, 1) => {
             begin_from_1(&transaction, chunk_events).map_err(sqlite)?;
@@ -47,7 +59,7 @@ pub(in crate::store) fn migrate(
             transaction.commit().map_err(sqlite)?;
             checkpoint::empty(connection).map_err(sqlite)?;
         }
-        (0, 0) if open::is_empty(&transaction).map_err(sqlite)? => {
+        (0, 0) if format::is_empty(&transaction).map_err(sqlite)? => {
             create(&transaction, chunk_events).map_err(sqlite)?;
             return transaction.commit().map_err(sqlite);
         }
@@ -72,8 +84,9 @@ fn set(connection: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusq
     connection.execute("INSERT INTO setting (name, value) VALUES (?1, ?2)", params![name, value]).map(drop)
 }
 
-/// Format 1 kept the values of an event beside its body, found events by B-trees, and had no index of its own. Its events
-/// are put aside, and what the present format has besides is made. From here on no older auditbox opens the file.
+/// Format 1 stored the values of an event in columns next to its body, found events by B-trees, and had no index of its
+/// own. This renames the table of its events and creates everything else of the present format. After this transaction no
+/// older auditbox opens the file.
 fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
     connection.execute_batch(
         "DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted;
@@ -88,9 +101,9 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
-/// Format 2 had the entities of all its events in one order, other words for the index of blueprints, a view that no index
-/// helped, dropped no events, and had no checksums. Its events are not given any: that would vouch for what may be damaged
-/// already.
+/// Format 2 had one index order for the entities of all events, another definition of the index of blueprints, a view that
+/// used no index, no retention, and no checksums. Its events get no checksums: those would confirm events that may already
+/// be damaged.
 fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     let total = row::last_seq(connection)?;
     progress.advance(STEP, 0, total);
@@ -123,8 +136,8 @@ fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
     drop(rows);
     drop(statement);
     connection.execute_batch("DROP TABLE dictionary_2; ALTER TABLE event ADD COLUMN checksum INTEGER")?;
-    // The same table, in the words of the schema, so that a migrated file cannot differ from a new one. SQLite's own way
-    // to change a table's text (<https://www.sqlite.org/lang_altertable.html>, 7): nothing that is stored changes with it.
+    // Store the table's definition as the schema words it, so that a migrated file equals a new one. This is the way that
+    // SQLite documents (<https://www.sqlite.org/lang_altertable.html>, 7); the stored rows do not change.
     let fresh = Connection::open_in_memory()?;
     fresh.execute_batch(SCHEMA)?;
     let text: String = fresh.query_row("SELECT sql FROM sqlite_schema WHERE name = 'event'", [], |row| row.get(0))?;
@@ -133,8 +146,8 @@ fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "writable_schema", false)
 }
 
-/// Makes what the present format has and the file does not. Taken from the schema itself, so that a migrated file cannot
-/// differ from a new one.
+/// Creates what the present format has and the file lacks. The definitions come from the schema, so that a migrated file
+/// equals a new one.
 fn complete(connection: &Connection) -> rusqlite::Result<()> {
     let present: HashSet<String> = names(connection)?;
     let fresh = Connection::open_in_memory()?;
@@ -161,16 +174,9 @@ fn names(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
     connection.prepare("SELECT name FROM sqlite_schema")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Whether nothing is put aside: a file of which that is not so has only a part of its events in their place.
-pub(in crate::store) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
-    let aside =
-        connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(())).optional()?;
-    Ok(aside.is_none())
-}
-
-/// Carries over what is still put aside, if anything is.
+/// Moves the events that are still in the table of format 1.
 fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
-    if is_complete(connection)? {
+    if format::is_migrated(connection)? {
         return Ok(());
     }
     let total = connection.query_row("SELECT coalesce(max(seq), 0) FROM event_1", [], |row| row.get(0))?;
@@ -180,18 +186,18 @@ fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqli
         let done = row::last_seq(&transaction)?;
         progress.advance(STEP, done, total);
         if done >= total {
-            // The pages are used again for what comes; the file does not shrink by itself.
+            // New events reuse the pages; the file does not shrink.
             transaction.execute_batch("DROP TABLE event_1")?;
             transaction.commit()?;
             return checkpoint::empty(connection);
         }
-        carry_over(&transaction, &mut terms, done)?;
+        move_events(&transaction, &mut terms, done)?;
         transaction.commit()?;
         checkpoint::empty(connection)?;
     }
 }
 
-fn carry_over(transaction: &Transaction<'_>, terms: &mut TermWriter, after: i64) -> rusqlite::Result<()> {
+fn move_events(transaction: &Transaction<'_>, terms: &mut TermWriter, after: i64) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body) \
          SELECT seq, timestamp, ?2, ?3, filled, body FROM event_1 WHERE seq = ?1",

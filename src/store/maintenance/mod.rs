@@ -2,6 +2,8 @@
 //!
 //! It computes, and hands small jobs to the writer. Commands of the operator are in `admin`.
 
+pub(in crate::store) mod dictionary;
+pub(in crate::store) mod index_job;
 pub(in crate::store) mod migrate;
 pub(in crate::store) mod reindex;
 pub(in crate::store) mod retention;

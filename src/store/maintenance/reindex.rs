@@ -11,13 +11,13 @@ use crate::{
     index::{self, ChunkSlot, ChunkTable, Generation, IndexError, MemoryChunk, TermWriter},
     model::field::Field,
     store::{
-        CHUNK_EVENTS_RANGE, Progress,
         event::{
+            chunks::{chunk_events, span},
             codec::BodyCodec,
             row,
-            tombstones::{self, Dropped},
+            tombstones::Dropped,
         },
-        file::{checkpoint, open},
+        file::{checkpoint, open, progress::Progress},
         write::replay,
     },
 };
@@ -25,7 +25,7 @@ use crate::{
 /// Rebuilds every full chunk, each in one transaction that replaces the former one. A failure or a kill leaves each
 /// chunk in its former or its new state, and at most some orphans. The term dictionary stays, because events refer to
 /// it.
-pub(in crate::store) fn renew(
+pub(in crate::store) fn rebuild(
     path: &Path,
     connection: &mut Connection,
     bodies: &BodyCodec,
@@ -127,7 +127,7 @@ fn load(
     chunk_events: u32,
     terms: &mut TermWriter,
 ) -> Result<MemoryChunk, IndexError> {
-    let (first, last) = tombstones::span(number, chunk_events);
+    let (first, last) = span(number, chunk_events);
     let dropped = Dropped::within(reading, first, last)?;
     let ordinal = |field, value: &str| terms.ordinal(writing, field, value).map(Some);
     Ok(load_chunk((reading, bodies), number, chunk_events, &dropped, ordinal)?.0)
@@ -155,28 +155,13 @@ pub(in crate::store) fn load_chunk(
     mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
 ) -> Result<(MemoryChunk, usize), IndexError> {
     let (mut chunk, mut damaged) = (MemoryChunk::new(number, chunk_events), 0);
-    replay::each_event((connection, bodies), seqs_of(number, chunk_events), dropped, |read| {
+    replay::each_event((connection, bodies), span(number, chunk_events), dropped, |read| {
         read.report();
         damaged += usize::from(read.body.is_err());
         chunk.push(&read.entry(&mut ordinal)?);
         Ok(())
     })?;
     Ok((chunk, damaged))
-}
-
-/// The seqs of a chunk: after the first number, up to the second.
-pub(in crate::store) fn seqs_of(chunk: u32, chunk_events: u32) -> (i64, i64) {
-    let before = i64::from(chunk) * i64::from(chunk_events);
-    (before, before + i64::from(chunk_events))
-}
-
-/// The number of events per chunk of this file.
-pub(in crate::store) fn chunk_events(connection: &Connection) -> Result<u32, IndexError> {
-    let events = connection.query_row("SELECT value FROM setting WHERE name = 'chunk_events'", [], |row| row.get(0))?;
-    if !CHUNK_EVENTS_RANGE.contains(&events) {
-        return Err(IndexError::Damaged(format!("setting chunk_events is {events}")));
-    }
-    Ok(events)
 }
 
 /// The number of the first chunk that is not sealed.

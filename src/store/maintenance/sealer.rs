@@ -12,12 +12,13 @@ use std::{
 };
 
 use crate::{
-    index::{self, IndexError, SealedChunk, SealedRow, SharedChunk},
+    index::{self, Index, IndexError, SealedChunk, SealedRow, SharedChunk},
     store::{
         error::{OpenError, WriteError},
-        event::{codec::BodyCodec, zstd_dictionary},
+        event::codec::BodyCodec,
         file::open,
-        write::job::{IndexJob, Pending, Writer},
+        maintenance::{dictionary, index_job::IndexJob},
+        write::{job::Pending, writer::Writer},
     },
 };
 
@@ -32,6 +33,37 @@ pub(in crate::store) enum SealerOrder {
     Seal(SharedChunk),
     /// Train a dictionary: there are enough events for the first.
     Train,
+}
+
+/// Gives orders to the sealer: what the writer calls after each publication.
+pub(in crate::store) struct SealerOrders {
+    orders: mpsc::Sender<SealerOrder>,
+    index: Arc<Index>,
+    bodies: BodyCodec,
+    /// Whether the first dictionary was ordered.
+    is_training: bool,
+}
+
+/// Makes the two ends of the orders.
+pub(in crate::store) fn orders(index: Arc<Index>, bodies: BodyCodec) -> (SealerOrders, mpsc::Receiver<SealerOrder>) {
+    let (orders, received) = mpsc::channel();
+    (SealerOrders { orders, index, bodies, is_training: false }, received)
+}
+
+impl SealerOrders {
+    /// Orders full chunks to be sealed, and the first dictionary to be trained once there are enough events.
+    pub(in crate::store) fn published(&mut self, full: Vec<SharedChunk>) {
+        for chunk in full {
+            // Without a sealer, chunks stay in memory. No event is lost.
+            if self.orders.send(SealerOrder::Seal(chunk)).is_err() {
+                tracing::error!("full chunks are no longer sealed: restart the server");
+            }
+        }
+        if !self.is_training && !self.bodies.has_dictionary() && self.index.through_seq() >= dictionary::FIRST_EVENTS {
+            self.is_training = true;
+            drop(self.orders.send(SealerOrder::Train));
+        }
+    }
 }
 
 /// The running thread.
@@ -77,7 +109,7 @@ impl SealerState {
     /// An error means that the writer accepts nothing any more, or that no chunk can be sealed.
     fn follow(&mut self, order: &SealerOrder) -> Result<(), WriteError> {
         match order {
-            SealerOrder::Train => self.train(zstd_dictionary::FIRST_EVENTS, true),
+            SealerOrder::Train => self.train(dictionary::FIRST_EVENTS, true),
             SealerOrder::Seal(chunk) => {
                 let (number, events) = {
                     let chunk = chunk.read();
@@ -129,7 +161,7 @@ impl SealerState {
 
     fn train(&mut self, events: i64, is_due: bool) -> Result<(), WriteError> {
         let improved = open::reading(&self.path).map_err(|error| error.to_string()).and_then(|connection| {
-            zstd_dictionary::improve(&connection, &self.bodies, events, is_due, &mut self.tolerated)
+            dictionary::improve(&connection, &self.bodies, events, is_due, &mut self.tolerated)
                 .map_err(|error| error.to_string())
         });
         match improved {
@@ -147,9 +179,9 @@ impl SealerState {
     }
 
     /// Has the writer write, and retries while the writer may recover.
-    fn write(&self, upkeep: &IndexJob) -> Result<(), WriteError> {
+    fn write(&self, job: &IndexJob) -> Result<(), WriteError> {
         loop {
-            match self.writer.keep_up(upkeep.clone()).and_then(Pending::wait) {
+            match self.writer.submit(job.clone()).and_then(Pending::wait) {
                 Ok(()) => return Ok(()),
                 Err(error @ (WriteError::Stopped | WriteError::IndexDamaged)) => return Err(error),
                 Err(error) => {

@@ -5,7 +5,10 @@
 
 use rusqlite::Connection;
 
-use crate::store::{Progress, event::stored, file::checkpoint};
+use crate::store::{
+    event::stored,
+    file::{checkpoint, progress::Progress},
+};
 
 const INDEXES: [&str; 3] = ["event_timestamp", "event_entity", "event_blueprint"];
 
@@ -20,18 +23,18 @@ pub(in crate::store) fn named_in(line: &str) -> Option<&'static str> {
 }
 
 /// Rebuilds the indexes with missing or extra entries, each in one transaction.
-pub(in crate::store) fn mend(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
+pub(in crate::store) fn repair(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     progress.advance("checking the indexes for SQL", 0, 0);
-    let mut mended = Vec::new();
+    let mut repaired = Vec::new();
     // The findings for one index can fill SQLite's list.
     loop {
         let failing = failing(connection)?;
-        let Some(index) = failing.into_iter().find(|index| !mended.contains(index)) else {
+        let Some(index) = failing.into_iter().find(|index| !repaired.contains(index)) else {
             return Ok(());
         };
         connection.execute_batch(&format!("REINDEX {index}"))?;
         checkpoint::empty(connection)?;
-        mended.push(index);
+        repaired.push(index);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     index::{Hits, Reach},
     model::{
         cancel::Cancel,
-        credential::Credential,
+        credential::{ClientId, Credential},
         cursor::{Cursor, Position},
         query::Query,
         retention::Rules,
@@ -83,8 +83,21 @@ impl Deref for Another {
     }
 }
 
+impl Reader {
+    /// Waits until a query by `holder` may use a connection. May be given up at any time.
+    pub async fn lease(&self, holder: &ClientId) -> Result<Lease, ReadError> {
+        let seat = self.seats.take(holder).await.ok_or(ReadError::Overloaded)?;
+        Ok(Lease::new(self.clone(), Some(seat)))
+    }
+
+    /// A lease for a command that is alone with the file.
+    pub fn unbounded(&self) -> Lease {
+        Lease::new(self.clone(), None)
+    }
+}
+
 impl Lease {
-    pub(in crate::store) fn new(reader: Reader, seat: Option<Seat>) -> Self {
+    fn new(reader: Reader, seat: Option<Seat>) -> Self {
         Self { reader, seat, cancel: Cancel::never() }
     }
 

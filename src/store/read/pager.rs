@@ -190,7 +190,7 @@ mod tests {
         store::{
             Options, Quiet, Store,
             maintenance::retention::Retention,
-            write::{job::Policy, queue::QueueLimits},
+            write::{append::Policy, queue::QueueLimits},
         },
     };
 
@@ -200,7 +200,7 @@ mod tests {
     fn open(path: &Path, retention: Option<Retention>) -> Store {
         let queue = QueueLimits { events_max: 100_000, bytes_max: usize::MAX };
         let options =
-            Options { path: path.to_owned(), readers: 2, queue, chunk_events: 256, log_bytes_max: u64::MAX, retention };
+            Options { path: path.to_owned(), readers: 2, queue, chunk_events: 256, wal_bytes_max: u64::MAX, retention };
         Store::open(&options, &Quiet).unwrap()
     }
 

@@ -29,7 +29,7 @@ use crate::{
             open,
             open_reads::{OpenRead, OpenReads},
         },
-        read::{lease::Lease, seats::Seats},
+        read::seats::Seats,
     },
 };
 
@@ -72,24 +72,13 @@ impl Reader {
     }
 
     /// For a file that another process may write to, whose index was read when so much had been dropped.
-    pub(in crate::store) fn beside(self, drops: i64) -> Self {
+    pub(in crate::store) fn of_shared_file(self, drops: i64) -> Self {
         Self { drops: Some(drops), ..self }
     }
 
     /// The cursor of a position in this log.
     pub fn cursor_at(&self, position: Position) -> Cursor {
         self.epochs.cursor_at(position)
-    }
-
-    /// Waits until a query by `holder` may use a connection. May be given up at any time.
-    pub async fn lease(&self, holder: &ClientId) -> Result<Lease, ReadError> {
-        let seat = self.seats.take(holder).await.ok_or(ReadError::Overloaded)?;
-        Ok(Lease::new(self.clone(), Some(seat)))
-    }
-
-    /// A lease for a command that is alone with the file.
-    pub fn unbounded(&self) -> Lease {
-        Lease::new(self.clone(), None)
     }
 
     /// Every credential, revoked ones included.

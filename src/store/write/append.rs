@@ -1,69 +1,65 @@
-//! One transaction of the writer: the outcome of each event, and the rows of those that are stored.
+//! The job that appends events: it decides the outcome of each event, and stores those that are new.
 //!
 //! A request is decided before any of it is written, so a rejected request has nothing to roll back.
 
-use std::collections::{HashMap, HashSet};
-
-use rusqlite::Connection;
+use std::collections::HashMap;
 
 use crate::{
-    index::{Entry, IndexError, Snapshot, TermWriter},
+    index::IndexError,
     model::event,
     store::{
         error::{AppendError, WriteError},
-        event::{
-            codec::{BodyCodec, Decoder},
-            prepared::Prepared,
-            row as events,
-            stored::Fetch,
+        event::{codec::Decoder, prepared::Prepared, stored::Fetch},
+        write::{
+            batch::{PageFault, WriteBatch},
+            job::Job,
+            queue::Weight,
         },
-        write::job::{Outcome, Policy},
     },
 };
 
-/// What an event writes to the WAL in addition to its bytes: whole pages of the table and its indexes.
-const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
-
-/// The transaction in progress.
-pub(in crate::store) struct WriteBatch<'t> {
-    pub(in crate::store) transaction: &'t Connection,
-    /// The index before this transaction.
-    pub(in crate::store) snapshot: Snapshot<'t>,
-    pub(in crate::store) terms: &'t mut TermWriter,
-    pub(in crate::store) bodies: &'t BodyCodec,
-    pub(in crate::store) last_seq: i64,
-    /// The events stored in this transaction, in order.
-    pub(in crate::store) entries: Vec<Entry>,
-    /// The same events by identifier. The index does not know them yet.
-    pub(in crate::store) fresh: HashMap<String, i64>,
-    /// Approximate size of what the transaction writes.
-    pub(in crate::store) log_bytes: usize,
-    /// Events on damaged pages, so that later transactions do not read these pages again.
-    pub(in crate::store) unreadable: &'t mut HashSet<i64>,
-    /// Set when a damaged page was read: the transaction can no longer be committed.
-    pub(in crate::store) spoilt: Option<PageFault>,
-}
-
-/// What happens to the job that read a damaged page. The other jobs of its transaction are repeated.
+/// What happens to a batch that contains a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum PageFault {
-    /// It has its reply, and wrote nothing.
-    Answered,
-    /// It is repeated as well, now that the event on that page is known.
-    Again,
+pub enum Policy {
+    /// Nothing of it is stored.
+    AllOrNothing,
+    /// The rest is stored.
+    Partial,
 }
 
-impl WriteBatch<'_> {
-    /// Decides the outcome of each event, and stores those that are new.
-    pub(in crate::store) fn append(
-        &mut self,
-        batch: &[Prepared],
-        policy: Policy,
-    ) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
-        let decided = match self.decide(batch, policy) {
+/// The outcome of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored now.
+    Stored,
+    /// Stored before: the same identifier and content.
+    Duplicate,
+    /// Not stored: the same identifier, other content.
+    Conflict,
+}
+
+/// The events of one request.
+pub(in crate::store) struct Append {
+    pub(in crate::store) batch: Vec<Prepared>,
+    pub(in crate::store) policy: Policy,
+    /// Whether they are auditbox's own records, which may use the reserve of the queue.
+    pub(in crate::store) reserved: bool,
+}
+
+impl Job for Append {
+    type Output = Vec<Outcome>;
+    type Error = AppendError;
+
+    fn weight(&self) -> Weight {
+        let bytes = self.batch.iter().map(Prepared::bytes).sum();
+        Weight { events: self.batch.len(), bytes, reserved: self.reserved }
+    }
+
+    fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
+        let decided = match batch.decide(&self.batch, self.policy) {
             Err(error) if error.is_damage() => {
                 // Whether these are new cannot be decided. Other senders' events can still be stored.
-                self.spoilt = error.is_of_a_page().then_some(PageFault::Answered);
+                batch.page_fault = error.is_of_a_page().then_some(PageFault::Answered);
                 tracing::error!(
                     %error,
                     "the index is damaged: events were rejected; stop the server and run auditbox reindex"
@@ -72,23 +68,16 @@ impl WriteBatch<'_> {
             }
             decided => decided?,
         };
-        if let (Ok(outcomes), None) = (&decided, self.spoilt) {
-            for (event, _) in batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored) {
-                self.store(event)?;
+        if let (Ok(outcomes), None) = (&decided, batch.page_fault) {
+            for (event, _) in self.batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored) {
+                batch.store(event)?;
             }
         }
         Ok(decided)
     }
+}
 
-    /// Stores an event that is known to be new.
-    pub(in crate::store) fn store(&mut self, event: &Prepared) -> rusqlite::Result<()> {
-        self.last_seq += 1;
-        self.log_bytes += LOG_BYTES_PER_EVENT + event.bytes();
-        self.entries.push(events::insert(self.transaction, self.terms, self.last_seq, event)?);
-        self.fresh.insert(event.identifier().to_owned(), self.last_seq);
-        Ok(())
-    }
-
+impl WriteBatch<'_> {
     /// The outcome of each event of a batch. Nothing is written.
     fn decide(&mut self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let mut outcomes = Vec::with_capacity(batch.len());
@@ -133,7 +122,7 @@ impl WriteBatch<'_> {
             None => Known::New,
             Some(Err(_)) => {
                 self.unreadable.insert(seq);
-                self.spoilt = Some(PageFault::Again);
+                self.page_fault = Some(PageFault::Again);
                 Known::Damaged
             }
             Some(Ok(stored)) => match stored.open(fetch.decoder()) {

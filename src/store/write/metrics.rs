@@ -3,13 +3,12 @@
 //! Counting is an atomic addition and waits for nothing. Counters begin at 0 with the process.
 
 use std::{
-    fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use crate::{model::timestamp::Timestamp, store::write::job::Writer};
+use crate::model::timestamp::Timestamp;
 
 /// Upper bounds of the buckets of a commit's duration, in microseconds. An idle disk syncs in 0.2 ms, a busy one in 5 ms.
 const COMMIT_BOUNDS_MICROS: [u64; 13] =
@@ -73,6 +72,37 @@ impl Counters {
     pub(in crate::store) fn retention_round(&self) {
         self.last_retention.store(now(), Ordering::Relaxed);
     }
+
+    /// The database.
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The values of the counters. Everything else in the metrics is left at 0.
+    pub(in crate::store) fn read(&self) -> StoreMetrics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let time = |counter: &AtomicU64| Some(read(counter)).filter(|seconds| *seconds > 0);
+        let mut count = 0;
+        let mut buckets: Vec<_> = self
+            .commits
+            .iter()
+            .zip(COMMIT_BOUNDS_MICROS.into_iter().chain([u64::MAX]))
+            .map(|(bucket, bound)| {
+                count += read(bucket);
+                (bound, count)
+            })
+            .collect();
+        buckets.pop();
+        StoreMetrics {
+            commits: Durations { buckets, count, sum_micros: read(&self.commit_micros) },
+            commit_errors: read(&self.commit_errors),
+            sealed_chunks: read(&self.sealed_chunks),
+            last_seal: time(&self.last_seal),
+            last_retention: time(&self.last_retention),
+            dropped_events: read(&self.dropped_events),
+            ..StoreMetrics::default()
+        }
+    }
 }
 
 /// Seconds since 1970, or 0 before.
@@ -81,7 +111,7 @@ fn now() -> u64 {
 }
 
 /// A histogram of the time that commits took.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Durations {
     /// Each upper bound in microseconds, with the number of commits that took at most that.
     pub buckets: Vec<(u64, u64)>,
@@ -92,7 +122,7 @@ pub struct Durations {
 }
 
 /// The state of the store at one moment. Times are seconds since 1970, and absent before the first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StoreMetrics {
     /// Whether writes are accepted.
     pub accepts_writes: bool,
@@ -122,42 +152,4 @@ pub struct StoreMetrics {
     pub last_retention: Option<u64>,
     /// Events dropped by retention since the start.
     pub dropped_events: u64,
-}
-
-impl Writer {
-    /// The state of the store. Asks the file system for the size of the file, so it may block.
-    pub fn metrics(&self) -> StoreMetrics {
-        let counters = &self.counters;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let time = |counter: &AtomicU64| Some(read(counter)).filter(|seconds| *seconds > 0);
-        let (queue_events, queue_bytes) = self.queue.waiting();
-        let (unsealed_chunks, unsealed_bytes) = self.index.unsealed();
-        let mut count = 0;
-        let mut buckets: Vec<_> = counters
-            .commits
-            .iter()
-            .zip(COMMIT_BOUNDS_MICROS.into_iter().chain([u64::MAX]))
-            .map(|(bucket, bound)| {
-                count += read(bucket);
-                (bound, count)
-            })
-            .collect();
-        buckets.pop();
-        StoreMetrics {
-            accepts_writes: self.check().is_ok(),
-            events: self.index.events(),
-            queue_events: queue_events as u64,
-            queue_bytes: queue_bytes as u64,
-            commits: Durations { buckets, count, sum_micros: read(&counters.commit_micros) },
-            commit_errors: read(&counters.commit_errors),
-            file_bytes: fs::metadata(&counters.path).ok().map(|metadata| metadata.len()),
-            wal_bytes: self.room.bytes(),
-            unsealed_chunks: unsealed_chunks as u64,
-            unsealed_bytes: unsealed_bytes as u64,
-            sealed_chunks: read(&counters.sealed_chunks),
-            last_seal: time(&counters.last_seal),
-            last_retention: time(&counters.last_retention),
-            dropped_events: read(&counters.dropped_events),
-        }
-    }
 }

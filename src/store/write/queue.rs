@@ -1,8 +1,8 @@
-//! What waits to be written.
+//! Jobs that wait to be written.
 //!
-//! HTTP workers push, the writer's thread takes. The queue is bounded by events and by bytes; who finds it full is told
-//! so at once, and asked to send again. auditbox's own records go into a reserve above the bound: a request that was
-//! refused because the queue is full must still come on the record.
+//! HTTP workers push, and the writer's thread takes. The queue is bounded by events and by bytes. A full queue rejects a
+//! request at once, and the sender retries. auditbox's own records go into a reserve above the bound, so that a request that
+//! was rejected because the queue is full still has an audit record.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,26 +10,31 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::store::error::WriteError;
 
-/// How much may wait.
+/// Limits on what waits.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
-    /// Events.
+    /// Maximum number of events.
     pub events_max: usize,
-    /// Bytes of memory that they hold.
+    /// Maximum memory that they hold, in bytes.
     pub bytes_max: usize,
 }
 
-/// Own records that may wait beyond the limits.
+/// Number of own records that may wait in addition to the limits.
 const RESERVE_EVENTS: usize = 10_000;
-/// Events in one transaction, at most: bounds how long the writers of small batches wait behind large ones.
+/// Maximum number of events in one transaction. Bounds how long small batches wait behind large ones.
 const TRANSACTION_EVENTS_MAX: usize = 10_000;
 
-/// What a piece of work weighs, and whether it may use the reserve.
+/// What a job counts for, and whether it may use the reserve.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Weight {
     pub(in crate::store) events: usize,
     pub(in crate::store) bytes: usize,
     pub(in crate::store) reserved: bool,
+}
+
+impl Weight {
+    /// A job of the server itself that stores no event.
+    pub(in crate::store) const RESERVED: Self = Self { events: 0, bytes: 0, reserved: true };
 }
 
 pub(in crate::store) struct Queue<T> {
@@ -51,14 +56,14 @@ impl<T> Queue<T> {
         Self { limits, state: Mutex::new(state), arrived: Condvar::new() }
     }
 
-    /// Puts `work` at the end.
-    pub(in crate::store) fn push(&self, work: T, weight: Weight) -> Result<(), WriteError> {
+    /// Adds a job at the end.
+    pub(in crate::store) fn push(&self, job: T, weight: Weight) -> Result<(), WriteError> {
         let mut state = self.state();
         if state.closed {
             return Err(WriteError::Stopped);
         }
         let reserve = if weight.reserved { RESERVE_EVENTS } else { 0 };
-        // Work is bounded by itself; alone it always fits.
+        // A request has its own size limit; alone it always fits.
         let fits = state.waiting.is_empty()
             || (state.events + weight.events <= self.limits.events_max + reserve
                 && (weight.reserved || state.bytes + weight.bytes <= self.limits.bytes_max));
@@ -67,26 +72,26 @@ impl<T> Queue<T> {
         }
         state.events += weight.events;
         state.bytes += weight.bytes;
-        state.waiting.push_back((work, weight));
+        state.waiting.push_back((job, weight));
         drop(state);
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// Events that wait, and the bytes of memory that they hold.
+    /// The number of events that wait, and the memory that they hold in bytes.
     pub(in crate::store) fn waiting(&self) -> (usize, usize) {
         let state = self.state();
         (state.events, state.bytes)
     }
 
-    /// Whether nothing more would be let in, whatever its weight, but the server's own records.
+    /// Whether the queue would reject any job except the server's own records.
     pub(in crate::store) fn is_full(&self) -> bool {
         let state = self.state();
         state.events >= self.limits.events_max || state.bytes >= self.limits.bytes_max
     }
 
-    /// Takes everything that waits, up to a transaction's worth, waiting for so long until there is something; nothing if
-    /// nothing came. `None` means that the queue is closed and empty.
+    /// Takes the jobs that wait, at most one transaction of them. Waits at most `wait` for the first, and returns an empty list
+    /// if none came. `None` means that the queue is closed and empty.
     pub(in crate::store) fn take(&self, wait: Duration) -> Option<Vec<T>> {
         let mut state = self.state();
         if state.waiting.is_empty() && !state.closed {
@@ -96,11 +101,11 @@ impl<T> Queue<T> {
             return None;
         }
         let (mut taken, mut events) = (Vec::with_capacity(state.waiting.len()), 0);
-        while let Some((work, weight)) = state.waiting.pop_front() {
+        while let Some((job, weight)) = state.waiting.pop_front() {
             state.events -= weight.events;
             state.bytes -= weight.bytes;
             events += weight.events;
-            taken.push(work);
+            taken.push(job);
             if events >= TRANSACTION_EVENTS_MAX {
                 break;
             }
@@ -108,13 +113,13 @@ impl<T> Queue<T> {
         Some(taken)
     }
 
-    /// Lets nothing more in. What waits stays to be taken.
+    /// Rejects further jobs. Those that wait can still be taken.
     pub(in crate::store) fn close(&self) {
         self.state().closed = true;
         self.arrived.notify_all();
     }
 
-    /// Lets nothing more in and drops what waits: whoever waits for it learns that it was not written.
+    /// Rejects further jobs and drops those that wait. Their senders learn that nothing was written.
     pub(in crate::store) fn abandon(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -127,7 +132,6 @@ impl<T> Queue<T> {
         self.state().closed
     }
 
-    /// Nothing here panics while it holds the lock, and the state is whole at every step.
     fn state(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock()
     }

@@ -9,13 +9,14 @@ use crate::{
     index::{self, Entry, Index, IndexError, SharedChunk, TermWriter},
     model::{field::Field, timestamp::Timestamp, values::Values},
     store::{
-        Progress,
         event::{
+            chunks::SeqRun,
             codec::{BodyCodec, Decoder},
             row as events,
             stored::{self, Damage, Fetch, Stored},
             tombstones::Dropped,
         },
+        file::progress::Progress,
     },
 };
 
@@ -108,22 +109,22 @@ impl ReplayedRow {
     }
 }
 
-/// Calls `each` with the events after `after` up to `through`, in order, that are not dropped: with every one of them, also
-/// with those whose rows cannot be read.
+/// Calls `each` with the events from `first` to `last`, in order, that are not dropped: with every one of them, including
+/// those whose rows cannot be read.
 pub(in crate::store) fn each_event(
     (connection, bodies): (&Connection, &BodyCodec),
-    (after, through): (i64, i64),
+    (first, last): SeqRun,
     dropped: &Dropped,
     mut each: impl FnMut(&ReplayedRow) -> rusqlite::Result<()>,
 ) -> Result<(), IndexError> {
     let mut before = Timestamp::from_micros(0);
     let mut fetch = Fetch::new(connection, bodies)?;
-    let sql = format!("SELECT {} FROM event WHERE seq > ?1 AND seq <= ?2 ORDER BY seq", Stored::COLUMNS);
+    let sql = format!("SELECT {} FROM event WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq", Stored::COLUMNS);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([after, through])?;
+    let mut rows = statement.query([first, last])?;
     let mut is_in_order = true;
-    let mut seq = dropped.next_kept(after + 1);
-    while seq <= through {
+    let mut seq = dropped.next_kept(first);
+    while seq <= last {
         let mut scanned = None;
         while is_in_order && scanned.is_none() {
             match rows.next().and_then(|row| row.map(Stored::row).transpose()) {
@@ -217,7 +218,7 @@ fn each_entry(
     mut each: impl FnMut(i64, Entry),
 ) -> Result<(), IndexError> {
     let dropped = Dropped::within(connection, after + 1, i64::MAX)?;
-    each_event((connection, bodies), (after, through), &dropped, |read| {
+    each_event((connection, bodies), (after + 1, through), &dropped, |read| {
         read.report();
         each(read.seq, read.entry(|field, value| terms.ordinal(connection, field, value))?);
         Ok(())

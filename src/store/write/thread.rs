@@ -1,17 +1,16 @@
-//! The writer: one thread, the only writable connection, one commit for everything that waits.
+//! The writer: one thread with the only writable connection, and one commit for all jobs that wait.
 //!
-//! While one commit waits for the disk the next batch collects itself, so the more writers there are the more each sync
-//! carries, and nobody waits for anything but the disk. A request is answered after the commit that holds it; a process
-//! killed before it leaves nothing of it, killed after it all of it.
+//! While a commit waits for the disk, the next batch collects in the queue: with more senders, each sync carries more events.
+//! A request is answered after the commit that contains it. A process that is killed before the commit leaves nothing of the
+//! request; killed after it, everything.
 //!
-//! What was committed is published to the index, in memory, before anyone is answered: who asks after an answer finds what
-//! it was about. Nothing is published before it is committed. This includes terms that have to be added for events that
-//! another program has written. Upkeep of the index (rows of sealed chunks, dictionaries) comes through the same queue, in small pieces.
+//! Commits are published to the index in memory before they are answered, so that a query sent after an answer finds the
+//! events. Nothing is published before it is committed. This includes the terms that events of another program need.
 //!
-//! Every request of a batch is first decided (new, duplicate, conflict), then written: a refused one has written nothing,
-//! so there is nothing to take back. An error of SQLite takes the whole transaction back, and everyone in it is asked to
-//! send again. So does a damaged page, of which SQLite says that nothing may be committed that has met it; then the piece of
-//! work that did is answered by itself, and the others are done again without it.
+//! Each request is decided (new, duplicate or conflict) before any of it is written, so a rejected request has nothing to roll
+//! back. An error of SQLite rolls the whole transaction back, and every sender is asked to retry. SQLite does not allow a
+//! transaction to commit once it has read a damaged page. The job that read the page then gets its own reply, and the other
+//! jobs are repeated without it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +18,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc,
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -28,357 +26,321 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 
 use crate::{
-    index::{self, Entry, Index, IndexError, SealedRow, SharedChunk, TermWriter},
+    index::{Entry, Index, IndexError, SharedChunk, TermWriter},
     store::{
-        auth::credentials,
         error::{CloseError, OpenError, WriteError, WriteFailure, classify},
-        event::{codec::BodyCodec, row, zstd_dictionary},
+        event::{codec::BodyCodec, row},
         file::{
             checkpoint::Checkpoints,
             identity::{Displaced, PathIdentity},
             rescue,
         },
-        maintenance::sealer::{self, Sealer, SealerOrder},
         write::{
-            append::{PageFault, WriteBatch},
-            job::{IndexJob, Reply, Work, Writer},
+            batch::{PageFault, WAL_BYTES_PER_COMMIT, WriteBatch},
+            job::{Published, QueuedJob},
             metrics::Counters,
             notify::Wake,
             queue::{Queue, QueueLimits},
             replay::{self, Terms},
+            writer::Writer,
         },
     },
 };
 
-/// What a commit writes to the log beside its events.
-const LOG_BYTES_PER_COMMIT: usize = 16 * 1024;
-/// Events on damaged pages that are remembered; with more they are met anew.
+/// Maximum number of events on damaged pages that are remembered. Above it, all are forgotten and found again.
 const UNREADABLE_MAX: usize = 10_000;
-/// How long the writer waits for work before it checks whether another program has written, and whether the files are still
+/// How long the writer waits for jobs before it checks whether another program has written, and whether the files are still
 /// in place.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// Called after each publication with the chunks that it has filled, often none.
+pub(in crate::store) type OnPublished = Box<dyn FnMut(Vec<SharedChunk>) + Send>;
 
 /// The running writer.
 pub(in crate::store) struct Thread {
     path: PathBuf,
-    queue: Arc<Queue<Work>>,
+    queue: Arc<Queue<Box<dyn QueuedJob>>>,
     is_stopping: Arc<AtomicBool>,
     handle: JoinHandle<Result<(), CloseError>>,
-    sealer: Sealer,
 }
 
 impl Thread {
-    /// Lets the writer finish what waits, and says how it ended.
+    /// Lets the writer finish what waits, and returns how it ended.
     pub(in crate::store) fn finish(self) -> Result<(), CloseError> {
         self.is_stopping.store(true, Ordering::Relaxed);
         self.queue.close();
-        let finished = self.handle.join().unwrap_or(Err(CloseError::Broken(self.path)));
-        self.sealer.finish();
-        finished
+        self.handle.join().unwrap_or(Err(CloseError::Broken(self.path)))
     }
 }
 
 /// Why the writer ends early.
 enum Stop {
-    /// After an error of the disk, what is on it is no longer known: nothing more is written until the file has been opened
-    /// again.
+    /// After an error of the disk, its content is no longer known: nothing more is written until the file is opened again.
     Disk,
-    /// A file is no longer where it was: what is written to it now may be gone when this process ends.
+    /// A file is no longer at its path: what is written to it now may be lost when this process ends.
     Displaced(Displaced),
 }
 
 /// What a writer works on.
 pub(in crate::store) struct WriterParts {
     pub(in crate::store) connection: Connection,
-    pub(in crate::store) place: PathIdentity,
+    pub(in crate::store) identity: PathIdentity,
     pub(in crate::store) checkpoints: Checkpoints,
     pub(in crate::store) index: Arc<Index>,
     pub(in crate::store) terms: TermWriter,
     pub(in crate::store) bodies: BodyCodec,
-    /// Chunks that were full when the file was opened.
-    pub(in crate::store) full: Vec<SharedChunk>,
+    pub(in crate::store) on_published: OnPublished,
 }
 
-/// Starts the writer on the file at `path`, and its sealer.
-pub(in crate::store) fn start(
-    path: &Path,
-    parts: WriterParts,
-    limits: QueueLimits,
-) -> Result<(Writer, Thread), OpenError> {
-    let WriterParts { connection, place, checkpoints, index, terms, bodies, full } = parts;
-    let queue = Arc::new(Queue::new(limits));
-    let wake = Wake::new();
+/// A writer on the file at `path` whose thread does not run yet, and a handle to it. Jobs can be queued already.
+pub(in crate::store) fn prepare(path: &Path, parts: WriterParts, limits: QueueLimits) -> (Writer, WriterThread) {
     let writer = Writer {
-        queue: Arc::clone(&queue),
-        index: Arc::clone(&index),
-        bodies: bodies.clone(),
-        wake: wake.clone(),
-        room: checkpoints.room(),
+        queue: Arc::new(Queue::new(limits)),
+        index: Arc::clone(&parts.index),
+        bodies: parts.bodies.clone(),
+        wake: Wake::new(),
+        room: parts.checkpoints.room(),
         counters: Arc::new(Counters::new(path.to_owned())),
     };
-    let (orders, received) = mpsc::channel();
-    let sealer = sealer::start(path, writer.clone(), received)?;
-    let is_stopping = Arc::new(AtomicBool::new(false));
-    let counters = Arc::clone(&writer.counters);
-    let mut state = WriterState {
-        is_stopping: Arc::clone(&is_stopping),
-        connection,
-        place,
-        checkpoints,
-        queue: Arc::clone(&queue),
-        index,
-        terms,
-        bodies,
-        orders,
-        wake,
-        counters,
-        is_training: false,
+    let thread = WriterThread {
+        parts,
+        queue: Arc::clone(&writer.queue),
+        wake: writer.wake.clone(),
+        counters: Arc::clone(&writer.counters),
         unreadable: HashSet::new(),
+        is_stopping: Arc::new(AtomicBool::new(false)),
     };
-    state.order(full);
-    let handle =
-        thread::Builder::new().name("writer".to_owned()).spawn(move || state.run()).map_err(OpenError::Thread)?;
-    Ok((writer, Thread { path: path.to_owned(), queue, is_stopping, handle, sealer }))
+    (writer, thread)
 }
 
 /// What only the writer's thread touches.
-struct WriterState {
-    connection: Connection,
-    place: PathIdentity,
-    checkpoints: Checkpoints,
-    queue: Arc<Queue<Work>>,
-    index: Arc<Index>,
-    terms: TermWriter,
-    bodies: BodyCodec,
-    orders: mpsc::Sender<SealerOrder>,
+pub(in crate::store) struct WriterThread {
+    parts: WriterParts,
+    queue: Arc<Queue<Box<dyn QueuedJob>>>,
     wake: Wake,
     counters: Arc<Counters>,
-    /// Whether the first dictionary was ordered.
-    is_training: bool,
-    /// Events that stand on damaged pages and were met there.
+    /// Events found on damaged pages.
     unreadable: HashSet<i64>,
     /// Set when the server stops.
     is_stopping: Arc<AtomicBool>,
 }
 
-/// Whatever ends the thread, a panic included, nobody is left waiting for it.
-impl Drop for WriterState {
+/// However the thread ends, even by a panic, every waiting request gets a reply.
+impl Drop for WriterThread {
     fn drop(&mut self) {
         self.queue.abandon();
     }
 }
 
-impl WriterState {
+impl WriterThread {
+    /// Starts the thread.
+    pub(in crate::store) fn start(self) -> Result<Thread, OpenError> {
+        let (path, queue) = (self.parts.identity.path().to_owned(), Arc::clone(&self.queue));
+        let is_stopping = Arc::clone(&self.is_stopping);
+        let handle =
+            thread::Builder::new().name("writer".to_owned()).spawn(move || self.run()).map_err(OpenError::Thread)?;
+        Ok(Thread { path, queue, is_stopping, handle })
+    }
+
     fn run(mut self) -> Result<(), CloseError> {
         let Err(stop) = self.work() else { return Ok(()) };
-        // Nothing more is written: answer those who wait.
+        // Nothing more is written: reply to all waiting requests.
         self.queue.abandon();
-        // The log stays for the next start, which rewrites it: copying it now would trust what is not known.
-        drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+        let WriterParts { connection, identity, .. } = &self.parts;
+        // The WAL stays for the next start, which rewrites it. A copy made now would rely on pages whose content is unknown.
+        drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
         Err(match stop {
-            Stop::Disk => CloseError::Disk(self.place.path().to_owned()),
-            Stop::Displaced(displaced) => rescue::rescue(&self.connection, &self.place, &displaced, &self.is_stopping),
+            Stop::Disk => CloseError::Disk(identity.path().to_owned()),
+            Stop::Displaced(displaced) => rescue::rescue(connection, identity, &displaced, &self.is_stopping),
         })
     }
 
     fn work(&mut self) -> Result<(), Stop> {
-        while let Some(work) = self.queue.take(IDLE) {
-            if work.is_empty() {
+        while let Some(jobs) = self.queue.take(IDLE) {
+            if jobs.is_empty() {
                 self.look()?;
             } else {
-                self.write(work)?;
+                self.write(jobs)?;
             }
-            // After everyone was answered, so that no current request pays for it.
-            let advanced = self.checkpoints.advance(&self.connection);
+            // After all replies, so that no current request pays for it.
+            let advanced = self.parts.checkpoints.advance(&self.parts.connection);
             advanced.or_else(|error| self.failed(&error.into(), "checkpoint").1)?;
         }
-        self.check_place()?;
-        // A file that is closed is whole by itself: one file to copy.
-        let finished = self.checkpoints.finish(&self.connection);
+        self.check_files()?;
+        // A closed database needs no WAL: it is one file to copy.
+        let finished = self.parts.checkpoints.finish(&self.parts.connection);
         finished.or_else(|error| self.failed(&error.into(), "checkpoint").1)
     }
 
-    /// Checks whether the files are still in place, and takes into the index what another program has written.
+    /// Checks whether the files are still in place, and adds to the index what another program has written.
     fn look(&mut self) -> Result<(), Stop> {
-        self.check_place()?;
+        self.check_files()?;
         match self.adopt() {
             Ok(()) => Ok(()),
             Err(error) => {
-                // What the transaction had added is not in the file.
-                self.terms.forget();
+                // The terms that the transaction had added are not in the file.
+                self.parts.terms.forget();
                 self.failed(&error, "look at the file").1
             }
         }
     }
 
-    fn check_place(&self) -> Result<(), Stop> {
-        self.place.check().map_err(|displaced| self.displaced(displaced))
+    fn check_files(&self) -> Result<(), Stop> {
+        self.parts.identity.check().map_err(|displaced| self.displaced(displaced))
     }
 
-    /// Takes events that another program has written into the index, once the terms that they need are committed.
+    /// Adds events that another program has written to the index, once the terms that they need are committed.
     fn adopt(&mut self) -> Result<(), IndexError> {
-        let through_seq = self.index.through_seq();
-        if row::last_seq(&self.connection)? <= through_seq {
+        let WriterParts { connection, index, terms, bodies, on_published, .. } = &mut self.parts;
+        let through_seq = index.through_seq();
+        if row::last_seq(connection)? <= through_seq {
             return Ok(());
         }
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let seqs = (through_seq, row::last_seq(&transaction)?);
-        let terms = Terms::Added(&mut self.terms, &transaction);
-        let entries = replay::entries((&transaction, &self.bodies), seqs, terms)?;
+        let entries = replay::entries((&transaction, bodies), seqs, Terms::Added(terms, &transaction))?;
         transaction.commit()?;
-        let full = self.index.publish(&entries);
+        let full = index.publish(&entries);
         self.wake.everyone();
-        self.order(full);
+        on_published(full);
         Ok(())
     }
 
-    /// Writes and commits one batch, publishes it, then answers everyone in it.
-    fn write(&mut self, mut work: Vec<Work>) -> Result<(), Stop> {
-        let (mut apart, started) = (Vec::new(), Instant::now());
-        let committed = self.commit(&mut work, &mut apart);
+    /// Commits one batch, publishes it, then replies to every request in it.
+    fn write(&mut self, mut jobs: Vec<Box<dyn QueuedJob>>) -> Result<(), Stop> {
+        let (mut skipped, started) = (Vec::new(), Instant::now());
+        let committed = self.commit(&mut jobs, &mut skipped);
         match &committed {
             Ok(_) => self.counters.committed(started.elapsed()),
             Err(_) => self.counters.failed(),
         }
         let (failure, outcome) = match committed {
-            Ok(entries) => match self.check_place() {
+            Ok(entries) => match self.check_files() {
                 Ok(()) => {
-                    self.publish(&entries, &work);
+                    self.publish(&entries, &jobs);
                     (None, Ok(()))
                 }
                 Err(stop) => (Some(WriteError::Stopped), Err(stop)),
             },
             Err(error) => {
-                // What the transaction had added is not in the file.
-                self.terms.forget();
+                // The terms that the transaction had added are not in the file.
+                self.parts.terms.forget();
                 self.failed(&error, "commit")
             }
         };
-        for piece in work {
-            piece.answer(failure);
+        for job in jobs {
+            job.reply(failure);
         }
-        // What was left undone stays so whatever became of the others.
-        for piece in apart {
-            piece.answer(None);
+        // Skipped jobs keep their own result.
+        for job in skipped {
+            job.reply(None);
         }
         outcome
     }
 
-    /// Writes and commits what can be. What a damaged page keeps from being done is put apart, with its answer.
-    fn commit(&mut self, work: &mut Vec<Work>, apart: &mut Vec<Work>) -> Result<Vec<Entry>, IndexError> {
+    /// Commits the jobs. Those that a damaged page prevents move to `skipped`, with their own reply.
+    fn commit(
+        &mut self,
+        jobs: &mut Vec<Box<dyn QueuedJob>>,
+        skipped: &mut Vec<Box<dyn QueuedJob>>,
+    ) -> Result<Vec<Entry>, IndexError> {
         if self.unreadable.len() > UNREADABLE_MAX {
             self.unreadable.clear();
         }
         loop {
-            match self.transact(work)? {
+            match self.transact(jobs)? {
                 Attempt::Committed(entries) => return Ok(entries),
                 Attempt::Again => {}
                 Attempt::Behind => {
                     self.adopt()?;
                     continue;
                 }
-                Attempt::Without(place) => apart.push(work.remove(place)),
+                Attempt::Without(number) => skipped.push(jobs.remove(number)),
             }
-            // What the transaction had added is not in the file.
-            self.terms.forget();
+            // The terms that the transaction had added are not in the file.
+            self.parts.terms.forget();
         }
     }
 
-    /// One transaction. If it is not committed it is dropped, which rolls it back.
-    fn transact(&mut self, work: &mut [Work]) -> Result<Attempt, IndexError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Read, not remembered: another program may have written too.
+    /// One transaction. Unless it is committed, dropping it rolls it back.
+    fn transact(&mut self, jobs: &mut [Box<dyn QueuedJob>]) -> Result<Attempt, IndexError> {
+        let WriterParts { connection, index, terms, bodies, checkpoints, .. } = &mut self.parts;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read from the file, since another program may have written too.
         let last_seq = row::last_seq(&transaction)?;
-        if last_seq > self.index.through_seq() {
+        if last_seq > index.through_seq() {
             return Ok(Attempt::Behind);
         }
         let mut batch = WriteBatch {
             transaction: &transaction,
-            snapshot: self.index.snapshot(&transaction)?,
-            terms: &mut self.terms,
-            bodies: &self.bodies,
+            index,
+            snapshot: index.snapshot(&transaction)?,
+            terms,
+            bodies,
             last_seq,
             entries: Vec::new(),
             fresh: HashMap::new(),
-            log_bytes: LOG_BYTES_PER_COMMIT,
+            wal_bytes: WAL_BYTES_PER_COMMIT,
             unreadable: &mut self.unreadable,
-            spoilt: None,
+            page_fault: None,
         };
-        for (place, piece) in work.iter_mut().enumerate() {
-            match carry_out(piece, &mut batch, &self.index) {
-                Err(error) if error.is_of_a_page() && piece.leave_undone() => {
+        for (number, job) in jobs.iter_mut().enumerate() {
+            match job.apply(&mut batch) {
+                Err(error) if error.is_of_a_page() && job.skip() => {
                     tracing::error!(
                         %error,
-                        "a page of the file is damaged: a part of the index was not written, or rows that nobody reads not \
-                         taken out; run auditbox doctor"
+                        "a page of the file is damaged: a part of the index was not written, or rows of dropped events were \
+                         not deleted; run auditbox doctor"
                     );
-                    return Ok(Attempt::Without(place));
+                    return Ok(Attempt::Without(number));
                 }
-                carried_out => carried_out?,
+                applied => applied?,
             }
-            match batch.spoilt {
+            match batch.page_fault {
                 None => {}
-                Some(PageFault::Answered) => return Ok(Attempt::Without(place)),
+                Some(PageFault::Answered) => return Ok(Attempt::Without(number)),
                 Some(PageFault::Again) => return Ok(Attempt::Again),
             }
         }
-        let (entries, log_bytes) = (batch.entries, batch.log_bytes);
+        let (entries, wal_bytes) = (batch.entries, batch.wal_bytes);
         transaction.commit()?;
-        self.checkpoints.wrote(log_bytes);
+        checkpoints.wrote(wal_bytes);
         Ok(Attempt::Committed(entries))
     }
 
-    /// Lets questions see what was committed.
-    fn publish(&mut self, entries: &[Entry], work: &[Work]) {
-        for piece in work {
-            if let Work::DropJob { step, slot: Reply { result: Some(Ok(true)), .. } } = piece {
-                step.publish(&self.index);
-            }
+    /// Makes the committed jobs visible to queries.
+    ///
+    /// Removals come before the events of the same transaction, because these events may fill the chunk that a removal is
+    /// about. Sealed chunks and dictionaries come after them.
+    fn publish(&mut self, entries: &[Entry], jobs: &[Box<dyn QueuedJob>]) {
+        let WriterParts { index, bodies, on_published, .. } = &mut self.parts;
+        let to = Published { index, bodies, counters: &self.counters };
+        for job in jobs {
+            job.publish_removals(&to);
         }
-        let full = self.index.publish(entries);
+        let full = index.publish(entries);
         self.wake.everyone();
-        self.order(full);
-        for piece in work {
-            match piece {
-                Work::IndexJob { upkeep: IndexJob::Sealed(chunk), .. } => {
-                    self.index.sealed(Arc::clone(chunk));
-                    self.counters.sealed();
-                }
-                Work::IndexJob { upkeep: IndexJob::Dictionary(trained), .. } => {
-                    self.bodies.adopt(trained.number, &trained.bytes);
-                }
-                _ => {}
-            }
+        on_published(full);
+        for job in jobs {
+            job.publish_additions(&to);
         }
     }
 
-    /// Has full chunks sealed, and the first dictionary trained when it is time.
-    fn order(&mut self, full: Vec<SharedChunk>) {
-        seal(&self.orders, full);
-        if !self.is_training
-            && !self.bodies.has_dictionary()
-            && self.index.through_seq() >= zstd_dictionary::FIRST_EVENTS
-        {
-            self.is_training = true;
-            drop(self.orders.send(SealerOrder::Train));
-        }
-    }
-}
-
-impl WriterState {
-    /// What an error means for those who wait, and for the writer itself: after an error of the disk, what is on it is no
-    /// longer known, so nothing more is written until the file has been opened again. An error that SQLite has no other name
-    /// for counts as one of these: the writer would rather stop than go on in doubt. It may also come of files that are no
-    /// longer in place.
+    /// What an error means for the waiting requests, and for the writer itself.
+    ///
+    /// After an error of the disk, the content of the disk is unknown, so nothing more is written until the file is opened
+    /// again. An error for which SQLite has no more exact code counts as an error of the disk: stopping is safer than going
+    /// on in doubt. Files that are no longer in place may also cause such an error.
     fn failed(&self, error: &IndexError, what: &str) -> (Option<WriteError>, Result<(), Stop>) {
         match classify(error) {
             WriteFailure::Passing(why) => {
-                tracing::warn!(%error, "a {what} did not succeed, and may the next time");
+                tracing::warn!(%error, "a {what} failed, and will be retried");
                 (Some(why), Ok(()))
             }
             WriteFailure::Final => {
-                tracing::error!(%error, "a {what} failed: no more writes are taken; restart once the disk is well");
-                let stop = self.place.check().map_or_else(|displaced| self.displaced(displaced), |()| Stop::Disk);
+                tracing::error!(%error, "a {what} failed: no more writes are accepted; repair the disk, then restart");
+                let stop =
+                    self.parts.identity.check().map_or_else(|displaced| self.displaced(displaced), |()| Stop::Disk);
                 self.queue.close();
                 (Some(WriteError::Stopped), Err(stop))
             }
@@ -393,63 +355,12 @@ impl WriterState {
 
 /// What became of a transaction.
 enum Attempt {
-    /// It is in the file; this is what the index is to know of its events.
+    /// It is committed; these are the index entries of its events.
     Committed(Vec<Entry>),
-    /// Nothing was done: first the index must learn of events that another program has written.
+    /// Nothing was done: the index must first learn of events that another program has written.
     Behind,
-    /// Nothing of it is: it is to be done again, now that the event on a damaged page is known.
+    /// It was rolled back, and is to be repeated, now that the event on a damaged page is known.
     Again,
-    /// Nothing of it is: it is to be done again without the piece at this place, which has its answer.
+    /// It was rolled back, and is to be repeated without this job, which has its reply.
     Without(usize),
-}
-
-/// Does one piece of work in the transaction under way.
-fn carry_out(piece: &mut Work, batch: &mut WriteBatch<'_>, index: &Index) -> Result<(), IndexError> {
-    match piece {
-        Work::Append { batch: appended, policy, slot } => slot.result = Some(batch.append(appended, *policy)?),
-        Work::Change { change, record, slot } => {
-            let changed = credentials::change(batch.transaction, change)?;
-            if changed.is_ok() {
-                batch.store(record)?;
-            }
-            slot.result = Some(changed);
-        }
-        Work::IndexJob { upkeep, slot } => {
-            batch.log_bytes += keep_up(batch.transaction, upkeep)?;
-            slot.result = Some(Ok(()));
-        }
-        Work::Uses { uses, slot } => {
-            credentials::note_uses(batch.transaction, uses)?;
-            slot.result = Some(Ok(()));
-        }
-        Work::DropJob { step, slot } => slot.result = Some(Ok(step.apply(batch, index)?)),
-    }
-    Ok(())
-}
-
-/// Has full chunks sealed. A sealer that is gone does not, which costs memory but no event.
-fn seal(orders: &mpsc::Sender<SealerOrder>, full: Vec<SharedChunk>) {
-    for chunk in full {
-        if orders.send(SealerOrder::Seal(chunk)).is_err() {
-            tracing::error!("chunks are not sealed any more: restart the server");
-        }
-    }
-}
-
-/// Writes what the index has to have written; returns about how many bytes that is.
-fn keep_up(connection: &Connection, upkeep: &IndexJob) -> rusqlite::Result<usize> {
-    match upkeep {
-        IndexJob::Rows(rows) => {
-            index::insert_rows(connection, rows)?;
-            Ok(rows.iter().map(SealedRow::bytes).sum())
-        }
-        IndexJob::Sealed(chunk) => {
-            index::insert_chunk(connection, chunk)?;
-            Ok(LOG_BYTES_PER_COMMIT)
-        }
-        IndexJob::Dictionary(trained) => {
-            zstd_dictionary::insert(connection, trained.number, &trained.bytes, trained.ratio)?;
-            Ok(trained.bytes.len())
-        }
-    }
 }

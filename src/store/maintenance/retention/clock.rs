@@ -1,8 +1,8 @@
-//! Whether the clock is to be believed: one that jumps far ahead would make the whole log past its time.
+//! Whether to trust the clock: a clock that jumps far ahead would make the whole log expire.
 //!
-//! The last time that was believed is kept in the file. A clock that is more than a week ahead of it (a server that was off
-//! for so long, a machine that woke up in another century) is believed only when the operator says so. Before the first
-//! time, the newest event says when the clock was last right.
+//! The file keeps the last trusted time. A clock that is more than a week ahead of it (the server was off for so long, or
+//! the machine's clock was reset) is trusted only when the operator says so. Before the first trusted time, the newest event
+//! shows when the clock was last right.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -11,16 +11,16 @@ use crate::{
     store::event::{codec::BodyCodec, row, stored::Fetch},
 };
 
-/// Seconds that the clock may be ahead of the last time that was believed: a week. At worst so much is dropped too early.
+/// Seconds that the clock may be ahead of the last trusted time: a week. At worst, events are dropped a week too early.
 const AHEAD_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 
-/// Whether a clock that shows `now` is believed, given the last time that was.
-pub(in crate::store) fn is_believed(now: Timestamp, before: Option<Timestamp>) -> bool {
-    before.is_none_or(|before| now <= before.plus_seconds(AHEAD_SECONDS_MAX))
+/// Whether to trust a clock that shows `now`, given the last trusted time.
+pub(in crate::store) fn is_trusted(now: Timestamp, last: Option<Timestamp>) -> bool {
+    last.is_none_or(|last| now <= last.plus_seconds(AHEAD_SECONDS_MAX))
 }
 
-/// The last time that was believed.
-pub(in crate::store) fn believed(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+/// The last trusted time.
+pub(in crate::store) fn trusted(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let micros = connection
         .prepare_cached("SELECT value FROM setting WHERE name = 'retention_clock'")?
         .query_row([], |row| row.get(0))
@@ -28,19 +28,20 @@ pub(in crate::store) fn believed(connection: &Connection) -> rusqlite::Result<Op
     Ok(micros.map(Timestamp::from_micros))
 }
 
-/// Puts down that the clock is believed.
-pub(in crate::store) fn believe(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+/// Records that the clock is trusted.
+pub(in crate::store) fn trust(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let sql = "INSERT INTO setting (name, value) VALUES ('retention_clock', ?1) \
                ON CONFLICT DO UPDATE SET value = excluded.value";
     connection.prepare_cached(sql)?.execute([now.micros()]).map(drop)
 }
 
-/// Forgets the last time: nothing is dropped, and nobody looks at the clock.
+/// Deletes the last trusted time. A server without retention does not update it, so it would become outdated.
 pub(in crate::store) fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM setting WHERE name = 'retention_clock'", []).map(drop)
 }
 
-/// When the newest event came in. To be asked before any other is taken in, which the same clock would date.
+/// The time at which the newest event was received. Call this before the server accepts events, which the clock in question
+/// would date.
 pub(in crate::store) fn newest_receipt(
     connection: &Connection,
     bodies: &BodyCodec,
@@ -54,12 +55,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_believed_for_a_week_ahead() {
+    fn a_clock_is_trusted_up_to_a_week_ahead() {
         let at = |text| Timestamp::parse(text).unwrap();
-        let before = Some(at("2024-05-01T00:00:00Z"));
-        assert!(is_believed(at("2024-05-08T00:00:00Z"), before));
-        assert!(!is_believed(at("2024-05-08T00:00:01Z"), before));
-        // Behind, it drops nothing that is not past its time.
-        assert!(is_believed(at("1970-01-01T00:00:00Z"), before) && is_believed(at("2099-01-01T00:00:00Z"), None));
+        let last = Some(at("2024-05-01T00:00:00Z"));
+        assert!(is_trusted(at("2024-05-08T00:00:00Z"), last));
+        assert!(!is_trusted(at("2024-05-08T00:00:01Z"), last));
+        // A clock that is behind drops nothing too early.
+        assert!(is_trusted(at("1970-01-01T00:00:00Z"), last) && is_trusted(at("2099-01-01T00:00:00Z"), None));
     }
 }

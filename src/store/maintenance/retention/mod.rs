@@ -11,9 +11,10 @@
 //! past its time for a day: so no event stays for longer than a day and the time between two rounds.
 
 mod clock;
+mod drop_job;
+mod leftovers;
 mod plan;
 mod receipts;
-mod step;
 
 use std::{
     path::{Path, PathBuf},
@@ -28,11 +29,11 @@ use std::{
 
 use rusqlite::Connection;
 
-pub(in crate::store) use clock::{believe, believed};
+pub(in crate::store) use clock::{trust, trusted};
+pub(in crate::store) use leftovers::delete_leftovers;
 pub use plan::Due;
 pub(in crate::store) use plan::DueSums;
 pub(in crate::store) use receipts::{ReceiptRanges, ReceiptReader};
-pub(in crate::store) use step::DropJob;
 
 use crate::{
     index::{self, ChunkSlot, ChunkTable, Expired, Index, IndexError, Stage, TermWriter, UsedTerms},
@@ -45,20 +46,21 @@ use crate::{
     store::{
         error::{OpenError, WriteError},
         event::{
+            chunks,
             codec::BodyCodec,
             tombstones::{self, Dropped},
         },
         file::{open, open_reads::OpenReads},
-        maintenance::{reindex, sealer},
-        write::job::{IndexJob, Pending, Writer},
+        maintenance::{index_job::IndexJob, reindex, sealer},
+        write::{job::Pending, writer::Writer},
     },
 };
-use step::{DropChunk, Remainder};
+use drop_job::{DropChunk, DropJob, Remainder};
 
 /// How often the log is gone through. What is past its time by a day is gone within a day and an hour.
 pub const EVERY: Duration = Duration::from_secs(60 * 60);
 /// The same while the clock is not believed: the operator's word is to be heard soon.
-const EVERY_UNBELIEVED: Duration = Duration::from_secs(60);
+const EVERY_UNTRUSTED: Duration = Duration::from_secs(60);
 /// The same where a chunk waits to be sealed, which takes a second.
 const SEALED_SOON: Duration = Duration::from_secs(2);
 /// A chunk is redone when one event in so many of it is past its time,
@@ -135,7 +137,7 @@ pub(in crate::store) fn start(
         loop {
             let wait = match round.run() {
                 Ok(RoundOutcome::Through) => every,
-                Ok(RoundOutcome::Unbelieved) => every.min(EVERY_UNBELIEVED),
+                Ok(RoundOutcome::Untrusted) => every.min(EVERY_UNTRUSTED),
                 Ok(RoundOutcome::Waiting) => every.min(SEALED_SOON),
                 Err(Failed::Stopped) => break,
                 Err(Failed::Index(error)) => {
@@ -187,7 +189,7 @@ enum RoundOutcome {
     /// Through the log.
     Through,
     /// Nowhere: the clock is not believed.
-    Unbelieved,
+    Untrusted,
     /// Past a chunk that waits to be sealed and has events that are past their time.
     Waiting,
 }
@@ -212,15 +214,15 @@ impl Round {
     fn run(&mut self) -> Result<RoundOutcome, Failed> {
         let mut connection = open::reading(&self.path)?;
         let now = Timestamp::now();
-        let before = clock::believed(&connection)?.or(self.newest_receipt);
-        if !clock::is_believed(now, before) {
+        let before = clock::trusted(&connection)?.or(self.newest_receipt);
+        if !clock::is_trusted(now, before) {
             let before = before.map(|before| before.to_string());
             tracing::error!(
                 now = %now, before,
                 "the clock is more than a week ahead of when it was last believed: nothing is dropped; if it is right, \
                  run auditbox retention --trust-clock"
             );
-            return Ok(RoundOutcome::Unbelieved);
+            return Ok(RoundOutcome::Untrusted);
         }
         self.have(DropJob::Clock(before.map_or(now, |before| before.max(now))))?;
         let cutoffs = self.rules.cutoffs(now);
@@ -253,7 +255,7 @@ impl Round {
             }
         }
         // Which terms nobody has is not known while a chunk cannot be read.
-        if !is_damaged && step::is_unswept(&connection)? {
+        if !is_damaged && drop_job::is_unswept(&connection)? {
             self.sweep(&mut connection)?;
         }
         self.writer.counters.retention_round();
@@ -276,7 +278,7 @@ impl Round {
             return Ok(Some(0));
         };
         let runs = tombstones::runs_of(&expired.seqs);
-        let (rows, left) = match expired.stage {
+        let (rows, remainder) = match expired.stage {
             Stage::Waiting => return Ok(None),
             Stage::Filling => (Vec::new(), Remainder::Filling),
             Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Remainder::Nothing),
@@ -294,12 +296,12 @@ impl Round {
         drop((transaction, reading));
         for slice in sealer::slices(rows) {
             let slice: Arc<[_]> = slice.into();
-            self.write(|| self.writer.keep_up(IndexJob::Rows(Arc::clone(&slice))))?;
+            self.write(|| self.writer.submit(IndexJob::Rows(Arc::clone(&slice))))?;
         }
         let details = plan::details(&expired, cutoffs);
         let record = self_audit::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let record = self.writer.prepare(record);
-        if !self.have(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), left, record }))? {
+        if !self.have(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), remainder, record }))? {
             // It was filled meanwhile.
             return Ok(None);
         }
@@ -312,12 +314,12 @@ impl Round {
         &self,
         connection: &Connection,
         home: ChunkSlot,
-        runs: &[tombstones::SeqRun],
+        runs: &[chunks::SeqRun],
         kept: u32,
     ) -> Result<(Vec<index::SealedRow>, index::SealedChunk), IndexError> {
         let mut terms = TermWriter::default();
         let chunk_events = self.index.chunk_events();
-        let (first, last) = tombstones::span(home.number, chunk_events);
+        let (first, last) = chunks::span(home.number, chunk_events);
         let gone = Dropped::within(connection, first, last)?.and(runs);
         let source = (connection, &self.bodies);
         let (chunk, damaged) = reindex::load_chunk(source, home.number, chunk_events, &gone, |field, value| {
@@ -334,7 +336,7 @@ impl Round {
     }
 
     /// Takes out the rows of what was dropped.
-    fn clean(&self, expired: &Expired, runs: &[tombstones::SeqRun]) -> Result<(), Failed> {
+    fn clean(&self, expired: &Expired, runs: &[chunks::SeqRun]) -> Result<(), Failed> {
         for piece in tombstones::pieces(runs) {
             self.have(DropJob::Events(piece))?;
         }
@@ -387,7 +389,7 @@ impl Round {
     /// Has the writer do a step; whether it was done.
     fn have(&self, step: DropJob) -> Result<bool, Failed> {
         let step = Arc::new(step);
-        self.write(|| self.writer.take_step(Arc::clone(&step)))
+        self.write(|| self.writer.submit(Arc::clone(&step)))
     }
 
     /// Has the writer write, again and again while it may recover.

@@ -1,31 +1,35 @@
-//! The small pieces of work that retention gives to the writer.
+//! The job with which retention deletes: a small step that shares a transaction with other jobs.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use crate::{
-    index::{self, ChunkSlot, ChunkTable, Index, IndexError, SealedChunk},
+    index::{self, ChunkSlot, ChunkTable, IndexError, SealedChunk},
     model::{field::Field, timestamp::Timestamp},
     store::{
         error::WriteError,
         event::{
+            chunks::{self, SeqRun},
             prepared::Prepared,
-            tombstones::{self, SeqRun},
+            tombstones,
         },
         maintenance::retention::clock,
-        write::append::WriteBatch,
+        write::{
+            batch::WriteBatch,
+            job::{Job, Published},
+        },
     },
 };
 
 /// Index rows deleted in one piece.
 const PIECE_ROWS: i64 = 32;
 /// What deleting an event or an index row writes to the WAL: whole pages of the table and its indexes.
-const LOG_BYTES_PER_EVENT: usize = 2 * 1024;
-const LOG_BYTES_PER_ROW: usize = 8 * 1024;
-const LOG_BYTES_PER_RUN: usize = 32;
+const WAL_BYTES_PER_EVENT: usize = 2 * 1024;
+const WAL_BYTES_PER_ROW: usize = 8 * 1024;
+const WAL_BYTES_PER_RUN: usize = 32;
 
-/// A piece of work, done in one transaction together with other jobs.
+/// One step.
 pub(in crate::store) enum DropJob {
     /// Deletes events of a chunk: from here on no query finds them. Rejected if the chunk has changed.
     DropChunk(DropChunk),
@@ -48,7 +52,7 @@ pub(in crate::store) struct DropChunk {
     pub(in crate::store) number: u32,
     /// The events to delete.
     pub(in crate::store) runs: Vec<SeqRun>,
-    pub(in crate::store) left: Remainder,
+    pub(in crate::store) remainder: Remainder,
     /// The audit record of the deletion.
     pub(in crate::store) record: Prepared,
 }
@@ -63,77 +67,81 @@ pub(in crate::store) enum Remainder {
     Filling,
 }
 
-impl DropJob {
-    /// Applies the step; returns whether it was applied. If not, nothing was written.
-    pub(in crate::store) fn apply(&self, batch: &mut WriteBatch<'_>, index: &Index) -> Result<bool, IndexError> {
+impl Job for Arc<DropJob> {
+    /// Whether the step was applied. If not, nothing was written.
+    type Output = bool;
+    type Error = WriteError;
+
+    fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<Result<bool, WriteError>, IndexError> {
         let connection = batch.transaction;
-        match self {
-            Self::DropChunk(cut) => return cut.apply(batch, index),
-            Self::Events(runs) => {
+        match &**self {
+            DropJob::DropChunk(chunk) => return Ok(Ok(chunk.apply(batch)?)),
+            DropJob::Events(runs) => {
                 let events = runs.iter().map(|(first, last)| last - first + 1).sum::<i64>();
-                batch.log_bytes += usize::try_from(events).unwrap_or(0) * LOG_BYTES_PER_EVENT;
+                batch.wal_bytes += usize::try_from(events).unwrap_or(0) * WAL_BYTES_PER_EVENT;
                 tombstones::delete(connection, runs)?;
             }
-            Self::Rows(home, table) => {
-                batch.log_bytes += usize::try_from(PIECE_ROWS).unwrap_or(0) * LOG_BYTES_PER_ROW;
-                return Ok(index::delete_rows(connection, *home, *table, PIECE_ROWS)?);
+            DropJob::Rows(slot, table) => {
+                batch.wal_bytes += usize::try_from(PIECE_ROWS).unwrap_or(0) * WAL_BYTES_PER_ROW;
+                return Ok(Ok(index::delete_rows(connection, *slot, *table, PIECE_ROWS)?));
             }
-            Self::Done => tombstones::done(connection)?,
-            Self::Terms(field, ordinals, sealed_through) => {
-                if index.sealed_through() > *sealed_through {
-                    return Ok(false);
+            DropJob::Done => tombstones::done(connection)?,
+            DropJob::Terms(field, ordinals, sealed_through) => {
+                if batch.index.sealed_through() > *sealed_through {
+                    return Ok(Ok(false));
                 }
                 let mut unused = ordinals.clone();
-                index.retain_unused(*field, &mut unused);
+                batch.index.retain_unused(*field, &mut unused);
                 unused.retain(|ordinal| !batch.entries.iter().any(|entry| entry.has(*field, *ordinal)));
-                batch.log_bytes += unused.len() * LOG_BYTES_PER_ROW;
+                batch.wal_bytes += unused.len() * WAL_BYTES_PER_ROW;
                 index::delete_terms(connection, *field, &unused)?;
                 batch.terms.forget();
             }
-            Self::Swept => set_unswept(connection, false)?,
-            Self::Clock(now) => clock::believe(connection, *now)?,
+            DropJob::Swept => set_unswept(connection, false)?,
+            DropJob::Clock(now) => clock::trust(connection, *now)?,
         }
-        Ok(true)
+        Ok(Ok(true))
     }
 
-    /// The reply when a damaged page prevents the step. Orphans remain, and nothing else stops.
-    pub(in crate::store) fn left_undone(&self) -> Result<bool, WriteError> {
-        match self {
-            Self::Events(_) | Self::Rows(..) => Ok(false),
+    /// Rows that cannot be deleted stay as orphans, and nothing else stops.
+    fn reply_to_damage(&self) -> Option<Result<bool, WriteError>> {
+        Some(match &**self {
+            DropJob::Events(_) | DropJob::Rows(..) => Ok(false),
             _ => Err(WriteError::IndexDamaged),
-        }
+        })
     }
 
-    /// Makes the step visible to queries, after its commit and before any event of the same transaction is published.
-    pub(in crate::store) fn publish(&self, index: &Index) {
-        let Self::DropChunk(DropChunk { number, runs, left, .. }) = self else {
+    fn publish_removals(&self, applied: &bool, to: &Published<'_>) {
+        let DropJob::DropChunk(DropChunk { number, runs, remainder, .. }) = &**self else {
             return;
         };
-        match left {
-            Remainder::Nothing => index.replace(*number, None),
-            Remainder::Sealed(chunk) => index.replace(*number, Some(Arc::clone(chunk))),
-            Remainder::Filling => index.take_out(|seq| tombstones::holds(runs, seq)),
+        match remainder {
+            _ if !applied => {}
+            Remainder::Nothing => to.index.replace(*number, None),
+            Remainder::Sealed(chunk) => to.index.replace(*number, Some(Arc::clone(chunk))),
+            Remainder::Filling => to.index.take_out(|seq| tombstones::holds(runs, seq)),
         }
     }
 }
 
 impl DropChunk {
-    fn apply(&self, batch: &mut WriteBatch<'_>, index: &Index) -> Result<bool, IndexError> {
-        if matches!(self.left, Remainder::Filling) && index.filled() != Some(self.number) {
+    fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<bool, IndexError> {
+        let index = batch.index;
+        if matches!(self.remainder, Remainder::Filling) && index.filled() != Some(self.number) {
             return Ok(false);
         }
         // The audit record is now the newest event and is not among the deleted ones, so no seq is ever reused.
         batch.store(&self.record)?;
         let connection = batch.transaction;
-        tombstones::add(connection, self.number, tombstones::span(self.number, index.chunk_events()), &self.runs)?;
+        tombstones::add(connection, self.number, chunks::span(self.number, index.chunk_events()), &self.runs)?;
         set_unswept(connection, true)?;
-        if !matches!(self.left, Remainder::Filling) {
+        if !matches!(self.remainder, Remainder::Filling) {
             index::delete_chunk(connection, self.number)?;
         }
-        if let Remainder::Sealed(chunk) = &self.left {
+        if let Remainder::Sealed(chunk) = &self.remainder {
             index::insert_chunk(connection, chunk)?;
         }
-        batch.log_bytes += self.runs.len() * LOG_BYTES_PER_RUN;
+        batch.wal_bytes += self.runs.len() * WAL_BYTES_PER_RUN;
         Ok(true)
     }
 }

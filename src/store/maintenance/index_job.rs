@@ -1,0 +1,65 @@
+//! The job that writes a part of the index, or a dictionary, for the sealer and for retention.
+
+use std::sync::Arc;
+
+use crate::{
+    index::{self, IndexError, SealedChunk, SealedRow},
+    store::{
+        error::WriteError,
+        event::zstd_dictionary::{self, Trained},
+        write::{
+            batch::{WAL_BYTES_PER_COMMIT, WriteBatch},
+            job::{Job, Published},
+        },
+    },
+};
+
+/// What is written. Small enough to share a transaction with other jobs, so that nobody waits long.
+#[derive(Clone)]
+pub(in crate::store) enum IndexJob {
+    /// Rows of a chunk that is being sealed. They are orphans until the chunk's own row is written.
+    Rows(Arc<[SealedRow]>),
+    /// The chunk's own row. All its other rows are written.
+    Sealed(Arc<SealedChunk>),
+    /// A dictionary for future bodies.
+    Dictionary(Arc<Trained>),
+}
+
+impl Job for IndexJob {
+    type Output = ();
+    type Error = WriteError;
+
+    fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<Result<(), WriteError>, IndexError> {
+        batch.wal_bytes += match self {
+            Self::Rows(rows) => {
+                index::insert_rows(batch.transaction, rows)?;
+                rows.iter().map(SealedRow::bytes).sum()
+            }
+            Self::Sealed(chunk) => {
+                index::insert_chunk(batch.transaction, chunk)?;
+                WAL_BYTES_PER_COMMIT
+            }
+            Self::Dictionary(trained) => {
+                zstd_dictionary::insert(batch.transaction, trained)?;
+                trained.bytes.len()
+            }
+        };
+        Ok(Ok(()))
+    }
+
+    /// Events do not depend on the index in the file: the chunk stays in memory.
+    fn reply_to_damage(&self) -> Option<Result<(), WriteError>> {
+        Some(Err(WriteError::IndexDamaged))
+    }
+
+    fn publish_additions(&self, (): &(), to: &Published<'_>) {
+        match self {
+            Self::Rows(_) => {}
+            Self::Sealed(chunk) => {
+                to.index.sealed(Arc::clone(chunk));
+                to.counters.sealed();
+            }
+            Self::Dictionary(trained) => to.bodies.adopt(trained.number, &trained.bytes),
+        }
+    }
+}

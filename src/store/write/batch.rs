@@ -1,0 +1,57 @@
+//! The transaction in progress, in which jobs write.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::Connection;
+
+use crate::{
+    index::{Entry, Index, Snapshot, TermWriter},
+    store::event::{codec::BodyCodec, prepared::Prepared, row},
+};
+
+/// What a commit writes to the write-ahead log (WAL) in addition to its events.
+pub(in crate::store) const WAL_BYTES_PER_COMMIT: usize = 16 * 1024;
+/// What an event writes to the WAL in addition to its bytes: whole pages of the table and its indexes.
+const WAL_BYTES_PER_EVENT: usize = 2 * 1024;
+
+/// The transaction in progress.
+pub(in crate::store) struct WriteBatch<'t> {
+    pub(in crate::store) transaction: &'t Connection,
+    /// The index in memory. Jobs change it only after the commit.
+    pub(in crate::store) index: &'t Index,
+    /// The index before this transaction.
+    pub(in crate::store) snapshot: Snapshot<'t>,
+    pub(in crate::store) terms: &'t mut TermWriter,
+    pub(in crate::store) bodies: &'t BodyCodec,
+    pub(in crate::store) last_seq: i64,
+    /// The events stored in this transaction, in order.
+    pub(in crate::store) entries: Vec<Entry>,
+    /// The same events by identifier. The index does not know them yet.
+    pub(in crate::store) fresh: HashMap<String, i64>,
+    /// Approximate size of what the transaction writes to the WAL.
+    pub(in crate::store) wal_bytes: usize,
+    /// Events on damaged pages, so that later transactions do not read these pages again.
+    pub(in crate::store) unreadable: &'t mut HashSet<i64>,
+    /// Set when a damaged page was read: the transaction can no longer be committed.
+    pub(in crate::store) page_fault: Option<PageFault>,
+}
+
+/// What happens to the job that read a damaged page. The other jobs of its transaction are repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum PageFault {
+    /// It has its reply, and wrote nothing.
+    Answered,
+    /// It is repeated as well, now that the event on that page is known.
+    Again,
+}
+
+impl WriteBatch<'_> {
+    /// Stores an event that is known to be new.
+    pub(in crate::store) fn store(&mut self, event: &Prepared) -> rusqlite::Result<()> {
+        self.last_seq += 1;
+        self.wal_bytes += WAL_BYTES_PER_EVENT + event.bytes();
+        self.entries.push(row::insert(self.transaction, self.terms, self.last_seq, event)?);
+        self.fresh.insert(event.identifier().to_owned(), self.last_seq);
+        Ok(())
+    }
+}
