@@ -112,7 +112,7 @@ impl DropJob {
         match left {
             Remainder::Nothing => index.replace(*number, None),
             Remainder::Sealed(chunk) => index.replace(*number, Some(Arc::clone(chunk))),
-            Remainder::Filling => index.take_out(|seq| tombstones::holds(runs, seq)),
+            Remainder::Filling => index.remove_events(|seq| tombstones::holds(runs, seq)),
         }
     }
 }
