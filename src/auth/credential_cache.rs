@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::{
     model::{
         credential::{ClientId, Credential},
-        ticket::TicketId,
+        ticket_id::TicketId,
         timestamp::Timestamp,
     },
     store::{ReadError, Reader},

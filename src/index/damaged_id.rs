@@ -8,7 +8,7 @@
 const LENGTH: usize = 257;
 
 /// The key for this part of a hash.
-pub(super) fn lost_key(part: u32) -> String {
+pub(super) fn damaged_key(part: u32) -> String {
     let mut key = format!("a damaged event, whose identifier has a hash that begins with {part:08x} ");
     key.extend(std::iter::repeat_n('.', LENGTH.saturating_sub(key.len())));
     key
@@ -20,6 +20,6 @@ pub(super) fn part_of(hash: u64) -> u32 {
 }
 
 /// Whether a key represents a part of a hash.
-pub(super) fn is_lost(key: &str) -> bool {
+pub(super) fn is_damaged(key: &str) -> bool {
     key.len() >= LENGTH
 }

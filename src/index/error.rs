@@ -1,31 +1,31 @@
-//! What can go wrong in finding events.
+//! Errors of the index.
 
 use crate::model::{cancel::Ended, error::ParameterError};
 
-/// A question that could not be answered, or a chunk that could not be made.
+/// Why a query could not be answered or a chunk could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// SQLite refused.
+    /// SQLite reported an error.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The index holds something that was never written so. The events themselves may be whole.
+    /// The index contains something that auditbox never writes. The events themselves may be intact.
     #[error(
-        "the index is damaged ({0}): `auditbox doctor` says where, `auditbox reindex` makes it anew from the events"
+        "the index is damaged ({0}): `auditbox doctor` shows where, `auditbox reindex` rebuilds it from the events"
     )]
     Damaged(String),
-    /// The query has reached its deadline, or its client is gone.
+    /// The query has reached its deadline, or its client has disconnected.
     #[error(transparent)]
     Ended(#[from] Ended),
     /// The index was read from the file of a running server, which has dropped events since.
     #[error("events were dropped after the index was read")]
     Changed,
-    /// The query asks for more than one query may do.
+    /// The query exceeds what one query may do.
     #[error(transparent)]
     Refused(#[from] ParameterError),
 }
 
 impl IndexError {
-    /// Whether it is of what stands in the file, rather than of the disk or of another process.
+    /// Whether the content of the file caused the error, and not the disk or another process.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) => true,
@@ -34,22 +34,22 @@ impl IndexError {
         }
     }
 
-    /// Whether SQLite met a page that it cannot make sense of. The transaction in which it did so cannot be committed, even if
-    /// it was but reading: SQLite takes it back.
+    /// Whether SQLite found a damaged page. The transaction cannot be committed after that, even if it only read: SQLite
+    /// rolls it back.
     pub fn is_of_a_page(&self) -> bool {
         matches!(self, Self::Sqlite(error) if is_corrupt(error))
     }
 
-    /// Damage found in what `chunk` has in `part`.
+    /// Damage in one part of a chunk.
     pub(super) fn damaged(chunk: u32, part: &str) -> Self {
         Self::Damaged(format!("{part} of chunk {chunk}"))
     }
 }
 
-/// Whether SQLite met a page that it cannot make sense of.
+/// Whether SQLite found a damaged page.
 pub fn is_corrupt(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
 }
 
-/// What this layer's functions return.
+/// The result of this layer's functions.
 pub type Result<T, E = IndexError> = std::result::Result<T, E>;

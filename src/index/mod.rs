@@ -1,11 +1,14 @@
-//! Finding events: a question in, an ordered page of positions or a count out.
+//! Finding events: from a query to an ordered page of positions, or to a count.
 //!
-//! The log is cut into chunks of 65,536 consecutive events. For each value that events can be found by, a chunk knows the
-//! set of its events that have it; a question is set algebra, chunk by chunk. Full chunks are sealed: their sets are rows
-//! of the file, and never change. What has come since is in memory in the same form.
+//! The log is divided into chunks of 65,536 consecutive seqs. For each searchable value, a chunk knows the set of its events
+//! that have the value. A query is set algebra on these sets, chunk by chunk. Full chunks are sealed: their sets become rows
+//! of the file and never change. Newer events are in memory in the same form.
 //!
-//! This layer works inside its caller's transactions, on one snapshot. It reads no bodies: where the words of a long message
-//! decide, it asks its caller (`messages`).
+//! What belongs here: chunks, the term dictionary, the state that queries see, and the algorithms of queries. This layer
+//! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where long messages
+//! decide, `messages` asks the caller), writing events, connections, and HTTP.
+//!
+//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `terms`, `messages` and `snapshot`, then `query`.
 
 mod chunk;
 mod damaged_id;
@@ -14,24 +17,29 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod identifiers;
+mod messages;
+mod pace;
 mod query;
 mod snapshot;
+mod state;
 mod terms;
 
 pub use chunk::memory::{Entry, MemoryChunk};
+pub use chunk::range::ChunkRange;
 pub use chunk::rows::{
-    delete_chunk, delete_rows, delete_strays, delete_strays_at, difference, free_side, identifier_of, insert_chunk,
-    insert_rows, is_free, sealed_chunks, side_of,
+    delete_chunk, delete_orphans, delete_orphans_in, delete_rows, difference, free_generation, generation_of,
+    identifier_of, insert_chunk, insert_rows, is_free, sealed_chunks,
 };
 pub use chunk::seal::{SealedRow, seal};
 pub use chunk::sealed::{ChunkSlot, ChunkTable, Generation, SealedChunk};
 pub use encode::hash::value_hash;
 pub use error::{IndexError, Result, is_corrupt};
 pub use identifiers::IdentifierProbe;
+pub use messages::Messages;
+pub use pace::Watch;
 pub use query::expired::{Expired, ExpiredGroup, ReceiptRange, Receipts};
-pub use query::messages::Messages;
-pub use query::pace::Watch;
 pub use query::parallel::ParallelSnapshot;
 pub use query::search::{Hits, Reach};
-pub use snapshot::{Index, SharedChunk, Snapshot, Stage};
+pub use snapshot::{Index, Snapshot, Stage};
+pub use state::SharedChunk;
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};

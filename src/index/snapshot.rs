@@ -1,118 +1,86 @@
-//! The index as a whole: sealed chunks in the file, newer ones in memory, and what a question sees of both.
+//! The index as a whole, and the snapshots of it that queries work on.
 //!
-//! The writer publishes events here after their commit. A question takes hold of what is published and of SQLite's
-//! snapshot in one step, so that it sees one state of the log, and works on that whatever is written meanwhile: chunks in
-//! memory only grow, and it knows how far to look; a chunk that is sealed meanwhile is still in memory for it. Where events
-//! are dropped, another chunk takes the place of theirs; rows of the former are taken out of the file only after that, so
-//! that whoever holds it has a snapshot in which they stand.
+//! The writer publishes events here after they are committed. A query takes the published state and SQLite's snapshot in
+//! one step, so that both show the same log, and later writes do not affect it: chunks in memory only grow, and the query
+//! knows how far it may read them; a chunk that is sealed meanwhile stays in memory for the query. When events are
+//! dropped, a new chunk replaces theirs. Rows of the replaced chunk are deleted only after that, so a query that still uses
+//! the old chunk also has a snapshot of the file that contains its rows.
 
-use std::{
-    cell::Cell,
-    ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use parking_lot::RwLock;
-
 use rusqlite::Connection;
 
 use crate::{
     index::{
         chunk::{
             memory::{Entry, MemoryChunk, OrdinalSet},
+            range::ChunkRange,
             sealed::{Generation, SealedChunk},
-            view::View,
         },
         error::Result,
-        query::{
-            messages::{MessageReader, Messages},
-            pace::Watch,
-            parallel::ParallelSnapshot,
-            resolve::{Resolved, terms_of},
-        },
-        terms::{Ordinals, PredicateCache},
+        messages::{MessageReader, Messages},
+        pace::{PacedConnection, Watch, begin_snapshot},
+        state::{IndexState, SealedChunks, SharedChunk},
+        terms::PredicateCache,
     },
-    model::{
-        field::Field,
-        filter::{Clause, Filter, TimeRange},
-        timestamp::Timestamp,
-    },
+    model::{field::Field, filter::TimeRange, timestamp::Timestamp},
 };
 
-/// A chunk in memory, which one thread fills and many read.
-pub type SharedChunk = Arc<RwLock<MemoryChunk>>;
-
-/// The sealed chunks, in order of arrival.
-pub(super) type SealedChunks = Arc<Vec<Arc<SealedChunk>>>;
-
-/// The index. Shared by the writer, which adds to it, and the readers.
+/// The index. The writer adds to it, and readers take snapshots of it.
 #[derive(Debug)]
 pub struct Index {
     chunk_events: u32,
     pub(super) state: RwLock<IndexState>,
-    /// The sealed chunks once more, for threads that must not wait while a question begins.
-    pub(super) glanced: RwLock<SealedChunks>,
-    /// Full chunks in memory, and the bytes that they hold: beside the state, for threads that must wait for no lock.
+    /// The sealed chunks again, for threads that must not wait while a query begins.
+    pub(super) probed: RwLock<SealedChunks>,
+    /// The number and the bytes of full chunks in memory. Kept outside the state for threads that must not wait for a lock.
     unsealed: (AtomicUsize, AtomicUsize),
-    pub(super) tests: PredicateCache,
+    pub(super) predicates: PredicateCache,
     messages: Box<dyn Messages>,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct IndexState {
-    pub(super) sealed: SealedChunks,
-    /// Whether one of them has, or has had, an event of whose identifier only a part of the hash is left.
-    pub(super) has_lost: bool,
-    /// After them, in order of arrival; the last is being filled.
-    pub(super) memory: Vec<SharedChunk>,
-    /// The newest event that is published.
-    pub(super) through_seq: i64,
-    /// How often events were dropped since the index was made.
-    pub(super) drops: u64,
-}
-
 impl Index {
-    /// An index with these sealed chunks, in order, and nothing in memory yet. Messages that it does not have whole are read
-    /// through `messages`.
+    /// An index with these sealed chunks, in order, and no events in memory. It reads through `messages` what it does not
+    /// have of long messages.
     pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>, messages: Box<dyn Messages>) -> Self {
-        let next = sealed.last().map_or(0, |chunk| chunk.home.number + 1);
+        let next = ChunkRange::new(sealed.last().map_or(0, |chunk| chunk.slot.number + 1), chunk_events);
         let sealed: SealedChunks = Arc::new(sealed.into_iter().map(Arc::new).collect());
         let state = IndexState {
-            through_seq: i64::from(next) * i64::from(chunk_events),
-            has_lost: sealed.iter().any(|chunk| chunk.has_lost),
+            through_seq: next.before(),
+            has_damaged_ids: sealed.iter().any(|chunk| chunk.has_damaged_ids),
             sealed: Arc::clone(&sealed),
-            memory: vec![shared(next, chunk_events)],
+            memory: vec![shared(next)],
             drops: 0,
         };
         Self {
             chunk_events,
             state: RwLock::new(state),
-            glanced: RwLock::new(sealed),
+            probed: RwLock::new(sealed),
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
-            tests: PredicateCache::default(),
+            predicates: PredicateCache::default(),
             messages,
         }
     }
 
-    /// Adds events, which follow the newest that is published, and lets questions see them; those that are left out between
-    /// them are dropped. Returns the chunks that this has filled: they are to be sealed.
+    /// Adds events, which follow the newest published one, and makes them visible to queries. Seqs that are missing between
+    /// them belong to dropped events. Returns the chunks that are now full and must be sealed.
     pub fn publish(&self, entries: &[Entry]) -> Vec<SharedChunk> {
         let IndexState { mut memory, through_seq, .. } = self.state();
         let (mut full, mut rest) = (Vec::new(), entries);
         while let (Some(last), false) = (memory.last(), rest.is_empty()) {
             let mut chunk = last.write();
-            let last_seq = chunk.seq_before + i64::from(self.chunk_events);
+            let last_seq = chunk.range.last();
             let (own, others) = rest.split_at(rest.partition_point(|entry| entry.seq() <= last_seq));
             for entry in own {
                 chunk.push(entry);
             }
             let is_full = !others.is_empty() || own.last().is_some_and(|entry| entry.seq() == last_seq);
-            // Chunks that nothing is left of are passed over.
-            let next = others.first().map_or(last_seq, |entry| entry.seq() - 1) / i64::from(self.chunk_events);
+            // Chunks without any events are skipped.
+            let next_seq = others.first().map_or(last_seq + 1, Entry::seq);
             let is_empty = chunk.length() == 0;
             drop(chunk);
             if is_full {
@@ -121,7 +89,7 @@ impl Index {
                 } else {
                     full.push(Arc::clone(last));
                 }
-                memory.push(shared(u32::try_from(next).unwrap_or(u32::MAX), self.chunk_events));
+                memory.push(shared(ChunkRange::covering(next_seq, self.chunk_events)));
             }
             rest = others;
         }
@@ -134,38 +102,37 @@ impl Index {
         full
     }
 
-    /// Puts a sealed chunk, whose rows are committed, in the place of the oldest in memory.
+    /// Replaces the oldest chunk in memory with its sealed form, whose rows are committed.
     pub fn sealed(&self, chunk: Arc<SealedChunk>) {
         let mut state = self.state.write();
-        state.memory.retain(|memory| memory.read().number != chunk.home.number);
-        state.has_lost |= chunk.has_lost;
+        state.memory.retain(|memory| memory.read().range.number() != chunk.slot.number);
+        state.has_damaged_ids |= chunk.has_damaged_ids;
         Arc::make_mut(&mut state.sealed).push(chunk);
-        self.show(&state.sealed);
+        self.publish_probed(&state.sealed);
         self.count_unsealed(&state.memory);
     }
 
-    /// Puts a chunk that was sealed anew, whose rows are committed, in the place of the one of the same number; with none,
-    /// lets go of that.
+    /// Replaces a sealed chunk with another of the same number, whose rows are committed; or removes it if no event remains.
     pub fn replace(&self, number: u32, chunk: Option<Arc<SealedChunk>>) {
         let mut state = self.state.write();
         state.drops += 1;
-        state.has_lost |= chunk.as_ref().is_some_and(|chunk| chunk.has_lost);
+        state.has_damaged_ids |= chunk.as_ref().is_some_and(|chunk| chunk.has_damaged_ids);
         let sealed = Arc::make_mut(&mut state.sealed);
-        if let Ok(place) = sealed.binary_search_by_key(&number, |chunk| chunk.home.number) {
+        if let Ok(place) = sealed.binary_search_by_key(&number, |chunk| chunk.slot.number) {
             match chunk {
                 Some(chunk) => sealed[place] = chunk,
                 None => drop(sealed.remove(place)),
             }
         }
-        self.show(&state.sealed);
+        self.publish_probed(&state.sealed);
     }
 
-    fn show(&self, sealed: &SealedChunks) {
-        *self.glanced.write() = Arc::clone(sealed);
+    fn publish_probed(&self, sealed: &SealedChunks) {
+        *self.probed.write() = Arc::clone(sealed);
     }
 
-    /// Takes events, told by their seqs, out of the chunk that is being filled. Only for who publishes.
-    pub fn take_out(&self, is_dropped: impl Fn(i64) -> bool) {
+    /// Removes events from the chunk that is being filled. Only the thread that publishes may call this.
+    pub fn remove_events(&self, is_dropped: impl Fn(i64) -> bool) {
         let Some(filled) = self.state().memory.pop() else {
             return;
         };
@@ -179,15 +146,15 @@ impl Index {
     /// The number of the chunk that is being filled.
     pub fn filled(&self) -> Option<u32> {
         let state = self.state();
-        state.memory.last().map(|chunk| chunk.read().number)
+        state.memory.last().map(|chunk| chunk.read().number())
     }
 
-    /// The number of the newest chunk that is sealed.
+    /// The number of the newest sealed chunk.
     pub fn sealed_through(&self) -> Option<u32> {
-        self.state().sealed.last().map(|chunk| chunk.home.number)
+        self.state().sealed.last().map(|chunk| chunk.slot.number)
     }
 
-    /// Takes from these terms those that events in memory have.
+    /// Removes from `ordinals` the terms of events in memory.
     pub fn retain_unused(&self, field: Field, ordinals: &mut Vec<u32>) {
         for chunk in self.state().memory {
             let chunk = chunk.read();
@@ -196,17 +163,17 @@ impl Index {
         }
     }
 
-    /// How many events a chunk spans.
+    /// The number of seqs that each chunk covers.
     pub fn chunk_events(&self) -> u32 {
         self.chunk_events
     }
 
-    /// The newest event that is published.
+    /// The seq of the newest published event.
     pub fn through_seq(&self) -> i64 {
         self.state.read().through_seq
     }
 
-    /// How many events the log has.
+    /// The number of events in the log.
     pub fn events(&self) -> u64 {
         let IndexState { sealed, memory, .. } = self.state();
         let in_memory = |chunk: &SharedChunk| chunk.read().length();
@@ -214,14 +181,14 @@ impl Index {
         lengths.map(u64::from).sum()
     }
 
-    /// Full chunks in memory that wait to be sealed, and the bytes of memory that they hold.
+    /// The number of full chunks in memory that wait to be sealed, and the bytes that they hold.
     pub fn unsealed(&self) -> (usize, usize) {
         let (chunks, bytes) = &self.unsealed;
         (chunks.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
     }
 
     fn count_unsealed(&self, memory: &[SharedChunk]) {
-        // The last is being filled, and is nobody's to wait for.
+        // The last chunk is still being filled.
         let full = memory.split_last().map_or(&[][..], |(_, full)| full);
         let held = full.iter().map(|chunk| chunk.read().bytes()).sum();
         let (chunks, bytes) = &self.unsealed;
@@ -229,35 +196,19 @@ impl Index {
         bytes.store(held, Ordering::Relaxed);
     }
 
-    /// What is published, together with the connection's snapshot. The connection must be in a transaction.
+    /// Takes a snapshot of the published state and of the file. The connection must be in a transaction.
     pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
         let state = self.state.read();
-        begin(connection)?;
+        begin_snapshot(connection)?;
         Ok(Snapshot::new(connection, self, state.clone(), None))
     }
 
-    /// A snapshot for a query that is bounded. Where the query takes long, the connection's transaction is exchanged for a
-    /// new one.
+    /// Takes a snapshot for a bounded query. A long query exchanges the connection's transaction for a new one.
     pub fn watched<'c>(&'c self, connection: &'c Connection, watch: Watch<'c>) -> Result<Snapshot<'c>> {
-        let snapshot = Snapshot { watch: Some(watch), ..self.snapshot(connection)? };
+        let mut snapshot = self.snapshot(connection)?;
+        snapshot.paced.watch = Some(watch);
         (watch.begun)(connection)?;
         Ok(snapshot)
-    }
-
-    /// A snapshot on two connections, of which another thread may take the second one: both see one state of the log.
-    pub fn watched_by_two<'c, C: Deref<Target = Connection>>(
-        &'c self,
-        connection: &'c Connection,
-        second: Option<C>,
-        watch: Watch<'c>,
-    ) -> Result<(Snapshot<'c>, Option<ParallelSnapshot<'c, C>>)> {
-        let state = self.state.read();
-        begin(connection)?;
-        let second = second.map(|second| ParallelSnapshot::begin(second, state.clone(), watch)).transpose()?;
-        let snapshot = Snapshot::new(connection, self, state.clone(), Some(watch));
-        drop(state);
-        (watch.begun)(connection)?;
-        Ok((snapshot, second))
     }
 
     fn state(&self) -> IndexState {
@@ -265,113 +216,94 @@ impl Index {
     }
 }
 
-/// Begins SQLite's snapshot, which the first statement that reads does. To be called while nothing can be published, so that
-/// the snapshot has all that is.
-pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM chunk)")?.query_row([], |_| Ok(()))
+fn shared(range: ChunkRange) -> SharedChunk {
+    Arc::new(RwLock::new(MemoryChunk::covering(range)))
 }
 
-fn shared(number: u32, chunk_events: u32) -> SharedChunk {
-    Arc::new(RwLock::new(MemoryChunk::new(number, chunk_events)))
-}
-
-/// One state of the log.
+/// One state of the log, and a connection that reads its rows.
 pub struct Snapshot<'c> {
-    pub(super) connection: &'c Connection,
+    pub(super) paced: PacedConnection<'c>,
     pub(super) index: &'c Index,
     pub(super) state: IndexState,
-    /// What bounds the query; none for the server's own work.
-    pub(super) watch: Option<Watch<'c>>,
-    /// When the connection's present transaction began.
-    pub(super) begun: Cell<Instant>,
 }
 
 impl<'c> Snapshot<'c> {
-    /// Of a connection whose transaction has begun.
+    /// A snapshot on a connection whose own snapshot has begun.
     pub(super) fn new(
         connection: &'c Connection,
         index: &'c Index,
         state: IndexState,
         watch: Option<Watch<'c>>,
     ) -> Self {
-        Self { connection, index, state, watch, begun: Cell::new(Instant::now()) }
+        Self { paced: PacedConnection::new(connection, &index.state, state.drops, watch), index, state }
     }
 }
 
-/// What becomes of a chunk's events.
+/// Where a chunk is on its way into the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It is in memory, and more come.
+    /// The chunk is in memory and still takes events.
     Filling,
-    /// It is in memory, full, and will be sealed.
+    /// The chunk is full, in memory, and waits to be sealed.
     Waiting,
-    /// Its rows stand on this side.
+    /// The chunk's rows are in the file, in this generation.
     Sealed(Generation),
 }
 
-/// A chunk of a snapshot: where it is, and what it spans.
+/// A chunk of a snapshot, and the ranges that it spans.
 pub(super) struct Chunk<'s> {
     pub(super) number: u32,
     pub(super) stage: Stage,
-    place: PlaceOf<'s>,
-    /// The earliest and the latest time, or further.
+    pub(super) source: ChunkSource<'s>,
+    /// A range of event times that includes all of the chunk's events.
     pub(super) extent: (Timestamp, Timestamp),
-    /// The first and the last seq that an event of it may have.
+    /// The first seq that an event of the chunk may have.
     pub(super) first_seq: i64,
+    /// The last seq that an event of the chunk may have.
     pub(super) last_seq: i64,
-    /// How many events this snapshot sees of it.
+    /// The number of the chunk's events that this snapshot sees.
     pub(super) length: u32,
 }
 
+/// Where the sets of a chunk are read from.
 #[derive(Clone, Copy)]
-enum PlaceOf<'s> {
+pub(super) enum ChunkSource<'s> {
     Sealed(&'s SealedChunk),
     Memory(&'s SharedChunk),
 }
 
 impl Chunk<'_> {
-    /// Whether any of its events may be within a range.
+    /// Whether any of the chunk's events may be in a range of time.
     pub(super) fn overlaps(&self, range: &TimeRange) -> bool {
         range.from.is_none_or(|from| from <= self.extent.1) && range.to.is_none_or(|to| to >= self.extent.0)
     }
 }
 
 impl Snapshot<'_> {
-    /// The newest event of this state.
+    /// The seq of the newest event in this state.
     pub fn through_seq(&self) -> i64 {
         self.state.through_seq
     }
 
-    /// The terms that pass a clause's predicates, whatever its sign.
-    pub(super) fn terms_of(&self, clause: &Clause) -> Result<Ordinals> {
-        terms_of(self, clause)
+    /// Call this between two pieces of a query's work: see [`PacedConnection::step`].
+    pub(super) fn step(&self) -> Result<()> {
+        self.paced.step()
     }
 
-    pub(super) fn resolve(&self, filter: &Filter) -> Result<Resolved> {
-        Resolved::new(self, filter)
-    }
-
-    /// Reads messages for one query.
+    /// A reader of messages for one query.
     pub(super) fn message_reader(&self) -> MessageReader<'_> {
-        MessageReader::new(&*self.index.messages, self.connection)
+        MessageReader::new(&*self.index.messages, self.paced.connection)
     }
 
-    pub(super) fn view<'s>(&'s self, chunk: &Chunk<'s>) -> View<'s> {
-        match chunk.place {
-            PlaceOf::Sealed(sealed) => View::sealed(sealed, self),
-            PlaceOf::Memory(memory) => View::memory(memory, chunk.length, self),
-        }
-    }
-
-    /// Every chunk that has events, in order of arrival or from its end.
+    /// Every chunk that has events, in order of arrival, or in the opposite order.
     pub(super) fn chunks_by_arrival(&self, newest_first: bool) -> Vec<Chunk<'_>> {
         let sealed = self.state.sealed.iter().map(|chunk| Chunk {
-            number: chunk.home.number,
-            stage: Stage::Sealed(chunk.home.side),
-            place: PlaceOf::Sealed(chunk),
+            number: chunk.slot.number,
+            stage: Stage::Sealed(chunk.slot.generation),
+            source: ChunkSource::Sealed(chunk),
             extent: (chunk.first, chunk.last),
-            first_seq: chunk.seq_before + 1,
-            last_seq: chunk.seq_before + i64::from(self.index.chunk_events),
+            first_seq: chunk.range.first(),
+            last_seq: chunk.range.last(),
             length: chunk.length,
         });
         let waiting = self.state.memory.len().saturating_sub(1);
@@ -385,7 +317,8 @@ impl Snapshot<'_> {
         chunks
     }
 
-    /// Every chunk that may have events within a range, by its newest event, newest first, or by its oldest, oldest first.
+    /// Every chunk that may have events in a range of time: ordered by its newest event, newest first, or by its oldest
+    /// event, oldest first.
     pub(super) fn chunks_by_time(&self, range: &TimeRange, newest_first: bool) -> Vec<Chunk<'_>> {
         let mut chunks = self.chunks_by_arrival(newest_first);
         chunks.retain(|chunk| chunk.overlaps(range));
@@ -397,27 +330,28 @@ impl Snapshot<'_> {
         chunks
     }
 
-    /// A chunk in memory, as far as this snapshot sees it; `None` if it sees nothing of it.
+    /// The part of a chunk in memory that this snapshot sees; `None` if it sees no event of the chunk.
     fn chunk_in_memory<'s>(&self, memory: &'s SharedChunk, stage: Stage) -> Option<Chunk<'s>> {
         let chunk = memory.read();
         let length = u32::try_from(chunk.length_through(self.state.through_seq)).ok().filter(|length| *length > 0)?;
-        // What came since may reach further, which makes no answer wrong.
-        let (extent, first_seq) = (chunk.extent?, chunk.seq_before + 1);
-        let last_seq = self.state.through_seq.min(chunk.seq_before + i64::from(self.index.chunk_events));
-        Some(Chunk { number: chunk.number, stage, place: PlaceOf::Memory(memory), extent, first_seq, last_seq, length })
+        // Events that were added since may widen the extent, which costs time but does not change results.
+        let (extent, range) = (chunk.extent?, chunk.range);
+        let last_seq = self.state.through_seq.min(range.last());
+        let source = ChunkSource::Memory(memory);
+        Some(Chunk { number: range.number(), stage, source, extent, first_seq: range.first(), last_seq, length })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::query::messages::tests::Unread;
+    use crate::index::messages::tests::Unread;
 
     #[test]
-    fn what_waits_to_be_sealed_is_counted_in_bytes_too() {
+    fn unsealed_chunks_are_counted_with_their_bytes() {
         const EVENTS: u32 = 64;
         let index = Index::new(EVENTS, Vec::new(), Box::new(Unread));
-        // The longest keys that an event may have, and as many words as its message is taken apart into.
+        // The longest keys that an event may have, and the maximum number of words of a message.
         let entry = |number: usize| {
             let terms = (0..256).map(|word| (Field::Word, word)).collect();
             let keys = [(Field::Identifier, 256), (Field::Run, 1_024), (Field::WebhookEvent, 1_024)];
@@ -428,7 +362,7 @@ mod tests {
         assert_eq!(index.unsealed(), (0, 0));
         let (newest, others) = entries.split_last().unwrap();
         assert!(index.publish(others).is_empty());
-        assert_eq!(index.unsealed(), (0, 0), "what is being filled waits for nobody");
+        assert_eq!(index.unsealed(), (0, 0), "the chunk that is being filled does not wait to be sealed");
         let full = index.publish(std::slice::from_ref(newest));
         let (chunks, bytes) = index.unsealed();
         assert_eq!((chunks, full.len()), (1, 1));

@@ -1,9 +1,8 @@
-//! The dictionary of the log: every value that many events share, with a number of its own.
+//! The term dictionary: every value that is shared across the log, with a number.
 //!
-//! A value's ordinal counts from 0 within its field, in the order in which the log first saw the values. An ordinal is never
-//! given twice, so what was once found out about a range of ordinals stays true: which terms pass a test of the value is
-//! remembered, and only terms that came since are tested. A term that is taken out, because no event has it any more, may
-//! still be among those remembered, which finds nothing.
+//! The number of a value, its ordinal, counts from 0 within the field, in the order in which the log first saw the values.
+//! An ordinal is never reused. Which terms match a predicate can therefore be cached, and only newer terms need testing. The
+//! cache may still contain a term that was deleted because no event has it. Such a term finds nothing.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,7 +11,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    index::{chunk::memory::term_fields, error::Result, snapshot::Snapshot},
+    index::{chunk::memory::term_fields, error::Result, pace::PacedConnection},
     model::{
         field::Field,
         filter::Predicate,
@@ -20,26 +19,25 @@ use crate::{
     },
 };
 
-/// Bytes of terms remembered by the writer in each of two generations: most events name what others have named shortly
-/// before.
-const REMEMBERED_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// What remembering a term costs beside its value.
-const REMEMBERED_BYTES_EACH: usize = 64;
-/// Ordinals that passed tests and are remembered, all tests together: 8 MB.
-const TESTED_MAX: usize = 2_000_000;
-/// Of these, one test alone.
-const PASSED_MAX: usize = TESTED_MAX / 4;
-/// Terms that are tested one by one, whatever they begin with.
+/// Maximum number of bytes in each of the two generations of the writer's cache. Most events repeat values of recent events.
+const CACHED_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Bytes that a cached term takes in addition to its value.
+const CACHED_BYTES_EACH: usize = 64;
+/// Maximum number of cached ordinals, over all predicates: 8 MB.
+const CACHED_ORDINALS_MAX: usize = 2_000_000;
+/// Maximum number of cached ordinals of one predicate.
+const ORDINALS_EACH_MAX: usize = CACHED_ORDINALS_MAX / 4;
+/// Up to this many new terms are all tested, instead of only those with a matching beginning.
 const FEW_TERMS: u32 = 200;
-/// Terms that are read in one statement: a millisecond or two, after which the query may be ended, or take a new snapshot.
+/// Terms that one statement reads. This takes a millisecond or two; then the query can be ended or renew its snapshot.
 const SLICE_TERMS: u32 = 4_096;
-/// What remembering a test costs beside its text and its outcome, in ordinals.
-const TEST_COST: usize = 100;
+/// The cost of a cached predicate in addition to its text and its ordinals, in ordinals of four bytes.
+const CONDITION_COST: usize = 100;
 
-/// Ordinals of one field, in order.
+/// Ordinals of one field, ascending.
 pub(super) type Ordinals = Arc<[u32]>;
 
-/// What the writer knows of the dictionary. It adds to the file what it does not find there.
+/// The writer's access to the term dictionary: looks up terms, with a cache, and adds new ones to the file.
 #[derive(Debug, Default)]
 pub struct TermWriter {
     young: CacheGeneration,
@@ -60,12 +58,12 @@ impl CacheGeneration {
 
     fn insert(&mut self, field: Field, value: &str, ordinal: u32) {
         self.fields.entry(field).or_default().insert(Box::from(value), ordinal);
-        self.bytes += value.len() + REMEMBERED_BYTES_EACH;
+        self.bytes += value.len() + CACHED_BYTES_EACH;
     }
 }
 
 impl TermWriter {
-    /// The ordinal of a value; a new one, in the connection's transaction, if the value is new.
+    /// The ordinal of a value. A new value is added to the term dictionary in the connection's transaction.
     pub fn ordinal(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u32> {
         if let Some(ordinal) = self.known(connection, field, value)? {
             return Ok(ordinal);
@@ -75,7 +73,7 @@ impl TermWriter {
         Ok(ordinal)
     }
 
-    /// The ordinal of a value, if the log has seen it.
+    /// The ordinal of a value that is in the term dictionary.
     pub fn known(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
         if let Some(ordinal) = self.young.get(field, value) {
             return Ok(Some(ordinal));
@@ -91,19 +89,19 @@ impl TermWriter {
     }
 
     fn remember(&mut self, field: Field, value: &str, ordinal: u32) {
-        if self.young.bytes >= REMEMBERED_BYTES_MAX {
+        if self.young.bytes >= CACHED_BYTES_MAX {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(field, value, ordinal);
     }
 
-    /// Forgets everything. To be called when a transaction is taken back: what it added is not there.
+    /// Empties the cache. Call this after a rollback, because the terms that the transaction added do not exist.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 }
 
-/// The ordinal of a value, if the log has seen it.
+/// The ordinal of a value that is in the term dictionary.
 pub(super) fn find(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
     connection
         .prepare_cached("SELECT ordinal FROM term WHERE field = ?1 AND value = ?2")?
@@ -112,7 +110,7 @@ pub(super) fn find(connection: &Connection, field: Field, value: &str) -> rusqli
 }
 
 fn add(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u32> {
-    // Counted in the file, not in memory: a command beside the server may have added some.
+    // The file decides, not a counter in memory: a command that ran while the server runs may have added terms.
     connection
         .prepare_cached(
             "INSERT INTO term (field, ordinal, value) \
@@ -121,13 +119,13 @@ fn add(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u
         .query_row(params![field.code(), value], |row| row.get(0))
 }
 
-/// Takes out terms of a field that no event has. The highest ordinal stays, without its value, so that the next is above it.
-/// Whoever writes must forget what was remembered.
+/// Deletes terms of a field that no event has. The row of the highest ordinal stays without its value, so that the ordinal is
+/// not reused. The caller must empty the writer's cache: [`TermWriter::forget`].
 pub fn delete_terms(connection: &Connection, field: Field, ordinals: &[u32]) -> rusqlite::Result<()> {
     let highest = count(connection, field)?.checked_sub(1);
     for ordinal in ordinals {
         let sql = if highest == usize::try_from(*ordinal).ok() {
-            // No value holds a NUL.
+            // No value contains a NUL.
             "UPDATE term SET value = char(0) || ordinal WHERE field = ?1 AND ordinal = ?2"
         } else {
             "DELETE FROM term WHERE field = ?1 AND ordinal = ?2"
@@ -137,12 +135,12 @@ pub fn delete_terms(connection: &Connection, field: Field, ordinals: &[u32]) -> 
     Ok(())
 }
 
-/// Which terms events have, by field.
+/// The terms that events have, by field.
 #[derive(Debug, Default)]
 pub struct UsedTerms(HashMap<Field, Vec<u64>>);
 
 impl UsedTerms {
-    /// Takes note of a term that an event has.
+    /// Records that an event has a term.
     pub(super) fn add(&mut self, field: Field, ordinal: u32) {
         let (words, place) = (self.0.entry(field).or_default(), ordinal as usize / 64);
         if words.len() <= place {
@@ -167,12 +165,12 @@ impl UsedTerms {
     }
 }
 
-/// How many terms a field has had.
+/// The number of terms that a field has had, including deleted ones.
 pub(super) fn count(connection: &Connection, field: Field) -> rusqlite::Result<usize> {
     next_ordinal(connection, field).map(|ordinal| ordinal as usize)
 }
 
-/// The ordinal that the next term of a field will get.
+/// The ordinal of the next new term of a field.
 fn next_ordinal(connection: &Connection, field: Field) -> rusqlite::Result<u32> {
     connection
         .prepare_cached("SELECT coalesce(max(ordinal), -1) + 1 FROM term WHERE field = ?1")?
@@ -187,144 +185,144 @@ pub(super) fn value(connection: &Connection, field: Field, ordinal: u32) -> rusq
         .optional()
 }
 
-/// Whether a field has a term of this ordinal.
+/// Whether a field has a term with this ordinal.
 pub fn has_term(connection: &Connection, field: Field, ordinal: u32) -> rusqlite::Result<bool> {
     Ok(value(connection, field, ordinal)?.is_some())
 }
 
-/// A test of a term's value.
+/// A condition on the value of a term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Test {
+enum Condition {
     Predicate(Predicate),
-    /// Holds this word.
+    /// The value contains this word.
     Word(String),
-    /// May be the beginning of a longer word.
+    /// The value may be the beginning of a longer word.
     IsCut,
 }
 
-impl Test {
-    /// What remembering it costs, in ordinals of four bytes.
+impl Condition {
+    /// The cost of caching the condition, in ordinals of four bytes.
     fn cost(&self) -> usize {
         let text = match self {
             Self::Predicate(Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text))
             | Self::Word(text) => text.len(),
             Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) | Self::IsCut => 0,
         };
-        TEST_COST + text / 4
+        CONDITION_COST + text / 4
     }
 }
 
-/// What is known of the terms that pass tests.
+/// A cache of the terms that meet conditions, for the predicates and search words of queries.
 #[derive(Debug, Default)]
-pub(super) struct PredicateCache(Mutex<HashMap<(Field, Test), Tested>>);
+pub(super) struct PredicateCache(Mutex<HashMap<(Field, Condition), Tested>>);
 
 #[derive(Debug, Clone)]
 struct Tested {
-    /// Terms with a lower ordinal have been tested.
+    /// All terms with a lower ordinal were tested.
     through: u32,
     passed: Ordinals,
 }
 
 impl PredicateCache {
-    /// The terms of a field that pass a predicate.
-    pub(super) fn passing(&self, snapshot: &Snapshot<'_>, field: Field, predicate: &Predicate) -> Result<Ordinals> {
+    /// The terms of a field that match a predicate.
+    pub(super) fn passing(&self, paced: &PacedConnection<'_>, field: Field, predicate: &Predicate) -> Result<Ordinals> {
         match predicate {
-            Predicate::Exact(value) => Ok(find(snapshot.connection, field, value)?.into_iter().collect()),
+            Predicate::Exact(value) => Ok(find(paced.connection, field, value)?.into_iter().collect()),
             _ => {
-                let test = Test::Predicate(predicate.clone());
-                self.tested(snapshot, field, test, predicate.beginnings(), |value| predicate.matches(value))
+                let test = Condition::Predicate(predicate.clone());
+                self.tested(paced, field, test, predicate.beginnings(), |value| predicate.matches(value))
             }
         }
     }
 
-    /// The terms of a field that hold a word of a search.
-    pub(super) fn holding(&self, snapshot: &Snapshot<'_>, field: Field, word: &SearchWord) -> Result<Ordinals> {
-        self.tested(snapshot, field, Test::Word(word.text.clone()), None, |value| word.is_in(value))
+    /// The terms of a field that contain a search word.
+    pub(super) fn holding(&self, paced: &PacedConnection<'_>, field: Field, word: &SearchWord) -> Result<Ordinals> {
+        self.tested(paced, field, Condition::Word(word.text.clone()), None, |value| word.is_in(value))
     }
 
-    /// The words of messages that hold a part of a search.
-    pub(super) fn words_holding(&self, snapshot: &Snapshot<'_>, part: &str) -> Result<Ordinals> {
-        self.tested(snapshot, Field::Word, Test::Word(part.to_owned()), None, |value| search::holds_part(value, part))
+    /// The words of messages that contain a part of a search word.
+    pub(super) fn words_holding(&self, paced: &PacedConnection<'_>, part: &str) -> Result<Ordinals> {
+        self.tested(paced, Field::Word, Condition::Word(part.to_owned()), None, |value| search::holds_part(value, part))
     }
 
-    /// The words of messages that may have had more bytes.
-    pub(super) fn cut_words(&self, snapshot: &Snapshot<'_>) -> Result<Ordinals> {
-        self.tested(snapshot, Field::Word, Test::IsCut, None, search::may_be_cut)
+    /// The words of messages of which only the beginning may be stored.
+    pub(super) fn cut_words(&self, paced: &PacedConnection<'_>) -> Result<Ordinals> {
+        self.tested(paced, Field::Word, Condition::IsCut, None, search::may_be_cut)
     }
 
-    /// The terms that pass a test. Where many came since it was last made, those alone are looked at that begin as one of
-    /// `beginnings` says; without it, and where few came, all that came.
+    /// The terms that meet a condition. Only terms that are newer than the cached result are tested. If there are many of them
+    /// and `beginnings` is given, only those that begin with one of these texts are read.
     fn tested(
         &self,
-        snapshot: &Snapshot<'_>,
+        paced: &PacedConnection<'_>,
         field: Field,
-        test: Test,
+        condition: Condition,
         beginnings: Option<Vec<String>>,
         passes: impl Fn(&str) -> bool,
     ) -> Result<Ordinals> {
-        let key = (field, test);
+        let key = (field, condition);
         let known = self.0.lock().get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
-        let through = next_ordinal(snapshot.connection, field)?;
-        // It may have been made on a newer state of the log: no event of this one has what came since.
+        let through = next_ordinal(paced.connection, field)?;
+        // The result may come from a newer state of the log. No event of this state has one of the newer terms.
         if through <= known.through {
             return Ok(known.passed);
         }
-        let scan = Scan { snapshot, field, through };
+        let scan = Scan { paced, field, through };
         let (tested, outcome) = match beginnings.filter(|_| through - known.through > FEW_TERMS) {
             Some(beginnings) => (scan.beginning(&beginnings, passes)?, Ok(())),
             None => scan.since(&known, passes),
         };
-        // A query that ended early leaves what it found out: sent again, it goes on from there.
+        // A query that ended early caches what it tested. When it is sent again, it continues from there.
         if tested.through > known.through {
             self.remember(key, &tested);
         }
         outcome.map(|()| tested.passed)
     }
 
-    fn remember(&self, key: (Field, Test), tested: &Tested) {
-        if tested.passed.len() > PASSED_MAX {
+    fn remember(&self, key: (Field, Condition), tested: &Tested) {
+        if tested.passed.len() > ORDINALS_EACH_MAX {
             return;
         }
-        let mut tests = self.0.lock();
-        let held: usize = tests.iter().map(|((_, test), tested)| tested.passed.len() + test.cost()).sum();
-        if held + tested.passed.len() > TESTED_MAX {
-            tests.clear();
+        let mut cache = self.0.lock();
+        let held: usize = cache.iter().map(|((_, condition), tested)| tested.passed.len() + condition.cost()).sum();
+        if held + tested.passed.len() > CACHED_ORDINALS_MAX {
+            cache.clear();
         }
-        let known = tests.entry(key).or_insert_with(|| tested.clone());
-        // Another query may have come further meanwhile.
+        let known = cache.entry(key).or_insert_with(|| tested.clone());
+        // Another query may have tested more terms meanwhile.
         if known.through < tested.through {
             *known = tested.clone();
         }
     }
 }
 
-/// Reading a field's terms, those below an ordinal, in slices: between two of them the query takes a new snapshot where it
-/// is time. Terms that come meanwhile have higher ordinals; terms that are deleted meanwhile are in no event.
+/// Reads a field's terms below an ordinal in slices, so that the query can renew its snapshot between two slices. Terms that
+/// are added meanwhile have higher ordinals, and no event has a term that is deleted meanwhile.
 struct Scan<'s> {
-    snapshot: &'s Snapshot<'s>,
+    paced: &'s PacedConnection<'s>,
     field: Field,
     through: u32,
 }
 
 impl Scan<'_> {
-    /// Tests the terms that came since `known`. An error comes with what was found out before it.
+    /// Tests the terms that are newer than `known`. An error comes with the result up to it.
     fn since(&self, known: &Tested, accepts: impl Fn(&str) -> bool) -> (Tested, Result<()>) {
         let (mut passed, mut tested, mut outcome) = (known.passed.to_vec(), known.through, Ok(()));
         while outcome.is_ok() && tested < self.through {
             outcome = self.slice(tested, &accepts, &mut passed).and_then(|next| {
                 tested = next;
-                self.snapshot.step()
+                self.paced.step()
             });
         }
         (Tested { through: tested, passed: passed.into() }, outcome)
     }
 
-    /// Tests a slice of the terms from an ordinal on; returns where the next slice begins.
+    /// Tests a slice of the terms, from an ordinal on. Returns the ordinal at which the next slice begins.
     fn slice(&self, first: u32, accepts: impl Fn(&str) -> bool, passed: &mut Vec<u32>) -> Result<u32> {
         let before = passed.len();
         let mut read = || -> Result<u32> {
-            let mut statement = self.snapshot.connection.prepare_cached(
+            let mut statement = self.paced.connection.prepare_cached(
                 "SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 AND ordinal < ?3 ORDER BY ordinal \
                  LIMIT ?4",
             )?;
@@ -338,11 +336,11 @@ impl Scan<'_> {
             }
             Ok(if count == SLICE_TERMS { last + 1 } else { self.through })
         };
-        // A slice that was not read to its end is tested again.
+        // A slice that was not read completely is tested again.
         read().inspect_err(|_| passed.truncate(before))
     }
 
-    /// Tests the terms that begin in one of these ways. Values are in byte order in the file, so those with one beginning
+    /// Tests the terms that begin with one of these texts. The file has values in byte order, so terms with the same beginning
     /// are neighbors.
     fn beginning(&self, beginnings: &[String], accepts: impl Fn(&str) -> bool) -> Result<Tested> {
         let mut passed = Vec::new();
@@ -350,17 +348,17 @@ impl Scan<'_> {
             let mut from = Some(beginning.clone());
             while let Some(first) = from {
                 from = self.slice_beginning(beginning, &first, &accepts, &mut passed)?;
-                self.snapshot.step()?;
+                self.paced.step()?;
             }
         }
-        // One beginning may be that of another.
+        // One beginning may be a prefix of another.
         passed.sort_unstable();
         passed.dedup();
         Ok(Tested { through: self.through, passed: passed.into() })
     }
 
-    /// Tests a slice of the terms from a value on that have a beginning; returns where the next slice begins, if there is
-    /// one.
+    /// Tests a slice of the terms with a beginning, from the value `first` on. Returns the value at which the next slice
+    /// begins, if there is one.
     fn slice_beginning(
         &self,
         beginning: &str,
@@ -368,7 +366,7 @@ impl Scan<'_> {
         accepts: impl Fn(&str) -> bool,
         passed: &mut Vec<u32>,
     ) -> Result<Option<String>> {
-        let mut statement = self.snapshot.connection.prepare_cached(
+        let mut statement = self.paced.connection.prepare_cached(
             "SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value LIMIT ?3",
         )?;
         let mut rows = statement.query(params![self.field.code(), first, SLICE_TERMS])?;
@@ -383,7 +381,7 @@ impl Scan<'_> {
                 passed.push(ordinal);
             }
             if count == SLICE_TERMS {
-                // No value holds a NUL: nothing is between a value and this.
+                // No value contains a NUL, so no value lies between these two.
                 next = Some(format!("{value}\0"));
             }
         }
@@ -395,23 +393,20 @@ impl Scan<'_> {
 mod tests {
     use super::*;
     use crate::{
-        index::{
-            query::{messages::tests::Unread, pace::Watch},
-            snapshot::Index,
-        },
+        index::{messages::tests::Unread, pace::Watch, snapshot::Index},
         model::cancel::Cancel,
     };
 
     const TERMS: u32 = 3 * SLICE_TERMS;
 
     #[test]
-    fn slices_find_what_one_look_at_all_terms_finds() {
+    fn reading_in_slices_finds_the_same_terms_as_reading_all_at_once() {
         let connection = Connection::open_in_memory().unwrap();
         let tables = "CREATE TABLE chunk (number INTEGER PRIMARY KEY); CREATE TABLE term (field INTEGER, ordinal INTEGER, \
                       value TEXT, PRIMARY KEY (field, ordinal)) WITHOUT ROWID; CREATE UNIQUE INDEX v ON term (field, value)";
         connection.execute_batch(&format!("{tables}; BEGIN")).unwrap();
         let add = |ordinal: u32| {
-            // Their order is not that of their ordinals, and some are gone.
+            // The order of values differs from that of ordinals, and some terms are deleted.
             let value =
                 format!("{}-{:05}", ["a", "b", "B", "c"][ordinal as usize % 4], ordinal.wrapping_mul(7_919) % 99_991);
             let sql = "INSERT INTO term VALUES (?1, ?2, ?3)";
@@ -429,16 +424,16 @@ mod tests {
             for predicate in prefixes.iter().cloned().chain([Predicate::IgnoreCase("B-07919".to_owned())]) {
                 let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && predicate.matches(value);
                 let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
-                let found = index.tests.passing(&snapshot, Field::Path, &predicate).unwrap();
+                let found = index.predicates.passing(&snapshot.paced, Field::Path, &predicate).unwrap();
                 assert_eq!(*found, *expected, "{predicate:?}");
             }
             let word = SearchWord::parse_all("-1").unwrap().remove(0);
             let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(value);
             let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
-            assert_eq!(*index.tests.holding(&snapshot, Field::Path, &word).unwrap(), *expected);
+            assert_eq!(*index.predicates.holding(&snapshot.paced, Field::Path, &word).unwrap(), *expected);
         };
         check(&terms);
-        // A few more, which are tested one by one, and then many.
+        // A few more, which are all tested, and then many.
         terms.extend((TERMS..TERMS + 100).map(add));
         check(&terms);
         terms.extend((TERMS + 100..2 * TERMS).map(add));

@@ -7,11 +7,10 @@
 
 use std::fmt;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::model::{event::OWN_ORIGIN, ticket::TicketId, timestamp::Timestamp};
+use crate::model::{event::OWN_ORIGIN, random, ticket_id::TicketId, timestamp::Timestamp};
 
 /// Minimum number of characters of a chosen secret. A shorter one could be found by trying secrets against a stolen
 /// file.
@@ -32,7 +31,7 @@ pub enum Scope {
     Read,
     /// Manage credentials.
     Admin,
-    /// Read the server's metrics. Whoever manages credentials may do so too.
+    /// Read the server's metrics. The admin scope includes it.
     Metrics,
 }
 
@@ -157,7 +156,7 @@ impl ClientId {
 
     /// Generates a client id.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        random::<12>().map(|bytes| Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+        random::text::<12>().map(Self)
     }
 
     /// The client id.
@@ -189,7 +188,7 @@ impl Secret {
 
     /// Generates a secret of 256 random bits.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        random::<32>().map(|bytes| Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+        random::text::<32>().map(Self)
     }
 
     /// The secret, for showing it to its owner.
@@ -367,11 +366,4 @@ impl CredentialChange {
             Self::Spend(..) => "session.end",
         }
     }
-}
-
-/// `N` random bytes from the operating system.
-pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
 }

@@ -1,24 +1,47 @@
-//! The place in a list where its next page begins: opaque to clients, versioned, bound to the query that made it and to the
-//! epoch of the log.
+//! Cursors: the position in a list at which the next page begins.
+//!
+//! A cursor is opaque to clients. It has a version, and is bound to its query and to an epoch of the log: a part of the log's
+//! history (see `epoch`).
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::model::{epoch::EpochId, timestamp::Timestamp};
+use crate::model::{random, timestamp::Timestamp};
 
-/// The place of an event in both orders: by event time, ties by arrival, and by arrival alone.
+/// The position of an event in both orders: by event time, with ties by arrival, and by arrival alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Event time.
     pub timestamp: Timestamp,
-    /// Arrival: dense, from 1, in commit order.
+    /// The number of the event in the order of arrival: dense, from 1, in commit order.
     pub seq: i64,
 }
 
 impl Position {
-    /// The position of the event with this seq in the order of arrival, where its time does not count.
+    /// The position of the event with this seq in the order of arrival, in which the event time does not count.
     pub const fn of_arrival(seq: i64) -> Self {
         Self { timestamp: Timestamp::from_micros(0), seq }
+    }
+}
+
+/// The random id of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EpochId(i64);
+
+impl EpochId {
+    /// Makes a new id, of 64 random bits.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        random::bytes::<8>().map(|bytes| Self(i64::from_be_bytes(bytes)))
+    }
+
+    /// The id with this number.
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number to store.
+    pub const fn number(self) -> i64 {
+        self.0
     }
 }
 
@@ -31,7 +54,7 @@ pub struct Cursor {
     pub epoch: Option<EpochId>,
 }
 
-/// What a cursor is good for: a digest of the query's filter, sort and order.
+/// The query that a cursor is valid for: a digest of its filter, sort and order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 8]);
 
@@ -66,7 +89,7 @@ pub fn encode(cursor: Cursor, fingerprint: Fingerprint) -> String {
 /// Reads a cursor made for the query of this fingerprint. The error says what is wrong with it.
 pub fn decode(text: &str, fingerprint: Fingerprint) -> Result<Cursor, &'static str> {
     const UNREADABLE: &str = "is not a cursor of this server; begin again without it";
-    // Nothing longer than a cursor is worth decoding.
+    // A longer text is not a cursor, so it is not decoded.
     if text.len() > 2 * WITH_EPOCH.1 {
         return Err(UNREADABLE);
     }

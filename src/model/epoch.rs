@@ -11,32 +11,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    credential::random,
-    cursor::{Cursor, Position},
+    cursor::{Cursor, EpochId, Position},
     error::ParameterError,
     query::Query,
 };
-
-/// The random id of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EpochId(i64);
-
-impl EpochId {
-    /// Makes a new id, of 64 random bits.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        random::<8>().map(|bytes| Self(i64::from_be_bytes(bytes)))
-    }
-
-    /// The id with this number.
-    pub const fn from_number(number: i64) -> Self {
-        Self(number)
-    }
-
-    /// The number to store.
-    pub const fn number(self) -> i64 {
-        self.0
-    }
-}
 
 /// The seq after which the first epoch of every file begins.
 pub const BEFORE_ALL: i64 = -1;
@@ -96,7 +74,7 @@ impl Epochs {
     pub fn begin(&mut self, last_seq: i64, id: EpochId) {
         if self.history.is_empty() {
             // Another id that is as random.
-            self.history.insert(BEFORE_ALL, EpochId(!id.0));
+            self.history.insert(BEFORE_ALL, EpochId::from_number(!id.number()));
         }
         // Epochs without an event: no position is in them.
         drop(self.history.split_off(&last_seq));

@@ -203,6 +203,46 @@ fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// The index of the closing quote of the JSON string whose content begins at `start`.
+pub(super) fn end_of_string(text: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(step) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
+        at += step;
+        if text[at] == b'"' {
+            return at;
+        }
+        at += 2;
+    }
+    text.len()
+}
+
+/// The index after the value of a grammatical JSON text that begins at `at`.
+pub(super) fn end_of_value(bytes: &[u8], mut at: usize) -> usize {
+    let mut depth = 0_usize;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at + 1),
+            b'{' | b'[' => depth += 1,
+            // The enclosing object or array ends, so the value has ended.
+            b'}' | b']' if depth == 0 => return at,
+            b'}' | b']' => depth -= 1,
+            _ if depth == 0 => return end_of_word(bytes, at),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    at
+}
+
+/// The index after a number, `true`, `false` or `null`.
+fn end_of_word(bytes: &[u8], at: usize) -> usize {
+    let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+    bytes[at..].iter().position(is_end).map_or(bytes.len(), |length| at + length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,17 +1,41 @@
 //! Signed tokens: claims as a JSON Web Token (RFC 7519), in the compact form of RFC 7515, signed with HMAC-SHA-256.
 //!
 //! There is one header and one algorithm. A token with any other header is rejected before its signature is checked, so a
-//! token cannot choose how it is verified (RFC 8725 section 3.1). The key and the times are the caller's business.
+//! token cannot choose how it is verified (RFC 8725 section 3.1). Access tokens and tickets share the claims and the rule about
+//! times, and differ in their keys.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+
+use crate::model::timestamp::Timestamp;
 
 /// The header of every token: `{"typ":"JWT","alg":"HS256"}` in base64url.
 const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
 /// Bytes in a block of SHA-256. HMAC pads a shorter key with zeros, and hashes a longer one first (RFC 2104 section 2).
 const BLOCK_BYTES: usize = 64;
+
+/// Number of seconds by which the clock may be set back without invalidating tokens. A token may outlive its expiry by this
+/// much.
+pub(super) const CLOCK_BACK_SECONDS: i64 = 60;
+
+/// The claims of a token.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Claims {
+    /// The client id (RFC 7519 section 4.1.2).
+    pub(super) sub: String,
+    /// The identity of a ticket (section 4.1.7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) jti: Option<String>,
+    /// When the first ticket with this identity was issued, in seconds since 1970 (`OpenID` Connect Core, section 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) auth_time: Option<i64>,
+    /// When the token was issued, in seconds since 1970 (section 4.1.6).
+    pub(super) iat: i64,
+    /// When the token expires, in seconds since 1970 (section 4.1.4).
+    pub(super) exp: i64,
+}
 
 /// A key that signs tokens and verifies them. Deliberately without `Debug`.
 pub(super) struct SigningKey(Hmac<Sha256>);
@@ -28,7 +52,11 @@ impl SigningKey {
     }
 
     /// Writes a token with these claims.
-    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, serde_json::Error> {
+    pub(super) fn sign(&self, claims: &Claims) -> Result<String, serde_json::Error> {
+        self.sign_any(claims)
+    }
+
+    fn sign_any(&self, claims: &impl Serialize) -> Result<String, serde_json::Error> {
         let claims = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
         let mut token = format!("{HEADER}.{claims}");
         let signature = BASE64_URL_SAFE_NO_PAD.encode(self.mac(&token).finalize().into_bytes());
@@ -37,8 +65,18 @@ impl SigningKey {
         Ok(token)
     }
 
-    /// Reads the claims of a token that this key signed. `None` for any other text.
-    pub(super) fn verify<C: DeserializeOwned>(&self, token: &str) -> Option<C> {
+    /// Reads the claims of a token that this key signed and that is valid at `now`.
+    ///
+    /// A token from the future was issued before the clock was set back. If that was by more than
+    /// [`CLOCK_BACK_SECONDS`], the token is rejected, because it would outlive its time.
+    pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<Claims> {
+        let claims: Claims = self.verify(token)?;
+        let is_issued = claims.iat <= now.seconds().saturating_add(CLOCK_BACK_SECONDS);
+        (is_issued && now.seconds() < claims.exp).then_some(claims)
+    }
+
+    /// Reads the claims of a token that this key signed; `None` for any other text.
+    fn verify<C: DeserializeOwned>(&self, token: &str) -> Option<C> {
         let (signed, signature) = token.rsplit_once('.')?;
         let claims = signed.strip_prefix(HEADER)?.strip_prefix('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -96,7 +134,7 @@ mod tests {
     #[test]
     fn only_what_the_key_signed_is_read() {
         let (key, claims) = (SigningKey::new(b"one key"), json!({ "sub": "ada" }));
-        let token = key.sign(&claims).unwrap();
+        let token = key.sign_any(&claims).unwrap();
         assert_eq!(key.verify(&token), Some(claims.clone()));
         assert_eq!(SigningKey::new(b"another").verify::<Value>(&token), None);
         // Every character counts: the last of a signature has two bits that base64url leaves unused.

@@ -1,27 +1,22 @@
-//! What lets a person in: a session, kept in a browser's cookie, and a link that signs in once.
+//! Tickets, with which people use the pages: a session, kept in a browser's cookie, and a link that signs in once.
 //!
-//! Both are tickets: a JWT (RFC 7519) signed with HMAC-SHA-256 that names a credential and has an identity of its own,
-//! by which it can be spent. Each purpose has a key of its own, derived from the file's: a ticket of one kind, or an
-//! access token, is never taken for a ticket of the other. What the credential may do is looked up at each use.
+//! A ticket is a signed token that names a credential and has an identity, by which it can be revoked. Each purpose has its
+//! own key, derived from the file's key. A ticket is therefore never accepted for another purpose, nor is an access token
+//! accepted as a ticket. The permissions of the credential are looked up at each use.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::{
-    credential::{ClientId, random},
-    signed::SigningKey,
+    credential::ClientId,
+    signed::{Claims, SigningKey},
+    ticket_id::TicketId,
     timestamp::Timestamp,
-    token::CLOCK_BACK_SECONDS,
 };
 
-/// Characters of a ticket's identity: 16 random bytes.
-const ID_CHARS: usize = 22;
-
-/// What a ticket is good for.
+/// What a ticket is valid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Using the server as one who has signed in.
+    /// Using the pages after signing in.
     Session,
     /// Signing in, once.
     SignInLink,
@@ -36,39 +31,18 @@ impl Purpose {
     }
 }
 
-/// What a ticket is told apart by. Not a secret: it opens nothing without the signature.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TicketId(String);
-
-impl TicketId {
-    /// Reads an identity made here.
-    pub fn parse(text: &str) -> Option<Self> {
-        let fitting = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (text.len() == ID_CHARS && text.bytes().all(fitting)).then(|| Self(text.to_owned()))
-    }
-
-    fn generate() -> Result<Self, getrandom::Error> {
-        random::<16>().map(|bytes| Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
-    }
-
-    /// The identity.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// What a ticket says.
+/// The content of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// Its identity, which a renewed ticket keeps.
+    /// The identity. A renewed ticket keeps it.
     pub id: TicketId,
-    /// Whom it lets in.
+    /// The client id of the credential.
     pub client_id: ClientId,
-    /// When the first ticket of this identity was made.
+    /// When the first ticket with this identity was issued.
     pub begun: Timestamp,
-    /// When this one was made.
+    /// When this ticket was issued.
     pub issued: Timestamp,
-    /// When it ends, unless it is renewed.
+    /// When the ticket expires, unless it is renewed.
     pub expires: Timestamp,
 }
 
@@ -79,25 +53,11 @@ impl Ticket {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    /// The client id (RFC 7519 section 4.1.2).
-    sub: String,
-    /// The identity (section 4.1.7).
-    jti: String,
-    /// When the first of this identity was made, in seconds since 1970 (`OpenID` Connect's name for it).
-    auth_time: i64,
-    /// Issued at, in seconds since 1970 (section 4.1.6).
-    iat: i64,
-    /// Expires at, in seconds since 1970 (section 4.1.4).
-    exp: i64,
-}
-
-/// Makes and reads the tickets of one purpose.
+/// Writes and reads the tickets of one purpose.
 pub struct Tickets(SigningKey);
 
 impl Tickets {
-    /// Tickets for one purpose, signed with a key that is derived from the one kept in the file.
+    /// Tickets for one purpose, signed with a key that is derived from the key in the file.
     pub fn new(file_key: &[u8], purpose: Purpose) -> Self {
         let key = Sha256::new().chain_update(purpose.label()).chain_update(file_key).finalize();
         Self(SigningKey::new(&key))
@@ -107,32 +67,23 @@ impl Tickets {
     pub fn write(&self, ticket: &Ticket) -> Result<String, serde_json::Error> {
         self.0.sign(&Claims {
             sub: ticket.client_id.as_str().to_owned(),
-            jti: ticket.id.as_str().to_owned(),
-            auth_time: ticket.begun.seconds(),
+            jti: Some(ticket.id.as_str().to_owned()),
+            auth_time: Some(ticket.begun.seconds()),
             iat: ticket.issued.seconds(),
             exp: ticket.expires.seconds(),
         })
     }
 
     /// Reads a ticket, if it was issued here for this purpose and is valid at `now`.
-    ///
-    /// A ticket from the future was issued before the clock was set back. If that was by more than a minute, the ticket is
-    /// rejected: it would outlive its time.
     pub fn read(&self, text: &str, now: Timestamp) -> Option<Ticket> {
-        let claims: Claims = self.0.verify(text)?;
-        if claims.iat > now.seconds().saturating_add(CLOCK_BACK_SECONDS)
-            || claims.auth_time > claims.iat
-            || now.seconds() >= claims.exp
-        {
-            return None;
-        }
-        let instant = |seconds: i64| Timestamp::from_micros(0).plus_seconds(seconds);
+        let claims = self.0.read(text, now)?;
+        let auth_time = claims.auth_time.filter(|auth_time| *auth_time <= claims.iat)?;
         Some(Ticket {
-            id: TicketId::parse(&claims.jti)?,
+            id: TicketId::parse(&claims.jti?)?,
             client_id: ClientId::parse(&claims.sub).ok()?,
-            begun: instant(claims.auth_time),
-            issued: instant(claims.iat),
-            expires: instant(claims.exp),
+            begun: Timestamp::from_seconds(auth_time),
+            issued: Timestamp::from_seconds(claims.iat),
+            expires: Timestamp::from_seconds(claims.exp),
         })
     }
 }
@@ -140,12 +91,12 @@ impl Tickets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::token::AccessTokens;
+    use crate::model::{signed::CLOCK_BACK_SECONDS, token::AccessTokens};
 
     const KEY: &[u8] = b"one key";
 
     #[test]
-    fn a_ticket_is_good_for_its_time_its_purpose_and_its_key() {
+    fn a_ticket_is_valid_for_its_time_its_purpose_and_its_key() {
         let (sessions, now) = (Tickets::new(KEY, Purpose::Session), Timestamp::from_micros(1_700_000_000_000_000));
         let client_id = ClientId::generate().unwrap();
         let ticket = Ticket::begin(client_id.clone(), now, now.plus_seconds(60)).unwrap();

@@ -1,4 +1,4 @@
-//! Instants, to the microsecond.
+//! Instants with microsecond precision, as the file and the API have them.
 
 use std::fmt;
 
@@ -37,6 +37,11 @@ impl Timestamp {
     /// The instant `micros` microseconds after 1970-01-01T00:00:00Z.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
+    }
+
+    /// The instant `seconds` seconds after 1970-01-01T00:00:00Z.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(0).plus_seconds(seconds)
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_date_time_is_refused() {
+    fn other_texts_than_date_times_are_rejected() {
         for text in ["", "now", "2024-02-30T00:00:00Z", "2024-02-29", "2024-02-29T00:00:00", "1709164800"] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }

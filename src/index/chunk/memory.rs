@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use crate::{
     index::{
+        chunk::range::ChunkRange,
         damaged_id,
         encode::{bitset::Bitset, hash::value_hash},
     },
@@ -53,7 +54,7 @@ impl Entry {
 
     /// The entry of a damaged event: what its row still says, and the remaining part of its identifier's hash.
     pub fn damaged(seq: i64, timestamp: Timestamp, terms: Vec<(Field, u32)>, identifier_part: Option<u32>) -> Self {
-        let keys = identifier_part.map(|part| (Field::Identifier, damaged_id::lost_key(part)));
+        let keys = identifier_part.map(|part| (Field::Identifier, damaged_id::damaged_key(part)));
         Self::new(seq, timestamp, terms, keys.into_iter().collect())
     }
 }
@@ -61,9 +62,7 @@ impl Entry {
 /// A chunk that is being filled or waits to be sealed.
 #[derive(Debug)]
 pub struct MemoryChunk {
-    pub(in crate::index) number: u32,
-    /// The seq before the chunk's first possible event.
-    pub(in crate::index) seq_before: i64,
+    pub(in crate::index) range: ChunkRange,
     pub(in crate::index) times: Vec<Timestamp>,
     /// The offset of each event in the chunk: its position, unless earlier events were deleted.
     pub(in crate::index) offsets: Vec<u16>,
@@ -78,7 +77,7 @@ pub struct MemoryChunk {
     /// The index of each identifier in its column, by hash. A damaged event has none.
     identifiers: HashTable<(u64, usize)>,
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
-    pub(in crate::index) has_lost: bool,
+    pub(in crate::index) has_damaged_ids: bool,
     /// The events whose messages have as many words as the index keeps, in order of arrival.
     wordy: Vec<u16>,
 }
@@ -118,13 +117,13 @@ impl KeyColumn {
 impl MemoryChunk {
     /// An empty chunk with this number, in an index with this many events per chunk.
     pub fn new(number: u32, chunk_events: u32) -> Self {
-        Self::after(number, i64::from(number) * i64::from(chunk_events))
+        Self::covering(ChunkRange::new(number, chunk_events))
     }
 
-    fn after(number: u32, seq_before: i64) -> Self {
+    /// An empty chunk for the seqs of this range.
+    pub(in crate::index) fn covering(range: ChunkRange) -> Self {
         Self {
-            number,
-            seq_before,
+            range,
             times: Vec::new(),
             offsets: Vec::new(),
             extent: None,
@@ -132,15 +131,14 @@ impl MemoryChunk {
             terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
-            has_lost: false,
+            has_damaged_ids: false,
             wordy: Vec::new(),
         }
     }
 
     /// Appends an event. The caller ensures that the chunk does not exceed 65,536 events.
     pub fn push(&mut self, entry: &Entry) {
-        let offset = u16::try_from(entry.seq - self.seq_before - 1).unwrap_or(u16::MAX);
-        let position = self.push_time(entry.timestamp, offset);
+        let position = self.push_time(entry.timestamp, self.range.offset_of(entry.seq));
         for (field, ordinal) in &entry.terms {
             let column = &mut self.terms[column_of(*field)];
             column.positions.push(position);
@@ -171,17 +169,17 @@ impl MemoryChunk {
         column.push(position, value);
         if field == Field::Identifier {
             let (hash, place) = (value_hash(value), column.ends.len() - 1);
-            self.has_lost |= damaged_id::is_lost(value);
+            self.has_damaged_ids |= damaged_id::is_damaged(value);
             self.identifiers.insert_unique(hash, (hash, place), |(hash, _)| *hash);
         }
     }
 
     /// A copy without the events with the given seqs.
     pub(in crate::index) fn without(&self, is_dropped: impl Fn(i64) -> bool) -> Self {
-        let mut left = Self::after(self.number, self.seq_before);
+        let mut left = Self::covering(self.range);
         let mut places = Vec::with_capacity(self.times.len());
         for (timestamp, offset) in self.times.iter().zip(&self.offsets) {
-            let dropped = is_dropped(self.seq_before + 1 + i64::from(*offset));
+            let dropped = is_dropped(self.range.seq_at(*offset));
             places.push((!dropped).then(|| left.push_time(*timestamp, *offset)));
         }
         let place = |position: &u16| places.get(usize::from(*position)).copied().flatten();
@@ -206,12 +204,12 @@ impl MemoryChunk {
 
     /// The seq of the event at a position.
     pub(in crate::index) fn seq_at(&self, position: u16) -> Option<i64> {
-        Some(self.seq_before + 1 + i64::from(*self.offsets.get(usize::from(position))?))
+        self.offsets.get(usize::from(position)).map(|offset| self.range.seq_at(*offset))
     }
 
     /// The number of events up to and including this seq.
     pub(in crate::index) fn length_through(&self, seq: i64) -> usize {
-        self.offsets.partition_point(|offset| self.seq_before + 1 + i64::from(*offset) <= seq)
+        self.offsets.partition_point(|offset| self.range.seq_at(*offset) <= seq)
     }
 
     /// An upper bound on the event times up to and including a position.
@@ -222,7 +220,7 @@ impl MemoryChunk {
 
     /// The chunk's number, from 0.
     pub fn number(&self) -> u32 {
-        self.number
+        self.range.number()
     }
 
     /// The number of events.

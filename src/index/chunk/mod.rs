@@ -1,9 +1,10 @@
-//! One chunk: in memory while it fills, sealed into rows when it is full, and the view that queries have of either.
+//! One chunk: in memory while it fills, and sealed into rows of the file when it is full.
 //!
-//! What spans several chunks is in `snapshot` and `query`.
+//! The SQL of chunk rows is here and nowhere else. Code that spans several chunks belongs to `snapshot`, and code that
+//! answers queries to `query`.
 
 pub(in crate::index) mod memory;
+pub(in crate::index) mod range;
 pub(in crate::index) mod rows;
 pub(in crate::index) mod seal;
 pub(in crate::index) mod sealed;
-pub(in crate::index) mod view;

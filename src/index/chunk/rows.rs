@@ -8,6 +8,7 @@ use crate::{
     index::{
         chunk::{
             memory::key_fields,
+            range::ChunkRange,
             seal::SealedRow,
             sealed::{ChunkReader, ChunkSlot, ChunkTable, Generation, SealedChunk},
         },
@@ -22,9 +23,9 @@ use crate::{
 };
 
 /// In `key_blocks`, a code that no field has: the chunk has an event of whose identifier only a part remains.
-const HAS_LOST: [u8; 2] = [0, 0];
+const HAS_DAMAGED_IDS: [u8; 2] = [0, 0];
 
-/// Inserts rows of a chunk. Nobody reads them until the chunk's own row exists.
+/// Inserts rows of a chunk. They are not read until the chunk's own row exists.
 pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Result<()> {
     for row in rows {
         let sql = match row.table {
@@ -41,8 +42,8 @@ pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Res
 pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::Result<()> {
     let first_times: Vec<u8> = chunk.first_times.iter().flat_map(|time| time.micros().to_le_bytes()).collect();
     let mut key_blocks: Vec<u8> = chunk.block_bits.iter().flat_map(|(field, bits)| [field.code(), *bits]).collect();
-    if chunk.has_lost {
-        key_blocks.extend(HAS_LOST);
+    if chunk.has_damaged_ids {
+        key_blocks.extend(HAS_DAMAGED_IDS);
     }
     connection
         .prepare_cached(
@@ -50,8 +51,8 @@ pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::R
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
-            chunk.home.number,
-            chunk.home.side.code(),
+            chunk.slot.number,
+            chunk.slot.generation.code(),
             chunk.length,
             chunk.first.micros(),
             chunk.last.micros(),
@@ -67,14 +68,14 @@ pub fn delete_chunk(connection: &Connection, number: u32) -> rusqlite::Result<()
     connection.prepare_cached("DELETE FROM chunk WHERE number = ?1")?.execute([number]).map(drop)
 }
 
-/// Every sealed chunk in order, in an index with this many events per chunk. The caller checks that none is missing.
+/// Every sealed chunk in order, in an index with this many events per chunk. The caller checks that no chunk is missing.
 pub fn sealed_chunks(connection: &Connection, chunk_events: u32) -> Result<Vec<SealedChunk>> {
     let chunks: Vec<SealedChunk> = connection
         .prepare(&format!("{SELECT_CHUNK} ORDER BY number"))?
         .query_and_then([], |row| read_chunk(row, chunk_events))?
         .collect::<Result<_>>()?;
     match chunks.iter().find(|chunk| !(1..=chunk_events).contains(&chunk.length)) {
-        Some(chunk) => Err(IndexError::damaged(chunk.home.number, "the row")),
+        Some(chunk) => Err(IndexError::damaged(chunk.slot.number, "the row")),
         None => Ok(chunks),
     }
 }
@@ -93,29 +94,29 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
         block_bits.push((field, bits.filter(|bits| *bits <= BLOCK_BITS_MAX).ok_or_else(damaged)?));
     }
     Ok(SealedChunk {
-        home: ChunkSlot { number, side: Generation::from_code(row.get(1)?).ok_or_else(damaged)? },
-        seq_before: i64::from(number) * i64::from(chunk_events),
+        slot: ChunkSlot { number, generation: Generation::from_code(row.get(1)?).ok_or_else(damaged)? },
+        range: ChunkRange::new(number, chunk_events),
         length: row.get(2)?,
         first: Timestamp::from_micros(row.get(3)?),
         last: Timestamp::from_micros(row.get(4)?),
         first_times: first_times.iter().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(*bytes))).collect(),
         block_bits,
-        has_lost: key_blocks.contains(&HAS_LOST),
+        has_damaged_ids: key_blocks.contains(&HAS_DAMAGED_IDS),
         identifiers: BloomFilter::from_bytes(blob(7)?).ok_or_else(damaged)?,
         wordy: OnceLock::new(),
     })
 }
 
 /// Deletes orphans: rows that a crash left of a chunk that was being sealed or deleted. Rows that cannot be deleted
-/// because of a damaged page remain; nothing reads them, and no chunk is sealed over them ([`free_side`]). Do not call
+/// because of a damaged page remain; nothing reads them, and no chunk is sealed over them ([`free_generation`]). Do not call
 /// this in a transaction: one that has met a damaged page cannot commit.
-pub fn delete_strays(connection: &Connection) -> rusqlite::Result<()> {
+pub fn delete_orphans(connection: &Connection) -> rusqlite::Result<()> {
     unclaimed(connection)?.into_iter().try_for_each(|places| delete_unclaimed(connection, places))
 }
 
 /// Deletes the orphans in one slot, where no chunk's rows remain.
-pub fn delete_strays_at(connection: &Connection, home: ChunkSlot) -> rusqlite::Result<()> {
-    let (first, end) = home.places();
+pub fn delete_orphans_in(connection: &Connection, slot: ChunkSlot) -> rusqlite::Result<()> {
+    let (first, end) = slot.places();
     delete_unclaimed(connection, (first, end - 1))
 }
 
@@ -140,11 +141,11 @@ fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
     let mut rows = statement.query([])?;
     let mut claimed = Vec::new();
     while let Some(row) = rows.next()? {
-        let (number, side) = (row.get::<_, i64>(0)?, Generation::from_code(row.get(1)?));
+        let (number, generation) = (row.get::<_, i64>(0)?, Generation::from_code(row.get(1)?));
         if let Ok(number) = u32::try_from(number) {
             // If the stored generation is damaged, the chunk's rows may be in either.
-            let sides = side.map_or(vec![Generation::First, Generation::Second], |side| vec![side]);
-            claimed.extend(sides.into_iter().map(|side| ChunkSlot { number, side }.places()));
+            let generations = generation.map_or(vec![Generation::First, Generation::Second], |known| vec![known]);
+            claimed.extend(generations.into_iter().map(|generation| ChunkSlot { number, generation }.places()));
         }
     }
     claimed.sort_unstable();
@@ -163,11 +164,11 @@ fn unclaimed(connection: &Connection) -> rusqlite::Result<Vec<(i64, i64)>> {
 /// remain.
 pub fn delete_rows(
     connection: &Connection,
-    home: ChunkSlot,
+    slot: ChunkSlot,
     table: ChunkTable,
     rows_max: i64,
 ) -> rusqlite::Result<bool> {
-    let (first, end) = home.places();
+    let (first, end) = slot.places();
     Ok(delete(connection, table, (first, end - 1), rows_max)? == rows_max)
 }
 
@@ -187,18 +188,18 @@ fn delete(
 
 /// The generation in which a chunk can be sealed: one without any rows. `None` if both have rows, which only damage can
 /// cause.
-pub fn free_side(connection: &Connection, number: u32) -> rusqlite::Result<Option<Generation>> {
-    for side in [Generation::First, Generation::Second] {
-        if is_free(connection, ChunkSlot { number, side })? {
-            return Ok(Some(side));
+pub fn free_generation(connection: &Connection, number: u32) -> rusqlite::Result<Option<Generation>> {
+    for generation in [Generation::First, Generation::Second] {
+        if is_free(connection, ChunkSlot { number, generation })? {
+            return Ok(Some(generation));
         }
     }
     Ok(None)
 }
 
 /// Whether a slot has no rows. A damaged page that may hold some counts as rows.
-pub fn is_free(connection: &Connection, home: ChunkSlot) -> rusqlite::Result<bool> {
-    let (first, end) = home.places();
+pub fn is_free(connection: &Connection, slot: ChunkSlot) -> rusqlite::Result<bool> {
+    let (first, end) = slot.places();
     for table in ChunkTable::ALL {
         let name = table.name();
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {name} WHERE place >= ?1 AND place < ?2)");
@@ -213,13 +214,13 @@ pub fn is_free(connection: &Connection, home: ChunkSlot) -> rusqlite::Result<boo
 }
 
 /// The generation of a chunk's rows; `None` if there is no such chunk.
-pub fn side_of(connection: &Connection, number: u32) -> rusqlite::Result<Option<Generation>> {
-    let side = connection
+pub fn generation_of(connection: &Connection, number: u32) -> rusqlite::Result<Option<Generation>> {
+    let code = connection
         .prepare_cached("SELECT side FROM chunk WHERE number = ?1")?
         .query_row([number], |row| row.get(0))
         .optional()?;
     // An invalid generation is damage. Comparing the rows reports it.
-    Ok(side.map(|side| Generation::from_code(side).unwrap_or(Generation::First)))
+    Ok(code.map(|code| Generation::from_code(code).unwrap_or(Generation::First)))
 }
 
 /// Whether two rows have the same content. Compressed keys may differ in bytes, because another release of the
@@ -238,7 +239,7 @@ pub fn identifier_of(connection: &Connection, chunk: u32, chunk_events: u32, seq
         .next()
         .transpose()?;
     let found = own.map(|own| ChunkReader::new(&own, connection).identifier_of(seq)).transpose()?;
-    Ok(found.flatten().filter(|identifier| !damaged_id::is_lost(identifier)))
+    Ok(found.flatten().filter(|identifier| !damaged_id::is_damaged(identifier)))
 }
 
 /// The first row of a chunk in the file that is wrong, missing or unexpected.
@@ -259,7 +260,7 @@ pub fn difference(
                 return Ok(Some(format!("row {} of {name} {how}", row.place.0)));
             }
         }
-        let (first, end) = chunk.home.places();
+        let (first, end) = chunk.slot.places();
         let sql = format!("SELECT count(*) FROM {name} WHERE place >= ?1 AND place < ?2");
         let count: u32 = connection.prepare_cached(&sql)?.query_row([first, end], |row| row.get(0))?;
         if count as usize != expected.len() {
@@ -268,7 +269,7 @@ pub fn difference(
     }
     let own = connection
         .prepare_cached(&format!("{SELECT_CHUNK} WHERE number = ?1"))?
-        .query_and_then([chunk.home.number], |row| read_chunk(row, chunk_events))?
+        .query_and_then([chunk.slot.number], |row| read_chunk(row, chunk_events))?
         .next()
         .transpose();
     Ok(match own {

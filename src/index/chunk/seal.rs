@@ -33,30 +33,30 @@ impl SealedRow {
 
 /// Builds the rows of a chunk for a generation, and the part that stays in memory: the chunk's own row, which must be
 /// inserted after all others.
-pub fn seal(chunk: &MemoryChunk, side: Generation) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
-    let home = ChunkSlot { number: chunk.number, side };
+pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec<SealedRow>, SealedChunk)> {
+    let slot = ChunkSlot { number: chunk.number(), generation };
     let ranks = Ranks::of(&chunk.times);
     let mut rows = Vec::new();
-    let first_times = time_rows(chunk, home, &ranks, &mut rows);
+    let first_times = time_rows(chunk, slot, &ranks, &mut rows);
     for field in term_fields() {
-        posting_rows(home, field, chunk.terms(field), &ranks, &mut rows);
+        posting_rows(slot, field, chunk.terms(field), &ranks, &mut rows);
     }
     let mut block_bits = Vec::new();
     for field in key_fields() {
-        block_bits.push((field, key_rows(chunk, home, field, &ranks, &mut rows)?));
+        block_bits.push((field, key_rows(chunk, slot, field, &ranks, &mut rows)?));
     }
     let mut identifiers = BloomFilter::new(chunk.times.len());
     chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
     let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
     let sealed = SealedChunk {
-        home,
-        seq_before: chunk.seq_before,
+        slot,
+        range: chunk.range,
         length: chunk.length(),
         first: time_at(ranks.order.first()),
         last: time_at(ranks.order.last()),
         first_times,
         block_bits,
-        has_lost: chunk.has_lost,
+        has_damaged_ids: chunk.has_damaged_ids,
         identifiers,
         wordy: OnceLock::new(),
     };
@@ -89,19 +89,19 @@ impl Ranks {
 }
 
 /// Returns the first timestamp of each block.
-fn time_rows(chunk: &MemoryChunk, home: ChunkSlot, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
+fn time_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &Ranks, rows: &mut Vec<SealedRow>) -> Vec<Timestamp> {
     let mut first_times = Vec::new();
     for (number, positions) in (0..).zip(ranks.order.chunks(times::BLOCK_EVENTS)) {
         let positions = positions.iter().map(|position| usize::from(*position));
         let events: Vec<_> = positions.map(|position| (chunk.times[position], chunk.offsets[position])).collect();
         first_times.extend(events.first().map(|(timestamp, _)| *timestamp));
-        let place = RowKey::time_block(home, number);
+        let place = RowKey::time_block(slot, number);
         rows.push(SealedRow { table: ChunkTable::Time, place, bytes: times::encode(&events) });
     }
     first_times
 }
 
-fn posting_rows(home: ChunkSlot, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
+fn posting_rows(slot: ChunkSlot, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
     let length = u32::try_from(ranks.order.len()).unwrap_or(u32::MAX);
     let with_ranks = column.ordinals.iter().zip(&column.positions);
     let mut entries: Vec<(u32, u16)> =
@@ -113,14 +113,14 @@ fn posting_rows(home: ChunkSlot, field: Field, column: &TermColumn, ranks: &Rank
         writer.push(of_one[0].0, &positions);
     }
     for (first, bytes) in writer.finish() {
-        rows.push(SealedRow { table: ChunkTable::Posting, place: RowKey::posting(home, field, first), bytes });
+        rows.push(SealedRow { table: ChunkTable::Posting, place: RowKey::posting(slot, field, first), bytes });
     }
 }
 
 /// Returns the number of key blocks, as a power of two.
 fn key_rows(
     chunk: &MemoryChunk,
-    home: ChunkSlot,
+    slot: ChunkSlot,
     field: Field,
     ranks: &Ranks,
     rows: &mut Vec<SealedRow>,
@@ -137,7 +137,7 @@ fn key_rows(
     }
     for (number, block) in (0..).zip(&blocks).filter(|(_, block)| !block.is_empty()) {
         let values: Vec<_> = block.iter().map(|(value, positions)| (*value, positions.as_slice())).collect();
-        let place = RowKey::key_block(home, field, number);
+        let place = RowKey::key_block(slot, field, number);
         rows.push(SealedRow { table: ChunkTable::Key, place, bytes: keys::encode(&values)? });
     }
     Ok(bits)

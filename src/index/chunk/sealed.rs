@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     index::{
+        chunk::range::ChunkRange,
         encode::{
             bitset::Bitset,
             bloom::BloomFilter,
@@ -95,7 +96,7 @@ pub struct ChunkSlot {
     /// The chunk's number.
     pub number: u32,
     /// The generation of its rows.
-    pub side: Generation,
+    pub generation: Generation,
 }
 
 impl ChunkSlot {
@@ -115,25 +116,25 @@ pub(in crate::index) struct RowKey(pub(in crate::index) i64);
 const CHUNK_SHIFT: u32 = 38;
 const FIELD_SHIFT: u32 = 32;
 /// The highest bit that keeps a key positive.
-const SIDE_SHIFT: u32 = 62;
+const GENERATION_SHIFT: u32 = 62;
 
 impl RowKey {
     /// The first key of a slot.
-    pub(in crate::index) const fn first(home: ChunkSlot) -> Self {
+    pub(in crate::index) const fn first(slot: ChunkSlot) -> Self {
         // Chunk numbers start at 0 and stay below 2^24: there are at most 2^40 events.
-        Self((home.side.code() as i64) << SIDE_SHIFT | (home.number as i64) << CHUNK_SHIFT)
+        Self((slot.generation.code() as i64) << GENERATION_SHIFT | (slot.number as i64) << CHUNK_SHIFT)
     }
 
-    pub(in crate::index) const fn time_block(home: ChunkSlot, block: u16) -> Self {
-        Self(Self::first(home).0 | block as i64)
+    pub(in crate::index) const fn time_block(slot: ChunkSlot, block: u16) -> Self {
+        Self(Self::first(slot).0 | block as i64)
     }
 
-    pub(in crate::index) const fn posting(home: ChunkSlot, field: Field, ordinal: u32) -> Self {
-        Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
+    pub(in crate::index) const fn posting(slot: ChunkSlot, field: Field, ordinal: u32) -> Self {
+        Self(Self::first(slot).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
     }
 
-    pub(in crate::index) const fn key_block(home: ChunkSlot, field: Field, block: u16) -> Self {
-        Self(Self::first(home).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
+    pub(in crate::index) const fn key_block(slot: ChunkSlot, field: Field, block: u16) -> Self {
+        Self(Self::first(slot).0 | (field.code() as i64) << FIELD_SHIFT | block as i64)
     }
 
     /// The ordinal in the key of a posting row.
@@ -142,12 +143,11 @@ impl RowKey {
     }
 }
 
-/// A sealed chunk's own row, as it is kept in memory.
+/// The copy of a sealed chunk's own row in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SealedChunk {
-    pub(in crate::index) home: ChunkSlot,
-    /// The seq before the chunk's first possible event.
-    pub(in crate::index) seq_before: i64,
+    pub(in crate::index) slot: ChunkSlot,
+    pub(in crate::index) range: ChunkRange,
     /// The number of events.
     pub(in crate::index) length: u32,
     /// The earliest event time.
@@ -159,7 +159,7 @@ pub struct SealedChunk {
     /// The number of key blocks of each field, as a power of two.
     pub(in crate::index) block_bits: Vec<(Field, u8)>,
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
-    pub(in crate::index) has_lost: bool,
+    pub(in crate::index) has_damaged_ids: bool,
     pub(in crate::index) identifiers: BloomFilter,
     /// The events whose messages have as many words as the index keeps: found out when first asked for, and mostly none.
     pub(in crate::index) wordy: OnceLock<Vec<u16>>,
@@ -167,8 +167,8 @@ pub struct SealedChunk {
 
 impl SealedChunk {
     /// The slot that holds the chunk's rows.
-    pub fn home(&self) -> ChunkSlot {
-        self.home
+    pub fn slot(&self) -> ChunkSlot {
+        self.slot
     }
 
     /// The number of events.
@@ -251,7 +251,7 @@ impl<'c> ChunkReader<'c> {
             "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
              coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place",
         )?;
-        let place = |ordinal| RowKey::posting(self.chunk.home, field, ordinal).0;
+        let place = |ordinal| RowKey::posting(self.chunk.slot, field, ordinal).0;
         let mut rows = statement.query(params![place(0), place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let (place, block) = (RowKey(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
@@ -278,7 +278,7 @@ impl<'c> ChunkReader<'c> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT keys FROM chunk_key WHERE place BETWEEN ?1 AND ?2 ORDER BY place")?;
-        let place = |block| RowKey::key_block(self.chunk.home, field, block).0;
+        let place = |block| RowKey::key_block(self.chunk.slot, field, block).0;
         let mut rows = statement.query(params![place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let block = KeyBlock::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
@@ -295,7 +295,7 @@ impl<'c> ChunkReader<'c> {
         }
         let found = self.block.as_ref().and_then(|(_, block)| block.get(index));
         let (timestamp, offset) = found.ok_or_else(|| self.damaged("the times"))?;
-        Ok(Position { timestamp, seq: self.chunk.seq_before + 1 + i64::from(offset) })
+        Ok(Position { timestamp, seq: self.chunk.range.seq_at(offset) })
     }
 
     /// The number of events before a position in the order of time.
@@ -320,7 +320,7 @@ impl<'c> ChunkReader<'c> {
 
     fn time_block(&self, number: usize) -> Result<TimeBlock> {
         let mut statement = self.connection.prepare_cached("SELECT times FROM chunk_time WHERE place = ?1")?;
-        let place = RowKey::time_block(self.chunk.home, u16::try_from(number).unwrap_or(u16::MAX)).0;
+        let place = RowKey::time_block(self.chunk.slot, u16::try_from(number).unwrap_or(u16::MAX)).0;
         let mut rows = statement.query([place])?;
         let events = (self.chunk.length as usize).saturating_sub(number * BLOCK_EVENTS).min(BLOCK_EVENTS);
         let block = match rows.next()? {
@@ -348,6 +348,6 @@ impl<'c> ChunkReader<'c> {
     }
 
     fn damaged(&self, part: &str) -> IndexError {
-        IndexError::damaged(self.chunk.home.number, part)
+        IndexError::damaged(self.chunk.slot.number, part)
     }
 }

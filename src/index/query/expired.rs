@@ -175,7 +175,7 @@ impl Snapshot<'_> {
             view.add_terms(Field::ResourceType, &[ordinal], &mut own)?;
             own.keep(&rest);
             rest.take_out(&own);
-            let name = terms::value(self.connection, Field::ResourceType, ordinal)?;
+            let name = terms::value(self.paced.connection, Field::ResourceType, ordinal)?;
             groups.extend(ExpiredGroup::of(rule, name, &view.positions(&own)?));
         }
         groups.extend(ExpiredGroup::of(rule, None, &view.positions(&rest)?));

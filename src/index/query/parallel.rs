@@ -1,7 +1,7 @@
 //! Counting on two threads.
 //!
-//! A count looks at every chunk, and no chunk depends on another. The second thread has a connection of its own, on the same
-//! state of the log; which chunks it takes follows from their numbers alone.
+//! A count looks at every chunk, and no chunk depends on another. The other thread has its own connection to the same state
+//! of the log. The number of a chunk decides which thread counts it.
 
 use std::{ops::Deref, thread};
 
@@ -10,28 +10,47 @@ use rusqlite::Connection;
 use crate::{
     index::{
         error::Result,
-        query::pace::Watch,
-        snapshot::{self, Chunk, Index, IndexState, Snapshot},
+        pace::{Watch, begin_snapshot},
+        snapshot::{Chunk, Index, Snapshot},
+        state::IndexState,
     },
     model::filter::TimeRange,
 };
 
-/// Below so many chunks a second thread is not worth the trouble: half a million events are counted in a few milliseconds.
+/// Minimum number of chunks for which starting a thread pays off. Half a million events are counted in a few milliseconds.
 const DIVIDED_CHUNKS_MIN: usize = 8;
 
-/// A snapshot on its way to another thread, with a connection of its own.
+/// A snapshot, with its own connection, that another thread can take.
 pub struct ParallelSnapshot<'q, C: Deref<Target = Connection>> {
     connection: C,
     state: IndexState,
     watch: Watch<'q>,
 }
 
+impl Index {
+    /// Takes a snapshot for a bounded query, and with `parallel` another one for a second thread. Both show the same log.
+    pub fn watched_by_two<'c, C: Deref<Target = Connection>>(
+        &'c self,
+        connection: &'c Connection,
+        parallel: Option<C>,
+        watch: Watch<'c>,
+    ) -> Result<(Snapshot<'c>, Option<ParallelSnapshot<'c, C>>)> {
+        let state = self.state.read();
+        begin_snapshot(connection)?;
+        let parallel = parallel.map(|parallel| ParallelSnapshot::begin(parallel, state.clone(), watch)).transpose()?;
+        let snapshot = Snapshot::new(connection, self, state.clone(), Some(watch));
+        drop(state);
+        (watch.begun)(connection)?;
+        Ok((snapshot, parallel))
+    }
+}
+
 impl<'q, C: Deref<Target = Connection>> ParallelSnapshot<'q, C> {
-    pub(in crate::index) fn begin(connection: C, state: IndexState, watch: Watch<'q>) -> Result<Self> {
+    fn begin(connection: C, state: IndexState, watch: Watch<'q>) -> Result<Self> {
         connection.execute_batch("BEGIN")?;
-        let second = Self { connection, state, watch };
-        snapshot::begin(&second.connection)?;
-        Ok(second)
+        let parallel = Self { connection, state, watch };
+        begin_snapshot(&parallel.connection)?;
+        Ok(parallel)
     }
 
     fn snapshot<'s>(&'s self, index: &'s Index) -> Snapshot<'s> {
@@ -39,18 +58,18 @@ impl<'q, C: Deref<Target = Connection>> ParallelSnapshot<'q, C> {
     }
 }
 
-/// Whatever has become of it, the connection is used again.
+/// Ends the transaction, because the connection returns to a pool.
 impl<C: Deref<Target = Connection>> Drop for ParallelSnapshot<'_, C> {
     fn drop(&mut self) {
         if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-            tracing::error!(%error, "a snapshot could not be let go of");
+            tracing::error!(%error, "ending a snapshot of the database failed");
         }
     }
 }
 
-/// Some of the chunks: those whose number leaves this remainder when divided.
+/// A part of the chunks: those whose number leaves this remainder when divided.
 #[derive(Clone, Copy)]
-pub(in crate::index) struct Part {
+struct Part {
     remainder: u32,
     of: u32,
 }
@@ -61,11 +80,11 @@ impl Part {
 }
 
 impl Snapshot<'_> {
-    /// Does something for all chunks that may have events within a range: half of them here and half of them on another
-    /// thread, if there is a second snapshot of the same state and enough to do. `work` is given the chunks that are its part.
+    /// Calls `work` with all chunks that may have events in a range of time. If there are enough chunks and a parallel
+    /// snapshot, half of them are handled by another thread.
     pub(in crate::index) fn divide<C, T>(
         &self,
-        second: Option<ParallelSnapshot<'_, C>>,
+        parallel: Option<ParallelSnapshot<'_, C>>,
         range: &TimeRange,
         work: impl Fn(&Snapshot<'_>, Vec<Chunk<'_>>) -> Result<T> + Sync,
     ) -> Result<Vec<T>>
@@ -74,7 +93,7 @@ impl Snapshot<'_> {
         T: Send,
     {
         let chunks = self.chunks_by_time(range, true).len();
-        let Some(second) = second.filter(|_| chunks >= DIVIDED_CHUNKS_MIN) else {
+        let Some(parallel) = parallel.filter(|_| chunks >= DIVIDED_CHUNKS_MIN) else {
             return Ok(vec![work(self, self.part(range, Part::WHOLE))?]);
         };
         let [here, there] = Part::HALVES;
@@ -82,14 +101,14 @@ impl Snapshot<'_> {
         thread::scope(|scope| {
             let work = &work;
             let other = thread::Builder::new().name("counting".to_owned()).spawn_scoped(scope, move || {
-                let snapshot = second.snapshot(index);
+                let snapshot = parallel.snapshot(index);
                 work(&snapshot, snapshot.part(range, there))
             });
             let own = work(self, self.part(range, here))?;
             let other = match other.map(thread::ScopedJoinHandle::join) {
                 Ok(Ok(found)) => found?,
                 Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                // There is no thread to be had.
+                // The system could not start a thread.
                 Err(_) => work(self, self.part(range, there))?,
             };
             Ok(vec![own, other])

@@ -1,15 +1,17 @@
-//! A filter made ready for the index: each test of a value has become a set of terms.
+//! A filter prepared for the index: each predicate on a shared value becomes a set of terms.
 //!
-//! Done once a question. What is left to do for each chunk knows no texts but those of keys.
+//! This happens once per query. The work per chunk then compares no texts except keys.
 
 use std::sync::Arc;
 
 use crate::{
     index::{
-        chunk::view::View,
         encode::bitset::Bitset,
         error::Result,
-        query::messages::{Candidates, Undecided},
+        query::{
+            candidates::{Candidates, Undecided},
+            view::View,
+        },
         snapshot::Snapshot,
         terms::Ordinals,
     },
@@ -20,50 +22,93 @@ use crate::{
     },
 };
 
-/// Clauses that all must hold.
+/// A filter as clauses, all of which an event must pass.
 pub(in crate::index) struct Resolved {
     pub(in crate::index) clauses: Vec<ResolvedClause>,
 }
 
-/// Holds for an event if one of its sources does; if negated, if none does.
+/// A clause. An event passes it if one of its sources contains the event; a negated clause, if none does.
 pub(in crate::index) struct ResolvedClause {
-    /// The field that it is about; none for a word that is searched in many.
+    /// The field of the clause; `None` for a search word, which is looked for in several fields.
     pub(in crate::index) field: Option<Field>,
     negated: bool,
     sources: Vec<Source>,
-    /// The word that may be in the part of a long message that the index does not have.
+    /// For a search word: the long messages that may contain it although the index does not know.
     long: Option<LongMessages>,
 }
 
-/// Where a search word may be that is in none of a clause's sources.
+/// Finds the events whose messages may contain a search word outside the part that the index has.
 struct LongMessages {
     word: Arc<SearchWord>,
-    /// Words of which the index has only the beginning.
+    /// Words of which the index may have only the beginning.
     cut: Ordinals,
 }
 
-/// Something that an event may have.
+/// A set of events, by something that they have.
 enum Source {
-    /// One of these terms.
+    /// Events with one of these terms.
     Terms(Field, Ordinals),
-    /// A key that passes one of these predicates.
+    /// Events with a key that matches one of these predicates.
     Keys(Field, Vec<Predicate>),
-    /// A key that holds this word.
+    /// Events with a key that contains this word.
     KeysHolding(Field, SearchWord),
-    /// Words in its message, one of each of these sets.
+    /// Events whose messages have at least one word of each of these sets.
     Words(Vec<Ordinals>),
 }
 
-impl Resolved {
-    /// Looks the filter's values up in the dictionary.
-    pub(in crate::index) fn new(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<Self> {
-        let clauses = filter.clauses.iter().map(|clause| resolve(snapshot, clause));
-        let words = filter.search.iter().map(|word| resolve_word(snapshot, word));
-        Ok(Self { clauses: clauses.chain(words).collect::<Result<_>>()? })
+impl Snapshot<'_> {
+    /// Looks up the filter's values in the term dictionary.
+    pub(in crate::index) fn resolve(&self, filter: &Filter) -> Result<Resolved> {
+        let clauses = filter.clauses.iter().map(|clause| self.resolve_clause(clause));
+        let words = filter.search.iter().map(|word| self.resolve_word(word));
+        Ok(Resolved { clauses: clauses.chain(words).collect::<Result<_>>()? })
     }
 
-    /// The events of a chunk that pass all clauses. The clause that left least of the chunk before is tried first, and
-    /// what follows is not tried once nothing is left.
+    fn resolve_clause(&self, clause: &Clause) -> Result<ResolvedClause> {
+        let field = clause.field;
+        let source = match field.spec().sharing {
+            TermStorage::PerChunk => Source::Keys(field, clause.predicates.clone()),
+            TermStorage::LogWide => Source::Terms(field, self.terms_of(clause)?),
+        };
+        Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source], long: None })
+    }
+
+    /// The terms that match one of a clause's predicates, whether the clause is negated or not.
+    pub(in crate::index) fn terms_of(&self, clause: &Clause) -> Result<Ordinals> {
+        let predicates = &self.index.predicates;
+        if let [only] = clause.predicates.as_slice() {
+            return predicates.passing(&self.paced, clause.field, only);
+        }
+        let mut all = Vec::new();
+        for predicate in &clause.predicates {
+            all.extend_from_slice(&predicates.passing(&self.paced, clause.field, predicate)?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all.into())
+    }
+
+    fn resolve_word(&self, word: &SearchWord) -> Result<ResolvedClause> {
+        let (predicates, mut sources) = (&self.index.predicates, Vec::new());
+        for field in searched_fields() {
+            sources.push(match field.spec().sharing {
+                TermStorage::PerChunk => Source::KeysHolding(field, word.clone()),
+                TermStorage::LogWide => Source::Terms(field, predicates.holding(&self.paced, field, word)?),
+            });
+        }
+        let mut long = None;
+        if !word.parts.is_empty() {
+            let parts = word.parts.iter().map(|part| predicates.words_holding(&self.paced, part));
+            sources.push(Source::Words(parts.collect::<Result<_>>()?));
+            long = Some(LongMessages { word: Arc::new(word.clone()), cut: predicates.cut_words(&self.paced)? });
+        }
+        Ok(ResolvedClause { field: None, negated: false, sources, long })
+    }
+}
+
+impl Resolved {
+    /// The events of a chunk that pass all clauses. The clause that left the fewest events of the previous chunk is tried
+    /// first, and the search ends as soon as no event remains.
     pub(in crate::index) fn matching(&mut self, view: &View<'_>) -> Result<Candidates> {
         let (mut bits, mut undecided) = (view.in_range(), Vec::new());
         let mut narrowest: Option<(usize, u32)> = None;
@@ -91,7 +136,7 @@ impl Resolved {
 }
 
 impl ResolvedClause {
-    /// The events of a chunk that pass the clause. Those among them whose messages decide are added to `undecided`.
+    /// The events of a chunk that pass the clause. Events whose messages decide are also added to `undecided`.
     pub(in crate::index) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
         let own = self.events(view, undecided)?;
         if !self.negated {
@@ -102,7 +147,7 @@ impl ResolvedClause {
         Ok(others)
     }
 
-    /// The events of a chunk that have what the clause is about, negated or not.
+    /// The events of a chunk that one of the clause's sources contains, whether the clause is negated or not.
     fn events(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
         let mut bits = Bitset::none(view.length());
         for source in &self.sources {
@@ -133,45 +178,4 @@ impl ResolvedClause {
         }
         Ok(bits)
     }
-}
-
-fn resolve(snapshot: &Snapshot<'_>, clause: &Clause) -> Result<ResolvedClause> {
-    let field = clause.field;
-    let source = match field.spec().sharing {
-        TermStorage::PerChunk => Source::Keys(field, clause.predicates.clone()),
-        TermStorage::LogWide => Source::Terms(field, terms_of(snapshot, clause)?),
-    };
-    Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source], long: None })
-}
-
-/// The terms that pass a clause's predicates, whatever its sign.
-pub(in crate::index) fn terms_of(snapshot: &Snapshot<'_>, clause: &Clause) -> Result<Ordinals> {
-    let tests = &snapshot.index.tests;
-    if let [only] = clause.predicates.as_slice() {
-        return tests.passing(snapshot, clause.field, only);
-    }
-    let mut all = Vec::new();
-    for predicate in &clause.predicates {
-        all.extend_from_slice(&tests.passing(snapshot, clause.field, predicate)?);
-    }
-    all.sort_unstable();
-    all.dedup();
-    Ok(all.into())
-}
-
-fn resolve_word(snapshot: &Snapshot<'_>, word: &SearchWord) -> Result<ResolvedClause> {
-    let (tests, mut sources) = (&snapshot.index.tests, Vec::new());
-    for field in searched_fields() {
-        sources.push(match field.spec().sharing {
-            TermStorage::PerChunk => Source::KeysHolding(field, word.clone()),
-            TermStorage::LogWide => Source::Terms(field, tests.holding(snapshot, field, word)?),
-        });
-    }
-    let mut long = None;
-    if !word.parts.is_empty() {
-        let parts = word.parts.iter().map(|part| tests.words_holding(snapshot, part));
-        sources.push(Source::Words(parts.collect::<Result<_>>()?));
-        long = Some(LongMessages { word: Arc::new(word.clone()), cut: tests.cut_words(snapshot)? });
-    }
-    Ok(ResolvedClause { field: None, negated: false, sources, long })
 }

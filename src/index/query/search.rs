@@ -9,9 +9,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use crate::{
     index::{
-        chunk::view::View,
         error::Result,
-        query::{messages::Candidates, resolve::Resolved},
+        query::{candidates::Candidates, resolve::Resolved, view::View},
         snapshot::Snapshot,
     },
     model::{

@@ -8,14 +8,10 @@ use rusqlite::Connection;
 
 use crate::{
     index::{
-        chunk::view::View,
         encode::bitset::Bitset,
         error::{IndexError, Result},
-        query::{
-            messages::{Candidates, MessageReader},
-            parallel::ParallelSnapshot,
-            resolve::Resolved,
-        },
+        messages::MessageReader,
+        query::{candidates::Candidates, parallel::ParallelSnapshot, resolve::Resolved, view::View},
         snapshot::{Chunk, Snapshot},
         terms,
     },
@@ -29,11 +25,11 @@ use crate::{
 
 impl Snapshot<'_> {
     /// How many events match. With a second snapshot of the same state, another thread counts half of them.
-    pub fn count<C>(&self, filter: &Filter, second: Option<ParallelSnapshot<'_, C>>) -> Result<u64>
+    pub fn count<C>(&self, filter: &Filter, parallel: Option<ParallelSnapshot<'_, C>>) -> Result<u64>
     where
         C: Deref<Target = Connection> + Send,
     {
-        let counts = self.divide(second, &filter.time, |snapshot, chunks| {
+        let counts = self.divide(parallel, &filter.time, |snapshot, chunks| {
             let mut resolved = snapshot.resolve(filter)?;
             let (mut count, reader) = (0, snapshot.message_reader());
             for chunk in chunks {
@@ -53,13 +49,13 @@ impl Snapshot<'_> {
     pub fn stats<C>(
         &self,
         query: &StatsQuery,
-        second: Option<ParallelSnapshot<'_, C>>,
+        parallel: Option<ParallelSnapshot<'_, C>>,
     ) -> Result<Result<Stats, ParameterError>>
     where
         C: Deref<Target = Connection> + Send,
     {
         let filter = &query.query.filter;
-        let counted = self.divide(second, &filter.time, |snapshot, chunks| snapshot.counted(query, chunks))?;
+        let counted = self.divide(parallel, &filter.time, |snapshot, chunks| snapshot.counted(query, chunks))?;
         let Some(Counted { count, tallies, matches }) = counted.into_iter().reduce(Counted::and) else {
             return Ok(Ok(Stats { count: 0, facets: Vec::new(), histogram: None }));
         };
@@ -80,7 +76,7 @@ impl Snapshot<'_> {
         let (failure, reader) = (self.resolve(&failures())?, self.message_reader());
         let mut counted = Counted { count: 0, tallies: Vec::with_capacity(query.facets.len()), matches: Vec::new() };
         for field in &query.facets {
-            counted.tallies.push(Tally::new(*field, terms::count(self.connection, *field)?));
+            counted.tallies.push(Tally::new(*field, terms::count(self.paced.connection, *field)?));
         }
         for chunk in chunks {
             self.step()?;
@@ -118,7 +114,7 @@ impl Snapshot<'_> {
         }
         let mut values = Vec::with_capacity(ordinals.len());
         for ordinal in ordinals {
-            if let Some(value) = terms::value(self.connection, field, ordinal)? {
+            if let Some(value) = terms::value(self.paced.connection, field, ordinal)? {
                 values.push(FacetValue { value, count: count_of(ordinal) });
             }
         }

@@ -1,26 +1,28 @@
-//! Whether two events differ in nothing but what was masked in them.
+//! Compares two events, ignoring what was masked in them.
 //!
-//! An event that is sent again after `[mask]` was changed is masked in other places than the stored one. What was masked
-//! is unknown, so a masked place matches every value that would have been masked; every other byte must be equal. A text
-//! `[masked]` counts as masked only where the event's own `masked` lists exactly that place: the server writes that list, and
-//! a sender who writes `[masked]` elsewhere has sent just that text. A pointer to what a masked place lies in, which the list
-//! may hold instead, matches nothing.
+//! After the settings in `[mask]` change, an event that is sent again is masked in other places than the stored one. The masked
+//! values are unknown, so a masked place matches every value that would have been masked. All other bytes must be equal. The
+//! text `[masked]` counts as masked only where the event's `masked` key lists exactly that place: the server writes this list,
+//! and elsewhere `[masked]` is what the sender wrote. A pointer in the list to an enclosing value matches nothing.
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{
-    MASKED, Mask, query,
-    walk::{QUOTED, end_of_value, is_worth_hiding, push_step},
+use crate::model::{
+    json,
+    mask::{
+        names::{MASKED, Mask},
+        url,
+        walk::{QUOTED, is_worth_hiding, push_step},
+    },
 };
-use crate::model::json;
 
-/// An event as one JSON text, and the pointers to what was masked in it.
+/// An event as one JSON text, with the pointers to its masked values.
 pub(crate) struct MaskedText<'t> {
     pub(crate) text: &'t str,
     pub(crate) pointers: &'t [String],
 }
 
-/// Whether the stored event and the one that is sent are the same but for masked places.
+/// Whether the stored and the received event are equal except for masked places.
 pub(crate) fn same_but_for_masks(stored: &MaskedText<'_>, sent: &MaskedText<'_>) -> bool {
     let sides = [stored, sent];
     let walk = Walk {
@@ -34,24 +36,24 @@ pub(crate) fn same_but_for_masks(stored: &MaskedText<'_>, sent: &MaskedText<'_>)
     walk.run()
 }
 
-/// Both texts, walked in step.
+/// Reads both texts in parallel.
 struct Walk<'t> {
     texts: [&'t str; 2],
     at: [usize; 2],
     places: [HashSet<&'t str>; 2],
-    /// The pointer of the present value.
+    /// The pointer of the current value.
     pointer: String,
     stack: Vec<Frame>,
-    /// Whether a value begins next, unless a container ends.
+    /// Whether the next token is a value or the end of a container.
     awaits_value: bool,
 }
 
-/// An object or array that the walk is in.
+/// An object or array that contains the current position.
 struct Frame {
     is_array: bool,
-    /// Bytes of the container's own pointer.
+    /// The number of bytes of the container's own pointer.
     pointer: usize,
-    /// Where the walk is in an array.
+    /// The index of the current element of an array.
     index: usize,
 }
 
@@ -65,7 +67,7 @@ impl<'t> Walk<'t> {
                         return false;
                     }
                 }
-                // Two values that begin differently: one of them may be the other, masked.
+                // The values begin differently. One of them may be the masked form of the other.
                 [Some(_), Some(_)] if self.awaits_value => {
                     if !self.value() {
                         return false;
@@ -80,7 +82,7 @@ impl<'t> Walk<'t> {
         [0, 1].map(|side| self.texts[side].as_bytes().get(self.at[side]).copied())
     }
 
-    /// Both texts go on with this byte.
+    /// Handles a byte that both texts continue with.
     fn step(&mut self, byte: u8) -> bool {
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' => self.advance(),
@@ -115,7 +117,7 @@ impl<'t> Walk<'t> {
         self.at = self.at.map(|at| at + 1);
     }
 
-    /// Adds the present element of an array to the pointer.
+    /// Adds the index of the current array element to the pointer.
     fn enter_element(&mut self) {
         if let Some(frame) = self.stack.last().filter(|frame| frame.is_array) {
             self.pointer.push('/');
@@ -140,18 +142,18 @@ impl<'t> Walk<'t> {
     fn values(&self) -> [&'t str; 2] {
         [0, 1].map(|side| {
             let text = self.texts[side];
-            &text[self.at[side]..end_of_value(text.as_bytes(), self.at[side])]
+            &text[self.at[side]..json::end_of_value(text.as_bytes(), self.at[side])]
         })
     }
 
-    /// Goes on after the values that begin here.
+    /// Continues after the values that begin here.
     fn pass(&mut self) {
         let lengths = self.values().map(str::len);
         self.at = [0, 1].map(|side| self.at[side] + lengths[side]);
         self.awaits_value = false;
     }
 
-    /// Values begin here: they are equal, or one explains the other, or both are containers to look into.
+    /// Handles values that begin here. They are equal, or differ only in masked parts, or are both containers to look into.
     fn value(&mut self) -> bool {
         let are_masked = [0, 1].map(|side: usize| self.places[side].contains(self.pointer.as_str()));
         let opens = self.next_bytes();
@@ -161,7 +163,7 @@ impl<'t> Walk<'t> {
         }
         let [stored, sent] = self.values();
         let is_element = self.stack.last().is_some_and(|frame| frame.is_array);
-        // A container that ends here has no value left.
+        // A container that ends here has no further value.
         if stored.is_empty() || sent.is_empty() {
             return false;
         }
@@ -181,7 +183,7 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// Whether what was masked in the stored value, in the one that is sent, or in both is all that they differ in.
+/// Whether masking in the stored value, in the received one, or in both explains their difference.
 fn explains([stored, sent]: [&str; 2], [in_stored, in_sent]: [bool; 2], is_element: bool) -> bool {
     if in_stored && stored == QUOTED {
         return is_worth_hiding(sent);
@@ -195,17 +197,17 @@ fn explains([stored, sent]: [&str; 2], [in_stored, in_sent]: [bool; 2], is_eleme
     if is_element {
         return (in_stored && is_line_of(&stored, &sent)) || (in_sent && is_line_of(&sent, &stored));
     }
-    // Which parameters of a stored URL were masked is not recorded. Those of other names than the usual ones match nothing:
-    // a sender may have written `[masked]` there.
+    // The event does not record which parameters of a stored URL were masked. Only those with a default name match, because a
+    // sender may have written `[masked]` in the others.
     let names = Mask::default();
-    query::same_but_for([&stored, &sent], |name| in_stored && names.names_secret(name), |_| in_sent)
+    url::same_but_for([&stored, &sent], |name| in_stored && names.names_secret(name), |_| in_sent)
 }
 
 fn text(value: &str) -> Option<Cow<'_, str>> {
     json::unescape(value.strip_prefix('"')?.strip_suffix('"')?.as_bytes())
 }
 
-/// Whether `masked`, a line `Name: [masked]`, may be the line `plain`.
+/// Whether `masked`, a line `Name: [masked]`, may be the masked form of the line `plain`.
 fn is_line_of(masked: &str, plain: &str) -> bool {
     let Some(head) = masked.strip_suffix(MASKED).filter(|head| head.trim_end_matches(' ').ends_with(':')) else {
         return false;
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_masked_matches_whatever_may_have_been_there() {
+    fn a_masked_place_matches_every_value_that_would_have_been_masked() {
         let stored = r#"{"a":"[masked]","b":[1, {"c/~":"[masked]"}]}"#;
         let at = ["/a", "/b/1/c~1~0"];
         for sent in [

@@ -1,44 +1,50 @@
-//! Finds the secrets of one JSON text and writes it without them.
+//! Finds the secrets of one JSON text and replaces them.
 //!
-//! The text is grammatical JSON. It is walked once, with a stack of its own that is bounded: deeper texts are refused by
-//! whoever reads events.
+//! The text is grammatical JSON. It is read once, with an explicit and bounded stack. Texts that are nested more deeply are
+//! rejected where events are read.
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{MASKED, Mask, Masked, end_of_string, is_url_key};
-use crate::model::{field::Object, json};
+use crate::model::{
+    field::Object,
+    json,
+    mask::{
+        names::{MASKED, Mask},
+        url::is_url_key,
+    },
+};
 
-/// Levels of nesting: more than any event may have.
+/// Maximum depth of nesting. No accepted event is nested more deeply.
 pub(crate) const DEPTH_MAX: usize = 128;
-/// Pointers in one event, beside the one that stands for the rest.
+/// Maximum number of pointers of one event, not counting the one that represents the rest.
 const POINTERS_MAX: usize = 100;
-/// Bytes of one pointer.
+/// Maximum number of bytes of a pointer.
 const POINTER_BYTES_MAX: usize = 256;
 
 /// [`MASKED`] as a JSON string.
 pub(super) const QUOTED: &str = "\"[masked]\"";
 
-/// What is to stand in the place of a part of the text.
+/// A replacement of a part of the text.
 struct Edit {
     place: Range<usize>,
     new: Cow<'static, str>,
     pointer: Option<String>,
 }
 
-/// An object or an array that the walk is in.
+/// An object or an array that contains the current position.
 struct Frame {
-    /// The object's place in an event, where the server reads it.
+    /// The object of an event that this is, if the server reads it.
     object: Option<Object>,
     is_array: bool,
-    /// The content of the present member's key, without its quotes.
+    /// The content of the current member's key, without its quotes.
     key: Range<usize>,
-    /// The present element's position.
+    /// The index of the current element.
     index: usize,
     /// Whether the next string is a key.
     awaits_key: bool,
-    /// A member `name` of this object has a secret's name as its value.
+    /// Whether the value of this object's member `name` is the name of a secret.
     names_secret: bool,
-    /// Where the member `value` of this object is, and its key. It ends at 0 while the walk is within it.
+    /// The value and the key of this object's member `value`. The range ends at 0 while the walk is inside the value.
     value: Option<(Range<usize>, Range<usize>)>,
 }
 
@@ -49,15 +55,31 @@ struct Walk<'m, 't> {
     edits: Vec<Edit>,
 }
 
-/// The text without its secrets, if it has any and is not too deep.
-pub(super) fn replace(mask: &Mask, text: &str) -> Option<Masked> {
-    let mut walk = Walk { mask, text, stack: Vec::new(), edits: Vec::new() };
-    walk.run()?;
-    if walk.edits.is_empty() { None } else { Some(walk.write()) }
+/// An event with its secrets replaced.
+#[derive(Debug)]
+pub struct Masked {
+    /// The event, as JSON.
+    pub text: String,
+    /// JSON pointers (RFC 6901) to the replaced values. Their number and length are bounded: instead of a long pointer, the list
+    /// has that of an enclosing value, and instead of further pointers the empty one, which means the whole event.
+    pub pointers: Vec<String>,
+}
+
+impl Mask {
+    /// Replaces the secrets of one event, a JSON text; `None` if it has none. An event that is nested too deeply is not changed,
+    /// because it will be rejected.
+    pub fn apply(&self, text: &str) -> Option<Masked> {
+        if self.is_off() || !self.may_touch(text.as_bytes()) {
+            return None;
+        }
+        let mut walk = Walk { mask: self, text, stack: Vec::new(), edits: Vec::new() };
+        walk.run()?;
+        if walk.edits.is_empty() { None } else { Some(walk.write()) }
+    }
 }
 
 impl Walk<'_, '_> {
-    /// `None` if the text is nested too deeply.
+    /// Finds all secrets; `None` if the text is nested too deeply.
     fn run(&mut self) -> Option<()> {
         let bytes = self.text.as_bytes();
         let mut at = 0;
@@ -88,7 +110,7 @@ impl Walk<'_, '_> {
     }
 
     fn key(&mut self, at: usize) -> usize {
-        let end = end_of_string(self.text.as_bytes(), at + 1);
+        let end = json::end_of_string(self.text.as_bytes(), at + 1);
         if let Some(frame) = self.stack.last_mut() {
             frame.key = at + 1..end;
             frame.awaits_key = false;
@@ -96,11 +118,11 @@ impl Walk<'_, '_> {
         end + 1
     }
 
-    /// A value begins at `at`; returns where the walk goes on: behind it, or within.
+    /// Handles the value that begins at `at`. Returns where the walk continues: after the value, or inside it.
     fn value(&mut self, at: usize) -> Option<usize> {
         let opens = self.text.as_bytes()[at];
         if self.is_secret() {
-            let end = end_of_value(self.text.as_bytes(), at);
+            let end = json::end_of_value(self.text.as_bytes(), at);
             self.hide(at..end);
             return Some(end);
         }
@@ -112,7 +134,7 @@ impl Walk<'_, '_> {
             self.enter(opens == b'[');
             return Some(at + 1);
         }
-        let end = end_of_value(self.text.as_bytes(), at);
+        let end = json::end_of_value(self.text.as_bytes(), at);
         self.note_value(at..end);
         if opens == b'"' {
             self.string(at..end);
@@ -127,7 +149,7 @@ impl Walk<'_, '_> {
         self.stack.push(frame);
     }
 
-    /// An object or array has ended before `end`; it may be a member `value`.
+    /// Records that an object or array, which may be a member `value`, ended before `end`.
     fn end_of_container(&mut self, end: usize) {
         if let Some((value, _)) = self.stack.last_mut().and_then(|frame| frame.value.as_mut())
             && value.end == 0
@@ -136,8 +158,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether the present member's key is that of a secret, or the object says so in another member. What the server
-    /// itself reads is not a secret by its name: an event is found by it.
+    /// Whether the current member is a secret, by its key or by another member of the object. Keys that the server reads are
+    /// never secrets, because events are found by their values.
     fn is_secret(&self) -> bool {
         let Some(frame) = self.stack.last().filter(|frame| !frame.is_array) else {
             return false;
@@ -155,7 +177,7 @@ impl Walk<'_, '_> {
         json::unescape(&self.text.as_bytes()[range.clone()])
     }
 
-    /// The place in an event of an object that begins here.
+    /// The object of an event that begins here, if the server reads it.
     fn inner(&self) -> Option<Object> {
         match self.stack.last() {
             None => Some(Object::Event),
@@ -163,7 +185,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Keeps where a member `value` is, in case its name comes after it.
+    /// Records where a member `value` is, because its name may come later.
     fn note_value(&mut self, place: Range<usize>) {
         let text = self.text.as_bytes();
         if let Some(frame) = self.stack.last_mut().filter(|frame| !frame.is_array && frame.value.is_none())
@@ -173,7 +195,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A string that is no secret by its key: it may be the name of one, a line of a header, or a URL.
+    /// Handles a string that is not a secret by its key: it may be the name of a secret, a header line, or a URL.
     fn string(&mut self, place: Range<usize>) {
         let content = place.start + 1..place.end - 1;
         let Some(frame) = self.stack.last() else {
@@ -182,7 +204,7 @@ impl Walk<'_, '_> {
         if frame.is_array {
             self.line(content);
         } else if let Some(key) = self.decoded(&frame.key) {
-            if is_url_key(key.as_bytes()) {
+            if is_url_key(&key) {
                 self.url(place);
             } else if ["name", "key"].iter().any(|known| key.eq_ignore_ascii_case(known)) {
                 self.name(&content);
@@ -190,7 +212,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// An element `Name: value` of a list.
+    /// Handles an element of a list that may have the form `Name: value`.
     fn line(&mut self, content: Range<usize>) {
         let text = &self.text[content.clone()];
         let Some(colon) = text.find(": ") else {
@@ -220,7 +242,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The name in an object of a name and a value.
+    /// Handles the name in an object that has a name and a value.
     fn name(&mut self, content: &Range<usize>) {
         if !self.decoded(content).is_some_and(|name| self.mask.names_secret(name.as_bytes())) {
             return;
@@ -244,7 +266,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The pointer of the present value, or of the member `key` of the present object; `None` once there are enough.
+    /// The pointer of the current value, or of the member `key` of the current object; `None` if there are enough pointers.
     fn pointer(&self, key: Option<&Range<usize>>) -> Option<String> {
         if self.edits.len() > POINTERS_MAX {
             return None;
@@ -271,7 +293,7 @@ impl Walk<'_, '_> {
     }
 
     fn write(mut self) -> Masked {
-        // A name may come after a value in which there are secrets already: the whole is replaced then, and counts once.
+        // A name may follow a value that already has replaced parts. Then the whole value is replaced and counts once.
         self.edits.sort_by_key(|edit| (edit.place.start, std::cmp::Reverse(edit.place.end)));
         let (mut text, mut pointers) = (String::with_capacity(self.text.len() + 64), Vec::new());
         let (mut copied, mut is_cut) = (0, false);
@@ -305,38 +327,11 @@ pub(super) fn push_step(pointer: &mut String, key: &str) {
     pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
 }
 
-/// Nothing, yes, no and the empty string give no secret away, and say whether there is one.
+/// Whether a value can be a secret. `null`, the booleans and the empty string stay: they show only whether there is a secret.
 pub(super) fn is_worth_hiding(value: &str) -> bool {
     !matches!(value, "null" | "true" | "false" | "\"\"")
 }
 
 fn is_value_key(key: &str) -> bool {
     matches!(key, "value" | "Value")
-}
-
-/// The place behind the value that begins at `at`.
-pub(super) fn end_of_value(bytes: &[u8], mut at: usize) -> usize {
-    let mut depth = 0_usize;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => at = end_of_string(bytes, at + 1),
-            b'{' | b'[' => depth += 1,
-            // The end of what the value lies in is its own end.
-            b'}' | b']' if depth == 0 => return at,
-            b'}' | b']' => depth -= 1,
-            _ if depth == 0 => return end_of_word(bytes, at),
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            return at;
-        }
-    }
-    at
-}
-
-/// The place behind a number, or behind `true`, `false` or `null`.
-fn end_of_word(bytes: &[u8], at: usize) -> usize {
-    let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
-    bytes[at..].iter().position(is_end).map_or(bytes.len(), |length| at + length)
 }

@@ -286,7 +286,7 @@ impl Examination {
     /// Looks at a chunk below the newest that is sealed.
     fn sealed(&mut self, connection: &Connection, chunk: &MemoryChunk, has_damaged: bool) -> Result<(), IndexError> {
         let subject = format!("chunk {} of the index", chunk.number());
-        match (index::side_of(connection, chunk.number())?, chunk.length()) {
+        match (index::generation_of(connection, chunk.number())?, chunk.length()) {
             (None, 0) => {}
             (Some(_), 0) => {
                 self.find(&subject, "is there, but none of its events is".to_owned(), Remedy::Reindex);

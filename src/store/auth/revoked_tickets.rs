@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use crate::model::{ticket::TicketId, timestamp::Timestamp};
+use crate::model::{ticket_id::TicketId, timestamp::Timestamp};
 
 const PREFIX: &str = "spent:";
 /// Number of revoked tickets that are kept regardless of the clock, at a hundred bytes each.

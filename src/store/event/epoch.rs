@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    model::epoch::{BEFORE_ALL, EpochId, Epochs, Origin},
+    model::{
+        cursor::EpochId,
+        epoch::{BEFORE_ALL, Epochs, Origin},
+    },
     store::event::row,
 };
 

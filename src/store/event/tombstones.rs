@@ -178,7 +178,7 @@ pub(in crate::store) fn check(
         connection.prepare("SELECT sum(last - first + 1) FROM dropped WHERE first BETWEEN ?1 AND ?2")?;
     let mut next = 0;
     for chunk in sealed {
-        let number = chunk.home().number;
+        let number = chunk.slot().number;
         for missing in next..=number {
             let (first, last) = span(missing, chunk_events);
             let dropped: Option<i64> = statement.query_row(params![first, last], |row| row.get(0))?;

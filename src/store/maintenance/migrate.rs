@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::{
     index::TermWriter,
-    model::{credential, field::Field, values},
+    model::{field::Field, random, values},
     platform::sync,
     store::{
         error::OpenError,
@@ -72,7 +72,7 @@ fn create(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
-    let key = credential::random::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let key = random::bytes::<32>().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     set(connection, "access_token_key", key.as_slice())?;
     set(connection, "credential_generation", 0)?;
     set(connection, "checksums_from", 1)?;

@@ -33,7 +33,7 @@ pub(in crate::store) fn rebuild(
 ) -> Result<(), IndexError> {
     let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
     let (reading, mut terms) = (open::reading(path)?, TermWriter::default());
-    index::delete_strays(connection)?;
+    index::delete_orphans(connection)?;
     for number in 0..full {
         progress.advance("making the index", number.into(), full.into());
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -46,13 +46,13 @@ pub(in crate::store) fn rebuild(
         };
         transaction.commit()?;
         for other in [Generation::First, Generation::Second].into_iter().filter(|other| Some(*other) != side) {
-            index::delete_strays_at(connection, ChunkSlot { number, side: other })?;
+            index::delete_orphans_in(connection, ChunkSlot { number, generation: other })?;
         }
         checkpoint::empty(connection)?;
     }
     // Chunks without events.
     connection.execute("DELETE FROM chunk WHERE number < 0 OR number >= ?1", [full])?;
-    index::delete_strays(connection)?;
+    index::delete_orphans(connection)?;
     Ok(checkpoint::empty(connection)?)
 }
 
@@ -60,13 +60,13 @@ pub(in crate::store) fn rebuild(
 /// free, the chunk's current one is reused and its rows are deleted in the same transaction.
 fn replace((reading, writing): (&Connection, &Connection), chunk: &MemoryChunk) -> Result<Generation, IndexError> {
     let number = chunk.number();
-    let former = index::side_of(reading, number)?;
+    let former = index::generation_of(reading, number)?;
     index::delete_chunk(writing, number)?;
-    let side = match (index::free_side(reading, number)?, former) {
+    let side = match (index::free_generation(reading, number)?, former) {
         (Some(free), _) => free,
         (None, Some(side)) => {
             for table in ChunkTable::ALL {
-                index::delete_rows(writing, ChunkSlot { number, side }, table, i64::MAX)?;
+                index::delete_rows(writing, ChunkSlot { number, generation: side }, table, i64::MAX)?;
             }
             side
         }
@@ -92,7 +92,7 @@ pub(in crate::store) fn complete(
 ) -> Result<(), IndexError> {
     let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
     let sealed = next_chunk(connection)?;
-    index::delete_strays(connection)?;
+    index::delete_orphans(connection)?;
     let reading = open::reading(path)?;
     for number in sealed..full.saturating_sub(spare) {
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
@@ -100,7 +100,7 @@ pub(in crate::store) fn complete(
         let chunk = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
         // The transaction must leave nothing of it.
         if chunk.length() > 0 {
-            let side = index::free_side(&reading, number)?;
+            let side = index::free_generation(&reading, number)?;
             match side.ok_or_else(no_place).and_then(|side| write(&transaction, &chunk, side)) {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => {

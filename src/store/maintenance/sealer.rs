@@ -147,7 +147,7 @@ impl SealerState {
     /// The rows of a chunk in a free generation; `None` if damaged pages leave none free.
     fn try_to_seal(&self, chunk: &SharedChunk) -> Result<Option<(Vec<SealedRow>, SealedChunk)>, IndexError> {
         let chunk = chunk.read();
-        let side = index::free_side(&open::reading(&self.path)?, chunk.number())?;
+        let side = index::free_generation(&open::reading(&self.path)?, chunk.number())?;
         let seal = |side| index::seal(&chunk, side).map_err(|error| IndexError::Damaged(error.to_string()));
         side.map(seal).transpose()
     }

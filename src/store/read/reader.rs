@@ -18,7 +18,7 @@ use crate::{
         credential::{ClientId, Credential},
         cursor::{Cursor, Position},
         epoch::Epochs,
-        ticket::TicketId,
+        ticket_id::TicketId,
         timestamp::Timestamp,
     },
     store::{

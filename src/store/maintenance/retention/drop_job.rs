@@ -119,7 +119,7 @@ impl Job for Arc<DropJob> {
             _ if !applied => {}
             Remainder::Nothing => to.index.replace(*number, None),
             Remainder::Sealed(chunk) => to.index.replace(*number, Some(Arc::clone(chunk))),
-            Remainder::Filling => to.index.take_out(|seq| tombstones::holds(runs, seq)),
+            Remainder::Filling => to.index.remove_events(|seq| tombstones::holds(runs, seq)),
         }
     }
 }

@@ -283,7 +283,7 @@ impl Round {
             Stage::Filling => (Vec::new(), Remainder::Filling),
             Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Remainder::Nothing),
             Stage::Sealed(side) => {
-                let home = ChunkSlot { number, side: side.other() };
+                let home = ChunkSlot { number, generation: side.other() };
                 if !index::is_free(&transaction, home)? {
                     let message = format!("there is no room beside chunk {number}: rows that could not be taken out");
                     return Err(IndexError::Damaged(message).into());
@@ -332,7 +332,7 @@ impl Round {
         if chunk.length() != kept {
             return Err(IndexError::Damaged(format!("the events of chunk {} are not those of its index", home.number)));
         }
-        index::seal(&chunk, home.side).map_err(|error| IndexError::Damaged(error.to_string()))
+        index::seal(&chunk, home.generation).map_err(|error| IndexError::Damaged(error.to_string()))
     }
 
     /// Takes out the rows of what was dropped.
@@ -341,7 +341,7 @@ impl Round {
             self.have(DropJob::Events(piece))?;
         }
         if let Stage::Sealed(side) = expired.stage {
-            let home = ChunkSlot { number: expired.number, side };
+            let home = ChunkSlot { number: expired.number, generation: side };
             for table in ChunkTable::ALL {
                 while self.have(DropJob::Rows(home, table))? {}
             }

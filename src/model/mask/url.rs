@@ -1,14 +1,31 @@
-//! The query of a path or a URL: parameters whose names are those of secrets.
+//! Masking in paths and URLs: the values of parameters with the names of secrets.
 
-use super::MASKED;
+use crate::model::mask::names::{MASKED, Mask};
 
-/// Whether some parameter is a secret, which is told by its name.
-pub(super) fn holds(url: &str, is_secret: &impl Fn(&[u8]) -> bool) -> bool {
+impl Mask {
+    /// Replaces the secrets in the query of a path or a URL; `None` if it has none.
+    pub fn query_of(&self, url: &str) -> Option<String> {
+        replace_where(url, |name| self.names_secret(name))
+    }
+}
+
+/// Replaces the value of the parameter with exactly this name in a path; `None` if there is no such parameter.
+pub fn without_parameter(url: &str, name: &str) -> Option<String> {
+    replace_where(url, |decoded| decoded == name.as_bytes())
+}
+
+/// Whether the value of a key is read as a URL, or as the query of one.
+pub(super) fn is_url_key(key: &str) -> bool {
+    ["path", "url", "uri", "query", "referer"].iter().any(|known| key.eq_ignore_ascii_case(known))
+}
+
+/// Whether a parameter has the name of a secret.
+fn holds(url: &str, is_secret: &impl Fn(&[u8]) -> bool) -> bool {
     url.split(SEPARATORS).any(|pair| is_hidden(pair, is_secret))
 }
 
-/// The URL without its secrets; `None` if it has none.
-pub(super) fn replace_where(url: &str, is_secret: impl Fn(&[u8]) -> bool) -> Option<String> {
+/// The URL with its secrets replaced; `None` if it has none.
+fn replace_where(url: &str, is_secret: impl Fn(&[u8]) -> bool) -> Option<String> {
     if !holds(url, &is_secret) {
         return None;
     }
@@ -27,8 +44,8 @@ pub(super) fn replace_where(url: &str, is_secret: impl Fn(&[u8]) -> bool) -> Opt
     Some(out)
 }
 
-/// What stands between the parts of a URL that may be parameters. The path itself has none that counts: it would need an
-/// equals sign.
+/// The characters between those parts of a URL that may be parameters. The path is such a part too, and counts as a parameter
+/// only if it contains an equals sign.
 const SEPARATORS: [char; 4] = ['?', '&', ';', '#'];
 
 fn is_hidden(pair: &str, is_secret: &impl Fn(&[u8]) -> bool) -> bool {
@@ -38,8 +55,8 @@ fn is_hidden(pair: &str, is_secret: &impl Fn(&[u8]) -> bool) -> bool {
     !value.is_empty() && is_secret(name.as_bytes())
 }
 
-/// Whether two URLs differ in nothing but the values of parameters that are masked in the one and may have been anything in
-/// the other. `may` says for either of them of which names the values count as masked.
+/// Whether two URLs are equal except for parameters that are masked in one of them. `may_first` and `may_second` return, for
+/// the first and the second URL, whether a masked value of a parameter with this name counts as masked.
 pub(super) fn same_but_for(
     urls: [&str; 2],
     may_first: impl Fn(&[u8]) -> bool,
@@ -60,7 +77,7 @@ pub(super) fn same_but_for(
     }
 }
 
-/// Whether `masked`, a parameter and the separator after it, may stand for `plain`.
+/// Whether `masked`, a parameter and the separator after it, may be the masked form of `plain`.
 fn stands_for(masked: &str, plain: &str, may: &impl Fn(&[u8]) -> bool) -> bool {
     let parts = |part: &'_ str| -> Option<(usize, usize)> {
         let pair = part.trim_end_matches(SEPARATORS);

@@ -1,19 +1,17 @@
-//! One chunk as a question sees it, sealed or not: sets of positions out, whatever they are read from.
+//! One chunk as a query sees it: sets of positions, read from rows or from memory.
 //!
-//! In a sealed chunk positions are ranks by time, in one that is being filled they are the order of arrival; only this
-//! file and those below it know the difference.
+//! In a sealed chunk, positions are ranks by time; in a chunk in memory, they are the order of arrival. Only this module
+//! and `chunk` know the difference.
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::RwLock;
 
 use crate::{
     index::{
-        chunk::{
-            memory::MemoryChunk,
-            sealed::{ChunkReader, SealedChunk},
-        },
+        chunk::{memory::MemoryChunk, sealed::ChunkReader},
         encode::bitset::Bitset,
         error::Result,
-        snapshot::Snapshot,
+        pace::PacedConnection,
+        snapshot::{Chunk, ChunkSource, Snapshot},
     },
     model::{
         cursor::Position,
@@ -24,40 +22,39 @@ use crate::{
     },
 };
 
-/// A chunk, and how much of it a question may see.
+/// A chunk, and the part of it that a query may see.
 pub(in crate::index) struct View<'c> {
-    snapshot: &'c Snapshot<'c>,
+    paced: &'c PacedConnection<'c>,
     kind: Kind<'c>,
     length: u32,
-    /// What is within the question's range of time, if that is not everything.
+    /// The events in the query's range of time; `None` for all events.
     range: Option<Bitset>,
 }
 
 enum Kind<'c> {
     Sealed(ChunkReader<'c>),
-    /// It is locked for one pass over one column at a time: whoever asks much of it
-    /// must not keep the writer from it for long.
+    /// Locked for one pass over a part of a column at a time, so that a long query does not block the writer.
     Memory(&'c RwLock<MemoryChunk>),
 }
 
-impl<'c> View<'c> {
-    /// A sealed chunk.
-    pub(in crate::index) fn sealed(chunk: &'c SealedChunk, snapshot: &'c Snapshot<'c>) -> Self {
-        let kind = Kind::Sealed(ChunkReader::new(chunk, snapshot.connection));
-        Self { snapshot, length: chunk.length, kind, range: None }
+impl Snapshot<'_> {
+    /// The events of a chunk that this snapshot sees.
+    pub(in crate::index) fn view<'s>(&'s self, chunk: &Chunk<'s>) -> View<'s> {
+        let kind = match chunk.source {
+            ChunkSource::Sealed(sealed) => Kind::Sealed(ChunkReader::new(sealed, self.paced.connection)),
+            ChunkSource::Memory(memory) => Kind::Memory(memory),
+        };
+        View { paced: &self.paced, length: chunk.length, kind, range: None }
     }
+}
 
-    /// The first `length` events of a chunk in memory.
-    pub(in crate::index) fn memory(chunk: &'c RwLock<MemoryChunk>, length: u32, snapshot: &'c Snapshot<'c>) -> Self {
-        Self { snapshot, length, kind: Kind::Memory(chunk), range: None }
-    }
-
-    /// To be called between two passes over the chunk: [`Snapshot::step`].
+impl View<'_> {
+    /// Call this between two passes over the chunk: see [`PacedConnection::step`].
     pub(in crate::index) fn step(&self) -> Result<()> {
-        self.snapshot.step()
+        self.paced.step()
     }
 
-    /// Confines the view to a range of time.
+    /// Limits the view to a range of time.
     pub(in crate::index) fn confine(&mut self, range: &TimeRange) -> Result<()> {
         if range.from.is_none() && range.to.is_none() {
             return Ok(());
@@ -65,7 +62,7 @@ impl<'c> View<'c> {
         let mut bits = Bitset::all(self.length);
         match &mut self.kind {
             Kind::Memory(chunk) => {
-                for (position, time) in (0..=u16::MAX).zip(read(chunk).times.iter().take(self.length as usize)) {
+                for (position, time) in (0..=u16::MAX).zip(chunk.read().times.iter().take(self.length as usize)) {
                     if !range.holds(*time) {
                         bits.remove(position);
                     }
@@ -89,12 +86,12 @@ impl<'c> View<'c> {
         Ok(())
     }
 
-    /// How many events there are, within the range or not.
+    /// The number of events, including those outside the range of time.
     pub(in crate::index) fn length(&self) -> u32 {
         self.length
     }
 
-    /// The events within the range of time.
+    /// The events in the range of time.
     pub(in crate::index) fn in_range(&self) -> Bitset {
         self.range.clone().unwrap_or_else(|| Bitset::all(self.length))
     }
@@ -103,7 +100,7 @@ impl<'c> View<'c> {
         match &self.kind {
             Kind::Sealed(reading) => reading.add_terms(field, ordinals, bits),
             Kind::Memory(chunk) => {
-                read(chunk).add_terms(field, ordinals, bits);
+                chunk.read().add_terms(field, ordinals, bits);
                 Ok(())
             }
         }
@@ -114,13 +111,13 @@ impl<'c> View<'c> {
         match &self.kind {
             Kind::Sealed(reading) => reading.add_wordy(bits),
             Kind::Memory(chunk) => {
-                read(chunk).wordy().for_each(|position| bits.insert(position));
+                chunk.read().wordy().for_each(|position| bits.insert(position));
                 Ok(())
             }
         }
     }
 
-    /// Adds the events with a key that passes one of the predicates.
+    /// Adds the events with a key that matches one of the predicates.
     pub(in crate::index) fn add_keys(&self, field: Field, predicates: &[Predicate], bits: &mut Bitset) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => predicates.iter().try_for_each(|predicate| match predicate {
@@ -136,7 +133,7 @@ impl<'c> View<'c> {
         }
     }
 
-    /// Adds the events with a key that holds a word.
+    /// Adds the events with a key that contains a word.
     pub(in crate::index) fn add_keys_holding(&self, field: Field, word: &SearchWord, bits: &mut Bitset) -> Result<()> {
         match &self.kind {
             Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(word, bits)),
@@ -147,7 +144,7 @@ impl<'c> View<'c> {
         }
     }
 
-    /// Calls `each` with the terms of a field that events of the set have, and how many of them do.
+    /// Calls `each` with the terms of a field that events of the set have, and with the number of these events.
     pub(in crate::index) fn count_terms(
         &self,
         field: Field,
@@ -167,7 +164,7 @@ impl<'c> View<'c> {
                 })
             }
             Kind::Memory(chunk) => {
-                let chunk = read(chunk);
+                let chunk = chunk.read();
                 let column = chunk.terms(field);
                 let entries = column.positions.iter().zip(&column.ordinals);
                 entries.filter(|(position, _)| bits.holds(**position)).for_each(|(_, ordinal)| each(*ordinal, 1));
@@ -176,8 +173,8 @@ impl<'c> View<'c> {
         }
     }
 
-    /// Where the events of a set stand in the log, from the end of the newest or of the oldest. `each` says whether one is
-    /// near enough to that end; it is asked until none that is left can be.
+    /// Calls `each` with the positions of a set's events in the log, from the newest or from the oldest event on. `each`
+    /// returns whether the position is near enough to that end. The walk stops when no remaining position can be.
     pub(in crate::index) fn walk(
         &mut self,
         bits: &Bitset,
@@ -195,8 +192,8 @@ impl<'c> View<'c> {
                 }
             }
             Kind::Memory(chunk) => {
-                // In order of arrival, which mostly is that of time.
-                let (chunk, mut rejected) = (&read(chunk), None);
+                // The order of arrival is mostly the order of time.
+                let (chunk, mut rejected) = (&*chunk.read(), None);
                 for position in positions {
                     if newest_first && rejected.is_some_and(|rejected| chunk.latest_through(position) <= rejected) {
                         break;
@@ -211,7 +208,7 @@ impl<'c> View<'c> {
         Ok(())
     }
 
-    /// Where the events of a set stand in the log, in no order.
+    /// The positions of a set's events in the log, one for each event in the order of the set.
     pub(in crate::index) fn positions(&mut self, bits: &Bitset) -> Result<Vec<Position>> {
         let mut positions = Vec::with_capacity(bits.count() as usize);
         match &mut self.kind {
@@ -221,14 +218,14 @@ impl<'c> View<'c> {
                 }
             }
             Kind::Memory(chunk) => {
-                let chunk = &read(chunk);
+                let chunk = &*chunk.read();
                 positions.extend(bits.iter().map(|position| place(chunk, position)));
             }
         }
         Ok(positions)
     }
 
-    /// The earliest and the latest time of a set's events; `None` if it has none.
+    /// The earliest and the latest time of a set's events; `None` for an empty set.
     pub(in crate::index) fn extent(&mut self, bits: &Bitset) -> Result<Option<(Timestamp, Timestamp)>> {
         match &mut self.kind {
             Kind::Sealed(reading) => {
@@ -238,15 +235,15 @@ impl<'c> View<'c> {
                 Ok(Some((reading.position(first)?.timestamp, reading.position(last)?.timestamp)))
             }
             Kind::Memory(chunk) => {
-                let chunk = read(chunk);
+                let chunk = chunk.read();
                 let times = || bits.iter().map(|position| chunk.times[usize::from(position)]);
                 Ok(times().min().zip(times().max()))
             }
         }
     }
 
-    /// How many of the events of two sets are in each of the buckets between `bounds`, which are in order: added to
-    /// `counts`.
+    /// Counts how many events of each of two sets fall into each bucket between `bounds`, which ascend, and adds the numbers
+    /// to `counts`.
     pub(in crate::index) fn spread(
         &mut self,
         sets: [&Bitset; 2],
@@ -255,7 +252,7 @@ impl<'c> View<'c> {
     ) -> Result<()> {
         match &mut self.kind {
             Kind::Memory(chunk) => {
-                let chunk = read(chunk);
+                let chunk = chunk.read();
                 for (set, bits) in sets.into_iter().enumerate() {
                     for position in bits.iter() {
                         let place = bounds.partition_point(|bound| *bound <= chunk.times[usize::from(position)]);
@@ -287,28 +284,23 @@ impl<'c> View<'c> {
     }
 }
 
-/// Entries of a column that are looked at under one lock.
+/// Maximum number of column entries that are compared under one lock.
 const LOCKED_ENTRIES: usize = 2_048;
 
-/// Adds the events of a chunk in memory with a key that passes.
+/// Adds the events of a chunk in memory that have a matching key.
 fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> bool, bits: &mut Bitset) {
     let mut first = 0;
-    while read(chunk).add_keys(field, (first, LOCKED_ENTRIES), &passes, bits) {
+    while chunk.read().add_keys(field, (first, LOCKED_ENTRIES), &passes, bits) {
         first += LOCKED_ENTRIES;
     }
 }
 
-/// Nothing that fills a chunk panics; if it did, what a question may see was whole before.
-fn read(chunk: &RwLock<MemoryChunk>) -> RwLockReadGuard<'_, MemoryChunk> {
-    chunk.read()
-}
-
-/// The place before all events of an instant.
+/// The position before all events of an instant.
 fn before(timestamp: Timestamp) -> Position {
     Position { timestamp, seq: i64::MIN }
 }
 
 fn place(chunk: &MemoryChunk, position: u16) -> Position {
-    let seq = chunk.seq_before + 1 + i64::from(chunk.offsets[usize::from(position)]);
-    Position { timestamp: chunk.times[usize::from(position)], seq }
+    let position = usize::from(position);
+    Position { timestamp: chunk.times[position], seq: chunk.range.seq_at(chunk.offsets[position]) }
 }

@@ -1,0 +1,99 @@
+//! The events of a chunk that match a filter as far as the index knows, and the decision about those that it does not know.
+
+use std::sync::Arc;
+
+use crate::{
+    index::{encode::bitset::Bitset, error::Result, messages::MessageReader, query::view::View},
+    model::search::SearchWord,
+};
+
+/// For each search word, the events of a chunk whose messages decide whether they match.
+pub(in crate::index) type Undecided = Vec<(Arc<SearchWord>, Bitset)>;
+
+/// The events of a chunk that match a filter, some of them only if their messages contain the search words.
+pub(in crate::index) struct Candidates {
+    /// All candidates.
+    pub(in crate::index) bits: Bitset,
+    undecided: Undecided,
+}
+
+impl Candidates {
+    pub(in crate::index) fn new(bits: Bitset, mut undecided: Undecided) -> Self {
+        for (_, events) in &mut undecided {
+            events.keep(&bits);
+        }
+        undecided.retain(|(_, events)| !events.is_empty());
+        Self { bits, undecided }
+    }
+
+    /// Whether all candidates match without reading a message.
+    pub(in crate::index) fn are_certain(&self) -> bool {
+        self.undecided.is_empty()
+    }
+
+    /// Whether the candidate at this position, which has this seq, matches.
+    pub(in crate::index) fn hold(&self, position: u16, seq: i64, reader: &MessageReader<'_>) -> Result<bool> {
+        let undecided = self.undecided.iter().filter(|(_, events)| events.holds(position));
+        let words: Vec<_> = undecided.map(|(word, _)| &**word).collect();
+        if words.is_empty() { Ok(true) } else { reader.hold(seq, &words) }
+    }
+
+    /// The events that match, after all undecided messages are read.
+    pub(in crate::index) fn settle(mut self, view: &mut View<'_>, reader: &MessageReader<'_>) -> Result<Bitset> {
+        let mut open = Bitset::none(view.length());
+        self.undecided.iter().for_each(|(_, events)| open.add(events));
+        // The positions first: the chunk must not be locked while messages are read.
+        let places = view.positions(&open)?;
+        for (position, place) in open.iter().zip(places) {
+            if !self.hold(position, place.seq, reader)? {
+                self.bits.remove(position);
+            }
+        }
+        Ok(self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::index::{
+        error::IndexError,
+        messages::{Messages, READ_MAX},
+    };
+
+    #[derive(Debug)]
+    struct Same(bool);
+
+    impl Messages for Same {
+        fn hold(&self, _: &Connection, _: i64, _: &[&SearchWord]) -> Result<bool> {
+            Ok(self.0)
+        }
+    }
+
+    #[test]
+    fn a_query_that_reads_too_many_messages_is_refused() {
+        let connection = Connection::open_in_memory().unwrap();
+        let words = SearchWord::parse_all("a").unwrap();
+        let candidates = |undecided: &[u16]| {
+            let mut events = Bitset::none(10);
+            for position in undecided {
+                events.insert(*position);
+            }
+            Candidates::new(Bitset::all(10), vec![(Arc::new(words[0].clone()), events)])
+        };
+        let reader = MessageReader::new(&Same(false), &connection);
+        // Messages of certain matches are not read.
+        assert!(candidates(&[]).are_certain());
+        for _ in 0..=READ_MAX {
+            assert!(candidates(&[3]).hold(2, 0, &reader).unwrap());
+        }
+        for _ in 0..READ_MAX {
+            assert!(!candidates(&[3]).hold(3, 0, &reader).unwrap());
+        }
+        let Err(IndexError::Refused(error)) = candidates(&[3]).hold(3, 0, &reader) else { panic!() };
+        assert_eq!(error.parameter, "q");
+        assert!(error.message.contains("from, to"), "{error}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Masking: replaces the values of secrets that senders include by mistake, before an event is stored or indexed.
+//!
+//! A value is a secret if its key ends with the name of a secret. `password` covers `dbPassword`, `DB_PASSWORD` and
+//! `db-password`, but not `passwordChangedAt` or `secretName`: in a compound, the last word says what the thing is. Matching
+//! words anywhere in a key would remove `tokenCount` and `secretName`, which an audit log is for. Matching whole keys would
+//! miss `githubToken`. Case and separators are ignored.
+//!
+//! `scan` looks once through the text for strings that may be such keys. Only if it finds one does `walk` determine their
+//! meaning and replace values. Nothing is parsed into a tree, and every byte outside a secret stays unchanged. `same`
+//! compares events whose secrets are replaced.
+//!
+//! What belongs here: which values are secrets, and how they are replaced. Reading events belongs to `event`.
+
+mod names;
+mod same;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod url;
+mod walk;
+
+pub use names::{MASKED, Mask, NAMES};
+pub(crate) use same::{MaskedText, same_but_for_masks};
+pub use url::without_parameter;
+pub use walk::Masked;
