@@ -1,22 +1,25 @@
-//! `/v1/credentials`: who may use this server, for those who may say so.
+//! `/v1/credentials`: lists, creates, disables, enables and revokes credentials. Needs the scope `admin`.
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
     web::{Data, Path, Payload},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
+};
 
 use crate::{
     http::{
         ApiError, Context,
-        body::Body,
         caller::Admin,
         manage::{NewCredential, apply, issue, parse_client_id},
+        success::{Always, Success, True},
     },
     model::{
-        credential::{Credential, CredentialChange},
+        credential::{Credential, CredentialChange, Scope},
         timestamp::Timestamp,
         token,
     },
@@ -24,21 +27,121 @@ use crate::{
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-#[derive(Deserialize)]
+/// A request for a new credential.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct CredentialRequest {
+pub(super) struct CredentialRequest {
+    /// No control characters, and no white space at either end.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+    )]
     name: String,
+    #[schema(schema_with = requested_scopes)]
     scopes: Vec<String>,
+    /// `service_account` if absent.
     #[serde(default)]
+    #[schema(required = false, schema_with = requested_actor_type)]
     actor_type: Option<String>,
+    /// How long the credential is valid, such as `90d` or `1h 30m`; at most a hundred years. Without limit if absent.
     #[serde(default)]
+    // The server accepts more spellings than this pattern.
+    #[schema(pattern = r"^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$")]
     expires: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A request to disable or enable a credential.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Switch {
+pub(super) struct CredentialSwitch {
     disabled: bool,
+}
+
+/// A credential, without its secret.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Credential)]
+struct CredentialView {
+    client_id: String,
+    name: String,
+    #[schema(schema_with = actor_type)]
+    actor_type: &'static str,
+    #[schema(schema_with = scopes)]
+    scopes: Vec<&'static str>,
+    #[schema(schema_with = state)]
+    state: &'static str,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    #[schema(format = DateTime)]
+    disabled_at: Option<String>,
+    #[schema(format = DateTime)]
+    revoked_at: Option<String>,
+}
+
+/// A credential in a list.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ListedCredential {
+    #[serde(flatten)]
+    credential: CredentialView,
+    /// When the credential was last used; null if no use is known.
+    #[schema(required, format = DateTime)]
+    last_used_at: Option<String>,
+}
+
+/// All credentials.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CredentialList {
+    #[schema(inline)]
+    ok: True,
+    credentials: Vec<ListedCredential>,
+}
+
+/// A new credential with its secrets, which no later response contains.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct CreatedCredential {
+    #[serde(flatten)]
+    credential: CredentialView,
+    client_secret: String,
+    /// Client id and secret as one token, for the `Authorization` header.
+    api_token: String,
+}
+
+/// The response to a request for a new credential.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CreatedResponse {
+    #[schema(inline)]
+    ok: True,
+    credential: CreatedCredential,
+}
+
+fn one_of<const N: usize>(values: [&str; N]) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values))
+}
+
+fn scopes() -> ArrayBuilder {
+    ArrayBuilder::new().items(one_of(Scope::ALL.map(|(_, name)| name)))
+}
+
+fn requested_scopes() -> ArrayBuilder {
+    scopes().min_items(Some(1))
+}
+
+fn actor_type() -> ObjectBuilder {
+    one_of(["user", "service_account"])
+}
+
+fn requested_actor_type() -> ObjectBuilder {
+    let types = SchemaType::from_iter([Type::String, Type::Null]);
+    actor_type().schema_type(types).enum_values(Some([Some("user"), Some("service_account"), None]))
+}
+
+fn state() -> ObjectBuilder {
+    one_of(["active", "disabled", "expired", "revoked"])
 }
 
 /// Lists the credentials, revoked ones included.
@@ -49,16 +152,14 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let now = Timestamp::now();
     let all = context.reading(&caller.0, &request).begin(|lease| Ok(lease.credentials()?)).await?;
-    let shown = all.iter().map(|credential| {
-        let mut shown = show(credential, now);
-        shown["lastUsedAt"] = json!(context.authenticator.last_use(&credential.client_id).map(|at| at.to_string()));
-        shown
+    let listed = all.iter().map(|credential| ListedCredential {
+        credential: CredentialView::new(credential, now),
+        last_used_at: context.authenticator.last_use(&credential.client_id).map(|at| at.to_string()),
     });
-    let shown: Vec<_> = shown.collect();
-    Ok(HttpResponse::Ok().json(json!({ "ok": true, "credentials": shown })))
+    Ok(HttpResponse::Ok().json(CredentialList { ok: Always, credentials: listed.collect() }))
 }
 
-/// Makes a credential, and shows its secret this once.
+/// Creates a credential. Only this response contains its secret.
 pub(super) async fn create(
     caller: Admin,
     request: HttpRequest,
@@ -76,13 +177,15 @@ pub(super) async fn create(
     let issued = issue(&wanted, now)?;
     let change = CredentialChange::Create(issued.credential.clone());
     apply(change, StatusCode::CREATED, &caller.0, &request, &context).await?;
-    let mut shown = show(&issued.credential, now);
-    shown["clientSecret"] = json!(issued.secret.reveal());
-    shown["apiToken"] = json!(token::api_token(&issued.credential.client_id, &issued.secret));
-    Ok(HttpResponse::Created().json(json!({ "ok": true, "credential": shown })))
+    let credential = CreatedCredential {
+        credential: CredentialView::new(&issued.credential, now),
+        client_secret: issued.secret.reveal().to_owned(),
+        api_token: token::api_token(&issued.credential.client_id, &issued.secret),
+    };
+    Ok(HttpResponse::Created().json(CreatedResponse { ok: Always, credential }))
 }
 
-/// Switches a credential off or on again.
+/// Disables or enables a credential.
 pub(super) async fn switch(
     caller: Admin,
     request: HttpRequest,
@@ -90,15 +193,15 @@ pub(super) async fn switch(
     context: Data<Context>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let params: Switch = read_json(&context, &request, payload).await?;
+    let params: CredentialSwitch = read_json(&context, &request, payload).await?;
     let client_id = parse_client_id(&client_id)?;
     let change =
         if params.disabled { CredentialChange::Disable(client_id) } else { CredentialChange::Enable(client_id) };
     apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
-    Ok(HttpResponse::Ok().json(json!({ "ok": true })))
+    Ok(HttpResponse::Ok().json(Success::OK))
 }
 
-/// Revokes a credential for good.
+/// Revokes a credential permanently.
 pub(super) async fn revoke(
     caller: Admin,
     request: HttpRequest,
@@ -107,29 +210,31 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, ApiError> {
     let change = CredentialChange::Revoke(parse_client_id(&client_id)?);
     apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
-    Ok(HttpResponse::Ok().json(json!({ "ok": true })))
+    Ok(HttpResponse::Ok().json(Success::OK))
 }
 
-fn show(credential: &Credential, now: Timestamp) -> Value {
-    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    json!({
-        "clientId": credential.client_id.as_str(),
-        "name": credential.name.as_str(),
-        "actorType": credential.actor_type.name(),
-        "scopes": credential.scopes.names(),
-        "state": credential.state(now),
-        "createdAt": credential.created_at.to_string(),
-        "expiresAt": instant(credential.expires_at),
-        "disabledAt": instant(credential.disabled_at),
-        "revokedAt": instant(credential.revoked_at),
-    })
+impl CredentialView {
+    fn new(credential: &Credential, now: Timestamp) -> Self {
+        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        Self {
+            client_id: credential.client_id.as_str().to_owned(),
+            name: credential.name.as_str().to_owned(),
+            actor_type: credential.actor_type.name(),
+            scopes: credential.scopes.names(),
+            state: credential.state(now),
+            created_at: credential.created_at.to_string(),
+            expires_at: instant(credential.expires_at),
+            disabled_at: instant(credential.disabled_at),
+            revoked_at: instant(credential.revoked_at),
+        }
+    }
 }
 
-async fn read_json<T: for<'de> Deserialize<'de>>(
+async fn read_json<T: DeserializeOwned>(
     context: &Context,
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<T, ApiError> {
-    let body: Body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
+    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
     serde_json::from_slice(&body.bytes).map_err(|error| ApiError::invalid(format!("body: {error}")))
 }

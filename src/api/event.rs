@@ -1,11 +1,32 @@
 //! `GET /v1/audit-log/{identifier}`: one event.
 
-use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use crate::http::{ApiError, Context, caller::Read, error::NOT_FOUND, parameters};
+use crate::{
+    api::event_schema::Event,
+    http::{
+        ApiError, Context,
+        caller::Read,
+        error::NOT_FOUND,
+        parameters,
+        success::{Always, True},
+    },
+};
 
 /// `v1` and `audit-log`.
 const SEGMENTS: usize = 2;
+
+/// One event, as it is stored.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventResponse {
+    #[schema(inline)]
+    ok: True,
+    #[schema(value_type = Event)]
+    audit: Box<RawValue>,
+}
 
 /// Returns the event with this identifier.
 pub(super) async fn one(caller: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
@@ -14,5 +35,6 @@ pub(super) async fn one(caller: Read, request: HttpRequest, context: Data<Contex
     let reading = context.reading(&caller.0, &request);
     let found = reading.begin(move |lease| Ok(lease.by_identifier(&asked)?)).await?;
     let body = found.ok_or_else(|| ApiError::new(NOT_FOUND, format!("there is no event {identifier:?}")))?;
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(format!("{{\"ok\":true,\"audit\":{body}}}")))
+    let audit = RawValue::from_string(body).map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().json(EventResponse { ok: Always, audit }))
 }

@@ -14,14 +14,14 @@ use actix_web::{
     },
     web::{Bytes, Data},
 };
-use serde_json::json;
 
 use crate::{
-    api::{csv_rows::CsvRows, line::push_line, list::SLICE_BYTES},
+    api::{csv_rows::CsvRows, line::push_event, list::SLICE_BYTES},
     auth::Recorder,
     http::{
         ApiError, Context, actions,
         caller::Read,
+        error::DamagedEvent,
         parameters,
         pieces::{self, Pieces},
     },
@@ -111,10 +111,12 @@ impl Form {
             Self::Lines(includes) => {
                 let mut text = String::with_capacity(slice.bodies().map(|body| body.len() + 1).sum());
                 for (_, event) in &slice.events {
-                    match (event, &includes) {
-                        (Ok(body), Some(includes)) => push_line(&mut text, &includes.project(body)),
-                        (Ok(body), None) => push_line(&mut text, body),
-                        (Err(damaged), _) => text.push_str(&json!({ "damaged": damaged.to_json() }).to_string()),
+                    match event {
+                        Ok(body) => push_event(&mut text, body, includes.as_ref()),
+                        // No event, so that an import of the file stops here.
+                        Err(damaged) => {
+                            text.extend(["{\"damaged\":", &DamagedEvent::from(damaged).to_json(), "}"]);
+                        }
                     }
                     text.push('\n');
                 }

@@ -1,13 +1,12 @@
 //! `/healthz` and `/readyz`, for monitoring. They need no credential and do not touch the disk.
 
 use actix_web::{HttpResponse, web::Data};
-use serde_json::json;
 
-use crate::http::{ApiError, Context};
+use crate::http::{ApiError, Context, success::Success};
 
 /// The process responds.
 pub(super) async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "ok": true }))
+    HttpResponse::Ok().json(Success::OK)
 }
 
 /// The process accepts writes. Reads may still work when this fails.

@@ -7,15 +7,17 @@ use actix_web::{
     http::StatusCode,
     web::{Data, Payload},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     http::{
         ApiError, Context,
         caller::{AuditNote, Ingest},
-        error::{CONFLICT, INVALID_REQUEST},
+        error::{CONFLICT, Detail, EventFault, INVALID_REQUEST},
         metrics::Ingested,
         parameters,
+        success::{Always, True},
     },
     model::{
         batch,
@@ -96,10 +98,8 @@ impl Reading {
     fn read(&self, body: &[u8]) -> Result<Vec<Item>, ApiError> {
         let events = batch::split(body, self.events_max).map_err(|error| {
             let refused = ApiError::invalid(format!("body: {}", error.message));
-            match error.index {
-                Some(index) => refused.with_details(json!([detail(index, &FieldError::new("", error.message))])),
-                None => refused,
-            }
+            let fault = error.index.map(|index| EventFault::new(index, FieldError::new("", error.message)));
+            refused.with_details(fault.into_iter().map(Detail::Event).collect())
         })?;
         let receipt = Receipt { at: self.at, by: &self.by };
         let read = |raw| {
@@ -111,8 +111,71 @@ impl Reading {
     }
 }
 
-fn detail(index: usize, error: &FieldError) -> Value {
-    json!({ "index": index, "field": error.field, "message": error.message })
+/// How many events were stored, and what became of each.
+#[derive(Serialize, ToSchema)]
+pub(super) struct IngestResponse {
+    #[schema(inline)]
+    ok: True,
+    /// Number of events stored by this request.
+    accepted: usize,
+    /// Number of events that had been stored before with the same content.
+    duplicates: usize,
+    /// With `partial=true`: number of events that were not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rejected: Option<usize>,
+    /// Without `partial=true`: the identifiers, in the order of the events sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    identifiers: Option<Vec<String>>,
+    /// With `partial=true`: one result for each event sent, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    results: Option<Vec<EventResult>>,
+}
+
+/// What became of one event of a request with `partial=true`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum EventResult {
+    /// A valid event: stored (201), stored before (200), or in conflict with another event (409).
+    Valid {
+        index: usize,
+        identifier: String,
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        error: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        message: Option<&'static str>,
+    },
+    /// An invalid event (422).
+    Invalid {
+        #[serde(flatten)]
+        fault: EventFault,
+        status: u16,
+        error: &'static str,
+    },
+}
+
+impl EventResult {
+    fn valid(index: usize, identifier: String, outcome: Outcome) -> Self {
+        let (status, error, message) = match outcome {
+            Outcome::Stored => (StatusCode::CREATED, None, None),
+            Outcome::Duplicate => (StatusCode::OK, None, None),
+            Outcome::Conflict => {
+                let message = "the identifier is already used by an event with other content";
+                (CONFLICT.status, Some(CONFLICT.code), Some(message))
+            }
+        };
+        Self::Valid { index, identifier, status: status.as_u16(), error, message }
+    }
+
+    fn invalid(index: usize, error: FieldError) -> Self {
+        let (fault, kind) = (EventFault::new(index, error), INVALID_REQUEST);
+        Self::Invalid { fault, status: kind.status.as_u16(), error: kind.code }
+    }
 }
 
 async fn store_all(context: &Context, items: Vec<Item>) -> Result<HttpResponse, ApiError> {
@@ -121,9 +184,11 @@ async fn store_all(context: &Context, items: Vec<Item>) -> Result<HttpResponse, 
         items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref().err()?))).collect();
     if let Some((index, first)) = faults.first() {
         context.metrics.ingested(Ingested::Rejected, faults.len());
-        let message = format!("event {index}: {first}; {} of {total} events are wrong, none was stored", faults.len());
-        let details = faults.iter().take(DETAILS_MAX).map(|(index, error)| detail(*index, error)).collect();
-        return Err(ApiError::invalid(message).with_details(details));
+        let message =
+            format!("event {index}: {first}; {} of {total} events are invalid, none was stored", faults.len());
+        let shown = faults.iter().take(DETAILS_MAX);
+        let details = shown.map(|(index, error)| Detail::Event(EventFault::new(*index, (*error).clone())));
+        return Err(ApiError::invalid(message).with_details(details.collect()));
     }
     let batch: Vec<_> = items.into_iter().flatten().collect();
     let identifiers: Vec<_> = batch.iter().map(|event| event.identifier().to_owned()).collect();
@@ -138,44 +203,30 @@ async fn store_all(context: &Context, items: Vec<Item>) -> Result<HttpResponse, 
     let duplicates = total - accepted;
     context.metrics.ingested(Ingested::Stored, accepted);
     context.metrics.ingested(Ingested::Duplicate, duplicates);
-    Ok(HttpResponse::build(status)
-        .json(json!({ "ok": true, "accepted": accepted, "duplicates": duplicates, "identifiers": identifiers })))
+    let identifiers = Some(identifiers);
+    let body = IngestResponse { ok: Always, accepted, duplicates, rejected: None, identifiers, results: None };
+    Ok(HttpResponse::build(status).json(body))
 }
 
 /// Stores the valid events and reports the outcome of each event.
 async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     let total = items.len();
-    let mut results = Vec::with_capacity(total);
-    let (mut batch, mut places) = (Vec::new(), Vec::new());
+    let (mut results, mut batch, mut sent) = (Vec::with_capacity(total), Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Ok(event) => {
-                results.push(json!({ "index": index, "identifier": event.identifier() }));
-                places.push(index);
+                sent.push((index, event.identifier().to_owned()));
                 batch.push(event);
             }
-            Err(error) => {
-                let mut result = detail(index, &error);
-                result["status"] = json!(INVALID_REQUEST.status.as_u16());
-                result["error"] = json!(INVALID_REQUEST.code);
-                results.push(result);
-            }
+            Err(error) => results.push((index, EventResult::invalid(index, error))),
         }
     }
     let outcomes = append_if_any(context, batch).await?;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     let (accepted, duplicates) = (count(Outcome::Stored), count(Outcome::Duplicate));
-    for (index, outcome) in places.into_iter().zip(&outcomes) {
-        results[index]["status"] = match outcome {
-            Outcome::Stored => json!(StatusCode::CREATED.as_u16()),
-            Outcome::Duplicate => json!(StatusCode::OK.as_u16()),
-            Outcome::Conflict => {
-                results[index]["error"] = json!(CONFLICT.code);
-                results[index]["message"] = json!("the identifier already stands for an event with other content");
-                json!(CONFLICT.status.as_u16())
-            }
-        };
-    }
+    let valid = sent.into_iter().zip(&outcomes);
+    results.extend(valid.map(|((index, id), outcome)| (index, EventResult::valid(index, id, *outcome))));
+    results.sort_by_key(|(index, _)| *index);
     let (rejected, conflicts) = (total - accepted - duplicates, count(Outcome::Conflict));
     context.metrics.ingested(Ingested::Stored, accepted);
     context.metrics.ingested(Ingested::Duplicate, duplicates);
@@ -184,9 +235,10 @@ async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) 
     if rejected > 0 {
         request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were refused")));
     }
-    Ok(HttpResponse::Ok().json(json!({
-        "ok": true, "accepted": accepted, "duplicates": duplicates, "rejected": rejected, "results": results,
-    })))
+    let results = Some(results.into_iter().map(|(_, result)| result).collect());
+    let body =
+        IngestResponse { ok: Always, accepted, duplicates, rejected: Some(rejected), identifiers: None, results };
+    Ok(HttpResponse::Ok().json(body))
 }
 
 async fn append_if_any(context: &Context, batch: Vec<Prepared>) -> Result<Vec<Outcome>, AppendError> {

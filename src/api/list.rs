@@ -12,14 +12,18 @@ use actix_web::{
     http::header::{ContentType, LINK},
     web::{Bytes, Data},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
+    api::event_schema::EventPart,
     http::{
         ApiError, Context,
         caller::Read,
+        error::DamagedEvent,
         parameters,
         pieces::{self, Pieces},
+        success::{Always, True},
     },
     model::{
         cursor::Position,
@@ -47,19 +51,16 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     if let Some(next) = &next {
         response.insert_header((LINK, format!("<{}>; rel=\"next\"", next_url(&request, next))));
     }
-    let mut text = String::from("{\"ok\":true,\"audits\":[");
+    let mut envelope = EventList { ok: Always, audits: Vec::new(), next, count: opened.count, damaged: None };
+    let mut text = envelope.around_events()?.0;
     write_slice(&mut text, &opened.first, query.includes.as_ref(), true);
-    let next = next.map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
-    let count = opened.count.map_or_else(String::new, |count| format!(",\"count\":{count}"));
-    let tail = format!("],\"next\":{next}{count}");
-    let mut left_out = LeftOut::default();
-    left_out.note(&opened.first);
+    envelope.note_damaged(&opened.first);
     if opened.rest.is_at_end() {
-        text.push_str(&left_out.end(&tail));
+        text.push_str(&envelope.around_events()?.1);
         return Ok(response.body(text));
     }
     let is_first = opened.first.bodies().next().is_none();
-    let rest = Rest { events: opened.rest, includes: query.includes, is_first, left_out, tail: Some(tail) };
+    let rest = Rest { events: opened.rest, includes: query.includes, is_first, envelope: Some(envelope) };
     Ok(pieces::respond(response, &request, text.into(), rest, reading))
 }
 
@@ -99,29 +100,50 @@ fn write_slice(out: &mut String, slice: &Slice, includes: Option<&Includes>, mut
     }
 }
 
-/// Damaged events of a list: they are not among its events, where nobody could tell them from sound ones, but named after
-/// them.
-#[derive(Default)]
-struct LeftOut {
-    named: Vec<Value>,
-    count: usize,
+/// The events of one page.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventList {
+    #[schema(inline)]
+    ok: True,
+    /// The events, or with `includes` the named keys of each.
+    audits: Vec<EventPart>,
+    /// The cursor of the next page; null after the last.
+    #[schema(required)]
+    next: Option<String>,
+    /// With `count=true`: number of matching events in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count: Option<u64>,
+    /// Matching events that are damaged in the file. They are not in `audits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    damaged: Option<DamagedEvents>,
 }
 
-impl LeftOut {
-    fn note(&mut self, slice: &Slice) {
-        for damaged in slice.damaged() {
-            self.count += 1;
-            if self.named.len() < DAMAGED_NAMED_MAX {
-                self.named.push(damaged.to_json());
-            }
-        }
+/// Damaged events of a page.
+#[derive(Default, Serialize, ToSchema)]
+struct DamagedEvents {
+    /// Number of damaged events.
+    count: usize,
+    /// The first thousand of them.
+    events: Vec<DamagedEvent>,
+}
+
+impl EventList {
+    /// The texts before and after the events, which are copied between them as they are stored.
+    fn around_events(&self) -> Result<(String, String), ApiError> {
+        let text = serde_json::to_string(self).map_err(ApiError::internal)?;
+        let (before, after) = text.split_once('[').unwrap_or_default();
+        Ok((format!("{before}["), after.to_owned()))
     }
 
-    /// The end of the answer.
-    fn end(&self, tail: &str) -> String {
-        match self.count {
-            0 => format!("{tail}}}"),
-            count => format!("{tail},\"damaged\":{}}}", json!({ "count": count, "events": self.named })),
+    fn note_damaged(&mut self, slice: &Slice) {
+        for event in slice.damaged() {
+            let damaged = self.damaged.get_or_insert_default();
+            damaged.count += 1;
+            if damaged.events.len() < DAMAGED_NAMED_MAX {
+                damaged.events.push(event.into());
+            }
         }
     }
 }
@@ -131,8 +153,8 @@ struct Rest {
     events: PageReader,
     includes: Option<Includes>,
     is_first: bool,
-    left_out: LeftOut,
-    tail: Option<String>,
+    /// Becomes the end of the response.
+    envelope: Option<EventList>,
 }
 
 impl Pieces for Rest {
@@ -140,12 +162,14 @@ impl Pieces for Rest {
 
     fn next(&mut self, lease: &Lease) -> Result<Option<Bytes>, ApiError> {
         let Some(slice) = self.events.next(lease, SLICE_BYTES)? else {
-            return Ok(self.tail.take().map(|tail| self.left_out.end(&tail).into()));
+            return self.envelope.take().map(|envelope| Ok(envelope.around_events()?.1.into())).transpose();
         };
         let mut text = String::new();
         write_slice(&mut text, &slice, self.includes.as_ref(), self.is_first);
         self.is_first &= slice.bodies().next().is_none();
-        self.left_out.note(&slice);
+        if let Some(envelope) = &mut self.envelope {
+            envelope.note_damaged(&slice);
+        }
         Ok(Some(text.into()))
     }
 }

@@ -6,6 +6,7 @@
 mod credentials;
 mod csv_rows;
 mod event;
+mod event_schema;
 mod export;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

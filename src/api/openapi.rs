@@ -1,448 +1,357 @@
-//! `/openapi.json`: what this API takes and gives, put together from the tables that the code itself runs on; and
-//! `/docs`, the same for people, with every asset in the binary.
+//! `/openapi.json`: the description of this API, made from the response types of the handlers, the field table and the
+//! error table; and `/docs`, which shows it with assets from the binary.
 
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "json! takes parts by reference; whoever builds one is done with it"
-)]
+mod parameters;
 
-mod monitoring;
-mod schemas;
+use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web::Data};
-use serde_json::{Map, Value, json};
-use utoipa_swagger_ui::{Config, SwaggerUi};
-
-use crate::{
-    api::export::FORMAT,
-    http::{
-        Context,
-        error::{self, ErrorKind, KINDS},
-    },
-    model::{
-        field::{FIELDS, FieldSpec, Matching},
-        limits::QueryLimits,
-        query::{CONTROLS, INCLUDABLE},
-        search::{SEARCH_BYTES_MAX, SEARCH_WORDS_MAX},
-        stats::STATS_CONTROLS,
-        zone::Interval,
+use serde_json::Value;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ArrayBuilder, Components, Content, HeaderBuilder, HttpMethod, InfoBuilder, License, ObjectBuilder,
+        OneOfBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, Response, Schema, SecurityRequirement,
+        Server, Type,
+        path::{Operation, Parameter},
+        request_body::{RequestBody, RequestBodyBuilder},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+        tag::TagBuilder,
     },
 };
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
-/// Serves the document.
+use self::parameters::string;
+use crate::{
+    api::{credentials, event, event_schema::NewEvent, ingest, list, stats, token},
+    http::{
+        Context,
+        error::{self, ErrorBody, ErrorKind, KINDS},
+        success::Success,
+    },
+    model::{credential::Scope, limits::QueryLimits},
+};
+
+/// Serves the description.
 pub(super) async fn json(context: Data<Context>) -> HttpResponse {
-    HttpResponse::Ok().json(document(&context.query_limits))
+    HttpResponse::Ok().json(describe(&context.query_limits))
 }
 
-/// The pages.
+/// Serves the pages that show it.
 pub(super) fn pages() -> SwaggerUi {
     let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
     SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
-/// The OpenAPI 3.1 document for a server with these limits.
+/// The OpenAPI 3.1 description of a server with these limits.
 pub fn document(limits: &QueryLimits) -> Value {
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "auditbox",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Who did what, to what, when, and what changed.",
-            "license": { "name": "MIT OR Apache-2.0" },
-        },
-        "servers": [{ "url": "/" }],
-        "security": [{ "bearer": [] }, { "session": [] }],
-        "paths": {
-            "/v1/audit-log": { "get": list(limits), "post": ingest() },
-            "/v1/audit-log/stats": { "get": stats(limits) },
-            "/v1/audit-log/export": { "get": export(limits) },
-            "/v1/audit-log/stream": { "get": stream(limits) },
-            "/v1/audit-log/{identifier}": { "get": one_event() },
-            "/v1/auth/access_token": { "post": access_token() },
-            "/v1/credentials": { "get": list_credentials(), "post": create_credential() },
-            "/v1/credentials/{clientId}": {
-                "patch": change_credential("Switch a credential off or on again", Some(only(&[("disabled", "boolean")]))),
-                "delete": change_credential("Revoke a credential for good", None),
-            },
-            "/healthz": { "get": monitoring::health("Whether the process answers", &[]) },
-            "/readyz": { "get": monitoring::health("Whether the process takes writes", &[error::OVERLOADED]) },
-            "/metrics": { "get": monitoring::metrics() },
-        },
-        "components": {
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http", "scheme": "bearer",
-                    "description": "An access token from /v1/auth/access_token, or an API token (abx_…).",
-                },
-                "session": {
-                    "type": "apiKey", "in": "cookie", "name": "auditbox_session",
-                    "description": "Of somebody who signed in with a browser (under TLS its name begins with __Host-). \
-                                    What changes something must come from a page of this server.",
-                },
-            },
-            "schemas": {
-                "Event": schemas::event(), "EventPart": schemas::event_part(), "NewEvent": schemas::new_event(),
-                "DamagedEvent": schemas::damaged_event(),
-                "Credential": schemas::credential(), "Error": schemas::envelope(),
-            },
-        },
-    })
+    serde_json::to_value(describe(limits)).unwrap_or_default()
 }
 
-/// A status code, or a class of them. One text may be a list of them with commas; several texts are one each.
-const STATUS_CODE: &str = "^[1-9]([0-9]{2}|[xX]{2})$";
-/// Durations in one unit or more. There are other spellings; none is needed.
-const DURATION: &str = "^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$";
-/// A credential's name: neither a control character, nor white space at either end.
-const NAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$";
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+const CLIENT_ID: &str = "^[A-Za-z0-9._-]{1,128}$";
 
-/// What any request that needs a credential may be answered with.
-const AUTHENTICATED: [&ErrorKind; 5] =
-    [error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
-/// What any query may be answered with.
-const QUERY: [&ErrorKind; 3] = [error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
-/// What any request with a body may be answered with.
-const WITH_BODY: [&ErrorKind; 5] =
-    [error::INVALID_REQUEST, error::MALFORMED_BODY, error::PAYLOAD_TOO_LARGE, error::REQUEST_TIMEOUT, error::DISK_FULL];
+/// Errors of every operation that needs a credential.
+const AUTHENTICATED: &[&ErrorKind] =
+    &[error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
+/// Errors of every query.
+const QUERY: &[&ErrorKind] = &[error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
+/// Errors of every operation with a body.
+const WITH_BODY: &[&ErrorKind] = &[
+    error::INVALID_REQUEST,
+    error::MALFORMED_BODY,
+    error::PAYLOAD_TOO_LARGE,
+    error::REQUEST_TIMEOUT,
+    error::DISK_FULL,
+];
+/// Errors of every change to a credential.
+const CHANGE: &[&ErrorKind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
 
-fn list(limits: &QueryLimits) -> Value {
-    let headers = json!({
-        "Link": { "description": "The next page's URL, rel=\"next\"", "schema": { "type": "string" } },
-        "X-Limit-Clamped": { "description": "The limit in force, where a larger one was asked for", "schema": { "type": "integer" } },
-    });
-    let schema = json!({
-        "type": "object",
-        "required": ["ok", "audits", "next"],
-        "properties": {
-            "ok": { "const": true },
-            "audits": {
-                "type": "array", "items": { "$ref": "#/components/schemas/EventPart" },
-                "description": "Events; with includes, parts of them",
-            },
-            "next": { "type": ["string", "null"], "description": "The cursor of the next page" },
-            "damaged": {
-                "type": "object",
-                "description": "Events that match and are damaged in the file: they are not among the audits",
-                "required": ["count", "events"],
-                "properties": {
-                    "count": { "type": "integer", "description": "How many" },
-                    "events": { "type": "array", "items": { "$ref": "#/components/schemas/DamagedEvent" } },
-                },
-            },
-            "count": { "type": "integer", "description": "With count=true: how many events match in all" },
-        },
-    });
-    let mut success = response("The events that match", schema);
-    success["headers"] = headers;
-    operation(
-        "list",
-        "Ask for events; all filters are ANDed, the values of one ORed",
-        200,
-        success,
-        &[&AUTHENTICATED, &QUERY],
-    )
-    .with("parameters", filters(limits).collect())
-}
-
-fn stats(limits: &QueryLimits) -> Value {
-    let value = json!({ "type": "object", "required": ["value", "count"], "properties": {
-        "value": { "type": "string" }, "count": { "type": "integer" },
-    } });
-    let facet = json!({ "type": "object", "required": ["values", "distinct"], "properties": {
-        "values": { "type": "array", "items": value, "description": "Most common first, then those the filter names" },
-        "distinct": { "type": "integer", "description": "Different values in all" },
-    } });
-    let schema = json!({ "type": "object", "required": ["ok", "count", "facets", "histogram"], "properties": {
-        "ok": { "const": true },
-        "count": { "type": "integer", "description": "Events that match" },
-        "facets": {
-            "type": "object", "additionalProperties": facet,
-            "description": "For each field, its values among what matches when the field's own filter is set aside",
-        },
-        "histogram": schemas::histogram(),
-    } });
-    let own = STATS_CONTROLS
-        .iter()
-        .map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
-    operation(
-        "stats",
-        "Count events, their most common values, and how they spread over time",
-        200,
-        response("The counts", schema),
-        &[&AUTHENTICATED, &QUERY],
-    )
-    .with("parameters", filters(limits).chain(own).collect())
-}
-
-fn export(limits: &QueryLimits) -> Value {
-    let (name, summary) = FORMAT;
-    let format = json!({ "name": name, "in": "query", "required": true, "description": summary,
-        "schema": { "type": "string", "enum": ["csv", "ndjson"] } });
-    let text = json!({ "schema": { "type": "string" } });
-    let success = json!({
-        "description": "Every event that matched when the export began; one that breaks off is not complete. Without a \
-                        limit there is none. In CSV a cell that begins like a formula has an apostrophe before it; in \
-                        NDJSON a line is the stored event.",
-        "headers": { "Content-Disposition": { "description": "A name for the file", "schema": { "type": "string" } } },
-        "content": { "text/csv": text, "application/x-ndjson": text },
-    });
-    operation("export", "Get every event that matches as a file", 200, success, &[&AUTHENTICATED, &QUERY])
-        .with("parameters", std::iter::once(format).chain(filters(limits)).collect())
-}
-
-fn stream(limits: &QueryLimits) -> Value {
-    let last = json!({ "name": "Last-Event-ID", "in": "header", "required": false, "schema": { "type": "string" },
-        "description": "Go on after the message with this id; so does cursor. Without either, with what arrives from now on" });
-    let success = json!({
-        "description": "Server-sent events without end, by arrival: the data of each is an event, its id the place after it",
-        "content": { "text/event-stream": { "schema": { "type": "string" } } },
-    });
-    let parameters = filters(limits).filter(|parameter| parameter["name"] != "limit" && parameter["name"] != "count");
-    operation("stream", "Follow the log", 200, success, &[&AUTHENTICATED, &QUERY])
-        .with("parameters", parameters.chain(std::iter::once(last)).collect())
-}
-
-/// The parameters that say which events, and how they are listed.
-fn filters(limits: &QueryLimits) -> impl Iterator<Item = Value> {
-    let fields = FIELDS.iter().flat_map(|spec| {
-        spec.parameters.iter().flat_map(move |name| {
-            let excluded = format!("Leaves out what {name} would match");
-            [filter(name, spec, spec.summary), filter(&format!("not.{name}"), spec, &excluded)]
-        })
-    });
-    let controls =
-        CONTROLS.iter().map(|control| parameter(control.name, control.summary, control_schema(control.name, limits)));
-    fields.chain(controls)
-}
-
-fn ingest() -> Value {
-    let schema = json!({
-        "type": "object",
-        "required": ["ok", "accepted", "duplicates"],
-        "properties": {
-            "ok": { "const": true },
-            "accepted": { "type": "integer" },
-            "duplicates": { "type": "integer", "description": "Events stored before, with the same content" },
-            "rejected": { "type": "integer", "description": "With partial=true: events that were not stored" },
-            "identifiers": { "type": "array", "items": { "type": "string" }, "description": "In the order sent" },
-            "results": {
-                "type": "array", "items": { "type": "object" },
-                "description": "With partial=true: for each event its index, its identifier, and a status of its own",
-            },
-        },
-    });
-    let one_or_more = json!({ "oneOf": [
-        { "$ref": "#/components/schemas/NewEvent" },
-        { "type": "array", "minItems": 1, "items": { "$ref": "#/components/schemas/NewEvent" } },
-    ] });
-    let summary = "Send events: one, an array, or one after another (NDJSON); answered once they are on disk";
-    let partial = parameter(
-        "partial",
-        "true to store the good events of a batch that has bad ones",
-        json!({ "type": "boolean" }),
-    );
-    let mut operation = operation(
-        "ingest",
-        summary,
-        201,
-        response("Stored", schema.clone()),
-        &[&AUTHENTICATED, &WITH_BODY, &[error::CONFLICT]],
-    )
-    .with("parameters", json!([partial]))
-    .with(
-        "requestBody",
-        json!({ "required": true, "content": {
-            "application/json": { "schema": one_or_more },
-            "application/x-ndjson": { "schema": { "type": "string" } },
-        } }),
-    );
-    operation["responses"]["200"] = response("All were stored before; or partial=true", schema);
-    operation
-}
-
-fn one_event() -> Value {
-    let schema = json!({ "type": "object", "required": ["ok", "audit"], "properties": {
-        "ok": { "const": true }, "audit": { "$ref": "#/components/schemas/Event" },
-    } });
-    operation(
-        "event",
-        "Ask for one event",
-        200,
-        response("The event", schema),
-        &[&AUTHENTICATED, &QUERY, &[error::NOT_FOUND, error::DAMAGED]],
-    )
-    .with("parameters", json!([path_parameter("identifier", "The event's identifier")]))
-}
-
-fn access_token() -> Value {
-    let schema = json!({ "type": "object", "required": ["ok", "accessToken", "expiresIn", "tokenType"], "properties": {
-        "ok": { "const": true },
-        "accessToken": { "type": "string" },
-        "expiresIn": { "type": "integer", "description": "Seconds" },
-        "tokenType": { "const": "Bearer" },
-    } });
-    let errors: &[&ErrorKind] = &[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
-    operation(
-        "accessToken",
-        "Get an access token for a client id and secret",
-        200,
-        response("A token", schema),
-        &[errors, &WITH_BODY],
-    )
-    .with("security", json!([]))
-    .with("requestBody", body(object(&[("clientId", "string"), ("clientSecret", "string")])))
-}
-
-fn list_credentials() -> Value {
-    let schema = json!({ "type": "object", "required": ["ok", "credentials"], "properties": {
-        "ok": { "const": true },
-        "credentials": { "type": "array", "items": { "$ref": "#/components/schemas/Credential" } },
-    } });
-    operation(
-        "listCredentials",
-        "List the credentials, revoked ones included",
-        200,
-        response("The credentials", schema),
-        &[&AUTHENTICATED, &[error::CLIENT_CLOSED]],
-    )
-}
-
-fn create_credential() -> Value {
-    let asked = json!({
-        "type": "object", "required": ["name", "scopes"], "additionalProperties": false,
-        "properties": {
-            "name": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": NAME },
-            "scopes": { "type": "array", "minItems": 1, "items": schemas::scope() },
-            "actorType": { "enum": ["user", "service_account", null] },
-            "expires": {
-                "type": ["string", "null"], "pattern": DURATION,
-                "description": "How long from now, such as 90d, or 1h 30m; a hundred years at most",
-            },
-        },
-    });
-    let schema = json!({ "type": "object", "required": ["ok", "credential"], "properties": {
-        "ok": { "const": true },
-        "credential": { "$ref": "#/components/schemas/Credential" },
-    } });
-    let success = response("The credential, with its clientSecret and apiToken, shown this once", schema);
-    operation("createCredential", "Make a credential", 201, success, &[&AUTHENTICATED, &WITH_BODY, &[error::CONFLICT]])
-        .with("requestBody", body(asked))
-}
-
-fn change_credential(summary: &str, asked: Option<Value>) -> Value {
-    let id = if asked.is_some() { "switchCredential" } else { "revokeCredential" };
-    let errors: &[&ErrorKind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
-    let of_body: &[&ErrorKind] = if asked.is_some() { &WITH_BODY } else { &[] };
-    let success = response("Done", object(&[("ok", "boolean")]));
-    let operation = operation(id, summary, 200, success, &[&AUTHENTICATED, of_body, errors])
-        .with("parameters", json!([path_parameter("clientId", "The credential's client id")]));
-    match asked {
-        Some(asked) => operation.with("requestBody", body(asked)),
-        None => operation,
-    }
-}
-
-fn filter(name: &str, spec: &FieldSpec, summary: &str) -> Value {
-    let value = match spec.matching {
-        Matching::OneOf(values) => json!({ "type": "string", "enum": values }),
-        Matching::StatusCode => json!({ "type": "string", "pattern": STATUS_CODE }),
-        _ => json!({ "type": "string", "minLength": 1, "pattern": schemas::NO_NUL }),
-    };
-    parameter(name, summary, json!({ "type": "array", "items": value }))
-}
-
-fn control_schema(name: &str, limits: &QueryLimits) -> Value {
-    match name {
-        "from" | "to" => json!({ "type": "string", "format": "date-time" }),
-        "limit" => {
-            json!({ "type": "integer", "minimum": 1, "default": limits.list_default, "description": format!("At most {}", limits.list_max) })
-        }
-        "includes" => json!({ "type": "array", "items": { "type": "string", "enum": INCLUDABLE } }),
-        "q" | "search" => json!({
-            "type": "string", "minLength": 1, "maxLength": SEARCH_BYTES_MAX,
-            "pattern": format!("^\\s*\\S+(\\s+\\S+){{0,{}}}\\s*$", SEARCH_WORDS_MAX - 1),
-        }),
-        "facets" => {
-            let names: Vec<_> =
-                FIELDS.iter().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).collect();
-            json!({ "type": "array", "items": { "type": "string", "enum": names } })
-        }
-        "histogram" => {
-            let widths: Vec<_> = std::iter::once("auto").chain(Interval::ALL.iter().map(|(name, _)| *name)).collect();
-            json!({ "type": "string", "enum": widths })
-        }
-        "sort" => json!({ "type": "string", "enum": ["time", "received"], "default": "time" }),
-        "order" => json!({ "type": "string", "enum": ["desc", "asc"], "default": "desc" }),
-        "count" | "include_own" | "include_deleted_entities" => json!({ "type": "boolean", "default": false }),
-        _ => json!({ "type": "string" }),
-    }
-}
-
-fn parameter(name: &str, summary: &str, schema: Value) -> Value {
-    json!({ "name": name, "in": "query", "required": false, "description": summary, "schema": schema })
-}
-
-fn path_parameter(name: &str, summary: &str) -> Value {
-    // A client id has few characters, an identifier may have any.
-    let schema = match name {
-        "clientId" => json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" }),
-        _ => json!({ "type": "string", "minLength": 1 }),
-    };
-    json!({ "name": name, "in": "path", "required": true, "description": summary, "schema": schema })
-}
-
-fn body(schema: Value) -> Value {
-    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
-}
-
-/// An object whose keys are all required.
-fn object(keys: &[(&str, &str)]) -> Value {
-    let properties: Map<_, _> = keys.iter().map(|(key, kind)| ((*key).to_owned(), json!({ "type": kind }))).collect();
-    json!({ "type": "object", "required": keys.iter().map(|(key, _)| key).collect::<Vec<_>>(), "properties": properties })
-}
-
-/// The same, and no other key is taken.
-fn only(keys: &[(&str, &str)]) -> Value {
-    object(keys).with("additionalProperties", json!(false))
-}
-
-fn response(description: &str, schema: Value) -> Value {
-    json!({ "description": description, "content": { "application/json": { "schema": schema } } })
-}
-
-/// An operation with its success and, by status, its errors.
-fn operation(id: &str, summary: &str, status: u16, success: Value, errors: &[&[&ErrorKind]]) -> Value {
-    let mut responses = Map::new();
-    responses.insert(status.to_string(), success);
-    // Several kinds may share a status.
-    for known in KINDS {
-        if errors.iter().any(|some| some.iter().any(|kind| kind.code == known.code)) {
-            let place = responses
-                .entry(known.status.as_u16().to_string())
-                .or_insert_with(|| response("", json!({ "$ref": "#/components/schemas/Error" })));
-            let described = place["description"].as_str().unwrap_or_default();
-            let separator = if described.is_empty() { "" } else { "; " };
-            place["description"] = json!(format!("{described}{separator}`{}`: {}", known.code, known.summary));
+fn describe(limits: &QueryLimits) -> OpenApi {
+    let groups = [
+        ("Events", "Send, query, export and follow audit events.", events(limits)),
+        ("Credentials", "Access tokens, and who may use this server.", credentials()),
+        ("Monitoring", "The state of the server.", monitoring()),
+    ];
+    let tags = groups.each_ref().map(|(name, text, _)| TagBuilder::new().name(*name).description(Some(*text)).build());
+    let (mut paths, mut components) = (Paths::new(), Components::new());
+    components.schemas = schemas_of::<ErrorBody<'_>>();
+    for (tag, _, endpoints) in groups {
+        for mut endpoint in endpoints {
+            endpoint.add_errors();
+            endpoint.operation.tags = Some(vec![tag.to_owned()]);
+            paths.add_path_operation(endpoint.path, vec![endpoint.method], endpoint.operation);
+            components.schemas.append(&mut endpoint.schemas);
         }
     }
-    json!({ "operationId": id, "summary": summary, "responses": responses })
+    let token = "An access token from /v1/auth/access_token, or an API token (abx_…).";
+    let session = "The session of a user who signed in with a browser. Over TLS the cookie's name begins with __Host-. A \
+                   request that changes something must come from a page of this server.";
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(token)).build();
+    let cookie = ApiKey::Cookie(ApiKeyValue::with_description("auditbox_session", session));
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    let info = InfoBuilder::new()
+        .title("auditbox")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Who did what, to what, when, and what changed."))
+        .license(Some(License::new("MIT OR Apache-2.0")));
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([Server::new("/")]))
+        .tags(Some(tags))
+        .paths(paths)
+        .components(Some(components))
+        .build()
 }
 
-/// Adds a key to an object under construction.
-trait With {
-    fn with(self, key: &str, value: Value) -> Self;
+fn events(limits: &QueryLimits) -> Vec<Endpoint> {
+    let file = "Every event that matched when the export began, without a limit by default. A connection that breaks means \
+                that the file is incomplete. In CSV, an apostrophe precedes a cell that begins like a formula; in NDJSON, a \
+                line is the stored event.";
+    let messages = "Server-sent events in the order of arrival, without end. The data of each message is an event, its id \
+                    the cursor after it.";
+    vec![
+        Endpoint::new(HttpMethod::Get, "/v1/audit-log", "listEvents", "List the events that match all filters")
+            .needs(Scope::Read)
+            .parameters(parameters::of_list(limits))
+            .returns::<list::EventList>(200, "The matching events")
+            .header("Link", Type::String, "The next page's URL, rel=\"next\"")
+            .header("X-Limit-Clamped", Type::Integer, "The limit in force, if the request asked for more")
+            .fails(QUERY),
+        Endpoint::new(
+            HttpMethod::Post,
+            "/v1/audit-log",
+            "sendEvents",
+            "Store events; the response means they are on disk",
+        )
+        .needs(Scope::Ingest)
+        .parameters(vec![parameters::query(
+            "partial",
+            "true to store the valid events of a batch that has invalid ones",
+            ObjectBuilder::new().schema_type(Type::Boolean),
+        )])
+        .takes_events()
+        .returns::<ingest::IngestResponse>(201, "Events were stored")
+        .returns::<ingest::IngestResponse>(200, "All events had been stored before, or partial=true")
+        .fails(&[error::CONFLICT]),
+        Endpoint::new(HttpMethod::Get, "/v1/audit-log/stats", "countEvents", "Count events, by value and over time")
+            .needs(Scope::Read)
+            .parameters(parameters::of_stats(limits))
+            .returns::<stats::StatsResponse<'_>>(200, "The counts")
+            .fails(QUERY),
+        Endpoint::new(
+            HttpMethod::Get,
+            "/v1/audit-log/export",
+            "exportEvents",
+            "Download the matching events as a file",
+        )
+        .needs(Scope::Read)
+        .parameters(parameters::of_export(limits))
+        .returns_text(file, &["text/csv", NDJSON])
+        .header("Content-Disposition", Type::String, "A name for the file")
+        .fails(QUERY),
+        Endpoint::new(HttpMethod::Get, "/v1/audit-log/stream", "streamEvents", "Follow the log as events arrive")
+            .needs(Scope::Read)
+            .parameters(parameters::of_stream(limits))
+            .returns_text(messages, &["text/event-stream"])
+            .fails(QUERY),
+        Endpoint::new(HttpMethod::Get, "/v1/audit-log/{identifier}", "getEvent", "Get one event")
+            .needs(Scope::Read)
+            .parameters(vec![parameters::path("identifier", "The event's identifier", string().min_length(Some(1)))])
+            .returns::<event::EventResponse>(200, "The event")
+            .fails(QUERY)
+            .fails(&[error::NOT_FOUND, error::DAMAGED]),
+    ]
 }
 
-impl With for Value {
-    fn with(mut self, key: &str, value: Value) -> Self {
-        self[key] = value;
+fn credentials() -> Vec<Endpoint> {
+    let client_id =
+        || vec![parameters::path("clientId", "The credential's client id", string().pattern(Some(CLIENT_ID)))];
+    let login = "Get an access token for a client id and secret";
+    vec![
+        Endpoint::new(HttpMethod::Post, "/v1/auth/access_token", "createAccessToken", login)
+            .takes::<token::Login>()
+            .returns::<token::LoginResponse>(200, "A token")
+            .fails(&[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED]),
+        Endpoint::new(HttpMethod::Get, "/v1/credentials", "listCredentials", "List all credentials, also revoked ones")
+            .needs(Scope::Admin)
+            .returns::<credentials::CredentialList>(200, "The credentials")
+            .fails(&[error::CLIENT_CLOSED]),
+        Endpoint::new(HttpMethod::Post, "/v1/credentials", "createCredential", "Create a credential")
+            .needs(Scope::Admin)
+            .takes::<credentials::CredentialRequest>()
+            .returns::<credentials::CreatedResponse>(
+                201,
+                "The credential, with secrets that no later response contains",
+            )
+            .fails(&[error::CONFLICT]),
+        Endpoint::new(
+            HttpMethod::Patch,
+            "/v1/credentials/{clientId}",
+            "switchCredential",
+            "Disable or enable a credential",
+        )
+        .needs(Scope::Admin)
+        .parameters(client_id())
+        .takes::<credentials::CredentialSwitch>()
+        .returns::<Success>(200, "Done")
+        .fails(CHANGE),
+        Endpoint::new(
+            HttpMethod::Delete,
+            "/v1/credentials/{clientId}",
+            "revokeCredential",
+            "Revoke a credential permanently",
+        )
+        .needs(Scope::Admin)
+        .parameters(client_id())
+        .returns::<Success>(200, "Done")
+        .fails(CHANGE),
+    ]
+}
+
+fn monitoring() -> Vec<Endpoint> {
+    let metrics = "Read the server's metrics in the Prometheus text format";
+    vec![
+        Endpoint::new(HttpMethod::Get, "/healthz", "getHealth", "Check whether the process responds")
+            .returns::<Success>(200, "Yes"),
+        Endpoint::new(HttpMethod::Get, "/readyz", "getReadiness", "Check whether the process accepts writes")
+            .returns::<Success>(200, "Yes")
+            .fails(&[error::OVERLOADED]),
+        Endpoint::new(HttpMethod::Get, "/metrics", "getMetrics", metrics)
+            .needs(Scope::Metrics)
+            .returns_text("The metrics, each with its type and a description", &["text/plain"]),
+    ]
+}
+
+/// An operation under construction.
+struct Endpoint {
+    method: HttpMethod,
+    path: &'static str,
+    operation: Operation,
+    /// The success that was added last is the one that headers belong to.
+    status: u16,
+    errors: Vec<&'static ErrorKind>,
+    /// The schemas that the operation refers to.
+    schemas: BTreeMap<String, RefOr<Schema>>,
+}
+
+impl Endpoint {
+    /// An operation that needs no credential.
+    fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
+        let mut operation = Operation::new();
+        operation.operation_id = Some(id.to_owned());
+        operation.summary = Some(summary.to_owned());
+        operation.security = Some(Vec::new());
+        Self { method, path, operation, status: 200, errors: Vec::new(), schemas: BTreeMap::new() }
+    }
+
+    fn needs(mut self, scope: Scope) -> Self {
+        let name = scope.name();
+        let alternative = if scope == Scope::Metrics { " or `admin`" } else { "" };
+        self.operation.description = Some(format!("Needs the scope `{name}`{alternative}."));
+        self.operation.security =
+            Some(["bearer", "session"].map(|scheme| SecurityRequirement::new(scheme, [name])).into());
+        self.fails(AUTHENTICATED)
+    }
+
+    fn parameters(mut self, parameters: Vec<Parameter>) -> Self {
+        self.operation.parameters = Some(parameters.into_iter().map(RefOr::T).collect());
         self
     }
+
+    /// Adds a JSON body.
+    fn takes<T: ToSchema>(mut self) -> Self {
+        self.schemas.extend(schemas_of::<T>());
+        self.body(RequestBodyBuilder::new().content(JSON, Content::new(Some(Ref::from_schema_name(T::name())))))
+    }
+
+    /// Adds a body of one or more events.
+    fn takes_events(mut self) -> Self {
+        self.schemas.extend(schemas_of::<NewEvent>());
+        let event = Ref::from_schema_name(NewEvent::name());
+        let events = ArrayBuilder::new().items(event.clone()).min_items(Some(1));
+        let json = Content::new(Some(OneOfBuilder::new().item(event).item(events)));
+        self.body(RequestBodyBuilder::new().content(JSON, json).content(NDJSON, Content::new(Some(string()))))
+    }
+
+    fn body(mut self, body: RequestBodyBuilder) -> Self {
+        let body: RequestBody = body.required(Some(Required::True)).build();
+        self.operation.request_body = Some(RefOr::T(body));
+        self.fails(WITH_BODY)
+    }
+
+    /// Adds a success with a JSON body.
+    fn returns<T: ToSchema>(mut self, status: u16, description: &str) -> Self {
+        self.schemas.extend(schemas_of::<T>());
+        self.respond(status, json_response::<T>(description))
+    }
+
+    /// Adds a success with a body of one of these media types.
+    fn returns_text(self, description: &str, types: &[&str]) -> Self {
+        let mut response = Response::new(description);
+        response.content = types.iter().map(|name| ((*name).to_owned(), text_content())).collect();
+        self.respond(200, response)
+    }
+
+    fn respond(mut self, status: u16, response: Response) -> Self {
+        self.operation.responses.responses.insert(status.to_string(), RefOr::T(response));
+        self.status = status;
+        self
+    }
+
+    fn header(mut self, name: &str, kind: Type, description: &str) -> Self {
+        let schema = ObjectBuilder::new().schema_type(kind);
+        let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
+        if let Some(RefOr::T(response)) = self.operation.responses.responses.get_mut(&self.status.to_string()) {
+            response.headers.insert(name.to_owned(), RefOr::T(header));
+        }
+        self
+    }
+
+    fn fails(mut self, errors: &[&'static ErrorKind]) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
+    /// Adds the errors by status. Several kinds may share one.
+    fn add_errors(&mut self) {
+        let responses = &mut self.operation.responses.responses;
+        for kind in KINDS.iter().filter(|known| self.errors.iter().any(|kind| kind.code == known.code)) {
+            let text = format!("`{}`: {}", kind.code, kind.summary);
+            match responses.get_mut(kind.status.as_str()) {
+                Some(RefOr::T(response)) => response.description = format!("{}; {text}", response.description),
+                _ => {
+                    let response = json_response::<ErrorBody<'_>>(&text);
+                    responses.insert(kind.status.as_str().to_owned(), RefOr::T(response));
+                }
+            }
+        }
+    }
+}
+
+fn json_response<T: ToSchema>(description: &str) -> Response {
+    let mut response = Response::new(description);
+    response.content.insert(JSON.to_owned(), RefOr::T(Content::new(Some(Ref::from_schema_name(T::name())))));
+    response
+}
+
+fn text_content() -> RefOr<Content> {
+    RefOr::T(Content::new(Some(string())))
+}
+
+/// The schema of a type, and of the types in it, by name.
+fn schemas_of<T: ToSchema>() -> BTreeMap<String, RefOr<Schema>> {
+    let mut schemas = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut schemas);
+    schemas.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{field::FIELDS, query::CONTROLS};
 
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {

@@ -1,12 +1,18 @@
 //! `GET /v1/audit-log/stats`: how many events match, their most common values, and how they spread over time.
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::{
-    http::{ApiError, Context, caller::Read, parameters},
+    http::{
+        ApiError, Context,
+        caller::Read,
+        parameters,
+        success::{Always, True},
+    },
     model::{
-        stats::{Bucket, Facet, Histogram, Stats, StatsQuery},
+        stats::{self, Stats, StatsQuery},
         timestamp::Timestamp,
     },
 };
@@ -20,45 +26,107 @@ pub(super) async fn stats(
     let pairs = parameters::decode(request.query_string())?;
     let query = StatsQuery::parse(pairs, &context.query_limits, Timestamp::now())?;
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
-    Ok(HttpResponse::Ok().json(view(&stats)))
+    Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
 }
 
-fn view(stats: &Stats) -> Value {
-    let facets: serde_json::Map<_, _> = stats
-        .facets
-        .iter()
-        .filter_map(|facet| Some((facet.field.spec().name()?.to_owned(), view_facet(facet))))
-        .collect();
-    json!({
-        "ok": true,
-        "count": stats.count,
-        "facets": facets,
-        "histogram": stats.histogram.as_ref().map(view_histogram),
-    })
+/// How many events match, and how they are distributed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StatsResponse<'a> {
+    #[schema(inline)]
+    ok: True,
+    /// Number of matching events.
+    count: u64,
+    /// For each field in `facets`, its values among the events that match all filters except those on the field itself.
+    #[serde(serialize_with = "as_object")]
+    #[schema(value_type = std::collections::BTreeMap<String, Facet>)]
+    facets: Vec<(&'a str, Facet<'a>)>,
+    #[schema(required)]
+    histogram: Option<Histogram>,
 }
 
-fn view_facet(facet: &Facet) -> Value {
-    let values: Vec<_> =
-        facet.values.iter().map(|value| json!({ "value": value.value, "count": value.count })).collect();
-    json!({ "values": values, "distinct": facet.distinct })
+/// The values of one field.
+#[derive(Serialize, ToSchema)]
+struct Facet<'a> {
+    /// The most common values, most common first, then those that the filter names.
+    values: Vec<FacetValue<'a>>,
+    /// Number of different values in all.
+    distinct: u64,
 }
 
-fn view_histogram(histogram: &Histogram) -> Value {
-    let buckets: Vec<_> = histogram.buckets.iter().map(|bucket| view_bucket(histogram, bucket)).collect();
-    json!({
-        "interval": histogram.interval.name(),
-        "tz": histogram.zone.name(),
-        "buckets": buckets,
-        "before": histogram.before,
-        "after": histogram.after,
-    })
+/// A value and the number of events that have it.
+#[derive(Serialize, ToSchema)]
+struct FacetValue<'a> {
+    value: &'a str,
+    count: u64,
 }
 
-fn view_bucket(histogram: &Histogram, bucket: &Bucket) -> Value {
-    json!({
-        "start": histogram.zone.format(bucket.start),
-        "end": histogram.zone.format(bucket.end),
-        "success": bucket.success,
-        "failure": bucket.failure,
-    })
+/// How the matching events are spread over time. Each is in one bucket, in `before`, or in `after`. Without `to`, the
+/// buckets end now.
+#[derive(Serialize, ToSchema)]
+struct Histogram {
+    /// The width of the buckets.
+    interval: &'static str,
+    /// The time zone in which days begin.
+    tz: String,
+    buckets: Vec<Bucket>,
+    /// Events before the first bucket: without `from`, up to one in twenty that are much older than the rest.
+    before: u64,
+    /// Events whose time is after now, if there is no `to`.
+    after: u64,
+}
+
+/// The events of one interval.
+#[derive(Serialize, ToSchema)]
+struct Bucket {
+    /// The first instant of the interval.
+    #[schema(format = DateTime)]
+    start: String,
+    /// The first instant after the interval.
+    #[schema(format = DateTime)]
+    end: String,
+    success: u64,
+    failure: u64,
+}
+
+impl<'a> From<&'a Stats> for StatsResponse<'a> {
+    fn from(stats: &'a Stats) -> Self {
+        let facets = stats.facets.iter().filter_map(|facet| Some((facet.field.spec().name()?, facet.into())));
+        Self {
+            ok: Always,
+            count: stats.count,
+            facets: facets.collect(),
+            histogram: stats.histogram.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl<'a> From<&'a stats::Facet> for Facet<'a> {
+    fn from(facet: &'a stats::Facet) -> Self {
+        let values = facet.values.iter().map(|value| FacetValue { value: &value.value, count: value.count });
+        Self { values: values.collect(), distinct: facet.distinct }
+    }
+}
+
+impl From<&stats::Histogram> for Histogram {
+    fn from(histogram: &stats::Histogram) -> Self {
+        let format = |at| histogram.zone.format(at);
+        let buckets = histogram.buckets.iter().map(|bucket| Bucket {
+            start: format(bucket.start),
+            end: format(bucket.end),
+            success: bucket.success,
+            failure: bucket.failure,
+        });
+        Self {
+            interval: histogram.interval.name(),
+            tz: histogram.zone.name().to_owned(),
+            buckets: buckets.collect(),
+            before: histogram.before,
+            after: histogram.after,
+        }
+    }
+}
+
+/// Writes pairs as an object, in their order.
+fn as_object<S: Serializer>(pairs: &[(&str, Facet<'_>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, facet)| (name, facet)))
 }

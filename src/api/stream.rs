@@ -16,11 +16,15 @@ use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    api::{line::push_line, list::SLICE_BYTES},
+    api::{line::push_event, list::SLICE_BYTES},
     auth::{Authenticator, Changes, Principal},
     http::{
-        ApiError, Context, NoStreamPermit, StreamPermit, caller::Read, error::OVERLOADED, parameters, pieces,
-        reading::ReadAccess, session::Settled,
+        ApiError, Context, NoStreamPermit, StreamPermit,
+        caller::Read,
+        error::{DamagedEvent, OVERLOADED},
+        parameters, pieces,
+        reading::ReadAccess,
+        session::Settled,
     },
     model::{error::ParameterError, query::Query, timestamp::Timestamp},
     store::{Arrivals, Lease, PageReader, Slice},
@@ -201,10 +205,9 @@ impl Live {
                 text.push_str("\nevent: damaged");
             }
             text.push_str("\ndata: ");
-            match (event, &query.includes) {
-                (Ok(body), Some(includes)) => push_line(&mut text, &includes.project(body)),
-                (Ok(body), None) => push_line(&mut text, body),
-                (Err(damaged), _) => text.push_str(&damaged.to_json().to_string()),
+            match event {
+                Ok(body) => push_event(&mut text, body, query.includes.as_ref()),
+                Err(damaged) => text.push_str(&DamagedEvent::from(damaged).to_json()),
             }
             text.push_str("\n\n");
         }

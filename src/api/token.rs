@@ -4,26 +4,40 @@ use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     http::{
         ApiError, Context,
         caller::{AuthResult, Caller, peer},
+        success::{Always, True},
     },
     model::{credential::Secret, timestamp::Timestamp},
 };
 
-/// The largest body that two strings need.
+/// Maximum size of the body, which holds two short strings.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Unknown keys are ignored, because clients of Port's endpoint may send some.
-#[derive(Deserialize)]
+/// A login. Unknown keys are ignored, because clients of Port's endpoint may send some.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Login {
+pub(super) struct Login {
     client_id: String,
     client_secret: String,
+}
+
+/// An access token.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoginResponse {
+    #[schema(inline)]
+    ok: True,
+    access_token: String,
+    /// Seconds until the token expires.
+    expires_in: i64,
+    /// Always `Bearer`.
+    token_type: &'static str,
 }
 
 /// Logs a client in by its secret.
@@ -40,7 +54,6 @@ pub(super) async fn access_token(
     let (principal, access) = context.authenticator.login(&login.client_id, &secret, address, Timestamp::now()).await?;
     // From here on the request has a caller and is recorded.
     request.extensions_mut().insert::<AuthResult>(Ok(Caller { principal }));
-    Ok(HttpResponse::Ok().json(json!({
-        "ok": true, "accessToken": access.token, "expiresIn": access.expires_in, "tokenType": "Bearer",
-    })))
+    let (access_token, expires_in) = (access.token, access.expires_in);
+    Ok(HttpResponse::Ok().json(LoginResponse { ok: Always, access_token, expires_in, token_type: "Bearer" }))
 }

@@ -1,4 +1,4 @@
-//! From what a client presents to a credential, or a refusal.
+//! Checks what a client presents: an API token, an access token, or a client id and secret.
 
 use std::{
     fmt,
@@ -23,55 +23,55 @@ use crate::{
     store::{ReadError, Reader},
 };
 
-/// How a gate is set up.
+/// Limits and lifetimes.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthenticatorOptions {
-    /// How long an access token is good for, in seconds.
+    /// Seconds that an access token is valid.
     pub access_token_seconds: u32,
-    /// Failed logins that one client at an address may make within the window.
+    /// Maximum number of failed logins of one client at one address within the window.
     pub failed_logins_max: u32,
-    /// The window, in seconds.
+    /// Length of the window in seconds.
     pub failed_logins_window_seconds: u32,
-    /// How long a session is good for when it is not used, in seconds.
+    /// Seconds after which an unused session ends.
     pub session_idle_seconds: u32,
-    /// How long a session is good for, however much it is used, in seconds.
+    /// Seconds after which a session ends even if it is in use.
     pub session_seconds: u32,
 }
 
-/// Why somebody is not let in.
+/// Why authentication failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// No such credential, or not its secret, or it is not usable now. Which of these is not said.
+    /// The client id is unknown, the secret is wrong, or the credential is not usable now. Clients cannot tell which.
     WrongSecret,
-    /// The token is not one that opens anything now.
+    /// The token is unknown, expired or revoked.
     BadToken,
-    /// A wrong secret, after too many others.
+    /// The secret is wrong, after too many other wrong ones.
     TooMany(Exceeded),
 }
 
-/// Somebody who was let in, and for how long that holds.
+/// An authenticated client or user.
 #[derive(Debug, Clone)]
 pub struct Principal {
     /// The credential.
     pub credential: Arc<Credential>,
-    /// The session, where it is one that lets them in.
+    /// The ticket of the session, if the principal has one.
     pub session: Option<Ticket>,
-    /// When what they showed ends by itself.
+    /// When the token or ticket expires.
     pub(super) until: Option<Timestamp>,
 }
 
 impl Principal {
-    /// When it ends if nothing is done about it: what was shown, or the credential, whichever ends first.
+    /// When the token or ticket expires, or the credential, whichever is first.
     pub fn ends(&self) -> Option<Timestamp> {
         [self.until, self.credential.expires_at].into_iter().flatten().min()
     }
 }
 
-/// An access token and how long it is good for.
+/// An access token and its lifetime.
 pub struct AccessToken {
     /// The JWT.
     pub token: String,
-    /// Seconds from now.
+    /// Seconds until it expires.
     pub expires_in: i64,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The only way in. A cheap handle.
+/// Authenticates every request. Clones share one state.
 #[derive(Clone)]
 pub struct Authenticator {
     pub(super) inner: Arc<Inner>,
@@ -103,7 +103,7 @@ impl Authenticator {
         let key = reader.access_token_key()?;
         let inner = Inner {
             tokens: AccessTokens::new(&key),
-            sessions: Sessions::new(&key, options),
+            sessions: Sessions::new(&key, options.session_idle_seconds, options.session_seconds),
             credentials: Arc::new(CredentialCache::load(reader.clone())?),
             limiter: Limiter::new(options.failed_logins_max, window),
             rejections: Rejections::default(),
@@ -112,7 +112,7 @@ impl Authenticator {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The credential that a Bearer token stands for, presented from `address`.
+    /// Authenticates a client by the Bearer token that it presents from `address`.
     pub async fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Principal, Denied> {
         let (credential, until) = if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
@@ -124,8 +124,8 @@ impl Authenticator {
         self.admit(credential, None, until, now).ok_or(Denied::BadToken)
     }
 
-    /// A credential that is usable now. One that is not is looked up again once the file was read again: a command may have
-    /// made or enabled it a moment ago.
+    /// The credential, if it is usable now. If not, the file is read again first: a command may have created or enabled it a
+    /// moment ago.
     pub(super) async fn find_usable(&self, client_id: &ClientId, now: Timestamp) -> Option<Arc<Credential>> {
         let find = || self.inner.credentials.find(client_id).filter(|credential| credential.is_usable(now));
         if let Some(credential) = find() {
@@ -135,7 +135,7 @@ impl Authenticator {
         find()
     }
 
-    /// Whether somebody who was let in would still be let in.
+    /// Whether the principal would still be authenticated.
     pub fn still_admits(&self, principal: &Principal, now: Timestamp) -> bool {
         let credentials = &self.inner.credentials;
         let known = credentials.find(&principal.credential.client_id);
@@ -149,12 +149,12 @@ impl Authenticator {
         self.inner.credentials.last_use(client_id)
     }
 
-    /// Word of changes to the credentials, and of sessions that were ended, from now on.
+    /// Reports changes to credentials, and revoked sessions, from now on.
     pub fn changes(&self) -> Changes {
         self.inner.credentials.changes()
     }
 
-    /// Lets somebody in by a credential, if it is there and usable.
+    /// The principal of a credential, if it exists and is usable. Records the use.
     pub(super) fn admit(
         &self,
         credential: Option<Arc<Credential>>,
@@ -167,7 +167,7 @@ impl Authenticator {
         Some(Principal { credential, session, until })
     }
 
-    /// Lets a client in by its secret, and gives it an access token, which never outlives the credential.
+    /// Authenticates a client by secret and issues an access token, which never outlives the credential.
     pub async fn login(
         &self,
         client_id: &str,
@@ -183,18 +183,18 @@ impl Authenticator {
         Ok((principal, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
     }
 
-    /// Notices changes made through this server at once. Blocks on the disk.
+    /// Reads the credentials again after a change made by this server. Blocks on the disk.
     pub fn refresh(&self) -> Result<(), ReadError> {
         self.inner.credentials.refresh()
     }
 
-    /// Notices changes made beside this server, until the gate is gone.
+    /// Starts a thread that notices changes made by commands. It ends with the last clone of this.
     pub fn watch(&self) {
         let inner = Arc::downgrade(&self.inner);
         let watching = move || {
             while let Some(inner) = inner.upgrade() {
                 if let Err(error) = inner.credentials.refresh() {
-                    tracing::warn!(%error, "the credentials could not be read again");
+                    tracing::warn!(%error, "cannot read the credentials again");
                 }
                 inner.rejections.report_ended(Instant::now());
                 drop(inner);
@@ -202,7 +202,7 @@ impl Authenticator {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("credentials".to_owned()).spawn(watching) {
-            tracing::error!(%error, "changes to credentials made by a command will only be noticed at the next start");
+            tracing::error!(%error, "cannot watch the credentials: the server notices changes made by commands only after a restart");
         }
     }
 
@@ -214,7 +214,7 @@ impl Authenticator {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Arc<Credential>, Denied> {
-        // An id that no credential can have is treated like one that is unknown.
+        // An invalid id takes the same path as an unknown one.
         let client_id =
             ClientId::parse(client_id).or_else(|_| ClientId::parse("-")).map_err(|_| Denied::WrongSecret)?;
         let credential = self.check_secret(&client_id, secret, address, now).await?.ok_or(Denied::WrongSecret)?;
@@ -222,8 +222,8 @@ impl Authenticator {
         Ok(credential)
     }
 
-    /// The credential of a client id, if this is its secret and it is usable now. A wrong secret is an error once there were
-    /// too many; a right one never is.
+    /// The credential, if the secret is right and the credential is usable now. A wrong secret is an error after too many
+    /// others; a right one never is.
     async fn check_secret(
         &self,
         client_id: &ClientId,
@@ -240,7 +240,7 @@ impl Authenticator {
         if is_accepted {
             return Ok(credential);
         }
-        // A command may have made or enabled it a moment ago.
+        // A command may have created or enabled it a moment ago.
         self.inner.credentials.reread().await;
         let (credential, is_right, is_accepted) = compare();
         if is_accepted {
@@ -249,12 +249,12 @@ impl Authenticator {
         let (known, clock) = (credential.as_ref(), Instant::now());
         let reason = known.filter(|_| is_right).map_or("wrong client id or secret", |known| known.state(now));
         self.inner.rejections.add(address, known.map(|known| known.name.as_str()), reason, clock);
-        // The right secret of a credential that is not usable now is no guess.
+        // The right secret of a credential that is not usable now does not count as a guess.
         let exceeded = (!is_right).then(|| self.inner.limiter.failed(address, client_id, clock)).flatten();
         exceeded.map_or(Ok(None), |exceeded| Err(Denied::TooMany(exceeded)))
     }
 
-    /// The credential, if there is one, and whether this is its secret. The same work is done in either case.
+    /// The credential, if there is one, and whether the secret is right. Both cases take the same time.
     fn compare(&self, client_id: &ClientId, secret: &Secret) -> (Option<Arc<Credential>>, bool) {
         let credential = self.inner.credentials.find(client_id);
         let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);

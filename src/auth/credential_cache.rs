@@ -1,7 +1,7 @@
-//! The credentials, in memory.
+//! All credentials, in memory.
 //!
-//! Looking one up costs a hash and no disk. A change made through this server is seen at once. One made by a command is
-//! seen when the directory next reads the file's generation: every [`POLL`], and before a credential is rejected.
+//! A lookup costs one hash and no disk access. A change made through this server applies at once. A change made by a command
+//! applies when the cache next reads the file's generation: every [`POLL`], and before a credential is rejected.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard, RwLock};
-
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
@@ -22,18 +21,18 @@ use crate::{
     store::{ReadError, Reader},
 };
 
-/// How long a change made outside this process may go unnoticed.
+/// Maximum time until a change made by another process applies.
 pub(super) const POLL: Duration = Duration::from_millis(250);
-/// The least time between two reads that rejections ask for: rejected clients wait, and share one read.
+/// Minimum time between two reads for rejections. Rejected clients wait and share one read.
 const REREAD_EVERY: Duration = Duration::from_millis(20);
-/// How long a rejection waits for a read. A disk that takes longer is not well.
+/// How long a rejection waits for a read. A disk that takes longer is failing.
 const REREAD_WITHIN: Duration = Duration::from_secs(1);
 
-/// Somebody who waits for a change. What they wait for comes within a quarter of a second.
+/// Waits for changes to credentials. A change is noticed within [`POLL`].
 pub struct Changes(watch::Receiver<()>);
 
 impl Changes {
-    /// Waits until something has changed since the last time. May be given up at any time.
+    /// Waits until something has changed since the last call. Cancel-safe.
     pub async fn wait(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -42,14 +41,14 @@ impl Changes {
 }
 
 pub(super) struct CredentialCache {
-    /// A connection of its own: whoever keeps all others busy with questions must not thereby keep his credential.
+    /// A separate connection: a client that occupies all others with queries cannot delay its own revocation.
     reader: Reader,
-    /// Held while the file is read again: two at once could put the older state back.
+    /// Held while the file is read: of two concurrent reads, the older could replace the newer.
     refreshing: Mutex<()>,
-    /// When the last read began that rejections asked for.
+    /// When the last read for a rejection began.
     reread: tokio::sync::Mutex<Option<Instant>>,
     known: RwLock<Known>,
-    /// When each was last used.
+    /// The last use of each.
     used: Mutex<HashMap<ClientId, Use>>,
     changed: watch::Sender<()>,
 }
@@ -57,7 +56,7 @@ pub(super) struct CredentialCache {
 /// A credential's last use.
 struct Use {
     at: Timestamp,
-    /// Whether the file does not know of it yet.
+    /// Whether it is still to be saved.
     is_new: bool,
 }
 
@@ -91,15 +90,15 @@ impl CredentialCache {
         known.credentials.get(client_id).map(Arc::clone)
     }
 
-    /// Whether a ticket was spent before its time.
+    /// Whether a ticket was revoked before it expired.
     pub(super) fn is_spent(&self, ticket: &TicketId) -> bool {
         self.known.read().spent.contains(ticket)
     }
 
-    /// Takes note that a credential was used.
+    /// Records that a credential was used.
     pub(super) fn use_at(&self, client_id: &ClientId, now: Timestamp) {
-        let mut used = self.used();
-        // The clock's word as it is: after one that was ahead is put right, the latest would stand in the future for long.
+        let mut used = self.used.lock();
+        // Also an earlier time: after a clock that was ahead is corrected, the maximum would stay in the future.
         if let Some(last) = used.get_mut(client_id) {
             *last = Use { at: now, is_new: true };
         } else {
@@ -109,20 +108,20 @@ impl CredentialCache {
 
     /// When a credential was last used.
     pub(super) fn last_use(&self, client_id: &ClientId) -> Option<Timestamp> {
-        self.used().get(client_id).map(|last| last.at)
+        self.used.lock().get(client_id).map(|last| last.at)
     }
 
-    /// The uses that the file does not know of yet, from now on taken to be known.
+    /// Takes the uses that are still to be saved.
     pub(super) fn take_new_uses(&self) -> Vec<(ClientId, Timestamp)> {
-        let mut used = self.used();
+        let mut used = self.used.lock();
         let new =
             used.iter_mut().filter_map(|(id, last)| std::mem::take(&mut last.is_new).then(|| (id.clone(), last.at)));
         new.collect()
     }
 
-    /// Takes back that the file knows of these.
+    /// Returns uses that could not be saved.
     pub(super) fn uses_are_new(&self, these: &[(ClientId, Timestamp)]) {
-        let mut used = self.used();
+        let mut used = self.used.lock();
         for (id, _) in these {
             if let Some(last) = used.get_mut(id) {
                 last.is_new = true;
@@ -130,11 +129,7 @@ impl CredentialCache {
         }
     }
 
-    fn used(&self) -> MutexGuard<'_, HashMap<ClientId, Use>> {
-        self.used.lock()
-    }
-
-    /// Waits until the file has been read again, by a read that began after this was called. All who wait share one.
+    /// Waits for a read of the file that began after this call. Concurrent callers share one.
     pub(super) async fn reread(self: &Arc<Self>) {
         let asked = Instant::now();
         let mut last = self.reread.lock().await;
@@ -145,13 +140,13 @@ impl CredentialCache {
             tokio::time::sleep_until((began + REREAD_EVERY).into()).await;
         }
         *last = Some(Instant::now());
-        let directory = Arc::clone(self);
-        let reading = tokio::task::spawn_blocking(move || directory.refresh());
+        let cache = Arc::clone(self);
+        let reading = tokio::task::spawn_blocking(move || cache.refresh());
         match tokio::time::timeout(REREAD_WITHIN, reading).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::debug!(%error, "the credentials could not be read again"),
-            Ok(Err(error)) => tracing::error!(%error, "reading the credentials again broke off"),
-            Err(_) => tracing::debug!("the credentials could not be read again in time"),
+            Ok(Ok(Err(error))) => tracing::debug!(%error, "cannot read the credentials again"),
+            Ok(Err(error)) => tracing::error!(%error, "reading the credentials failed"),
+            Err(_) => tracing::debug!("reading the credentials takes too long"),
         }
     }
 
@@ -168,7 +163,7 @@ impl CredentialCache {
     }
 }
 
-/// The generation first: a change between the two reads is then seen again, not missed.
+/// Reads the generation first: a change between the two reads is then read twice rather than missed.
 fn read(reader: &Reader) -> Result<Known, ReadError> {
     let generation = reader.credential_generation()?;
     let credentials = reader.credentials()?;

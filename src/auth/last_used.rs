@@ -1,7 +1,7 @@
-//! When credentials were last used, kept across restarts.
+//! Saves when each credential was last used.
 //!
-//! A request only takes note in memory. What was noted goes into the file every [`INTERVAL`], all of it in one piece of
-//! work for the writer, and once more at the end: a crash loses that much of it, and no request waits for it.
+//! A request only updates memory. One write job saves all new uses every [`INTERVAL`] and at shutdown. No request waits for
+//! it, and a crash loses at most one interval.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The keeping, while it goes on.
+/// The running task.
 pub struct LastUsed {
     inner: Arc<Inner>,
     writer: Writer,
@@ -22,7 +22,7 @@ pub struct LastUsed {
 }
 
 impl LastUsed {
-    /// Starts keeping them; must be called within a Tokio runtime.
+    /// Starts the task; must be called within a Tokio runtime.
     pub fn keep(authenticator: &Authenticator, writer: Writer) -> Self {
         let inner = Arc::clone(&authenticator.inner);
         let (kept, through) = (Arc::clone(&inner), writer.clone());
@@ -35,10 +35,10 @@ impl LastUsed {
         Self { inner, writer, task }
     }
 
-    /// Writes what is new, and keeps no more.
+    /// Ends the task and saves the remaining uses.
     pub async fn close(self) {
         self.task.abort();
-        // Once it has ended it holds nothing of the file.
+        // The ended task holds no handle of the file.
         drop(self.task.await);
         write(&self.inner, &self.writer).await;
     }
@@ -54,7 +54,7 @@ async fn write(inner: &Inner, writer: &Writer) {
         Err(error) => Err::<(), WriteError>(error),
     };
     if let Err(error) = written {
-        tracing::debug!(%error, "when credentials were last used could not be noted");
+        tracing::debug!(%error, "cannot save when credentials were last used");
         inner.credentials.uses_are_new(&uses);
     }
 }

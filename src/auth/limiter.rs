@@ -1,10 +1,10 @@
-//! Rejected secrets, counted by address and client id, and with a higher limit by address alone.
+//! Counts wrong secrets by address and client id, and with a higher limit by address alone.
 //!
-//! A limit only changes the answer to a wrong secret, from 401 to 429. A right secret is accepted at any time: it has 256
-//! random bits, or at least the 24 characters that an operator chose, and comparing it costs one hash. So a client that is
-//! set up wrongly keeps no other out, and not even itself once its secret is right.
+//! A limit only changes the response to a wrong secret, from 401 to 429. A right secret is accepted at any time: it has 256
+//! random bits, or at least 24 characters chosen by an operator, and comparing it costs one hash. A misconfigured client
+//! therefore never locks out another client, nor itself once it has the right secret.
 //!
-//! Memory is bounded: with [`COUNTS_MAX`] counts, the one whose window ends first is forgotten.
+//! Memory is bounded: beyond [`COUNTS_MAX`] counts, the one whose window ends first is dropped.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::model::credential::ClientId;
 
@@ -23,13 +23,13 @@ const ADDRESS_FACTOR: u32 = 100;
 /// A limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
-    /// How long until its window ends.
+    /// Time until the window ends.
     pub wait: Duration,
-    /// How many failures it allows within a window.
+    /// Maximum number of failures within a window.
     pub failures_max: u32,
-    /// How long a window is.
+    /// Length of a window.
     pub window: Duration,
-    /// Whether it counts all clients of the address.
+    /// Whether the limit is that of the address with all its clients.
     pub is_of_address: bool,
 }
 
@@ -39,13 +39,13 @@ pub(super) struct Limiter {
     counts: Mutex<Counts>,
 }
 
-/// What is counted: all failures of an address, or those of one of its clients.
+/// All failures of an address, or those of one client at it.
 type Key = (IpAddr, Option<ClientId>);
 
 #[derive(Default)]
 struct Counts {
     by_key: HashMap<Key, Count>,
-    /// When the window of each count ends, in that order: all windows are of one length.
+    /// When the window of each count ends, in order, since all windows have one length.
     ends: VecDeque<(Instant, Key)>,
 }
 
@@ -66,7 +66,7 @@ impl Limiter {
             ((address, None), self.failures_max.saturating_mul(ADDRESS_FACTOR)),
             ((address, Some(client_id.clone())), self.failures_max),
         ];
-        let mut counts = self.counts();
+        let mut counts = self.counts.lock();
         counts.forget_ended(now);
         for (key, failures_max) in &keys {
             if let Some(count) = counts.by_key.get(key).filter(|count| count.failures >= *failures_max) {
@@ -78,11 +78,6 @@ impl Limiter {
             counts.add(key, now + self.window);
         }
         None
-    }
-
-    /// Nothing panics while it has this lock.
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock()
     }
 }
 
@@ -148,7 +143,7 @@ mod tests {
         let address = IpAddr::from([192, 0, 2, 1]);
         for n in 0..ADDRESS_FACTOR {
             assert_eq!(limiter.failed(address, &id(&n.to_string()), now), None);
-            // What is over a client's own limit does not count against the others.
+            // Failures beyond a client's limit do not count towards that of the address.
             assert!(limiter.failed(address, &id(&n.to_string()), now).is_some());
         }
         let exceeded = limiter.failed(address, &id("another"), now).unwrap();
@@ -163,7 +158,7 @@ mod tests {
             limiter.failed(IpAddr::V4(address.into()), &id("a"), now);
         }
         let sizes = || {
-            let counts = limiter.counts();
+            let counts = limiter.counts.lock();
             (counts.by_key.len(), counts.ends.len())
         };
         assert_eq!(sizes(), (COUNTS_MAX, COUNTS_MAX));

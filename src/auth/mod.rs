@@ -1,7 +1,8 @@
-//! Who gets in, and the record of it.
+//! Authentication, and the self-audit records of authenticated requests.
 //!
-//! [`Authenticator`] turns what a client presents into a credential or a refusal; [`Recorder`] puts every authenticated request on
-//! the record. Both work from memory and never wait for the disk on the way of a read.
+//! [`Authenticator`] checks tokens, secrets and sessions; [`Recorder`] records every authenticated request; [`LastUsed`]
+//! saves when each credential was last used. All work from memory, so that a read never waits for the disk. HTTP headers and
+//! cookies belong to `http`, the formats of tokens and tickets to `model`, and their storage to `store`.
 
 mod authenticator;
 mod credential_cache;
@@ -10,6 +11,7 @@ mod limiter;
 mod recorder;
 mod rejections;
 mod session;
+mod sign_in;
 
 pub use authenticator::{AccessToken, Authenticator, AuthenticatorOptions, Denied, Principal};
 pub use credential_cache::Changes;

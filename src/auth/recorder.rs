@@ -1,9 +1,9 @@
-//! The record of requests made to auditbox itself.
+//! Records the requests made to auditbox itself.
 //!
-//! What changes something, or was meant to, is on disk before its answer goes out. A read is answered first, and so is who
-//! is sent away because nothing can be written: the record is buffered, and written with others a moment later. The buffer
-//! is bounded: where it is full, reads wait until the writer has caught up. Where it is full because the disk takes nothing,
-//! they do not, and the record goes to the program's own log instead, so that it is not lost without a trace.
+//! The record of a write, successful or not, is on disk before the response is sent. The record of a read is buffered and
+//! written with others a moment after the response, and so is that of a write rejected because nothing can be written. The
+//! buffer is bounded: when it is full, reads wait for the writer. When the disk accepts nothing, reads do not wait, and the
+//! record goes to the server log instead, so that it is not lost without a trace.
 
 use std::{
     sync::{
@@ -14,7 +14,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -29,31 +28,31 @@ use crate::{
     store::{AppendError, Prepared, WriteError, Writer},
 };
 
-/// Records that may wait in the buffer.
+/// Maximum number of buffered records.
 const BUFFERED_MAX: usize = 10_000;
-/// Bytes of records that may wait in it: what a request says of itself may be long.
+/// Maximum size of the buffered records: a request may have a long path or user agent.
 const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Records written in one go.
+/// Maximum number of records in one write.
 const BATCH_MAX: usize = 1_000;
-/// How long records of reads gather before they are written: one commit for many reads.
+/// How long records are collected before they are written: one commit for many reads.
 const GATHER: Duration = Duration::from_millis(200);
-/// A disk that takes longer to write a record is not well.
+/// A disk that takes longer to write a record is failing.
 const WELL_WITHIN: Duration = Duration::from_millis(500);
-/// How long a read waits for room in the buffer, and how often it looks. A disk that has taken nothing for so long is stuck.
+/// How long a read waits for room in the buffer, and how often it checks. If the disk wrote nothing in this time, it is stuck.
 const ROOM_WITHIN: Duration = Duration::from_secs(2);
 const ROOM_POLL: Duration = Duration::from_millis(10);
-/// How long until a disk that took nothing is tried again.
+/// Time between two attempts to write to a failing disk.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A handle to the record.
+/// Records requests. Clones share one buffer.
 #[derive(Clone)]
 pub struct Recorder {
     policy: Record,
     writer: Writer,
     buffer: mpsc::Sender<Buffered>,
-    /// Bytes of what is in the buffer, or taken from it and not yet written.
+    /// Bytes of records in the buffer, or taken from it and not yet written.
     waiting_bytes: Arc<AtomicUsize>,
-    /// Whether the disk takes nothing, as far as is known: nobody waits for room meanwhile.
+    /// Whether the disk is known to accept nothing. Reads do not wait for room then.
     stuck: Arc<AtomicBool>,
     closing: Arc<AtomicBool>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -61,7 +60,7 @@ pub struct Recorder {
 
 enum Buffered {
     Record(Box<Prepared>),
-    /// Everything before this is to be written; then the sender is told.
+    /// Signals the sender once everything before this is written.
     Flush(oneshot::Sender<()>),
 }
 
@@ -82,12 +81,12 @@ impl Recorder {
         self.policy == Record::All
     }
 
-    /// Whether attempts to change something are recorded.
+    /// Whether writes are recorded.
     pub fn records_writes(&self) -> bool {
         self.policy != Record::Off
     }
 
-    /// Puts a request on the record before it is answered.
+    /// Records a request before its response.
     pub async fn record(
         &self,
         request: &SelfAuditRequest,
@@ -98,7 +97,7 @@ impl Recorder {
         write(&self.writer, vec![self.writer.prepare(record)]).await
     }
 
-    /// Puts a request on the record before it is answered, if the disk is well; otherwise when it is again.
+    /// Records a request before its response if the disk responds in time, otherwise later.
     pub async fn record_if_well(&self, request: &SelfAuditRequest, status: u16, message: Option<&str>) {
         let Some(record) = prepare(request, status, message) else {
             return;
@@ -110,11 +109,11 @@ impl Recorder {
                 lost(&request, status);
             }
         });
-        // It goes on in any case.
+        // The task continues after a timeout.
         let _ = tokio::time::timeout(WELL_WITHIN, recording).await;
     }
 
-    /// Puts a request on the record shortly after it is answered. Waits for room where there is none.
+    /// Buffers the record of a request. Waits for room if the buffer is full.
     pub async fn record_soon(&self, request: &SelfAuditRequest, status: u16, message: Option<&str>) {
         let Some(record) = prepare(request, status, message) else {
             return;
@@ -132,12 +131,12 @@ impl Recorder {
         }
     }
 
-    /// The same for whoever cannot wait.
+    /// Buffers the record of a request without waiting for room.
     pub fn record_now(&self, request: &SelfAuditRequest, status: u16, message: Option<&str>) {
         self.buffer(prepare(request, status, message), request, status);
     }
 
-    /// Puts a request on the record whose answer began with `status` and broke off.
+    /// Buffers the record of a request whose response began with `status` and was interrupted.
     pub fn record_broken(&self, request: &SelfAuditRequest, status: u16, message: &str) {
         self.buffer(sound(request.broken_event(status, message), request, status), request, status);
     }
@@ -151,7 +150,7 @@ impl Recorder {
         }
     }
 
-    /// Puts a record in the buffer, or gives it back where there is no room.
+    /// Puts a record in the buffer, or returns it if there is no room.
     fn try_buffer(&self, record: Box<Prepared>) -> Result<(), Box<Prepared>> {
         let bytes = record.bytes();
         let fits = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= BUFFERED_BYTES_MAX;
@@ -168,12 +167,12 @@ impl Recorder {
         }
     }
 
-    /// Writes what is buffered and records no more. What cannot be written now goes to the program's log.
+    /// Writes all buffered records and ends. Those that cannot be written go to the server log.
     pub async fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         let (done, flushed) = oneshot::channel();
         if self.buffer.send(Buffered::Flush(done)).await.is_ok() {
-            // The task may have broken down; there is nothing more to wait for then.
+            // An error means that the task has ended.
             let _ = flushed.await;
         }
         let task = self.task.lock().take();
@@ -198,7 +197,7 @@ impl Recorder {
             self.stuck.store(false, Ordering::Relaxed);
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             for done in flushed {
-                // Whoever asked may have stopped waiting.
+                // The receiver may have stopped waiting.
                 let _ = done.send(());
             }
             if !is_full && !self.closing.load(Ordering::Relaxed) {
@@ -212,34 +211,34 @@ fn prepare(request: &SelfAuditRequest, status: u16, message: Option<&str>) -> Op
     sound(request.event(status, message), request, status)
 }
 
-/// A record that its own rules refuse would be a mistake in this program; it must not take the request with it.
+/// Logs an invalid record, which would be a bug. It must not fail the request.
 fn sound(record: Result<Event, FieldError>, request: &SelfAuditRequest, status: u16) -> Option<Event> {
     match record {
         Ok(event) => Some(event),
         Err(error) => {
-            tracing::error!(%error, ?request, status, "this request could not be put on the record");
+            tracing::error!(%error, ?request, status, "this request could not be recorded");
             None
         }
     }
 }
 
 fn lost(request: &SelfAuditRequest, status: u16) {
-    tracing::error!(?request, status, "this request could not be put on the record");
+    tracing::error!(?request, status, "this request could not be recorded");
 }
 
-/// Writes records of reads, trying again for as long as the writer may recover and the server goes on. Those that cannot
-/// be written go to the program's log, whole.
+/// Writes records, and retries while the writer may recover and the server runs. Records that cannot be written go to the
+/// server log in full.
 async fn write_or_log(writer: &Writer, records: Vec<Prepared>, closing: &AtomicBool) {
     while !records.is_empty() {
         match write(writer, records.clone()).await {
             Ok(()) => return,
             Err(error) if error != WriteError::Stopped && !closing.load(Ordering::Relaxed) => {
-                tracing::warn!(%error, waiting = records.len(), "records of requests wait to be written");
+                tracing::warn!(%error, waiting = records.len(), "cannot write the records of requests yet");
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => {
                 for record in &records {
-                    tracing::error!(%error, record = writer.body_of(record), "this could not be put on the record");
+                    tracing::error!(%error, record = writer.body_of(record), "this record could not be written");
                 }
                 return;
             }
@@ -250,7 +249,7 @@ async fn write_or_log(writer: &Writer, records: Vec<Prepared>, closing: &AtomicB
 async fn write(writer: &Writer, records: Vec<Prepared>) -> Result<(), WriteError> {
     match writer.record(records)?.settled().await {
         Err(AppendError::Write(error)) => Err(error),
-        // Identifiers are made here and never meet another.
+        // The identifiers are new, so that a conflict cannot occur.
         Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
     }
 }

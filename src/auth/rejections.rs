@@ -1,4 +1,4 @@
-//! Rejected logins in the server log: a few lines, and a count of the rest, so that clients cannot fill it.
+//! Logs rejected logins: a few lines and a count of the rest, so that clients cannot fill the server log.
 
 use std::{
     collections::HashSet,
@@ -6,48 +6,43 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
-/// In this time, one line counts all rejections without a separate line.
+/// Within this time, one line counts all rejections that have no separate line.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Separate lines in a window: one for the first rejection of each address and credential.
+/// Maximum number of separate lines in a window, for the first rejection of each address and credential.
 const LINES_MAX: usize = 20;
 
-/// What was rejected in the present window.
+/// The rejections of the current window.
 #[derive(Default)]
 pub(super) struct Rejections(Mutex<Recent>);
 
 #[derive(Default)]
 struct Recent {
     ends: Option<Instant>,
-    /// Those that had a line.
+    /// Addresses and credentials that had a line.
     named: HashSet<(IpAddr, Option<String>)>,
-    /// How many had none, and the last of their addresses.
+    /// Number of rejections without a line, and the address of the last.
     more: u64,
     last: Option<IpAddr>,
 }
 
 impl Rejections {
-    /// Takes note of a rejected login, and of the name of the credential, if there is one with its client id.
+    /// Logs or counts a rejected login. `credential` is the name of the credential with its client id, if there is one.
     pub(super) fn add(&self, address: IpAddr, credential: Option<&str>, reason: &str, now: Instant) {
         self.report_ended(now);
-        if self.recent().has_line(address, credential, now) {
+        if self.0.lock().has_line(address, credential, now) {
             let credential = credential.unwrap_or("unknown");
             tracing::warn!(rejected = 1, %address, credential, reason, "a login was rejected");
         }
     }
 
-    /// Writes the count of the window, if it has ended.
+    /// Logs the count of the window, if it has ended.
     pub(super) fn report_ended(&self, now: Instant) {
-        let ended = self.recent().take_ended(now);
+        let ended = self.0.lock().take_ended(now);
         if let Some(ended) = ended {
             ended.report();
         }
-    }
-
-    /// Nothing panics while it has this lock.
-    fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.0.lock()
     }
 }
 
@@ -76,7 +71,7 @@ impl Recent {
 
 impl Drop for Rejections {
     fn drop(&mut self) {
-        self.recent().report();
+        self.0.lock().report();
     }
 }
 

@@ -1,25 +1,23 @@
-//! People: sessions, and the links that begin one.
+//! Sessions of users, and the sign-in links that begin one.
 //!
-//! A session is a signed ticket in a browser's cookie, renewed while it is used. The server remembers only those that were
-//! ended before their time, in the file, so that neither a restart nor a copy of the cookie brings one back.
+//! A session is a signed ticket in a browser cookie, renewed while it is used. The file keeps only the tickets that were
+//! revoked before they expired, so that neither a restart nor a copied cookie brings such a session back.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
-use crate::{
-    auth::authenticator::{Authenticator, AuthenticatorOptions, Denied, Principal},
-    model::{
-        credential::{Credential, CredentialChange, Secret},
-        ticket::{Purpose, Ticket, Tickets},
-        timestamp::Timestamp,
-    },
+use crate::model::{
+    credential::{Credential, CredentialChange},
+    ticket::{Purpose, Ticket, Tickets},
+    timestamp::Timestamp,
 };
 
-/// Seconds after which a session that is used gets a new ticket. Far below any idle limit, and far above the pace of
-/// requests.
+/// Age in seconds at which the ticket of an active session is renewed: far below any idle limit, and far above the time
+/// between requests.
 const RENEW_SECONDS: i64 = 60;
-/// Seconds that a sign-in link is good for: to copy it from a terminal into a browser, and no more.
+/// Seconds that a sign-in link is valid: enough to copy it from a terminal into a browser.
 const LINK_SECONDS: i64 = 5 * 60;
 
+/// Issues and verifies the tickets of sessions and links.
 pub(super) struct Sessions {
     tickets: Tickets,
     links: Tickets,
@@ -28,22 +26,48 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(file_key: &[u8], options: AuthenticatorOptions) -> Self {
+    pub(super) fn new(file_key: &[u8], idle_seconds: u32, seconds: u32) -> Self {
         Self {
             tickets: Tickets::new(file_key, Purpose::Session),
             links: Tickets::new(file_key, Purpose::SignInLink),
-            idle_seconds: options.session_idle_seconds.into(),
-            seconds: options.session_seconds.into(),
+            idle_seconds: idle_seconds.into(),
+            seconds: seconds.into(),
         }
     }
 
-    /// When a session ends however much it is used.
-    fn end(&self, ticket: &Ticket, credential: &Credential) -> Timestamp {
-        let longest = ticket.begun.plus_seconds(self.seconds);
+    /// Begins a session with a new identity.
+    pub(super) fn begin(&self, credential: &Credential, now: Timestamp) -> Option<SessionToken> {
+        let ticket = Ticket::begin(credential.client_id.clone(), now, now).ok()?;
+        self.issue(ticket, credential, now)
+    }
+
+    /// Renews the ticket of a session if it is old enough.
+    pub(super) fn renew(&self, ticket: &Ticket, credential: &Credential, now: Timestamp) -> Option<SessionToken> {
+        let wait = RENEW_SECONDS.min(self.idle_seconds / 2);
+        let is_due = ticket.issued.plus_seconds(wait) <= now;
+        is_due.then(|| self.issue(ticket.clone(), credential, now)).flatten()
+    }
+
+    pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<Ticket> {
+        self.tickets.read(token, now)
+    }
+
+    pub(super) fn read_link(&self, code: &str, now: Timestamp) -> Option<Ticket> {
+        self.links.read(code, now)
+    }
+
+    /// When a session ends, even if it is in use.
+    pub(super) fn end(&self, ticket: &Ticket, credential: &Credential) -> Timestamp {
+        let longest = self.longest(ticket);
         credential.expires_at.map_or(longest, |end| end.min(longest))
     }
 
-    fn write(&self, mut ticket: Ticket, credential: &Credential, now: Timestamp) -> Option<SessionToken> {
+    /// The last instant at which any ticket of a session can be valid, however often it was renewed.
+    pub(super) fn longest(&self, ticket: &Ticket) -> Timestamp {
+        ticket.begun.plus_seconds(self.seconds)
+    }
+
+    fn issue(&self, mut ticket: Ticket, credential: &Credential, now: Timestamp) -> Option<SessionToken> {
         ticket.issued = now;
         ticket.expires = self.end(&ticket, credential).min(now.plus_seconds(self.idle_seconds));
         let text = self.tickets.write(&ticket).ok()?;
@@ -51,12 +75,12 @@ impl Sessions {
     }
 }
 
-/// What a browser keeps of a session.
+/// The session cookie's value and lifetime.
 #[derive(Clone)]
 pub struct SessionToken {
     /// The signed ticket.
     pub text: String,
-    /// How long it is good for, from now.
+    /// Seconds that it is valid from now.
     pub seconds: i64,
 }
 
@@ -66,64 +90,7 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-impl Authenticator {
-    /// Lets somebody in by their secret. Failures are counted as those of programs are.
-    pub async fn sign_in(
-        &self,
-        client_id: &str,
-        secret: &Secret,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<Principal, Denied> {
-        let credential = self.check_presented(client_id, secret, address, now).await?;
-        Ok(Principal { credential, session: None, until: None })
-    }
-
-    /// Whom a sign-in link lets in, and the link's ticket, which must be spent before they are let in by it.
-    pub async fn check_link(&self, code: &str, now: Timestamp) -> Result<(Principal, Ticket), Denied> {
-        let ticket = self.inner.sessions.links.read(code, now).ok_or(Denied::BadToken)?;
-        let credential = self.find_usable(&ticket.client_id, now).await;
-        let credential = credential.filter(|_| !self.inner.credentials.is_spent(&ticket.id)).ok_or(Denied::BadToken)?;
-        Ok((Principal { credential, session: None, until: None }, ticket))
-    }
-
-    /// Begins a session with an identity of its own.
-    pub fn begin_session(&self, credential: &Credential, now: Timestamp) -> Option<SessionToken> {
-        let ticket = Ticket::begin(credential.client_id.clone(), now, now).ok()?;
-        self.inner.sessions.write(ticket, credential, now)
-    }
-
-    /// Lets somebody in by their session.
-    pub async fn check_session(&self, token: &str, now: Timestamp) -> Result<Principal, Denied> {
-        let (sessions, credentials) = (&self.inner.sessions, &self.inner.credentials);
-        let ticket = sessions.tickets.read(token, now).ok_or(Denied::BadToken)?;
-        let credential = self.find_usable(&ticket.client_id, now).await.filter(|_| !credentials.is_spent(&ticket.id));
-        let credential = credential.ok_or(Denied::BadToken)?;
-        let end = sessions.end(&ticket, &credential);
-        if end <= now {
-            return Err(Denied::BadToken);
-        }
-        // What goes on for longer than a request, a stream, does not go on for longer than the ticket it began with: the
-        // ticket ends when the session is idle, and only requests that somebody makes bring another.
-        let until = end.min(ticket.expires);
-        self.admit(Some(credential), Some(ticket), Some(until), now).ok_or(Denied::BadToken)
-    }
-
-    /// A new ticket for a session that goes on, if it is time for one.
-    pub fn renew_session(&self, principal: &Principal, now: Timestamp) -> Option<SessionToken> {
-        let ticket = principal.session.as_ref()?;
-        let wait = RENEW_SECONDS.min(self.inner.sessions.idle_seconds / 2);
-        let is_due = ticket.issued.plus_seconds(wait) <= now;
-        is_due.then(|| self.inner.sessions.write(ticket.clone(), &principal.credential, now)).flatten()
-    }
-
-    /// When the ticket of a session could last be used, however often it was renewed.
-    pub fn session_end(&self, ticket: &Ticket) -> Timestamp {
-        ticket.begun.plus_seconds(self.inner.sessions.seconds)
-    }
-}
-
-/// The code of a link that signs in once, made with the key of the file.
+/// The code of a link that signs in once, signed with the key of the file.
 pub fn sign_in_code(file_key: &[u8], credential: &Credential, now: Timestamp) -> Option<String> {
     let ticket = Ticket::begin(credential.client_id.clone(), now, now.plus_seconds(LINK_SECONDS)).ok()?;
     Tickets::new(file_key, Purpose::SignInLink).write(&ticket).ok()

@@ -1,37 +1,48 @@
-//! The one table of errors, the one envelope, the one conversion.
+//! The table of errors, the JSON form that clients receive, and the conversions from the errors of lower layers.
 //!
-//! A client gets `{"ok":false,"error":"<code>","message":"<text>"}`, with `details` where an error has several parts. The
-//! cause of a 500 goes to the program's log, never to the client.
+//! A client receives `{"ok":false,"error":"<code>","message":"<text>"}`, with `details` where parts of the request are at
+//! fault. The cause of a 500 is written to the server log and never sent to a client.
 
 use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
-    http::{StatusCode, header},
+    http::{
+        StatusCode,
+        header::{self, ContentType},
+    },
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Type},
+};
 
 use crate::{
     auth::{Denied, Exceeded},
-    model::{error::ParameterError, timestamp::Timestamp},
-    store::{AppendError, ChangeError, ReadError, WriteError},
+    http::success::{Always, False},
+    model::{
+        error::{FieldError, ParameterError},
+        timestamp::Timestamp,
+    },
+    store::{AppendError, ChangeError, Damaged, ReadError, WriteError},
 };
 
 /// A kind of error.
 #[derive(Debug)]
 pub(crate) struct ErrorKind {
-    /// What `error` says.
+    /// The value of `error`.
     pub(crate) code: &'static str,
     /// The HTTP status.
     pub(crate) status: StatusCode,
-    /// When it is given, for the API's documentation.
+    /// When the server sends it, for the API description.
     pub(crate) summary: &'static str,
 }
 
 macro_rules! kinds {
     ($($name:ident = $status:ident, $code:literal, $summary:literal;)*) => {
         $(pub(crate) const $name: &ErrorKind = &ErrorKind { code: $code, status: StatusCode::$status, summary: $summary };)*
-        /// Every kind there is.
+        /// All kinds.
         pub(crate) const KINDS: &[&ErrorKind] = &[$($name),*];
     };
 }
@@ -39,29 +50,29 @@ macro_rules! kinds {
 kinds! {
     INVALID_CREDENTIALS = UNAUTHORIZED, "invalid_credentials", "The client id or the client secret is wrong";
     NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
-    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or the request comes from another site's page";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or a page of another site sent the request";
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
-    DAMAGED = GONE, "event_damaged", "The event is in the log and cannot be read any more; a backup may have it whole";
-    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
-    MALFORMED_BODY = BAD_REQUEST, "malformed_body", "The body did not arrive whole, or one of its chunks is malformed";
+    DAMAGED = GONE, "event_damaged", "The event is in the log but can no longer be read; a backup may still have it";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not accept this method";
+    MALFORMED_BODY = BAD_REQUEST, "malformed_body", "The body is incomplete, or one of its chunks is malformed";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time";
-    CONFLICT = CONFLICT, "conflict", "The identifier or name already stands for something else";
-    PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is over the limit";
-    INVALID_REQUEST = UNPROCESSABLE_ENTITY, "invalid_request", "The query or the body is wrong; the message names the part";
-    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "The secret is wrong, after too many failed logins; a right one is accepted at any time";
-    INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "A fault of the server; its log holds the cause by X-Trace-Id";
-    OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot take this now; Retry-After says when to come again";
-    QUERY_TIMEOUT = SERVICE_UNAVAILABLE, "query_timeout", "The query took too long and was stopped; the message says how to make it shorter";
-    CLIENT_CLOSED = BAD_REQUEST, "client_closed", "The client closed the connection before its query was answered";
-    DISK_FULL = INSUFFICIENT_STORAGE, "disk_full", "There is no room on the disk; nothing was stored";
+    CONFLICT = CONFLICT, "conflict", "The identifier or name is already in use for something else";
+    PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than the limit";
+    INVALID_REQUEST = UNPROCESSABLE_ENTITY, "invalid_request", "The query or the body is invalid; the message names the part";
+    RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "The secret is wrong, after too many failed logins; the right secret is accepted at any time";
+    INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "The server failed; its log has the cause under X-Trace-Id";
+    OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot accept this now; retry after the seconds in Retry-After";
+    QUERY_TIMEOUT = SERVICE_UNAVAILABLE, "query_timeout", "The query took too long and was stopped; the message says how to make it faster";
+    CLIENT_CLOSED = BAD_REQUEST, "client_closed", "The client closed the connection before the query finished";
+    DISK_FULL = INSUFFICIENT_STORAGE, "disk_full", "The disk is full; nothing was stored";
 }
 
-/// An error as a client gets it.
+/// An error as a client receives it.
 #[derive(Debug)]
 pub struct ApiError {
     kind: &'static ErrorKind,
     message: String,
-    details: Option<Box<Value>>,
+    details: Vec<Detail>,
     retry_after_seconds: Option<u64>,
     rate_limit: Option<Box<Exceeded>>,
     cause: Option<String>,
@@ -69,37 +80,44 @@ pub struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(kind: &'static ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: None, retry_after_seconds: None, rate_limit: None, cause: None }
+        Self {
+            kind,
+            message: message.into(),
+            details: Vec::new(),
+            retry_after_seconds: None,
+            rate_limit: None,
+            cause: None,
+        }
     }
 
-    /// A refused query or body.
+    /// An invalid query or body.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(INVALID_REQUEST, message)
     }
 
-    /// A fault of the server. The client learns that there was one.
+    /// A failure of the server. The client receives no cause.
     pub(crate) fn internal(cause: impl fmt::Display) -> Self {
-        let message = "the server could not answer; its log says why, under this answer's X-Trace-Id";
+        let message = "the server failed; its log has the cause under this response's X-Trace-Id";
         Self { cause: Some(cause.to_string()), ..Self::new(INTERNAL, message) }
     }
 
-    /// Something that goes better later.
+    /// A temporary error; the client should retry after `wait`.
     pub(crate) fn later(kind: &'static ErrorKind, message: impl Into<String>, wait: Duration) -> Self {
-        // A whole number of seconds, rounded up: who comes again then is not too early.
+        // Retry-After has whole seconds. Rounded up, a retry is never too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self { retry_after_seconds: Some(seconds.max(1)), ..Self::new(kind, message) }
     }
 
-    /// A request that a page of some other site may have sent with somebody's session.
+    /// A request that a page of another site may have sent with a user's session.
     pub(crate) fn cross_site() -> Self {
         Self::new(
             FORBIDDEN,
-            "a request by session must come from a page of this server: its Origin names another, or none",
+            "a request with a session must come from a page of this server; its Origin is missing or names another site",
         )
     }
 
-    pub(crate) fn with_details(self, details: Value) -> Self {
-        Self { details: Some(Box::new(details)), ..self }
+    pub(crate) fn with_details(self, details: Vec<Detail>) -> Self {
+        Self { details, ..self }
     }
 
     /// Whether the request failed because its client is gone.
@@ -107,23 +125,113 @@ impl ApiError {
         self.kind.code == CLIENT_CLOSED.code
     }
 
-    /// The body of the answer.
-    pub(crate) fn envelope(&self) -> Value {
-        let mut envelope = json!({ "ok": false, "error": self.kind.code, "message": self.message });
-        if let Some(details) = &self.details {
-            envelope["details"] = details.as_ref().clone();
-        }
-        envelope
+    /// The body of the response.
+    pub(crate) fn to_json(&self) -> String {
+        let (ok, error) = (Always, self.kind.code);
+        let body = ErrorBody { ok, error, message: &self.message, details: &self.details };
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
-    /// What the client is told.
+    /// The message for the client.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What the log is told, where the client is not.
+    /// The cause for the server log, where the client receives none.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
+    }
+}
+
+/// The body of every error response.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody<'a> {
+    #[schema(inline)]
+    ok: False,
+    #[schema(schema_with = codes)]
+    error: &'static str,
+    message: &'a str,
+    /// The parts of the request that are at fault.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    details: &'a [Detail],
+}
+
+fn codes() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(KINDS.iter().map(|kind| kind.code)))
+}
+
+/// One part of a request that is at fault.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = ErrorDetail)]
+pub(crate) enum Detail {
+    /// A query parameter.
+    Parameter {
+        parameter: String,
+        message: String,
+        /// For a cursor that the log no longer has: another cursor, from which no event is missed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        resume: Option<String>,
+    },
+    /// An event of the body.
+    Event(EventFault),
+    /// A stored event that cannot be read.
+    Damaged(DamagedEvent),
+}
+
+/// What is wrong with an event of the body.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventFault {
+    /// The event's place in the body, from 0.
+    index: usize,
+    /// The dotted path of the field; empty if the event as a whole is at fault.
+    field: String,
+    message: String,
+    /// For a conflict: the identifier that is already in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    identifier: Option<String>,
+}
+
+impl EventFault {
+    pub(crate) fn new(index: usize, error: FieldError) -> Self {
+        Self { index, field: error.field, message: error.message, identifier: None }
+    }
+}
+
+/// What is known of a stored event that is damaged. It takes the event's place.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DamagedEvent {
+    /// Its number in the order of arrival.
+    seq: i64,
+    /// What is wrong.
+    message: String,
+    /// The event time, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    timestamp: Option<String>,
+    /// The identifier, if it can still be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    identifier: Option<String>,
+}
+
+impl DamagedEvent {
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl From<&Damaged> for DamagedEvent {
+    fn from(damaged: &Damaged) -> Self {
+        Self {
+            seq: damaged.seq,
+            message: damaged.message.clone(),
+            timestamp: damaged.timestamp.map(|at| at.to_string()),
+            identifier: damaged.identifier.clone(),
+        }
     }
 }
 
@@ -156,17 +264,15 @@ impl ResponseError for ApiError {
         if self.kind.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        response.json(self.envelope())
+        response.content_type(ContentType::json()).body(self.to_json())
     }
 }
 
 impl From<ParameterError> for ApiError {
     fn from(error: ParameterError) -> Self {
-        let mut detail = json!({ "parameter": error.parameter, "message": error.message });
-        if let Some(resume) = &error.resume {
-            detail["resume"] = resume.as_str().into();
-        }
-        Self::invalid(error.to_string()).with_details(json!([detail]))
+        let text = error.to_string();
+        let ParameterError { parameter, message, resume } = error;
+        Self::invalid(text).with_details(vec![Detail::Parameter { parameter, message, resume }])
     }
 }
 
@@ -176,12 +282,12 @@ impl From<Denied> for ApiError {
             Denied::WrongSecret => {
                 Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
             }
-            Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; ask for a new one"),
+            Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; request a new one"),
             Denied::TooMany(exceeded) => {
                 let whose = if exceeded.is_of_address { "this address" } else { "this client id at this address" };
                 let message = format!(
-                    "the client id or the secret is wrong, after {} failed logins of {whose}; a right secret is accepted at \
-                     any time",
+                    "the client id or the secret is wrong, after {} failed logins of {whose}; the right secret is accepted \
+                     at any time",
                     exceeded.failures_max
                 );
                 Self { rate_limit: Some(Box::new(exceeded)), ..Self::later(RATE_LIMITED, message, exceeded.wait) }
@@ -207,10 +313,13 @@ impl From<AppendError> for ApiError {
         match error {
             AppendError::Write(error) => error.into(),
             AppendError::Conflict { index, ref identifier } => {
-                let message = "already stands for an event with other content";
-                let details =
-                    json!([{ "index": index, "field": "identifier", "message": message, "identifier": identifier }]);
-                Self::new(CONFLICT, error.to_string()).with_details(details)
+                let fault = EventFault {
+                    index,
+                    field: "identifier".to_owned(),
+                    message: "is already used by an event with other content".to_owned(),
+                    identifier: Some(identifier.clone()),
+                };
+                Self::new(CONFLICT, error.to_string()).with_details(vec![Detail::Event(fault)])
             }
         }
     }
@@ -234,13 +343,13 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Overloaded => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(1)),
-            // Sent again at once it would take as long.
+            // An immediate retry would take as long.
             ReadError::TooLong { within, .. } => Self::later(QUERY_TIMEOUT, error.to_string(), within),
             ReadError::Abandoned => Self::new(CLIENT_CLOSED, error.to_string()),
             ReadError::Refused(error) => error.into(),
             ReadError::Damaged(ref damaged) => {
-                let details = damaged.to_json();
-                Self::new(DAMAGED, error.to_string()).with_details(json!([details]))
+                let details = vec![Detail::Damaged(damaged.into())];
+                Self::new(DAMAGED, error.to_string()).with_details(details)
             }
             ReadError::IndexDamaged(_) => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(30)),
             ReadError::Changed | ReadError::Sqlite(_) => Self::internal(error),

@@ -23,6 +23,7 @@ pub(crate) mod reading;
 mod refusals;
 pub(crate) mod session;
 mod streams;
+pub(crate) mod success;
 mod unread;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};

@@ -55,7 +55,7 @@ pub fn malformed_chunks() -> Vec<u8> {
     let message = "body: a chunk is malformed; send the request again with chunks as RFC 9112 section 7.1 has them, or with \
                    Content-Length";
     let error = ApiError::new(MALFORMED_BODY, message);
-    let body = error.envelope().to_string();
+    let body = error.to_json();
     let head = "content-type: application/json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close";
     let (status, length) = (error.status_code(), body.len());
     format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()

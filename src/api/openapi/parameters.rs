@@ -1,0 +1,122 @@
+//! The query parameters of the operations, made from the tables that the server parses them by.
+
+use utoipa::openapi::{
+    ArrayBuilder, ObjectBuilder, RefOr, Required, Schema, Type,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+};
+
+use crate::{
+    api::{
+        event_schema::{DATE_TIME, NO_NUL},
+        export::FORMAT,
+    },
+    model::{
+        field::{FIELDS, FieldSpec, Matching},
+        limits::QueryLimits,
+        query::{CONTROLS, Control, INCLUDABLE},
+        search::{SEARCH_BYTES_MAX, SEARCH_WORDS_MAX},
+        stats::STATS_CONTROLS,
+        zone::Interval,
+    },
+};
+
+/// A status code such as `404`, or a class such as `4xx`. The server also accepts a comma-separated list of them.
+const STATUS_CODE: &str = "^[1-9]([0-9]{2}|[xX]{2})$";
+
+/// The filters, and the parameters of a list.
+pub(super) fn of_list(limits: &QueryLimits) -> Vec<Parameter> {
+    let filters = FIELDS.iter().flat_map(|spec| {
+        spec.parameters.iter().flat_map(move |name| {
+            let excluded = format!("Excludes events that {name} would match");
+            [query(name, spec.summary, filter(spec)), query(&format!("not.{name}"), &excluded, filter(spec))]
+        })
+    });
+    filters.chain(controls(CONTROLS, limits)).collect()
+}
+
+/// The parameters of a stream: it has no end to limit or count.
+pub(super) fn of_stream(limits: &QueryLimits) -> Vec<Parameter> {
+    let last = "Continue after the message with this id, as cursor does. Without either, the stream starts with the next event";
+    let last = parameter("Last-Event-ID", ParameterIn::Header, last, string());
+    let parameters = of_list(limits).into_iter().filter(|parameter| !["limit", "count"].contains(&&*parameter.name));
+    parameters.chain([last]).collect()
+}
+
+/// The parameters of an export.
+pub(super) fn of_export(limits: &QueryLimits) -> Vec<Parameter> {
+    let (name, summary) = FORMAT;
+    let mut format = query(name, summary, string().enum_values(Some(["csv", "ndjson"])));
+    format.required = Required::True;
+    [format].into_iter().chain(of_list(limits)).collect()
+}
+
+/// The parameters of counts.
+pub(super) fn of_stats(limits: &QueryLimits) -> Vec<Parameter> {
+    of_list(limits).into_iter().chain(controls(STATS_CONTROLS, limits)).collect()
+}
+
+/// A parameter of the query string.
+pub(super) fn query(name: &str, summary: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    parameter(name, ParameterIn::Query, summary, schema)
+}
+
+/// A part of the path.
+pub(super) fn path(name: &str, summary: &str, schema: ObjectBuilder) -> Parameter {
+    let mut parameter = parameter(name, ParameterIn::Path, summary, schema);
+    parameter.required = Required::True;
+    parameter
+}
+
+pub(super) fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn parameter(name: &str, place: ParameterIn, summary: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    ParameterBuilder::new().name(name).parameter_in(place).description(Some(summary)).schema(Some(schema)).build()
+}
+
+fn controls(controls: &'static [Control], limits: &QueryLimits) -> impl Iterator<Item = Parameter> {
+    controls.iter().map(|control| query(control.name, control.summary, control_schema(control.name, limits)))
+}
+
+fn filter(spec: &FieldSpec) -> ArrayBuilder {
+    let value = match spec.matching {
+        Matching::OneOf(values) => string().enum_values(Some(values.iter().copied())),
+        Matching::StatusCode => string().pattern(Some(STATUS_CODE)),
+        _ => string().min_length(Some(1)).pattern(Some(NO_NUL)),
+    };
+    ArrayBuilder::new().items(value)
+}
+
+fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
+    let choice = |values: [&str; 2]| string().enum_values(Some(values)).default(Some(values[0].into()));
+    match name {
+        "from" | "to" => string().format(Some(DATE_TIME)).into(),
+        "limit" => ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .default(Some(limits.list_default.into()))
+            .description(Some(format!("At most {}", limits.list_max)))
+            .into(),
+        "includes" => ArrayBuilder::new().items(string().enum_values(Some(INCLUDABLE.iter().copied()))).into(),
+        "q" | "search" => string()
+            .min_length(Some(1))
+            .max_length(Some(SEARCH_BYTES_MAX))
+            .pattern(Some(format!("^\\s*\\S+(\\s+\\S+){{0,{}}}\\s*$", SEARCH_WORDS_MAX - 1)))
+            .into(),
+        "facets" => {
+            let names = FIELDS.iter().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).copied();
+            ArrayBuilder::new().items(string().enum_values(Some(names))).into()
+        }
+        "histogram" => {
+            let widths = std::iter::once("auto").chain(Interval::ALL.iter().map(|(name, _)| *name));
+            string().enum_values(Some(widths)).into()
+        }
+        "sort" => choice(["time", "received"]).into(),
+        "order" => choice(["desc", "asc"]).into(),
+        "count" | "include_own" | "include_deleted_entities" => {
+            ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into())).into()
+        }
+        _ => string().into(),
+    }
+}
