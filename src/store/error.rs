@@ -129,7 +129,7 @@ pub enum WriteError {
     DiskFull,
     /// The write-ahead log is as long as it may become.
     #[error(
-        "the write-ahead log is as long as it may become ([database] log_bytes_max), and a read transaction keeps it from \
+        "the write-ahead log is as long as it may become ([database] wal_bytes_max), and a read transaction keeps it from \
          being emptied; send it again later; the server log says whose transaction it is"
     )]
     LogFull,
