@@ -24,7 +24,7 @@ use crate::{
         output::Output,
         serve, source,
     },
-    config::{Config, LimitsConfig, QUEUE_BYTES_MAX},
+    config::{Config, LimitsConfig},
     model::{
         credential::IMPORT_NAME,
         error::FieldError,
@@ -79,7 +79,7 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
             // The queue's limits are for a server's many senders; here they must hold what this one has under way.
             let limits = LimitsConfig {
                 queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
-                queue_bytes_max: QUEUE_BYTES_MAX,
+                queue_bytes_max: LimitsConfig::default().queue_bytes_max,
                 ..config.limits.clone()
             };
             let store = serve::open(&Config { limits, ..config.clone() })?;

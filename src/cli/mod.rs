@@ -25,7 +25,7 @@ use std::{env, fmt, path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Loaded},
     model::error::FieldError,
     server::StartError,
     store::{AppendError, BackupError, ChangeError, CloseError, OpenError, ReadError, WriteError},
@@ -103,8 +103,14 @@ pub fn run() -> ExitCode {
 }
 
 fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
-    let config =
-        || -> Result<Config, Failure> { Ok(Config::load(arguments.config.as_deref(), variables()?.into_iter())?) };
+    let load = || -> Result<Loaded, Failure> {
+        let loaded = Config::load(arguments.config.as_deref(), variables()?.into_iter())?;
+        for warning in &loaded.warnings {
+            terminal::line(format_args!("auditbox: {warning}"));
+        }
+        Ok(loaded)
+    };
+    let config = || load().map(|loaded| loaded.config);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config()?, out),
         Command::Import(arguments) => import::run(&config()?, &arguments, out),
@@ -112,7 +118,7 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
         Command::Credential(command) => credential::run(&config()?, command, out),
         Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
         Command::CheckConfig => {
-            status::check_config(&config()?, out);
+            out.generated(load()?.toml.as_bytes());
             Ok(())
         }
         Command::Healthcheck(arguments) => status::healthcheck(&config()?, &arguments, out),

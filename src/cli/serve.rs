@@ -60,7 +60,7 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
         readers: config.database.readers,
         queue,
         chunk_events: store::CHUNK_EVENTS,
-        wal_bytes_max: config.database.log_bytes_max,
+        wal_bytes_max: config.database.wal_bytes_max,
         retention,
     };
     Ok(Store::open(&options, &TerminalProgress::default())?)

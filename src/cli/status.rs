@@ -1,4 +1,4 @@
-//! `check-config` and `healthcheck`: for operators and supervisors.
+//! `healthcheck`: for supervisors.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -19,12 +19,6 @@ pub(super) struct StatusArguments {
     /// The server's URL; without it, the configuration's own address
     #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
     url: Option<String>,
-}
-
-/// Prints what is in force. A configuration that is wrong never gets here.
-pub(super) fn check_config(config: &Config, out: &mut Output) {
-    out.lines(format_args!("{config:#?}"));
-    out.line("the configuration is good");
 }
 
 /// Asks `/readyz`: a server that answers but takes no writes is not well.
@@ -52,7 +46,7 @@ pub(super) fn healthcheck(config: &Config, arguments: &StatusArguments, out: &mu
 
 /// Where this configuration's server can be reached from this machine.
 pub(super) fn own_url(config: &Config) -> String {
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let scheme = if config.server.tls().is_some() { "https" } else { "http" };
     let mut address = config.server.listen;
     if address.ip().is_unspecified() {
         let loopback: IpAddr =

@@ -92,7 +92,7 @@ impl Endpoint {
     /// Reads the certificate, if there is one, and reserves the address.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         process::raise_open_files();
-        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let tls = config.server.tls().as_ref().map(tls::load).transpose()?;
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let address = config.server.listen;
         bind(address)
@@ -205,7 +205,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         metrics: Arc::default(),
         started: Timestamp::now(),
         error_page: pages::error_page,
-        serves_tls: config.server.tls.is_some(),
+        serves_tls: config.server.tls().is_some(),
     })
 }
 

@@ -178,7 +178,7 @@ impl Drop for Stopped {
 #[test]
 #[cfg(unix)]
 fn the_wal_stays_within_its_bound_during_a_backup() {
-    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
+    let server = Server::start_with(&[("AUDITBOX_DATABASE_WAL_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
     let log_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
     let post = |number: usize| server.post("/v1/audit-log", &held::batch(number)).status;
     for number in 0..12 {

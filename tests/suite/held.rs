@@ -35,7 +35,7 @@ pub(crate) fn batch(number: usize) -> String {
 
 /// A server whose WAL reaches its bound soon.
 fn bounded() -> Server {
-    Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())])
+    Server::start_with(&[("AUDITBOX_DATABASE_WAL_BYTES_MAX", &LOG_BYTES_MAX.to_string())])
 }
 
 fn log_bytes(server: &Server) -> u64 {

@@ -134,7 +134,7 @@ fn one_credential_leaves_half_of_the_readers_to_others() {
 #[test]
 fn long_queries_block_neither_the_writer_nor_the_wal() {
     let bound = LOG_BYTES_MAX.to_string();
-    let server = server(&[PATIENT, ("AUDITBOX_DATABASE_LOG_BYTES_MAX", &bound)]);
+    let server = server(&[PATIENT, ("AUDITBOX_DATABASE_WAL_BYTES_MAX", &bound)]);
     let other = server.credential("other", &["read"]);
     let asked = [(0, &server.token), (1, &server.token), (2, &other), (3, &other)];
     let long = asked.map(|(number, token)| ask(&server, token, &format!("/v1/audit-log?{}", search(number))));

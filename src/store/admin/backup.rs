@@ -2,7 +2,7 @@
 //!
 //! SQLite makes it (`VACUUM INTO`), on one snapshot: the copy is the log as it was when the copying began, whatever is
 //! written or removed meanwhile. For as long as it takes, the write-ahead log cannot be begun anew and grows by what is
-//! written; at its bound (`[database] log_bytes_max`) nothing more is taken until the copy is done.
+//! written; at its bound (`[database] wal_bytes_max`) nothing more is taken until the copy is done.
 //!
 //! The copy comes under another name, is synced, looked through as `doctor` does, and only then given its own name: a
 //! crash leaves a file whose name says that it is a part.

@@ -221,7 +221,7 @@ impl Checkpoints {
         } else if !was_full {
             tracing::error!(
                 log_bytes = self.length(),
-                "the write-ahead log is at its limit ([database] log_bytes_max) and cannot be emptied: {}; no more events \
+                "the write-ahead log is at its limit ([database] wal_bytes_max) and cannot be emptied: {}; no more events \
                  are taken until that ends",
                 cause(&self.reads)
             );

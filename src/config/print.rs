@@ -1,0 +1,47 @@
+//! The settings in effect, printed as a TOML file.
+
+use toml::Value;
+
+use super::settings::SectionValues;
+use crate::model::{printable::is_hidden, resource_type::Catalogue};
+
+/// A file with every key.
+pub(super) fn file(sections: &[SectionValues], resource_types: &Catalogue) -> String {
+    let mut parts = Vec::new();
+    if resource_types.entries().is_empty() {
+        parts.push("resource_types = []\n".to_owned());
+    }
+    for (name, keys) in sections {
+        let lines = keys.iter().map(|(key, value)| format!("{key} = {}\n", text(value)));
+        parts.push(format!("[{name}]\n{}", lines.collect::<String>()));
+    }
+    for entry in resource_types.entries() {
+        let (value, label, description) = (entry.value(), entry.label(), entry.description());
+        let [value, label, description] = [value, label, description].map(quoted);
+        parts.push(format!("[[resource_types]]\nvalue = {value}\nlabel = {label}\ndescription = {description}\n"));
+    }
+    parts.join("\n")
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(self::text).collect::<Vec<_>>().join(", ")),
+        Value::Table(table) => {
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{} = {}", quoted(key), text(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A TOML string in which characters that act on a terminal are escaped.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|char| match char {
+        '"' | '\\' => format!("\\{char}"),
+        _ if is_hidden(char) => format!("\\U{:08x}", u32::from(char)),
+        _ => char.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}

@@ -1,0 +1,214 @@
+//! The values that a file and the environment set, each with its origin.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use toml::{Table, Value};
+
+use super::{
+    error::{ConfigError, Problem},
+    setting::Setting,
+};
+use crate::model::resource_type::Catalogue;
+
+const VARIABLE_PREFIX: &str = "AUDITBOX_";
+/// The only section that is a list of entries, each with the keys `value`, `label` and `description`.
+const RESOURCE_TYPES: &str = "resource_types";
+const RESOURCE_TYPE_KEYS: [&str; 3] = ["value", "label", "description"];
+
+/// A section and its keys.
+pub(super) struct SectionSpec {
+    pub(super) name: &'static str,
+    pub(super) keys: &'static [KeySpec],
+}
+
+/// A key of a section.
+pub(super) struct KeySpec {
+    pub(super) name: &'static str,
+    /// An earlier name, which is still read; empty without one.
+    pub(super) formerly: &'static str,
+    /// See [`Setting::FROM_VARIABLE`].
+    pub(super) from_variable: Option<fn(&str) -> Value>,
+}
+
+impl SectionSpec {
+    fn key(&self, name: &str) -> Option<&'static KeySpec> {
+        self.keys.iter().find(|key| key.name == name || (!name.is_empty() && key.formerly == name))
+    }
+}
+
+/// The values of the keys that are set.
+pub(super) struct Source {
+    path: Option<PathBuf>,
+    /// By section and key.
+    values: BTreeMap<(&'static str, &'static str), Given>,
+    resource_types: Option<Value>,
+    warnings: Vec<String>,
+}
+
+/// A value, and where it was set.
+struct Given {
+    /// Whether a variable set it, and whether under the key's present name. The higher rank counts.
+    rank: (bool, bool),
+    /// The file or the variable.
+    origin: String,
+    value: Value,
+}
+
+impl Source {
+    /// Reads the file, if there is one, and then the environment, which overrides it. Rejects unknown sections and keys.
+    pub(super) fn read(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        sections: &'static [SectionSpec],
+    ) -> Result<Self, ConfigError> {
+        let mut source = Self {
+            path: path.map(Path::to_owned),
+            values: BTreeMap::new(),
+            resource_types: None,
+            warnings: Vec::new(),
+        };
+        if let Some(path) = path {
+            let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.into(), cause })?;
+            let invalid = |error: toml::de::Error| error.to_string().trim_end().to_owned();
+            let table =
+                text.parse().map_err(|error| ConfigError::Toml { origin: source.file(), cause: invalid(error) });
+            source.add_file(table?, sections)?;
+        }
+        for (variable, text) in environment {
+            source.add_variable(variable, &text, sections)?;
+        }
+        Ok(source)
+    }
+
+    /// A setting's value, or `default` if it is not set.
+    pub(super) fn setting<T: Setting>(
+        &self,
+        section: &'static str,
+        key: &'static str,
+        default: T,
+        range: &RangeInclusive<u64>,
+    ) -> Result<T, ConfigError> {
+        let Some(given) = self.values.get(&(section, key)) else { return Ok(default) };
+        T::read(&given.value, range).map_err(|text| self.blame(Problem { section, key, text }))
+    }
+
+    /// The catalogue of resource types that the file sets, or the default one.
+    pub(super) fn resource_types(&self) -> Result<Catalogue, ConfigError> {
+        let Some(value) = &self.resource_types else { return Ok(Catalogue::default()) };
+        let invalid = |key: &str, problem: String| {
+            key_error(self.file(), format!("[[{RESOURCE_TYPES}]] {key}").trim_end().to_owned(), problem)
+        };
+        let tables = value.as_array().and_then(|list| list.iter().map(Value::as_table).collect::<Option<Vec<_>>>());
+        let Some(tables) = tables else {
+            return Err(invalid("", "must be a list of entries, each under its own [[ ]]".to_owned()));
+        };
+        let mut entries = Vec::new();
+        for table in tables {
+            if let Some(key) = table.keys().find(|key| !RESOURCE_TYPE_KEYS.contains(&key.as_str())) {
+                return Err(invalid(key, format!("is not a key; the keys are {}", RESOURCE_TYPE_KEYS.join(", "))));
+            }
+            let [value, label, description] = RESOURCE_TYPE_KEYS.map(|key| match table.get(key) {
+                None if key == "description" => Ok(""),
+                text => text.and_then(Value::as_str).ok_or_else(|| invalid(key, "must be a string in quotes".into())),
+            });
+            entries.push((value?, label?, description?));
+        }
+        Catalogue::parse(entries).map_err(|(key, text)| invalid(key, text))
+    }
+
+    /// Adds to a problem where to correct it: the variable or the file that set the key, otherwise the file.
+    pub(super) fn blame(&self, problem: Problem) -> ConfigError {
+        let set = self.values.get(&(problem.section, problem.key));
+        let origin = set.map_or_else(|| self.file(), |given| given.origin.clone());
+        key_error(origin, format!("[{}] {}", problem.section, problem.key), problem.text)
+    }
+
+    /// Lines about settings that are written under an earlier name.
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        self.warnings
+    }
+
+    fn file(&self) -> String {
+        self.path.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string())
+    }
+
+    fn add_file(&mut self, table: Table, sections: &'static [SectionSpec]) -> Result<(), ConfigError> {
+        let file = self.file();
+        for (name, given) in table {
+            let invalid = |problem| key_error(file.clone(), format!("[{name}]"), problem);
+            if name == RESOURCE_TYPES {
+                self.resource_types = Some(given);
+                continue;
+            }
+            let Some(section) = sections.iter().find(|section| section.name == name) else {
+                let names = names(sections.iter().map(|section| section.name).chain([RESOURCE_TYPES]));
+                return Err(invalid(format!("is not a section; the sections are {names}")));
+            };
+            let Value::Table(given) = given else {
+                return Err(invalid("must be a section of keys".to_owned()));
+            };
+            for (name, value) in given {
+                let Some(key) = section.key(&name) else {
+                    let names = names(section.keys.iter().map(|key| key.name));
+                    let problem = format!("is not a key; the keys are {names}");
+                    return Err(key_error(file, format!("[{}] {name}", section.name), problem));
+                };
+                let given = Given { rank: (false, key.name == name), origin: file.clone(), value };
+                self.set(section.name, key, &name, given);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a variable if its name is that of a section.
+    fn add_variable(
+        &mut self,
+        variable: String,
+        text: &str,
+        sections: &'static [SectionSpec],
+    ) -> Result<(), ConfigError> {
+        let prefix = |section: &SectionSpec| variable_name(section.name, "");
+        let Some(section) = sections.iter().find(|section| variable.starts_with(&prefix(section))) else {
+            return Ok(());
+        };
+        let name = variable[prefix(section).len()..].to_ascii_lowercase();
+        let key = section.key(&name).filter(|_| variable == variable_name(section.name, &name));
+        let Some((key, from_variable)) = key.and_then(|key| Some((key, key.from_variable?))) else {
+            let keys = section.keys.iter().filter(|key| key.from_variable.is_some());
+            let names = keys.map(|key| variable_name(section.name, key.name)).collect::<Vec<_>>().join(", ");
+            let problem = format!("has no key for this variable; the variables are {names}");
+            return Err(key_error(variable, format!("[{}]", section.name), problem));
+        };
+        let given = Given { rank: (true, key.name == name), origin: variable, value: from_variable(text) };
+        self.set(section.name, key, &name, given);
+        Ok(())
+    }
+
+    /// Sets a key. Variables override the file; within each, a key's present name overrides its earlier one.
+    fn set(&mut self, section: &'static str, key: &KeySpec, name: &str, given: Given) {
+        if key.name != name {
+            let Given { origin, .. } = &given;
+            self.warnings.push(format!("{origin}: [{section}] {name} is now called {}; rename it", key.name));
+        }
+        match self.values.entry((section, key.name)) {
+            Entry::Occupied(set) if set.get().rank > given.rank => {}
+            entry => drop(entry.insert_entry(given)),
+        }
+    }
+}
+
+fn variable_name(section: &str, key: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}_{}", section.to_ascii_uppercase(), key.to_ascii_uppercase())
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn key_error(origin: String, place: String, problem: String) -> ConfigError {
+    ConfigError::Key { origin, place, problem }
+}
