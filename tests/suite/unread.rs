@@ -93,7 +93,7 @@ fn a_long_response_is_the_same_in_every_encoding() {
             assert!(fetch(encoding) == plain, "{path} as {encoding}");
         }
     }
-    // The last of two pieces is of any size.
+    // The second of two pieces may have any size.
     for limit in (250..500).step_by(3) {
         let path = format!("/v1/audit-log?resources=listed&limit={limit}");
         assert_eq!(server.get(&path).identifiers().len(), limit);
