@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Far below the bound of the file, and far above what is written while so small a file is copied.
-const LOG_BYTES_MAX: u64 = 320 * 1024 * 1024;
+const WAL_BYTES_MAX: u64 = 320 * 1024 * 1024;
 const SENDERS: usize = 8;
 
 fn event(sender: usize, number: usize) -> Value {
@@ -77,7 +77,7 @@ fn a_backup_under_full_ingest_has_all_events_acknowledged_before_it() {
     });
     assert!(acknowledged.lock().unwrap().len() > before.len(), "no event arrived during the backup");
     let longest = longest.into_inner();
-    assert!(longest < LOG_BYTES_MAX, "{longest}");
+    assert!(longest < WAL_BYTES_MAX, "{longest}");
     assert_private(&copy);
     let original: HashMap<String, String> = lines(&server);
 
@@ -178,25 +178,25 @@ impl Drop for Stopped {
 #[test]
 #[cfg(unix)]
 fn the_wal_stays_within_its_bound_during_a_backup() {
-    let server = Server::start_with(&[("AUDITBOX_DATABASE_WAL_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
-    let log_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
+    let server = Server::start_with(&[("AUDITBOX_DATABASE_WAL_BYTES_MAX", &held::WAL_BYTES_MAX.to_string())]);
+    let wal_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
     let post = |number: usize| server.post("/v1/audit-log", &held::batch(number)).status;
     for number in 0..12 {
         assert_eq!(post(number), 201);
     }
     // Copied into the file and gone from the WAL, so that the file is large.
-    eventually("an empty log", || (fs::metadata(server.database()).unwrap().len() > log_bytes()).then_some(()));
+    eventually("an empty WAL", || (fs::metadata(server.database()).unwrap().len() > wal_bytes()).then_some(()));
     let mut stopped = Stopped::begin(&server);
     let mut stored = 12;
     while post(stored) == 201 {
         stored += 1;
-        assert!(stored < 100, "the WAL has no bound: {} bytes", log_bytes());
+        assert!(stored < 100, "the WAL has no bound: {} bytes", wal_bytes());
     }
     assert!(stored > 12, "writes are accepted while there is room");
     for number in 0..10 {
         assert_eq!(post(1_000 + number), 503);
     }
-    assert!(log_bytes() < held::LOG_BYTES_MAX + held::BEYOND_BYTES, "{}", log_bytes());
+    assert!(wal_bytes() < held::WAL_BYTES_MAX + held::BEYOND_BYTES, "{}", wal_bytes());
     stopped.signal("CONT");
     assert!(stopped.0.wait().unwrap().success());
     eventually("taking events again", || (post(2_000) == 201).then_some(()));

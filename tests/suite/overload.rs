@@ -45,7 +45,7 @@ const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const OVER: u64 = 4;
 /// Maximum size of the write-ahead log: the size beyond which the writer waits for readers, and what may be added
 /// meanwhile.
-const LOG_BYTES_MAX: u64 = 320 * 1024 * 1024;
+const WAL_BYTES_MAX: u64 = 320 * 1024 * 1024;
 /// Number of concurrent searches.
 const SEARCHES: usize = 4;
 /// One batch: such a short queue is full at once in any build.
@@ -122,7 +122,7 @@ struct Seen {
     is_full: AtomicBool,
     searched: AtomicU64,
     memory_bytes: AtomicU64,
-    log_bytes: AtomicU64,
+    wal_bytes: AtomicU64,
     over: AtomicBool,
 }
 
@@ -274,7 +274,7 @@ fn watch(server: &Server, seen: &Seen) {
             }
         }
         seen.memory_bytes.fetch_max(memory_bytes(server), Ordering::Relaxed);
-        seen.log_bytes.fetch_max(fs::metadata(&log).map_or(0, |file| file.len()), Ordering::Relaxed);
+        seen.wal_bytes.fetch_max(fs::metadata(&log).map_or(0, |file| file.len()), Ordering::Relaxed);
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -369,8 +369,8 @@ fn report_and_check(size: &Size, seen: &Seen) -> Vec<(u64, u64)> {
     health.sort_unstable();
     let statuses = seen.statuses.lock().unwrap().clone();
     let stored = seen.count(201) * BATCH_EVENTS;
-    let [memory_bytes, log_bytes, unanswered, searched] =
-        [&seen.memory_bytes, &seen.log_bytes, &seen.unanswered, &seen.searched].map(|one| one.load(Ordering::Relaxed));
+    let [memory_bytes, wal_bytes, unanswered, searched] =
+        [&seen.memory_bytes, &seen.wal_bytes, &seen.unanswered, &seen.searched].map(|one| one.load(Ordering::Relaxed));
     println!(
         "responses to ingest, by status: {statuses:?}; stored {:.0} events/s",
         stored as f64 / size.load.as_secs_f64()
@@ -383,14 +383,14 @@ fn report_and_check(size: &Size, seen: &Seen) -> Vec<(u64, u64)> {
         at(&health, 1_000)
     );
     println!("longest, with their seconds: {:?}", &health[health.len().saturating_sub(8)..]);
-    println!("memory: {} MiB at most; write-ahead log: {} MiB at most", memory_bytes >> 20, log_bytes >> 20);
+    println!("memory: {} MiB at most; write-ahead log: {} MiB at most", memory_bytes >> 20, wal_bytes >> 20);
     println!("{searched} searches");
     assert!(statuses.keys().all(|status| matches!(status, 0 | 201 | 429 | 503)), "{statuses:?}");
     assert_eq!(seen.without_retry.load(Ordering::Relaxed), 0, "every rejection has a time to retry");
     assert_eq!(unanswered, 0, "every health check gets a response");
     assert!(seen.answered.load(Ordering::Relaxed) > 0, "no health check succeeded on a new connection during the load");
     assert!(memory_bytes <= MEMORY_BYTES_MAX, "{memory_bytes}");
-    assert!(log_bytes <= LOG_BYTES_MAX, "{log_bytes}");
+    assert!(wal_bytes <= WAL_BYTES_MAX, "{wal_bytes}");
     health
 }
 
