@@ -1,18 +1,17 @@
-//! The reader of stored events, given any bytes.
-//!
-//! In tests and fuzzers alone.
+//! The decoder of stored events with arbitrary input, for tests and fuzzers.
 
-#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+#![allow(clippy::missing_panics_doc, reason = "a fuzzer looks for failing checks")]
 
 use crate::store::event::codec::{BodyCodec, Decoder};
 
-/// Reads `stored` as the stored form of an event. What can be read is stored and read again as it is.
+/// Decodes `stored` as the stored form of an event. If that succeeds, encoding and decoding the result must not change
+/// it.
 pub fn read_body(stored: &[u8]) {
     let bodies = BodyCodec::default();
     let decoder = Decoder::of_own(&bodies);
     if let Ok(body) = decoder.decode(stored) {
         let again = bodies.encode(&body);
-        // What does not begin as an object does is no event, and is not taken for one when it is read again.
+        // A body that does not begin like an object is not an event, and may be decoded otherwise.
         if body.starts_with('{') {
             assert_eq!(decoder.decode(&again).as_deref(), Ok(&*body));
         }
@@ -26,7 +25,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_to_an_end(
+        fn arbitrary_bytes_are_decoded_or_rejected(
             bytes in prop::collection::vec(any::<u8>(), 0..400),
             head in prop_oneof![Just(&b""[..]), Just(&b"{"[..]), Just(&b"\x28\xb5\x2f\xfd"[..])],
             text in ".{0,200}",

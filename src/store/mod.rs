@@ -13,7 +13,8 @@
 //! | `read` | queries, and reading long lists in slices |
 //! | `admin` | commands of the operator: backup, restore, doctor, changes without a server |
 //!
-//! Each directory uses those above it in this table, and never one below. Errors, which all of them return, are in `error`.
+//! Each directory uses those above it in this table, and never one below. Errors, which all of them return, are in
+//! `error`.
 
 mod admin;
 mod auth;
@@ -88,11 +89,11 @@ pub struct Options {
     pub readers: u32,
     /// Limits on what waits to be written.
     pub queue: QueueLimits,
-    /// Events per chunk of the index in a new file, 64 to 65,536: [`CHUNK_EVENTS`] except in tests. An existing file keeps
-    /// its own number.
+    /// Events per chunk of the index in a new file, 64 to 65,536: [`CHUNK_EVENTS`] except in tests. An existing file
+    /// keeps its own number.
     pub chunk_events: u32,
-    /// Size of the write-ahead log (WAL), in bytes, at which writes are rejected. The WAL grows so far only while another
-    /// program keeps a read transaction open.
+    /// Size of the write-ahead log (WAL), in bytes, at which writes are rejected. The WAL only reaches it while another program
+    /// keeps a read transaction open.
     pub wal_bytes_max: u64,
     /// Which events expire. `None` for commands, which delete nothing.
     pub retention: Option<Retention>,
@@ -152,8 +153,8 @@ impl Store {
         Ok(Self { writer, reader, own_reader, thread, sealer, retention, _lock: lock })
     }
 
-    /// Writes what is queued, then closes the file. If the writer has ended early, the error says where acknowledged events
-    /// are.
+    /// Writes what is queued, then closes the file. If the writer has ended early, the error says where acknowledged
+    /// events are.
     pub fn close(self) -> Result<(), CloseError> {
         // SQLite deletes the WAL when the last connection closes, and only a writable connection can do that.
         drop((self.reader, self.own_reader));
@@ -197,8 +198,8 @@ pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
         .map_err(|error| open::refused(path, &error))
 }
 
-/// Rebuilds the index of a file from its events. Parts that cannot be rebuilt stay as they are. No server may have the file
-/// open.
+/// Rebuilds the index of a file from its events. Parts that cannot be rebuilt stay as they are. No server may have the
+/// file open.
 pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
     format::check_readable(path)?;
     let lock = Lock::take(path)?;
@@ -227,8 +228,8 @@ fn index_of(connection: &Connection, bodies: &BodyCodec) -> Result<Index, IndexE
     Ok(Index::new(chunk_events, sealed, Box::new(StoredMessages::new(bodies.clone()))))
 }
 
-/// Adds the events that are in no sealed chunk to the index. One transaction adds the terms that they need. Events are read
-/// on another connection, because a transaction that has read a damaged page cannot commit.
+/// Adds the events that are in no sealed chunk to the index. One transaction adds the terms that they need. Events are
+/// read on another connection, because a transaction that has read a damaged page cannot commit.
 fn load_newest(
     path: &Path,
     connection: &mut Connection,

@@ -525,7 +525,9 @@ fn credentials_are_created_listed_disabled_enabled_and_revoked() {
     assert_eq!(state(), "active");
     assert!(good(directory.path(), &["credential", "revoke", "ci bot"]).contains("ci bot is revoked"));
     assert_eq!(state(), "revoked");
-    assert!(bad(directory.path(), &["credential", "enable", "ci bot"], 1).contains("is revoked, which is for good"));
+    assert!(
+        bad(directory.path(), &["credential", "enable", "ci bot"], 1).contains("is revoked, which cannot be undone")
+    );
     assert!(
         bad(directory.path(), &["credential", "disable", "nobody"], 1).contains("there is no credential \"nobody\"")
     );

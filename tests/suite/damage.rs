@@ -146,7 +146,7 @@ fn a_flipped_byte_of_a_body_affects_only_that_event_and_is_reported_everywhere()
     );
     let page = server.get("/audit-logs/event-0010");
     assert_eq!(page.status, 410, "{}", page.text);
-    assert!(server.log().contains("a damaged event was asked for"));
+    assert!(server.log().contains("a query matched a damaged event"));
     let (status, directory) = server.stop();
     assert!(status.success());
     let asked = run(directory.path(), &["query", "--entity", "svc-0", "--json"]);
@@ -212,7 +212,7 @@ fn the_index_the_terms_and_the_dictionaries_are_covered() {
         ("chunk", flip("identifiers"), "chunk 0 of the index"),
         ("chunk", flip("first_times"), "chunk 0 of the index"),
         ("chunk", "last = last + 1".to_owned(), "chunk 0 of the index"),
-        ("term", "value = value || 'x'".to_owned(), "is not in the dictionary"),
+        ("term", "value = value || 'x'".to_owned(), "is not in the term dictionary"),
         ("dictionary", "bytes = CAST(x'37a430ec' || bytes AS BLOB)".to_owned(), "dictionary 1: is damaged"),
     ] {
         let (directory, path) = file();

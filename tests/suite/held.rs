@@ -82,7 +82,7 @@ fn the_wal_has_a_bound_and_the_cause_is_reported() {
     eventually("taking events again", || (server.post("/v1/audit-log", &batch(2_000)).status == 201).then_some(()));
     assert!(wal_bytes() < WAL_BYTES_MAX);
     assert_eq!(server.get("/readyz").status, 200);
-    assert!(server.log().contains("events are taken again"), "{}", server.log());
+    assert!(server.log().contains("events are accepted again"), "{}", server.log());
     let last = format!("e-{}-11", stored - 1);
     assert_eq!(server.list(&format!("identifier={last}")).identifiers(), [last]);
 }

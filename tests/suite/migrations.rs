@@ -124,7 +124,11 @@ fn a_file_of_a_newer_format_is_rejected_and_unchanged() {
     let newer = pragma(&connection, "user_version") + 1;
     connection.pragma_update(None, "user_version", newer).unwrap();
     connection.close().unwrap();
-    refused(directory.path(), &path, &format!("has format {newer}, this auditbox knows up to {}", newer - 1));
+    refused(
+        directory.path(),
+        &path,
+        &format!("has format {newer}, and this auditbox knows formats up to {}", newer - 1),
+    );
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn a_file_of_another_program_is_rejected_and_unchanged() {
             .execute_batch(&format!("{setting} CREATE TABLE note (text); INSERT INTO note VALUES ('x');"))
             .unwrap();
         connection.close().unwrap();
-        refused(directory.path(), &path, "is not a file of auditbox; it was not touched");
+        refused(directory.path(), &path, "is not a file of auditbox, and was not changed");
     }
 }
 
@@ -153,7 +157,7 @@ fn a_file_that_is_not_a_database_is_rejected_and_unchanged() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auditbox.db");
         fs::write(&path, bytes).unwrap();
-        refused(directory.path(), &path, "is not a file of auditbox; it was not touched");
+        refused(directory.path(), &path, "is not a file of auditbox, and was not changed");
     }
 }
 
@@ -164,7 +168,7 @@ fn a_damaged_file_is_rejected_and_unchanged() {
     // The first page after the header: the schema table.
     bytes[100..4_096].fill(0x55);
     fs::write(&path, bytes).unwrap();
-    refused(directory.path(), &path, "the file was left as it is: keep a copy");
+    refused(directory.path(), &path, "the file was not changed: make a copy");
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn the_server_log_does_not_control_the_terminal_in_any_format() {
         }
         let text = eventually("a line about the damaged event", || {
             let text = fs::read_to_string(&log).unwrap();
-            (text.contains("a damaged event was asked for") && text.ends_with('\n')).then_some(text)
+            (text.contains("a query matched a damaged event") && text.ends_with('\n')).then_some(text)
         });
         let text = text.replace("\r\n", "\n");
         assert!(text.contains("FORGED"), "{text}");

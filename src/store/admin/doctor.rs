@@ -1,7 +1,7 @@
-//! Looking for damage: every event is read, and every chunk of the index made again and compared.
+//! Checks a file for damage: reads every event, rebuilds every chunk of the index in memory, and compares it.
 //!
-//! Nothing is written. Each chunk is looked at on a snapshot of its own, so that a server beside may go on writing and
-//! copying its log. Damage that ends one look does not keep the others from being made.
+//! Nothing is written. Each chunk is checked in another snapshot, so that a running server can go on writing and
+//! emptying the write-ahead log. Damage that ends one check does not prevent the others.
 
 use std::path::Path;
 
@@ -26,50 +26,50 @@ use crate::{
     },
 };
 
-/// What is to be done about something.
+/// How to repair a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The index can be made anew from the events.
+    /// Rebuild the index from the events.
     Reindex,
-    /// What was there can only be had from a backup.
+    /// Restore a backup: only a backup has the lost content.
     Restore,
 }
 
-/// Something that is not as it should be.
+/// Damage that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about: an event, a chunk of the index, or the file.
+    /// The damaged part: an event, a chunk of the index, or the file.
     pub subject: String,
-    /// What is wrong with it.
+    /// What is wrong.
     pub message: String,
-    /// What is to be done.
+    /// How to repair it.
     pub remedy: Remedy,
 }
 
-/// What was looked at, and what was found.
+/// What was checked, and what was found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Events read.
+    /// Number of events read.
     pub events: u64,
-    /// Events that retention has dropped.
+    /// Number of events that retention has dropped.
     pub dropped: u64,
-    /// Those of them that are from before there were checksums.
+    /// Number of those events that were stored before files had checksums.
     pub without_checksum: u64,
-    /// Chunks of the index compared.
+    /// Number of chunks of the index that were compared.
     pub chunks: u32,
-    /// What is wrong.
+    /// The damage.
     pub findings: Vec<Finding>,
-    /// Identifiers that belong to more than one event: those that can be named, and how many there are. The events
-    /// themselves are sound.
+    /// Identifiers that belong to more than one event: the first of them, and their total number. The events themselves
+    /// are undamaged.
     pub duplicates: (Vec<Duplicate>, u64),
-    /// How others could read or replace the file.
+    /// Ways in which other users could read or replace the file.
     pub exposures: Vec<String>,
 }
 
-/// Findings that are listed. A disk that is failing would yield millions.
+/// Maximum number of findings in a report. A failing disk would cause millions.
 const FINDINGS_MAX: usize = 1_000;
 
-/// Looks through the file at `path`.
+/// Checks the file at `path`.
 pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError> {
     let path = &format::check_readable(path)?;
     let refused = |error| open::refused(path, &error);
@@ -79,11 +79,11 @@ pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError
         terms: TermWriter::default(),
         identifiers: Search::among_events_of(&connection).unwrap_or_else(|_| Search::done()),
     };
-    progress.advance("looking at the pages of the file", 0, 0);
-    examination.look("the file", |this| this.pages(&connection));
-    examination.look("the schema", |this| this.schema(&connection));
-    examination.look("a dictionary", |this| this.dictionaries(&connection));
-    examination.look("the dictionary of terms", |this| this.values(&connection));
+    progress.advance("checking the pages of the file", 0, 0);
+    examination.check("the file", |this| this.pages(&connection));
+    examination.check("the schema", |this| this.schema(&connection));
+    examination.check("a zstd dictionary", |this| this.dictionaries(&connection));
+    examination.check("the term dictionary", |this| this.values(&connection));
     let outcome = examination.chunks(&mut connection, progress);
     examination.note("the file", outcome);
     examination.end(&mut connection, progress);
@@ -97,12 +97,12 @@ struct Examination {
 }
 
 impl Examination {
-    fn look(&mut self, subject: &str, look: impl FnOnce(&mut Self) -> Result<(), IndexError>) {
-        let outcome = look(self);
+    fn check(&mut self, subject: &str, check: impl FnOnce(&mut Self) -> Result<(), IndexError>) {
+        let outcome = check(self);
         self.note(subject, outcome);
     }
 
-    /// An error that ended a look is itself something found.
+    /// Reports an error that ended a check as a finding.
     fn note(&mut self, subject: &str, outcome: Result<(), IndexError>) {
         if let Err(error) = outcome {
             self.find(subject, format!("cannot be read: {error}"), Remedy::Restore);
@@ -124,7 +124,7 @@ impl Examination {
             let subject = format!("chunk {number}");
             let outcome = self.chunk(&transaction, &bodies, number, (chunk_events, last_seq));
             self.note(&subject, outcome);
-            // A number that is damaged may be far off: what is between is one gap, not many chunks.
+            // A damaged seq may be far away. The range before it is one gap, not many chunks.
             let (_, through) = chunks::span(number, chunk_events);
             let Some(next) = replay::next_seq(&transaction, through)? else {
                 return self.beyond(&transaction, number + 1);
@@ -138,7 +138,7 @@ impl Examination {
         }
     }
 
-    /// Looks at whole chunks of which no event is there: all of them must have been dropped.
+    /// Checks whole chunks without events: all of their events must have been dropped.
     fn gap(&mut self, connection: &Connection, (first, last): (i64, i64)) -> Result<(), IndexError> {
         if last < first {
             return Ok(());
@@ -152,7 +152,7 @@ impl Examination {
         Ok(())
     }
 
-    /// Compares the identifiers of the events that were read.
+    /// Searches the events that were read for duplicate identifiers.
     fn end(&mut self, connection: &mut Connection, progress: &dyn Progress) {
         let identifiers = std::mem::replace(&mut self.identifiers, Search::done());
         let bodies = BodyCodec::load(connection).map_err(IndexError::from);
@@ -162,7 +162,7 @@ impl Examination {
         }
     }
 
-    /// SQLite's own look at the structure of the file.
+    /// Runs SQLite's own check of the structure of the file.
     fn pages(&mut self, connection: &Connection) -> Result<(), IndexError> {
         let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
         let mut rows = statement.query([])?;
@@ -179,16 +179,16 @@ impl Examination {
                 }
             }
         }
-        // An index of a table that is damaged itself cannot be made from it.
-        let is_of_entries = outcome.is_ok() && messages.iter().all(|message| sql_index::named_in(message).is_some());
-        let remedy = if is_of_entries { Remedy::Reindex } else { Remedy::Restore };
+        // If the table is damaged too, its indexes cannot be rebuilt from it.
+        let only_entries = outcome.is_ok() && messages.iter().all(|message| sql_index::named_in(message).is_some());
+        let remedy = if only_entries { Remedy::Reindex } else { Remedy::Restore };
         for message in messages {
             self.find("the file", message, remedy);
         }
         outcome
     }
 
-    /// What the file says its tables, indexes and triggers are, against what they are.
+    /// Compares the tables, indexes and triggers of the file with those of the format.
     fn schema(&mut self, connection: &Connection) -> Result<(), IndexError> {
         let described = Connection::open_in_memory()?;
         described.execute_batch(format::SCHEMA)?;
@@ -198,7 +198,7 @@ impl Examination {
             connection.prepare(sql)?.query_map([], rows)?.collect()
         };
         if read(connection)? != read(&described)? {
-            self.find("the schema", "is not that of this format".to_owned(), Remedy::Restore);
+            self.find("the schema", "does not match the format of the file".to_owned(), Remedy::Restore);
         }
         Ok(())
     }
@@ -210,19 +210,19 @@ impl Examination {
             let number = row.get(0)?;
             let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
             if zstd_dictionary::checksum(number, bytes) != row.get::<_, i64>(2)? {
-                let message = "is damaged: events that need the damaged part of it are, too".to_owned();
+                let message = "is damaged: events compressed with the damaged part are unreadable".to_owned();
                 self.find(&format!("dictionary {number}"), message, Remedy::Restore);
             }
         }
         Ok(())
     }
 
-    /// Whether each value is found under its number, and each number under its value.
+    /// Checks that each term is found by its ordinal, and each ordinal by its term.
     fn values(&mut self, connection: &Connection) -> Result<(), IndexError> {
         let mut find = connection.prepare("SELECT ordinal FROM term WHERE field = ?1 AND value = ?2")?;
         let mut statement = connection.prepare("SELECT field, ordinal, value FROM term ORDER BY field, ordinal")?;
         let mut rows = statement.query([])?;
-        // Retention takes out terms that no event has any more.
+        // Retention deletes terms that no event has any more.
         let may_have_gaps = tombstones::drops(connection)? > 0;
         let mut next = (0_i64, 0_i64);
         while let Some(row) = rows.next()? {
@@ -237,7 +237,7 @@ impl Examination {
             }
             if found != Some(ordinal) || (ordinal != next.1 && !may_have_gaps) {
                 let (label, value) = (label_of(field), value.unwrap_or_default());
-                let message = "is damaged: events are found and counted by it wrongly".to_owned();
+                let message = "is damaged: searches and counts by it are wrong".to_owned();
                 self.find(&format!("term {ordinal} of {label} ({value:?})"), message, Remedy::Restore);
             }
             next.1 = ordinal + 1;
@@ -252,13 +252,13 @@ impl Examination {
         number: u32,
         (chunk_events, last_seq): (u32, i64),
     ) -> Result<(), IndexError> {
-        // A server beside may have taken terms out, and given others in their place.
+        // A running server may have deleted terms and added others since.
         self.terms.forget();
         let (first, last) = chunks::span(number, chunk_events);
         let dropped = Dropped::within(connection, first, last)?;
         if tombstones::dropping(connection)? != Some(number) {
             for seq in dropped.still_there(connection)? {
-                let message = "was dropped, and is still there".to_owned();
+                let message = "was dropped, but its row still exists".to_owned();
                 self.find(&format!("event {seq}"), message, Remedy::Restore);
             }
         }
@@ -283,13 +283,13 @@ impl Examination {
         Ok(())
     }
 
-    /// Looks at a chunk below the newest that is sealed.
+    /// Checks a sealed chunk.
     fn sealed(&mut self, connection: &Connection, chunk: &MemoryChunk, has_damaged: bool) -> Result<(), IndexError> {
         let subject = format!("chunk {} of the index", chunk.number());
         match (index::generation_of(connection, chunk.number())?, chunk.length()) {
             (None, 0) => {}
             (Some(_), 0) => {
-                self.find(&subject, "is there, but none of its events is".to_owned(), Remedy::Reindex);
+                self.find(&subject, "exists, but none of its events does".to_owned(), Remedy::Reindex);
             }
             (side, _) => {
                 self.report.chunks += 1;
@@ -299,7 +299,7 @@ impl Examination {
         Ok(())
     }
 
-    /// Checks one event against what its row says, and makes its entry.
+    /// Compares one event with the columns of its row, and returns its index entry.
     fn event(
         &mut self,
         connection: &Connection,
@@ -311,7 +311,7 @@ impl Examination {
             Err(damage) => {
                 wrong.push(format!("is damaged: {}", damage.message));
                 let own = damage.identifier.clone();
-                // What is sealed was sound when it was: the index remembers who it was.
+                // The event was undamaged when its chunk was sealed, so the index has its identifier.
                 let indexed = || {
                     let (chunk, chunk_events) = sealed_in?;
                     index::identifier_of(connection, chunk, chunk_events, read.seq).ok()?
@@ -323,7 +323,7 @@ impl Examination {
             }
             Ok((timestamp, values)) => {
                 if *timestamp != read.timestamp {
-                    wrong.push(format!("stands at {}, but happened at {timestamp}", read.timestamp));
+                    wrong.push(format!("has the time {timestamp} in its body, but {} in its row", read.timestamp));
                 }
                 format!("event {} ({})", read.seq, values.first(Field::Identifier).unwrap_or_default())
             }
@@ -335,10 +335,10 @@ impl Examination {
                 .or_else(|error| if stored::is_damage(&error) { Ok(None) } else { Err(error) })?;
             let label = field.spec().label;
             if read.columns.iter().any(|(own, column)| *own == field && *column != ordinal) {
-                wrong.push(format!("its {label} is {value:?}, but its row says another"));
+                wrong.push(format!("its {label} is {value:?}, but its row has another"));
             }
             if ordinal.is_none() {
-                wrong.push(format!("{label} {value:?} is not in the dictionary"));
+                wrong.push(format!("{label} {value:?} is not in the term dictionary"));
             }
             Ok(ordinal)
         })?;
@@ -359,9 +359,9 @@ impl Examination {
         let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
         match index::difference(connection, &rows, &sealed, chunks::chunk_events(connection)?) {
             Ok(None) => {}
-            // It was made when they were sound, and says more of them than can be known now.
+            // The sealed chunk was built while the events were undamaged, and has values that they have lost.
             Ok(Some(_)) if has_damaged => {
-                let message = "could not be compared: events of it are damaged".to_owned();
+                let message = "could not be compared, because events of it are damaged".to_owned();
                 self.find(&subject, message, Remedy::Restore);
             }
             Ok(Some(difference)) => self.find(&subject, difference, Remedy::Reindex),
@@ -373,11 +373,11 @@ impl Examination {
         Ok(())
     }
 
-    /// The index has no chunk of events that are not there.
+    /// Checks that the index has no chunk after the newest event.
     fn beyond(&mut self, connection: &Connection, chunks: u32) -> Result<(), IndexError> {
         let next = reindex::next_chunk(connection)?;
         if next > chunks {
-            self.find("the index", format!("has {next} chunks of events, the log {chunks}"), Remedy::Reindex);
+            self.find("the index", format!("has {next} chunks of events, but the log has {chunks}"), Remedy::Reindex);
         }
         Ok(())
     }

@@ -1,11 +1,13 @@
-//! Identifiers that belong to more than one event.
+//! Searches for identifiers that belong to more than one event.
 //!
 //! The writer rejects duplicates, so those that exist were written by two programs at once, or by a program that is not
-//! auditbox. The search reads the events and not the index, which may have been built after the duplicates came in.
+//! auditbox. The search reads the events and not the index, which may have been built after the
+//! duplicates were stored.
 //!
-//! Memory is bounded. Identifiers are compared by 64 bits of their hash; where there are more than fit, they are divided by
-//! hash into parts, and all events are read once for each part (the first while they are examined anyway). Hashes that occur
-//! twice are candidates: one more reading finds their events, and compares the identifiers themselves.
+//! Memory is bounded. Identifiers are compared by 64 bits of their hash; where there are more than fit, they are
+//! divided by hash into parts, and all events are read once for each part (the first while they are examined anyway).
+//! Hashes that occur twice are candidates: one more reading finds their events, and compares the identifiers
+//! themselves.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -38,11 +40,11 @@ const EVENTS_MAX: usize = 10;
 pub struct Duplicate {
     /// The identifier.
     pub identifier: String,
-    /// The first events that have it, by their place in the order of arrival.
+    /// The seqs of the first events that have it.
     pub seqs: Vec<i64>,
-    /// How many events have it.
+    /// The number of events that have it.
     pub events: u64,
-    /// Whether their content differs: then they are not copies of one event.
+    /// Whether their content differs. If so, they are not copies of one event.
     pub differs: bool,
 }
 
@@ -50,10 +52,10 @@ impl fmt::Display for Duplicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "identifier {:?} belongs to events ", self.identifier)?;
         let unnamed = self.events - self.seqs.len() as u64;
-        for (place, seq) in self.seqs.iter().enumerate() {
-            let before = match place {
+        for (number, seq) in self.seqs.iter().enumerate() {
+            let before = match number {
                 0 => "",
-                _ if place + 1 == self.seqs.len() && unnamed == 0 => " and ",
+                _ if number + 1 == self.seqs.len() && unnamed == 0 => " and ",
                 _ => ", ",
             };
             write!(f, "{before}{seq}")?;
@@ -65,22 +67,22 @@ impl fmt::Display for Duplicate {
     }
 }
 
-/// The duplicates that a search has found.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(in crate::store) struct DuplicateMatch {
     /// The first [`NAMED_MAX`], in order of arrival.
     pub(in crate::store) named: Vec<Duplicate>,
-    /// How many identifiers belong to more than one event, including those that are not named.
+    /// The number of identifiers that belong to more than one event, including those not named.
     pub(in crate::store) count: u64,
 }
 
-/// A search under way.
+/// A search in progress.
 pub(in crate::store) struct Search {
     parts: u64,
     /// The hashes of the present part.
     hashes: Vec<u64>,
     candidates: HashSet<u64>,
-    /// Candidates beyond those that are held.
+    /// Number of candidates in addition to those in memory.
     unnamed: u64,
 }
 
@@ -106,7 +108,7 @@ impl Search {
         Self { parts: parts as u64, hashes, candidates: HashSet::new(), unnamed: 0 }
     }
 
-    /// Takes note of an event, for the first part.
+    /// Notes an event, for the first part.
     pub(in crate::store) fn note(&mut self, read: &ReplayedRow) {
         self.note_for(0, read);
     }
@@ -119,7 +121,7 @@ impl Search {
         }
     }
 
-    /// Completes the search, once all events were noted for the first part.
+    /// Completes the search after all events were noted for the first part.
     pub(in crate::store) fn finish(
         mut self,
         connection: &mut Connection,
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_none_none_are_found() {
+    fn distinct_identifiers_are_no_duplicates() {
         for events in [0, 1, 200] {
             let (mut connection, bodies) = database((0..events).map(|n| n.to_string()));
             assert_eq!(search(&mut connection, &bodies, 30).count, 0);
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_is_told_in_a_line() {
+    fn a_duplicate_is_described_in_one_line() {
         let mut duplicate = Duplicate { identifier: "a\"b".to_owned(), seqs: vec![1, 5], events: 2, differs: false };
         assert_eq!(duplicate.to_string(), r#"identifier "a\"b" belongs to events 1 and 5"#);
         duplicate = Duplicate { seqs: vec![1, 5, 9], events: 3, differs: true, ..duplicate };

@@ -1,6 +1,6 @@
-//! Commands of the operator on a file: backup, restore, examination for damage.
+//! Commands of the operator on a file: backup, restore, checks for damage, changes without the server.
 //!
-//! Each is one call from the command line. The running server uses none of them.
+//! Each is one call from the command line. Code that the running server uses does not belong here.
 
 pub(in crate::store) mod backup;
 pub(in crate::store) mod doctor;

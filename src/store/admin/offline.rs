@@ -1,6 +1,7 @@
 //! Changes that commands make to the file directly, without the server's API.
 //!
-//! A server may be running. It notices the change: a new generation of the credentials, or another value of the setting.
+//! A server may be running. It notices the change: a new generation of the credentials, or another value of the
+//! setting.
 
 use std::path::Path;
 
@@ -60,9 +61,10 @@ pub fn trust_clock(path: &Path, now: Timestamp) -> Result<(), OpenError> {
     write().map_err(|error| open::refused(path, &error))
 }
 
-/// Opens the file for one change. If no server has it open, this begins an epoch, as a server does when it starts: the file
-/// may have been replaced with an older copy since the last server stopped. The lock is released before the change, so that
-/// it does not keep a server from starting. The connection that the lock protects is closed before the lock is released.
+/// Opens the file for one change. If no server has it open, this begins an epoch, as a server does when it starts: the
+/// file may have been replaced with an older copy since the last server stopped. The lock is released before the
+/// change, so that it does not keep a server from starting. The connection that the lock protects is closed before the
+/// lock is released.
 fn open_for_a_change(path: &Path) -> Result<Connection, OpenError> {
     match Lock::take(path) {
         Ok(_lock) => {

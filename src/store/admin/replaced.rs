@@ -1,8 +1,8 @@
-//! What the file that a restore replaces says of access: which credentials were revoked, disabled or changed since the
-//! backup, which sessions have ended, which sign-in links were used, and which key signs.
+//! Access facts of the file that a restore replaces: which credentials were revoked, disabled or changed since the
+//! backup, which sessions have ended, which sign-in links were used, and which key signs tokens.
 //!
-//! A backup is older than these facts. The restored file takes them over, so that a restore makes nothing valid again that
-//! had ended. Credentials alone can be revived, if the operator asks for it.
+//! A backup is older than these facts. The restored file takes them over, so that a restore does not make an ended
+//! credential, session or link valid again. Only credentials can be revived, if the operator asks for it.
 
 use std::{iter, path::Path};
 
@@ -28,7 +28,7 @@ use crate::{
 
 /// The file that is to be replaced.
 pub(in crate::store) enum Replaced {
-    /// There is none, or it is empty.
+    /// It does not exist, or is empty.
     Absent,
     /// It cannot be read, for this reason.
     Unreadable(String),
@@ -36,13 +36,13 @@ pub(in crate::store) enum Replaced {
     Read(Box<AccessFacts>),
 }
 
-/// What a file says of access, and of its history.
+/// The access facts of a file, and its history.
 pub(in crate::store) struct AccessFacts {
     credentials: Vec<Credential>,
     spent: Vec<(String, i64)>,
     key: Vec<u8>,
     pub(in crate::store) epochs: Epochs,
-    /// The newest event; `None` if the events are too damaged to say. What matters here can be read all the same.
+    /// The seq of the newest event; `None` if the events are too damaged to tell. The access facts can still be read.
     pub(in crate::store) last_seq: Option<i64>,
 }
 
@@ -68,7 +68,7 @@ impl Replaced {
 }
 
 impl AccessFacts {
-    /// The inner error is damage that SQLite does not notice by reading alone.
+    /// The inner error is damage that SQLite does not detect by reading alone.
     fn read(path: &Path) -> rusqlite::Result<Result<Self, String>> {
         let mut connection = open::reading(path)?;
         let transaction = connection.transaction()?;
@@ -88,7 +88,7 @@ impl AccessFacts {
         }))
     }
 
-    /// Takes these facts over into the restored file, in the transaction under way there.
+    /// Applies these facts to the restored file, in the caller's transaction.
     pub(in crate::store) fn apply(&self, transaction: &Connection, revive: bool) -> rusqlite::Result<Access> {
         let (backup, now) = (credentials::all(transaction)?, Timestamp::now());
         let mut access = Access { tickets: revoked_tickets::keep(transaction, &self.spent)?, ..Access::default() };
@@ -121,8 +121,8 @@ impl AccessFacts {
     }
 }
 
-/// Adds a revoked, disabled or expired credential that the backup does not have to the restored file. Without its row, the
-/// next restore could not tell that the credential has ended.
+/// Adds a revoked, disabled or expired credential, which the backup lacks, to the restored file. Without its row,
+/// the next restore could not tell that the credential has ended.
 fn keep(transaction: &Connection, present: &Credential, now: Timestamp) -> rusqlite::Result<Difference> {
     let mut kept = present.clone();
     let mut what = format!("{}, not in the backup", present.state(now));
@@ -154,7 +154,7 @@ pub struct Difference {
     pub credential: Credential,
     /// The restrictions in words, such as `revoked 2024-05-01T12:00:00Z`.
     pub what: String,
-    /// What the record of it is called.
+    /// The action of its audit record.
     action: &'static str,
 }
 
@@ -187,25 +187,25 @@ impl Difference {
     }
 }
 
-/// What a restore did about access.
+/// What a restore has done to access.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// Credentials that the backup restricts less, or does not have, and that keep their restrictions.
+    /// Credentials that are less restricted in the backup, or missing from it. They keep their restrictions.
     pub restricted: Vec<Difference>,
-    /// Credentials that the backup restricts less, and that were revived: they are as the backup has them.
+    /// Credentials that are less restricted in the backup, and were revived: they are as in the backup.
     pub revived: Vec<Difference>,
     /// Credentials that the backup has disabled and that were enabled since. They are disabled.
     pub disabled: Vec<Credential>,
     /// Usable credentials made after the backup. The restored file does not have them.
     pub lost: Vec<Credential>,
-    /// How many ended sessions and used links were taken over.
+    /// The number of ended sessions and used links that were taken over.
     pub tickets: usize,
     /// Whether the backup had another signing key. The one of the replaced file was kept.
     pub key_kept: bool,
 }
 
 impl Access {
-    /// What the record of the restore says of it.
+    /// Details for the audit record of the restore.
     pub(in crate::store) fn to_json(&self) -> Value {
         let names = |all: &[Credential]| all.iter().map(|one| one.name.as_str().to_owned()).collect::<Vec<_>>();
         let differing = |all: &[Difference]| all.iter().map(|one| one.credential.name.as_str().to_owned()).collect();
@@ -213,7 +213,7 @@ impl Access {
         json!({ "restricted": restricted, "revived": revived, "lost": names(&self.lost) })
     }
 
-    /// A record for each credential that was changed.
+    /// An audit record for each changed credential.
     pub(in crate::store) fn records(&self) -> Result<Vec<Event>, FieldError> {
         let restricted = self.restricted.iter().map(|difference| (difference.action, difference));
         let revived = self.revived.iter().map(|difference| ("credential.revive", difference));

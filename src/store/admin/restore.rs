@@ -1,13 +1,13 @@
-//! Putting a backup in the file's place.
+//! Replaces the file with a backup.
 //!
-//! The backup is copied, with the log next to it if it has one, brought to the present format if it is older, and examined
-//! before anything is touched. It then takes over what the file that it replaces says of access (`replaced.rs`), and begins
-//! an epoch, so that no follower takes it for the log that it has been following.
+//! Before anything is changed, the backup is copied (with its write-ahead log, if it has one), migrated if it is older,
+//! and checked for damage. The copy then takes over the access facts of the file that it replaces (`replaced.rs`), and
+//! begins an epoch, so that a client that follows the log notices the change.
 //!
-//! The file that is there is set aside, never deleted: the two files exchange their names in one step, and the other name is
-//! one at which no file was. A crash leaves either file in place, whole. Only where the file system cannot exchange names, or
-//! where the replaced file cannot be read and has a log, is there a moment at which a crash leaves neither. All files are
-//! then there under other names.
+//! The replaced file is never deleted. The two files exchange their names in one step, and the replaced file gets a
+//! name at which no file was. A crash leaves one of the two in place, complete. There are two exceptions, in which a
+//! crash at one moment leaves neither in place, but all files under other names: the file system cannot exchange names,
+//! or the replaced file cannot be read and has a write-ahead log.
 
 use std::{
     fs, io,
@@ -34,7 +34,7 @@ use crate::{
         event::{chunks::CHUNK_EVENTS, epoch, row},
         file::{
             checkpoint,
-            companions::{self, LOGS},
+            companions::{self, JOURNALS},
             format, location,
             lock::Lock,
             open,
@@ -44,28 +44,29 @@ use crate::{
     },
 };
 
-/// What a restore may do.
+/// Options of a restore.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RestoreOptions {
-    /// Replace the file that is there.
+    /// Replace an existing file.
     pub replace: bool,
-    /// Accept credentials as the backup has them, also where they were revoked since.
+    /// Accept credentials as they are in the backup, even those revoked since.
     pub revive: bool,
 }
 
-/// What became of the file.
+/// The result of a restore.
 pub struct Restored {
-    /// What examining the backup found. If it found anything, nothing was put in place.
+    /// The result of checking the backup. If it has findings, nothing was replaced.
     pub report: Report,
-    /// Where the file is that was there before.
+    /// The new path of the replaced file.
     pub aside: Option<PathBuf>,
-    /// What was done about access; `None` if there was no file that could be read to learn it from.
+    /// The access facts that were taken over; `None` if there was no readable file to replace.
     pub access: Option<Access>,
-    /// The last seq that the backup and the replaced file have in common, if that is known, and the last of the latter.
+    /// The last seq that the backup and the replaced file have in common, if known, and the last seq of the replaced
+    /// file.
     pub undone: Option<(i64, i64)>,
 }
 
-/// Puts the backup `source` in the place of the file at `path`. No server may have either of them open.
+/// Replaces the file at `path` with the backup `source`. No server may have either of them open.
 pub fn restore(
     path: &Path,
     source: &Path,
@@ -89,14 +90,14 @@ pub fn restore(
     }
     let restored = made?;
     if restored.access.is_some() {
-        complete(&database);
+        copy_wal(&database);
     }
-    set_logs_aside(&database, &aside)?;
+    rename_journals(&database, &aside)?;
     let aside = put_in_place(&part, &database, &aside)?.then_some(aside);
     Ok(Restored { aside, ..restored })
 }
 
-/// Makes the restored file at `part`.
+/// Creates the restored file at `part`.
 fn make(
     database: &Path,
     part: &Path,
@@ -107,7 +108,7 @@ fn make(
     progress.advance("copying the backup", 0, 0);
     copy_unused(source, part)?;
     let mut connection = open_backup(part, progress).map_err(|error| match error {
-        // It is the backup that is not what it should be.
+        // The error is about the backup, so name its path.
         OpenError::Foreign(_) => OpenError::Foreign(source.to_owned()),
         OpenError::Newer { found, known, .. } => OpenError::Newer { path: source.to_owned(), found, known },
         error => error,
@@ -117,7 +118,7 @@ fn make(
     if !report.findings.is_empty() {
         return Ok(Restored { report, aside: None, access: None, undone: None });
     }
-    // As late as possible: commands that change credentials may run meanwhile.
+    // As late as possible, since commands that change credentials may run meanwhile.
     let replaced = read_replaced(database, revive)?;
     let facts = match &replaced {
         Replaced::Read(facts) => Some(facts.as_ref()),
@@ -131,8 +132,7 @@ fn make(
     Ok(Restored { report, aside: None, access, undone })
 }
 
-/// Opens the copy of a backup, and brings it to the present format. An empty file is no backup, though a server would make a
-/// log of it.
+/// Opens the copy of a backup, and migrates it. An empty file is rejected, although a server would create a log in it.
 fn open_backup(part: &Path, progress: &dyn Progress) -> Result<Connection, OpenError> {
     if format::known_format(part)? == 0 {
         return Err(OpenError::Foreign(part.to_owned()));
@@ -140,7 +140,7 @@ fn open_backup(part: &Path, progress: &dyn Progress) -> Result<Connection, OpenE
     migrate::open(part, CHUNK_EVENTS, progress)
 }
 
-/// Reads the file that is to be replaced. One that cannot be read is an error, unless its revocations need not be kept.
+/// Reads the file that is to be replaced. An unreadable file is an error, unless the operator gives up its revocations.
 fn read_replaced(database: &Path, revive: bool) -> Result<Replaced, BackupError> {
     match Replaced::read(database) {
         Replaced::Unreadable(why) if !revive => Err(BackupError::Unreadable { path: database.to_owned(), why }),
@@ -148,10 +148,10 @@ fn read_replaced(database: &Path, revive: bool) -> Result<Replaced, BackupError>
     }
 }
 
-/// Copies the backup with its log, as SQLite would read them, and refuses one that is in use.
+/// Copies the backup with its journals, as SQLite would read them. Rejects a backup that is in use.
 fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
     let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
-    // SQLite looks for the log where the file is, not where a link to it is.
+    // SQLite looks for the journals next to the file, not next to a link to it.
     let resolved = location::real_path(source).map_err(|error| failed(source, error))?;
     let mut locks = Vec::new();
     for path in [source, resolved.as_path()] {
@@ -165,13 +165,13 @@ fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
         }
     }
     let before = states(&resolved);
-    for suffix in [""].iter().chain(&LOGS) {
+    for suffix in [""].iter().chain(&JOURNALS) {
         let (from, to) = (location::companion(&resolved, suffix), location::companion(part, suffix));
         let mut from_file = match fs::File::open(&from) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => continue,
             opened => opened.map_err(|error| failed(&from, error))?,
         };
-        // Into the file that was made for it, which keeps its permissions.
+        // Write into the existing private file, which keeps its permissions.
         let mut options = fs::OpenOptions::new();
         let made = permissions::create_private(options.write(true).create(true).truncate(true)).open(&to);
         made.and_then(|mut to| io::copy(&mut from_file, &mut to)).map_err(|error| failed(&to, error))?;
@@ -179,12 +179,12 @@ fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
     if states(&resolved) == before { Ok(()) } else { Err(BackupError::SourceInUse(source.to_owned())) }
 }
 
-/// What a write changes in the state of a database: of the file and of its logs.
+/// The state of a database and its journals. Each write changes it.
 fn states(path: &Path) -> Vec<Option<FileState>> {
-    [""].iter().chain(&LOGS).map(|suffix| file::state(&location::companion(path, suffix))).collect()
+    [""].iter().chain(&JOURNALS).map(|suffix| file::state(&location::companion(path, suffix))).collect()
 }
 
-/// Takes over what the replaced file says, begins an epoch, and records both, in one transaction.
+/// Takes over the access facts, begins an epoch, and stores audit records of both, in one transaction.
 fn take_over(
     connection: &mut Connection,
     facts: Option<&AccessFacts>,
@@ -229,33 +229,34 @@ fn take_over(
     Ok((access, shared))
 }
 
-/// Copies the log of the file that is to be replaced into it, so that it is one file. Where that fails, both are set aside.
-fn complete(database: &Path) {
+/// Copies the write-ahead log of the file that is to be replaced into it, so that it is one file. If that fails, both
+/// are renamed.
+fn copy_wal(database: &Path) {
     if let Ok(connection) = open::read_write(database) {
         drop(checkpoint::empty(&connection));
     }
 }
 
-/// Moves the logs of the file that is to be replaced aside, so that SQLite does not take them for logs of the restored file.
+/// Renames the journals of the file that is to be replaced, so that SQLite does not apply them to the restored file.
 /// Unless that file cannot be read, they are empty by now.
-fn set_logs_aside(database: &Path, aside: &Path) -> Result<(), BackupError> {
-    for suffix in LOGS {
+fn rename_journals(database: &Path, aside: &Path) -> Result<(), BackupError> {
+    for suffix in JOURNALS {
         let (own, other) = (location::companion(database, suffix), location::companion(aside, suffix));
-        if fs::metadata(&own).is_ok_and(|log| log.len() > 0) {
+        if fs::metadata(&own).is_ok_and(|journal| journal.len() > 0) {
             fs::rename(&own, &other).map_err(|source| BackupError::Io { path: own.clone(), source })?;
         }
     }
     backup::sync_name(database)?;
-    for suffix in LOGS.into_iter().chain(["-shm"]) {
+    for suffix in JOURNALS.into_iter().chain(["-shm"]) {
         let left = location::companion(database, suffix);
         companions::remove(&left).map_err(|source| BackupError::Io { path: left.clone(), source })?;
     }
     Ok(())
 }
 
-/// Puts `part` in the database's place and the file that is there at `aside`, a free name; returns whether there was one.
-/// Both happen in one step, so that a crash leaves either file in place. Where the file system cannot exchange names, there
-/// is a moment at which a crash leaves both files under other names.
+/// Renames `part` to the path of the database, and the database, if it exists, to the free path `aside`; returns
+/// whether it existed. Both happen in one step, so that a crash leaves one of the files in place. If the file system
+/// cannot exchange names, a crash at one moment leaves both files under other names.
 fn put_in_place(part: &Path, database: &Path, aside: &Path) -> Result<bool, BackupError> {
     let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
     let exists = fs::symlink_metadata(database).is_ok();
@@ -268,6 +269,6 @@ fn put_in_place(part: &Path, database: &Path, aside: &Path) -> Result<bool, Back
         fs::rename(aside, part).map_err(|error| failed(part, error))?;
         fs::rename(database, aside).map_err(|error| failed(database, error))?;
     }
-    backup::place(part, database)?;
+    backup::rename_and_sync(part, database)?;
     Ok(exists)
 }

@@ -36,7 +36,7 @@ pub(in crate::store) fn access_token_key(connection: &Connection) -> rusqlite::R
     connection.query_row("SELECT value FROM setting WHERE name = 'access_token_key'", [], |row| row.get(0))
 }
 
-/// Replaces the key that signs access tokens, which ends every token and session that the former one signed.
+/// Replaces the key that signs access tokens. Tokens and sessions signed with the former key become invalid.
 pub(in crate::store) fn set_access_token_key(connection: &Connection, key: &[u8]) -> rusqlite::Result<()> {
     connection.execute("UPDATE setting SET value = ?1 WHERE name = 'access_token_key'", [key]).map(drop)
 }
@@ -103,7 +103,7 @@ pub(in crate::store) fn change(
     Ok(Ok(()))
 }
 
-/// Whether a change keeps a credential from being used.
+/// Whether a change makes a credential unusable.
 const fn ends(change: &CredentialChange) -> bool {
     matches!(change, CredentialChange::Disable(_) | CredentialChange::Revoke(_))
 }
@@ -186,7 +186,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
     })
 }
 
-/// A row that auditbox would not have written.
+/// The error for a row that auditbox would not have written.
 fn damaged(column: usize, message: String) -> rusqlite::Error {
     let source = FromSqlError::Other(message.into());
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(source))

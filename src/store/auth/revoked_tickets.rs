@@ -19,12 +19,12 @@ pub(in crate::store) fn all(connection: &Connection) -> rusqlite::Result<HashSet
     let mut statement =
         connection.prepare_cached("SELECT name FROM setting WHERE name >= 'spent:' AND name < 'spent;'")?;
     let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut spent = HashSet::new();
+    let mut revoked = HashSet::new();
     for name in names {
         // An invalid name belongs to no ticket.
-        spent.extend(name?.strip_prefix(PREFIX).and_then(TicketId::parse));
+        revoked.extend(name?.strip_prefix(PREFIX).and_then(TicketId::parse));
     }
-    Ok(spent)
+    Ok(revoked)
 }
 
 /// Revokes a ticket; false if it was already revoked.
@@ -50,7 +50,7 @@ pub(in crate::store) fn add(
     Ok(added > 0)
 }
 
-/// The rows of spent tickets: the setting's name, and when the ticket ends by itself.
+/// The rows of revoked tickets: the name of the setting, and when the ticket would have expired.
 pub(in crate::store) fn rows(connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
     connection
         .prepare("SELECT name, value FROM setting WHERE name >= 'spent:' AND name < 'spent;'")?
@@ -58,7 +58,7 @@ pub(in crate::store) fn rows(connection: &Connection) -> rusqlite::Result<Vec<(S
         .collect()
 }
 
-/// Adds rows of another file. Returns how many of them were not known.
+/// Adds rows of another file. Returns the number of new ones.
 pub(in crate::store) fn keep(connection: &Connection, rows: &[(String, i64)]) -> rusqlite::Result<usize> {
     let mut statement =
         connection.prepare("INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;

@@ -20,7 +20,7 @@ use crate::store::event::zstd_dictionary;
 /// With a dictionary, real events (mean 1,314 bytes) take 265 bytes at level 1 (3 µs), 232 at level 3 (4 to 5 µs), 222
 /// at level 6 (15 µs).
 const LEVEL: i32 = 3;
-/// No event is longer, whatever its frame claims. A damaged length must not cause an allocation.
+/// No event is longer, even if its frame header says so. A damaged length must not cause an allocation.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The dictionaries of one file. Cheap to clone.
@@ -88,7 +88,7 @@ impl BodyCodec {
         }
     }
 
-    /// Whether there is any dictionary.
+    /// Whether new events are compressed with a dictionary.
     pub(in crate::store) fn has_dictionary(&self) -> bool {
         self.current().is_some()
     }
@@ -189,7 +189,7 @@ impl<'c> Decoder<'c> {
         self.bodies.0.read().checksums_from
     }
 
-    /// The decoded bytes, which only the row's checksum can verify. The error says why there are none.
+    /// The decoded bytes, which only the row's checksum can verify. The error says what is wrong.
     pub(in crate::store) fn decode<'s>(&self, stored: &'s [u8]) -> Result<Cow<'s, str>, String> {
         if stored.first() == Some(&b'{') {
             return std::str::from_utf8(stored).map(Cow::Borrowed).map_err(|error| error.to_string());
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_out_and_damage_is_found() {
+    fn bodies_are_decoded_as_encoded_and_damage_is_detected() {
         use crate::store::event::checksum::{Columns, Content, is_sound};
         let row = Columns { seq: 1, timestamp: 0, entity: None, blueprint: None, filled: 0 };
         let (connection, bodies) = (file(), BodyCodec::default());

@@ -1,7 +1,8 @@
 //! The rows of epochs (`model::epoch`), which are settings.
 //!
-//! `epoch:` and a seq of 19 digits holds the id of the epoch that began after that seq. `undone_epoch:` and the id of an epoch
-//! that a restore removed from the history holds the id of the epoch before it and the last seq before it, as text.
+//! `epoch:` and a seq of 19 digits holds the id of the epoch that began after that seq. `undone_epoch:` and the id of
+//! an epoch that a restore removed from the history holds the id of the epoch before it and the last seq before it, as
+//! text.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::{
     store::event::row,
 };
 
-/// The epochs of the file. A row that cannot be read is left out: cursors of its epoch are then refused.
+/// The epochs of the file. Unreadable rows are ignored: cursors of their epochs are then rejected.
 pub(in crate::store) fn load(connection: &Connection) -> rusqlite::Result<Epochs> {
     let mut statement = connection.prepare_cached(
         "SELECT name, value FROM setting \
@@ -46,7 +47,7 @@ pub(in crate::store) fn begin(connection: &mut Connection) -> rusqlite::Result<E
     Ok(epochs)
 }
 
-/// Begins an epoch in the transaction under way.
+/// Begins an epoch in the caller's transaction.
 pub(in crate::store) fn begin_in(transaction: &Connection) -> rusqlite::Result<Epochs> {
     let (mut epochs, last_seq, id) = (load(transaction)?, row::last_seq(transaction)?, generate()?);
     epochs.begin(last_seq, id);
@@ -54,8 +55,8 @@ pub(in crate::store) fn begin_in(transaction: &Connection) -> rusqlite::Result<E
     Ok(epochs)
 }
 
-/// Begins an epoch in a file that takes the place of another with these epochs and this newest event. Returns the last seq
-/// that both have in common, if their epochs show it.
+/// Begins an epoch in a file that takes the place of another with these epochs and this newest event. Returns the last
+/// seq that both have in common, if their epochs show it.
 pub(in crate::store) fn take_place_of(
     transaction: &Connection,
     other: &Epochs,
@@ -71,10 +72,10 @@ pub(in crate::store) fn take_place_of(
     Ok(shared)
 }
 
-/// Stores the newest epoch, and in a file that had none the one that covers what was there.
+/// Stores the newest epoch. In a file without epochs, also stores the epoch of its older events.
 fn insert(transaction: &Connection, epochs: &Epochs, last_seq: i64, id: EpochId) -> rusqlite::Result<()> {
     let name = |seq| format!("epoch:{seq:019}");
-    // Epochs without an event, which the newest one replaces.
+    // The newest epoch replaces epochs that have no events.
     transaction.execute("DELETE FROM setting WHERE name >= ?1 AND name < 'epoch;'", [name(last_seq)])?;
     let mut statement = transaction.prepare("INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)")?;
     for (seq, id) in [(BEFORE_ALL, epochs.at(0)), (last_seq, Some(id))] {

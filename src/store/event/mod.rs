@@ -1,7 +1,8 @@
 //! The stored form of events: their rows, the compression of their bodies, the checks on both, and the ranges that were
 //! deleted.
 //!
-//! Functions here read and write rows in the transaction of their caller. They start no thread and open no connection.
+//! Functions here read and write rows in the transaction of their caller. Code that starts a thread or opens a
+//! connection does not belong here.
 
 pub(in crate::store) mod checksum;
 pub(in crate::store) mod chunks;

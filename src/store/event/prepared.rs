@@ -1,4 +1,5 @@
-//! An event made ready for the writer: everything that costs time and needs no order is done before it queues.
+//! Events that are ready to be written. Everything slow that does not depend on the order of events is done before they
+//! queue.
 
 use crate::{
     index::IdentifierProbe,
@@ -10,7 +11,7 @@ use crate::{
     store::event::{checksum::Content, codec::BodyCodec},
 };
 
-/// One event, compressed, with what its row needs.
+/// One compressed event, with the values for its row.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub(in crate::store) identifier: String,

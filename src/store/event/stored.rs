@@ -2,7 +2,6 @@
 //!
 //! Every event leaves the file through [`Stored::open`]. What it cannot verify is returned as [`Damaged`], with what is
 //! still known, and never as an event. A page that SQLite cannot read damages the events on it and no others.
-//! events that stand on it, not the others.
 
 use std::borrow::Cow;
 
@@ -24,7 +23,7 @@ use crate::{
     },
 };
 
-/// A stored event that cannot be relied on.
+/// A stored event that is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
     /// Its seq.
@@ -91,7 +90,7 @@ impl Stored {
         Ok(Self { columns, body: row.get(5)?, checksum: row.get(6)? })
     }
 
-    /// What the server had filled in.
+    /// The fields that the server had filled in.
     pub(in crate::store) fn filled(&self) -> DefaultedFields {
         DefaultedFields::from_code(u8::try_from(self.columns.filled).unwrap_or(0))
     }
@@ -119,7 +118,7 @@ impl Stored {
             let identifier = values.first(Field::Identifier)?;
             (Some(checksum::identifier_part(identifier)) == part).then(|| identifier.to_owned())
         });
-        Err(Damage { identifier, ..damage("its checksum is another".to_owned()) })
+        Err(Damage { identifier, ..damage("its checksum does not match".to_owned()) })
     }
 
     /// A row from before there were checksums: its frame has one. A body that is not a frame must at least be JSON, so

@@ -24,8 +24,8 @@ pub(in crate::store) struct Trained {
 pub(in crate::store) fn train(samples: &[String], number: u32) -> io::Result<Vec<u8>> {
     let mut dictionary = zstd::dict::from_samples(samples, BYTES_MAX)?;
     // RFC 8878, section 5: the number follows the magic number. The trainer's own is random and four bytes long.
-    if let Some(place) = dictionary.get_mut(4..8) {
-        place.copy_from_slice(&number.to_le_bytes());
+    if let Some(id) = dictionary.get_mut(4..8) {
+        id.copy_from_slice(&number.to_le_bytes());
     }
     Ok(dictionary)
 }

@@ -1,7 +1,7 @@
-//! The files that belong to a database: what SQLite and auditbox keep at names made of the database's own.
+//! The files that belong to a database: SQLite and auditbox keep them under the name of the database with a suffix.
 //!
-//! A file that is copied, replaced or written at a name of the user's choice must be none of these. Names are compared as
-//! the system resolves them: through symbolic links, and by the file that they lead to, so that hard links count too.
+//! A command must not use one of them as a backup or a destination. Paths are compared as the system resolves them:
+//! through symbolic links, and by the file that they refer to, so that hard links count too.
 
 use std::{
     fs, io,
@@ -13,12 +13,13 @@ use crate::{
     store::file::location::{companion, real_path},
 };
 
-/// What SQLite may need to read a database: its write-ahead log, or the journal of a transaction that was cut off.
-pub(in crate::store) const LOGS: [&str; 2] = ["-wal", "-journal"];
-/// Everything that is kept at a database's name with something appended.
+/// The files that SQLite may need to read a database: its write-ahead log (WAL), or the journal of an interrupted
+/// transaction.
+pub(in crate::store) const JOURNALS: [&str; 2] = ["-wal", "-journal"];
+/// The suffixes of all companion files.
 const ALL: [&str; 8] = ["-wal", "-journal", "-shm", ".lock", ".part", ".part-wal", ".part-journal", ".part-shm"];
 
-/// A file that both databases would have as their own, if there is one.
+/// A file that would belong to both databases, if there is one.
 pub(in crate::store) fn shared(one: &Path, other: &Path) -> Option<PathBuf> {
     let files = |path: &Path| {
         let resolved = real_path(path).unwrap_or_else(|_| path.to_owned());
@@ -29,7 +30,7 @@ pub(in crate::store) fn shared(one: &Path, other: &Path) -> Option<PathBuf> {
     files(one).into_iter().find(|file| others.iter().any(|other| is_same(file, other)))
 }
 
-/// Whether two paths lead to one file, or to one name at which no file is yet.
+/// Whether two paths refer to one file, or to one path at which no file exists yet.
 fn is_same(one: &Path, other: &Path) -> bool {
     match (file::identity_at(one), file::identity_at(other)) {
         (Ok(one), Ok(other)) => one == other,
@@ -38,7 +39,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// A name that starts with `prefix` and at which neither a file nor one of its logs is.
+/// A path that starts with `prefix` and at which neither a file nor a companion file exists.
 pub(in crate::store) fn free_name(prefix: &Path) -> PathBuf {
     let is_free =
         |name: &PathBuf| ![""].iter().chain(&ALL).any(|suffix| fs::symlink_metadata(companion(name, suffix)).is_ok());
@@ -47,7 +48,7 @@ pub(in crate::store) fn free_name(prefix: &Path) -> PathBuf {
     names.find(is_free).unwrap_or_else(|| prefix.to_owned())
 }
 
-/// Removes the file at `path`, if there is one.
+/// Removes the file at `path`, if it exists.
 pub(in crate::store) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -55,7 +56,7 @@ pub(in crate::store) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file that is still being made, with what SQLite keeps next to it.
+/// Removes an unfinished file and the files that SQLite keeps next to it.
 pub(in crate::store) fn remove_part(part: &Path) -> io::Result<()> {
     for suffix in ["-wal", "-journal", "-shm", ""] {
         remove(&companion(part, suffix))?;

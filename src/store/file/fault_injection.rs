@@ -1,12 +1,12 @@
-//! What tests of crashes and of power loss may set, in builds with debug assertions alone.
+//! Settings for tests of crashes and of power loss, only in builds with debug assertions.
 //!
-//! A test that finds nothing lost must be known to be able to find something lost, and things that happen once in 64 MiB
-//! must happen often enough to be hit. A release build holds none of this, and reads no such variable.
+//! A test that finds no loss must be shown to detect loss, so a test can weaken the sync. What happens once per 64 MiB
+//! must happen more often, so that a crash hits it. Release builds do not read these variables.
 //!
 //! | variable | sets |
 //! |---|---|
-//! | `AUDITBOX_REHEARSE_SYNCHRONOUS` | `PRAGMA synchronous`: with `NORMAL`, what was acknowledged is not yet on the disk |
-//! | `AUDITBOX_REHEARSE_CHECKPOINT_BYTES` | how many bytes the log has before it is copied into the file |
+//! | `AUDITBOX_REHEARSE_SYNCHRONOUS` | `PRAGMA synchronous`: with `NORMAL`, acknowledged events are not on the disk |
+//! | `AUDITBOX_REHEARSE_CHECKPOINT_BYTES` | the size at which the write-ahead log is copied, in bytes |
 
 #[cfg(debug_assertions)]
 pub(in crate::store) fn synchronous(promised: &'static str) -> String {
@@ -32,6 +32,6 @@ pub(in crate::store) const fn checkpoint_bytes(usual: usize) -> usize {
 #[cfg(debug_assertions)]
 fn variable(name: &str) -> Option<String> {
     let chosen = std::env::var(name).ok()?;
-    tracing::warn!(name, chosen, "this is a rehearsal: not for a log that anyone relies on");
+    tracing::warn!(name, chosen, "this setting is for tests of faults: events may be lost");
     Some(chosen)
 }

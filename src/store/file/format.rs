@@ -39,8 +39,8 @@ pub(in crate::store) fn check_readable(given: &Path) -> Result<PathBuf, OpenErro
     }
 }
 
-/// The format of a file that this program may open to write; 0 if it is empty. This writes nothing: setting up a writable
-/// connection would already change another program's file.
+/// The format of a file that this program may open to write; 0 if it is empty. This writes nothing: setting up a
+/// writable connection would already change another program's file.
 pub(in crate::store) fn known_format(path: &Path) -> Result<i64, OpenError> {
     if !may_be_a_database(path).map_err(|error| open::unavailable(path, &error))? {
         return Err(OpenError::Foreign(path.to_owned()));
@@ -58,9 +58,9 @@ pub(in crate::store) fn known_format(path: &Path) -> Result<i64, OpenError> {
     }
 }
 
-/// Whether a file is empty or begins as SQLite's do. SQLite takes a file that is shorter than a header, or that begins with
-/// zeros, for an empty database and would overwrite it. Call this before the process has a connection to the file: closing
-/// the file here would release that connection's locks.
+/// Whether a file is empty or begins as SQLite's do. SQLite takes a file that is shorter than a header, or that begins
+/// with zeros, for an empty database and would overwrite it. Call this before the process has a connection to the file:
+/// closing the file here would release that connection's locks.
 fn may_be_a_database(path: &Path) -> io::Result<bool> {
     let mut head = Vec::with_capacity(MAGIC.len());
     File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
@@ -77,7 +77,8 @@ pub(in crate::store) fn is_empty(connection: &Connection) -> rusqlite::Result<bo
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Whether a migration from format 1 has moved all events. Until then the file has only a part of them in the table `event`.
+/// Whether a migration from format 1 has moved all events. Until then the file has only a part of them in the table
+/// `event`.
 pub(in crate::store) fn is_migrated(connection: &Connection) -> rusqlite::Result<bool> {
     let left = connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(())).optional()?;
     Ok(left.is_none())

@@ -1,10 +1,10 @@
-//! Where the database really is, and whether a database can be there.
+//! Resolves the path of the database, and checks that a database can be there.
 //!
-//! SQLite and auditbox keep companion files, named after the database: the write-ahead log, that log's index, the lock. A
-//! database with two names would have two sets of them, and two programs could write to it at once
-//! (<https://www.sqlite.org/howtocorrupt.html>, "Multiple links to the same file"). So a path is resolved once, through all
-//! symbolic links, and everything else uses the real path. Two kinds of second name cannot be resolved to the first: a hard
-//! link, and a mount of the file alone. A database that has one is refused.
+//! SQLite and auditbox keep companion files, named after the database: the write-ahead log (WAL), the WAL's index, the
+//! lock. A database with two names would have two sets of them, and two programs could write to it at once
+//! (<https://www.sqlite.org/howtocorrupt.html>, "Multiple links to the same file"). So a path is resolved once, through
+//! all symbolic links, and everything else uses the real path. Two kinds of second name cannot be resolved to the
+//! first: a hard link, and a mount of the file alone. A database that has one is rejected.
 
 use std::{
     ffi::OsStr,
@@ -18,19 +18,19 @@ use crate::{
     store::error::{OpenError, quoted},
 };
 
-/// The end of the write-ahead log's name, after the database's.
-pub(in crate::store) const LOG: &str = "-wal";
-/// The end of the name of that log's index.
-pub(in crate::store) const LOG_INDEX: &str = "-shm";
-/// The end of the lock file's name.
+/// The suffix of the WAL, after the name of the database.
+pub(in crate::store) const WAL: &str = "-wal";
+/// The suffix of the WAL's index.
+pub(in crate::store) const WAL_INDEX: &str = "-shm";
+/// The suffix of the lock file.
 pub(in crate::store) const LOCK: &str = ".lock";
 
 const EMPTY: &str = "an empty path";
 /// Maximum number of symbolic links to a file that does not exist yet: as many as the system follows itself.
 const LINKS_MAX: usize = 40;
 
-/// The real path of the database at `path`, whether or not it exists yet. Fails if no database can be there. Opens nothing,
-/// since opening a named pipe would block.
+/// The real path of the database at `path`, whether or not it exists yet. Fails if no database can be there. Opens
+/// nothing, since opening a named pipe would block.
 pub(in crate::store) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     let unreachable = |source| OpenError::Unreachable { path: path.to_owned(), source };
     let not_a_file = |path: &Path, kind| OpenError::NotAFile { path: path.to_owned(), kind };
@@ -51,7 +51,7 @@ pub(in crate::store) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unreachable(error)),
     }
-    for suffix in [LOG, LOG_INDEX, LOCK] {
+    for suffix in [WAL, WAL_INDEX, LOCK] {
         let companion = companion(&real, suffix);
         if let Some(kind) = not_a_regular_file(&companion) {
             return Err(not_a_file(&companion, kind));
@@ -99,7 +99,7 @@ fn names_a_directory(path: &Path) -> bool {
     last.is_some_and(|last| path::is_separator(char::from(*last)))
 }
 
-/// The directory that a path names its file in.
+/// The directory of the file at a path.
 pub(in crate::store) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -123,7 +123,7 @@ pub(in crate::store) fn companion(path: &Path, suffix: &str) -> PathBuf {
 /// command that prevents it.
 pub(in crate::store) fn exposures(real: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
-    for file in [real.to_owned(), companion(real, LOG), companion(real, LOG_INDEX)] {
+    for file in [real.to_owned(), companion(real, WAL), companion(real, WAL_INDEX)] {
         if let Some(mode) = permissions::shared_mode(&file) {
             let path = file.display();
             warnings.push(format!("{path} is open to other users (mode {mode:o}): chmod 600 {}", quoted(&file)));
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hard_link_is_refused() {
+    fn a_hard_link_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let (file, link) = (directory.path().join("a.db"), directory.path().join("b.db"));
         fs::write(&file, "").unwrap();
@@ -177,7 +177,7 @@ mod tests {
         for name in ["data", "data/", "new/", ".", ".."] {
             assert!(matches!(resolve(&at.join(name)), Err(OpenError::NotAFile { .. })), "{name}");
         }
-        // Whoever opens the file reports a missing directory.
+        // A missing directory is reported when the file is opened.
         assert_eq!(resolve(&at.join("nowhere/a.db")).unwrap(), at.join("nowhere/a.db"));
     }
 }

@@ -7,9 +7,9 @@
 //! - NFS and SMB turn `flock(2)` into a lock of the whole file, which conflicts with SQLite's own locks.
 //! - A lock on another file protects one name, or needs a directory that every process can write to.
 //!
-//! An empty file next to the database (`.lock`) is locked first, with `flock`. It protects a database that does not exist yet
-//! or is being replaced (`auditbox restore`), and older builds lock nothing else. They name it after the path that they were
-//! given, so the one next to a symbolic link is locked too.
+//! An empty file next to the database (`.lock`) is locked first, with `flock`. It protects a database that does not
+//! exist yet or is being replaced (`auditbox restore`), and older builds lock nothing else. They name it after the path
+//! that they were given, so the one next to a symbolic link is locked too.
 //!
 //! The kernel releases all of it when the process ends, however it ends, so there is never a stale lock.
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// The right to write to a database alone, held until dropped.
+/// The exclusive right to write to a database, until dropped.
 ///
 /// SQLite's own locks on a file end when any descriptor of it is closed in the process, so this must outlive every
 /// connection.
@@ -71,7 +71,7 @@ impl Lock {
         &self.path
     }
 
-    /// The open database, to compare with what its name leads to.
+    /// The open database, to compare with the file at its path.
     pub(in crate::store) fn database(&self) -> Option<Arc<File>> {
         self.database.clone()
     }
@@ -92,8 +92,8 @@ fn lock_name(real: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Locks the file `.lock` next to a symbolic link, where an older build would look for it. If it cannot be opened, no older
-/// build has locked it either.
+/// Locks the file `.lock` next to a symbolic link, where an older build would look for it. If it cannot be opened, no
+/// older build has locked it either.
 fn lock_given_name(given: &Path, real: &Path) -> Result<Option<File>, OpenError> {
     let Some(name) = given.file_name() else { return Ok(None) };
     let Ok(directory) = platform::file::canonicalize(location::directory_of(given)) else { return Ok(None) };

@@ -1,6 +1,6 @@
-//! The database file itself: its connections, its lock, its write-ahead log, and the files next to it.
+//! The database file: its connections, its format, its lock, its write-ahead log, and the files next to it.
 //!
-//! Nothing here knows what the tables hold. Rows belong to `event` and `auth`.
+//! Code about the content of tables does not belong here, but in `event` and `auth`.
 
 pub(in crate::store) mod checkpoint;
 pub(in crate::store) mod companions;

@@ -20,7 +20,8 @@ use crate::{
 
 /// How long a connection waits while another process writes, such as a command that runs next to the server.
 pub(in crate::store) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages that a connection keeps in memory, in KiB. The operating system caches the file too; this only saves system calls.
+/// Pages that a connection keeps in memory, in KiB. The operating system caches the file too; this only saves system
+/// calls.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
@@ -54,8 +55,8 @@ pub(in crate::store) fn read_only_flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-/// Creates an empty file if there is none. The file will hold who did what and the key that signs tokens, so only its owner
-/// may read it, from the first byte. SQLite gives its other files (-wal, -shm) the permissions of this one.
+/// Creates an empty file if none exists. The file will hold who did what and the key that signs tokens, so only its
+/// owner may read it, from the first byte. SQLite gives its other files (-wal, -shm) the permissions of this one.
 pub(in crate::store) fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,5 +1,6 @@
-//! The read transactions that this process has open on the file: one that is open for long keeps the write-ahead log from
-//! being emptied, and the operator has to know whose it is.
+//! The read transactions that this process has open on the file.
+//!
+//! A transaction that is open for long prevents emptying the write-ahead log, and the operator must know which it is.
 
 use std::{
     collections::HashMap,
@@ -9,25 +10,25 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// All of them. Clones are one.
+/// The list of open transactions. Clones share it.
 #[derive(Clone, Default)]
 pub(in crate::store) struct OpenReads(Arc<Mutex<Open>>);
 
 #[derive(Default)]
 struct Open {
     last_number: u64,
-    /// By number: who reads, and since when.
+    /// By number: the reader, and since when it reads.
     reads: HashMap<u64, (&'static str, Instant)>,
 }
 
-/// One of them, until it is dropped.
+/// An open transaction. Dropping it removes it from the list.
 pub(in crate::store) struct OpenRead {
     all: OpenReads,
     number: u64,
 }
 
 impl OpenReads {
-    /// To be called before a transaction begins. `who` is a noun for messages.
+    /// Adds a transaction. Call this before it begins. `who` is a noun for messages.
     pub(in crate::store) fn begin(&self, who: &'static str) -> OpenRead {
         let mut open = self.lock();
         open.last_number += 1;
@@ -36,20 +37,19 @@ impl OpenReads {
         OpenRead { all: self.clone(), number }
     }
 
-    /// The reader that has held one state of the file for longest, and for how long.
+    /// The reader that has held one snapshot for longest, and for how long.
     pub(in crate::store) fn oldest(&self) -> Option<(&'static str, Duration)> {
         let open = self.lock();
         open.reads.values().min_by_key(|(_, since)| *since).map(|(who, since)| (*who, since.elapsed()))
     }
 
-    /// Nothing here panics while it holds the lock.
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.0.lock()
     }
 }
 
 impl OpenRead {
-    /// The transaction was exchanged for a new one.
+    /// Notes that the transaction was replaced by a new one.
     pub(in crate::store) fn renew(&self) {
         if let Some((_, since)) = self.all.lock().reads.get_mut(&self.number) {
             *since = Instant::now();

@@ -1,11 +1,11 @@
-//! What is saved when the files of a running server are deleted, moved or replaced.
+//! Saves acknowledged events when the files of a running server are deleted, moved or replaced.
 //!
-//! Acknowledged events may be in the write-ahead log alone. SQLite still has that log open, even if it was deleted, so a
-//! checkpoint copies it into the database, which may have been moved or deleted too. This happens at once and not when the
-//! server stops: the process may be killed before.
+//! Acknowledged events may be only in the write-ahead log (WAL). SQLite still has the WAL open, even if it was deleted,
+//! so a checkpoint copies it into the database, which may have been moved or deleted too. This happens at once and not
+//! when the server stops, since the process may be killed before.
 //!
-//! Another program may have written to a new log since. Then SQLite's index no longer describes the log that is open here, and
-//! a copy made by it would damage the database: nothing is copied.
+//! If another program has written to a new WAL since, SQLite's index no longer describes the WAL that is open here. A
+//! copy made by that index would damage the database, so nothing is copied.
 
 use std::{
     error::Error,
@@ -33,48 +33,48 @@ use crate::{
     },
 };
 
-/// How long until the copy is tried again after another program's read transaction has kept it from being complete.
+/// How long to wait before the next attempt if another program's read transaction prevented a complete copy.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Saves what can be saved, reports it in the server log, and says how the writer has ended. Returns once the copy is made, or
-/// the server stops.
+/// Saves what can be saved, reports it in the server log, and returns how the writer has ended. Returns once the copy
+/// is complete, or the server stops.
 pub(in crate::store) fn rescue(
     connection: &Connection,
-    place: &PathIdentity,
+    identity: &PathIdentity,
     displaced: &Displaced,
     is_stopping: &AtomicBool,
 ) -> CloseError {
-    let (what, path) = (displaced.to_string(), place.path().to_owned());
-    if displaced.database == FoundFile::Same && displaced.log == FoundFile::Same {
+    let (what, path) = (displaced.to_string(), identity.path().to_owned());
+    if displaced.database == FoundFile::Same && displaced.wal == FoundFile::Same {
         let ended = CloseError::InPlace { what, path };
         tracing::error!("no more writes are accepted: {ended}");
         return ended;
     }
     if displaced.database == FoundFile::Another {
-        // The database that is there now must not be read together with the log of this one.
-        set_aside(place, displaced);
+        // The database that is there now must not be read together with the WAL of this one.
+        set_aside(identity, displaced);
     }
-    let copied = if displaced.log_index == FoundFile::Another {
+    let copied = if displaced.wal_index == FoundFile::Another {
         Err("another program has opened the database since".to_owned())
     } else {
-        copy(connection, place, is_stopping)
+        copy(connection, identity, is_stopping)
     };
     if copied.is_ok() && displaced.database != FoundFile::Another {
-        set_aside(place, displaced);
+        set_aside(identity, displaced);
     }
-    let ended = match (copied, place.present_path()) {
+    let ended = match (copied, identity.present_path()) {
         (Ok(()), Some(path)) => CloseError::Saved { what, path },
-        (Ok(()), None) => match place.descriptor() {
+        (Ok(()), None) => match identity.descriptor() {
             Some(descriptor) => {
                 let descriptor = error::quoted(&descriptor);
                 tracing::error!(
-                    "no more writes are accepted: {what}; the database, with every acknowledged event, exists only while \
-                     this process runs: before you stop it, run cp {descriptor} and the path of a new file"
+                    "no more writes are accepted: {what}; the database, with every acknowledged event, exists only \
+                     while this process runs: before you stop it, run cp {descriptor} and the path of a new file"
                 );
                 return CloseError::Deleted { what };
             }
             // No other process can copy it.
-            None => match copy_deleted(place.open_database(), &path) {
+            None => match copy_deleted(identity.open_database(), &path) {
                 Ok(path) => CloseError::Saved { what, path },
                 Err(error) => {
                     let why =
@@ -102,12 +102,12 @@ fn copy_deleted(mut database: &File, former: &Path) -> io::Result<PathBuf> {
 }
 
 /// Copies the write-ahead log into the database.
-fn copy(connection: &Connection, place: &PathIdentity, is_stopping: &AtomicBool) -> Result<(), String> {
-    let mut was_told = false;
+fn copy(connection: &Connection, identity: &PathIdentity, is_stopping: &AtomicBool) -> Result<(), String> {
+    let mut was_reported = false;
     loop {
         // The last attempt is made once the server's own readers are gone.
         let is_last = is_stopping.load(Ordering::Relaxed);
-        let why = match attempt(connection, place) {
+        let why = match attempt(connection, identity) {
             Ok(Copied::All) => return Ok(()),
             Ok(Copied::Part) => "another program holds a read transaction open".to_owned(),
             Ok(Copied::Nothing) => return Err("another program has written to the database since".to_owned()),
@@ -116,7 +116,7 @@ fn copy(connection: &Connection, place: &PathIdentity, is_stopping: &AtomicBool)
         if is_last {
             return Err(why);
         }
-        if !mem::replace(&mut was_told, true) {
+        if !mem::replace(&mut was_reported, true) {
             tracing::error!(
                 why,
                 "the write-ahead log cannot be copied into the database yet: do not kill this process"
@@ -129,29 +129,29 @@ fn copy(connection: &Connection, place: &PathIdentity, is_stopping: &AtomicBool)
 /// What an attempt has copied.
 enum Copied {
     All,
-    /// What no reader kept from being copied.
+    /// All but the part that a reader still needs.
     Part,
-    /// The log's index describes another log than the one that is open.
+    /// Nothing: the WAL's index describes another WAL than the open one.
     Nothing,
 }
 
-fn attempt(connection: &Connection, place: &PathIdentity) -> Result<Copied, Box<dyn Error>> {
-    let frames = checkpoint::frames_in_log(connection)?;
-    // An index without frames: everything was copied before.
-    if frames > 0 && frames != wal_frames::committed(place.open_log())? {
+fn attempt(connection: &Connection, identity: &PathIdentity) -> Result<Copied, Box<dyn Error>> {
+    let frames = checkpoint::frames_in_wal(connection)?;
+    // An index without frames means that everything was copied before.
+    if frames > 0 && frames != wal_frames::committed(identity.open_wal())? {
         return Ok(Copied::Nothing);
     }
     Ok(if checkpoint::copy_all(connection)? { Copied::All } else { Copied::Part })
 }
 
-/// Renames a write-ahead log that the next start must not read: another database's next to this one, or this one's next to
-/// another database, or where another may soon be.
-fn set_aside(place: &PathIdentity, displaced: &Displaced) {
+/// Renames a WAL that the next start must not read: the WAL of another database next to this one, or the WAL of this
+/// database where another database is or may soon be.
+fn set_aside(identity: &PathIdentity, displaced: &Displaced) {
     let time = now();
     let wrong = if displaced.database == FoundFile::Same { FoundFile::Another } else { FoundFile::Same };
-    for (suffix, found) in [(location::LOG, displaced.log), (location::LOG_INDEX, displaced.log_index)] {
-        let own = location::companion(place.path(), suffix);
-        // An empty log, which a program leaves that only reads, changes nothing.
+    for (suffix, found) in [(location::WAL, displaced.wal), (location::WAL_INDEX, displaced.wal_index)] {
+        let own = location::companion(identity.path(), suffix);
+        // An empty WAL changes nothing. Programs that only read leave one.
         if found != wrong || fs::metadata(&own).is_ok_and(|file| file.len() == 0) {
             continue;
         }
@@ -164,8 +164,8 @@ fn set_aside(place: &PathIdentity, displaced: &Displaced) {
             }
             Err(error) => tracing::error!(
                 %error,
-                "{own} does not belong to the database that is there now and could not be renamed: move it away before the \
-                 next start"
+                "{own} does not belong to the database that is there now and could not be renamed: move it away before \
+                 the next start"
             ),
         }
     }

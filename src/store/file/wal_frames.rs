@@ -1,9 +1,9 @@
-//! Counting what a write-ahead log holds, without SQLite.
+//! Counts the frames of a write-ahead log (WAL), without SQLite.
 //!
-//! SQLite copies a log by its index, which all processes share under the database's name. If the log was deleted and another
-//! program has written to a new one, the index describes that one, and a copy of the log that this process has open would
-//! damage the database. The log itself says how much of it is valid
-//! (<https://www.sqlite.org/fileformat.html#the_write_ahead_log>): salts and a running checksum mark each frame.
+//! SQLite copies a WAL by its index, which all processes share under the name of the database. If the WAL was deleted
+//! and another program has written to a new one, the index describes the new one, and copying the WAL that this process
+//! has open would damage the database. The WAL itself shows how much of it is valid
+//! (<https://www.sqlite.org/fileformat.html#the_write_ahead_log>): each frame has salts and a running checksum.
 
 use std::{
     fs::File,
@@ -12,17 +12,17 @@ use std::{
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// How a log begins whose checksums take words as little-endian; one more for big-endian.
+/// The first word of a WAL whose checksums read words as little-endian. One more means big-endian.
 const MAGIC: u32 = 0x377f_0682;
 const PAGE_BYTES_MAX: usize = 65_536;
 const BUFFER_BYTES: usize = 1024 * 1024;
 
-/// How many frames a write-ahead log has up to its last commit, each of them valid; 0 if it is no log.
-pub(in crate::store) fn committed(log: &File) -> io::Result<i64> {
-    let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
-    log.rewind()?;
+/// The number of valid frames up to the last commit; 0 if the file is not a WAL.
+pub(in crate::store) fn committed(wal: &File) -> io::Result<i64> {
+    let mut wal = BufReader::with_capacity(BUFFER_BYTES, wal);
+    wal.rewind()?;
     let mut header = [0; HEADER_BYTES];
-    if !fill(&mut log, &mut header)? {
+    if !fill(&mut wal, &mut header)? {
         return Ok(0);
     }
     let (magic, page_bytes) = (word(&header[..4]), word(&header[8..12]) as usize);
@@ -34,7 +34,7 @@ pub(in crate::store) fn committed(log: &File) -> io::Result<i64> {
     let salts = &header[16..24];
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
     let (mut frames, mut committed) = (0, 0);
-    while fill(&mut log, &mut frame)? {
+    while fill(&mut wal, &mut frame)? {
         let (head, page) = frame.split_at(FRAME_HEADER_BYTES);
         sums.add(&head[..8]);
         sums.add(page);
@@ -42,7 +42,7 @@ pub(in crate::store) fn committed(log: &File) -> io::Result<i64> {
             break;
         }
         frames += 1;
-        // The last frame of a transaction has the size of the database.
+        // Only the last frame of a transaction contains the size of the database.
         if word(&head[4..8]) != 0 {
             committed = frames;
         }
@@ -50,9 +50,9 @@ pub(in crate::store) fn committed(log: &File) -> io::Result<i64> {
     Ok(committed)
 }
 
-/// Reads as many bytes as there is room for; false at the end of the file.
-fn fill(log: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
-    match log.read_exact(bytes) {
+/// Fills the buffer; false at the end of the file.
+fn fill(wal: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
+    match wal.read_exact(bytes) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
@@ -99,20 +99,20 @@ mod tests {
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)")
             .unwrap();
-        let log = directory.path().join("a.db-wal");
-        (directory, log, connection)
+        let wal = directory.path().join("a.db-wal");
+        (directory, wal, connection)
     }
 
-    /// What SQLite's own index says.
+    /// The number in SQLite's own index.
     fn indexed(connection: &Connection) -> i64 {
         connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).unwrap()
     }
 
     #[test]
-    fn a_log_has_as_many_frames_as_its_index_says() {
-        let (_directory, log, connection) = database();
+    fn a_wal_has_as_many_frames_as_its_index_says() {
+        let (_directory, wal, connection) = database();
         let agree = || {
-            let frames = committed(&File::open(&log).unwrap()).unwrap();
+            let frames = committed(&File::open(&wal).unwrap()).unwrap();
             assert_eq!(frames, indexed(&connection));
             frames
         };
@@ -120,15 +120,15 @@ mod tests {
         connection.execute_batch(insert).unwrap();
         let first = agree();
         assert!(first > 8);
-        // What is rolled back may have been written to the log already.
+        // A transaction that is rolled back may already be in the WAL.
         connection
             .execute_batch(&format!("PRAGMA cache_size = 2; BEGIN; {insert}; {insert}; {insert}; ROLLBACK"))
             .unwrap();
-        assert!(i64::try_from(fs::metadata(&log).unwrap().len()).unwrap() > (first + 8) * 4_096);
+        assert!(i64::try_from(fs::metadata(&wal).unwrap().len()).unwrap() > (first + 8) * 4_096);
         assert_eq!(agree(), first);
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
         assert!(agree() > first);
-        // The log begins again at its start; what follows in the file is left from before.
+        // SQLite starts the WAL from its beginning; the rest of the file is from before.
         connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
         connection.execute_batch("INSERT INTO t VALUES (2)").unwrap();
         assert!(agree() < first);
@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_or_missing_does_not_count() {
-        let (_directory, log, connection) = database();
+    fn damaged_or_missing_frames_do_not_count() {
+        let (_directory, wal, connection) = database();
         for number in 0..20 {
             connection.execute("INSERT INTO t VALUES (?1)", [number]).unwrap();
         }
-        let (whole, bytes) = (indexed(&connection), fs::read(&log).unwrap());
-        let copy = log.with_extension("copy");
+        let (whole, bytes) = (indexed(&connection), fs::read(&wal).unwrap());
+        let copy = wal.with_extension("copy");
         let count = |bytes: &[u8]| {
             fs::write(&copy, bytes).unwrap();
             committed(&File::open(&copy).unwrap()).unwrap()

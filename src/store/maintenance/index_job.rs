@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What is written. Small enough to share a transaction with other jobs, so that nobody waits long.
+/// What is written. Small enough to share a transaction with other jobs, so that no request waits long.
 #[derive(Clone)]
 pub(in crate::store) enum IndexJob {
     /// Rows of a chunk that is being sealed. They are orphans until the chunk's own row is written.

@@ -1,7 +1,7 @@
 //! Opening a file to write: creates it, or migrates it to the present format.
 //!
-//! Each step is one transaction and leaves a file from which the next attempt continues: a crash or a full disk costs only
-//! the step in progress. Data in the old form is deleted only when all of it exists in the new form.
+//! Each step is one transaction and leaves a file from which the next attempt continues: a crash or a full disk costs
+//! only the step in progress. Data in the old form is deleted only when all of it exists in the new form.
 
 use std::{collections::HashSet, path::Path};
 
@@ -85,8 +85,8 @@ fn set(connection: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusq
 }
 
 /// Format 1 stored the values of an event in columns next to its body, found events by B-trees, and had no index of its
-/// own. This renames the table of its events and creates everything else of the present format. After this transaction no
-/// older auditbox opens the file.
+/// own. This renames the table of its events and creates everything else of the present format. After this transaction
+/// no older auditbox opens the file.
 fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
     connection.execute_batch(
         "DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_never_deleted;
@@ -101,9 +101,9 @@ fn begin_from_1(connection: &Connection, chunk_events: u32) -> rusqlite::Result<
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
-/// Format 2 had one index order for the entities of all events, another definition of the index of blueprints, a view that
-/// used no index, no retention, and no checksums. Its events get no checksums: those would confirm events that may already
-/// be damaged.
+/// Format 2 had one index order for the entities of all events, another definition of the index of blueprints, a view
+/// that used no index, no retention, and no checksums. Its events get no checksums: those would confirm events that may
+/// already be damaged.
 fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
     let total = row::last_seq(connection)?;
     progress.advance(STEP, 0, total);
@@ -136,8 +136,8 @@ fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
     drop(rows);
     drop(statement);
     connection.execute_batch("DROP TABLE dictionary_2; ALTER TABLE event ADD COLUMN checksum INTEGER")?;
-    // Store the table's definition as the schema words it, so that a migrated file equals a new one. This is the way that
-    // SQLite documents (<https://www.sqlite.org/lang_altertable.html>, 7); the stored rows do not change.
+    // Store the table's definition as the schema words it, so that a migrated file equals a new one. This is the way
+    // that SQLite documents (<https://www.sqlite.org/lang_altertable.html>, 7); the stored rows do not change.
     let fresh = Connection::open_in_memory()?;
     fresh.execute_batch(SCHEMA)?;
     let text: String = fresh.query_row("SELECT sql FROM sqlite_schema WHERE name = 'event'", [], |row| row.get(0))?;
@@ -146,8 +146,8 @@ fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "writable_schema", false)
 }
 
-/// Creates what the present format has and the file lacks. The definitions come from the schema, so that a migrated file
-/// equals a new one.
+/// Creates what the present format has and the file lacks. The definitions come from the schema, so that a migrated
+/// file equals a new one.
 fn complete(connection: &Connection) -> rusqlite::Result<()> {
     let present: HashSet<String> = names(connection)?;
     let fresh = Connection::open_in_memory()?;

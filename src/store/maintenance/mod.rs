@@ -1,6 +1,8 @@
-//! Work that keeps the file in shape: sealing chunks, migrating older formats, rebuilding indexes, deleting expired events.
+//! Work that keeps the file in shape: sealing chunks, migrating older formats, rebuilding indexes, deleting expired
+//! events.
 //!
-//! It computes, and hands small jobs to the writer. Commands of the operator are in `admin`.
+//! While the server runs, threads here compute and hand small jobs to the writer. Commands of the operator are in
+//! `admin`.
 
 pub(in crate::store) mod dictionary;
 pub(in crate::store) mod index_job;

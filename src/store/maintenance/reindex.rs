@@ -105,7 +105,7 @@ pub(in crate::store) fn complete(
                 Ok(()) => {}
                 Err(error) if error.is_damage() => {
                     // Later chunks wait for this one in memory. Terms that were added are not in the file.
-                    tracing::error!(chunk = number, %error, "a chunk of the index cannot be sealed; run auditbox doctor");
+                    tracing::error!(chunk = number, %error, "a chunk cannot be sealed: run auditbox doctor");
                     terms.forget();
                     return Ok(());
                 }

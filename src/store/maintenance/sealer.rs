@@ -1,8 +1,8 @@
 //! The thread that seals full chunks and trains dictionaries.
 //!
 //! It computes; only the writer writes. A chunk's rows go to the writer in slices that share a transaction with other
-//! jobs, so that nobody waits longer than for one slice. A crash in between leaves orphans. They are deleted when the
-//! file is opened again, and the chunk is sealed again from its events.
+//! jobs, so that no request waits longer than for one slice. A crash in between leaves orphans. They are deleted when
+//! the file is opened again, and the chunk is sealed again from its events.
 
 use std::{
     path::{Path, PathBuf},
@@ -80,7 +80,7 @@ pub(in crate::store) fn start(
     let mut state = SealerState { path: path.to_owned(), bodies: writer.bodies(), writer, tolerated: 0.0 };
     let run = move || {
         while let Ok(order) = orders.recv() {
-            if state.follow(&order).is_err() {
+            if state.execute(&order).is_err() {
                 break;
             }
         }
@@ -107,7 +107,7 @@ struct SealerState {
 
 impl SealerState {
     /// An error means that the writer accepts nothing any more, or that no chunk can be sealed.
-    fn follow(&mut self, order: &SealerOrder) -> Result<(), WriteError> {
+    fn execute(&mut self, order: &SealerOrder) -> Result<(), WriteError> {
         match order {
             SealerOrder::Train => self.train(dictionary::FIRST_EVENTS, true),
             SealerOrder::Seal(chunk) => {
@@ -128,7 +128,7 @@ impl SealerState {
                 Ok(sealed) => break sealed,
                 // Until then, queries use the chunk in memory. Chunks are sealed in order.
                 Err(error) if self.writer.is_open() => {
-                    tracing::error!(%error, "sealing a chunk of the index failed and will be retried");
+                    tracing::error!(%error, "sealing a chunk of the index failed, and will be retried");
                     thread::sleep(RETRY);
                 }
                 Err(_) => return Err(WriteError::Stopped),
@@ -185,7 +185,7 @@ impl SealerState {
                 Ok(()) => return Ok(()),
                 Err(error @ (WriteError::Stopped | WriteError::IndexDamaged)) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, "writing the index failed and will be retried");
+                    tracing::warn!(%error, "writing the index failed, and will be retried");
                     thread::sleep(RETRY);
                 }
             }

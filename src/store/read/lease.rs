@@ -1,7 +1,7 @@
-//! One query's use of the file: the right to a connection, and the bounds that it keeps to.
+//! The right of one query to use a connection, and the limits of that query.
 //!
-//! A lease that is dropped gives its seat to the next in the queue. What a query needs beyond its first call (the bodies of
-//! a long list, the next page of an export) takes a lease again each time, so no client holds one while it reads.
+//! Dropping a lease gives its seat to the next query in the queue. Each later part of a query (more bodies of a long
+//! list, the next page of an export) takes another lease, so no client holds one while it reads.
 
 use std::ops::Deref;
 
@@ -39,43 +39,44 @@ pub struct Lease {
 
 /// The first part of a list.
 pub(in crate::store) struct FirstPage {
-    /// Where its events are.
+    /// The positions of its events.
     pub(in crate::store) found: Hits,
-    /// As many bodies as were asked for, from the front.
+    /// The first bodies, up to the requested size.
     pub(in crate::store) first: Slice,
-    /// How many events match in all, if the query asks.
+    /// The number of all matching events, if the query asks for it.
     pub(in crate::store) count: Option<u64>,
 }
 
-/// Some events of a list.
+/// A part of a list.
 #[derive(Default)]
 pub struct Slice {
-    /// The events, in the list's order, each with its place; of one that is damaged, what is known.
+    /// The events, in the order of the list, each with its position. For a damaged event, what is still known of it.
     pub events: Vec<(Position, Result<String, Damaged>)>,
-    /// How many positions of the list they account for. More than there are events where one is gone.
+    /// The number of positions of the list that this part covers. Larger than the number of events if retention has
+    /// dropped some of them.
     pub positions: usize,
 }
 
 impl Slice {
-    /// The events that are sound.
+    /// The undamaged events.
     pub fn bodies(&self) -> impl Iterator<Item = &str> {
         self.events.iter().filter_map(|(_, event)| event.as_deref().ok())
     }
 
-    /// Those that are not.
+    /// The damaged events.
     pub fn damaged(&self) -> impl Iterator<Item = &Damaged> {
         self.events.iter().filter_map(|(_, event)| event.as_ref().err())
     }
 }
 
 /// A connection for a second thread, with its seat.
-struct Another {
+struct SecondConnection {
     connection: r2d2::PooledConnection<SqliteConnectionManager>,
     /// Dropped after the connection is back in the pool.
     _seat: Option<Seat>,
 }
 
-impl Deref for Another {
+impl Deref for SecondConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -84,13 +85,13 @@ impl Deref for Another {
 }
 
 impl Reader {
-    /// Waits until a query by `holder` may use a connection. May be given up at any time.
+    /// Waits until a query by `holder` may use a connection. Cancel-safe.
     pub async fn lease(&self, holder: &ClientId) -> Result<Lease, ReadError> {
         let seat = self.seats.take(holder).await.ok_or(ReadError::Overloaded)?;
         Ok(Lease::new(self.clone(), Some(seat)))
     }
 
-    /// A lease for a command that is alone with the file.
+    /// A lease without limits, for a command.
     pub fn unbounded(&self) -> Lease {
         Lease::new(self.clone(), None)
     }
@@ -101,15 +102,15 @@ impl Lease {
         Self { reader, seat, cancel: Cancel::never() }
     }
 
-    /// Bounds what is read by it.
+    /// Limits what may be read with this lease.
     pub fn bounded(self, cancel: Cancel) -> Self {
         Self { cancel, ..self }
     }
 
-    /// Counts the events that match, their most common values, and how they spread over time, all of one moment.
+    /// Counts the matching events, their most common values, and their distribution over time, all in one snapshot.
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats, ReadError> {
         let counted = self.reader.watched(&self.cancel, |connection, watch| {
-            let (snapshot, second) = self.reader.index.watched_by_two(connection, self.another(), watch)?;
+            let (snapshot, second) = self.reader.index.watched_by_two(connection, self.second_connection(), watch)?;
             Ok(snapshot.stats(query, second)??)
         });
         counted.map_err(|error| error.of(&query.query))
@@ -122,14 +123,14 @@ impl Lease {
             let Some(seq) = snapshot.find_identifier(identifier)? else {
                 return Ok(None);
             };
-            let place = Position::of_arrival(seq);
-            let found = self.fetch(connection, &[place], 1)?.events.pop();
+            let position = Position::of_arrival(seq);
+            let found = self.fetch(connection, &[position], 1)?.events.pop();
             found.map(|(_, event)| event.map_err(ReadError::Damaged)).transpose()
         })
     }
 
-    /// The expired events at `now`, by rule and type. Nothing is deleted. Each chunk has another snapshot: receipts are read
-    /// from bodies, and a snapshot that is held for long makes the write-ahead log grow.
+    /// The expired events at `now`, by rule and type. Nothing is deleted. Each chunk is read in another snapshot: this
+    /// reads many bodies, and the write-ahead log grows while a snapshot is open.
     pub fn due(&self, rules: &Rules, now: Timestamp) -> Result<Vec<Due>, ReadError> {
         let cutoffs = rules.cutoffs(now);
         let mut sums = retention::DueSums::default();
@@ -151,8 +152,8 @@ impl Lease {
         self.reader.cursor_at(position)
     }
 
-    /// Where reading on by this query begins: at its cursor, or after the newest event. Refuses a cursor of a history that
-    /// the log does not have.
+    /// Where following by this query begins: at its cursor, or after the newest event. Rejects a cursor from a history
+    /// that the log does not have.
     pub fn beginning(&self, query: &Query) -> Result<Cursor, ReadError> {
         let newest = self.reader.in_transaction(|connection, _| Ok(row::last_seq(connection)?))?;
         self.reader.epochs.check(query, newest)?;
@@ -164,11 +165,11 @@ impl Lease {
         self.reader.credentials()
     }
 
-    /// Runs a query, and fetches the bodies of its first events until they hold `bytes_max`, all of one moment.
-    /// Refuses a cursor of a history that the log does not have.
+    /// Runs a query, and fetches the bodies of its first events up to `bytes_max`, all in one snapshot. Rejects a
+    /// cursor from a history that the log does not have.
     pub(in crate::store) fn page(&self, query: &Query, bytes_max: usize) -> Result<FirstPage, ReadError> {
         let page = self.reader.watched(&self.cancel, |connection, watch| {
-            let second = query.count.then(|| self.another()).flatten();
+            let second = query.count.then(|| self.second_connection()).flatten();
             let (snapshot, second) = self.reader.index.watched_by_two(connection, second, watch)?;
             self.reader.epochs.check(query, snapshot.through_seq())?;
             let found = snapshot.search(query, Reach::ALL)?;
@@ -187,18 +188,19 @@ impl Lease {
         found.map_err(|error| error.of(query))
     }
 
-    /// Fetches the bodies of the events at `positions` until they hold `bytes_max`; at least one.
+    /// Fetches the bodies of the events at `positions` up to `bytes_max`, and at least one.
     pub(in crate::store) fn slice(&self, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
         self.reader.in_transaction(|connection, _| self.fetch(connection, positions, bytes_max))
     }
 
-    /// A connection for a second thread, if one is free, no other query waits for it, and the holder's share allows it.
-    fn another(&self) -> Option<Another> {
+    /// A connection for a second thread, if one is free, no other query waits for it, and the share of the credential
+    /// permits it.
+    fn second_connection(&self) -> Option<SecondConnection> {
         let seat = match &self.seat {
             Some(seat) => Some(self.reader.seats.try_another(seat)?),
             None => None,
         };
-        Some(Another { connection: self.reader.pool.try_get()?, _seat: seat })
+        Some(SecondConnection { connection: self.reader.pool.try_get()?, _seat: seat })
     }
 
     fn fetch(&self, connection: &Connection, positions: &[Position], bytes_max: usize) -> Result<Slice, ReadError> {
@@ -212,17 +214,17 @@ impl Lease {
             slice.positions += 1;
             let found = fetch.event(position.seq)?;
             bytes += found.iter().flatten().map(String::len).sum::<usize>();
-            slice.events.extend(found.map(|event| (*position, event.map_err(|damaged| told(damaged, position)))));
+            slice.events.extend(found.map(|event| (*position, event.map_err(|damaged| report(damaged, position)))));
         }
         Ok(slice)
     }
 }
 
-/// What is known of a damaged event, and a line in the server log. The index knows its time where its row does not.
-fn told(damaged: Damaged, position: &Position) -> Damaged {
+/// Reports a damaged event in the server log, and adds its time from the index, which is more reliable than its row.
+fn report(damaged: Damaged, position: &Position) -> Damaged {
     let from_index = Some(position.timestamp).filter(|timestamp| timestamp.micros() != 0);
     let damaged = Damaged { timestamp: from_index.or(damaged.timestamp), ..damaged };
     let Damaged { seq, message, identifier, .. } = &damaged;
-    tracing::error!(seq, identifier, message, "a damaged event was asked for, and was left out of the answer");
+    tracing::error!(seq, identifier, message, "a query matched a damaged event, which was left out of the response");
     damaged
 }

@@ -23,7 +23,7 @@ impl Messages for StoredMessages {
     fn hold(&self, connection: &Connection, seq: i64, words: &[&SearchWord]) -> Result<bool, IndexError> {
         let found = Fetch::new(connection, &self.0)?.event(seq)?;
         Ok(match found {
-            // Retention has dropped it since.
+            // Retention has dropped the event since.
             None => false,
             Some(Err(_)) => true,
             Some(Ok(body)) => {

@@ -1,6 +1,6 @@
 //! Queries: a pool of read-only connections, the right to use one, and reading a long list in slices.
 //!
-//! No connection and no transaction leaves this directory.
+//! No connection and no transaction leaves this directory. The search itself is in the layer `index`.
 
 pub(in crate::store) mod lease;
 pub(in crate::store) mod messages;

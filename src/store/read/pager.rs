@@ -1,8 +1,9 @@
-//! Reading the events of a query from front to back, a slice at a time.
+//! Reads all events of a query in order, one slice at a time.
 //!
-//! Between two slices a [`PageReader`] holds some thousand positions and nothing else: no lease, no snapshot. When it has
-//! given these out it searches on from the last of them. Events never change, so slices that were read at different times
-//! are still one list; what arrives meanwhile is left out of it, and what retention drops meanwhile is gone from it.
+//! Between two slices a [`PageReader`] holds some thousand positions and nothing else: no lease, no snapshot. When it
+//! has returned the events at these positions, it searches on from the last one. Events never change, so slices that
+//! were read at different times still form one list. Events that arrive meanwhile are not in it, nor are those that
+//! retention drops.
 
 use std::{
     collections::VecDeque,
@@ -18,16 +19,16 @@ use crate::{
     },
 };
 
-/// Positions that are held at a time, at 16 bytes each.
+/// Maximum number of positions in memory, at 16 bytes each.
 const PAGE_EVENTS: usize = 4_096;
-/// How long a search on goes without a pause: then others have their turn, and what was found goes out.
+/// Maximum time of one search. Then other queries have their turn, and the client receives what was found.
 const SEARCH_TIME: Duration = Duration::from_secs(1);
 
 /// A query that is being read.
 pub struct PageReader {
-    /// Begins after what has been found.
+    /// Starts after the events that have been found.
     query: Query,
-    /// Found, and not given out yet.
+    /// Positions that were found and not returned yet.
     positions: VecDeque<Position>,
     /// The newest event that may be among them.
     through_seq: i64,
@@ -38,11 +39,11 @@ pub struct PageReader {
 
 /// Where reading ends.
 enum End {
-    /// At the last event of a page that is known: after it the next page begins.
+    /// At this last event of the page.
     At(Position),
     /// After this number of events.
     After(usize),
-    /// Not by itself.
+    /// Never.
     Never,
 }
 
@@ -50,26 +51,25 @@ enum End {
 pub struct Opened {
     /// Reads the rest.
     pub rest: PageReader,
-    /// The first events, as many as were asked for.
+    /// The first events, up to the requested size.
     pub first: Slice,
     /// The positions of the list's first and last event, if it has any.
     pub ends: Option<(Position, Position)>,
     /// Whether more events match than the query's limit.
     pub more: bool,
-    /// How many events match in all, if the query asks.
+    /// The number of all matching events, if the query asks for it.
     pub count: Option<u64>,
-    /// The newest event that the list could have.
+    /// The newest event that existed when the list was made.
     pub through_seq: i64,
 }
 
 impl PageReader {
-    /// Opens a list: finds where it begins and ends, and fetches the bodies of its first events until they hold
-    /// `bytes_max`.
+    /// Opens a list: finds where it begins and ends, and fetches the bodies of its first events up to `bytes_max`.
     pub fn list(lease: &Lease, mut query: Query, bytes_max: usize) -> Result<Opened, ReadError> {
         let page = lease.page(&query, bytes_max)?;
         let Hits { positions, next, through_seq } = page.found;
         let ends = positions.first().copied().zip(positions.last().copied());
-        // The others are found again when it is their turn.
+        // Positions beyond these are found again by a later search.
         let held: VecDeque<_> = positions.iter().skip(page.first.positions).take(PAGE_EVENTS).copied().collect();
         query.after = held.back().map(|last| lease.cursor_at(*last)).or(query.after);
         let rest = Self {
@@ -82,18 +82,18 @@ impl PageReader {
         Ok(Opened { rest, first: page.first, ends, more: next.is_some(), count: page.count, through_seq })
     }
 
-    /// Every event that a query matches when it is first read, up to the query's limit.
+    /// Every event that matches the query when it is first read, up to the limit of the query.
     pub fn all(query: Query) -> Self {
         Self { end: End::After(query.limit), ..Self::follow(query) }
     }
 
-    /// Every event that a query by arrival matches, without end: where [`Self::next`] comes to it, it goes on there when
-    /// more has arrived.
+    /// Every event that matches a query in order of arrival, without end. After the newest event, [`Self::next`]
+    /// continues once more have arrived.
     pub fn follow(query: Query) -> Self {
         Self { query, positions: VecDeque::new(), through_seq: i64::MAX, more: true, end: End::Never }
     }
 
-    /// The next events, until they hold `bytes_max`; `None` at the end. Slices may be empty.
+    /// The next events, up to `bytes_max`; `None` at the end. Slices may be empty.
     pub fn next(&mut self, lease: &Lease, bytes_max: usize) -> Result<Option<Slice>, ReadError> {
         self.next_within(lease, bytes_max, SEARCH_TIME)
     }
@@ -118,27 +118,27 @@ impl PageReader {
         Ok(Some(slice))
     }
 
-    /// Whether [`Self::next`] has to search, if it is not at the end.
+    /// Whether the next call of [`Self::next`] searches, unless it is at the end.
     pub fn is_between_pages(&self) -> bool {
         self.positions.is_empty()
     }
 
-    /// Whether [`Self::next`] has nothing more.
+    /// Whether [`Self::next`] returns no more events.
     pub fn is_at_end(&self) -> bool {
         self.positions.is_empty() && !self.more
     }
 
-    /// Has [`Self::next`] search again where it had come to the end.
+    /// Makes [`Self::next`] search again after it has reached the end.
     pub fn look_again(&mut self) {
         self.more = true;
     }
 
-    /// The query, which begins after what has been found.
+    /// The query, which starts after the events that have been found.
     pub const fn query(&self) -> &Query {
         &self.query
     }
 
-    /// The newest event that may be found; known once something was read.
+    /// The newest event that may be found. Known after the first call of [`Self::next`].
     pub const fn through_seq(&self) -> i64 {
         self.through_seq
     }
@@ -164,11 +164,11 @@ impl PageReader {
             }
             End::Never => {}
         }
-        // At the end the place is that of the log, not of the last event that matched.
-        let place = next.unwrap_or(Position::of_arrival(through_seq));
-        let is_ahead = || self.query.after.is_none_or(|after| place.seq > after.position.seq);
+        // At the end, continue after the newest event of the log, not after the last match.
+        let position = next.unwrap_or(Position::of_arrival(through_seq));
+        let is_ahead = || self.query.after.is_none_or(|after| position.seq > after.position.seq);
         if self.more || (matches!(self.end, End::Never) && is_ahead()) {
-            self.query.after = Some(lease.cursor_at(place));
+            self.query.after = Some(lease.cursor_at(position));
         }
         self.positions = positions.into();
         Ok(())
@@ -248,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn slices_are_one_list_wherever_the_search_stops_and_whatever_arrives_meanwhile() {
+    fn slices_form_one_list_while_searches_stop_and_events_arrive() {
         let directory = tempfile::tempdir().unwrap();
         let opened = open(&directory.path().join("file.db"), None);
-        // Out of order, with many at the same instant, and some a day late, so that chunks overlap.
+        // Out of order, with many at the same instant, and some a day late, so that chunks overlap in time.
         let age = |number: u64| {
             let late = if number.is_multiple_of(11) { DAY } else { 0 };
             i64::try_from(EVENTS - number / 3 + number * 7_919 % 500).unwrap() + late
@@ -300,11 +300,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_meanwhile_is_gone_and_the_rest_is_the_list() {
+    fn events_dropped_meanwhile_are_missing_from_the_list() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file.db");
         let opened = open(&path, None);
-        // Every other one is long past its time.
+        // Every second event expired long ago.
         let age = |number: u64| if number.is_multiple_of(2) { 60 * DAY } else { DAY } - i64::try_from(number).unwrap();
         store(&opened, 0..2 * EVENTS, age);
         let lease = opened.reader.unbounded();

@@ -1,10 +1,10 @@
-//! Reading: a pool of connections that cannot write.
+//! A pool of read-only connections.
 //!
-//! One call is one transaction, and no connection outlives its call: a client that reads slowly holds neither a connection
-//! nor a snapshot, so it cannot keep the write-ahead log from being emptied. Queries about events go through a [`Lease`],
-//! which bounds them; the server itself uses the other calls.
+//! Each call is one transaction, and returns its connection to the pool. A client that reads slowly holds neither a
+//! connection nor a snapshot, so it does not prevent emptying the write-ahead log. Queries for events go through a
+//! lease, which limits them (`lease.rs`); the server itself uses the other calls.
 //!
-//! Calls block on the disk: from async code, make them on a thread that may.
+//! Calls block on the disk. Async code must make them on a thread that may block.
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// How long a call waits for a connection where it has no lease. One that has finds its connection free.
+/// How long a call without a lease waits for a connection. With a lease, a connection is free.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// A handle to the pool.
@@ -45,7 +45,7 @@ pub struct Reader {
     pub(in crate::store) bodies: BodyCodec,
     pub(in crate::store) epochs: Arc<Epochs>,
     open_reads: OpenReads,
-    /// Of another process's file: how often something had been dropped when the index was read from it.
+    /// If another process may write to the file: the number of drops when the index was read.
     drops: Option<i64>,
 }
 
@@ -60,8 +60,8 @@ impl Reader {
             .with_init(|connection| open::read_only(connection));
         let pool = r2d2::Pool::builder()
             .max_size(connections)
-            // All are made now and kept: where the system has no descriptor left, or the file is gone from its place, reading
-            // goes on.
+            // All connections are opened now and kept. Reads then work even if the system has no file descriptors left,
+            // or the file was moved.
             .idle_timeout(None)
             .max_lifetime(None)
             .connection_timeout(CONNECTION_WAIT)
@@ -71,7 +71,7 @@ impl Reader {
         Ok(Self { pool, seats: Arc::new(Seats::new(connections)), index, bodies, epochs, open_reads, drops: None })
     }
 
-    /// For a file that another process may write to, whose index was read when so much had been dropped.
+    /// For a file to which another process may write, and whose index was read after this number of drops.
     pub(in crate::store) fn of_shared_file(self, drops: i64) -> Self {
         Self { drops: Some(drops), ..self }
     }
@@ -86,17 +86,17 @@ impl Reader {
         self.in_transaction(|connection, _| Ok(credentials::all(connection)?))
     }
 
-    /// A number that moves with every change to the credentials.
+    /// A number that changes with every change to the credentials.
     pub fn credential_generation(&self) -> Result<i64, ReadError> {
         self.in_transaction(|connection, _| Ok(credentials::generation(connection)?))
     }
 
-    /// The tickets that are spent before their time.
+    /// The tickets that were revoked before they expired.
     pub fn spent_tickets(&self) -> Result<HashSet<TicketId>, ReadError> {
         self.in_transaction(|connection, _| Ok(revoked_tickets::all(connection)?))
     }
 
-    /// When each credential was last used, as far as it was noted.
+    /// When each credential was last used, as far as recorded.
     pub fn credential_uses(&self) -> Result<Vec<(ClientId, Timestamp)>, ReadError> {
         self.in_transaction(|connection, _| Ok(credentials::uses(connection)?))
     }
@@ -106,7 +106,7 @@ impl Reader {
         self.in_transaction(|connection, _| Ok(credentials::access_token_key(connection)?))
     }
 
-    /// Calls `read` with a connection in a transaction, and with what a query's snapshot on it is to be bounded by.
+    /// Calls `read` with a connection in a transaction, and with the limits for snapshots on it.
     pub(in crate::store) fn watched<T>(
         &self,
         cancel: &Cancel,
@@ -115,7 +115,7 @@ impl Reader {
         self.in_transaction(|connection, open| {
             let begun = |connection: &Connection| {
                 open.renew();
-                // Of another process's file: whether the index that was read from it is still the file's.
+                // If another process writes to the file: whether the index in memory is still that of the file.
                 match self.drops {
                     Some(drops) if tombstones::drops(connection)? != drops => Err(crate::index::IndexError::Changed),
                     _ => Ok(()),

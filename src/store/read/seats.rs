@@ -1,7 +1,8 @@
-//! Who may use the connections of the pool: one query each, and one credential at most half of them.
+//! The rights to use the connections of the pool: one query per connection, and at most half of them for one
+//! credential.
 //!
-//! A waiting query holds neither a thread nor a connection. Each credential has its own queue before the common one, so a
-//! credential that sends many long queries waits for itself.
+//! A waiting query holds neither a thread nor a connection. Each credential has its own queue in front of the common
+//! one, so a credential that sends many long queries delays only itself.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,9 +15,9 @@ use crate::model::credential::ClientId;
 /// The connections of a pool, as seats.
 pub(in crate::store) struct Seats {
     all: Arc<Semaphore>,
-    /// Seats that one credential may have.
+    /// Maximum number of seats of one credential.
     share: usize,
-    /// What is left of each credential's share; those that use or wait for none may be missing.
+    /// The unused part of the share of each credential. Credentials without a seat or a waiting query may be missing.
     shares: Mutex<HashMap<ClientId, Arc<Semaphore>>>,
 }
 
@@ -34,7 +35,7 @@ impl Seats {
         Self { all: Arc::new(Semaphore::new(connections)), share, shares: Mutex::default() }
     }
 
-    /// Waits for a seat. May be given up at any time.
+    /// Waits for a seat. Cancel-safe.
     pub(in crate::store) async fn take(&self, holder: &ClientId) -> Option<Seat> {
         // Nothing closes these semaphores.
         let of_share = self.share_of(holder).acquire_owned().await.ok()?;
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_credential_has_half_and_waits_for_itself() {
+    fn one_credential_has_half_and_delays_only_itself() {
         let seats = Seats::new(5);
         let [greedy, other, third] = ["greedy", "other", "third"].map(|id| ClientId::parse(id).unwrap());
         let take = |id: &ClientId| seats.take(id).now_or_never().flatten();

@@ -1,7 +1,7 @@
 //! What the writer needs to know about a kind of write.
 //!
-//! Each kind is one type that implements [`Job`]: appended events, changed credentials, times of last use (here), rows of
-//! the index and steps of retention (in `maintenance`). The writer's thread knows none of them by name.
+//! Each kind is one type that implements [`Job`]: appended events, changed credentials, times of last use (here), rows
+//! of the index and steps of retention (in `maintenance`). The writer's thread knows none of them by name.
 
 use tokio::sync::oneshot;
 
@@ -26,13 +26,13 @@ pub(in crate::store) trait Job: Send + 'static {
         Weight::RESERVED
     }
 
-    /// Writes in the transaction of the batch. The inner result is the reply after the commit; where it is an error, nothing
-    /// was written. An outer error rolls the whole transaction back. May be called again, in another transaction, after a
-    /// transaction that was not committed.
+    /// Writes in the transaction of the batch. The inner result is the reply after the commit; where it is an error,
+    /// nothing was written. An outer error rolls the whole transaction back. May be called again, in another
+    /// transaction, after a transaction that was not committed.
     fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<Result<Self::Output, Self::Error>, IndexError>;
 
-    /// The reply where a damaged page prevents the job, if the other jobs do not depend on it: it is then skipped, and they
-    /// are committed without it. `None` fails the whole transaction.
+    /// The reply where a damaged page prevents the job, if the other jobs do not depend on it: it is then skipped, and
+    /// they are committed without it. `None` fails the whole transaction.
     fn reply_to_damage(&self) -> Option<Result<Self::Output, Self::Error>> {
         None
     }

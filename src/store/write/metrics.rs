@@ -10,7 +10,8 @@ use std::{
 
 use crate::model::timestamp::Timestamp;
 
-/// Upper bounds of the buckets of a commit's duration, in microseconds. An idle disk syncs in 0.2 ms, a busy one in 5 ms.
+/// Upper bounds of the buckets of a commit's duration, in microseconds. An idle disk syncs in 0.2 ms, a busy one in 5
+/// ms.
 const COMMIT_BOUNDS_MICROS: [u64; 13] =
     [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000];
 

@@ -1,7 +1,7 @@
 //! Writing: one thread with the only writable connection, the queue in front of it, and the jobs that clients cause.
 //!
-//! Each kind of write is one implementation of [`job::Job`]. Jobs that keep the file in shape are in `maintenance`, which also
-//! computes them; nothing here knows them by name.
+//! Each kind of write is one implementation of [`job::Job`]. Jobs that keep the file in shape are in `maintenance`,
+//! which also computes them; nothing here knows them by name.
 
 pub(in crate::store) mod append;
 pub(in crate::store) mod batch;

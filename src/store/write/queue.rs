@@ -1,8 +1,8 @@
 //! Jobs that wait to be written.
 //!
-//! HTTP workers push, and the writer's thread takes. The queue is bounded by events and by bytes. A full queue rejects a
-//! request at once, and the sender retries. auditbox's own records go into a reserve above the bound, so that a request that
-//! was rejected because the queue is full still has an audit record.
+//! HTTP workers push, and the writer's thread takes. The queue is bounded by events and by bytes. A full queue rejects
+//! a request at once, and the sender retries. auditbox's own records go into a reserve above the bound, so that a
+//! request that was rejected because the queue is full still has an audit record.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -90,8 +90,8 @@ impl<T> Queue<T> {
         state.events >= self.limits.events_max || state.bytes >= self.limits.bytes_max
     }
 
-    /// Takes the jobs that wait, at most one transaction of them. Waits at most `wait` for the first, and returns an empty list
-    /// if none came. `None` means that the queue is closed and empty.
+    /// Takes the jobs that wait, at most one transaction of them. Waits at most `wait` for the first, and returns an
+    /// empty list if none came. `None` means that the queue is closed and empty.
     pub(in crate::store) fn take(&self, wait: Duration) -> Option<Vec<T>> {
         let mut state = self.state();
         if state.waiting.is_empty() && !state.closed {

@@ -1,7 +1,8 @@
-//! The part of the index that is in memory, made from the events that no sealed chunk holds.
+//! Builds index entries from stored events.
 //!
-//! This happens when a file is opened, and when another program has written an event while the server runs. An event whose body is
-//! damaged is still indexed by what its row says: it must not keep the others from being found.
+//! This happens when a file is opened, for the events after the last sealed chunk, and when another program has written
+//! events while the server runs. An event with a damaged body is indexed by the columns of its row, so that the others
+//! can still be found.
 
 use rusqlite::Connection;
 
@@ -20,18 +21,18 @@ use crate::{
     },
 };
 
-/// Events in a row that may be missing: with more, the numbers of those around them cannot be relied on.
+/// Maximum number of consecutive missing events. A larger gap means that the seqs around it are not reliable.
 const GAP_EVENTS_MAX: i64 = 1_000;
-/// Events taken into the index at once: bounds what is held twice.
+/// Events published to the index at once. Bounds the entries that are in memory twice.
 const BATCH_EVENTS: usize = 4_096;
 
-/// What an event is indexed by that is read from its row.
+/// An event as read from its row, with what it is indexed by.
 pub(in crate::store) struct ReplayedRow {
     pub(in crate::store) seq: i64,
-    /// What its columns say. Of a row that cannot be read, the time of the one before it.
+    /// The time in its column. For an unreadable row, the time of the event before it.
     pub(in crate::store) timestamp: Timestamp,
     pub(in crate::store) columns: [(Field, Option<u32>); 2],
-    /// What its body says, or how the row is damaged.
+    /// The time and the values in its body, or how the row is damaged.
     pub(in crate::store) body: Result<(Timestamp, Values), Damage>,
 }
 
@@ -57,7 +58,7 @@ impl ReplayedRow {
         }
     }
 
-    /// Of a damaged row, leaves out what its columns say that stands in no dictionary.
+    /// For a damaged row: ignores columns with ordinals that the term dictionary does not have.
     fn keep_known(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for (field, column) in &mut self.columns {
             if let Some(ordinal) = *column {
@@ -72,7 +73,7 @@ impl ReplayedRow {
         Ok(())
     }
 
-    /// Its entry. `ordinal` looks a term up; one that it does not know is left out.
+    /// The index entry. `ordinal` looks up a term; unknown terms are omitted.
     pub(in crate::store) fn entry(
         &self,
         ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
@@ -91,26 +92,26 @@ impl ReplayedRow {
         }
     }
 
-    /// Its identifier, if it is sound.
+    /// The identifier, if the row is undamaged.
     pub(in crate::store) fn identifier(&self) -> Option<&str> {
         self.body.as_ref().ok().and_then(|(_, values)| values.first(Field::Identifier))
     }
 
-    /// Says in the log that the event is damaged, if it is.
+    /// Reports a damaged event in the server log.
     pub(in crate::store) fn report(&self) {
         if let Err(Damage { message, .. }) = &self.body {
             let seq = self.seq;
             tracing::error!(
                 seq,
                 cause = message,
-                "an event is damaged: it is found by its time, entity and blueprint only"
+                "an event is damaged: only its time, entity and blueprint can be searched"
             );
         }
     }
 }
 
-/// Calls `each` with the events from `first` to `last`, in order, that are not dropped: with every one of them, including
-/// those whose rows cannot be read.
+/// Calls `each` with the events from `first` to `last`, in order, that are not dropped: with every one of them,
+/// including those whose rows cannot be read.
 pub(in crate::store) fn each_event(
     (connection, bodies): (&Connection, &BodyCodec),
     (first, last): SeqRun,
@@ -129,9 +130,9 @@ pub(in crate::store) fn each_event(
         while is_in_order && scanned.is_none() {
             match rows.next().and_then(|row| row.map(Stored::row).transpose()) {
                 Ok(Some(stored)) if stored.columns.seq == seq => scanned = Some(Ok(stored)),
-                // Its row waits to be taken out.
+                // Its row is about to be deleted.
                 Ok(Some(stored)) if dropped.holds(stored.columns.seq) => {}
-                // From here on one by one: what follows in the file is not what follows in the log.
+                // From here on, rows are fetched one by one: the next row is not the next event.
                 Ok(_) => is_in_order = false,
                 Err(error) if stored::is_damage(&error) => is_in_order = false,
                 Err(error) => return Err(error.into()),
@@ -155,8 +156,8 @@ pub(in crate::store) fn each_event(
     Ok(())
 }
 
-/// What is said of an event that is not there. An error, if those after it are not either: a number that is damaged may
-/// stand for a gap without end.
+/// The message for a missing event. An error if more events are missing than a gap may have: a damaged seq could make
+/// the gap endless.
 fn missing(connection: &Connection, seq: i64) -> Result<String, IndexError> {
     let next = next_seq(connection, seq)?;
     if let Some(next) = next {
@@ -170,13 +171,13 @@ fn missing(connection: &Connection, seq: i64) -> Result<String, IndexError> {
     Err(IndexError::Damaged(format!("events {seq}{end} are missing")))
 }
 
-/// The first event after this place.
+/// The seq of the first event after this one.
 pub(in crate::store) fn next_seq(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
     connection.prepare_cached("SELECT min(seq) FROM event WHERE seq > ?1")?.query_row([after], |row| row.get(0))
 }
 
-/// Takes into the index the events that the file has beyond it, for a file that is being opened. Returns the chunks that
-/// this has filled.
+/// Adds the events after the newest in the index, for a file that is being opened. Returns the chunks that this has
+/// filled.
 pub(in crate::store) fn extend(
     connection: &Connection,
     index: &Index,
@@ -199,8 +200,8 @@ pub(in crate::store) fn extend(
     Ok(full)
 }
 
-/// The index entries of the events after `after` up to `through`. The terms that they need must be committed before the
-/// entries are published: after a rollback their ordinals would be given to other values.
+/// The index entries of the events after `after` up to `through`. Their terms must be committed before the entries are
+/// published: after a rollback, other values would get the same ordinals.
 pub(in crate::store) fn entries(
     source: (&Connection, &BodyCodec),
     seqs: (i64, i64),
@@ -227,9 +228,9 @@ fn each_entry(
 
 /// How terms are looked up.
 pub(in crate::store) enum Terms<'t> {
-    /// What the dictionary does not have is added to it, in this connection's transaction.
+    /// Missing terms are added to the term dictionary, in this connection's transaction.
     Added(&'t mut TermWriter, &'t Connection),
-    /// The file is only read.
+    /// Missing terms are omitted, and the file is only read.
     Known(TermWriter),
 }
 

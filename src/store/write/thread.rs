@@ -1,16 +1,17 @@
 //! The writer: one thread with the only writable connection, and one commit for all jobs that wait.
 //!
-//! While a commit waits for the disk, the next batch collects in the queue: with more senders, each sync carries more events.
-//! A request is answered after the commit that contains it. A process that is killed before the commit leaves nothing of the
-//! request; killed after it, everything.
+//! While a commit waits for the disk, the next batch collects in the queue: with more senders, each sync carries more
+//! events. A request is answered after the commit that contains it. A process that is killed before the commit leaves
+//! nothing of the request; killed after it, everything.
 //!
-//! Commits are published to the index in memory before they are answered, so that a query sent after an answer finds the
-//! events. Nothing is published before it is committed. This includes the terms that events of another program need.
+//! Commits are published to the index in memory before they are answered, so that a query sent after an answer finds
+//! the events. Nothing is published before it is committed. This includes the terms that events of another program
+//! need.
 //!
-//! Each request is decided (new, duplicate or conflict) before any of it is written, so a rejected request has nothing to roll
-//! back. An error of SQLite rolls the whole transaction back, and every sender is asked to retry. SQLite does not allow a
-//! transaction to commit once it has read a damaged page. The job that read the page then gets its own reply, and the other
-//! jobs are repeated without it.
+//! Each request is decided (new, duplicate or conflict) before any of it is written, so a rejected request has nothing
+//! to roll back. An error of SQLite rolls the whole transaction back, and every sender is asked to retry. SQLite does
+//! not allow a transaction to commit once it has read a damaged page. The job that read the page then gets its own
+//! reply, and the other jobs are repeated without it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -49,8 +50,8 @@ use crate::{
 
 /// Maximum number of events on damaged pages that are remembered. Above it, all are forgotten and found again.
 const UNREADABLE_MAX: usize = 10_000;
-/// How long the writer waits for jobs before it checks whether another program has written, and whether the files are still
-/// in place.
+/// How long the writer waits for jobs before it checks whether another program has written, and whether the files are
+/// still in place.
 const IDLE: Duration = Duration::from_millis(500);
 
 /// Called after each publication with the chunks that it has filled, often none.
@@ -75,7 +76,8 @@ impl Thread {
 
 /// Why the writer ends early.
 enum Stop {
-    /// After an error of the disk, its content is no longer known: nothing more is written until the file is opened again.
+    /// After an error of the disk, its content is no longer known: nothing more is written until the file is opened
+    /// again.
     Disk,
     /// A file is no longer at its path: what is written to it now may be lost when this process ends.
     Displaced(Displaced),
@@ -143,11 +145,12 @@ impl WriterThread {
     }
 
     fn run(mut self) -> Result<(), CloseError> {
-        let Err(stop) = self.work() else { return Ok(()) };
+        let Err(stop) = self.write_until_closed() else { return Ok(()) };
         // Nothing more is written: reply to all waiting requests.
         self.queue.abandon();
         let WriterParts { connection, identity, .. } = &self.parts;
-        // The WAL stays for the next start, which rewrites it. A copy made now would rely on pages whose content is unknown.
+        // The WAL stays for the next start, which rewrites it. A copy made now would rely on pages whose content is
+        // unknown.
         drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
         Err(match stop {
             Stop::Disk => CloseError::Disk(identity.path().to_owned()),
@@ -155,7 +158,7 @@ impl WriterThread {
         })
     }
 
-    fn work(&mut self) -> Result<(), Stop> {
+    fn write_until_closed(&mut self) -> Result<(), Stop> {
         while let Some(jobs) = self.queue.take(IDLE) {
             if jobs.is_empty() {
                 self.look()?;
@@ -289,8 +292,8 @@ impl WriterThread {
                 Err(error) if error.is_of_a_page() && job.skip() => {
                     tracing::error!(
                         %error,
-                        "a page of the file is damaged: a part of the index was not written, or rows of dropped events were \
-                         not deleted; run auditbox doctor"
+                        "a page of the file is damaged: a part of the index was not written, or rows of dropped events \
+                         were not deleted; run auditbox doctor"
                     );
                     return Ok(Attempt::Without(number));
                 }
@@ -310,8 +313,8 @@ impl WriterThread {
 
     /// Makes the committed jobs visible to queries.
     ///
-    /// Removals come before the events of the same transaction, because these events may fill the chunk that a removal is
-    /// about. Sealed chunks and dictionaries come after them.
+    /// Removals come before the events of the same transaction, because these events may fill the chunk that a removal
+    /// is about. Sealed chunks and dictionaries come after them.
     fn publish(&mut self, entries: &[Entry], jobs: &[Box<dyn QueuedJob>]) {
         let WriterParts { index, bodies, on_published, .. } = &mut self.parts;
         let to = Published { index, bodies, counters: &self.counters };
@@ -328,9 +331,9 @@ impl WriterThread {
 
     /// What an error means for the waiting requests, and for the writer itself.
     ///
-    /// After an error of the disk, the content of the disk is unknown, so nothing more is written until the file is opened
-    /// again. An error for which SQLite has no more exact code counts as an error of the disk: stopping is safer than going
-    /// on in doubt. Files that are no longer in place may also cause such an error.
+    /// After an error of the disk, the content of the disk is unknown, so nothing more is written until the file is
+    /// opened again. An error for which SQLite has no more exact code counts as an error of the disk: stopping is safer
+    /// than going on in doubt. Files that are no longer in place may also cause such an error.
     fn failed(&self, error: &IndexError, what: &str) -> (Option<WriteError>, Result<(), Stop>) {
         match classify(error) {
             WriteFailure::Passing(why) => {

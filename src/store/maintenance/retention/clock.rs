@@ -1,8 +1,8 @@
 //! Whether to trust the clock: a clock that jumps far ahead would make the whole log expire.
 //!
-//! The file keeps the last trusted time. A clock that is more than a week ahead of it (the server was off for so long, or
-//! the machine's clock was reset) is trusted only when the operator says so. Before the first trusted time, the newest event
-//! shows when the clock was last right.
+//! The file keeps the last trusted time. A clock that is more than a week ahead of it (the server was off for a month,
+//! or the machine's clock was reset) is trusted only when the operator says so. Before the first trusted time, the
+//! newest event shows when the clock was last right.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -40,8 +40,8 @@ pub(in crate::store) fn forget(connection: &Connection) -> rusqlite::Result<()> 
     connection.execute("DELETE FROM setting WHERE name = 'retention_clock'", []).map(drop)
 }
 
-/// The time at which the newest event was received. Call this before the server accepts events, which the clock in question
-/// would date.
+/// The time at which the newest event was received. Call this before the server accepts events, because their times of
+/// receipt come from the clock that is to be checked.
 pub(in crate::store) fn newest_receipt(
     connection: &Connection,
     bodies: &BodyCodec,

@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Deletes the rows of events that were dropped before a crash. From here on, SQLite overwrites what this connection deletes:
-/// a dropped event must not be readable on the file's free pages.
+/// Deletes the rows of events that were dropped before a crash. From here on, SQLite overwrites what this connection
+/// deletes: a dropped event must not be readable on the file's free pages.
 pub(in crate::store) fn delete_leftovers(connection: &mut Connection) -> Result<(), IndexError> {
     connection.pragma_update(None, "secure_delete", true)?;
     let chunk_events = chunks::chunk_events(connection)?;

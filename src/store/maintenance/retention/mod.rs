@@ -1,14 +1,14 @@
-//! Dropping what is past its time: a thread that goes through the log now and then, chunk by chunk, beside the writer.
+//! Retention: a thread that drops expired events, chunk by chunk, once per round.
 //!
-//! It computes; only the writer writes, in small pieces that ride along with whatever else is committed. Of a sealed chunk
-//! that keeps some of its events, the rows of the index are made anew without the others, beside the old ones. Then one
-//! transaction, the cut, puts down what is dropped, writes the record of it, and exchanges the chunk: before it everything
-//! is there, after it no question finds what was dropped, and there is no drop without its record. The rows of events and
-//! of the former chunk follow, and last the terms that no event has any more. A crash leaves at most such rows, which are
-//! taken out when the file is opened again.
+//! It computes; only the writer writes, in small jobs that share transactions with other jobs. If a sealed chunk keeps
+//! some of its events, its index rows are first written again without the dropped events, next to the old rows. One
+//! transaction then records the dropped ranges, stores the audit record, and exchanges the chunk ([`DropChunk`]).
+//! Before it, everything is there; after it, no query finds the dropped events; and nothing is dropped without its
+//! audit record. Afterwards the rows of the events are deleted, then the rows of the former chunk, and last the terms
+//! that no event has any more. A crash leaves at most such rows, which are deleted when the file is opened again.
 //!
-//! A chunk of which only a part is past its time is redone when that is an eighth of it, or when an event in it has been
-//! past its time for a day: so no event stays for longer than a day and the time between two rounds.
+//! A chunk with some expired events is processed once an eighth of it has expired, or once one of its events has been
+//! expired for a day. So no event stays for longer than a day and the time between two rounds.
 
 mod clock;
 mod drop_job;
@@ -57,27 +57,27 @@ use crate::{
 };
 use drop_job::{DropChunk, DropJob, Remainder};
 
-/// How often the log is gone through. What is past its time by a day is gone within a day and an hour.
+/// The time between two rounds.
 pub const EVERY: Duration = Duration::from_secs(60 * 60);
-/// The same while the clock is not believed: the operator's word is to be heard soon.
+/// The time between two rounds while the clock is not trusted, so that the operator's decision takes effect soon.
 const EVERY_UNTRUSTED: Duration = Duration::from_secs(60);
-/// The same where a chunk waits to be sealed, which takes a second.
+/// The time until the next round if a chunk waits to be sealed, which takes a second.
 const SEALED_SOON: Duration = Duration::from_secs(2);
-/// A chunk is redone when one event in so many of it is past its time,
+/// A chunk is processed when one in this many of its events has expired,
 const SHARE: u32 = 8;
-/// or when one has been for so many seconds.
+/// or when one of its events has been expired for this many seconds.
 const OVERDUE_SECONDS: i64 = 24 * 60 * 60;
-/// How long until the writer is asked again after it could not write.
+/// How long to wait before retrying after the writer could not write.
 const RETRY: Duration = Duration::from_secs(1);
-/// Terms taken out in one piece.
+/// Maximum number of terms deleted by one job.
 const PIECE_TERMS: usize = 500;
 
-/// What is dropped, and how often that is looked after.
+/// Which events expire, and how often the log is checked for them.
 #[derive(Debug, Clone)]
 pub struct Retention {
     /// The rules.
     pub rules: Rules,
-    /// The time between two rounds: [`EVERY`] but in tests.
+    /// The time between two rounds: [`EVERY`] except in tests.
     pub every: Duration,
 }
 
@@ -94,7 +94,7 @@ pub(in crate::store) struct RetentionThread {
     handle: JoinHandle<()>,
 }
 
-/// When the newest event of a file that was just opened came in; `None` if nothing is to be dropped.
+/// The time at which the newest event of a file was received that was just opened; `None` if no event expires.
 pub(in crate::store) fn prepare(
     connection: &Connection,
     bodies: &BodyCodec,
@@ -107,7 +107,7 @@ pub(in crate::store) fn prepare(
     }
 }
 
-/// Starts the thread, if there is anything to drop.
+/// Starts the thread, if the rules let any event expire.
 pub(in crate::store) fn start(
     path: &Path,
     writer: Writer,
@@ -141,7 +141,7 @@ pub(in crate::store) fn start(
                 Ok(RoundOutcome::Waiting) => every.min(SEALED_SOON),
                 Err(Failed::Stopped) => break,
                 Err(Failed::Index(error)) => {
-                    tracing::error!(%error, "retention broke off, and is tried again later");
+                    tracing::error!(%error, "a round of retention failed, and will be repeated later");
                     every
                 }
             };
@@ -155,18 +155,18 @@ pub(in crate::store) fn start(
 }
 
 impl RetentionThread {
-    /// Has the thread end after the step under way, and waits for it. The writer must still be running.
+    /// Stops the thread after its current job, and waits for it. The writer must still be running.
     pub(in crate::store) fn finish(self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         drop(self.stop);
-        // What it has not done is done the next time.
+        // The next start continues with the rest.
         let _ = self.handle.join();
     }
 }
 
 /// Why a round ended early.
 enum Failed {
-    /// The server stops, or the writer has.
+    /// The server is stopping, or the writer has stopped.
     Stopped,
     /// The file could not be read.
     Index(IndexError),
@@ -184,47 +184,47 @@ impl<E: Into<IndexError>> From<E> for Failed {
     }
 }
 
-/// How far a round came.
+/// How a round ended.
 enum RoundOutcome {
-    /// Through the log.
+    /// It processed the whole log.
     Through,
-    /// Nowhere: the clock is not believed.
+    /// It dropped nothing, because the clock is not trusted.
     Untrusted,
-    /// Past a chunk that waits to be sealed and has events that are past their time.
+    /// It skipped a chunk with expired events that waits to be sealed.
     Waiting,
 }
 
-/// What a round needs.
+/// The state of retention, kept between rounds.
 struct Round {
     path: PathBuf,
     writer: Writer,
     index: Arc<Index>,
     bodies: BodyCodec,
     rules: Rules,
-    /// When the newest event came in that was there when the file was opened.
+    /// When the newest event was received, of those that the file had when it was opened.
     newest_receipt: Option<Timestamp>,
     reads: OpenReads,
-    /// What earlier rounds have learned of receipts.
+    /// Times of receipt that earlier rounds have read.
     ranges: ReceiptRanges,
     is_stopping: Arc<AtomicBool>,
 }
 
 impl Round {
-    /// Goes through the log once.
+    /// Processes the log once.
     fn run(&mut self) -> Result<RoundOutcome, Failed> {
         let mut connection = open::reading(&self.path)?;
         let now = Timestamp::now();
-        let before = clock::trusted(&connection)?.or(self.newest_receipt);
-        if !clock::is_trusted(now, before) {
-            let before = before.map(|before| before.to_string());
+        let last = clock::trusted(&connection)?.or(self.newest_receipt);
+        if !clock::is_trusted(now, last) {
+            let last_trusted = last.map(|last| last.to_string());
             tracing::error!(
-                now = %now, before,
-                "the clock is more than a week ahead of when it was last believed: nothing is dropped; if it is right, \
-                 run auditbox retention --trust-clock"
+                now = %now, last_trusted,
+                "the clock is more than a week ahead of its last trusted time: nothing is dropped; if it is right, run \
+                 auditbox retention --trust-clock"
             );
             return Ok(RoundOutcome::Untrusted);
         }
-        self.have(DropJob::Clock(before.map_or(now, |before| before.max(now))))?;
+        self.submit(DropJob::Clock(last.map_or(now, |last| last.max(now))))?;
         let cutoffs = self.rules.cutoffs(now);
         let (mut events, mut chunks, mut outcome) = (0, 0, RoundOutcome::Through);
         let mut is_damaged = false;
@@ -240,7 +240,7 @@ impl Round {
                     outcome = RoundOutcome::Waiting;
                     continue;
                 }
-                // The other chunks are not kept for it.
+                // The other chunks are still processed.
                 Err(Failed::Index(error)) => {
                     tracing::error!(chunk = number, %error, "nothing of this chunk is dropped: run auditbox doctor");
                     is_damaged = true;
@@ -251,21 +251,21 @@ impl Round {
             if dropped > 0 {
                 (events, chunks) = (events + dropped, chunks + 1);
                 self.writer.counters.dropped(dropped);
-                tracing::info!(chunk = number, events = dropped, "events past their time were dropped");
+                tracing::info!(chunk = number, events = dropped, "expired events were dropped");
             }
         }
-        // Which terms nobody has is not known while a chunk cannot be read.
+        // While a chunk cannot be read, it is unknown which terms are unused.
         if !is_damaged && drop_job::is_unswept(&connection)? {
             self.sweep(&mut connection)?;
         }
         self.writer.counters.retention_round();
         if events > 0 {
-            tracing::info!(events, chunks, "retention has gone through the log");
+            tracing::info!(events, chunks, "a round of retention has finished");
         }
         Ok(outcome)
     }
 
-    /// Drops what is past its time in one chunk; returns how many events, or `None` if it waits to be sealed.
+    /// Drops the expired events of one chunk; returns their number, or `None` if the chunk waits to be sealed.
     fn chunk(&mut self, connection: &mut Connection, number: u32, cutoffs: &[Cutoff]) -> Result<Option<usize>, Failed> {
         let reading = self.reads.begin("retention");
         let transaction = connection.transaction()?;
@@ -283,16 +283,16 @@ impl Round {
             Stage::Filling => (Vec::new(), Remainder::Filling),
             Stage::Sealed(_) if expired.kept == 0 => (Vec::new(), Remainder::Nothing),
             Stage::Sealed(side) => {
-                let home = ChunkSlot { number, generation: side.other() };
-                if !index::is_free(&transaction, home)? {
-                    let message = format!("there is no room beside chunk {number}: rows that could not be taken out");
+                let slot = ChunkSlot { number, generation: side.other() };
+                if !index::is_free(&transaction, slot)? {
+                    let message = format!("rows of a former chunk {number} could not be deleted");
                     return Err(IndexError::Damaged(message).into());
                 }
-                let (rows, sealed) = self.seal(&transaction, home, &runs, expired.kept)?;
+                let (rows, sealed) = self.seal(&transaction, slot, &runs, expired.kept)?;
                 (rows, Remainder::Sealed(Arc::new(sealed)))
             }
         };
-        // A snapshot that is held keeps the log of the file from being emptied.
+        // An open snapshot would prevent emptying the write-ahead log.
         drop((transaction, reading));
         for slice in sealer::slices(rows) {
             let slice: Arc<[_]> = slice.into();
@@ -301,60 +301,60 @@ impl Round {
         let details = plan::details(&expired, cutoffs);
         let record = self_audit::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let record = self.writer.prepare(record);
-        if !self.have(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), remainder, record }))? {
-            // It was filled meanwhile.
+        if !self.submit(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), remainder, record }))? {
+            // The chunk was filled meanwhile.
             return Ok(None);
         }
         self.clean(&expired, &runs)?;
         Ok(Some(expired.seqs.len()))
     }
 
-    /// Seals what is left of a chunk.
+    /// Seals the remaining events of a chunk.
     fn seal(
         &self,
         connection: &Connection,
-        home: ChunkSlot,
+        slot: ChunkSlot,
         runs: &[chunks::SeqRun],
         kept: u32,
     ) -> Result<(Vec<index::SealedRow>, index::SealedChunk), IndexError> {
         let mut terms = TermWriter::default();
         let chunk_events = self.index.chunk_events();
-        let (first, last) = chunks::span(home.number, chunk_events);
-        let gone = Dropped::within(connection, first, last)?.and(runs);
+        let (first, last) = chunks::span(slot.number, chunk_events);
+        let dropped = Dropped::within(connection, first, last)?.and(runs);
         let source = (connection, &self.bodies);
-        let (chunk, damaged) = reindex::load_chunk(source, home.number, chunk_events, &gone, |field, value| {
+        let (chunk, damaged) = reindex::load_chunk(source, slot.number, chunk_events, &dropped, |field, value| {
             terms.known(connection, field, value)
         })?;
-        // The index knows more of these than their rows do now: when they happened, and who they were.
+        // The present index still has times and identifiers of damaged events that their rows have lost.
         if damaged > 0 {
-            return Err(IndexError::Damaged(format!("{damaged} events of chunk {} in the file", home.number)));
+            return Err(IndexError::Damaged(format!("{damaged} events of chunk {} in the file", slot.number)));
         }
         if chunk.length() != kept {
-            return Err(IndexError::Damaged(format!("the events of chunk {} are not those of its index", home.number)));
+            return Err(IndexError::Damaged(format!("the events of chunk {} are not those of its index", slot.number)));
         }
-        index::seal(&chunk, home.generation).map_err(|error| IndexError::Damaged(error.to_string()))
+        index::seal(&chunk, slot.generation).map_err(|error| IndexError::Damaged(error.to_string()))
     }
 
-    /// Takes out the rows of what was dropped.
+    /// Deletes the rows of dropped events.
     fn clean(&self, expired: &Expired, runs: &[chunks::SeqRun]) -> Result<(), Failed> {
         for piece in tombstones::pieces(runs) {
-            self.have(DropJob::Events(piece))?;
+            self.submit(DropJob::Events(piece))?;
         }
         if let Stage::Sealed(side) = expired.stage {
-            let home = ChunkSlot { number: expired.number, generation: side };
+            let slot = ChunkSlot { number: expired.number, generation: side };
             for table in ChunkTable::ALL {
-                while self.have(DropJob::Rows(home, table))? {}
+                while self.submit(DropJob::Rows(slot, table))? {}
             }
         }
-        self.have(DropJob::Done)?;
+        self.submit(DropJob::Done)?;
         Ok(())
     }
 
-    /// Takes out the terms that no event has any more.
+    /// Deletes the terms that no event has any more.
     fn sweep(&self, connection: &mut Connection) -> Result<(), Failed> {
         let (mut used, mut noted) = (UsedTerms::default(), None);
         loop {
-            // Chunks that are sealed meanwhile are looked at the next time round.
+            // Chunks that are sealed meanwhile are read in the next pass.
             let sealed_through = self.index.sealed_through();
             let numbers = {
                 let transaction = connection.transaction()?;
@@ -366,19 +366,20 @@ impl Round {
             }
             noted = sealed_through;
             let unused = used.unused(connection)?;
-            if self.take_out(&unused, sealed_through)? {
+            if self.delete_terms(&unused, sealed_through)? {
                 let terms: usize = unused.iter().map(|(_, ordinals)| ordinals.len()).sum();
-                tracing::info!(terms, "values that no event has any more were taken out");
-                self.have(DropJob::Swept)?;
+                tracing::info!(terms, "values that no event has any more were deleted");
+                self.submit(DropJob::Swept)?;
                 return Ok(());
             }
         }
     }
 
-    fn take_out(&self, unused: &[(Field, Vec<u32>)], sealed_through: Option<u32>) -> Result<bool, Failed> {
+    /// Deletes these terms. False if a chunk was sealed meanwhile, which may use one of them.
+    fn delete_terms(&self, unused: &[(Field, Vec<u32>)], sealed_through: Option<u32>) -> Result<bool, Failed> {
         for (field, ordinals) in unused {
             for piece in ordinals.chunks(PIECE_TERMS) {
-                if !self.have(DropJob::Terms(*field, piece.to_vec(), sealed_through))? {
+                if !self.submit(DropJob::Terms(*field, piece.to_vec(), sealed_through))? {
                     return Ok(false);
                 }
             }
@@ -386,13 +387,13 @@ impl Round {
         Ok(true)
     }
 
-    /// Has the writer do a step; whether it was done.
-    fn have(&self, step: DropJob) -> Result<bool, Failed> {
+    /// Submits a step to the writer, and waits; returns whether it was applied.
+    fn submit(&self, step: DropJob) -> Result<bool, Failed> {
         let step = Arc::new(step);
         self.write(|| self.writer.submit(Arc::clone(&step)))
     }
 
-    /// Has the writer write, again and again while it may recover.
+    /// Submits a job and waits for it. Retries while the writer may recover.
     fn write<T>(&self, queue: impl Fn() -> Result<Pending<T, WriteError>, WriteError>) -> Result<T, Failed> {
         while !self.is_stopping.load(Ordering::Relaxed) {
             match queue().and_then(Pending::wait) {

@@ -1,8 +1,9 @@
 //! When events were received, read from their bodies.
 //!
-//! Only the body of an event says when it was received, and reading a body costs some microseconds. So a sealed chunk is
-//! read whole once, when many of its events are past their time by their own times. Its oldest and newest receipt are
-//! remembered while the process runs: they decide every chunk but those in which the limit itself falls.
+//! Only the body of an event says when it was received, and reading a body costs some microseconds. So all bodies of a
+//! sealed chunk are read once, when many of its events have expired by their event times. The chunk's oldest and newest
+//! receipt are remembered while the process runs. They decide every chunk except those whose receipts are on both sides
+//! of the limit.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,12 +15,12 @@ use crate::{
     store::event::{codec::BodyCodec, stored::Fetch},
 };
 
-/// What is remembered of sealed chunks.
+/// The oldest and the newest receipt of sealed chunks.
 #[derive(Default)]
 pub(in crate::store) struct ReceiptRanges(HashMap<u32, ReceiptRange>);
 
 impl ReceiptRanges {
-    /// Forgets the chunks that are gone.
+    /// Forgets chunks that no longer exist.
     pub(in crate::store) fn retain(&mut self, chunks: &[u32]) {
         let chunks: BTreeSet<_> = chunks.iter().collect();
         self.0.retain(|chunk, _| chunks.contains(chunk));
@@ -46,12 +47,12 @@ impl Receipts for ReceiptReader<'_> {
     fn read(&mut self, seqs: &[i64]) -> Result<Vec<Option<Timestamp>>, IndexError> {
         let mut receipts = vec![None; seqs.len()];
         // In the order of the file.
-        let mut places: Vec<usize> = (0..seqs.len()).collect();
-        places.sort_unstable_by_key(|place| seqs[*place]);
-        for place in places {
-            // Nothing is known of a damaged event.
-            let body = self.fetch.event(seqs[place])?.and_then(Result::ok);
-            receipts[place] = body.and_then(|body| event::received_at(&body));
+        let mut numbers: Vec<usize> = (0..seqs.len()).collect();
+        numbers.sort_unstable_by_key(|number| seqs[*number]);
+        for number in numbers {
+            // The receipt of a damaged event is unknown.
+            let body = self.fetch.event(seqs[number])?.and_then(Result::ok);
+            receipts[number] = body.and_then(|body| event::received_at(&body));
         }
         Ok(receipts)
     }
