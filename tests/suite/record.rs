@@ -213,7 +213,7 @@ fn events_that_were_refused_are_on_the_record_before_the_answer() {
         assert_eq!(found[0]["status"], if status == 200 { "SUCCESS" } else { "FAILURE" });
         let message = found[0]["message"].as_str().unwrap();
         match status {
-            200 => assert_eq!(message, "1 of 2 events were refused"),
+            200 => assert_eq!(message, "1 of 2 events were rejected"),
             _ => assert_eq!(message, answer.json()["message"].as_str().unwrap()),
         }
     }
