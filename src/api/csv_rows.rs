@@ -1,9 +1,8 @@
 //! Events as rows of CSV (RFC 4180).
 //!
-//! The columns are the event time in UTC, then every value that events can be found by, then what else an event tells;
-//! nested values that auditbox does not interpret are cells of JSON. Whatever else an event says stands in the last column,
-//! `others`, as one JSON object: the event less all that has a column. A spreadsheet takes some texts for formulas: a cell
-//! that begins like one gets an apostrophe before it.
+//! The columns are the event time in UTC, the filterable fields, and further keys of an event. Nested values that auditbox
+//! does not interpret are cells of JSON. The last column, `others`, has all remaining keys as one JSON object. A spreadsheet
+//! would run some texts as formulas: a cell that begins like one gets an apostrophe before it.
 
 use std::borrow::Cow;
 
@@ -20,7 +19,7 @@ use crate::{
     store::{Damaged, Slice},
 };
 
-/// What an event tells beside what it can be found by.
+/// Columns for keys that are not filterable.
 const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "message"),
     (Object::By, "orgId"),
@@ -33,10 +32,10 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "masked"),
     (Object::Event, "orderedBy"),
 ];
-/// The last column.
+/// The last column, for keys without a column.
 const OTHERS: &str = "others";
 
-/// Writes rows; the first is the header.
+/// Writes events as rows, after a header.
 pub(super) struct CsvRows {
     columns: Vec<(Object, &'static str)>,
     header_is_written: bool,
@@ -50,7 +49,7 @@ impl CsvRows {
         Self { columns, header_is_written: false }
     }
 
-    /// The rows of these events, after the header if it has not been written yet.
+    /// The rows of these events, after the header in the first call.
     pub(super) fn write(&mut self, slice: &Slice) -> csv::Result<Vec<u8>> {
         let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         if !self.header_is_written {
@@ -73,15 +72,16 @@ impl CsvRows {
         out.into_inner().map_err(|error| error.into_error().into())
     }
 
-    /// The row in the place of a damaged event: what is known of it, and that it is none.
+    /// Fills the row in place of a damaged event with what is known of it, and a warning.
     fn fill_damaged<'b>(&self, cells: &mut [Cow<'b, str>], damaged: &'b Damaged) {
-        let place = |object, key| self.columns.iter().position(|known| *known == (object, key));
+        let column = |object, key| self.columns.iter().position(|known| *known == (object, key));
         let time = damaged.timestamp.map(|timestamp| Cow::Owned(timestamp.to_string()));
-        let said = Cow::Owned(format!("DAMAGED, NOT AN EVENT: event {} of the log: {}", damaged.seq, damaged.message));
+        let warning =
+            Cow::Owned(format!("DAMAGED, NOT AN EVENT: event {} of the log: {}", damaged.seq, damaged.message));
         for (column, text) in [
-            (place(Object::Trigger, "at"), time),
-            (place(Object::Event, "identifier"), damaged.identifier.as_deref().map(Cow::Borrowed)),
-            (place(Object::Event, "message"), Some(said)),
+            (column(Object::Trigger, "at"), time),
+            (column(Object::Event, "identifier"), damaged.identifier.as_deref().map(Cow::Borrowed)),
+            (column(Object::Event, "message"), Some(warning)),
         ] {
             if let (Some(column), Some(text)) = (column, text) {
                 cells[column] = text;
@@ -89,8 +89,8 @@ impl CsvRows {
         }
     }
 
-    /// Fills in the cells; returns what has none, as an object, if there is any. What cannot be read is left empty: an
-    /// event that is damaged is for others to find.
+    /// Fills the cells, and returns the keys without a column as an object, if there are any. An unreadable value leaves
+    /// cells empty: `doctor` reports damage.
     fn fill<'b>(&self, cells: &mut [Cow<'b, str>], object: Object, text: &'b str) -> Option<String> {
         let members = Members::read(text, STORED_KEYS_MAX).ok()?;
         let mut others = String::new();
@@ -114,7 +114,7 @@ impl CsvRows {
     }
 }
 
-/// A string as its text, anything else as JSON; nothing for null.
+/// A string as its text, null as an empty cell, anything else as JSON.
 fn cell(value: &RawValue, is_time: bool) -> Cow<'_, str> {
     if json::is_null(value) {
         return Cow::Borrowed("");
@@ -130,19 +130,19 @@ fn harmless(cell: Cow<'_, str>) -> Cow<'_, str> {
     if is_formula(&cell) { Cow::Owned(format!("'{cell}")) } else { cell }
 }
 
-/// Whether a spreadsheet may take a cell for a formula: it begins with a sign that begins one, in any of the forms that
-/// Unicode's compatibility mapping (NFKC) makes that sign, after any white space and characters that are not seen.
+/// Whether a spreadsheet may run a cell as a formula: after white space and invisible characters, it begins with a sign that
+/// starts a formula, or with a character that Unicode's compatibility mapping (NFKC) turns into such a sign.
 fn is_formula(cell: &str) -> bool {
     let is_passed_over = |char: char| char.is_whitespace() || printable::is_hidden(char);
     let begins_one = |char| {
         matches!(
             char,
             '=' | '+' | '-' | '@'
-                // Full width, and the small forms of East Asian writing.
+                // Fullwidth and small forms.
                 | '＝' | '＋' | '－' | '＠' | '﹦' | '﹢' | '﹣' | '﹫'
                 // Superscripts and subscripts.
                 | '⁼' | '⁺' | '⁻' | '₌' | '₊' | '₋'
-                // The minus sign, == and === in one character, and the plus sign of Hebrew.
+                // The minus sign, == and === as one character, and the Hebrew plus sign.
                 | '−' | '⩵' | '⩶' | '﬩'
         )
     };

@@ -19,7 +19,7 @@ use crate::{
 /// `v1` and `audit-log`.
 const SEGMENTS: usize = 2;
 
-/// One event, as it is stored.
+/// One event, byte for byte as stored.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventResponse {
     #[schema(inline)]

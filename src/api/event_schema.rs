@@ -37,11 +37,11 @@ macro_rules! schemas {
 }
 
 schemas! {
-    /// An event as it is sent.
+    /// A new event, as a client sends it.
     NewEvent = event().schema_type(Type::Object).required("action").required("resourceType");
     /// An event, or the keys of it that `includes` names.
     EventPart = stored();
-    /// An event as it is stored.
+    /// A stored event, byte for byte.
     Event = AllOfBuilder::new().item(Ref::from_schema_name("EventPart")).item(
         ["identifier", "action", "resourceType", "status", "trigger", "receivedAt", "receivedBy"]
             .into_iter()

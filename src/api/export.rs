@@ -1,10 +1,9 @@
 //! `GET /v1/audit-log/export`: every event that matches, as a file.
 //!
-//! The file is the log as it was when the export began, however long the client takes: what arrives meanwhile is left
-//! out. Events follow in slices, each when the client has taken the one before it, so that memory is bounded and a slow
-//! client holds no connection to the file. A failure midway breaks the connection: a file never ends as if it were
-//! complete. Nor does its record: it is made when all is sent, or when it breaks off. A damaged event is replaced by a line
-//! that says so and is no event: an import of the file stops at it.
+//! The file has the events that matched when the export began. Events are sent in slices, each after the client has taken
+//! the one before, so that memory is bounded and a slow client holds no connection to the file. A failure midway breaks the
+//! connection, so that an incomplete file never looks complete. The audit record is written at the end and says whether the
+//! file was complete. A line that is not an event replaces a damaged event, so that an import of the file stops there.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -35,10 +34,10 @@ use crate::{
     store::{Lease, PageReader, Slice},
 };
 
-/// What stands for no limit. One more of it still fits its type.
+/// The limit of an export without `limit`. The sum of it and 1 still fits its type.
 const ALL_EVENTS: usize = usize::MAX / 2;
 
-/// A parameter of its own, as the API's documentation lists it.
+/// The parameter of exports alone, and its description.
 pub(super) const FORMAT: (&str, &str) = ("format", "csv or ndjson");
 
 /// Sends the events that match as a file.
@@ -48,23 +47,23 @@ pub(super) async fn export(
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
     if request.version() < Version::HTTP_11 {
-        // There the end of the connection is the end of the file, and one that breaks off looks complete.
+        // In HTTP/1.0 the end of the connection is the end of the file: an incomplete file would look complete.
         return Err(ApiError::invalid(
-            "HTTP: an export needs HTTP/1.1 or later; a proxy may be what asks with an earlier",
+            "HTTP: an export needs HTTP/1.1 or later; check the version that your proxy uses",
         ));
     }
     let (form, extension, query) = parse(request.query_string(), &context.query_limits)?;
     let media_type = form.media_type();
     let reading = context.reading(&caller.0, &request);
-    // What is wrong with the query shows before anything is sent.
+    // An invalid query is rejected before anything is sent.
     let mut export = Export { form, events: PageReader::all(query.clone()), ending: None };
     let (first, mut export) = reading.begin(move |lease| Ok((export.first(lease, &query)?, export))).await?;
     let own = caller.0.self_audit_request(&request, actions::recording_of(&request).0);
-    // A request for the head alone sends no file; the middleware records it.
+    // A HEAD request sends no file; the middleware records it.
     let is_file = request.method() != Method::HEAD;
     let ending = Ending { recorder: context.recorder.clone(), request: is_file.then_some(own), events: first.1 };
     export.ending = Some(ending);
-    // RFC 3339 without the characters that some systems do not take in a name.
+    // RFC 3339 without the characters that some systems forbid in file names.
     let time: String = Timestamp::now().to_string().chars().take(19).filter(|char| *char != ':').collect();
     let mut response = HttpResponse::Ok();
     response
@@ -91,7 +90,7 @@ fn parse(query: &str, limits: &QueryLimits) -> Result<(Form, &'static str, Query
     }
 }
 
-/// How an event is written.
+/// The format of the file.
 enum Form {
     Lines(Option<Includes>),
     Table(CsvRows),
@@ -126,19 +125,19 @@ impl Form {
     }
 }
 
-/// What is still to be sent.
+/// The rest of an export.
 struct Export {
     form: Form,
     events: PageReader,
-    /// From when the answer begins.
+    /// Set when the response begins.
     ending: Option<Ending>,
 }
 
-/// Puts the export on the record, as complete or, if it is dropped before that, as broken off.
+/// Records the export as complete or, if dropped earlier, as incomplete.
 struct Ending {
     recorder: Recorder,
     request: Option<SelfAuditRequest>,
-    /// How many events have been handed over.
+    /// Number of events sent.
     events: usize,
 }
 
@@ -153,14 +152,14 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
-            let message = format!("broken off after {} events: the file is not complete", self.events);
+            let message = format!("interrupted after {} events: the file is incomplete", self.events);
             self.recorder.record_broken(&request, StatusCode::OK.as_u16(), &message);
         }
     }
 }
 
 impl Export {
-    /// The file's first piece, and how many events are in it.
+    /// The first piece of the file and the number of events in it.
     fn first(&mut self, lease: &Lease, query: &Query) -> Result<(Bytes, usize), ApiError> {
         lease.beginning(query)?;
         let slice = self.events.next(lease, SLICE_BYTES)?.unwrap_or_default();

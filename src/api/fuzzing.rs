@@ -10,8 +10,7 @@ use crate::{
     store::Slice,
 };
 
-/// Writes rows for `bodies` and reads them back: one row each, all of the same width, none that a spreadsheet would
-/// run.
+/// Writes rows for `bodies` and reads them back: one row each, all of the same width, without formulas.
 pub fn write_csv(bodies: &[String]) {
     let place = Position { timestamp: Timestamp::from_micros(0), seq: 1 };
     let slice =

@@ -233,7 +233,7 @@ async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) 
     context.metrics.ingested(Ingested::Conflict, conflicts);
     context.metrics.ingested(Ingested::Rejected, rejected - conflicts);
     if rejected > 0 {
-        request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were refused")));
+        request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were rejected")));
     }
     let results = Some(results.into_iter().map(|(_, result)| result).collect());
     let body =

@@ -1,9 +1,9 @@
-//! `GET /v1/audit-log`: events out.
+//! `GET /v1/audit-log`: lists events.
 //!
-//! The first search finds where the list begins and ends; its events follow in slices, each fetched when the client has
-//! taken the one before it: memory is bounded for every limit, and a slow client holds a few thousand positions. A list
-//! that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer never
-//! ends as if it were complete. Events that are damaged are left out and named at its end (`damaged`).
+//! The first search finds where the page begins and ends. Its events are sent in slices, each fetched after the client has
+//! taken the one before: memory is bounded for every limit, and a slow client holds a few thousand positions. A page that
+//! fits in one slice is sent with its length. A failure midway breaks the connection, so that an incomplete response never
+//! looks complete. Damaged events are listed at the end (`damaged`) and not among the events.
 
 use std::fmt::Write as _;
 
@@ -32,9 +32,9 @@ use crate::{
     store::{Lease, Opened, PageReader, Slice},
 };
 
-/// Damaged events that one answer names. `doctor` names them all.
+/// Maximum number of damaged events listed in one response. `doctor` lists all.
 const DAMAGED_NAMED_MAX: usize = 1_000;
-/// Bytes of events in one slice.
+/// Maximum size of the events in one slice.
 pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
@@ -64,8 +64,8 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     Ok(pieces::respond(response, &request, text.into(), rest, reading))
 }
 
-/// After which position the next page begins. A query that follows the log always has one: after the last event it was
-/// given, or after the newest there was when it has been given all.
+/// The position after which the next page begins. A query by arrival always has one: at its end, the newest event of the
+/// log, so that a later request continues there.
 fn next_position(query: &Query, opened: &Opened) -> Option<Position> {
     if query.follows() && !opened.more {
         return Some(Position::of_arrival(opened.through_seq));
@@ -130,7 +130,7 @@ struct DamagedEvents {
 }
 
 impl EventList {
-    /// The texts before and after the events, which are copied between them as they are stored.
+    /// The texts before and after the events, whose stored bytes are copied between them.
     fn around_events(&self) -> Result<(String, String), ApiError> {
         let text = serde_json::to_string(self).map_err(ApiError::internal)?;
         let (before, after) = text.split_once('[').unwrap_or_default();
@@ -148,7 +148,7 @@ impl EventList {
     }
 }
 
-/// What is still to be sent of a list.
+/// The rest of a list.
 struct Rest {
     events: PageReader,
     includes: Option<Includes>,

@@ -1,7 +1,7 @@
 //! `GET /metrics`: the state of the server in Prometheus's text format (version 0.0.4).
 //!
-//! The answer holds numbers, and labels that are words of this program: no identifier, name or value of an event, and nothing
-//! that a client sent. A dashboard of exactly these metrics is in `packaging/grafana-dashboard.json`.
+//! The response has numbers, and labels that are constants of this program: no identifier, name or value of an event, and no
+//! input of a client. `packaging/grafana-dashboard.json` is a dashboard of exactly these metrics.
 
 use std::fmt::{Display, Write as _};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers with every metric.
+/// Returns all metrics.
 pub(super) async fn metrics(_: MayRead, context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let writer = context.writer.clone();
     let store = web::block(move || writer.metrics()).await.map_err(ApiError::internal)?;
@@ -99,13 +99,13 @@ fn seconds(micros: i64) -> i64 {
     micros / 1_000_000
 }
 
-/// A route as people write it: without the expressions that its parts must match.
+/// A route without the regular expressions of its parts.
 fn plain(route: &str) -> String {
     let part = |part: &str| part.split_once(':').map_or_else(|| part.to_owned(), |(name, _)| format!("{name}}}"));
     route.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// The text of the answer. Writing to a string cannot fail.
+/// The text of the response. Writing to a string cannot fail.
 #[derive(Default)]
 struct Text(String);
 

@@ -1,7 +1,8 @@
-//! JSON over HTTP.
+//! The JSON API.
 //!
-//! A handler parses, makes one call, and renders. `http` holds what all requests share, and a handler's signature
-//! states the scope that it needs (`http::caller`). No SQL here.
+//! A handler parses its request, makes one call, and renders the response. Its signature states the scope that it needs
+//! (`http::caller`), and its response type is also its description in `/openapi.json`. What all requests share belongs to
+//! `http`, the meaning of parameters to `model`; no SQL here.
 
 mod credentials;
 mod csv_rows;

@@ -1,4 +1,4 @@
-//! Every route of the API. `http::actions` names each one's audit action.
+//! The routes of the API. `http::actions` has the audit action of each.
 
 use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post};
 
@@ -7,7 +7,7 @@ use crate::{
     http::resource,
 };
 
-/// Every route of the API. A route that answers GET also answers HEAD.
+/// Registers the routes. A route that accepts GET also accepts HEAD.
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(

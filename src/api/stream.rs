@@ -1,9 +1,8 @@
 //! `GET /v1/audit-log/stream`: events as they arrive, as server-sent events (HTML Standard, section 9.2).
 //!
-//! A stream is the list by arrival, oldest first, that goes on when it comes to its end. Each event carries the cursor of
-//! the place after it; with that (`Last-Event-ID`, or `cursor`) another connection goes on without a gap, whatever became
-//! of this one. Nothing is sent before the client has taken what was: a slow reader is paced by its own socket, and holds
-//! neither a connection to the file nor a snapshot while it is slow.
+//! A stream is a list by arrival, oldest first, that continues when new events arrive. Each event has the cursor of the
+//! position after it; with that (`Last-Event-ID` or `cursor`) another connection continues without a gap. Each slice is sent
+//! after the client has taken the one before: a slow client holds neither a connection to the file nor a snapshot.
 
 use std::time::Duration;
 
@@ -30,15 +29,15 @@ use crate::{
     store::{Arrivals, Lease, PageReader, Slice},
 };
 
-/// How long a stream is silent at most: proxies close what is silent for a minute.
+/// Maximum silence of a stream: proxies close connections that are silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long at least between two looks: under a storm of commits, events come in bundles.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// After how long a client is told to come back for a place.
-const PLACE_WAIT: Duration = Duration::from_secs(10);
-/// Bytes of an event beside its body: the cursor, and the names of the lines.
+/// Minimum time between two searches: under many commits, events are sent in batches.
+const SEARCH_EVERY: Duration = Duration::from_millis(100);
+/// The Retry-After when the stream limit is reached.
+const PERMIT_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of a message besides the event: the cursor and the field names.
 const EVENT_BYTES_MORE: usize = 64;
-/// How soon a browser connects again, in milliseconds.
+/// Milliseconds after which a browser reconnects.
 const RETRY: &str = "retry: 1000\n";
 
 /// Sends the events that match as they arrive.
@@ -47,33 +46,33 @@ pub(super) async fn stream(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
-    // A stream that a page opens again by itself is not somebody who uses their session.
+    // A page reopens a stream by itself: this does not count as use of the session.
     request.extensions_mut().insert(Settled);
     let query = parse(&request, &context)?;
     let holder = &caller.0.credential().client_id;
-    let place = context.streams.take(holder, &request).map_err(no_place)?;
+    let place = context.streams.take(holder, &request).map_err(stream_limit)?;
     let reading = context.reading(&caller.0, &request);
     let live = Live::begin(&context, reading, query, caller.0.principal, place).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
-        // What is compressed is held back until there is enough of it; what a proxy buffers, too.
+        // Compression and the buffers of proxies would delay messages.
         .insert_header(ContentEncoding::Identity)
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(live.stream()))
 }
 
-fn no_place(why: NoStreamPermit) -> ApiError {
+fn stream_limit(why: NoStreamPermit) -> ApiError {
     let message = match why {
-        NoStreamPermit::Full => "as many streams are open as may be; [limits] streams_max is how many".to_owned(),
+        NoStreamPermit::Full => "the limit of open streams is reached ([limits] streams_max)".to_owned(),
         NoStreamPermit::ShareTaken { share } => {
-            format!("this credential has {share} streams open, and may have no more")
+            format!("this credential has {share} streams open, which is its limit")
         }
     };
-    ApiError::later(OVERLOADED, message, PLACE_WAIT)
+    ApiError::later(OVERLOADED, message, PERMIT_WAIT)
 }
 
-/// A query that follows the log. What says how a list is cut does not apply, and is refused.
+/// A query by arrival. Parameters that limit a list are rejected.
 fn parse(request: &HttpRequest, context: &Context) -> Result<Query, ApiError> {
     let mut pairs = parameters::decode(request.query_string())?;
     for name in ["limit", "count"] {
@@ -107,7 +106,7 @@ struct Live {
     arrivals: Arrivals,
     events: PageReader,
     ready: Option<Bytes>,
-    next_look: Instant,
+    next_search: Instant,
     next_heartbeat: Instant,
 }
 
@@ -124,7 +123,7 @@ impl Live {
         let start = reading.begin(move |lease| Ok(lease.beginning(&asked)?)).await?;
         query.after = Some(start);
         let now = Instant::now();
-        // The place is sent before there is an event: a connection that is lost before the first goes on from here too.
+        // The position is sent before the first event: a client that is disconnected earlier continues from here.
         let ready = format!("{RETRY}id: {}\n\n", query.cursor(start));
         Ok(Self {
             reading,
@@ -135,7 +134,7 @@ impl Live {
             arrivals,
             events: PageReader::follow(query),
             ready: Some(ready.into()),
-            next_look: now,
+            next_search: now,
             next_heartbeat: now + HEARTBEAT,
         })
     }
@@ -144,7 +143,7 @@ impl Live {
         stream::try_unfold(self, Self::advance).inspect_err(|error| pieces::log_break(error, "a live stream"))
     }
 
-    /// The next bytes; none at the end of the stream.
+    /// The next bytes; `None` at the end of the stream.
     async fn advance(mut self) -> Result<Option<(Bytes, Self)>, ApiError> {
         loop {
             if self.place.is_closing() || !self.authenticator.still_admits(&self.principal, Timestamp::now()) {
@@ -156,11 +155,11 @@ impl Live {
             }
             if self.events.is_between_pages() && Instant::now() >= self.next_heartbeat {
                 self.ready = Some(self.heartbeat());
-                // Nothing announces what another process writes into the file.
+                // Nothing announces the writes of other processes.
                 self.events.look_again();
             } else if !self.events.is_at_end() {
                 if self.events.is_between_pages() {
-                    sleep_until(self.next_look).await;
+                    sleep_until(self.next_search).await;
                     self.arrivals.look();
                 }
                 self = self.fetch().await?;
@@ -170,14 +169,14 @@ impl Live {
         }
     }
 
-    /// A sign of life, with the place that the stream has come to: what did not match need not be looked at again.
+    /// A comment, with the position that the search has reached: a reconnected client does not search the same events again.
     fn heartbeat(&self) -> Bytes {
         let query = self.events.query();
         let place = query.after.map(|after| query.cursor(after)).unwrap_or_default();
         format!(":\nid: {place}\n\n").into()
     }
 
-    /// Fetches the next events, if there are any.
+    /// Fetches the next events, if any.
     async fn fetch(self) -> Result<Self, ApiError> {
         let reading = self.reading.clone();
         let fetched = reading.go_on(move |lease| {
@@ -186,7 +185,7 @@ impl Live {
                 live.ready = Some(live.messages(lease, &slice)).filter(|bytes| !bytes.is_empty());
             }
             if live.events.is_at_end() {
-                live.next_look = Instant::now() + LOOK_AGAIN;
+                live.next_search = Instant::now() + SEARCH_EVERY;
             }
             Ok(live)
         });
@@ -201,7 +200,7 @@ impl Live {
             text.push_str("id: ");
             text.push_str(&query.cursor(lease.cursor_at(*position)));
             if event.is_err() {
-                // Of a type of its own: whoever listens for events does not hear it.
+                // A separate message type, which listeners for events do not receive.
                 text.push_str("\nevent: damaged");
             }
             text.push_str("\ndata: ");
@@ -214,7 +213,7 @@ impl Live {
         text.into()
     }
 
-    /// Waits until there may be something to do.
+    /// Waits for events, the next heartbeat, or the end.
     async fn wait(&mut self) {
         let end = self.principal.ends().map(|end| end.micros().saturating_sub(Timestamp::now().micros()));
         let end = end.map(|micros| Instant::now() + Duration::from_micros(micros.try_into().unwrap_or(0)));

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::http::error::{ApiError, MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT};
 
-/// How much is decompressed between two checks of the limits.
+/// Bytes decompressed between two checks of the limits.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The limits of bodies. Clones share one memory budget.
@@ -30,16 +30,16 @@ pub struct BodyLimits {
     memory_bytes_max: usize,
     pub(super) memory_bytes: Arc<AtomicUsize>,
     /// One per core: see [`BodyLimits::work`].
-    hands: Arc<Semaphore>,
+    work_permits: Arc<Semaphore>,
 }
 
 impl BodyLimits {
     /// Limits for bodies of at most `bytes_max` after decompression, read within `read_within`, with at most
     /// `memory_bytes_max` for all bodies together.
     pub fn new(bytes_max: usize, read_within: Duration, memory_bytes_max: usize) -> Self {
-        let hands = thread::available_parallelism().map_or(1, usize::from);
-        let hands = Arc::new(Semaphore::new(hands));
-        Self { bytes_max, read_within, memory_bytes_max, memory_bytes: Arc::default(), hands }
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let work_permits = Arc::new(Semaphore::new(cores));
+        Self { bytes_max, read_within, memory_bytes_max, memory_bytes: Arc::default(), work_permits }
     }
 
     /// The same budget with a smaller limit per body.
@@ -71,10 +71,10 @@ impl BodyLimits {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        let hand = Arc::clone(&self.hands).acquire_owned().await.map_err(ApiError::internal)?;
+        let permit = Arc::clone(&self.work_permits).acquire_owned().await.map_err(ApiError::internal)?;
         let done = web::block(move || {
             let done = work();
-            drop(hand);
+            drop(permit);
             done
         });
         done.await.map_err(ApiError::internal)
@@ -84,7 +84,7 @@ impl BodyLimits {
         let mut body = Body { bytes: Vec::new(), share: Share::of(self) };
         while let Some(chunk) = payload.next().await {
             let chunk =
-                chunk.map_err(|error| ApiError::new(MALFORMED_BODY, format!("body: did not arrive whole: {error}")))?;
+                chunk.map_err(|error| ApiError::new(MALFORMED_BODY, format!("body: is incomplete: {error}")))?;
             self.append(&mut body, &chunk)?;
         }
         Ok(body)
@@ -112,7 +112,7 @@ impl BodyLimits {
             return Err(self.too_large());
         }
         if !body.share.grow(chunk.len(), self.memory_bytes_max) {
-            let message = "too many large requests at once; send it again";
+            let message = "too many large requests at once; send the request again";
             return Err(ApiError::later(OVERLOADED, message, Duration::from_secs(1)));
         }
         body.bytes.extend_from_slice(chunk);
@@ -120,7 +120,7 @@ impl BodyLimits {
     }
 
     fn too_large(&self) -> ApiError {
-        ApiError::new(PAYLOAD_TOO_LARGE, format!("the body is over {} bytes", self.bytes_max))
+        ApiError::new(PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.bytes_max))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Who makes a request, and what its handler may do for them.
+//! The caller of a request and its permissions.
 //!
-//! The middleware finds out who calls; a handler says in its signature what it needs ([`Ingest`], [`Read`], [`Admin`],
-//! [`ReadMetrics`]), and is not entered by anyone else.
+//! The middleware authenticates the caller. A handler states the scope that it needs in its signature ([`Ingest`], [`Read`],
+//! [`Admin`], [`ReadMetrics`]) and does not run for other callers.
 
 use std::{
     future::{Ready, ready},
@@ -30,12 +30,12 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// What the caller was let in by.
+    /// The caller's credential.
     pub(crate) fn credential(&self) -> &Credential {
         &self.principal.credential
     }
 
-    /// This request for the record.
+    /// The self-audit record of this request.
     pub(crate) fn self_audit_request(&self, request: &HttpRequest, action: &'static str) -> SelfAuditRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
         let request_mask = context.map(|context| context.request_mask.clone()).unwrap_or_default();
@@ -59,8 +59,8 @@ impl Caller {
     }
 }
 
-/// The address a request comes from: the peer's, or the one that the nearest trusted proxy saw. Entries that a client put
-/// into `X-Forwarded-For` itself stand to the left of that one and are never reached.
+/// The client's address: the peer's, or the one that the nearest trusted proxy saw. Entries of `X-Forwarded-For` that the
+/// client itself sent are to the left of that one and are never reached.
 pub(crate) fn peer(request: &HttpRequest, context: &Context) -> IpAddr {
     let mut address = peer_address(request);
     if !context.trusts(address) {
@@ -82,25 +82,25 @@ pub(super) fn peer_address(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
 }
 
-/// Something a handler says to the record.
+/// A note of a handler for the record of its request.
 pub(crate) enum AuditNote {
-    /// The handler has put this request on the record itself.
+    /// The handler has recorded the request itself.
     Recorded,
-    /// Part of what was asked was refused.
+    /// Part of the request was rejected.
     Refused(String),
 }
 
-/// How the middleware's finding is kept with the request.
+/// The result of authentication, kept with the request.
 pub(crate) type AuthResult = Result<Caller, ApiErrorKind>;
 
-/// Why there is no caller: kept in a form that can be copied into an answer.
+/// Why there is no caller, in a form that can be copied into a response.
 #[derive(Clone, Copy)]
 pub(crate) enum ApiErrorKind {
     /// Neither a Bearer token nor a session.
     NoToken,
-    /// A token or a session, and what the gate says of it.
+    /// The token or session was rejected.
     Denied(Denied),
-    /// A session whose request was made by some other site's page.
+    /// A page of another site sent the request with a session.
     CrossSite,
 }
 
@@ -121,7 +121,7 @@ fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
 
 /// The caller may send events.
 pub(crate) struct Ingest(pub(crate) Caller);
-/// The caller may ask for events.
+/// The caller may query events.
 pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.
 pub(crate) struct Admin(pub(crate) Caller);

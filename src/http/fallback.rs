@@ -19,7 +19,7 @@ pub(crate) fn nothing_at(request: &HttpRequest) -> ApiError {
 
 /// Lists the methods that the path accepts (RFC 9110 section 15.5.6).
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    let error = ApiError::new(METHOD_NOT_ALLOWED, format!("{} does not take {}", request.path(), request.method()));
+    let error = ApiError::new(METHOD_NOT_ALLOWED, format!("{} does not accept {}", request.path(), request.method()));
     let mut response = HttpResponse::from_error(error);
     if let Ok(allowed) = actions::methods_of(&request).join(", ").parse() {
         response.headers_mut().insert(ALLOW, allowed);

@@ -1,6 +1,6 @@
-//! The readers of what a request carries, given any bytes.
+//! Feeds arbitrary bytes to the parsers of query strings and bodies.
 //!
-//! In tests and fuzzers alone.
+//! For tests and fuzzers only.
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Reads a query string as a list does and as counting does. A cursor that it makes is one that it reads.
+/// Parses a query string for a list and for counts. A cursor that the server issues must parse.
 pub fn read_query(query: &str) {
     let Ok(pairs) = parameters::decode(query) else {
         return;
@@ -36,7 +36,7 @@ pub fn read_query(query: &str) {
     }
 }
 
-/// Undoes every encoding of a body of at most 64 KiB, within its bounds, which are given back.
+/// Decodes a body of at most 64 KiB in every encoding, and checks that its memory is released.
 pub fn decode_body(encoded: &[u8]) {
     let limits = BodyLimits::new(64 * 1024, Duration::from_secs(1), 256 * 1024);
     for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::Identity] {

@@ -1,4 +1,4 @@
-//! Changes to credentials, for the API and the pages.
+//! Changes to credentials, by the API or the pages.
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -24,7 +24,7 @@ pub(crate) struct NewCredential<'a> {
     pub(crate) name: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) actor_type: Option<&'a str>,
-    /// How long it is valid.
+    /// How long the credential is valid.
     pub(crate) expires: Option<&'a str>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn issue(wanted: &NewCredential<'_>, now: Timestamp) -> Result<Issued
     Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)
 }
 
-/// Stores a change together with the record of its request, then updates the credentials in memory.
+/// Stores a change and the record of its request in one transaction, then updates the credentials in memory.
 pub(crate) async fn apply(
     change: CredentialChange,
     status: StatusCode,

@@ -1,7 +1,7 @@
 //! Counters of requests, for monitoring. Counting is an atomic addition and waits for nothing.
 //!
-//! Labels are words of this program (routes, the methods they take, statuses), never what a client sent. So the number of
-//! counters is bounded, and they reveal no data.
+//! Labels are constants of this program (routes, their methods, statuses), never a client's input: the number of counters
+//! is bounded, and they reveal no data.
 
 use std::sync::{
     Arc,
@@ -12,15 +12,15 @@ use actix_web::{HttpRequest, http::StatusCode};
 
 use crate::http::actions;
 
-/// Statuses that have a counter each.
+/// Each of these statuses has a counter.
 const STATUSES: std::ops::Range<u16> = 100..600;
-/// Method and route of a request that no route takes.
+/// Method and route of a request that matches no route.
 const NO_ROUTE: (&str, &str) = ("other", "none");
 
 /// The outcome of an event that a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ingested {
-    /// It was new, and is stored.
+    /// It was new and is stored.
     Stored,
     /// It was stored before, with the same content.
     Duplicate,

@@ -1,4 +1,4 @@
-//! What every request goes through.
+//! The middleware of every request: trace id, server log, authentication, session renewal and self-audit record.
 
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,13 @@ use crate::{
     model::{self_audit, timestamp::Timestamp},
 };
 
-/// What the routes of the API begin with.
+/// The prefix of all routes of the API.
 const API: &str = "/v1/";
-/// How soon to come again when all connections are in use.
+/// The Retry-After when all connections are in use.
 const RETRY: Duration = Duration::from_secs(1);
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// Gives every answer its `X-Trace-Id`, and counts and logs every request.
+/// Adds `X-Trace-Id` to every response, and counts and logs every request.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
     let (method, path) = (request.method().clone(), self_audit::shortened(request.path()).into_owned());
@@ -44,9 +44,9 @@ pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Re
     }
     let micros = started.elapsed().as_micros();
     match cause(&response) {
-        Some(cause) if is_sent_away(response.status()) => {
+        Some(cause) if is_unavailable(response.status()) => {
             if refusals::has_line(&cause) {
-                tracing::warn!(%method, path, status, micros, trace_id = id, cause, "request refused");
+                tracing::warn!(%method, path, status, micros, trace_id = id, cause, "request rejected");
             }
         }
         Some(cause) => tracing::error!(%method, path, status, micros, trace_id = id, cause, "request failed"),
@@ -59,7 +59,7 @@ pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Re
     Ok(response)
 }
 
-/// Forbids clients to guess what an answer is, and to keep one whose handler does not say that it may be kept.
+/// Forbids clients to guess a content type, and to store a response unless its handler allows it.
 fn keep_private(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(CACHE_CONTROL) {
@@ -67,17 +67,17 @@ fn keep_private(headers: &mut HeaderMap) {
     }
 }
 
-/// Finds out who calls, and puts what they did on the record. Whether they may is for the handler to say.
+/// Authenticates the caller and records the request. The handler checks the caller's permission.
 ///
-/// What may change something is carried through to its record even where the client does not wait for the answer: nobody
-/// stays off the record by hanging up.
+/// A request that may change something runs up to its record even if the client disconnects: a client cannot avoid the
+/// record by hanging up.
 pub async fn authenticate<B: MessageBody + 'static>(
     context: Data<Context>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let finding = find_caller(request.request(), &context).await;
-    request.extensions_mut().insert::<AuthResult>(finding);
+    let caller = find_caller(request.request(), &context).await;
+    request.extensions_mut().insert::<AuthResult>(caller);
     let held = hold_connection(request.request());
     if request.method().is_safe() {
         return handle(context, request, next, held).await;
@@ -103,7 +103,7 @@ async fn handle<B: MessageBody + 'static>(
     session::renew(&mut response, &context);
     match record(&response, &context).await {
         Ok(()) => Ok(response),
-        // A request that cannot be recorded is not answered as if it had been.
+        // If the request cannot be recorded, the client receives that error instead of the response.
         Err(error) => {
             let refusal = error_response(response.request(), &context, error);
             Ok(ServiceResponse::new(response.into_parts().0, refusal.map_into_right_body()))
@@ -111,7 +111,7 @@ async fn handle<B: MessageBody + 'static>(
     }
 }
 
-/// Has a request with a credential hold its connection. One that concerns no data, such as a health check, is
+/// Lets a request with a credential hold its connection. A request that concerns no data, such as a health check, is
 /// answered in any case.
 fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
     let is_caller = request.extensions().get::<AuthResult>().is_some_and(Result::is_ok);
@@ -144,7 +144,7 @@ async fn find_caller(request: &HttpRequest, context: &Context) -> AuthResult {
         None => {
             let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
             let admitted = context.authenticator.check_session(&session, Timestamp::now()).await;
-            // A browser sends the cookie whoever made the request; what changes something must be asked for by our pages.
+            // A browser also sends the cookie with requests of other sites. Only our pages may request a change.
             if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
                 return Err(ApiErrorKind::CrossSite);
             }
@@ -159,7 +159,7 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     let (caller, note) = {
         let mut extensions = request.extensions_mut();
         (
-            extensions.get::<AuthResult>().and_then(|finding| finding.as_ref().ok()).cloned(),
+            extensions.get::<AuthResult>().and_then(|result| result.as_ref().ok()).cloned(),
             extensions.remove::<AuditNote>(),
         )
     };
@@ -177,8 +177,8 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     match recording {
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {
-            // Who is sent away because the disk takes nothing must not wait for the disk to hear so.
-            if context.recorder.records_writes() && is_sent_away(response.status()) {
+            // Do not delay 503 and 507 responses by the audit write.
+            if context.recorder.records_writes() && is_unavailable(response.status()) {
                 context.recorder.record_now(&own(), status, refused);
             } else if context.recorder.records_writes() {
                 context.recorder.record(&own(), status, refused).await?;
@@ -202,8 +202,8 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     Ok(())
 }
 
-/// Whether nothing was done because nothing can be written now.
-fn is_sent_away(status: StatusCode) -> bool {
+/// Whether the request was rejected because nothing can be written now.
+fn is_unavailable(status: StatusCode) -> bool {
     matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE)
 }
 

@@ -1,8 +1,8 @@
-//! What every request shares, whether it is answered with JSON or with a page.
+//! What the JSON API and the pages share.
 //!
-//! The context that handlers work with, who calls and what they may do (`caller`), what every request goes through
-//! (`middleware`) and what the record calls it (`actions`), bodies and query strings within their bounds, and the one
-//! table of errors. Nothing here knows what a route answers.
+//! The context of handlers, callers and their permissions (`caller`), the middleware, the names of requests in the audit
+//! log (`actions`), bounded bodies and query strings, streamed responses (`pieces`), connections, and the table of errors.
+//! The content of a response belongs to `api` or `ui`; listening and TLS belong to `server`.
 
 pub(crate) mod actions;
 pub(crate) mod body;
@@ -54,48 +54,48 @@ use crate::{
     store::{Reader, Writer},
 };
 
-/// What handlers work with: handles and limits. Made once, shared by all.
+/// The handles and limits that all handlers share.
 pub struct Context {
-    /// Reads the file.
+    /// Reads from the file.
     pub reader: Reader,
-    /// Writes it.
+    /// Writes to the file.
     pub writer: Writer,
-    /// Lets clients in.
+    /// Authenticates clients.
     pub authenticator: Authenticator,
-    /// Keeps the record of requests.
+    /// Records requests.
     pub recorder: Recorder,
-    /// What events are held to.
+    /// Limits of events.
     pub event_limits: EventLimits,
-    /// What is masked in events.
+    /// The rules that mask secrets in events.
     pub mask: Arc<Mask>,
-    /// What is masked in the paths of requests made to this server itself.
+    /// The rules that mask secrets in the recorded paths of requests to this server.
     pub request_mask: RequestMask,
-    /// What queries are held to.
+    /// Limits of queries.
     pub query_limits: QueryLimits,
-    /// How long one query may take.
+    /// Maximum duration of a query.
     pub query_within: Duration,
-    /// Events in one request, at most.
+    /// Maximum number of events in a request.
     pub batch_events_max: usize,
-    /// What request bodies are held to.
+    /// Limits of request bodies.
     pub body_limits: BodyLimits,
-    /// Who may speak for another address in `X-Forwarded-For`.
+    /// Proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// What resource types are called.
+    /// Display names of resource types.
     pub resource_types: Catalogue,
-    /// Answers that do not end by themselves.
+    /// The open live streams.
     pub streams: Streams,
     /// Counters of requests.
     pub metrics: Arc<Metrics>,
     /// When the server started.
     pub started: Timestamp,
-    /// Whether clients talk TLS to this process itself.
+    /// Whether this process serves TLS itself.
     pub serves_tls: bool,
-    /// How an error is told to whoever reads pages.
+    /// Renders an error as a page.
     pub error_page: fn(&HttpRequest, ApiError) -> HttpResponse,
 }
 
 impl Context {
-    /// Whether this address is a trusted proxy's.
+    /// Whether this is the address of a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
     }

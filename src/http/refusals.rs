@@ -1,15 +1,15 @@
-//! Requests that were refused for want of room, in the server log: one line a minute for each cause, and a count of the
-//! rest. Clients may send such requests as fast as they like.
+//! Logs requests that were rejected for lack of capacity: one line a minute for each cause and a count of the rest, since
+//! clients may send such requests at any rate.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Causes are few; with more, those that follow are only counted.
+/// Maximum number of separate causes. Further ones are only counted.
 const CAUSES_MAX: usize = 50;
 const OTHER: &str = "another cause";
 
@@ -23,24 +23,19 @@ struct Repeated {
     more: u64,
 }
 
-/// Whether a refusal gets a separate line. If not, it is counted.
+/// Whether a rejection gets a separate line. If not, it is counted.
 pub(super) fn has_line(cause: &str) -> bool {
-    recent().get_or_insert_default().has_line(cause, Instant::now())
+    RECENT.lock().get_or_insert_default().has_line(cause, Instant::now())
 }
 
-/// Writes the counts of causes whose minute is over, or of all.
+/// Logs the counts of causes whose minute has ended, or of all.
 pub fn report_refusals(all: bool) {
     let now = if all { Instant::now() + WINDOW } else { Instant::now() };
-    let ended = recent().as_mut().map(|recent| recent.take_ended(now)).unwrap_or_default();
+    let ended = RECENT.lock().as_mut().map(|recent| recent.take_ended(now)).unwrap_or_default();
     for (cause, refused) in ended {
         let seconds = WINDOW.as_secs();
-        tracing::warn!(refused, cause, "more requests were refused within {seconds} seconds");
+        tracing::warn!(refused, cause, "more requests were rejected within {seconds} seconds");
     }
-}
-
-/// Nothing panics while it has this lock.
-fn recent() -> MutexGuard<'static, Option<Recent>> {
-    RECENT.lock()
 }
 
 impl Recent {

@@ -1,7 +1,7 @@
 //! The session cookie.
 //!
-//! Scripts cannot read it, and other sites cannot have it sent. Under TLS its name starts with `__Host-`, which
-//! browsers accept only from this very host and send only over TLS (RFC 6265bis section 4.1.3).
+//! Scripts cannot read the cookie, and browsers do not send it with requests of other sites. Under TLS its name starts
+//! with `__Host-`, which browsers accept only from this host and send only over TLS (RFC 6265bis section 4.1.3).
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponseBuilder,
@@ -19,8 +19,8 @@ use crate::{
 const NAME: &str = "auditbox_session";
 const NAME_UNDER_TLS: &str = "__Host-auditbox_session";
 
-/// Set by a handler that has begun or ended the session, or whose request does not count as use. The session is then
-/// not renewed.
+/// Set by a handler that has begun or ended the session, or whose request does not count as use: the session is not
+/// renewed.
 pub(crate) struct Settled;
 
 /// The session in a request.
@@ -56,7 +56,7 @@ pub(super) fn renew<B>(response: &mut ServiceResponse<B>, context: &Context) {
     let request = response.request();
     let renewed = {
         let extensions = request.extensions();
-        let caller = extensions.get::<AuthResult>().and_then(|finding| finding.as_ref().ok());
+        let caller = extensions.get::<AuthResult>().and_then(|result| result.as_ref().ok());
         let caller = caller.filter(|_| extensions.get::<Settled>().is_none());
         caller.and_then(|caller| context.authenticator.renew_session(&caller.principal, Timestamp::now()))
     };

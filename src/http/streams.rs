@@ -1,24 +1,22 @@
-//! Answers that do not end by themselves: how many there may be, for all and for one credential, and how they end with
-//! the server.
+//! Limits the number of live streams, in total and for each credential, and ends them when the server stops.
 //!
-//! A stream that is read ends by itself when it hears that the server stops. One whose client does not read cannot: its
-//! last bytes wait for the client. Its connection is cut a moment later, so that nobody can keep a server from stopping.
+//! When the server stops, a stream ends after its current message. If its client does not read, the last bytes cannot be
+//! sent: the connection is cut a moment later, so that no client delays the shutdown.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard};
-
 use actix_web::HttpRequest;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{http::connections::Connection, model::credential::ClientId};
 
-/// One credential may hold one of so many places: a quarter of them.
+/// One credential may have a quarter of all streams.
 const SHARES: usize = 4;
-/// How long a stream has to end by itself when the server stops.
+/// Time for a stream to end before its connection is cut.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
-/// A handle; clones are one.
+/// All live streams of the server. Clones share one state.
 #[derive(Clone)]
 pub struct Streams {
     places: usize,
@@ -29,13 +27,13 @@ pub struct Streams {
 #[derive(Default)]
 struct Taken {
     by_credential: HashMap<ClientId, usize>,
-    /// By the number of its place: the connection that each stream is sent on.
+    /// The connection of each stream, by the number of its permit.
     connections: HashMap<u64, Connection>,
     all: usize,
     last_number: u64,
 }
 
-/// A place among the streams, given back when dropped.
+/// Permission for one stream, returned when dropped.
 pub(crate) struct StreamPermit {
     number: u64,
     holder: ClientId,
@@ -43,33 +41,33 @@ pub(crate) struct StreamPermit {
     closing: watch::Receiver<bool>,
 }
 
-/// Why there is no place.
+/// Why a stream was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoStreamPermit {
-    /// All are taken.
+    /// The limit of all streams is reached.
     Full,
-    /// This credential has its share.
+    /// The limit of this credential is reached.
     ShareTaken {
-        /// How many that is.
+        /// The limit of a credential.
         share: usize,
     },
 }
 
 impl Streams {
-    /// With places for this many at once.
+    /// Allows `places` streams at once.
     pub fn new(places: usize) -> Self {
         Self { places, taken: Arc::default(), closing: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// How many are open.
+    /// Number of open streams.
     pub(crate) fn open(&self) -> usize {
-        lock(&self.taken).all
+        self.taken.lock().all
     }
 
-    /// A place for an answer to `request`, if there is one.
+    /// Permits a stream in response to `request`, within the limits.
     pub(crate) fn take(&self, holder: &ClientId, request: &HttpRequest) -> Result<StreamPermit, NoStreamPermit> {
         let share = self.places.div_ceil(SHARES);
-        let mut taken = lock(&self.taken);
+        let mut taken = self.taken.lock();
         if taken.by_credential.get(holder).is_some_and(|held| *held >= share) {
             return Err(NoStreamPermit::ShareTaken { share });
         }
@@ -87,32 +85,32 @@ impl Streams {
         Ok(StreamPermit { number, holder, taken: Arc::clone(&self.taken), closing })
     }
 
-    /// Ends all streams: they would keep the server from stopping.
+    /// Ends all streams, which would otherwise delay the shutdown.
     pub async fn close(&self) {
         self.closing.send_replace(true);
         tokio::time::sleep(END_WITHIN).await;
-        for connection in lock(&self.taken).connections.values() {
+        for connection in self.taken.lock().connections.values() {
             connection.cut();
         }
     }
 }
 
 impl StreamPermit {
-    /// Whether the server stops.
+    /// Whether the server is stopping.
     pub(crate) fn is_closing(&self) -> bool {
         *self.closing.borrow()
     }
 
-    /// Waits until the server stops. May be given up at any time.
+    /// Waits until the server is stopping. Cancel-safe.
     pub(crate) async fn closing(&mut self) {
-        // Without the sender there is no server left.
+        // An error means that the sender, and with it the server, is gone.
         let _ = self.closing.wait_for(|closing| *closing).await;
     }
 }
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
-        let mut taken = lock(&self.taken);
+        let mut taken = self.taken.lock();
         taken.all -= 1;
         taken.connections.remove(&self.number);
         if let Some(held) = taken.by_credential.get_mut(&self.holder) {
@@ -122,9 +120,4 @@ impl Drop for StreamPermit {
             }
         }
     }
-}
-
-/// Nothing here panics while it holds the lock.
-fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock()
 }

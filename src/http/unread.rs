@@ -1,9 +1,9 @@
 //! Bodies that are not read to their end, or cannot be.
 //!
-//! A request is often refused before its body has arrived, and the body may never end. When whoever reads a chunked body
-//! lets go of it, actix-http reads on by itself and throws away what comes, to use the connection again: for as long as
-//! the client likes, even if nothing comes. While the reader is there, it answers, lingers for a moment so that the
-//! answer is not lost, and closes. So the reader is kept until the answer is out.
+//! A request is often rejected before its body has arrived, and the body may never end. When the reader of a chunked body
+//! is dropped, actix-http reads and discards the rest, to reuse the connection, for as long as the client keeps it open.
+//! While the reader exists, actix-http instead responds, waits a moment so that the response is not lost, and closes. The
+//! reader is therefore kept until the response is sent.
 
 use std::{
     cell::RefCell,
@@ -28,7 +28,8 @@ use crate::http::{
     error::{ApiError, MALFORMED_BODY},
 };
 
-/// Keeps each request's body until its answer is out, and has the connection know of the request. The outermost middleware.
+/// Keeps each request's body until its response is sent, and registers the request with its connection. The outermost
+/// middleware.
 pub async fn keep_unread<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -43,14 +44,14 @@ pub async fn keep_unread<B: MessageBody + 'static>(
         turn.has_answer();
     }
     Ok(response.map_into_boxed_body().map_body(|_, answer| {
-        // Of a body that is made as it goes out, the library would make all of it for a HEAD too, and throw it away.
+        // For HEAD, actix-http would produce a streamed body in full and discard it.
         let is_made = is_head && answer.size() == BodySize::Stream;
         let answer = if is_made { body::None::new().boxed() } else { answer };
-        Answer { body: answer, _unread: unread, _turn: turn }
+        KeptResponse { body: answer, _unread: unread, _turn: turn }
     }))
 }
 
-/// The answer to a request whose body has malformed chunks. The HTTP library does not answer it, and ends the connection.
+/// The response to a request whose body has malformed chunks. actix-http closes the connection without one.
 pub fn malformed_chunks() -> Vec<u8> {
     let message = "body: a chunk is malformed; send the request again with chunks as RFC 9112 section 7.1 has them, or with \
                    Content-Length";
@@ -61,26 +62,26 @@ pub fn malformed_chunks() -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// The request's body for whoever reads it.
+/// The request's body, shared with its reader.
 struct Shared(Rc<RefCell<Payload>>);
 
 impl Stream for Shared {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Borrowed for the length of one poll only, by the one that reads.
+        // Borrowed only during a poll, by the reader.
         Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
     }
 }
 
-/// An answer that keeps the body of its request, and the connection's turn.
-struct Answer {
+/// A response that keeps its request's body and the connection's turn.
+struct KeptResponse {
     body: BoxBody,
     _unread: Rc<RefCell<Payload>>,
     _turn: Option<Turn>,
 }
 
-impl MessageBody for Answer {
+impl MessageBody for KeptResponse {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

@@ -303,7 +303,7 @@ fn a_failure_in_the_middle_breaks_the_connection() {
     let found = eventually("the records", || Some(records(&server)).filter(|found| found.len() == 2));
     for (status, message) in found {
         assert_eq!(status, "FAILURE");
-        assert!(message.as_str().unwrap().starts_with("broken off after "), "{message}");
+        assert!(message.as_str().unwrap().starts_with("interrupted after "), "{message}");
     }
     assert_eq!(server.log().matches("an export broke off").count(), 2, "{}", server.log());
 }

@@ -214,7 +214,7 @@ fn rejected_events_are_recorded_before_the_response() {
         assert_eq!(found[0]["status"], if status == 200 { "SUCCESS" } else { "FAILURE" });
         let message = found[0]["message"].as_str().unwrap();
         match status {
-            200 => assert_eq!(message, "1 of 2 events were refused"),
+            200 => assert_eq!(message, "1 of 2 events were rejected"),
             _ => assert_eq!(message, answer.json()["message"].as_str().unwrap()),
         }
     }
