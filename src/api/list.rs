@@ -5,7 +5,7 @@
 //! that fits in one slice is an ordinary answer with its length. A failure midway breaks the connection: an answer never
 //! ends as if it were complete. Events that are damaged are left out and named at its end (`damaged`).
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -23,7 +23,10 @@ use crate::{
     },
     model::{
         cursor::Position,
+        limits::QueryLimits,
+        list_params::{Accepts, ListParams},
         query::{Includes, Query},
+        timestamp::Timestamp,
     },
     store::{Lease, Opened, PageReader, Slice},
 };
@@ -35,7 +38,8 @@ pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
 pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
+    let pairs = parameters::decode(request.query_string())?;
+    let query = parse(pairs, Accepts::List, &context.query_limits)?.query(&context.query_limits)?;
     let (reading, asked) = (context.reading(&caller.0, &request), query.clone());
     let opened = reading.begin(move |lease| Ok(PageReader::list(lease, asked, SLICE_BYTES)?)).await?;
     let next = next_position(&query, &opened).map(|next| query.cursor(context.reader.cursor_at(next)));
@@ -61,6 +65,15 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     let is_first = opened.first.bodies().next().is_none();
     let rest = Rest { events: opened.rest, includes: query.includes, is_first, left_out, tail: Some(tail) };
     Ok(pieces::respond(response, &request, text.into(), rest, reading))
+}
+
+/// The parsed parameters of a request to the API. An error names all invalid ones.
+pub(super) fn parse<'a>(
+    pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    accepts: Accepts,
+    limits: &QueryLimits,
+) -> Result<ListParams, ApiError> {
+    Ok(ListParams::parse(pairs, accepts, limits, Timestamp::now()).valid()?)
 }
 
 /// After which position the next page begins. A query that follows the log always has one: after the last event it was

@@ -4,10 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::{Value, json};
 
 use crate::{
+    api::list::parse,
     http::{ApiError, Context, caller::Read, parameters},
     model::{
-        stats::{Bucket, Facet, Histogram, Stats, StatsQuery},
-        timestamp::Timestamp,
+        list_params::Accepts,
+        stats::{Bucket, Facet, Histogram, Stats},
     },
 };
 
@@ -18,7 +19,7 @@ pub(super) async fn stats(
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
     let pairs = parameters::decode(request.query_string())?;
-    let query = StatsQuery::parse(pairs, &context.query_limits, Timestamp::now())?;
+    let query = parse(pairs, Accepts::Stats, &context.query_limits)?.stats(&context.query_limits)?;
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
     Ok(HttpResponse::Ok().json(view(&stats)))
 }

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::{Denied, Exceeded},
-    model::{error::ParameterError, timestamp::Timestamp},
+    model::{
+        error::{PROBLEMS_SHOWN, ParameterError, ParameterErrors},
+        timestamp::Timestamp,
+    },
     store::{AppendError, ChangeError, ReadError, WriteError},
 };
 
@@ -162,11 +165,21 @@ impl ResponseError for ApiError {
 
 impl From<ParameterError> for ApiError {
     fn from(error: ParameterError) -> Self {
-        let mut detail = json!({ "parameter": error.parameter, "message": error.message });
-        if let Some(resume) = &error.resume {
-            detail["resume"] = resume.as_str().into();
-        }
-        Self::invalid(error.to_string()).with_details(json!([detail]))
+        ParameterErrors::from(error).into()
+    }
+}
+
+impl From<ParameterErrors> for ApiError {
+    fn from(errors: ParameterErrors) -> Self {
+        let detail = |error: &ParameterError| {
+            let mut detail = json!({ "parameter": error.parameter, "message": error.message });
+            if let Some(resume) = &error.resume {
+                detail["resume"] = resume.as_str().into();
+            }
+            detail
+        };
+        let details: Vec<_> = errors.0.iter().take(PROBLEMS_SHOWN).map(detail).collect();
+        Self::invalid(errors.to_string()).with_details(json!(details))
     }
 }
 

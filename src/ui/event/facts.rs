@@ -1,12 +1,11 @@
 //! What an event says, value by value, each with the lists of everything that has it too and of everything that has not.
 
 use crate::{
-    model::{field::Field, timestamp::Timestamp, zone::Zone},
+    model::{field::Field, list_params::ListParams, timestamp::Timestamp, zone::Zone},
     ui::{
         event_view::EventView,
         formatted_time::{self, FormattedTime},
         labels::Labels,
-        params::ListParams,
         wording,
     },
 };
@@ -131,15 +130,15 @@ impl Facts<'_> {
         let value = value.filter(|value| !value.is_empty())?;
         let shown = cut(&self.labels.of(field, value));
         let link = |negated| {
-            // What hides nothing is found nowhere but in a list that hides nothing.
+            // The event itself may be one of auditbox's own records.
             let list = ListParams { include_own: true, ..self.params.all() };
-            list.with(field, negated, value).href()
+            Some(list.with(field, negated, value)?.href())
         };
         Some(Fact {
             label: label.to_owned(),
             code: Some(value).filter(|value| value.to_lowercase() != shown.to_lowercase()).map(cut),
             value: shown,
-            links: Some((link(false), link(true))),
+            links: link(false).zip(link(true)),
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         error::NOT_FOUND,
         origin, parameters,
     },
-    model::{limits::QueryLimits, timestamp::Timestamp},
+    model::{limits::QueryLimits, list_params::ListParams},
     store::Lease,
     ui::{
         action_phrase::Sentence,
@@ -32,7 +32,7 @@ use crate::{
         labels::Labels,
         list::shortened,
         page::{self, Shell},
-        params::{self, ListParams, event_href},
+        params::{self, event_href},
         wording,
     },
 };
@@ -100,8 +100,8 @@ pub(super) async fn one(
 
 async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
     let identifier = parameters::identifier(request, SEGMENTS)?;
-    let (params, is_within) = read(request)?;
     let (limits, labels) = (context.query_limits, Labels::of_context(context));
+    let (params, is_within) = read(request, &limits)?;
     let (sought, zone) = (identifier.clone(), params.zone.clone());
     let back = back(request, context, &params);
     let reading = context.reading(caller, request);
@@ -121,7 +121,7 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
 fn back(request: &HttpRequest, context: &Context, params: &ListParams) -> String {
     let is_list = |page: &String| LISTS.contains(&page.split('?').next().unwrap_or_default());
     let led = origin::leading_page(request, context).filter(is_list);
-    led.unwrap_or_else(|| ListParams { zone: params.zone.clone(), ..ListParams::nothing(params.at) }.href())
+    led.unwrap_or_else(|| ListParams { zone: params.zone.clone(), ..ListParams::none(params.at) }.href())
 }
 
 fn find(
@@ -164,18 +164,10 @@ fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
     page::error_as(request, error, &Unknown { shell, identifier })
 }
 
-/// The zone to show it in, and whether it is to be shown within a list.
-fn read(request: &HttpRequest) -> Result<(ListParams, bool), ApiError> {
-    let (mut is_within, mut zone) = (false, Vec::new());
-    for (name, value) in parameters::decode(request.query_string())? {
-        match name.as_ref() {
-            "within" => is_within = value == "list",
-            _ => zone.push((name, value)),
-        }
-    }
-    let params = ListParams::read(&zone, Timestamp::now());
-    match params.problems.first() {
-        Some(problem) => Err(problem.clone().into()),
-        None => Ok((params, is_within)),
-    }
+/// The parameters, of which only the zone matters, and whether the event is shown within a list.
+fn read(request: &HttpRequest, limits: &QueryLimits) -> Result<(ListParams, bool), ApiError> {
+    let mut pairs = parameters::decode(request.query_string())?;
+    let within = pairs.extract_if(.., |(name, _)| name == "within");
+    let is_within = within.last().is_some_and(|(_, value)| value == "list");
+    Ok((params::parse(pairs, limits).valid()?, is_within))
 }

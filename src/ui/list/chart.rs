@@ -4,13 +4,11 @@
 
 use crate::{
     model::{
+        list_params::{ListParams, Range},
         stats::{Bucket, Histogram},
         timestamp::Timestamp,
     },
-    ui::{
-        formatted_time::{self, FormattedTime, grouped},
-        params::{ListParams, Range},
-    },
+    ui::formatted_time::{self, FormattedTime, grouped},
 };
 
 /// Width of the place of a bar, and the part of it that the bar fills.
@@ -200,7 +198,7 @@ mod tests {
 
     #[test]
     fn bars_stack_within_the_drawing_and_the_smallest_can_be_seen() {
-        let params = ListParams::nothing(Timestamp::from_micros(0));
+        let params = ListParams::none(Timestamp::from_micros(0));
         let chart = Chart::new(&histogram(&[(0, 0), (1_000_000, 1), (3, 500_000)]), &params).unwrap();
         assert_eq!(chart.top, "1,000,001");
         for bar in &chart.bars {
@@ -215,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_no_bar_counts_is_a_link_beside_them() {
-        let params = ListParams::nothing(Timestamp::from_micros(0));
+        let params = ListParams::none(Timestamp::from_micros(0));
         let found = Histogram { before: 1_234, after: 1, ..histogram(&[(1, 0)]) };
         let links = Outside::of(&found, &params);
         let [before, after] = links.as_slice() else { panic!("{links:?}") };
@@ -229,7 +227,7 @@ mod tests {
     #[test]
     fn a_bar_leads_to_its_own_time_and_keeps_the_filter() {
         let params =
-            ListParams::nothing(Timestamp::from_micros(0)).with(crate::model::field::Field::Action, false, "A");
+            ListParams::none(Timestamp::from_micros(0)).with(crate::model::field::Field::Action, false, "A").unwrap();
         let chart = Chart::new(&histogram(&[(1, 0)]), &params).unwrap();
         assert_eq!(
             chart.bars[0].href,

@@ -2,12 +2,12 @@
 //! days, auditbox's own records) has a chip like everything else.
 
 use crate::{
-    model::{field::Field, limits::QueryLimits, timestamp::Timestamp},
-    ui::{
-        formatted_time,
-        labels::Labels,
-        params::{ListParams, Preset, Range, Selection},
+    model::{
+        field::Field,
+        list_params::{ListParams, Preset, Range, Selection},
+        timestamp::Timestamp,
     },
+    ui::{formatted_time, labels::Labels},
 };
 
 /// Maximum number of values that a chip names. Above it, the chip shows their number.
@@ -28,22 +28,22 @@ pub(in crate::ui) struct Chip {
 }
 
 /// Every part of the filter.
-pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels, limits: &QueryLimits) -> Vec<Chip> {
+pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
     let mut chips = vec![];
     chips.extend(range(params));
-    if let Some(words) = &params.words {
-        let remove = ListParams { words: None, ..params.begin() }.href();
-        let values = shortened(words);
+    if let Some(search) = &params.search {
+        let remove = ListParams { search: None, ..params.first_page() }.href();
+        let values = shortened(&search.text);
         chips.push(Chip { field: "Search".to_owned(), relation: "contains", values, remove, is_default: false });
     }
     chips.extend(params.selections.iter().map(|selection| chip(params, selection, labels)));
-    if params.hides_own(limits) {
-        let remove = ListParams { include_own: true, ..params.begin() }.href();
+    if params.hides_own() {
+        let remove = ListParams { include_own: true, ..params.first_page() }.href();
         let (field, values) = ("Hidden".to_owned(), "requests to auditbox itself".to_owned());
         chips.push(Chip { field, relation: "are", values, remove, is_default: true });
     }
     if params.include_own {
-        let remove = ListParams { include_own: false, ..params.begin() }.href();
+        let remove = ListParams { include_own: false, ..params.first_page() }.href();
         let (field, values) = ("Shown".to_owned(), "requests to auditbox itself too".to_owned());
         chips.push(Chip { field, relation: "are", values, remove, is_default: false });
     }

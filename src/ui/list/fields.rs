@@ -6,9 +6,10 @@ use crate::{
     model::{
         field::{Field, FieldSpec, Matching},
         fold::fold,
+        list_params::ListParams,
         stats::{Facet, Stats},
     },
-    ui::{formatted_time::grouped, labels::Labels, list::rows::EventRow, params::ListParams},
+    ui::{formatted_time::grouped, labels::Labels, list::rows::EventRow},
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many

@@ -19,12 +19,11 @@ pub(in crate::ui) use rows::EventRow;
 
 use crate::{
     http::{ApiError, Context, caller::Read, parameters, reading::ReadAccess},
-    model::{limits::QueryLimits, timestamp::Timestamp},
+    model::{limits::QueryLimits, list_params::ListParams, timestamp::Timestamp},
     ui::{
         labels::Labels,
         page::{self, Shell},
-        params::ListParams,
-        stream,
+        params, stream,
     },
 };
 
@@ -40,7 +39,7 @@ pub(super) async fn list(
         Ok(Read(caller)) => caller,
         Err(error) => return Ok(page::error(&request, SECTION, error)),
     };
-    let params = read(&request);
+    let params = read(&request, &context.query_limits);
     if !params.tidy && params.problems.is_empty() {
         return Ok(page::redirect(&params.href()));
     }
@@ -70,13 +69,13 @@ async fn answer(
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
-/// What is asked for. A query string that is not UTF-8 asks for nothing, and says so.
-fn read(request: &HttpRequest) -> ListParams {
-    let now = Timestamp::now();
-    match parameters::decode(request.query_string()) {
-        Ok(pairs) => ListParams::read(&pairs, now),
-        Err(problem) => ListParams { problems: vec![problem], ..ListParams::nothing(now) },
-    }
+/// The parameters of the request. A query string that is not UTF-8 counts as one problem.
+fn read(request: &HttpRequest, limits: &QueryLimits) -> ListParams {
+    let params = match parameters::decode(request.query_string()) {
+        Ok(pairs) => params::parse(pairs, limits),
+        Err(problem) => ListParams { problems: vec![problem], ..ListParams::none(Timestamp::now()) },
+    };
+    ListParams { limit: Some(load::PAGE_EVENTS), count: Some(true), ..params }
 }
 
 /// The chart and the menus, once they have been counted.

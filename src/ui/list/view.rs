@@ -5,7 +5,11 @@ use askama::Template;
 
 use crate::{
     http::{Context, origin},
-    model::{error::ParameterError, stats::Stats},
+    model::{
+        error::ParameterError,
+        list_params::{ListParams, PagePosition, Preset, Range, to_fields},
+        stats::Stats,
+    },
     ui::{
         formatted_time::grouped,
         labels::Labels,
@@ -17,7 +21,6 @@ use crate::{
             rows::EventRow,
         },
         page::Shell,
-        params::{ListParams, PagePosition, Preset, Range, to_fields},
     },
 };
 
@@ -142,14 +145,14 @@ pub(super) fn top(
     labels: &Labels,
     context: &Context,
 ) -> Top {
-    let chips = chips::chips(params, labels, &context.query_limits);
-    let cleared = ListParams { zone: params.zone.clone(), ..ListParams::nothing(params.at) };
+    let chips = chips::chips(params, labels);
+    let cleared = ListParams { zone: params.zone.clone(), ..ListParams::none(params.at) };
     let can_clear = chips.iter().any(|chip| !chip.is_default) || params.range != cleared.range;
     let own = ListParams { include_own: true, ..params.all() };
     Top {
         form: form(params),
         clear_href: can_clear.then(|| cleared.href()),
-        rest_href: params.begin().href(),
+        rest_href: params.first_page().href(),
         own_href: Some(own.href()),
         live_href: params.api_href("/v1/audit-log/stream", live.as_deref().map(|place| ("cursor", place)).as_slice()),
         csv_href: params.api_href("/v1/audit-log/export", &[("format", "csv")]),
@@ -182,10 +185,10 @@ pub(super) fn bottom(params: &ListParams, counted: Result<Stats, String>, labels
 
 fn table(params: &ListParams, page: ListPage) -> ListTable {
     let link = |cursor: Option<String>, place: fn(String) -> PagePosition| {
-        cursor.map(|cursor| params.turned_to(place(cursor)).href())
+        cursor.map(|cursor| params.page_at(place(cursor)).href())
     };
-    let (before_word, after_word) = if params.ascending { ("Older", "Newer") } else { ("Newer", "Older") };
-    let order = match (params.by_arrival, params.ascending) {
+    let (before_word, after_word) = if params.is_ascending() { ("Older", "Newer") } else { ("Newer", "Older") };
+    let order = match (params.is_by_arrival(), params.is_ascending()) {
         (false, false) => "newest first",
         (false, true) => "oldest first",
         (true, false) => "latest arrival first",
@@ -215,14 +218,8 @@ fn form(params: &ListParams) -> Form {
     {
         push("range", preset.name());
     }
-    for (name, value, given) in [
-        ("include_own", "true", params.include_own),
-        ("sort", "received", params.by_arrival),
-        ("order", "asc", params.ascending),
-    ] {
-        if given {
-            push(name, value);
-        }
+    for (name, value) in params.flags() {
+        push(name, value);
     }
     let preset = |preset: Preset| PresetLink {
         label: preset.label(),
@@ -234,7 +231,7 @@ fn form(params: &ListParams) -> Form {
         Range::Between { from, to } => (from, to),
     };
     Form {
-        words: params.words.clone().unwrap_or_default(),
+        words: params.search.as_ref().map_or_else(String::new, |search| search.text.clone()),
         hidden,
         range: chips::range_text(params).1,
         presets: Preset::ALL.map(preset).into(),
