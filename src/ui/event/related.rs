@@ -13,8 +13,9 @@ use crate::{
         event_view::EventView,
         formatted_time::grouped,
         labels::Labels,
-        list::{EventRow, shortened},
+        list::EventRow,
         params::event_href,
+        wording::{NAME_CHARS, truncated},
     },
 };
 
@@ -40,26 +41,26 @@ pub(super) struct Related {
 /// Finds each list that holds more than the event itself. Calls block.
 pub(super) fn find(
     lease: &Lease,
-    entry: &EventView,
+    event: &EventView,
     params: &ListParams,
     labels: &Labels,
     limits: &QueryLimits,
 ) -> Result<Vec<Related>, ApiError> {
-    let all = ListParams { include_own: entry.is_own(), limit: Some(EVENTS_SHOWN), count: Some(true), ..params.all() };
+    let all = ListParams { include_own: event.is_own(), limit: Some(EVENTS_SHOWN), count: Some(true), ..params.all() };
     let with = |field, value: Option<&str>| all.clone().with(field, false, value?);
     let mut lists = Vec::new();
-    if let (Some(entity), Some(history)) = (&entry.context.entity, with(Field::Entity, entry.context.entity.as_deref()))
+    if let (Some(entity), Some(history)) = (&event.context.entity, with(Field::Entity, event.context.entity.as_deref()))
     {
-        let blueprint = entry.context.blueprint.as_deref();
+        let blueprint = event.context.blueprint.as_deref();
         let within = blueprint.and_then(|blueprint| history.clone().with(Field::Blueprint, false, blueprint));
         lists.push((format!("History of {entity}"), within.unwrap_or(history)));
     }
-    if let (Some(run), Some(list)) = (&entry.context.run, with(Field::Run, entry.context.run.as_deref())) {
+    if let (Some(run), Some(list)) = (&event.context.run, with(Field::Run, event.context.run.as_deref())) {
         lists.push((format!("The same run, {run}"), list));
     }
-    let actor = entry.actor.id.as_deref().or(entry.actor_name());
+    let actor = event.actor.id.as_deref().or(event.actor_name());
     if let (Some(name), Some(list), Some(at)) =
-        (entry.actor_name().or(actor), with(Field::Actor, actor), entry.ordered_at())
+        (event.actor_name().or(actor), with(Field::Actor, actor), event.ordered_at())
     {
         let near = |seconds| Some(at.plus_seconds(seconds));
         let range = Range::Between { from: near(-AROUND_SECONDS), to: near(AROUND_SECONDS) };
@@ -73,11 +74,11 @@ pub(super) fn find(
             let now = Timestamp::now();
             let rows = opened.first.events.iter().map(|(_, event)| EventRow::of(event, labels, &params.zone, now));
             found.push(Related {
-                title: shortened(&title),
+                title: truncated(&title, NAME_CHARS),
                 rows: rows.collect(),
                 count: grouped(count),
                 href: list.href(),
-                this: event_href(&entry.identifier, &params.zone),
+                this: event_href(&event.identifier, &params.zone),
             });
         }
     }

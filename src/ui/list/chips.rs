@@ -7,13 +7,15 @@ use crate::{
         list_params::{ListParams, Preset, Range, Selection},
         timestamp::Timestamp,
     },
-    ui::{formatted_time, labels::Labels},
+    ui::{
+        formatted_time,
+        labels::Labels,
+        wording::{NAME_CHARS, truncated},
+    },
 };
 
 /// Maximum number of values that a chip names. Above it, the chip shows their number.
 const VALUES_SHOWN: usize = 4;
-/// Maximum number of characters of a value in a chip.
-const VALUE_CHARS_SHOWN: usize = 60;
 
 /// One part of the filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
     chips.extend(range(params));
     if let Some(search) = &params.search {
         let remove = ListParams { search: None, ..params.first_page() }.href();
-        let values = shortened(&search.text);
+        let values = truncated(&search.text, NAME_CHARS);
         chips.push(Chip { field: "Search".to_owned(), relation: "contains", values, remove, is_default: false });
     }
     chips.extend(params.selections.iter().map(|selection| chip(params, selection, labels)));
@@ -88,18 +90,11 @@ fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
         (false, ..) => "is any of",
         (true, ..) => "is none of",
     };
-    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| shortened(&labels.of(field, value)));
+    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| truncated(&labels.of(field, value), NAME_CHARS));
     let mut values = shown.collect::<Vec<_>>().join(", ");
     if let Some(more) = selection.values.len().checked_sub(VALUES_SHOWN).filter(|more| *more > 0) {
         values = format!("{values} and {more} more");
     }
     let remove = params.without(field, selection.negated).href();
     Chip { field: selection.spec().label.to_owned(), relation, values, remove, is_default: false }
-}
-
-/// The beginning of a long text.
-pub(in crate::ui) fn shortened(text: &str) -> String {
-    let mut chars = text.chars();
-    let shown: String = chars.by_ref().take(VALUE_CHARS_SHOWN).collect();
-    if chars.next().is_some() { format!("{shown}…") } else { shown }
 }

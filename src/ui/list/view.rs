@@ -24,54 +24,6 @@ use crate::{
     },
 };
 
-/// Zones that the page offers; any other can be typed.
-const ZONES: &[&str] = &[
-    "UTC",
-    "Africa/Cairo",
-    "Africa/Johannesburg",
-    "Africa/Lagos",
-    "Africa/Nairobi",
-    "America/Bogota",
-    "America/Chicago",
-    "America/Denver",
-    "America/Halifax",
-    "America/Los_Angeles",
-    "America/Mexico_City",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "America/Toronto",
-    "Asia/Bangkok",
-    "Asia/Dubai",
-    "Asia/Hong_Kong",
-    "Asia/Jakarta",
-    "Asia/Jerusalem",
-    "Asia/Karachi",
-    "Asia/Kolkata",
-    "Asia/Manila",
-    "Asia/Seoul",
-    "Asia/Shanghai",
-    "Asia/Singapore",
-    "Asia/Tokyo",
-    "Australia/Perth",
-    "Australia/Sydney",
-    "Europe/Amsterdam",
-    "Europe/Athens",
-    "Europe/Berlin",
-    "Europe/Dublin",
-    "Europe/Istanbul",
-    "Europe/Kyiv",
-    "Europe/Lisbon",
-    "Europe/London",
-    "Europe/Madrid",
-    "Europe/Paris",
-    "Europe/Rome",
-    "Europe/Stockholm",
-    "Europe/Warsaw",
-    "Europe/Zurich",
-    "Pacific/Auckland",
-    "Pacific/Honolulu",
-];
-
 /// The page up to its rows.
 #[derive(Template)]
 #[template(path = "list/top.html")]
@@ -117,7 +69,6 @@ struct Form {
     from: (String, String),
     to: (String, String),
     zone: String,
-    zones: &'static [&'static str],
 }
 
 struct PresetLink {
@@ -154,7 +105,7 @@ pub(super) fn top(
         clear_href: can_clear.then(|| cleared.href()),
         rest_href: params.first_page().href(),
         own_href: Some(own.href()),
-        live_href: params.api_href("/v1/audit-log/stream", live.as_deref().map(|place| ("cursor", place)).as_slice()),
+        live_href: params.api_href("/v1/audit-log/stream", live.as_deref().map(|cursor| ("cursor", cursor)).as_slice()),
         csv_href: params.api_href("/v1/audit-log/export", &[("format", "csv")]),
         ndjson_href: params.api_href("/v1/audit-log/export", &[("format", "ndjson")]),
         body: match found {
@@ -168,13 +119,18 @@ pub(super) fn top(
     }
 }
 
-pub(super) fn bottom(params: &ListParams, counted: Result<Stats, String>, labels: &Labels, known: &Aliases) -> Bottom {
+pub(super) fn bottom(
+    params: &ListParams,
+    counted: Result<Stats, String>,
+    labels: &Labels,
+    aliases: &Aliases,
+) -> Bottom {
     match counted {
         Ok(stats) => Bottom {
             chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, params)),
             outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, params)),
             chart_note: "No event to count.".to_owned(),
-            menus: fields::menus(params, stats, labels, known),
+            menus: fields::menus(params, stats, labels, aliases),
         },
         Err(message) => {
             let chart_note = format!("Could not be counted: {message}.");
@@ -184,8 +140,8 @@ pub(super) fn bottom(params: &ListParams, counted: Result<Stats, String>, labels
 }
 
 fn table(params: &ListParams, page: ListPage) -> ListTable {
-    let link = |cursor: Option<String>, place: fn(String) -> PagePosition| {
-        cursor.map(|cursor| params.page_at(place(cursor)).href())
+    let link = |cursor: Option<String>, position: fn(String) -> PagePosition| {
+        cursor.map(|cursor| params.page_at(position(cursor)).href())
     };
     let (before_word, after_word) = if params.is_ascending() { ("Older", "Newer") } else { ("Newer", "Older") };
     let order = match (params.is_by_arrival(), params.is_ascending()) {
@@ -238,7 +194,6 @@ fn form(params: &ListParams) -> Form {
         from: from.map(|at| to_fields(at, &params.zone, false)).unwrap_or_default(),
         to: to.map(|at| to_fields(at, &params.zone, true)).unwrap_or_default(),
         zone: params.zone.name().to_owned(),
-        zones: ZONES,
     }
 }
 
