@@ -15,7 +15,11 @@ use actix_web::{
 };
 
 use crate::{
-    api::{csv_rows::CsvRows, line::push_event, list::SLICE_BYTES},
+    api::{
+        csv_rows::CsvRows,
+        line::push_event,
+        list::{self, SLICE_BYTES},
+    },
     auth::Recorder,
     http::{
         ApiError, Context, actions,
@@ -27,6 +31,7 @@ use crate::{
     model::{
         error::ParameterError,
         limits::QueryLimits,
+        list_params::Accepts,
         query::{Includes, Query},
         self_audit::SelfAuditRequest,
         timestamp::Timestamp,
@@ -77,7 +82,7 @@ fn parse(query: &str, limits: &QueryLimits) -> Result<(Form, &'static str, Query
     let (own, filters): (Vec<_>, Vec<_>) =
         parameters::decode(query)?.into_iter().partition(|(name, _)| name.as_ref() == FORMAT.0);
     let limits = QueryLimits { list_default: ALL_EVENTS, list_max: ALL_EVENTS, ..*limits };
-    let mut query = Query::parse(filters, &limits)?;
+    let mut query = list::parse(filters, Accepts::List, &limits)?.query(&limits)?;
     query.count = false;
     let includes = query.includes.take();
     match own.as_slice() {

@@ -5,7 +5,7 @@
 //! fits in one slice is sent with its length. A failure midway breaks the connection, so that an incomplete response never
 //! looks complete. Damaged events are listed at the end (`damaged`) and not among the events.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -27,7 +27,10 @@ use crate::{
     },
     model::{
         cursor::Position,
+        limits::QueryLimits,
+        list_params::{Accepts, ListParams},
         query::{Includes, Query},
+        timestamp::Timestamp,
     },
     store::{Lease, Opened, PageReader, Slice},
 };
@@ -39,7 +42,8 @@ pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
 pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let query = Query::parse(parameters::decode(request.query_string())?, &context.query_limits)?;
+    let pairs = parameters::decode(request.query_string())?;
+    let query = parse(pairs, Accepts::List, &context.query_limits)?.query(&context.query_limits)?;
     let (reading, asked) = (context.reading(&caller.0, &request), query.clone());
     let opened = reading.begin(move |lease| Ok(PageReader::list(lease, asked, SLICE_BYTES)?)).await?;
     let next = next_position(&query, &opened).map(|next| query.cursor(context.reader.cursor_at(next)));
@@ -62,6 +66,15 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     let is_first = opened.first.bodies().next().is_none();
     let rest = Rest { events: opened.rest, includes: query.includes, is_first, envelope: Some(envelope) };
     Ok(pieces::respond(response, &request, text.into(), rest, reading))
+}
+
+/// The parsed parameters of a request to the API. An error names all invalid ones.
+pub(super) fn parse<'a>(
+    pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    accepts: Accepts,
+    limits: &QueryLimits,
+) -> Result<ListParams, ApiError> {
+    Ok(ListParams::parse(pairs, accepts, limits, Timestamp::now()).valid()?)
 }
 
 /// The position after which the next page begins. A query by arrival always has one: at its end, the newest event of the

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
+    api::list::parse,
     http::{
         ApiError, Context,
         caller::Read,
@@ -12,8 +13,8 @@ use crate::{
         success::{Always, True},
     },
     model::{
-        stats::{self, Stats, StatsQuery},
-        timestamp::Timestamp,
+        list_params::Accepts,
+        stats::{self, Stats},
     },
 };
 
@@ -24,7 +25,7 @@ pub(super) async fn stats(
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
     let pairs = parameters::decode(request.query_string())?;
-    let query = StatsQuery::parse(pairs, &context.query_limits, Timestamp::now())?;
+    let query = parse(pairs, Accepts::Stats, &context.query_limits)?.stats(&context.query_limits)?;
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
     Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
 }

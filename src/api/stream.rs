@@ -15,7 +15,10 @@ use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    api::{line::push_event, list::SLICE_BYTES},
+    api::{
+        line::push_event,
+        list::{self, SLICE_BYTES},
+    },
     auth::{Authenticator, Changes, Principal},
     http::{
         ApiError, Context, NoStreamPermit, StreamPermit,
@@ -25,7 +28,12 @@ use crate::{
         reading::ReadAccess,
         session::Settled,
     },
-    model::{error::ParameterError, query::Query, timestamp::Timestamp},
+    model::{
+        error::ParameterError,
+        list_params::{Accepts, PagePosition},
+        query::{Order, Query, Sort},
+        timestamp::Timestamp,
+    },
     store::{Arrivals, Lease, PageReader, Slice},
 };
 
@@ -72,28 +80,27 @@ fn stream_limit(why: NoStreamPermit) -> ApiError {
     ApiError::later(OVERLOADED, message, PERMIT_WAIT)
 }
 
-/// A query by arrival. Parameters that limit a list are rejected.
+/// A query by arrival. Parameters that limit or order a list are rejected.
 fn parse(request: &HttpRequest, context: &Context) -> Result<Query, ApiError> {
-    let mut pairs = parameters::decode(request.query_string())?;
-    for name in ["limit", "count"] {
-        if pairs.iter().any(|(given, _)| given.trim_end_matches("[]") == name) {
-            return Err(ParameterError::new(name, "is for lists; a stream has no end").into());
+    let pairs = parameters::decode(request.query_string())?;
+    let mut params = list::parse(pairs, Accepts::List, &context.query_limits)?;
+    for (name, is_given, message) in [
+        ("limit", params.limit.is_some(), "is for lists; a stream has no end"),
+        ("count", params.count.is_some(), "is for lists; a stream has no end"),
+        ("sort", params.sort == Some(Sort::Time), "must be received: a stream is by arrival"),
+        ("order", params.order == Some(Order::Descending), "must be asc: a stream is by arrival"),
+    ] {
+        if is_given {
+            return Err(ParameterError::new(name, message).into());
         }
     }
-    // Where a browser connects again it sends the same URL: the place it has come to is in the header.
+    // A browser that reconnects sends the same URL, and the cursor that it has reached in this header.
     if let Some(last) = request.headers().get("last-event-id").filter(|last| !last.is_empty()) {
         let last = last.to_str().map_err(|_| ParameterError::new("Last-Event-ID", "is not a cursor of this server"))?;
-        pairs.retain(|(given, _)| given.trim_end_matches("[]") != "cursor");
-        pairs.push(("cursor".into(), last.into()));
+        params.position = PagePosition::After(last.to_owned());
     }
-    for (name, only) in [("sort", "received"), ("order", "asc")] {
-        match pairs.iter().find(|(given, _)| given == name) {
-            None => pairs.push((name.into(), only.into())),
-            Some((_, value)) if value == only => {}
-            Some(_) => return Err(ParameterError::new(name, format!("must be {only}: a stream is by arrival")).into()),
-        }
-    }
-    Ok(Query::parse(pairs, &context.query_limits)?)
+    (params.sort, params.order) = (Some(Sort::Received), Some(Order::Ascending));
+    Ok(params.query(&context.query_limits)?)
 }
 
 /// An open stream.

@@ -12,11 +12,7 @@ use crate::{
         output::Output,
     },
     config::Config,
-    model::{
-        event::ORDERED_BY,
-        field::FIELDS,
-        query::{CONTROLS, Query},
-    },
+    model::{event::ORDERED_BY, field::FIELDS, list_params::ListParams, query::CONTROLS},
     store::{self, PageReader},
     terminal,
 };
@@ -91,7 +87,8 @@ struct Answer {
 
 fn from_file(config: &Config, pairs: &[(&str, String)]) -> Result<Answer, Failure> {
     let pairs = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
-    let query = Query::parse(pairs, &config.limits.query()).map_err(|error| Failure::usage(error.to_string()))?;
+    let query =
+        ListParams::parse_query(pairs, &config.limits.query()).map_err(|error| Failure::usage(error.to_string()))?;
     let reader = store::open_for_reading(&config.database.path)?;
     let lease = reader.unbounded();
     let mut opened = PageReader::list(&lease, query.clone(), SLICE_BYTES)?;

@@ -22,7 +22,7 @@ use crate::{
     auth::{Denied, Exceeded},
     http::success::{Always, False},
     model::{
-        error::{FieldError, ParameterError},
+        error::{FieldError, PROBLEMS_SHOWN, ParameterError, ParameterErrors},
         timestamp::Timestamp,
     },
     store::{AppendError, ChangeError, Damaged, ReadError, WriteError},
@@ -270,9 +270,15 @@ impl ResponseError for ApiError {
 
 impl From<ParameterError> for ApiError {
     fn from(error: ParameterError) -> Self {
-        let text = error.to_string();
-        let ParameterError { parameter, message, resume } = error;
-        Self::invalid(text).with_details(vec![Detail::Parameter { parameter, message, resume }])
+        ParameterErrors::from(error).into()
+    }
+}
+
+impl From<ParameterErrors> for ApiError {
+    fn from(errors: ParameterErrors) -> Self {
+        let text = errors.to_string();
+        let detail = |ParameterError { parameter, message, resume }| Detail::Parameter { parameter, message, resume };
+        Self::invalid(text).with_details(errors.0.into_iter().take(PROBLEMS_SHOWN).map(detail).collect())
     }
 }
 

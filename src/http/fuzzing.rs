@@ -14,8 +14,7 @@ use crate::{
     model::{
         cursor::{Cursor, Position},
         limits::QueryLimits,
-        query::Query,
-        stats::StatsQuery,
+        list_params::{Accepts, ListParams},
         timestamp::Timestamp,
     },
 };
@@ -26,13 +25,16 @@ pub fn read_query(query: &str) {
         return;
     };
     let limits = QueryLimits::default();
-    let _ = StatsQuery::parse(pairs.clone(), &limits, Timestamp::from_micros(0));
-    if let Ok(query) = Query::parse(pairs.clone(), &limits) {
+    for accepts in [Accepts::Stats, Accepts::Page] {
+        let params = ListParams::parse(pairs.clone(), accepts, &limits, Timestamp::from_micros(0));
+        let _ = params.stats(&limits);
+    }
+    if let Ok(query) = ListParams::parse_query(pairs.clone(), &limits) {
         let position = Position { timestamp: Timestamp::from_micros(-1), seq: 7 };
         let cursor = query.after.unwrap_or(Cursor { position, epoch: None });
         let rest = pairs.into_iter().filter(|(name, _)| name.trim_end_matches("[]") != "cursor");
         let next = rest.chain([(Cow::Borrowed("cursor"), Cow::Owned(query.cursor(cursor)))]);
-        assert_eq!(Query::parse(next, &limits).map(|query| query.after), Ok(Some(cursor)));
+        assert_eq!(ListParams::parse_query(next, &limits).map(|query| query.after), Ok(Some(cursor)));
     }
 }
 

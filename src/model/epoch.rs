@@ -170,13 +170,14 @@ impl Epochs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::limits::QueryLimits;
+    use crate::model::{
+        filter::Filter,
+        query::{Order, Sort},
+    };
     use proptest::prelude::*;
-    use std::borrow::Cow;
 
     fn query(cursor: Option<Cursor>) -> Query {
-        let follow = [("sort", "received"), ("order", "asc")].map(|(name, value)| (Cow::from(name), Cow::from(value)));
-        let mut query = Query::parse(follow, &QueryLimits::default()).unwrap();
+        let mut query = Query::new(Filter::default(), Sort::Received, Order::Ascending);
         query.after = cursor;
         query
     }

@@ -50,3 +50,23 @@ impl ParameterError {
         Self::new(&name[..name.floor_char_boundary(128)], "is not a parameter of this endpoint")
     }
 }
+
+/// Every rejected parameter of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterErrors(pub Vec<ParameterError>);
+
+impl From<ParameterError> for ParameterErrors {
+    fn from(error: ParameterError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for ParameterErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problems: Vec<_> = self.0.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect();
+        f.write_str(&problems.join("; "))
+    }
+}
+
+/// Maximum number of rejected parameters that one error shows.
+pub const PROBLEMS_SHOWN: usize = 10;

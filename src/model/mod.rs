@@ -18,6 +18,7 @@ pub mod fold;
 pub mod fuzzing;
 pub mod json;
 pub mod limits;
+pub mod list_params;
 pub mod mask;
 pub mod masked_event;
 pub mod printable;

@@ -1,28 +1,23 @@
-//! A list query: the parameters of `GET /v1/audit-log`, parsed.
-
-use std::{borrow::Cow, collections::HashMap};
+//! A query for a list of events.
 
 use crate::model::{
     cursor::{self, Cursor, Fingerprint, Position},
     error::ParameterError,
-    field::{Field, FieldSpec},
-    filter::{Filter, Predicate},
+    filter::Filter,
     json::{self, Members},
-    limits::{QueryLimits, STORED_KEYS_MAX},
-    search::SearchWord,
-    timestamp::Timestamp,
+    limits::STORED_KEYS_MAX,
 };
 
-/// By what a list is ordered.
+/// The sort key of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
     /// Event time, ties by arrival: for people.
     Time,
-    /// Arrival: for programs that follow the log and must miss nothing that arrives late.
+    /// Arrival: for programs that follow the log and must not miss events that arrive late.
     Received,
 }
 
-/// Which end of the order comes first.
+/// The direction of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -31,34 +26,34 @@ pub enum Order {
     Descending,
 }
 
-/// A parsed list query.
+/// A query for a list.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Which events.
+    /// The events that match.
     pub filter: Filter,
-    /// By what they are ordered.
+    /// The sort key.
     pub sort: Sort,
-    /// From which end.
+    /// The direction.
     pub order: Order,
-    /// How many at most.
+    /// Maximum number of events.
     pub limit: usize,
-    /// Whether a larger limit was asked for.
+    /// Whether a larger limit was requested.
     pub limit_clamped: bool,
-    /// The keys to return of each; `None` for all.
+    /// The keys to return of each event; `None` for all.
     pub includes: Option<Includes>,
-    /// Where to begin: after this position.
+    /// The position to begin after.
     pub after: Option<Cursor>,
-    /// Whether to say how many events match in all.
+    /// Whether to count all matching events.
     pub count: bool,
     fingerprint: Fingerprint,
 }
 
-/// A parameter other than the filters, as the API's documentation and the command line list it.
+/// A parameter that is not a filter, as the API documentation and the command line list it.
 #[derive(Debug)]
 pub struct Control {
     /// The parameter.
     pub name: &'static str,
-    /// What it does.
+    /// What the parameter does.
     pub summary: &'static str,
 }
 
@@ -68,15 +63,15 @@ pub const CONTROLS: &[Control] = &[
     Control { name: "search", summary: "The same as q" },
     Control { name: "from", summary: "Earliest event time, included: RFC 3339 with any offset" },
     Control { name: "to", summary: "Latest event time, included: RFC 3339 with any offset" },
-    Control { name: "limit", summary: "How many events at most; above the maximum it is clamped" },
+    Control { name: "limit", summary: "Maximum number of events; a number above the server's maximum is clamped" },
     Control { name: "includes", summary: "The only keys each event is returned with; may be repeated" },
     Control { name: "sort", summary: "time (event time, the default) or received (arrival)" },
     Control { name: "order", summary: "desc (newest first, the default) or asc" },
     Control {
         name: "cursor",
-        summary: "Continue where the page that gave this cursor ended; 422 if the log was restored to before that",
+        summary: "Continue after the page that returned this cursor; 422 if the log was restored to before that",
     },
-    Control { name: "count", summary: "true to be told how many events match in all" },
+    Control { name: "count", summary: "true to count all matching events" },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
     Control { name: "page", summary: "Accepted and ignored; use cursor" },
@@ -106,8 +101,15 @@ pub const INCLUDABLE: &[&str] = &[
 pub struct Includes(Vec<&'static str>);
 
 impl Includes {
-    /// The chosen keys of a stored event, as a JSON object. Values are copied, not read. A body that is no object comes
-    /// back whole: what is stored is never hidden by a fault in reading it.
+    /// The keys of these names, in any case.
+    pub fn parse<'a>(names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let find = |name: &str| INCLUDABLE.iter().copied().find(|key| key.eq_ignore_ascii_case(name.trim()));
+        let keys: Option<Vec<_>> = names.map(find).collect();
+        keys.map(Self).ok_or_else(|| format!("must be of {}", INCLUDABLE.join(", ")))
+    }
+
+    /// The chosen keys of a stored event, as a JSON object. Values are copied without being parsed. A body that is not an
+    /// object is returned whole, so that a fault in parsing never hides stored data.
     pub fn project(&self, body: &str) -> String {
         let Ok(members) = Members::read(body, STORED_KEYS_MAX) else {
             return body.to_owned();
@@ -130,34 +132,48 @@ impl Includes {
 }
 
 impl Query {
-    /// Parses decoded query parameters. Unknown ones, and those that cannot be read, are refused by name.
-    pub fn parse<'a, I>(pairs: I, limits: &QueryLimits) -> Result<Self, ParameterError>
-    where
-        I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-    {
-        let parameters = Parameters::collect(pairs)?;
-        let mut filter = parse_filter(&parameters, limits)?;
-        filter.time.from = parameters.once("from")?.map(|text| parse_time("from", text)).transpose()?;
-        filter.time.to = parameters.once("to")?.map(|text| parse_time("to", text)).transpose()?;
-        filter.search = parse_search(&parameters)?;
-        parameters.flag("include_deleted_entities")?;
-        if !parameters.flag("include_own")? {
-            filter.hide_own_unless_asked_for();
-        }
-        filter.normalise();
-        let sort = parameters.choice("sort", [("time", Sort::Time), ("received", Sort::Received)])?;
-        let order = parameters.choice("order", [("desc", Order::Descending), ("asc", Order::Ascending)])?;
-        let (limit, limit_clamped) = match parameters.once("limit")? {
-            Some(text) => parse_limit(text, limits.list_max)?,
-            None => (limits.list_default, false),
-        };
-        let includes = parse_includes(&parameters)?;
-        // Of the normal form: the same question, however it is spelt, gets the same cursors.
+    /// A query without limit or position.
+    pub fn new(filter: Filter, sort: Sort, order: Order) -> Self {
+        // The filter is normalised, so all spellings of a query share their cursors.
         let fingerprint = Fingerprint::of(&format!("{sort:?} {order:?} {filter:?}"));
-        let after = parameters.once("cursor")?.map(|text| cursor::decode(text, fingerprint)).transpose();
-        let after = after.map_err(|message| ParameterError::new("cursor", message))?;
-        let count = parameters.flag("count")?;
-        Ok(Self { filter, sort, order, limit, limit_clamped, includes, after, count, fingerprint })
+        Self {
+            filter,
+            sort,
+            order,
+            limit: usize::MAX,
+            limit_clamped: false,
+            includes: None,
+            after: None,
+            count: false,
+            fingerprint,
+        }
+    }
+
+    /// The same events in reverse order, from the beginning.
+    pub fn reversed(self) -> Self {
+        let order = match self.order {
+            Order::Ascending => Order::Descending,
+            Order::Descending => Order::Ascending,
+        };
+        let sort = self.sort;
+        self.ordered(sort, order)
+    }
+
+    /// The same events as they arrive, oldest first.
+    pub fn by_arrival(self) -> Self {
+        self.ordered(Sort::Received, Order::Ascending)
+    }
+
+    fn ordered(self, sort: Sort, order: Order) -> Self {
+        let Self { limit, limit_clamped, includes, count, .. } = self;
+        Self { limit, limit_clamped, includes, count, ..Self::new(self.filter, sort, order) }
+    }
+
+    /// This query after the position that `cursor` encodes. `parameter` is the name that an error gives.
+    pub fn continue_after(mut self, parameter: &str, cursor: &str) -> Result<Self, ParameterError> {
+        let after = cursor::decode(cursor, self.fingerprint);
+        self.after = Some(after.map_err(|message| ParameterError::new(parameter, message))?);
+        Ok(self)
     }
 
     /// A cursor of this query as text.
@@ -165,11 +181,11 @@ impl Query {
         cursor::encode(cursor, self.fingerprint)
     }
 
-    /// Whether a place comes before another in this query's order.
-    pub fn precedes(&self, place: Position, other: Position) -> bool {
+    /// Whether a position comes before another in this query's order.
+    pub fn precedes(&self, position: Position, other: Position) -> bool {
         let order = match self.sort {
-            Sort::Time => place.cmp(&other),
-            Sort::Received => place.seq.cmp(&other.seq),
+            Sort::Time => position.cmp(&other),
+            Sort::Received => position.seq.cmp(&other.seq),
         };
         match self.order {
             Order::Ascending => order.is_lt(),
@@ -177,7 +193,7 @@ impl Query {
         }
     }
 
-    /// What makes an answer to this query take less time.
+    /// Advice that makes this query faster.
     pub fn advice(&self) -> String {
         let range = match (self.filter.time.from, self.filter.time.to) {
             (None, None) => "give a time range (from and to)",
@@ -188,156 +204,8 @@ impl Query {
         format!("{range}{words}{count}")
     }
 
-    /// Whether this query follows the log: then there is always a next page, though it may be empty today.
+    /// Whether this query follows the log. Then there is always a next page, even if it is still empty.
     pub fn follows(&self) -> bool {
         self.sort == Sort::Received && self.order == Order::Ascending
     }
-}
-
-/// The values of one parameter, and whether a comma in one may separate several.
-#[derive(Default)]
-struct Given<'a> {
-    values: Vec<Cow<'a, str>>,
-    /// Sent as `name[]`, which says by itself that each value is one element.
-    bracketed: bool,
-}
-
-/// Parameters by name, `name[]` being `name`.
-struct Parameters<'a>(HashMap<String, Given<'a>>);
-
-impl<'a> Parameters<'a> {
-    fn collect<I>(pairs: I) -> Result<Self, ParameterError>
-    where
-        I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-    {
-        let mut parameters: HashMap<String, Given<'a>> = HashMap::new();
-        for (name, value) in pairs {
-            let plain = name.strip_suffix("[]").unwrap_or(&name);
-            let field = Field::of_parameter(plain.strip_prefix("not.").unwrap_or(plain));
-            if field.is_none() && !CONTROLS.iter().any(|control| control.name == plain) {
-                return Err(ParameterError::unknown(&name));
-            }
-            let given = parameters.entry(plain.to_owned()).or_default();
-            given.bracketed |= plain.len() < name.len();
-            given.values.push(value);
-        }
-        Ok(Self(parameters))
-    }
-
-    fn once(&self, name: &str) -> Result<Option<&str>, ParameterError> {
-        match self.0.get(name).map(|given| given.values.as_slice()) {
-            None => Ok(None),
-            Some([value]) => Ok(Some(value)),
-            Some(_) => Err(ParameterError::new(name, "is given more than once")),
-        }
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, ParameterError> {
-        match self.once(name)? {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(ParameterError::new(name, "must be true or false")),
-        }
-    }
-
-    /// One of two words; the first is the default.
-    fn choice<T: Copy>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, ParameterError> {
-        let [(first, default), (second, other)] = choices;
-        match self.once(name)? {
-            None => Ok(default),
-            Some(text) if text == first => Ok(default),
-            Some(text) if text == second => Ok(other),
-            Some(_) => Err(ParameterError::new(name, format!("must be {first} or {second}"))),
-        }
-    }
-}
-
-fn parse_filter(parameters: &Parameters<'_>, limits: &QueryLimits) -> Result<Filter, ParameterError> {
-    let mut filter = Filter::default();
-    let mut counts: HashMap<(Field, bool), usize> = HashMap::new();
-    for (name, given) in &parameters.0 {
-        let excluded = name.strip_prefix("not.");
-        let Some(spec) = Field::of_parameter(excluded.unwrap_or(name)) else {
-            continue;
-        };
-        let Alternatives { mut values, whole } = Alternatives::of(spec, given);
-        let count = counts.entry((spec.field, excluded.is_some())).or_default();
-        *count += values.len();
-        if *count > limits.filter_values_max {
-            return Err(ParameterError::new(name, format!("has more than {} values", limits.filter_values_max)));
-        }
-        values.extend(whole);
-        for value in values {
-            let predicate = Predicate::parse(spec, value).map_err(|message| ParameterError::new(name, message))?;
-            filter.add(spec.field, excluded.is_some(), predicate);
-        }
-    }
-    Ok(filter)
-}
-
-fn parse_search(parameters: &Parameters<'_>) -> Result<Vec<SearchWord>, ParameterError> {
-    let mut words = Vec::new();
-    for name in ["q", "search"] {
-        if let Some(text) = parameters.once(name)? {
-            words.extend(SearchWord::parse_all(text).map_err(|message| ParameterError::new(name, message))?);
-        }
-    }
-    Ok(words)
-}
-
-/// The values to compare with. A list given once, with commas and without brackets, is a comma list; but the whole text
-/// may be a value too, and then it is meant. So it means: the whole, or any of its parts. Repeated or bracketed
-/// parameters are one value each, commas and all.
-struct Alternatives<'g> {
-    /// What is counted as a value.
-    values: Vec<&'g str>,
-    /// The whole of a comma list.
-    whole: Option<&'g str>,
-}
-
-impl<'g> Alternatives<'g> {
-    fn of(spec: &FieldSpec, given: &'g Given<'_>) -> Self {
-        if let ([only], true, false) = (given.values.as_slice(), spec.comma_list, given.bracketed) {
-            let parts: Vec<_> = only.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-            // A list of nothing is read as a value: what is sent as a filter must filter, or be refused.
-            if only.contains(',') && !parts.is_empty() {
-                // A whole that no value of this field can look like (4xx,5xx) is left out.
-                let whole = Predicate::parse(spec, only).is_ok().then_some(only.as_ref());
-                return Self { values: parts, whole };
-            }
-        }
-        Self { values: given.values.iter().map(AsRef::as_ref).collect(), whole: None }
-    }
-}
-
-/// A plus sign sent without encoding arrives as a space; no other space belongs in a time.
-fn parse_time(name: &str, text: &str) -> Result<Timestamp, ParameterError> {
-    Timestamp::parse(&text.replace(' ', "+")).ok_or_else(|| {
-        ParameterError::new(name, "is not an RFC 3339 time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00")
-    })
-}
-
-/// A limit of more digits than a number holds is above any maximum.
-fn parse_limit(text: &str, max: usize) -> Result<(usize, bool), ParameterError> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse::<usize>() {
-        Ok(limit @ 1..) if digits && limit <= max => Ok((limit, false)),
-        Ok(0) => Err(ParameterError::new("limit", "must be at least 1")),
-        _ if digits => Ok((max, true)),
-        _ => Err(ParameterError::new("limit", "must be a whole number, at least 1")),
-    }
-}
-
-fn parse_includes(parameters: &Parameters<'_>) -> Result<Option<Includes>, ParameterError> {
-    let Some(given) = parameters.0.get("includes") else {
-        return Ok(None);
-    };
-    let mut keys = Vec::new();
-    for name in given.values.iter().flat_map(|value| value.split(',')) {
-        let found = INCLUDABLE.iter().find(|key| key.eq_ignore_ascii_case(name.trim()));
-        let key =
-            found.ok_or_else(|| ParameterError::new("includes", format!("must be of {}", INCLUDABLE.join(", "))))?;
-        keys.push(*key);
-    }
-    Ok(Some(Includes(keys)))
 }

@@ -1,11 +1,8 @@
 //! Counting: how many events match, the most common values of fields among them, and how they spread over time.
 
-use std::borrow::Cow;
-
 use crate::model::{
     error::ParameterError,
-    field::{FIELDS, Field, FieldSpec},
-    limits::QueryLimits,
+    field::Field,
     query::{Control, Query},
     timestamp::Timestamp,
     zone::{Interval, Zone},
@@ -120,63 +117,19 @@ pub struct Bucket {
     pub failure: u64,
 }
 
-impl StatsQuery {
-    /// Parses decoded query parameters: those of a list, and [`STATS_CONTROLS`]. A histogram without an end ends at `now`.
-    pub fn parse<'a, I>(pairs: I, limits: &QueryLimits, now: Timestamp) -> Result<Self, ParameterError>
-    where
-        I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-    {
-        let (own, others): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| {
-            STATS_CONTROLS.iter().any(|control| control.name == name.strip_suffix("[]").unwrap_or(name))
-        });
-        let query = Query::parse(others, limits)?;
-        let mut facets = Vec::new();
-        let (mut width, mut zone) = (None, None);
-        for (name, value) in &own {
-            let slot = match name.strip_suffix("[]").unwrap_or(name) {
-                "facets" => {
-                    parse_facets(value, &mut facets)?;
-                    continue;
-                }
-                "histogram" => &mut width,
-                _ => &mut zone,
-            };
-            if slot.replace(value.as_ref()).is_some() {
-                return Err(ParameterError::new(name.as_ref(), "is given more than once"));
-            }
-        }
-        let zone = zone.map_or_else(|| Ok(Zone::utc()), Zone::parse);
-        let zone = zone.map_err(|message| ParameterError::new("tz", message))?;
-        let histogram = match width {
-            None => None,
-            Some("auto") => Some(HistogramQuery { interval: None, zone, now }),
-            Some(width) => Some(HistogramQuery { interval: Some(parse_interval(width)?), zone, now }),
-        };
-        Ok(Self { query, facets, histogram })
-    }
-}
-
-fn parse_facets(list: &str, facets: &mut Vec<Field>) -> Result<(), ParameterError> {
-    for name in list.split(',').map(str::trim) {
-        let spec = Field::of_parameter(name).filter(|spec| spec.is_countable()).ok_or_else(|| {
-            let names: Vec<_> = FIELDS.iter().filter(|spec| spec.is_countable()).filter_map(FieldSpec::name).collect();
-            ParameterError::new("facets", format!("must be of {}", names.join(", ")))
-        })?;
-        if !facets.contains(&spec.field) {
-            facets.push(spec.field);
-        }
-    }
-    Ok(())
-}
-
-fn parse_interval(name: &str) -> Result<Interval, ParameterError> {
-    Interval::parse(name).ok_or_else(|| {
-        let names: Vec<_> = Interval::ALL.iter().map(|(name, _)| *name).collect();
-        ParameterError::new("histogram", format!("must be auto or of {}", names.join(", ")))
-    })
-}
-
 impl HistogramQuery {
+    /// Parses the `histogram` parameter. Without an end of the range, the buckets end at `now`.
+    pub fn parse(width: &str, zone: Zone, now: Timestamp) -> Result<Self, String> {
+        let interval = match width {
+            "auto" => None,
+            _ => Some(Interval::parse(width).ok_or_else(|| {
+                let names: Vec<_> = Interval::ALL.iter().map(|(name, _)| *name).collect();
+                format!("must be auto or of {}", names.join(", "))
+            })?),
+        };
+        Ok(Self { interval, zone, now })
+    }
+
     /// The interval, and where its buckets begin and the last one ends, to cover `first` to `last`, both included. The
     /// interval is the one that was asked for, else the narrowest that fits.
     pub fn bounds(&self, first: Timestamp, last: Timestamp) -> Result<(Interval, Vec<Timestamp>), ParameterError> {
@@ -206,32 +159,13 @@ impl HistogramQuery {
 mod tests {
     use super::*;
 
-    fn parse(pairs: &[(&'static str, &'static str)]) -> Result<StatsQuery, ParameterError> {
-        let pairs = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)));
-        StatsQuery::parse(pairs, &QueryLimits::default(), Timestamp::from_micros(0))
-    }
-
-    #[test]
-    fn facets_are_countable_fields_and_each_counts_once() {
-        let query = parse(&[("facets", "action,resource_type"), ("facets[]", "action"), ("entity", "api")]).unwrap();
-        assert_eq!(query.facets, [Field::Action, Field::ResourceType]);
-        assert!(query.query.filter.clauses.iter().any(|clause| clause.field == Field::Entity && !clause.negated));
-        for name in ["identifier", "run_id", "", "q", "nonsense"] {
-            assert_eq!(parse(&[("facets", name)]).unwrap_err().parameter, "facets", "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (name, value) in [("histogram", "2h"), ("tz", "Nowhere"), ("nonsense", "1"), ("limit", "0")] {
-            assert_eq!(parse(&[(name, value)]).unwrap_err().parameter, name);
-        }
-        assert_eq!(parse(&[("tz", "UTC"), ("tz", "UTC")]).unwrap_err().message, "is given more than once");
+    fn parse(width: &str) -> HistogramQuery {
+        HistogramQuery::parse(width, Zone::utc(), Timestamp::from_micros(0)).unwrap()
     }
 
     #[test]
     fn buckets_follow_the_range() {
-        let histogram = parse(&[("histogram", "auto")]).unwrap().histogram.unwrap();
+        let histogram = parse("auto");
         let at = |text: &str| Timestamp::parse(text).unwrap();
         for (first, width) in
             [("2024-05-01T23:00:00Z", "1m"), ("2024-04-25T00:00:00Z", "3h"), ("2024-02-01T00:00:00Z", "1d")]
@@ -240,7 +174,7 @@ mod tests {
             assert_eq!(interval.name(), width);
             assert!(bounds.len() > 50);
         }
-        let minutes = parse(&[("histogram", "1m")]).unwrap().histogram.unwrap();
+        let minutes = parse("1m");
         assert!(minutes.bounds(at("2024-01-01T00:00:00Z"), at("2024-05-02T00:00:00Z")).is_err());
     }
 }

@@ -1,61 +1,126 @@
-//! An event as one sentence: "ci-token updated entity api in service".
+//! Actions in words: `UPDATE` is "updated", `app.deploy` is "deployed app".
+//!
+//! An unknown action keeps its own words, so no phrase says more than the event.
 
-use std::fmt;
+use crate::ui::wording::words;
 
-use crate::{
-    model::filter::OWN_RESOURCE_TYPE,
-    ui::{
-        event_view::EventView,
-        labels::Labels,
-        wording::{self, ActionPhrase},
-    },
-};
+/// Verbs: as an action names it, in the base form, and in the past tense.
+const VERBS: &[(&str, &str, &str)] = &[
+    ("add", "add", "added"),
+    ("approve", "approve", "approved"),
+    ("archive", "archive", "archived"),
+    ("assign", "assign", "assigned"),
+    ("attach", "attach", "attached"),
+    ("build", "build", "built"),
+    ("cancel", "cancel", "canceled"),
+    ("change", "change", "changed"),
+    ("connect", "connect", "connected"),
+    ("create", "create", "created"),
+    ("delete", "delete", "deleted"),
+    ("deliver", "deliver", "delivered"),
+    ("deploy", "deploy", "deployed"),
+    ("deny", "deny", "denied"),
+    ("destroy", "destroy", "destroyed"),
+    ("detach", "detach", "detached"),
+    ("disable", "disable", "disabled"),
+    ("disconnect", "disconnect", "disconnected"),
+    ("download", "download", "downloaded"),
+    ("enable", "enable", "enabled"),
+    ("execute", "execute", "executed"),
+    ("export", "export", "exported"),
+    ("get", "read", "read"),
+    ("grant", "grant", "granted"),
+    ("import", "import", "imported"),
+    ("ingest", "send to", "sent to"),
+    ("insert", "insert", "inserted"),
+    ("install", "install", "installed"),
+    ("invite", "invite", "invited"),
+    ("invoke", "invoke", "invoked"),
+    ("list", "list", "listed"),
+    ("modify", "modify", "modified"),
+    ("move", "move", "moved"),
+    ("patch", "change", "changed"),
+    ("promote", "promote", "promoted"),
+    ("publish", "publish", "published"),
+    ("put", "put", "put"),
+    ("read", "read", "read"),
+    ("rebase", "rebase", "rebased"),
+    ("reject", "reject", "rejected"),
+    ("remove", "remove", "removed"),
+    ("rename", "rename", "renamed"),
+    ("request", "request", "requested"),
+    ("restart", "restart", "restarted"),
+    ("restore", "restore", "restored"),
+    ("revoke", "revoke", "revoked"),
+    ("rollback", "roll back", "rolled back"),
+    ("rotate", "rotate", "rotated"),
+    ("run", "run", "ran"),
+    ("scale", "scale", "scaled"),
+    ("send", "send", "sent"),
+    ("set", "set", "set"),
+    ("start", "start", "started"),
+    ("stop", "stop", "stopped"),
+    ("suspend", "suspend", "suspended"),
+    ("switch", "switch", "switched"),
+    ("sync", "synchronize", "synchronized"),
+    ("transfer", "transfer", "transferred"),
+    ("trigger", "trigger", "triggered"),
+    ("uninstall", "uninstall", "uninstalled"),
+    ("unlock", "unlock", "unlocked"),
+    ("lock", "lock", "locked"),
+    ("update", "update", "updated"),
+    ("upgrade", "upgrade", "upgraded"),
+    ("upload", "upload", "uploaded"),
+    ("upsert", "create or update", "created or updated"),
+    ("view", "view", "viewed"),
+    ("write", "write", "wrote"),
+];
 
-/// The parts of the sentence, so that a page can set off what matters.
+/// An action in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sentence {
-    pub(super) who: String,
+pub(super) struct ActionPhrase {
+    /// `updated`, `tried to update`, or the words of an unknown action.
     pub(super) verb: String,
-    /// The kind of thing it was done to, in the middle of a sentence.
-    pub(super) kind: String,
-    /// The thing.
-    pub(super) subject: Option<String>,
-    /// What the thing is one of.
-    pub(super) within: Option<String>,
+    /// The object that the action itself names: `user` in `user.invite`.
+    pub(super) object: Option<String>,
 }
 
-impl Sentence {
-    pub(super) fn new(entry: &EventView, labels: &Labels) -> Self {
-        let ActionPhrase { verb, object } = wording::deed(&entry.action, entry.failed);
-        let context = &entry.context;
-        let is_request = entry.resource_type == OWN_RESOURCE_TYPE;
-        let kind = match object {
-            // The action of `api_request` says more than the type does.
-            Some(object) if is_request || object.len() > entry.resource_type.len() => object,
-            _ => labels.resource_type(&entry.resource_type).to_lowercase(),
-        };
-        // A thing without an entity is named by what it is a kind of, else by where the request went.
-        let (subject, within) = match (&context.entity, &context.blueprint) {
-            (Some(entity), blueprint) => (Some(entity.clone()), blueprint.clone()),
-            (None, Some(blueprint)) => (Some(blueprint.clone()), None),
-            (None, None) => (context.webhook.clone().or_else(|| context.run.clone()), None),
-        };
-        let within = within.filter(|within| !within.eq_ignore_ascii_case(&entry.resource_type));
-        let who = entry.actor_name().unwrap_or("Somebody").to_owned();
-        Self { who, verb, kind, subject, within }
+/// The phrase of an action.
+pub(super) fn action_phrase(action: &str, failed: bool) -> ActionPhrase {
+    let words = words(action);
+    let verb_of = |word: &String| VERBS.iter().find(|(known, ..)| known == word);
+    let past = |(_, base, done): &(&str, &str, &str)| {
+        if failed { format!("tried to {base}") } else { (*done).to_owned() }
+    };
+    let object = |words: &[String]| Some(words.join(" ")).filter(|words| !words.is_empty());
+    if let Some((last, before)) = words.split_last()
+        && let Some(verb) = verb_of(last)
+    {
+        return ActionPhrase { verb: past(verb), object: object(before) };
     }
+    if let Some((first, after)) = words.split_first()
+        && let Some(verb) = verb_of(first)
+    {
+        return ActionPhrase { verb: past(verb), object: object(after) };
+    }
+    let verb = if words.is_empty() { action.to_owned() } else { words.join(" ") };
+    ActionPhrase { verb: if failed { format!("failed: {verb}") } else { verb }, object: None }
 }
 
-impl fmt::Display for Sentence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.who, self.verb, self.kind)?;
-        if let Some(subject) = &self.subject {
-            write!(f, " {subject}")?;
-        }
-        if let Some(within) = &self.within {
-            write!(f, " in {within}")?;
-        }
-        Ok(())
+/// The kind of change that an action makes, for its color.
+pub(super) fn tone(action: &str) -> &'static str {
+    let words = words(action);
+    let is = |verbs: &[&str]| words.iter().any(|word| verbs.contains(&word.as_str()));
+    if is(&["create", "add", "insert", "install", "grant", "invite", "import", "upload"]) {
+        "create"
+    } else if is(&["delete", "remove", "destroy", "revoke", "uninstall", "disable", "deny"]) {
+        "delete"
+    } else if is(&["read", "get", "list", "view", "export", "download"]) {
+        "read"
+    } else if is(&["update", "change", "patch", "modify", "set", "rename", "upgrade", "rotate", "scale", "switch"]) {
+        "update"
+    } else {
+        "other"
     }
 }
 
@@ -63,24 +128,21 @@ impl fmt::Display for Sentence {
 mod tests {
     use super::*;
 
-    fn said(event: &serde_json::Value) -> String {
-        Sentence::new(&EventView::read(&event.to_string()), &Labels::none()).to_string()
-    }
-
     #[test]
-    fn sentences_name_who_what_and_where() {
-        let by = serde_json::json!({ "by": { "userId": "u1", "name": "ci-token" } });
-        let event = serde_json::json!({
-            "action": "UPDATE", "resourceType": "entity", "trigger": by,
-            "context": { "entity": "api", "blueprint": "service" },
-        });
-        assert_eq!(said(&event), "ci-token updated entity api in service");
-        let event = serde_json::json!({
-            "action": "DELETE", "resourceType": "blueprint", "status": "FAILURE", "context": { "blueprint": "service" },
-        });
-        assert_eq!(said(&event), "Somebody tried to delete blueprint service");
-        let event = serde_json::json!({ "action": "audit_log.list", "resourceType": "api_request", "trigger": by });
-        assert_eq!(said(&event), "ci-token listed audit log");
-        assert_eq!(said(&serde_json::json!([1])), "Somebody  ");
+    fn actions_become_phrases() {
+        for (action, verb, object) in [
+            ("UPDATE", "updated", None),
+            ("app.deploy", "deployed", Some("app")),
+            ("audit_log.list", "listed", Some("audit log")),
+            ("CreateAccessKey", "created", Some("access key")),
+            ("TIMER_EXPIRED", "timer expired", None),
+            ("", "", None),
+            ("…", "…", None),
+        ] {
+            let phrase = action_phrase(action, false);
+            assert_eq!((phrase.verb.as_str(), phrase.object.as_deref()), (verb, object), "{action}");
+        }
+        assert_eq!(action_phrase("rollback", true).verb, "tried to roll back");
+        assert_eq!(action_phrase("TIMER_EXPIRED", true).verb, "failed: timer expired");
     }
 }

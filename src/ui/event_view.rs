@@ -71,25 +71,25 @@ pub(super) struct Request {
 impl EventView {
     /// Reads a stored event.
     pub(super) fn read(body: &str) -> Self {
-        let mut entry = Self::default();
+        let mut event = Self::default();
         for (key, value) in members(body) {
             match key.as_str() {
-                "identifier" => entry.identifier = text(value).unwrap_or_default(),
-                "action" => entry.action = text(value).unwrap_or_default(),
-                "resourceType" => entry.resource_type = text(value).unwrap_or_default(),
-                "status" => entry.failed = text(value).as_deref() == Some("FAILURE"),
-                "message" => entry.message = text(value),
-                "receivedAt" => entry.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
-                "receivedBy" => entry.received_by = text(value),
-                ORDERED_BY => entry.is_ordered_by_receipt = entry.received_at.is_some(),
-                "trigger" => entry.read_trigger(value.get()),
-                "context" => entry.context = ContextView::read(value.get()),
-                "request" => entry.request = Request::read(value.get()),
-                "diff" => entry.read_diff(value.get()),
+                "identifier" => event.identifier = text(value).unwrap_or_default(),
+                "action" => event.action = text(value).unwrap_or_default(),
+                "resourceType" => event.resource_type = text(value).unwrap_or_default(),
+                "status" => event.failed = text(value).as_deref() == Some("FAILURE"),
+                "message" => event.message = text(value),
+                "receivedAt" => event.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
+                "receivedBy" => event.received_by = text(value),
+                ORDERED_BY => event.is_ordered_by_receipt = event.received_at.is_some(),
+                "trigger" => event.read_trigger(value.get()),
+                "context" => event.context = ContextView::read(value.get()),
+                "request" => event.request = Request::read(value.get()),
+                "diff" => event.read_diff(value.get()),
                 _ => {}
             }
         }
-        entry
+        event
     }
 
     /// The name, else the address, else the id of whoever did it.

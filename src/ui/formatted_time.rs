@@ -119,8 +119,8 @@ fn offset(seconds: i32) -> String {
 pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -151,27 +151,27 @@ mod tests {
 
     #[test]
     fn how_long_ago_is_said_in_the_largest_unit() {
-        for (text, said) in [
+        for (text, expected) in [
             ("2024-05-01T13:00:00Z", "just now"),
             ("2024-05-01T12:59:00Z", "1 minute ago"),
             ("2024-04-29T13:00:00Z", "2 days ago"),
             ("2024-05-01T15:00:00Z", "2 hours ahead"),
         ] {
-            assert_eq!(ago(at(text), at("2024-05-01T13:00:00Z")), said);
+            assert_eq!(ago(at(text), at("2024-05-01T13:00:00Z")), expected);
         }
     }
 
     #[test]
     fn spans_are_named_by_days_where_they_are_days() {
         let zone = Zone::utc();
-        for (start, end, said) in [
+        for (start, end, expected) in [
             ("2024-05-01T00:00:00Z", "2024-05-02T00:00:00Z", "Wed 2024-05-01"),
             ("2024-05-01T00:00:00Z", "2024-05-03T00:00:00Z", "Wed 2024-05-01 – Thu 2024-05-02"),
             ("2024-05-01T21:00:00Z", "2024-05-02T00:00:00Z", "Wed 2024-05-01 21:00 – 24:00"),
             ("2024-05-01T21:00:00Z", "2024-05-01T22:30:00Z", "Wed 2024-05-01 21:00 – 22:30"),
             ("2024-05-01T21:00:05Z", "2024-05-02T01:00:00Z", "Wed 2024-05-01 21:00:05 – Thu 2024-05-02 01:00:00"),
         ] {
-            assert_eq!(span(at(start), at(end), &zone), said);
+            assert_eq!(span(at(start), at(end), &zone), expected);
         }
     }
 

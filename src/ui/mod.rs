@@ -18,6 +18,7 @@ mod list;
 mod page;
 mod params;
 mod routes;
+mod sentence;
 mod sign_in;
 mod stream;
 mod wording;

@@ -7,22 +7,26 @@ use actix_web::{
         StatusCode,
         header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION},
     },
+    web::Payload,
 };
 use askama::Template;
 use memchr::memmem;
 
 use crate::{
     http::{
-        self, ApiError,
+        self, ApiError, Context,
         caller::{AuditNote, AuthResult, Caller},
     },
     model::credential::Scope,
     ui::{
         assets::{ICON, SCRIPT, STYLE},
         headers::{self, HEADERS},
-        sign_in, wording,
+        wording,
     },
 };
+
+/// The path of the sign-in page.
+pub(super) const SIGN_IN: &str = "/sign-in";
 
 /// The frame of a page.
 #[derive(Debug)]
@@ -98,7 +102,7 @@ struct ErrorPage {
 pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiError) -> HttpResponse {
     let status = error.status_code();
     if status == StatusCode::UNAUTHORIZED && is_reader(request) {
-        return redirect(&sign_in_href(request));
+        return redirect(&sign_in_href(here(request)));
     }
     let heading = match status {
         StatusCode::UNAUTHORIZED => "Not signed in",
@@ -114,10 +118,19 @@ pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiErro
     }
     // Someone who is already signed in would only be redirected back from the sign-in page: they must sign out first.
     let is_in = caller(request).is_some();
-    let sign_in_href = (status == StatusCode::UNAUTHORIZED && !is_in).then(|| sign_in_href(request));
+    let sign_in_href = (status == StatusCode::UNAUTHORIZED && !is_in).then(|| sign_in_href(here(request)));
     let next = (status == StatusCode::FORBIDDEN && is_in).then(|| here(request).to_owned());
     let shell = Shell::new(request, section, heading);
     error_as(request, error, &ErrorPage { shell, heading, message, sign_in_href, next })
+}
+
+/// The response, or its error as a page.
+pub(super) fn or_error(
+    answer: Result<HttpResponse, ApiError>,
+    request: &HttpRequest,
+    section: &'static str,
+) -> HttpResponse {
+    answer.unwrap_or_else(|error| self::error(request, section, error))
 }
 
 /// An error from outside a page handler.
@@ -157,8 +170,21 @@ fn wants_page(request: &HttpRequest) -> bool {
     request.headers().get(ACCEPT).is_some_and(|accept| memmem::find(accept.as_bytes(), b"text/html").is_some())
 }
 
-fn sign_in_href(request: &HttpRequest) -> String {
-    sign_in::href_leading_to(here(request))
+/// The URL of the sign-in page that leads to `next`.
+pub(super) fn sign_in_href(next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{SIGN_IN}?{query}")
+}
+
+/// The fields of a form, encoded as in a query string.
+pub(super) async fn form(
+    request: &HttpRequest,
+    context: &Context,
+    payload: Payload,
+    bytes_max: usize,
+) -> Result<String, ApiError> {
+    let body = context.body_limits.at_most(bytes_max).read(request.headers(), payload).await?;
+    String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))
 }
 
 /// The URL to return to. A form that was sent is not sent again.

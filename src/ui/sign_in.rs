@@ -30,7 +30,6 @@ use crate::{
 
 /// Maximum size of a form: a client id, a secret or a code, and where to go.
 const BODY_BYTES_MAX: usize = 32 * 1024;
-const PATH: &str = "/sign-in";
 /// The page to show by default.
 const HOME: &str = "/audit-logs";
 const NEXT_BYTES_MAX: usize = 8 * 1024;
@@ -91,22 +90,17 @@ fn is_local(next: &str) -> bool {
 
 /// Shows the form, or who a link is for. Someone who is already signed in is redirected.
 pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> HttpResponse {
-    as_page(welcome(&request, &context).await, &request)
+    page::or_error(welcome(&request, &context).await, &request, SECTION)
 }
 
 /// Begins a session.
 pub(super) async fn enter(request: HttpRequest, context: Data<Context>, payload: Payload) -> HttpResponse {
-    as_page(let_in(&request, &context, payload).await, &request)
+    page::or_error(let_in(&request, &context, payload).await, &request, SECTION)
 }
 
 /// Ends the session, here and in the browser.
 pub(super) async fn leave(request: HttpRequest, context: Data<Context>, payload: Payload) -> HttpResponse {
-    as_page(let_out(&request, &context, payload).await, &request)
-}
-
-/// Clients that send these forms read pages.
-fn as_page(answer: Result<HttpResponse, ApiError>, request: &HttpRequest) -> HttpResponse {
-    answer.unwrap_or_else(|error| page::error(request, SECTION, error))
+    page::or_error(let_out(&request, &context, payload).await, &request, SECTION)
 }
 
 async fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
@@ -142,9 +136,7 @@ async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> R
 }
 
 async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<SignInParams, ApiError> {
-    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
-    let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
-    SignInParams::read(&body)
+    SignInParams::read(&page::form(request, context, payload, BODY_BYTES_MAX).await?)
 }
 
 async fn check_secret(
@@ -183,7 +175,7 @@ async fn spend(
 
 fn begin(principal: Principal, next: &str, request: &HttpRequest, context: &Context) -> Result<HttpResponse, ApiError> {
     let token = context.authenticator.begin_session(&principal.credential, Timestamp::now());
-    let token = token.ok_or_else(|| ApiError::internal("a session could not be made"))?;
+    let token = token.ok_or_else(|| ApiError::internal("a session could not be created"))?;
     let mut response = HttpResponse::SeeOther();
     session::begin(&mut response, request, context, token);
     // From here on the request has a caller and is recorded.
@@ -239,18 +231,12 @@ async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> 
     }
     let mut response = HttpResponse::SeeOther();
     session::end(&mut response, request, context);
-    let to = next.map_or_else(|| PATH.to_owned(), |next| href_leading_to(&next));
+    let to = next.map_or_else(|| page::SIGN_IN.to_owned(), |next| page::sign_in_href(&next));
     Ok(response.insert_header((LOCATION, to)).finish())
 }
 
-/// The sign-in page that leads to `next`.
-pub(super) fn href_leading_to(next: &str) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    format!("{PATH}?{query}")
-}
-
-fn send_to(place: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, place)).finish()
+fn send_to(url: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, url)).finish()
 }
 
 #[cfg(test)]

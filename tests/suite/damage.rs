@@ -9,7 +9,7 @@ use std::{
 };
 
 use auditbox::{
-    model::{limits::QueryLimits, query::Query},
+    model::{limits::QueryLimits, list_params::ListParams},
     store::{self, PageReader, Quiet, Store},
 };
 use rusqlite::Connection;
@@ -410,7 +410,8 @@ fn served(path: &Path) -> Result<Vec<(String, String)>, String> {
     let options = store_options(path, CHUNK_EVENTS);
     let store = Store::open(&options, &Quiet).map_err(|error| error.to_string())?;
     let limits = QueryLimits { list_default: 1_000, ..QueryLimits::default() };
-    let query = Query::parse([("include_own".into(), "true".into())], &limits).map_err(|error| error.to_string())?;
+    let query =
+        ListParams::parse_query([("include_own".into(), "true".into())], &limits).map_err(|error| error.to_string())?;
     let read = || -> Result<Vec<(String, String)>, String> {
         let opened = PageReader::list(&store.reader.unbounded(), query.clone(), usize::MAX);
         let opened = opened.map_err(|error| error.to_string())?;

@@ -211,6 +211,30 @@ fn each_crate_is_used_only_in_its_layers() {
 }
 
 #[test]
+fn each_interface_parses_list_parameters_in_one_place() {
+    // The API, the pages and the command line have one call each, and a handler calls it once per request.
+    let calls = |call: &str| {
+        let mut found = Vec::new();
+        for source in sources() {
+            let path = source.path.to_str().unwrap().replace('\\', "/");
+            let program = source.code.split("#[cfg(test)]\nmod tests").next().unwrap();
+            if source.layer != "model" && !path.ends_with("fuzzing.rs") {
+                found.extend(program.match_indices(call).map(|_| path.clone()));
+            }
+        }
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(calls("ListParams::parse("), ["api/list.rs", "ui/params.rs"]);
+    assert_eq!(calls("ListParams::parse_query("), ["cli/query.rs"]);
+    assert_eq!(calls("params::parse("), ["ui/event/mod.rs", "ui/list/mod.rs"]);
+    // A query is made of parsed parameters: nothing else interprets a value, a search or a cursor.
+    for call in ["Predicate::parse(", "SearchWord::parse_all(", "cursor::decode(", "Query::new("] {
+        assert_eq!(calls(call), [""; 0], "{call}");
+    }
+}
+
+#[test]
 fn one_file_writes_to_standard_output_and_one_to_standard_error() {
     // clippy denies the printing macros everywhere.
     for (stream, files) in [

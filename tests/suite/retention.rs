@@ -13,7 +13,7 @@ use std::{
 use auditbox::{
     model::{
         limits::{EventLimits, QueryLimits},
-        query::Query,
+        list_params::ListParams,
         retention::{KeepBy, Rules},
         timestamp::Timestamp,
     },
@@ -235,7 +235,7 @@ fn an_index_read_before_a_drop_must_be_read_again() {
     let server = Server::start();
     server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
     let reader = open_for_reading(&server.database()).unwrap().unbounded();
-    let query = Query::parse([("resources".into(), "entity".into())], &QueryLimits::default()).unwrap();
+    let query = ListParams::parse_query([("resources".into(), "entity".into())], &QueryLimits::default()).unwrap();
     let found = || PageReader::list(&reader, query.clone(), usize::MAX).map(|opened| opened.first.positions);
     assert_eq!(found().unwrap(), 2);
     let server = restart(server, &KEEP_30_BY_EVENT_TIME);

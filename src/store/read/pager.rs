@@ -184,6 +184,7 @@ mod tests {
         model::{
             event::{EventDraft, Receipt, Sender},
             limits::{EventLimits, QueryLimits},
+            list_params::ListParams,
             retention::{KeepBy, Rules},
             timestamp::Timestamp,
         },
@@ -226,7 +227,7 @@ mod tests {
     fn query(text: &str) -> Query {
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
         let limits = QueryLimits { list_default: 100_000, ..QueryLimits::default() };
-        Query::parse(pairs.map(|(name, value)| (name.into(), value.into())), &limits).unwrap()
+        ListParams::parse_query(pairs.map(|(name, value)| (name.into(), value.into())), &limits).unwrap()
     }
 
     /// What a slice holds.

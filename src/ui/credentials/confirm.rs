@@ -24,9 +24,10 @@ struct Confirm {
     shell: Shell,
     client_id: String,
     name: String,
-    /// What is to be done, as the form says it and as people read it.
-    word: &'static str,
-    deed: &'static str,
+    /// The value of the form's button.
+    action: &'static str,
+    /// The action as people read it.
+    label: &'static str,
     is_for_good: bool,
     /// Whether the person who is asked is signed in with it.
     is_own: bool,
@@ -42,8 +43,8 @@ pub(super) async fn ask(
 ) -> Result<HttpResponse, ApiError> {
     let client_id = parse_client_id(client_id)?;
     let query = parameters::decode(request.query_string())?;
-    let params = query.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_ref());
-    let (word, deed) = match change_of(params, client_id.clone())? {
+    let requested = query.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_ref());
+    let (action, label) = match change_of(requested, client_id.clone())? {
         CredentialChange::Disable(_) => ("disable", "Disable"),
         CredentialChange::Revoke(_) | CredentialChange::Withdraw(_) => ("revoke", "Revoke"),
         _ => return Err(ApiError::invalid("do: must be disable or revoke; the rest needs no confirmation")),
@@ -62,12 +63,15 @@ pub(super) async fn ask(
     }
     let own = page::caller(request);
     let is_own = own.is_some_and(|caller| caller.credential().client_id == client_id);
-    let shell = Shell::new(request, SECTION, format!("{deed} {}", found.name.as_str()));
+    let shell = Shell::new(request, SECTION, format!("{label} {}", found.name.as_str()));
     let name = found.name.as_str().to_owned();
-    let is_for_good = word == "revoke";
+    let is_for_good = action == "revoke";
     let administrators = others(&all, found, now);
     let client_id = client_id.as_str().to_owned();
-    Ok(page::page(StatusCode::OK, &Confirm { shell, client_id, name, word, deed, is_for_good, is_own, administrators }))
+    Ok(page::page(
+        StatusCode::OK,
+        &Confirm { shell, client_id, name, action, label, is_for_good, is_own, administrators },
+    ))
 }
 
 fn others(all: &[Credential], ended: &Credential, now: Timestamp) -> Vec<(String, Option<FormattedTime>)> {

@@ -38,12 +38,12 @@ pub(super) async fn list(
     allowed: Result<Admin, ApiError>,
     request: HttpRequest,
     context: Data<Context>,
-) -> Result<HttpResponse, ApiError> {
-    let shown = match allowed {
-        Ok(_) => show(StatusCode::OK, &request, &context, CredentialForm::default(), None).await,
-        Err(error) => Err(error),
+) -> HttpResponse {
+    let answer = async {
+        allowed?;
+        show(StatusCode::OK, &request, &context, CredentialForm::default(), None).await
     };
-    Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+    page::or_error(answer.await, &request, SECTION)
 }
 
 /// Makes a credential, and shows its secret this once.
@@ -52,12 +52,9 @@ pub(super) async fn create(
     request: HttpRequest,
     context: Data<Context>,
     payload: Payload,
-) -> Result<HttpResponse, ApiError> {
-    let made = match allowed {
-        Ok(caller) => make(&caller, &request, &context, payload).await,
-        Err(error) => Err(error),
-    };
-    Ok(made.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+) -> HttpResponse {
+    let answer = async { create_credential(&allowed?, &request, &context, payload).await };
+    page::or_error(answer.await, &request, SECTION)
 }
 
 /// Asks whether a credential is to be disabled or revoked. One click must not be enough.
@@ -66,12 +63,12 @@ pub(super) async fn confirm(
     request: HttpRequest,
     client_id: Path<String>,
     context: Data<Context>,
-) -> Result<HttpResponse, ApiError> {
-    let params = match allowed {
-        Ok(_) => confirm::ask(&request, &client_id, &context).await,
-        Err(error) => Err(error),
+) -> HttpResponse {
+    let answer = async {
+        allowed?;
+        confirm::ask(&request, &client_id, &context).await
     };
-    Ok(params.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+    page::or_error(answer.await, &request, SECTION)
 }
 
 /// Disables, enables or revokes a credential.
@@ -81,15 +78,12 @@ pub(super) async fn change(
     client_id: Path<String>,
     context: Data<Context>,
     payload: Payload,
-) -> Result<HttpResponse, ApiError> {
-    let changed = match allowed {
-        Ok(caller) => switch(&caller, &request, &client_id, &context, payload).await,
-        Err(error) => Err(error),
-    };
-    Ok(changed.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+) -> HttpResponse {
+    let answer = async { change_credential(&allowed?, &request, &client_id, &context, payload).await };
+    page::or_error(answer.await, &request, SECTION)
 }
 
-async fn make(
+async fn create_credential(
     caller: &Admin,
     request: &HttpRequest,
     context: &Data<Context>,
@@ -97,13 +91,13 @@ async fn make(
 ) -> Result<HttpResponse, ApiError> {
     let draft = CredentialForm::read(&form(request, context, payload).await?);
     let now = Timestamp::now();
-    let wanted = NewCredential {
+    let new = NewCredential {
         name: &draft.name,
         scopes: &draft.scopes,
         actor_type: Some(draft.actor_type.as_str()),
         expires: draft.expires.as_deref(),
     };
-    let issued = issue(&wanted, now);
+    let issued = issue(&new, now);
     let stored = match &issued {
         Ok(issued) => {
             let change = CredentialChange::Create(issued.credential.clone());
@@ -121,16 +115,16 @@ async fn make(
         }
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
-    let made = CreatedCredential {
+    let created = CreatedCredential {
         name: issued.credential.name.as_str().to_owned(),
         client_id: issued.credential.client_id.as_str().to_owned(),
         secret: issued.secret.reveal().to_owned(),
         api_token: token::api_token(&issued.credential.client_id, &issued.secret),
     };
-    show(StatusCode::CREATED, request, context, CredentialForm::default(), Some(made)).await
+    show(StatusCode::CREATED, request, context, CredentialForm::default(), Some(created)).await
 }
 
-async fn switch(
+async fn change_credential(
     caller: &Admin,
     request: &HttpRequest,
     client_id: &str,
@@ -139,15 +133,15 @@ async fn switch(
 ) -> Result<HttpResponse, ApiError> {
     let form = form(request, context, payload).await?;
     let client_id = parse_client_id(client_id)?;
-    let wanted = form.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_str());
-    let change = change_of(wanted, client_id)?;
+    let requested = form.iter().find(|(name, _)| name == "do").map(|(_, value)| value.as_str());
+    let change = change_of(requested, client_id)?;
     apply(change, StatusCode::SEE_OTHER, &caller.0, request, context).await?;
     Ok(page::redirect(PATH))
 }
 
 /// The change that `do` asks for.
-fn change_of(wanted: Option<&str>, client_id: ClientId) -> Result<CredentialChange, ApiError> {
-    match wanted {
+fn change_of(requested: Option<&str>, client_id: ClientId) -> Result<CredentialChange, ApiError> {
+    match requested {
         Some("disable") => Ok(CredentialChange::Disable(client_id)),
         Some("enable") => Ok(CredentialChange::Enable(client_id)),
         Some("revoke") => Ok(CredentialChange::Revoke(client_id)),
@@ -160,24 +154,23 @@ async fn show(
     request: &HttpRequest,
     context: &Data<Context>,
     draft: CredentialForm,
-    made: Option<CreatedCredential>,
+    created: Option<CreatedCredential>,
 ) -> Result<HttpResponse, ApiError> {
     let caller = page::caller(request).ok_or_else(|| ApiError::internal("the page of credentials has no caller"))?;
     let reading = context.reading(&caller, request);
-    let all = match &made {
+    let all = match &created {
         None => reading.begin(|lease| Ok(lease.credentials()?)).await?,
         // The page must come however busy the server is: it alone shows the new secret.
         Some(_) => reading.go_on(|lease| Ok(lease.credentials()?)).await?,
     };
     let shell = Shell::new(request, SECTION, "Credentials");
     let own = Some(caller.credential().client_id.as_str().to_owned());
-    let template = Credentials::new(shell, &all, &context.authenticator, own.as_deref(), draft, made);
+    let template = Credentials::new(shell, &all, &context.authenticator, own.as_deref(), draft, created);
     Ok(page::page(status, &template))
 }
 
 async fn form(request: &HttpRequest, context: &Context, payload: Payload) -> Result<Vec<(String, String)>, ApiError> {
-    let body = context.body_limits.at_most(BODY_BYTES_MAX).read(request.headers(), payload).await?;
-    let body = String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))?;
+    let body = page::form(request, context, payload, BODY_BYTES_MAX).await?;
     let pairs = parameters::decode(&body)?;
     Ok(pairs.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
 }

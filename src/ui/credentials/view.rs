@@ -23,7 +23,7 @@ pub(super) struct Credentials {
     shell: Shell,
     rows: Vec<CredentialRow>,
     draft: CredentialForm,
-    made: Option<CreatedCredential>,
+    created: Option<CreatedCredential>,
     terms: [(&'static str, &'static str); 5],
 }
 
@@ -105,7 +105,7 @@ impl Credentials {
         authenticator: &Authenticator,
         own: Option<&str>,
         draft: CredentialForm,
-        made: Option<CreatedCredential>,
+        created: Option<CreatedCredential>,
     ) -> Self {
         let now = Timestamp::now();
         let mut rows: Vec<_> = all.iter().map(|credential| row(credential, authenticator, own, now)).collect();
@@ -113,7 +113,7 @@ impl Credentials {
         rows.sort_by(|one, other| {
             (other.is_usable, &other.created.machine).cmp(&(one.is_usable, &one.created.machine))
         });
-        Self { shell, rows, draft, made, terms: TERMS }
+        Self { shell, rows, draft, created, terms: TERMS }
     }
 }
 

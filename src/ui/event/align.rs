@@ -1,16 +1,38 @@
-//! Pairs the elements of two arrays.
+//! Splits values into their parts, and pairs the elements of two arrays.
 
 use std::{borrow::Cow, collections::HashMap};
 
+use serde_json::value::RawValue;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use crate::{model::json, ui::event::diff::DiffParts};
+use crate::model::json::{self, Members};
 
 /// Maximum number of elements of both arrays together for which the longest common subsequence is computed. Above it,
 /// elements are compared by position.
 const ELEMENTS_MAX: usize = 2_000;
 /// What identifies an element.
 const IDENTIFIERS: [&str; 4] = ["identifier", "id", "key", "name"];
+
+/// A value split one level.
+pub(super) enum DiffParts<'a> {
+    Object(Vec<(String, &'a str)>),
+    Array(Vec<&'a str>),
+    Scalar,
+}
+
+impl<'a> DiffParts<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        match text.as_bytes().first() {
+            // An object with a duplicate key has no single meaning and is shown whole.
+            Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
+                Self::Object(members.into_iter().map(|(key, value)| (key.into_owned(), value.get())).collect())
+            }),
+            Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(text)
+                .map_or(Self::Scalar, |elements| Self::Array(elements.into_iter().map(RawValue::get).collect())),
+            _ => Self::Scalar,
+        }
+    }
+}
 
 /// A position with its element before and after.
 type Pair<'a> = (String, Option<&'a str>, Option<&'a str>);
@@ -19,8 +41,8 @@ type Pair<'a> = (String, Option<&'a str>, Option<&'a str>);
 pub(super) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
     if before.len() + after.len() > ELEMENTS_MAX {
         let longest = before.len().max(after.len());
-        let at = |side: &[&'a str], place: usize| side.get(place).copied();
-        return (0..longest).map(|place| (place.to_string(), at(before, place), at(after, place))).collect();
+        let at = |side: &[&'a str], index: usize| side.get(index).copied();
+        return (0..longest).map(|index| (index.to_string(), at(before, index), at(after, index))).collect();
     }
     identified(before, after).unwrap_or_else(|| common(before, after))
 }
@@ -28,10 +50,12 @@ pub(super) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>>
 /// By identifier, if every element has one that is unique in its array.
 fn identified<'a>(before: &[&'a str], after: &[&'a str]) -> Option<Vec<Pair<'a>>> {
     let (earlier, later) = (by_identifier(before)?, by_identifier(after)?);
-    let known: HashMap<&str, &'a str> = later.iter().map(|(id, element)| (id.as_str(), *element)).collect();
+    let later_by_id: HashMap<&str, &'a str> = later.iter().map(|(id, element)| (id.as_str(), *element)).collect();
     let before: HashMap<&str, &'a str> = earlier.iter().map(|(id, element)| (id.as_str(), *element)).collect();
-    let mut pairs: Vec<Pair<'a>> =
-        earlier.iter().map(|(id, element)| (id.clone(), Some(*element), known.get(id.as_str()).copied())).collect();
+    let mut pairs: Vec<Pair<'a>> = earlier
+        .iter()
+        .map(|(id, element)| (id.clone(), Some(*element), later_by_id.get(id.as_str()).copied()))
+        .collect();
     let new = later.iter().filter(|(id, _)| !before.contains_key(id.as_str()));
     pairs.extend(new.map(|(id, element)| (id.clone(), None, Some(*element))));
     Some(pairs)
@@ -71,8 +95,8 @@ fn common<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
                 for step in 0..old_len.max(new_len) {
                     let old = (step < old_len).then(|| before[old_index + step]);
                     let new = (step < new_len).then(|| after[new_index + step]);
-                    let place = if new.is_some() { new_index + step } else { old_index + step };
-                    pairs.push((place.to_string(), old, new));
+                    let index = if new.is_some() { new_index + step } else { old_index + step };
+                    pairs.push((index.to_string(), old, new));
                 }
             }
         }

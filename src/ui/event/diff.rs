@@ -10,8 +10,11 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::{
-    model::json::{self, Members},
-    ui::event::{align, value::Shown},
+    model::json,
+    ui::event::{
+        align::{self, DiffParts},
+        value::Shown,
+    },
 };
 
 /// Maximum number of lines of a comparison. Further ones are counted; the event itself shows them.
@@ -112,8 +115,8 @@ impl Diff {
         match (DiffParts::of(before), DiffParts::of(after)) {
             (DiffParts::Object(before), DiffParts::Object(after)) => self.compare_objects(path, &before, &after),
             (DiffParts::Array(before), DiffParts::Array(after)) => {
-                for (place, before, after) in align::arrays(&before, &after) {
-                    self.compare(&bounded(format!("{path}[{place}]")), before, after);
+                for (index, before, after) in align::arrays(&before, &after) {
+                    self.compare(&bounded(format!("{path}[{index}]")), before, after);
                 }
             }
             _ => {
@@ -145,9 +148,9 @@ impl Diff {
                 }
             }
             DiffParts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
-                for (place, element) in elements.iter().enumerate() {
+                for (index, element) in elements.iter().enumerate() {
                     let (before, after) = pick(*element);
-                    self.compare(&bounded(format!("{path}[{place}]")), before, after);
+                    self.compare(&bounded(format!("{path}[{index}]")), before, after);
                 }
             }
             _ => {
@@ -190,27 +193,6 @@ impl Diff {
 
     fn room(&self) -> usize {
         SHOWN_BYTES_MAX.saturating_sub(self.shown_bytes)
-    }
-}
-
-/// A value split one level.
-pub(super) enum DiffParts<'a> {
-    Object(Vec<(String, &'a str)>),
-    Array(Vec<&'a str>),
-    Scalar,
-}
-
-impl<'a> DiffParts<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
-        match text.as_bytes().first() {
-            // An object with a duplicate key has no single meaning and is shown whole.
-            Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
-                Self::Object(members.into_iter().map(|(key, value)| (key.into_owned(), value.get())).collect())
-            }),
-            Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(text)
-                .map_or(Self::Scalar, |elements| Self::Array(elements.into_iter().map(RawValue::get).collect())),
-            _ => Self::Scalar,
-        }
     }
 }
 

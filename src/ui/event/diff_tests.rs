@@ -13,7 +13,7 @@ fn diff(before: &Value, after: &Value) -> Diff {
     Diff::of(side(before).as_deref(), side(after).as_deref())
 }
 
-fn said(diff: &Diff) -> Vec<String> {
+fn lines_of(diff: &Diff) -> Vec<String> {
     let text = |side: &Option<Shown>| side.as_ref().map_or_else(String::new, Shown::text);
     let line =
         |line: &DiffLine| format!("{} {}: {}>{}", line.change.word(), line.path, text(&line.before), text(&line.after));
@@ -26,7 +26,7 @@ fn nested_fields_are_added_removed_and_changed() {
     let after = json!({ "a": 1, "deep": { "x": "new", "same": [1, 2], "more": null }, "list": ["a", "c", "d"] });
     let diff = diff(&before, &after);
     assert_eq!(
-        said(&diff),
+        lines_of(&diff),
         [
             "changed deep.x: old>new",
             "removed deep.gone: true>",
@@ -43,7 +43,7 @@ fn nested_fields_are_added_removed_and_changed() {
 fn a_whole_object_that_comes_or_goes_is_taken_apart() {
     let object = json!({ "a": { "b": "x", "empty": {} }, "tags": ["p", "q"], "steps": [{ "run": 1 }] });
     let expected = ["a.b: >x", "a.empty: >{}", r#"tags: >["p","q"]"#, "steps[0].run: >1"];
-    assert_eq!(said(&diff(&Value::Null, &object)), expected.map(|line| format!("added {line}")));
+    assert_eq!(lines_of(&diff(&Value::Null, &object)), expected.map(|line| format!("added {line}")));
     assert_eq!(diff(&object, &Value::Null).summary(), "4 removed");
     assert!(diff(&Value::Null, &Value::Null).lines.is_empty());
 }
@@ -53,7 +53,7 @@ fn elements_are_known_by_their_identifiers() {
     let before = json!({ "rules": [{ "id": "a", "level": 1 }, { "id": "b", "level": 2 }] });
     let after = json!({ "rules": [{ "id": "b", "level": 3 }, { "id": "a", "level": 1 }, { "id": "c", "level": 1 }] });
     assert_eq!(
-        said(&diff(&before, &after)),
+        lines_of(&diff(&before, &after)),
         ["changed rules[b].level: 2>3", "added rules[c].id: >c", "added rules[c].level: >1"]
     );
 }
@@ -63,7 +63,7 @@ fn numbers_keep_their_digits_and_white_space_means_nothing() {
     let sides = [r#"{ "n": 1.0, "big":9007199254740993, "s":"a  b" }"#, r#"{"n":1,"big":9007199254740992,"s":"a  b"}"#]
         .map(|text| RawValue::from_string(text.to_owned()).unwrap());
     let diff = Diff::of(Some(&sides[0]), Some(&sides[1]));
-    assert_eq!(said(&diff), ["changed n: 1.0>1", "changed big: 9007199254740993>9007199254740992"]);
+    assert_eq!(lines_of(&diff), ["changed n: 1.0>1", "changed big: 9007199254740993>9007199254740992"]);
     assert_eq!(diff.equal.len(), 1);
 }
 
@@ -89,7 +89,7 @@ fn the_words_that_changed_are_marked() {
 fn odd_keys_and_texts_cannot_be_mistaken() {
     let before = json!({ "a.b": { "": "", " x": " padded" }, "\"": "null" });
     assert_eq!(
-        said(&diff(&before, &Value::Null)),
+        lines_of(&diff(&before, &Value::Null)),
         ["removed [\"a.b\"][\"\"]: \"\">", "removed [\"a.b\"][\" x\"]: \" padded\">", "removed [\"\\\"\"]: null>",]
     );
 }
@@ -120,7 +120,7 @@ fn large_events_stay_bounded() {
 #[test]
 fn deep_nesting_is_compared_to_its_bottom() {
     let deep = |bottom: &str| (0..60).fold(json!(bottom), |inner, _| json!({ "in": [inner] }));
-    let lines = said(&diff(&deep("a"), &deep("b")));
+    let lines = lines_of(&diff(&deep("a"), &deep("b")));
     assert_eq!(lines.len(), 1);
     assert!(lines[0].ends_with(": a>b"));
 }

@@ -1,13 +1,12 @@
 //! What an event says, value by value, each with the lists of everything that has it too and of everything that has not.
 
 use crate::{
-    model::{field::Field, timestamp::Timestamp, zone::Zone},
+    model::{field::Field, list_params::ListParams, timestamp::Timestamp, zone::Zone},
     ui::{
         event_view::EventView,
         formatted_time::{self, FormattedTime},
         labels::Labels,
-        params::ListParams,
-        wording,
+        wording::{self, truncated},
     },
 };
 
@@ -50,9 +49,9 @@ pub(super) struct Times {
 }
 
 impl Times {
-    pub(super) fn of(entry: &EventView, zone: &Zone, now: Timestamp) -> Self {
+    pub(super) fn of(event: &EventView, zone: &Zone, now: Timestamp) -> Self {
         let show = |at| FormattedTime::new(at, zone, now);
-        let skew = entry.at.zip(entry.received_at).and_then(|(at, received)| {
+        let skew = event.at.zip(event.received_at).and_then(|(at, received)| {
             let seconds = (received.micros() - at.micros()).div_euclid(1_000_000);
             let length = formatted_time::length(seconds);
             match seconds {
@@ -64,39 +63,39 @@ impl Times {
             }
         });
         Self {
-            at: show(entry.ordered_at().unwrap_or(now)),
-            is_ordered_by_receipt: entry.is_ordered_by_receipt,
-            received: entry.received_at.map(show),
+            at: show(event.ordered_at().unwrap_or(now)),
+            is_ordered_by_receipt: event.is_ordered_by_receipt,
+            received: event.received_at.map(show),
             skew,
-            as_sent: entry.at_as_sent.clone(),
+            as_sent: event.at_as_sent.clone(),
         }
     }
 }
 
 /// Everything that an event says but its times, its message, and what changed.
-pub(super) fn groups(entry: &EventView, params: &ListParams, labels: &Labels) -> Vec<FactGroup> {
+pub(super) fn groups(event: &EventView, params: &ListParams, labels: &Labels) -> Vec<FactGroup> {
     let facts = Facts { params, labels };
-    let (actor, context, request) = (&entry.actor, &entry.context, &entry.request);
+    let (actor, context, request) = (&event.actor, &event.context, &event.request);
     let who = [
         facts.of("Name", Field::Actor, actor.name.as_deref()),
         facts.of("E-mail", Field::Actor, actor.email.as_deref()),
         facts.of("Id", Field::Actor, actor.id.as_deref()),
         facts.of("Type", Field::ActorType, actor.kind.as_deref()),
         plain("Organisation", actor.organisation.as_deref()),
-        plain("Received from", entry.received_by.as_deref()),
+        plain("Received from", event.received_by.as_deref()),
     ];
     let what = [
-        facts.of("Action", Field::Action, Some(&entry.action)),
-        facts.of("Resource type", Field::ResourceType, Some(&entry.resource_type)),
+        facts.of("Action", Field::Action, Some(&event.action)),
+        facts.of("Resource type", Field::ResourceType, Some(&event.resource_type)),
         facts.of("Entity", Field::Entity, context.entity.as_deref()),
         facts.of("Blueprint", Field::Blueprint, context.blueprint.as_deref()),
         facts.of("Run", Field::Run, context.run.as_deref()),
         facts.of("Action type", Field::ActionType, context.action_type.as_deref()),
-        facts.of("Outcome", Field::Status, Some(if entry.failed { "FAILURE" } else { "SUCCESS" })),
-        facts.of("Identifier", Field::Identifier, Some(&entry.identifier)),
+        facts.of("Outcome", Field::Status, Some(if event.failed { "FAILURE" } else { "SUCCESS" })),
+        facts.of("Identifier", Field::Identifier, Some(&event.identifier)),
     ];
     let from = [
-        facts.of("Origin", Field::Origin, entry.origin.as_deref()),
+        facts.of("Origin", Field::Origin, event.origin.as_deref()),
         facts.of("Address", Field::Ip, request.ip.as_deref()),
         facts.of("Method", Field::Method, request.method.as_deref()),
         facts.of("Path", Field::Path, request.path.as_deref()),
@@ -131,15 +130,15 @@ impl Facts<'_> {
         let value = value.filter(|value| !value.is_empty())?;
         let shown = cut(&self.labels.of(field, value));
         let link = |negated| {
-            // What hides nothing is found nowhere but in a list that hides nothing.
+            // The event itself may be one of auditbox's own records.
             let list = ListParams { include_own: true, ..self.params.all() };
-            list.with(field, negated, value).href()
+            Some(list.with(field, negated, value)?.href())
         };
         Some(Fact {
             label: label.to_owned(),
             code: Some(value).filter(|value| value.to_lowercase() != shown.to_lowercase()).map(cut),
             value: shown,
-            links: Some((link(false), link(true))),
+            links: link(false).zip(link(true)),
         })
     }
 }
@@ -150,7 +149,5 @@ fn plain(label: &str, value: Option<&str>) -> Option<Fact> {
 }
 
 fn cut(text: &str) -> String {
-    let mut chars = text.chars();
-    let shown: String = chars.by_ref().take(CHARS_MAX).collect();
-    if chars.next().is_some() { format!("{shown}…") } else { shown }
+    truncated(text, CHARS_MAX)
 }

@@ -19,10 +19,10 @@ use crate::{
         error::NOT_FOUND,
         origin, parameters,
     },
-    model::{limits::QueryLimits, timestamp::Timestamp},
+    model::{limits::QueryLimits, list_params::ListParams},
     store::Lease,
     ui::{
-        action_phrase::Sentence,
+        action_phrase::tone,
         event::{
             facts::{FactGroup, Times},
             related::Related,
@@ -30,10 +30,10 @@ use crate::{
         event_view::EventView,
         formatted_time::grouped,
         labels::Labels,
-        list::shortened,
         page::{self, Shell},
-        params::{self, ListParams, event_href},
-        wording,
+        params::{self, event_href},
+        sentence::Sentence,
+        wording::{NAME_CHARS, truncated},
     },
 };
 
@@ -46,7 +46,7 @@ const LISTS: [&str; 2] = ["/audit-logs", "/security/audit-logs"];
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
 /// What both forms of an event show.
-struct Told {
+struct EventSections {
     sentence: Sentence,
     tone: &'static str,
     failed: bool,
@@ -64,7 +64,7 @@ struct Told {
 #[template(path = "event/page.html")]
 struct EventPage {
     shell: Shell,
-    told: Told,
+    event: EventSections,
     related: Vec<Related>,
     /// The list to go back to.
     back: String,
@@ -73,55 +73,48 @@ struct EventPage {
 /// An event within a list.
 #[derive(Template)]
 #[template(path = "event/within.html")]
-struct Within {
-    told: Told,
+struct EventWithinList {
+    event: EventSections,
     href: String,
 }
 
 #[derive(Template)]
 #[template(path = "event/unknown.html")]
-struct Unknown {
+struct UnknownEvent {
     shell: Shell,
     identifier: String,
 }
 
 /// Shows the event with this identifier; with `within=list`, the part of it that a list unfolds.
-pub(super) async fn one(
-    allowed: Result<Read, ApiError>,
-    request: HttpRequest,
-    context: Data<Context>,
-) -> Result<HttpResponse, ApiError> {
-    let shown = match allowed {
-        Ok(Read(caller)) => show(&caller, &request, &context).await,
-        Err(error) => Err(error),
-    };
-    Ok(shown.unwrap_or_else(|error| page::error(&request, SECTION, error)))
+pub(super) async fn one(allowed: Result<Read, ApiError>, request: HttpRequest, context: Data<Context>) -> HttpResponse {
+    let answer = async { show(&allowed?.0, &request, &context).await };
+    page::or_error(answer.await, &request, SECTION)
 }
 
 async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
     let identifier = parameters::identifier(request, SEGMENTS)?;
-    let (params, is_within) = read(request)?;
     let (limits, labels) = (context.query_limits, Labels::of_context(context));
-    let (sought, zone) = (identifier.clone(), params.zone.clone());
+    let (params, is_within) = read(request, &limits)?;
+    let (id, zone) = (identifier.clone(), params.zone.clone());
     let back = back(request, context, &params);
     let reading = context.reading(caller, request);
-    let found = reading.begin(move |lease| find(lease, &sought, &params, !is_within, &labels, &limits)).await?;
-    let Some((told, related)) = found else {
+    let found = reading.begin(move |lease| find(lease, &id, &params, !is_within, &labels, &limits)).await?;
+    let Some((event, related)) = found else {
         return Ok(unknown(request, identifier));
     };
     if is_within {
         let href = event_href(&identifier, &zone);
-        return Ok(page::page(StatusCode::OK, &Within { told, href }));
+        return Ok(page::page(StatusCode::OK, &EventWithinList { event, href }));
     }
-    let shell = Shell::new(request, SECTION, shortened(&told.sentence.to_string()));
-    Ok(page::page(StatusCode::OK, &EventPage { shell, told, related, back }))
+    let shell = Shell::new(request, SECTION, truncated(&event.sentence.to_string(), NAME_CHARS));
+    Ok(page::page(StatusCode::OK, &EventPage { shell, event, related, back }))
 }
 
 /// The list that led here, as it was; without one, the list in the same zone.
 fn back(request: &HttpRequest, context: &Context, params: &ListParams) -> String {
     let is_list = |page: &String| LISTS.contains(&page.split('?').next().unwrap_or_default());
     let led = origin::leading_page(request, context).filter(is_list);
-    led.unwrap_or_else(|| ListParams { zone: params.zone.clone(), ..ListParams::nothing(params.at) }.href())
+    led.unwrap_or_else(|| ListParams { zone: params.zone.clone(), ..ListParams::none(params.at) }.href())
 }
 
 fn find(
@@ -131,51 +124,43 @@ fn find(
     with_related: bool,
     labels: &Labels,
     limits: &QueryLimits,
-) -> Result<Option<(Told, Vec<Related>)>, ApiError> {
+) -> Result<Option<(EventSections, Vec<Related>)>, ApiError> {
     let Some(body) = lease.by_identifier(identifier)? else {
         return Ok(None);
     };
-    let entry = EventView::read(&body);
-    let related = if with_related { related::find(lease, &entry, params, labels, limits)? } else { Vec::new() };
-    Ok(Some((tell(&entry, &body, params, labels), related)))
+    let event = EventView::read(&body);
+    let related = if with_related { related::find(lease, &event, params, labels, limits)? } else { Vec::new() };
+    Ok(Some((sections(&event, &body, params, labels), related)))
 }
 
-fn tell(entry: &EventView, body: &str, params: &ListParams, labels: &Labels) -> Told {
-    let has_diff = entry.before.is_some() || entry.after.is_some();
+fn sections(event: &EventView, body: &str, params: &ListParams, labels: &Labels) -> EventSections {
+    let has_diff = event.before.is_some() || event.after.is_some();
     let (raw, raw_is_cut) = pretty::pretty(body, RAW_BYTES_MAX);
-    Told {
-        sentence: Sentence::new(entry, labels),
-        tone: wording::tone(&entry.action),
-        failed: entry.failed,
-        message: entry.message.clone(),
-        times: Times::of(entry, &params.zone, params.at),
-        groups: facts::groups(entry, params, labels),
-        diff: has_diff.then(|| Diff::of(entry.before.as_deref(), entry.after.as_deref())),
+    EventSections {
+        sentence: Sentence::new(event, labels),
+        tone: tone(&event.action),
+        failed: event.failed,
+        message: event.message.clone(),
+        times: Times::of(event, &params.zone, params.at),
+        groups: facts::groups(event, params, labels),
+        diff: has_diff.then(|| Diff::of(event.before.as_deref(), event.after.as_deref())),
         raw,
         raw_is_cut,
         raw_size: grouped(body.len() as u64),
-        api_href: params::event_api_href(&entry.identifier),
+        api_href: params::event_api_href(&event.identifier),
     }
 }
 
 fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
     let error = ApiError::new(NOT_FOUND, format!("there is no event {identifier:?}"));
     let shell = Shell::new(request, SECTION, "Unknown event");
-    page::error_as(request, error, &Unknown { shell, identifier })
+    page::error_as(request, error, &UnknownEvent { shell, identifier })
 }
 
-/// The zone to show it in, and whether it is to be shown within a list.
-fn read(request: &HttpRequest) -> Result<(ListParams, bool), ApiError> {
-    let (mut is_within, mut zone) = (false, Vec::new());
-    for (name, value) in parameters::decode(request.query_string())? {
-        match name.as_ref() {
-            "within" => is_within = value == "list",
-            _ => zone.push((name, value)),
-        }
-    }
-    let params = ListParams::read(&zone, Timestamp::now());
-    match params.problems.first() {
-        Some(problem) => Err(problem.clone().into()),
-        None => Ok((params, is_within)),
-    }
+/// The parameters, of which only the zone matters, and whether the event is shown within a list.
+fn read(request: &HttpRequest, limits: &QueryLimits) -> Result<(ListParams, bool), ApiError> {
+    let mut pairs = parameters::decode(request.query_string())?;
+    let within = pairs.extract_if(.., |(name, _)| name == "within");
+    let is_within = within.last().is_some_and(|(_, value)| value == "list");
+    Ok((params::parse(pairs, limits).valid()?, is_within))
 }

@@ -1,17 +1,21 @@
 //! What happened around an event: to the same thing, in the same run, by the same actor about the same time.
 
-use std::borrow::Cow;
-
 use crate::{
     http::ApiError,
-    model::{field::Field, limits::QueryLimits, query::Query, timestamp::Timestamp},
+    model::{
+        field::Field,
+        limits::QueryLimits,
+        list_params::{ListParams, Range},
+        timestamp::Timestamp,
+    },
     store::{Lease, PageReader},
     ui::{
         event_view::EventView,
         formatted_time::grouped,
         labels::Labels,
         list::EventRow,
-        params::{ListParams, Range},
+        params::event_href,
+        wording::{NAME_CHARS, truncated},
     },
 };
 
@@ -37,56 +41,46 @@ pub(super) struct Related {
 /// Finds each list that holds more than the event itself. Calls block.
 pub(super) fn find(
     lease: &Lease,
-    entry: &EventView,
+    event: &EventView,
     params: &ListParams,
     labels: &Labels,
     limits: &QueryLimits,
 ) -> Result<Vec<Related>, ApiError> {
-    let all = ListParams { include_own: entry.is_own(), ..params.all() };
+    let all = ListParams { include_own: event.is_own(), limit: Some(EVENTS_SHOWN), count: Some(true), ..params.all() };
+    let with = |field, value: Option<&str>| all.clone().with(field, false, value?);
     let mut lists = Vec::new();
-    if let Some(entity) = &entry.context.entity {
-        let mut history = all.clone().with(Field::Entity, false, entity);
-        if let Some(blueprint) = &entry.context.blueprint {
-            history = history.with(Field::Blueprint, false, blueprint);
-        }
-        lists.push((format!("History of {entity}"), history));
+    if let (Some(entity), Some(history)) = (&event.context.entity, with(Field::Entity, event.context.entity.as_deref()))
+    {
+        let blueprint = event.context.blueprint.as_deref();
+        let within = blueprint.and_then(|blueprint| history.clone().with(Field::Blueprint, false, blueprint));
+        lists.push((format!("History of {entity}"), within.unwrap_or(history)));
     }
-    if let Some(run) = &entry.context.run {
-        lists.push((format!("The same run, {run}"), all.clone().with(Field::Run, false, run)));
+    if let (Some(run), Some(list)) = (&event.context.run, with(Field::Run, event.context.run.as_deref())) {
+        lists.push((format!("The same run, {run}"), list));
     }
-    let actor = entry.actor.id.as_deref().or(entry.actor_name());
-    if let (Some(actor), Some(at)) = (actor, entry.ordered_at()) {
+    let actor = event.actor.id.as_deref().or(event.actor_name());
+    if let (Some(name), Some(list), Some(at)) =
+        (event.actor_name().or(actor), with(Field::Actor, actor), event.ordered_at())
+    {
         let near = |seconds| Some(at.plus_seconds(seconds));
         let range = Range::Between { from: near(-AROUND_SECONDS), to: near(AROUND_SECONDS) };
-        let name = entry.actor_name().unwrap_or(actor);
-        let around = ListParams { range, ..all.with(Field::Actor, false, actor) };
-        lists.push((format!("{name}, five minutes before and after"), around));
+        lists.push((format!("{name}, five minutes before and after"), list.within(range)));
     }
     let mut found = Vec::new();
     for (title, list) in lists {
-        let opened = PageReader::list(lease, query(&list, limits)?, BYTES_MAX)?;
+        let opened = PageReader::list(lease, list.query(limits)?, BYTES_MAX)?;
         let count = opened.count.unwrap_or_default();
         if count > 1 {
-            let rows = opened
-                .first
-                .events
-                .iter()
-                .map(|(_, event)| EventRow::of(event, labels, &params.zone, Timestamp::now()));
+            let now = Timestamp::now();
+            let rows = opened.first.events.iter().map(|(_, event)| EventRow::of(event, labels, &params.zone, now));
             found.push(Related {
-                title: super::shortened(&title),
+                title: truncated(&title, NAME_CHARS),
                 rows: rows.collect(),
                 count: grouped(count),
                 href: list.href(),
-                this: crate::ui::params::event_href(&entry.identifier, &params.zone),
+                this: event_href(&event.identifier, &params.zone),
             });
         }
     }
     Ok(found)
-}
-
-fn query(list: &ListParams, limits: &QueryLimits) -> Result<Query, ApiError> {
-    let mut pairs = list.filter_pairs();
-    pairs.push((Cow::Borrowed("limit"), Cow::Owned(EVENTS_SHOWN.to_string())));
-    pairs.push((Cow::Borrowed("count"), Cow::Borrowed("true")));
-    Ok(Query::parse(pairs, limits)?)
 }

@@ -4,13 +4,11 @@
 
 use crate::{
     model::{
+        list_params::{ListParams, Range},
         stats::{Bucket, Histogram},
         timestamp::Timestamp,
     },
-    ui::{
-        formatted_time::{self, FormattedTime, grouped},
-        params::{ListParams, Range},
-    },
+    ui::formatted_time::{self, FormattedTime, grouped},
 };
 
 /// Width of the place of a bar, and the part of it that the bar fills.
@@ -78,8 +76,8 @@ impl Outside {
     /// The events before the first bar and those after the last, where there are any.
     pub(in crate::ui) fn of(histogram: &Histogram, params: &ListParams) -> Vec<Self> {
         let Histogram { before, after, through, buckets, .. } = histogram;
-        let link = |count: u64, place: &str, range: Range| Self {
-            text: format!("{} {} {place}", grouped(count), if count == 1 { "event" } else { "events" }),
+        let link = |count: u64, side: &str, range: Range| Self {
+            text: format!("{} {} {side}", grouped(count), if count == 1 { "event" } else { "events" }),
             href: params.within(range).href(),
         };
         let mut outside = Vec::new();
@@ -104,7 +102,7 @@ impl Chart {
             return None;
         }
         let most = buckets.iter().map(|bucket| bucket.success + bucket.failure).max()?.max(1);
-        let draw = |(place, bucket): (usize, &Bucket)| bar(params, place, bucket, most, histogram.through);
+        let draw = |(index, bucket): (usize, &Bucket)| bar(params, index, bucket, most, histogram.through);
         let total = |part: fn(&Bucket) -> u64| grouped(buckets.iter().map(part).sum());
         Some(Self {
             bars: buckets.iter().enumerate().map(draw).collect(),
@@ -122,7 +120,7 @@ impl Chart {
 }
 
 /// One bar. Its link leads to what it counts, so the last one ends where the counting does.
-fn bar(params: &ListParams, place: usize, bucket: &Bucket, most: u64, through: Timestamp) -> HistogramBar {
+fn bar(params: &ListParams, index: usize, bucket: &Bucket, most: u64, through: Timestamp) -> HistogramBar {
     let scaled = |count: u64| {
         let exact = u128::from(count) * u128::from(HEIGHT) / u128::from(most);
         if count == 0 { 0 } else { u64::try_from(exact).unwrap_or(HEIGHT).max(HEIGHT_MIN) }
@@ -132,8 +130,8 @@ fn bar(params: &ListParams, place: usize, bucket: &Bucket, most: u64, through: T
     let success_height = scaled(bucket.success).min(HEIGHT - failure_height);
     let last = Timestamp::from_micros(bucket.end.micros() - 1).min(through);
     HistogramBar {
-        slot_x: place * SLOT,
-        x: place * SLOT + (SLOT - BAR) / 2,
+        slot_x: index * SLOT,
+        x: index * SLOT + (SLOT - BAR) / 2,
         success_y: HEIGHT - success_height,
         success_height,
         failure_y: HEIGHT - success_height - failure_height,
@@ -200,7 +198,7 @@ mod tests {
 
     #[test]
     fn bars_stack_within_the_drawing_and_the_smallest_can_be_seen() {
-        let params = ListParams::nothing(Timestamp::from_micros(0));
+        let params = ListParams::none(Timestamp::from_micros(0));
         let chart = Chart::new(&histogram(&[(0, 0), (1_000_000, 1), (3, 500_000)]), &params).unwrap();
         assert_eq!(chart.top, "1,000,001");
         for bar in &chart.bars {
@@ -215,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_no_bar_counts_is_a_link_beside_them() {
-        let params = ListParams::nothing(Timestamp::from_micros(0));
+        let params = ListParams::none(Timestamp::from_micros(0));
         let found = Histogram { before: 1_234, after: 1, ..histogram(&[(1, 0)]) };
         let links = Outside::of(&found, &params);
         let [before, after] = links.as_slice() else { panic!("{links:?}") };
@@ -229,7 +227,7 @@ mod tests {
     #[test]
     fn a_bar_leads_to_its_own_time_and_keeps_the_filter() {
         let params =
-            ListParams::nothing(Timestamp::from_micros(0)).with(crate::model::field::Field::Action, false, "A");
+            ListParams::none(Timestamp::from_micros(0)).with(crate::model::field::Field::Action, false, "A").unwrap();
         let chart = Chart::new(&histogram(&[(1, 0)]), &params).unwrap();
         assert_eq!(
             chart.bars[0].href,

@@ -2,18 +2,20 @@
 //! days, auditbox's own records) has a chip like everything else.
 
 use crate::{
-    model::{field::Field, limits::QueryLimits, timestamp::Timestamp},
+    model::{
+        field::Field,
+        list_params::{ListParams, Preset, Range, Selection},
+        timestamp::Timestamp,
+    },
     ui::{
         formatted_time,
         labels::Labels,
-        params::{ListParams, Preset, Range, Selection},
+        wording::{NAME_CHARS, truncated},
     },
 };
 
 /// Maximum number of values that a chip names. Above it, the chip shows their number.
 const VALUES_SHOWN: usize = 4;
-/// Maximum number of characters of a value in a chip.
-const VALUE_CHARS_SHOWN: usize = 60;
 
 /// One part of the filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,22 +30,22 @@ pub(in crate::ui) struct Chip {
 }
 
 /// Every part of the filter.
-pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels, limits: &QueryLimits) -> Vec<Chip> {
+pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
     let mut chips = vec![];
     chips.extend(range(params));
-    if let Some(words) = &params.words {
-        let remove = ListParams { words: None, ..params.begin() }.href();
-        let values = shortened(words);
+    if let Some(search) = &params.search {
+        let remove = ListParams { search: None, ..params.first_page() }.href();
+        let values = truncated(&search.text, NAME_CHARS);
         chips.push(Chip { field: "Search".to_owned(), relation: "contains", values, remove, is_default: false });
     }
     chips.extend(params.selections.iter().map(|selection| chip(params, selection, labels)));
-    if params.hides_own(limits) {
-        let remove = ListParams { include_own: true, ..params.begin() }.href();
+    if params.hides_own() {
+        let remove = ListParams { include_own: true, ..params.first_page() }.href();
         let (field, values) = ("Hidden".to_owned(), "requests to auditbox itself".to_owned());
         chips.push(Chip { field, relation: "are", values, remove, is_default: true });
     }
     if params.include_own {
-        let remove = ListParams { include_own: false, ..params.begin() }.href();
+        let remove = ListParams { include_own: false, ..params.first_page() }.href();
         let (field, values) = ("Shown".to_owned(), "requests to auditbox itself too".to_owned());
         chips.push(Chip { field, relation: "are", values, remove, is_default: false });
     }
@@ -88,18 +90,11 @@ fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
         (false, ..) => "is any of",
         (true, ..) => "is none of",
     };
-    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| shortened(&labels.of(field, value)));
+    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| truncated(&labels.of(field, value), NAME_CHARS));
     let mut values = shown.collect::<Vec<_>>().join(", ");
     if let Some(more) = selection.values.len().checked_sub(VALUES_SHOWN).filter(|more| *more > 0) {
         values = format!("{values} and {more} more");
     }
     let remove = params.without(field, selection.negated).href();
     Chip { field: selection.spec().label.to_owned(), relation, values, remove, is_default: false }
-}
-
-/// The beginning of a long text.
-pub(in crate::ui) fn shortened(text: &str) -> String {
-    let mut chars = text.chars();
-    let shown: String = chars.by_ref().take(VALUE_CHARS_SHOWN).collect();
-    if chars.next().is_some() { format!("{shown}…") } else { shown }
 }

@@ -6,9 +6,10 @@ use crate::{
     model::{
         field::{Field, FieldSpec, Matching},
         fold::fold,
+        list_params::ListParams,
         stats::{Facet, Stats},
     },
-    ui::{formatted_time::grouped, labels::Labels, list::rows::EventRow, params::ListParams},
+    ui::{formatted_time::grouped, labels::Labels, list::rows::EventRow},
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
@@ -104,8 +105,8 @@ impl Aliases {
 }
 
 /// Every menu.
-pub(in crate::ui) fn menus(params: &ListParams, mut stats: Stats, labels: &Labels, known: &Aliases) -> Vec<Menu> {
-    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| known.leave_names(facet));
+pub(in crate::ui) fn menus(params: &ListParams, mut stats: Stats, labels: &Labels, aliases: &Aliases) -> Vec<Menu> {
+    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| aliases.leave_names(facet));
     MENUS.iter().filter_map(|(field, _)| menu(*field, params, &stats, labels)).collect()
 }
 

@@ -1,6 +1,4 @@
-//! What a page of the list shows, from the store. Calls block.
-
-use std::borrow::Cow;
+//! Loads a page of the list from the store. Calls block.
 
 use crate::{
     http::ApiError,
@@ -8,8 +6,8 @@ use crate::{
         cursor::Position,
         error::ParameterError,
         limits::QueryLimits,
-        query::Query,
-        stats::{Stats, StatsQuery},
+        list_params::{ListParams, PagePosition},
+        stats::{HistogramQuery, Stats},
         timestamp::Timestamp,
     },
     store::{Lease, Opened, PageReader, ReadError, Slice},
@@ -19,37 +17,34 @@ use crate::{
             fields::{self, Aliases},
             rows::EventRow,
         },
-        params::{ListParams, PagePosition},
     },
 };
 
-/// Events on a page.
-const PAGE_EVENTS: usize = 100;
-/// Bytes of events that are in memory at once.
+/// Number of events on a page.
+pub(super) const PAGE_EVENTS: usize = 100;
+/// Bytes of events that are held in memory at once.
 const SLICE_BYTES: usize = 1024 * 1024;
 
-/// What was found.
+/// The result of a list.
 pub(super) enum ListData {
     /// A page of events.
     Page(ListPage),
-    /// None match.
+    /// No event matches.
     NoMatch,
-    /// There are none at all, but auditbox's own.
+    /// The log holds no events except auditbox's own.
     Nothing,
-    /// The question could not be read.
+    /// The parameters are invalid.
     Bad(Vec<ParameterError>),
 }
 
 /// A page of events.
 pub(super) struct ListPage {
     pub(super) rows: Vec<EventRow>,
-    /// How many match in all.
+    /// The number of matching events.
     pub(super) count: u64,
-    /// Cursors of what stands before this page and after it, if anything does.
+    /// The cursors of the pages before and after this one, where there are any.
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
-    /// The newest event that could have been found.
-    through_seq: i64,
 }
 
 impl ListData {
@@ -65,7 +60,7 @@ impl ListData {
     }
 }
 
-/// Finds a page, and the place from which a live tail goes on after it.
+/// Loads a page, and the cursor from which a live tail continues after it.
 pub(super) fn load(
     lease: &Lease,
     params: &ListParams,
@@ -75,98 +70,63 @@ pub(super) fn load(
     if !params.problems.is_empty() {
         return Ok((ListData::Bad(params.problems.clone()), None));
     }
-    match page(lease, params, labels, limits) {
-        Ok(page) if page.rows.is_empty() => {
-            let live = live(lease, params, page.through_seq, limits)?;
-            let all = query(&params.all(), false, None, 1, limits).map_err(ApiError::from)?;
-            let is_empty = PageReader::list(lease, all, 0)?.ends.is_none();
-            Ok((if is_empty { ListData::Nothing } else { ListData::NoMatch }, Some(live)))
-        }
-        Ok(page) => {
-            let live = live(lease, params, page.through_seq, limits)?;
-            Ok((ListData::Page(page), Some(live)))
-        }
-        Err(ReadError::Refused(problem)) => Ok((ListData::Bad(vec![problem]), None)),
-        Err(error) => Err(error.into()),
+    let (page, through_seq) = match page(lease, params, labels, limits) {
+        Ok(loaded) => loaded,
+        Err(ReadError::Refused(problem)) => return Ok((ListData::Bad(vec![problem]), None)),
+        Err(error) => return Err(error.into()),
+    };
+    let tail = params.first_page().query(limits)?.by_arrival();
+    let live = tail.cursor(lease.cursor_at(Position::of_arrival(through_seq)));
+    if !page.rows.is_empty() {
+        return Ok((ListData::Page(page), Some(live)));
     }
+    let all = ListParams { limit: Some(1), ..params.all() };
+    let is_empty = PageReader::list(lease, all.query(limits)?, 0)?.ends.is_none();
+    Ok((if is_empty { ListData::Nothing } else { ListData::NoMatch }, Some(live)))
 }
 
-fn page(lease: &Lease, params: &ListParams, labels: &Labels, limits: &QueryLimits) -> Result<ListPage, ReadError> {
-    let query_of =
-        |backwards, cursor| query(params, backwards, cursor, PAGE_EVENTS, limits).map_err(ReadError::Refused);
-    let (is_backwards, cursor) = match &params.place {
-        PagePosition::First => (false, None),
-        PagePosition::After(cursor) => (false, Some(cursor.as_str())),
-        PagePosition::Before(cursor) => (true, Some(cursor.as_str())),
-    };
-    let opened = PageReader::list(lease, query_of(is_backwards, cursor)?, SLICE_BYTES)?;
-    if is_backwards && !opened.more {
-        // Nothing is before this: it is the first page, which begins with what came last.
-        return page(lease, &ListParams { place: PagePosition::First, ..params.clone() }, labels, limits);
+/// A page, and the arrival number of the newest event that it could have shown.
+fn page(
+    lease: &Lease,
+    params: &ListParams,
+    labels: &Labels,
+    limits: &QueryLimits,
+) -> Result<(ListPage, i64), ReadError> {
+    let query = params.query(limits).map_err(ReadError::Refused)?;
+    let is_backwards = matches!(params.position, PagePosition::Before(_));
+    let Opened { mut rest, first, ends, more, count, through_seq } =
+        PageReader::list(lease, query.clone(), SLICE_BYTES)?;
+    if is_backwards && !more {
+        // This is the first page. It begins with the events that arrived last.
+        return page(lease, &params.first_page(), labels, limits);
     }
-    let Opened { mut rest, first, ends, more, count, through_seq } = opened;
     let mut rows = Vec::with_capacity(PAGE_EVENTS);
-    let mut push = |slice: &Slice| {
-        rows.extend(slice.events.iter().map(|(_, event)| EventRow::of(event, labels, &params.zone, Timestamp::now())));
-    };
-    push(&first);
-    while let Some(slice) = rest.next(lease, SLICE_BYTES)? {
-        push(&slice);
+    let mut slice = Some(first);
+    while let Some(Slice { events, .. }) = slice {
+        rows.extend(events.iter().map(|(_, event)| EventRow::of(event, labels, &params.zone, Timestamp::now())));
+        slice = rest.next(lease, SLICE_BYTES)?;
     }
     let (mut first, mut last) = ends.unzip();
+    let reversed = query.clone().reversed();
+    let (forwards, backwards) = if is_backwards { (reversed, query) } else { (query, reversed) };
     if is_backwards {
         rows.reverse();
         std::mem::swap(&mut first, &mut last);
     }
-    let has_before = params.place != PagePosition::First;
+    let has_before = params.position != PagePosition::First;
     let has_after = is_backwards || more;
-    let cursor = |backwards, at: Option<Position>| -> Result<Option<String>, ReadError> {
-        at.map(|at| Ok(query_of(backwards, None)?.cursor(lease.cursor_at(at)))).transpose()
-    };
-    Ok(ListPage {
+    let page = ListPage {
         rows,
         count: count.unwrap_or_default(),
-        before: cursor(true, first.filter(|_| has_before))?,
-        after: cursor(false, last.filter(|_| has_after))?,
-        through_seq,
-    })
+        before: first.filter(|_| has_before).map(|first| backwards.cursor(lease.cursor_at(first))),
+        after: last.filter(|_| has_after).map(|last| forwards.cursor(lease.cursor_at(last))),
+    };
+    Ok((page, through_seq))
 }
 
-/// The place after the newest event that a page could have shown.
-fn live(lease: &Lease, params: &ListParams, through_seq: i64, limits: &QueryLimits) -> Result<String, ParameterError> {
-    let mut pairs = params.filter_pairs();
-    pairs.push((Cow::Borrowed("sort"), Cow::Borrowed("received")));
-    pairs.push((Cow::Borrowed("order"), Cow::Borrowed("asc")));
-    Ok(Query::parse(pairs, limits)?.cursor(lease.cursor_at(Position::of_arrival(through_seq))))
-}
-
-/// The list's query; `backwards` in the opposite order.
-fn query(
-    params: &ListParams,
-    backwards: bool,
-    cursor: Option<&str>,
-    limit: usize,
-    limits: &QueryLimits,
-) -> Result<Query, ParameterError> {
-    let mut pairs = params.filter_pairs();
-    let mut push = |name: &'static str, value: String| pairs.push((Cow::Borrowed(name), Cow::Owned(value)));
-    push("limit", limit.to_string());
-    push("count", "true".to_owned());
-    push("order", if params.ascending == backwards { "desc" } else { "asc" }.to_owned());
-    push("sort", if params.by_arrival { "received" } else { "time" }.to_owned());
-    if let Some(cursor) = cursor {
-        push("cursor", cursor.to_owned());
-    }
-    Query::parse(pairs, limits)
-}
-
-/// Counts what matches, by field and over time.
+/// Counts the matching events, by field and over time.
 pub(super) fn count(lease: &Lease, params: &ListParams, limits: &QueryLimits) -> Result<Stats, ApiError> {
-    let mut pairs = params.filter_pairs();
-    let names: Vec<_> = fields::counted(params).into_iter().filter_map(|field| field.spec().name()).collect();
-    pairs.push((Cow::Borrowed("facets"), Cow::Owned(names.join(","))));
-    pairs.push((Cow::Borrowed("histogram"), Cow::Borrowed("auto")));
-    pairs.push((Cow::Borrowed("tz"), Cow::Owned(params.zone.name().to_owned())));
-    let query = StatsQuery::parse(pairs, limits, Timestamp::now())?;
-    Ok(lease.stats(&query)?)
+    let histogram = HistogramQuery { interval: None, zone: params.zone.clone(), now: Timestamp::now() };
+    let params = ListParams { facets: fields::counted(params), histogram: Some(histogram), ..params.first_page() };
+    Ok(lease.stats(&params.stats(limits)?)?)
 }

@@ -13,18 +13,21 @@ mod view;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 
-pub(in crate::ui) use chips::shortened;
 use fields::Aliases;
 pub(in crate::ui) use rows::EventRow;
 
 use crate::{
-    http::{ApiError, Context, caller::Read, parameters, reading::ReadAccess},
-    model::{limits::QueryLimits, timestamp::Timestamp},
+    http::{
+        ApiError, Context,
+        caller::{Caller, Read},
+        parameters,
+        reading::ReadAccess,
+    },
+    model::{limits::QueryLimits, list_params::ListParams, timestamp::Timestamp},
     ui::{
         labels::Labels,
         page::{self, Shell},
-        params::ListParams,
-        stream,
+        params, stream,
     },
 };
 
@@ -35,54 +38,48 @@ pub(super) async fn list(
     allowed: Result<Read, ApiError>,
     request: HttpRequest,
     context: Data<Context>,
-) -> Result<HttpResponse, ApiError> {
-    let caller = match allowed {
-        Ok(Read(caller)) => caller,
-        Err(error) => return Ok(page::error(&request, SECTION, error)),
-    };
-    let params = read(&request);
+) -> HttpResponse {
+    let answer = async { show(&allowed?.0, &request, &context).await };
+    page::or_error(answer.await, &request, SECTION)
+}
+
+async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -> Result<HttpResponse, ApiError> {
+    let (limits, labels) = (context.query_limits, Labels::of_context(context));
+    let params = read(request, &limits);
     if !params.tidy && params.problems.is_empty() {
         return Ok(page::redirect(&params.href()));
     }
-    let labels = Labels::of_context(&context);
-    let reading = context.reading(&caller, &request);
-    match answer(&request, context, reading, params, labels).await {
-        Ok(response) => Ok(response),
-        Err(error) => Ok(page::error(&request, SECTION, error)),
-    }
-}
-
-async fn answer(
-    request: &HttpRequest,
-    context: Data<Context>,
-    reading: ReadAccess,
-    params: ListParams,
-    labels: Labels,
-) -> Result<HttpResponse, ApiError> {
-    let (limits, sought, names) = (context.query_limits, params.clone(), labels.clone());
-    let (found, live) = reading.begin(move |lease| load::load(lease, &sought, &names, &limits)).await?;
+    let reading = context.reading(caller, request);
+    let (list, names) = (params.clone(), labels.clone());
+    let (found, live) = reading.begin(move |lease| load::load(lease, &list, &names, &limits)).await?;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let known = found.aliases();
+    let aliases = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
-    let top = view::top(shell, request, &params, (found, live), &labels, &context);
+    let top = view::top(shell, request, &params, (found, live), &labels, context);
     let top = top.render().map_err(ApiError::internal)?;
-    let rest = rest(reading, context.query_limits, params, labels, known);
+    let rest = rest(reading, limits, params, labels, aliases);
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
-/// What is asked for. A query string that is not UTF-8 asks for nothing, and says so.
-fn read(request: &HttpRequest) -> ListParams {
-    let now = Timestamp::now();
-    match parameters::decode(request.query_string()) {
-        Ok(pairs) => ListParams::read(&pairs, now),
-        Err(problem) => ListParams { problems: vec![problem], ..ListParams::nothing(now) },
-    }
+/// The parameters of the request. A query string that is not UTF-8 counts as one problem.
+fn read(request: &HttpRequest, limits: &QueryLimits) -> ListParams {
+    let params = match parameters::decode(request.query_string()) {
+        Ok(pairs) => params::parse(pairs, limits),
+        Err(problem) => ListParams { problems: vec![problem], ..ListParams::none(Timestamp::now()) },
+    };
+    ListParams { limit: Some(load::PAGE_EVENTS), count: Some(true), ..params }
 }
 
 /// The chart and the menus, once they have been counted.
-async fn rest(reading: ReadAccess, limits: QueryLimits, params: ListParams, labels: Labels, known: Aliases) -> String {
-    let sought = params.clone();
-    let counted = match reading.go_on(move |lease| load::count(lease, &sought, &limits)).await {
+async fn rest(
+    reading: ReadAccess,
+    limits: QueryLimits,
+    params: ListParams,
+    labels: Labels,
+    aliases: Aliases,
+) -> String {
+    let list = params.clone();
+    let counted = match reading.go_on(move |lease| load::count(lease, &list, &limits)).await {
         Ok(counted) => Ok(counted),
         Err(error) => {
             if let Some(cause) = error.cause() {
@@ -92,5 +89,5 @@ async fn rest(reading: ReadAccess, limits: QueryLimits, params: ListParams, labe
         }
     };
     // The page has begun: whatever happens now, it ends as a page.
-    view::bottom(&params, counted, &labels, &known).render().unwrap_or_default()
+    view::bottom(&params, counted, &labels, &aliases).render().unwrap_or_default()
 }

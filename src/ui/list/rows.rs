@@ -4,8 +4,14 @@ use crate::{
     model::{json, timestamp::Timestamp, zone::Zone},
     store::Damaged,
     ui::{
-        action_phrase::Sentence, event::Diff, event_view::EventView, formatted_time::FormattedTime, labels::Labels,
-        params, wording,
+        action_phrase::tone,
+        event::Diff,
+        event_view::EventView,
+        formatted_time::FormattedTime,
+        labels::Labels,
+        params,
+        sentence::Sentence,
+        wording::{self, truncated},
     },
 };
 
@@ -23,7 +29,7 @@ const CHARS_SHOWN: usize = 160;
 pub(in crate::ui) struct EventRow {
     pub(in crate::ui) href: String,
     /// The time by which the log orders the event.
-    pub(in crate::ui) when: FormattedTime,
+    pub(in crate::ui) time: FormattedTime,
     /// Whether that is its receipt, because its sender's time lay too far in the future.
     pub(in crate::ui) is_ordered_by_receipt: bool,
     pub(in crate::ui) failed: bool,
@@ -45,29 +51,29 @@ pub(in crate::ui) struct EventRow {
 
 impl EventRow {
     pub(in crate::ui) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
-        let entry = EventView::read(body);
-        let sentence = bounded(Sentence::new(&entry, labels));
-        let name = entry.actor_name().unwrap_or_default().to_owned();
-        let origin = entry.origin.as_deref().map(cut).unwrap_or_default();
-        let kind = entry.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
+        let event = EventView::read(body);
+        let sentence = bounded(Sentence::new(&event, labels));
+        let name = event.actor_name().unwrap_or_default().to_owned();
+        let origin = event.origin.as_deref().map(cut).unwrap_or_default();
+        let kind = event.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
         let actor_more = kind.map_or_else(|| origin.clone(), |kind| format!("{kind} · {origin}"));
-        let request = &entry.request;
+        let request = &event.request;
         let text = |part: &Option<String>| part.as_deref().map(cut).unwrap_or_default();
         Self {
-            href: params::event_href(&entry.identifier, zone),
-            when: FormattedTime::new(entry.ordered_at().unwrap_or(now), zone, now),
-            is_ordered_by_receipt: entry.is_ordered_by_receipt,
-            failed: entry.failed,
-            tone: wording::tone(&entry.action),
-            detail: detail(&entry),
+            href: params::event_href(&event.identifier, zone),
+            time: FormattedTime::new(event.ordered_at().unwrap_or(now), zone, now),
+            is_ordered_by_receipt: event.is_ordered_by_receipt,
+            failed: event.failed,
+            tone: tone(&event.action),
+            detail: detail(&event),
             sentence,
             actor_more,
-            resource: cut(&labels.resource_type(&entry.resource_type)),
+            resource: cut(&labels.resource_type(&event.resource_type)),
             method: text(&request.method),
             status_code: text(&request.status_code),
             ip: text(&request.ip),
             actor: name.clone(),
-            aliases: [entry.actor.id, entry.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
+            aliases: [event.actor.id, event.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
             damaged: None,
         }
     }
@@ -79,11 +85,11 @@ impl EventRow {
             Err(damaged) => damaged,
         };
         let Damaged { seq, timestamp, identifier, message } = damaged;
-        let known = identifier.as_deref().map_or_else(String::new, |identifier| format!(" ({})", cut(identifier)));
+        let name = identifier.as_deref().map_or_else(String::new, |identifier| format!(" ({})", cut(identifier)));
         let nobody = Self::new("{}", labels, zone, timestamp.unwrap_or(now));
         Self {
-            when: FormattedTime::new(timestamp.unwrap_or(now), zone, now),
-            damaged: Some(format!("Event {seq} of the log{known} is damaged and cannot be shown: {}", cut(message))),
+            time: FormattedTime::new(timestamp.unwrap_or(now), zone, now),
+            damaged: Some(format!("Event {seq} of the log{name} is damaged and cannot be shown: {}", cut(message))),
             ..nobody
         }
     }
@@ -94,11 +100,11 @@ impl EventRow {
     }
 }
 
-fn detail(entry: &EventView) -> String {
-    if let Some(message) = &entry.message {
+fn detail(event: &EventView) -> String {
+    if let Some(message) = &event.message {
         return cut(message);
     }
-    let (before, after) = (entry.before.as_deref(), entry.after.as_deref());
+    let (before, after) = (event.before.as_deref(), event.after.as_deref());
     let bytes: usize = [before, after].into_iter().flatten().map(|side| side.get().len()).sum();
     if let (Some(before), Some(after)) = (before, after)
         && bytes <= DIFF_BYTES_MAX
@@ -111,8 +117,8 @@ fn detail(entry: &EventView) -> String {
         let title = members.iter().find(|(key, _)| matches!(*key, "title" | "name")).map(|(_, value)| value)?;
         json::text(title).map(|title| cut(&title))
     });
-    let title = title.filter(|title| Some(title) != entry.context.entity.as_ref());
-    title.or_else(|| entry.request.path.as_deref().map(cut)).unwrap_or_default()
+    let title = title.filter(|title| Some(title) != event.context.entity.as_ref());
+    title.or_else(|| event.request.path.as_deref().map(cut)).unwrap_or_default()
 }
 
 /// The changed fields by name, and of one that went from one short value to another, both.
@@ -120,16 +126,15 @@ fn changes(diff: &Diff) -> String {
     let (noise, changed): (Vec<_>, Vec<_>) = diff.lines.iter().partition(|line| NOISE.contains(&line.path.as_str()));
     let changed = if changed.is_empty() { noise } else { changed };
     let name = |path: &str| path.strip_prefix("properties.").unwrap_or(path).to_owned();
-    let said = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
+    let text = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
         (Some(before), Some(after)) if before.is_short() && after.is_short() => {
             format!("{}: {} → {}", name(&line.path), before.text(), after.text())
         }
         _ => name(&line.path),
     });
-    let said = said.collect::<Vec<_>>().join("; ");
+    let text = text.collect::<Vec<_>>().join("; ");
     let more = (changed.len() + diff.lines_left_out).saturating_sub(CHANGES_SHOWN);
-    let said = if more > 0 { format!("{said}; {more} more") } else { said };
-    cut(&said)
+    if more > 0 { cut(&format!("{text}; {more} more")) } else { cut(&text) }
 }
 
 fn bounded(sentence: Sentence) -> Sentence {
@@ -144,7 +149,5 @@ fn bounded(sentence: Sentence) -> Sentence {
 }
 
 fn cut(text: &str) -> String {
-    let mut chars = text.chars();
-    let shown: String = chars.by_ref().take(CHARS_SHOWN).collect();
-    if chars.next().is_some() { format!("{shown}…") } else { shown }
+    truncated(text, CHARS_SHOWN)
 }

@@ -5,7 +5,11 @@ use askama::Template;
 
 use crate::{
     http::{Context, origin},
-    model::{error::ParameterError, stats::Stats},
+    model::{
+        error::ParameterError,
+        list_params::{ListParams, PagePosition, Preset, Range, to_fields},
+        stats::Stats,
+    },
     ui::{
         formatted_time::grouped,
         labels::Labels,
@@ -17,57 +21,8 @@ use crate::{
             rows::EventRow,
         },
         page::Shell,
-        params::{ListParams, PagePosition, Preset, Range, to_fields},
     },
 };
-
-/// Zones that the page offers; any other can be typed.
-const ZONES: &[&str] = &[
-    "UTC",
-    "Africa/Cairo",
-    "Africa/Johannesburg",
-    "Africa/Lagos",
-    "Africa/Nairobi",
-    "America/Bogota",
-    "America/Chicago",
-    "America/Denver",
-    "America/Halifax",
-    "America/Los_Angeles",
-    "America/Mexico_City",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "America/Toronto",
-    "Asia/Bangkok",
-    "Asia/Dubai",
-    "Asia/Hong_Kong",
-    "Asia/Jakarta",
-    "Asia/Jerusalem",
-    "Asia/Karachi",
-    "Asia/Kolkata",
-    "Asia/Manila",
-    "Asia/Seoul",
-    "Asia/Shanghai",
-    "Asia/Singapore",
-    "Asia/Tokyo",
-    "Australia/Perth",
-    "Australia/Sydney",
-    "Europe/Amsterdam",
-    "Europe/Athens",
-    "Europe/Berlin",
-    "Europe/Dublin",
-    "Europe/Istanbul",
-    "Europe/Kyiv",
-    "Europe/Lisbon",
-    "Europe/London",
-    "Europe/Madrid",
-    "Europe/Paris",
-    "Europe/Rome",
-    "Europe/Stockholm",
-    "Europe/Warsaw",
-    "Europe/Zurich",
-    "Pacific/Auckland",
-    "Pacific/Honolulu",
-];
 
 /// The page up to its rows.
 #[derive(Template)]
@@ -114,7 +69,6 @@ struct Form {
     from: (String, String),
     to: (String, String),
     zone: String,
-    zones: &'static [&'static str],
 }
 
 struct PresetLink {
@@ -142,16 +96,16 @@ pub(super) fn top(
     labels: &Labels,
     context: &Context,
 ) -> Top {
-    let chips = chips::chips(params, labels, &context.query_limits);
-    let cleared = ListParams { zone: params.zone.clone(), ..ListParams::nothing(params.at) };
+    let chips = chips::chips(params, labels);
+    let cleared = ListParams { zone: params.zone.clone(), ..ListParams::none(params.at) };
     let can_clear = chips.iter().any(|chip| !chip.is_default) || params.range != cleared.range;
     let own = ListParams { include_own: true, ..params.all() };
     Top {
         form: form(params),
         clear_href: can_clear.then(|| cleared.href()),
-        rest_href: params.begin().href(),
+        rest_href: params.first_page().href(),
         own_href: Some(own.href()),
-        live_href: params.api_href("/v1/audit-log/stream", live.as_deref().map(|place| ("cursor", place)).as_slice()),
+        live_href: params.api_href("/v1/audit-log/stream", live.as_deref().map(|cursor| ("cursor", cursor)).as_slice()),
         csv_href: params.api_href("/v1/audit-log/export", &[("format", "csv")]),
         ndjson_href: params.api_href("/v1/audit-log/export", &[("format", "ndjson")]),
         body: match found {
@@ -165,13 +119,18 @@ pub(super) fn top(
     }
 }
 
-pub(super) fn bottom(params: &ListParams, counted: Result<Stats, String>, labels: &Labels, known: &Aliases) -> Bottom {
+pub(super) fn bottom(
+    params: &ListParams,
+    counted: Result<Stats, String>,
+    labels: &Labels,
+    aliases: &Aliases,
+) -> Bottom {
     match counted {
         Ok(stats) => Bottom {
             chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, params)),
             outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, params)),
             chart_note: "No event to count.".to_owned(),
-            menus: fields::menus(params, stats, labels, known),
+            menus: fields::menus(params, stats, labels, aliases),
         },
         Err(message) => {
             let chart_note = format!("Could not be counted: {message}.");
@@ -181,11 +140,11 @@ pub(super) fn bottom(params: &ListParams, counted: Result<Stats, String>, labels
 }
 
 fn table(params: &ListParams, page: ListPage) -> ListTable {
-    let link = |cursor: Option<String>, place: fn(String) -> PagePosition| {
-        cursor.map(|cursor| params.turned_to(place(cursor)).href())
+    let link = |cursor: Option<String>, position: fn(String) -> PagePosition| {
+        cursor.map(|cursor| params.page_at(position(cursor)).href())
     };
-    let (before_word, after_word) = if params.ascending { ("Older", "Newer") } else { ("Newer", "Older") };
-    let order = match (params.by_arrival, params.ascending) {
+    let (before_word, after_word) = if params.is_ascending() { ("Older", "Newer") } else { ("Newer", "Older") };
+    let order = match (params.is_by_arrival(), params.is_ascending()) {
         (false, false) => "newest first",
         (false, true) => "oldest first",
         (true, false) => "latest arrival first",
@@ -215,14 +174,8 @@ fn form(params: &ListParams) -> Form {
     {
         push("range", preset.name());
     }
-    for (name, value, given) in [
-        ("include_own", "true", params.include_own),
-        ("sort", "received", params.by_arrival),
-        ("order", "asc", params.ascending),
-    ] {
-        if given {
-            push(name, value);
-        }
+    for (name, value) in params.flags() {
+        push(name, value);
     }
     let preset = |preset: Preset| PresetLink {
         label: preset.label(),
@@ -234,14 +187,13 @@ fn form(params: &ListParams) -> Form {
         Range::Between { from, to } => (from, to),
     };
     Form {
-        words: params.words.clone().unwrap_or_default(),
+        words: params.search.as_ref().map_or_else(String::new, |search| search.text.clone()),
         hidden,
         range: chips::range_text(params).1,
         presets: Preset::ALL.map(preset).into(),
         from: from.map(|at| to_fields(at, &params.zone, false)).unwrap_or_default(),
         to: to.map(|at| to_fields(at, &params.zone, true)).unwrap_or_default(),
         zone: params.zone.name().to_owned(),
-        zones: ZONES,
     }
 }
 

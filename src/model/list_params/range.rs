@@ -1,4 +1,4 @@
-//! Ranges of time as people choose them: the last days, or from one day to another, both included.
+//! Time ranges as people choose them: the last days, or from one day to another, both included.
 
 use jiff::{
     ToSpan,
@@ -7,24 +7,29 @@ use jiff::{
 
 use crate::model::{filter::TimeRange, timestamp::Timestamp, zone::Zone};
 
-/// A range that ends with the present.
+/// A range that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ui) enum Preset {
+pub enum Preset {
+    /// The last hour.
     Hour,
+    /// The last 24 hours.
     Day,
+    /// The last 7 days.
     Week,
+    /// The last 30 days.
     Month,
+    /// All time.
     All,
 }
 
 impl Preset {
-    /// What is shown when nothing is asked for.
-    pub(in crate::ui) const DEFAULT: Self = Self::Week;
+    /// The range of a page whose URL names none.
+    pub const DEFAULT: Self = Self::Week;
     /// Every preset, shortest first.
-    pub(in crate::ui) const ALL: [Self; 5] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::All];
+    pub const ALL: [Self; 5] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::All];
 
-    /// Its name in a URL.
-    pub(in crate::ui) const fn name(self) -> &'static str {
+    /// The name in a URL.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Hour => "1h",
             Self::Day => "24h",
@@ -34,8 +39,8 @@ impl Preset {
         }
     }
 
-    /// What people read.
-    pub(in crate::ui) const fn label(self) -> &'static str {
+    /// The label that people read.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Hour => "Last hour",
             Self::Day => "Last 24 hours",
@@ -56,23 +61,29 @@ impl Preset {
     }
 
     /// The preset of this name.
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|preset| preset.name() == name);
+        found.ok_or_else(|| format!("must be of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
-/// A range of time.
+/// A time range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ui) enum Range {
-    /// Up to the present, and open beyond it: clocks that are ahead hide nothing.
+pub enum Range {
+    /// From some time before now, without an end: events from clocks that are ahead are included.
     Last(Preset),
     /// From one instant to another, both included.
-    Between { from: Option<Timestamp>, to: Option<Timestamp> },
+    Between {
+        /// The earliest event time; open if missing.
+        from: Option<Timestamp>,
+        /// The latest event time; open if missing.
+        to: Option<Timestamp>,
+    },
 }
 
 impl Range {
-    /// Its bounds, if the present is `now`.
-    pub(in crate::ui) fn bounds(self, now: Timestamp) -> TimeRange {
+    /// The bounds at `now`.
+    pub fn bounds(self, now: Timestamp) -> TimeRange {
         match self {
             Self::Last(preset) => {
                 TimeRange { from: preset.seconds().map(|seconds| now.plus_seconds(-seconds)), to: None }
@@ -82,16 +93,20 @@ impl Range {
     }
 }
 
-/// Which end of a range a text is for.
+/// An end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RangeEnd {
     From,
     To,
 }
 
-/// Reads an instant as a form or a person writes it: RFC 3339, or a date, or a date and a time in `zone`. What is given less
-/// exactly than the clock runs means all of it: a range to a day holds that day.
-pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Option<Timestamp> {
+/// Parses an instant as a form or a person writes it: RFC 3339, or a date, or a date and a time in `zone`. A range ends
+/// with the end of the given day, minute or second.
+pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Result<Timestamp, &'static str> {
+    instant(text, time, zone, end).ok_or("is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z")
+}
+
+fn instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Option<Timestamp> {
     if let Some(instant) = Timestamp::parse(&text.replace(' ', "+")) {
         return Some(instant);
     }
@@ -107,13 +122,12 @@ pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) 
     };
     match end {
         RangeEnd::From => zone.instant(first),
-        // The last microsecond before what comes after.
         RangeEnd::To => Some(Timestamp::from_micros(zone.instant(first.checked_add(after).ok()?)?.micros() - 1)),
     }
 }
 
-/// RFC 3339 in `zone`, with as much of the fraction as there is.
-pub(super) fn exact(zone: &Zone, at: Timestamp) -> String {
+/// RFC 3339 in `zone`, to the microsecond where it is not a whole second.
+pub fn exact(zone: &Zone, at: Timestamp) -> String {
     let whole = zone.format(at);
     match at.micros().rem_euclid(1_000_000) {
         0 => whole,
@@ -123,9 +137,8 @@ pub(super) fn exact(zone: &Zone, at: Timestamp) -> String {
     }
 }
 
-/// An end of a range as the fields of a form show it: a date, and a time where the range does not reach to the end of the
-/// day.
-pub(in crate::ui) fn to_fields(at: Timestamp, zone: &Zone, is_to: bool) -> (String, String) {
+/// An end of a range as a form shows it: a date, and a time unless the range begins or ends with the day.
+pub fn to_fields(at: Timestamp, zone: &Zone, is_to: bool) -> (String, String) {
     let shown = if is_to { Timestamp::from_micros(at.micros() + 1) } else { at };
     let Some((local, _)) = zone.local(shown) else {
         return (String::new(), String::new());
@@ -143,7 +156,7 @@ mod tests {
     #[test]
     fn a_range_to_a_day_holds_that_day() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
-        let parse = |text, time, end| parse_instant(text, time, &berlin, end).map(|at| exact(&berlin, at));
+        let parse = |text, time, end| parse_instant(text, time, &berlin, end).ok().map(|at| exact(&berlin, at));
         assert_eq!(parse("2024-03-31", "", RangeEnd::From).as_deref(), Some("2024-03-31T00:00:00+01:00"));
         assert_eq!(parse("2024-03-31", "", RangeEnd::To).as_deref(), Some("2024-03-31T23:59:59.999999+02:00"));
         assert_eq!(parse("2024-05-01", "10:30", RangeEnd::To).as_deref(), Some("2024-05-01T10:30:59.999999+02:00"));
@@ -156,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fields_show_is_read_back_as_the_same_range() {
+    fn form_fields_parse_back_to_the_same_range() {
         let zone = Zone::parse("+05:30").unwrap();
         for (text, time) in [("2024-05-01", ""), ("2024-05-01", "10:30:05"), ("2024-12-31", "23:59:58")] {
             for end in [RangeEnd::From, RangeEnd::To] {
