@@ -714,7 +714,7 @@ fn the_admin_credential_can_be_chosen_and_is_then_not_shown() {
         .unwrap();
     assert_eq!(answer.status(), 401);
     assert!(later.stop().success());
-    assert!(later.log().contains("count at the first start only"), "{}", later.log());
+    assert!(later.log().contains("only the first start uses them"), "{}", later.log());
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::{
     skip::real_events,
 };
 
-/// Every command, as one asks for its help.
-const COMMANDS: &[&[&str]] = &[
+/// Every command.
+pub(crate) const COMMANDS: &[&[&str]] = &[
     &[],
     &["serve"],
     &["import"],
@@ -122,7 +122,7 @@ fn every_command_explains_itself_with_an_example() {
         assert!(printed.contains(example.trim_end()), "{command:?}: {printed}");
     }
     assert!(good(directory.path(), &["--version"]).starts_with("auditbox "));
-    // Asking does not make a file.
+    // Help creates no file.
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
@@ -131,7 +131,7 @@ fn the_help_names_every_command_that_is_tested_here() {
     let directory = directory();
     let named = |help: &str| -> Vec<String> {
         let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        // A summary that is too long goes on in a line of its own, further to the right.
+        // A long summary continues on the next line, further to the right.
         let names = list.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
         names
             .filter_map(|line| line.split_whitespace().next())
@@ -184,7 +184,7 @@ fn an_environment_that_is_not_text_is_no_trouble() {
     let odd = &not_unicode();
     let output = program(directory.path()).arg("check-config").env("ODD", odd).env(odd, "odd").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    // One of this program's own, however, must be understood.
+    // One of auditbox's own must be UTF-8.
     let output = program(directory.path()).arg("check-config").env("AUDITBOX_SERVER_LISTEN", odd).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("AUDITBOX_SERVER_LISTEN"), "{}", err(&output));
@@ -319,7 +319,7 @@ fn events_are_imported_into_a_running_server() {
     fs::write(server.directory().join("bad.ndjson"), format!("{}{{}}\n{}", event("f0"), event("f1"))).unwrap();
     let arguments = ["import", "bad.ndjson", "--url", &server.url, "--token", &token];
     assert!(bad(server.directory(), &arguments, 1).contains("line 1: "));
-    // What the server refuses is named by its line too.
+    // An event that the server rejects is also named by its line.
     let other = json!({ "identifier": "e0", "action": "OTHER", "resourceType": "x" });
     fs::write(server.directory().join("bad.ndjson"), ndjson(&[event("g0"), other, event("g1")])).unwrap();
     let message = bad(server.directory(), &arguments, 1);
@@ -374,7 +374,7 @@ fn real_events_are_imported_once() {
     assert_eq!(good(directory.path(), &["query", "--json", "--limit", "20000"]).lines().count(), 13_005);
 }
 
-/// A server with events that its filters tell apart.
+/// A server with events that differ in every filter.
 fn server_to_ask() -> Server {
     let server = Server::start();
     let made = |number: u32| {
@@ -533,17 +533,28 @@ fn credentials_are_made_listed_switched_and_revoked() {
 }
 
 #[test]
-fn a_good_configuration_is_printed_and_a_bad_one_named() {
+fn a_valid_configuration_is_printed_and_an_invalid_one_is_an_error() {
     let directory = directory();
     let file = directory.path().join("auditbox.toml");
     fs::write(&file, "[server]\nlisten = \"127.0.0.1:7\"\n[limits]\nlist_max = 20000\n").unwrap();
-    let mut command = program(directory.path());
-    command.env_remove("AUDITBOX_SERVER_LISTEN");
-    let output = command.args(["check-config", "--config", "auditbox.toml"]).output().unwrap();
+    let check = |name: &str| {
+        let mut command = program(directory.path());
+        command.env_remove("AUDITBOX_SERVER_LISTEN").args(["check-config", "--config", name]).output().unwrap()
+    };
+    let output = check("auditbox.toml");
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     for part in ["listen = \"127.0.0.1:7\"", "list_max = 20000"] {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
+    // The output is a configuration file with the same effect, and a renamed key is read with a warning.
+    fs::write(directory.path().join("printed.toml"), out(&output)).unwrap();
+    let again = check("printed.toml");
+    assert!(again.status.success() && again.stderr.is_empty() && again.stdout == output.stdout, "{again:?}");
+    fs::write(directory.path().join("old.toml"), "[database]\nlog_bytes_max = 200_000_000\n").unwrap();
+    let old = check("old.toml");
+    assert!(old.status.success() && out(&old).contains("wal_bytes_max = 200000000\n"), "{old:?}");
+    let warning = "auditbox: old.toml: [database] log_bytes_max is now called wal_bytes_max; rename it\n";
+    assert_eq!(err(&old), warning);
     for (text, named) in [
         ("[server]\nlisen = \"x\"", "auditbox.toml: [server] lisen is not a key"),
         ("[sever]", "auditbox.toml: [sever] is not a section"),
@@ -551,7 +562,7 @@ fn a_good_configuration_is_printed_and_a_bad_one_named() {
         ("[server", "auditbox.toml: "),
     ] {
         fs::write(&file, text).unwrap();
-        // Every command refuses it, not only the one that asks.
+        // Every command rejects it, not only check-config.
         for command in [&["check-config"][..], &["serve"], &["query"], &["credential", "list"]] {
             let message = bad(directory.path(), &[command, &["--config", "auditbox.toml"]].concat(), 1);
             assert!(message.contains(named), "{command:?}: {message}");
@@ -582,8 +593,8 @@ fn a_server_is_asked_whether_it_is_well() {
     let mut server = Server::start();
     let healthcheck = |server: &Server| run(server.directory(), &["healthcheck", "--url", &server.url]);
     let output = healthcheck(&server);
-    assert_eq!((output.status.code(), out(&output)), (Some(0), &*format!("{} is well\n", server.url)));
-    // The configuration's own address, where no other is named.
+    assert_eq!((output.status.code(), out(&output)), (Some(0), &*format!("{} is ready\n", server.url)));
+    // Without --url: the configured address.
     let address = server.url.trim_start_matches("http://");
     let own = program(server.directory()).arg("healthcheck").env("AUDITBOX_SERVER_LISTEN", address).output().unwrap();
     assert_eq!(own.status.code(), Some(0), "{}", err(&own));
@@ -602,7 +613,7 @@ fn a_server_that_takes_no_writes_is_not_well() {
     assert_eq!(server.post("/v1/audit-log", &event("e1").to_string()).status, 503);
     let message = bad(server.directory(), &["healthcheck", "--url", &server.url], 1);
     assert!(message.contains("answered 503"), "{message}");
-    // Reads go on, and the end says that something was wrong.
+    // Reads continue, and the exit code reports the error.
     assert_eq!(server.list("").status, 200);
     let (status, _) = server.stop();
     assert_eq!(status.code(), Some(1));

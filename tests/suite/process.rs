@@ -1,4 +1,4 @@
-//! The program run on as an operator would run it, for what the harness's server does not cover: first starts, TLS, the
+//! The program as an operator runs it, for cases that the harness's server does not cover: first starts, TLS, the
 //! demonstration.
 
 use std::{
@@ -25,7 +25,7 @@ impl Process {
         Self::start_reading(command, Stdio::null())
     }
 
-    /// The same, with an input.
+    /// Starts the program with an input.
     pub(crate) fn start_reading(command: &mut Command, input: Stdio) -> Self {
         let outputs = tempfile::tempdir().unwrap();
         let file = |name| File::create(outputs.path().join(name)).unwrap();
@@ -33,17 +33,17 @@ impl Process {
         Self { child, outputs }
     }
 
-    /// What it has printed by now.
+    /// Its standard output so far.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.outputs.path().join("out")).unwrap()
     }
 
-    /// What it has written to standard error by now.
+    /// Its standard error so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.outputs.path().join("err")).unwrap()
     }
 
-    /// Where it says that it listens, once it does.
+    /// The URL that it prints once it listens.
     pub(crate) fn url(&self) -> String {
         eventually("a line that says where", || {
             let output = self.output();
@@ -53,7 +53,7 @@ impl Process {
         })
     }
 
-    /// The same, where it may end before: then what it said.
+    /// The URL that it prints once it listens, or its output if it ends before.
     pub(crate) fn started(&mut self) -> Result<String, String> {
         eventually("a start, or an end", || {
             let ended = self.child.try_wait().unwrap().is_some();

@@ -1,4 +1,4 @@
-//! HTTPS: a certificate of the operator's own, real clients, and what is wrong with the files.
+//! HTTPS: an operator's certificate, real clients, and invalid files.
 
 use std::{
     fs,
@@ -44,7 +44,7 @@ fn secured(directory: &Path, certificate: &str, key: &str) -> Command {
     command
 }
 
-/// A client that trusts this certificate alone.
+/// A client that trusts only this certificate.
 fn client(certificate: &Path) -> Agent {
     let certificate = Certificate::from_pem(&fs::read(certificate).unwrap()).unwrap();
     let roots = RootCerts::Specific(Arc::new(vec![certificate]));
@@ -114,7 +114,7 @@ fn the_command_line_takes_the_certificate_with_ca() {
         let message = String::from_utf8_lossy(&refused.stderr);
         assert!(message.contains(named), "{message}");
     }
-    // Only whether it is well is asked there, so that needs no certificate.
+    // The health check reads only a status, so it needs no certificate.
     assert!(run(directory.path(), &["healthcheck", "--url", &url]).status.success());
 }
 
@@ -138,7 +138,7 @@ fn plain_http_at_the_port_of_https_is_cut_off_and_harms_nobody() {
     assert!(server.stop().success());
 }
 
-/// A connection on which the client offers these protocols (ALPN, RFC 7301); what it sends and reads is up to the caller.
+/// A connection on which the client offers these protocols (ALPN, RFC 7301); the caller sends and reads.
 fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
@@ -156,9 +156,9 @@ fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<Str
     Ok(stream)
 }
 
-/// What the server says to these bytes until it closes.
+/// The server's response to these bytes, until it closes.
 fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> String {
-    // It may close before it has been told everything.
+    // It may close before it has read everything.
     drop(stream.write_all(bytes));
     let mut said = Vec::new();
     if let Err(error) = stream.read_to_end(&mut said) {
@@ -168,7 +168,7 @@ fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -
 }
 
 #[test]
-fn http_2_is_not_spoken_and_who_would_rather_speak_it_is_served_without() {
+fn http_2_is_not_supported_and_a_client_that_prefers_it_is_served_with_http_1() {
     let directory = files();
     let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
     let (url, certificate) = (server.url(), directory.path().join("certificate.pem"));
@@ -181,7 +181,7 @@ fn http_2_is_not_spoken_and_who_would_rather_speak_it_is_served_without() {
         let said = said_to(stream, asked);
         assert!(said.starts_with("HTTP/1.1 200 "), "{offered:?}: {said}");
     }
-    // Who speaks it without having asked: its preface (RFC 9113 section 3.4) and SETTINGS.
+    // A client that uses HTTP/2 without negotiating it: its preface (RFC 9113 section 3.4) and SETTINGS.
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let said = said_to(offering(&url, &certificate, &[]).unwrap(), preface);
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{said}");
@@ -210,14 +210,14 @@ fn files_that_are_no_certificate_or_key_are_named() {
     for (certificate, key, named) in [
         ("nowhere.pem", "key.pem", "nowhere.pem: No such file"),
         ("certificate.pem", "nowhere.pem", "nowhere.pem: No such file"),
-        ("text.pem", "key.pem", "text.pem: holds no certificate"),
-        ("empty.pem", "key.pem", "empty.pem: holds no certificate"),
-        ("key.pem", "key.pem", "key.pem: holds no certificate"),
+        ("text.pem", "key.pem", "text.pem: contains no certificate"),
+        ("empty.pem", "key.pem", "empty.pem: contains no certificate"),
+        ("key.pem", "key.pem", "key.pem: contains no certificate"),
         ("broken.pem", "key.pem", "broken.pem: "),
         ("certificate.pem", "text.pem", "text.pem: "),
         ("certificate.pem", "empty.pem", "empty.pem: "),
         ("certificate.pem", "certificate.pem", "certificate.pem: "),
-        // A key that is not this certificate's: either could be the mistake.
+        // A key of another certificate: either file could be the mistake.
         ("certificate.pem", "other.pem", "certificate.pem: "),
         ("certificate.pem", "", "[server] tls_key must be set too"),
         ("", "key.pem", "[server] tls_certificate must be set too"),
@@ -228,7 +228,7 @@ fn files_that_are_no_certificate_or_key_are_named() {
     }
 }
 
-/// A run of curl against the server, without a proxy or a configuration of its own.
+/// Runs curl against the server, without a proxy and without curl's configuration file.
 fn curl(url: &str, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new("curl");
     command.args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]);
@@ -255,7 +255,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_anothe
         );
         assert!(String::from_utf8_lossy(&answer.stdout).contains("ok"), "{answer:?}");
     }
-    // Older versions are offered with ciphers that this client would otherwise not even try.
+    // Older versions are offered with ciphers that this client would not try by default.
     for version in ["1.0", "1.1"] {
         let old =
             [&*format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "ALL:@SECLEVEL=0", "--cacert", &ours];
@@ -263,7 +263,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_and_with_nothing_older_and_refuses_anothe
     }
     assert_eq!(curl(&url, &["--cacert", &theirs]).status.code(), Some(60), "another authority");
     assert_eq!(curl(&url, &[]).status.code(), Some(60), "the well-known authorities");
-    // The certificate is for the address, not for any name that leads there.
+    // The certificate names the address, not a host name that resolves to it.
     let port = url.rsplit(':').next().unwrap();
     let named = curl(
         &format!("https://audit.example:{port}"),
