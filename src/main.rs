@@ -1,4 +1,4 @@
-//! The `auditbox` program. Everything it does is in the library; see `cli`.
+//! The `auditbox` program. All of its code is in the library; see `cli`.
 
 use std::process::ExitCode;
 

@@ -1,39 +1,39 @@
-//! `backup` and `restore`: a copy of the file, and putting one in its place.
+//! `backup` and `restore`: copying the database file, and replacing it with a copy.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{
-    cli::{Failure, bar::TerminalProgress, doctor, output::Output},
+    cli::{bar::TerminalProgress, doctor, failure::Failure, output::Output},
     config::Config,
     model::credential::Credential,
     store::{self, Access, Difference, RestoreOptions},
 };
 
-/// Copy the file while the server runs, and look the copy through
+/// Copy the file while the server runs, and check the copy
 ///
-/// The copy holds everything: events, credentials (secrets as hashes) and the key that signs access tokens. It is readable
-/// by its owner alone; keep it so. It gets its name only when it is whole, on disk, and found sound.
+/// The copy contains everything: events, credentials (secrets as hashes) and the key that signs access tokens. Only its owner
+/// can read it; keep it private. It gets its name when it is complete, checked and on disk.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
   auditbox backup /mnt/backup/auditbox-monday.db --config /etc/auditbox.toml")]
 pub(super) struct BackupArguments {
-    /// The file to make
+    /// The file to create
     #[arg(value_name = "DEST")]
     destination: PathBuf,
-    /// Replace DEST if it is there
+    /// Replace DEST if it exists
     #[arg(long)]
     force: bool,
 }
 
-/// Put a backup in the file's place; the server must be stopped
+/// Replace the file with a backup; the server must be stopped
 ///
-/// The backup is examined first, and brought to the present format if it is older; its write-ahead log is read too, if there
-/// is one. What ended since the backup stays ended: revoked and disabled credentials, sessions, used sign-in links. Programs
-/// that follow the log from a position that the restored log does not have get 422 (`cursor`), with the cursor from which
-/// they miss nothing.
+/// First the backup is checked, together with its write-ahead log if there is one, and an older format is upgraded.
+/// Credentials revoked or disabled since the backup stay so; ended sessions and used sign-in links stay invalid. A program
+/// that follows the log from a position that the restored log does not have gets 422 (`cursor`), with the cursor from which
+/// it misses nothing.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -43,15 +43,15 @@ pub(super) struct RestoreArguments {
     /// The backup
     #[arg(value_name = "SRC")]
     source: PathBuf,
-    /// Set the file that is there aside, instead of refusing
+    /// Move an existing file aside instead of failing
     #[arg(long)]
     force: bool,
-    /// Accept credentials as the backup has them, also those revoked, disabled or restricted since
+    /// Accept the credentials as the backup has them, including those revoked, disabled or restricted since
     #[arg(long)]
     revive: bool,
 }
 
-/// Makes a backup of the configured file.
+/// Backs up the configured file.
 pub(super) fn backup(config: &Config, arguments: &BackupArguments, out: &mut Output) -> Result<(), Failure> {
     let made = {
         let bar = TerminalProgress::default();
@@ -64,10 +64,10 @@ pub(super) fn backup(config: &Config, arguments: &BackupArguments, out: &mut Out
         out.line(format_args!("{path}: {events} events, sound. It holds the key that signs tokens: keep it private."));
         return Ok(());
     }
-    Err(Failure::new(format!("the copy is not sound, as the file itself is not; it is kept as {path}")))
+    Err(Failure::new(format!("the copy is damaged because the file itself is; it is kept as {path}")))
 }
 
-/// Puts a backup in the place of the configured file.
+/// Replaces the configured file with a backup.
 pub(super) fn restore(config: &Config, arguments: &RestoreArguments, out: &mut Output) -> Result<(), Failure> {
     let path = &config.database.path;
     let options = RestoreOptions { replace: arguments.force, revive: arguments.revive };
@@ -78,29 +78,29 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments, out: &mut O
     doctor::print(&restored.report, out);
     if !restored.report.findings.is_empty() {
         let source = arguments.source.display();
-        return Err(Failure::new(format!("{source} is not sound; nothing was changed")));
+        return Err(Failure::new(format!("{source} is damaged; nothing was changed")));
     }
     out.line(format_args!("{}: {} events from the backup, sound.", path.display(), restored.report.events));
     if let Some(aside) = &restored.aside {
-        out.line(format_args!("The file that was there is now {}.", aside.display()));
+        out.line(format_args!("The replaced file is now {}.", aside.display()));
     }
     match restored.undone {
         Some((shared, newest)) if shared < newest => {
-            out.line(format_args!("The backup does not have its events {} to {newest}.", shared + 1));
+            out.line(format_args!("The backup does not contain its events {} to {newest}.", shared + 1));
         }
         _ => {}
     }
     match &restored.access {
         Some(access) => print_access(access, out),
         None => out.line(
-            "Credentials are as the backup has them: there was no file, or none that can be read, to learn from which of \
-             them were revoked since. Check them with `auditbox credential list`.",
+            "Credentials are as the backup has them: no readable file shows which of them were revoked since. Check them with \
+             `auditbox credential list`.",
         ),
     }
     Ok(())
 }
 
-/// Says which credentials are not as the backup has them, and which are that were not before.
+/// Lists the credentials that differ from the backup or from the replaced file.
 fn print_access(access: &Access, out: &mut Output) {
     let mut print = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
@@ -116,25 +116,25 @@ fn print_access(access: &Access, out: &mut Output) {
     let differences = |all: &[Difference]| all.iter().map(|one| line(&one.credential, &one.what)).collect();
     let credentials = |all: &[Credential], what: &str| all.iter().map(|one| line(one, what)).collect();
     print(
-        "Restrictions kept from that file (--revive accepts these credentials as the backup has them):",
+        "Restrictions kept from the replaced file (--revive accepts these credentials as the backup has them):",
         differences(&access.restricted),
     );
-    print("Revived, though that file restricts them:", differences(&access.revived));
+    print("Revived, although the replaced file restricts them:", differences(&access.revived));
     print(
         "Disabled, as in the backup (`auditbox credential enable` enables them again):",
         credentials(&access.disabled, "enabled since"),
     );
     print(
-        "Made after the backup, and lost (`auditbox credential create`):",
+        "Created after the backup, and lost (`auditbox credential create`):",
         credentials(&access.lost, "not in the backup"),
     );
     if access.tickets > 0 {
         out.line(format_args!(
-            "Sessions that have ended and sign-in links that were used stay so: {} more than in the backup.",
+            "Ended sessions and used sign-in links stay invalid: {} more than in the backup.",
             access.tickets
         ));
     }
     if access.key_kept {
-        out.line("The signing key is the one of the replaced file: what the backup's key signed is not valid.");
+        out.line("The signing key is that of the replaced file: tokens signed with the backup's key are invalid.");
     }
 }

@@ -1,4 +1,4 @@
-//! A progress bar for what takes long when a file is opened or looked through.
+//! A progress bar for long steps of opening or checking a file.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{store::Progress, terminal};
 
-/// A bar on standard error, which appears when there is something to tell and is gone at the end.
+/// A bar on standard error. It appears with the first progress and is removed at the end.
 #[derive(Default)]
 pub(super) struct TerminalProgress(RefCell<Option<(&'static str, ProgressBar)>>);
 
@@ -41,7 +41,7 @@ fn new_bar(what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style).with_message(what);
     if bar.is_hidden() {
-        // Nobody watches: whoever reads the log later still sees what took so long.
+        // Without a terminal, the line shows in a log what took the time.
         terminal::line(format_args!("{what} …"));
     }
     bar

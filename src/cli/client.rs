@@ -1,4 +1,4 @@
-//! Talking to a running server.
+//! Requests to a running server.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,21 +9,21 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 
-/// How long a server may take to begin its answer. A batch waits for the disk; nothing waits this long.
+/// How long a server may take to begin its response. A batch waits for the disk, but no request takes this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
-/// Which server, and the right to use it.
+/// The server to use, and the token for it.
 #[derive(Args)]
 pub(super) struct ServerArguments {
-    /// Talk to the server at this URL instead of opening the file
+    /// Use the server at this URL instead of opening the file
     #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
     pub(super) url: Option<String>,
-    /// The API token (abx_…) or access token to use there
+    /// API token (abx_…) or access token for that server
     #[arg(long, value_name = "TOKEN", env = "AUDITBOX_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Trust this certificate authority (PEM) and no other, instead of the well-known ones
+    /// Trust only this certificate authority (PEM file) instead of the well-known ones
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -64,7 +64,7 @@ impl ServerArguments {
 }
 
 impl Client {
-    /// Asks for `path`, which begins with a slash and may have a query.
+    /// Gets `path`, which begins with a slash and may have a query.
     pub(super) fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", &self.authorization);
         request.call().map_err(|error| self.unreachable(&error))
@@ -81,7 +81,7 @@ impl Client {
     }
 }
 
-/// What an answer says went wrong, in the server's own words.
+/// The error that a response describes.
 pub(super) fn refusal(mut response: Response<Body>) -> Failure {
     let status = response.status();
     let text = response.body_mut().read_to_string().unwrap_or_default();

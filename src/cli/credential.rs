@@ -1,10 +1,10 @@
-//! `credential`: who may use the server. Works on the file itself. A running server lets a new credential in at once, and
-//! ends one within a quarter of a second.
+//! `credential`: management of credentials in the file itself. A running server accepts a new credential at once and rejects
+//! a disabled or revoked one within a quarter of a second.
 
 use clap::Subcommand;
 
 use crate::{
-    cli::{Failure, output::Output},
+    cli::{failure::Failure, output::Output},
     config::Config,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},
@@ -15,7 +15,7 @@ use crate::{
     store,
 };
 
-/// Make, list, switch off and revoke credentials
+/// Create, list, disable, enable and revoke credentials
 #[derive(Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -24,56 +24,56 @@ Examples:
   auditbox credential list
   auditbox credential disable ci")]
 pub(super) enum CredentialCommand {
-    /// Make a credential, and show its secret this once
+    /// Create a credential and show its secret, which is shown only once
     #[command(after_help = "Example:\n  auditbox credential create --name ci --scope ingest,read --expires 90d")]
     Create {
-        /// What the record calls it; never given twice
+        /// Name in the audit log; no two credentials may share one
         #[arg(long, value_parser = CredentialName::parse)]
         name: CredentialName,
-        /// What it may do: some of ingest,read,admin,metrics
+        /// Scopes, separated by commas: ingest, read, admin, metrics
         #[arg(long = "scope", value_name = "SCOPES", value_parser = Scopes::parse)]
         scopes: Scopes,
-        /// What kind of actor it is: `user` or `service_account`
+        /// Type of actor: `user` or `service_account`
         #[arg(long = "type", value_name = "TYPE", value_parser = ActorType::parse, default_value = "service_account")]
         actor_type: ActorType,
-        /// How long it is good for, such as 90d or 12h; without it, until it is revoked
+        /// Lifetime, such as 90d or 12h; without it, the credential is valid until it is revoked
         #[arg(long, value_name = "DURATION", value_parser = duration::parse_seconds)]
         expires: Option<u64>,
     },
-    /// List the credentials, revoked ones included
+    /// List all credentials, including revoked ones
     #[command(after_help = "Example:\n  auditbox credential list")]
     List,
-    /// Switch a credential off; `enable` switches it on again
+    /// Disable a credential; `enable` enables it again
     #[command(after_help = "Example:\n  auditbox credential disable ci")]
     Disable {
-        /// Its name or client id
+        /// Name or client id
         #[arg(allow_hyphen_values = true)]
         credential: String,
     },
-    /// Switch a disabled credential on again
+    /// Enable a disabled credential
     #[command(after_help = "Example:\n  auditbox credential enable ci")]
     Enable {
-        /// Its name or client id
+        /// Name or client id
         #[arg(allow_hyphen_values = true)]
         credential: String,
     },
-    /// Revoke a credential for good
+    /// Revoke a credential permanently
     #[command(after_help = "Example:\n  auditbox credential revoke ci")]
     Revoke {
-        /// Its name or client id
+        /// Name or client id
         #[arg(allow_hyphen_values = true)]
         credential: String,
     },
 }
 
-/// Does what the command says.
+/// Runs one of the commands.
 pub(super) fn run(config: &Config, command: CredentialCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         CredentialCommand::Create { name, scopes, actor_type, expires } => {
             let now = Timestamp::now();
             let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
             let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
-                .map_err(|error| Failure::new(format!("the system gives no random numbers: {error}")))?;
+                .map_err(|error| Failure::new(format!("the system provides no random numbers: {error}")))?;
             create(config, &issued, out)
         }
         CredentialCommand::List => list(config, out),
@@ -99,7 +99,7 @@ pub(super) fn show_secret(issued: &Issued, out: &mut Output) -> String {
     token
 }
 
-/// Makes a credential and shows its secret. If the secret cannot be shown, the credential is revoked again.
+/// Creates a credential and shows its secret. If the secret cannot be shown, the credential is revoked.
 fn create(config: &Config, issued: &Issued, out: &mut Output) -> Result<(), Failure> {
     let credential = &issued.credential;
     apply(config, credential, &CredentialChange::Create(credential.clone()))?;
@@ -108,15 +108,15 @@ fn create(config: &Config, issued: &Issued, out: &mut Output) -> Result<(), Fail
     show_secret(issued, out);
     out.deliver().map_err(|failure| {
         let revoked = apply(config, credential, &CredentialChange::Withdraw(credential.client_id.clone()));
-        failure.with_advice(not_shown(credential, revoked, "Create another one under another name."))
+        failure.with_advice(not_shown(credential, revoked, "Create another one with another name."))
     })
 }
 
-/// What became of a credential whose secret could not be shown.
+/// Advice after a secret that could not be shown: whether its credential was revoked, and what to do next.
 pub(super) fn not_shown(credential: &Credential, revoked: Result<(), Failure>, next: &str) -> String {
     let name = credential.name.as_str();
     match revoked {
-        Ok(()) => format!("The secret of the credential {name:?} could not be shown, so it was revoked again. {next}"),
+        Ok(()) => format!("The secret of the credential {name:?} could not be shown, so it was revoked. {next}"),
         Err(error) => format!(
             "The secret of the credential {name:?} could not be shown, and revoking it failed: {error}. Revoke it with \
              `auditbox credential revoke {}`.",
@@ -162,7 +162,7 @@ fn change(
     Ok(())
 }
 
-/// Makes the change in the file, and the record of it.
+/// Applies the change to the file and records it.
 fn apply(config: &Config, credential: &Credential, change: &CredentialChange) -> Result<(), Failure> {
     let record =
         self_audit::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;

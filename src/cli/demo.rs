@@ -1,9 +1,9 @@
-//! `demo`: a throw-away file full of synthetic events, and the server on it.
+//! `demo`: the server on a temporary file with synthetic events.
 
 use clap::Args;
 
 use crate::{
-    cli::{Failure, output::Output, serve},
+    cli::{failure::Failure, output::Output, serve},
     config::Config,
     model::{
         event::{EventDraft, Receipt, Sender},
@@ -14,25 +14,25 @@ use crate::{
     testdata::Generator,
 };
 
-/// How far back the events reach: 30 days, in seconds.
+/// The range of the events' times: 30 days, in seconds.
 const SPAN_SECONDS: i64 = 30 * 24 * 60 * 60;
 const BATCH_EVENTS: usize = 500;
-/// What the events' `receivedBy` says.
+/// The value of the events' `receivedBy`.
 const RECEIVED_BY: &str = "demo";
 
-/// Serve a throw-away file filled with synthetic events of the last 30 days
+/// Run the server on a temporary file with synthetic events of the last 30 days
 #[derive(Args)]
 #[command(after_help = "Example:\n  auditbox demo --events 20000")]
 pub(super) struct DemoArguments {
-    /// How many events
+    /// Number of events
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     events: u64,
-    /// Another number makes other events; the same makes the same
+    /// Seed of the generator; the same seed gives the same events
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// Fills a file in a temporary directory, serves it, and removes it at the end.
+/// Fills a file in a temporary directory, serves it, and deletes it at the end.
 pub(super) fn run(mut config: Config, arguments: &DemoArguments, out: &mut Output) -> Result<(), Failure> {
     let start = serve::Start::prepare(&config)?;
     let directory = tempfile::Builder::new().prefix("auditbox-demo-").tempdir()?;
@@ -40,7 +40,7 @@ pub(super) fn run(mut config: Config, arguments: &DemoArguments, out: &mut Outpu
     let store = serve::open(&config)?;
     fill(&store, arguments)?;
     let events = arguments.events;
-    out.line(format_args!("{events} synthetic events of the last 30 days; this file is gone when the server stops"));
+    out.line(format_args!("{events} synthetic events of the last 30 days; the file is deleted when the server stops"));
     serve::start_log(&config)?;
     serve::serve(&config, start, store, out)
 }
@@ -51,7 +51,7 @@ fn fill(store: &Store, arguments: &DemoArguments) -> Result<(), Failure> {
     let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
     while let Some(text) = events.next() {
         let draft = EventDraft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
-        // As if each had been sent when it happened.
+        // Each event is received at its own time.
         let receipt = Receipt { at: draft.happened_at().unwrap_or(now), by: RECEIVED_BY };
         batch.push(store.writer.prepare(draft.accept(&receipt)));
         if batch.len() == BATCH_EVENTS || events.peek().is_none() {

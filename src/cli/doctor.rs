@@ -1,12 +1,12 @@
-//! `doctor` and `reindex`: looking a file through, and making its index anew.
+//! `doctor` and `reindex`: checking a file, and rebuilding its index.
 
 use crate::{
-    cli::{Failure, bar::TerminalProgress, output::Output},
+    cli::{bar::TerminalProgress, failure::Failure, output::Output},
     config::Config,
     store::{self, Finding, Remedy, Report},
 };
 
-/// Examines the configured file and prints what is wrong with it. Writes nothing.
+/// Checks the configured file and prints the problems. Writes nothing.
 pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let report = {
         let bar = TerminalProgress::default();
@@ -17,14 +17,12 @@ pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> 
     out.line(format_args!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks));
     if report.dropped > 0 {
         let dropped = report.dropped;
-        out.line(format_args!(
-            "{dropped} events were dropped by retention; the records of it are events like any other."
-        ));
+        out.line(format_args!("Retention has deleted {dropped} events; the log contains a record of each deletion."));
     }
     if report.without_checksum > 0 {
         let older = report.without_checksum;
         out.line(format_args!(
-            "{older} events are from before events had checksums: less of them can be checked (schema.sql says what)."
+            "{older} events were stored before events had checksums, so fewer of their parts can be checked (see schema.sql)."
         ));
     }
     for exposure in &report.exposures {
@@ -40,14 +38,14 @@ pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> 
         let subject = if *duplicates == 1 { "identifier belongs" } else { "identifiers belong" };
         wrong.push(format!(
             "{duplicates} {subject} to more than one event. No event is lost: each of them is served and counted. Two \
-             programs have written to the file at once: make sure that only one does. A backup from before the second of two \
-             such events is without them: `auditbox restore` it and send again what came after it, or keep the file as it is."
+             programs have written to the file at once: make sure that only one does. To remove the duplicates, restore a \
+             backup from before them (`auditbox restore`) and send the later events again; or keep the file unchanged."
         ));
     }
     Err(Failure::new(wrong.join("\n")))
 }
 
-/// What is to be done about damage, in one line; none, if there is no damage.
+/// One line with the remedies for the damage, if there is any.
 fn damage(report: &Report) -> Vec<String> {
     if report.findings.is_empty() {
         return Vec::new();
@@ -59,14 +57,14 @@ fn damage(report: &Report) -> Vec<String> {
     };
     let restore = part(
         Remedy::Restore,
-        "can only be mended from a backup (`auditbox restore`): keep a copy of the file as it is; what is not named here is \
-         whole, and is served.",
+        "can only be repaired from a backup (`auditbox restore`): keep a copy of the file; everything that is not named here \
+         is intact and is served.",
     );
-    let reindex = part(Remedy::Reindex, "are of the index alone, which `auditbox reindex` makes anew from the events.");
+    let reindex = part(Remedy::Reindex, "concern only the index, which `auditbox reindex` rebuilds from the events.");
     vec![format!("{} things are wrong.{restore}{reindex}", report.findings.len())]
 }
 
-/// Prints what was found, and what is to be done about each.
+/// Prints each problem with its remedy.
 pub(super) fn print(report: &Report, out: &mut Output) {
     for Finding { subject, message, remedy } in &report.findings {
         let next = match remedy {
@@ -84,12 +82,12 @@ pub(super) fn print(report: &Report, out: &mut Output) {
     }
 }
 
-/// Makes the index of the configured file anew.
+/// Rebuilds the index of the configured file.
 pub(super) fn reindex(config: &Config, out: &mut Output) -> Result<(), Failure> {
     {
         let bar = TerminalProgress::default();
         store::reindex(&config.database.path, &bar)?;
     }
-    out.line(format_args!("The index of {} is made anew.", config.database.path.display()));
+    out.line(format_args!("The index of {} is rebuilt.", config.database.path.display()));
     Ok(())
 }

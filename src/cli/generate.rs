@@ -1,15 +1,15 @@
-//! `completions` and `man`: the command line described for shells and for `man`.
+//! `completions` and `man`: descriptions of the command line for shells and for `man`.
 
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::{
-    cli::{CommandLine, Failure, output::Output},
+    cli::{CommandLine, failure::Failure, output::Output},
     store,
 };
 
-/// Print a script that completes this program's arguments in a shell
+/// Print a completion script for a shell
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -20,14 +20,14 @@ pub(super) struct CompletionArguments {
     shell: Shell,
 }
 
-/// Print the manual page of this program, or of one of its commands
+/// Print the manual page of auditbox or of one of its commands
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   auditbox man | man -l -
   auditbox man credential create > auditbox-credential-create.1")]
 pub(super) struct ManArguments {
-    /// The command; without one, the program
+    /// The command; without one, auditbox itself
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -48,7 +48,7 @@ pub(super) fn completions(arguments: &CompletionArguments, out: &mut Output) {
 /// Prints a manual page.
 pub(super) fn man(arguments: &ManArguments, out: &mut Output) -> Result<(), Failure> {
     let mut program = CommandLine::command();
-    // Gives each command the options that it has from the program, and its full name.
+    // Adds the global options and the full name to each command.
     program.build();
     let command = arguments.command.iter().try_fold(&program, |command, name| {
         let find = |known: &&Command| known.get_name() == name;

@@ -1,7 +1,7 @@
-//! `import`: events from files, straight into the log's file or into a running server.
+//! `import`: events from files, directly into the database file or through a running server.
 //!
-//! Nothing is lost and nothing is stored twice: an import that was broken off is simply run again. An event without an
-//! identifier gets one made of its place and its text, so that this holds for it too.
+//! An interrupted import can be run again: it loses no event and stores none twice. An event without an identifier gets one
+//! that is derived from its place in the file and its text, so that this holds for it too.
 
 use std::{
     collections::VecDeque,
@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     cli::{
-        Failure,
         client::{Client, ServerArguments, refusal},
+        failure::Failure,
         output::Output,
         serve, source,
     },
@@ -39,19 +39,19 @@ use crate::{
     terminal,
 };
 
-/// Events sent at once: enough to spread a commit thin, few enough to lose little time on a bad line.
+/// Events per batch: many share the cost of one commit, and an invalid line delays few others.
 const BATCH_EVENTS: usize = 500;
-/// Bytes sent at once, well within a server's default limit.
+/// Bytes per batch, well within a server's default limit.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Batches under way while the next is read.
+/// Batches in flight while the next is read.
 const IN_FLIGHT: usize = 4;
-/// Times that a server may ask to come again later before the import gives up.
+/// Attempts per batch with a server that asks to retry later.
 const TRIES: u32 = 60;
 
-/// Take events from files: NDJSON or an array, plain, gzip or zstd; - is standard input
+/// Import events from files: NDJSON or a JSON array, plain, gzip or zstd; - is standard input
 ///
-/// Goes straight into the configured file when no server has it open, or into a running server with --url. Events that
-/// are there already are counted as duplicates, so an import that was broken off is simply run again.
+/// Writes to the configured file, which no server may have open; with --url, sends to a running server. Events that are
+/// already stored count as duplicates: run an interrupted import again.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -61,14 +61,14 @@ pub(super) struct ImportArguments {
     /// The files, in order
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Report bad lines and go on, instead of stopping at the first
+    /// Report invalid lines and continue, instead of stopping at the first
     #[arg(long)]
     skip_bad: bool,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// Imports the files and prints what became of their events.
+/// Imports the files and prints how many events were stored.
 pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output) -> Result<(), Failure> {
     for path in &arguments.files {
         source::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
@@ -76,7 +76,7 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     let (target, store) = match arguments.server.client()? {
         Some(client) => (Target::Server(client), None),
         None => {
-            // The queue's limits are for a server's many senders; here they must hold what this one has under way.
+            // The configured limits are for a server with many senders. Here the queue must hold this import's batches.
             let limits = LimitsConfig {
                 queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
                 queue_bytes_max: LimitsConfig::default().queue_bytes_max,
@@ -91,7 +91,7 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
         skip_bad: arguments.skip_bad,
         limits: config.limits.event(),
         retention: config.retention.clone(),
-        // A server masks what it is sent, by its own configuration, and says so in the event.
+        // A server masks events by its own configuration.
         mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
         progress: progress(&arguments.files),
         started: Instant::now(),
@@ -113,13 +113,13 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     Ok(closed?)
 }
 
-/// Where events go.
+/// The destination of the events.
 enum Target {
     File(crate::store::Writer),
     Server(Client),
 }
 
-/// What became of one event.
+/// The result for one event.
 enum Fate {
     Stored,
     Duplicate,
@@ -130,11 +130,11 @@ enum Fate {
 struct PendingLine {
     /// The number of its line, from 1.
     number: u64,
-    /// Whether it is past its time by its own time.
+    /// Whether the event has expired by its own time.
     is_past: bool,
 }
 
-/// A batch on its way: the lines of its events, and how to learn what became of them.
+/// A batch that was sent: the lines of its events, and a function that waits for their results.
 struct InFlight {
     file: String,
     lines: Vec<PendingLine>,
@@ -155,7 +155,7 @@ struct Counts {
     stored: u64,
     duplicates: u64,
     bad: u64,
-    /// Events that were stored, and are past their time by their own time.
+    /// Stored events that have expired by their own time.
     past: u64,
 }
 
@@ -174,7 +174,7 @@ struct Import {
 }
 
 impl Import {
-    /// Whatever ends the reading, what was sent is waited for and counted.
+    /// Reads the files. Also after an error, waits for the batches that were sent and counts their events.
     fn files(&mut self, files: &[PathBuf]) -> Result<(), Failure> {
         let read = files.iter().try_for_each(|path| self.file(path));
         let sent = read.and_then(|()| self.send());
@@ -207,7 +207,7 @@ impl Import {
         Ok(())
     }
 
-    /// Checks an event here, whichever way it goes: a bad line is named before anything of it is sent.
+    /// Checks an event before it is sent, for both destinations, so that an error names its line.
     fn take(&mut self, number: u64, text: &str) -> Result<(), String> {
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let refuse = |error: FieldError| error.to_string();
@@ -236,7 +236,7 @@ impl Import {
 
     fn bad(&mut self, file: &str, number: u64, message: &str) -> Result<(), Failure> {
         if !self.skip_bad {
-            return Err(Failure::new(format!("line {number}: {message} (--skip-bad goes on past such lines)")));
+            return Err(Failure::new(format!("line {number}: {message} (--skip-bad skips such lines)")));
         }
         self.counts.bad += 1;
         self.progress.suspend(|| terminal::line(format_args!("{file}: line {number}: {message}")));
@@ -257,7 +257,7 @@ impl Import {
             Target::Server(client) => {
                 let client = client.clone();
                 let sending = thread::spawn(move || post(&client, batch.text.as_bytes()));
-                Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sender broke down"))))
+                Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sending thread failed"))))
             }
         };
         self.in_flight.push_back(InFlight { file: self.file.clone(), lines: batch.lines, fates });
@@ -276,7 +276,7 @@ impl Import {
                     self.counts.past += u64::from(is_past);
                 }
                 Fate::Duplicate => self.counts.duplicates += 1,
-                // The rest of the batch is settled all the same; it must be counted.
+                // The rest of the batch still has to be counted.
                 Fate::Bad(message) => outcome = outcome.and(self.bad(&batch.file, number, &message)),
             }
         }
@@ -294,25 +294,22 @@ impl Import {
 }
 
 impl Import {
-    /// What an operator must know who imports history into a log that does not keep it: it is deleted, at once or later.
+    /// A warning if events were imported that are older than the log keeps them: they will be deleted.
     fn retention_warning(&self) -> Option<String> {
         let past = Some(self.counts.past).filter(|past| *past > 0)?;
         let what = match self.retention.kept_by() {
-            KeepBy::Both => {
-                "They stay until they have been in the log for as long as [retention] keeps events, counted from now \
-                 (keep_by = \"both\")."
-            }
+            KeepBy::Both => "They stay for as long as [retention] keeps events, counted from now (keep_by = \"both\").",
             KeepBy::EventTime => {
-                "The server deletes them in its next round, within an hour (keep_by = \"event_time\"). To keep them, set \
-                 keep_by = \"both\" or raise the number of days, before the server runs with them."
+                "The server deletes them within an hour (keep_by = \"event_time\"). To keep them, set keep_by = \"both\" or raise \
+                 the number of days before you start the server."
             }
         };
         let whose = match self.target {
             Target::File(_) => "",
-            Target::Server(_) => " The rules are those of this command's configuration; the server goes by its own.",
+            Target::Server(_) => " This follows this command's configuration; the server follows its own.",
         };
         Some(format!(
-            "Warning: {past} of the events stored happened longer ago than [retention] keeps such events. {what}{whose}"
+            "Warning: {past} of the stored events are older than [retention] keeps such events. {what}{whose}"
         ))
     }
 }
@@ -322,12 +319,12 @@ impl From<Outcome> for Fate {
         match outcome {
             Outcome::Stored => Self::Stored,
             Outcome::Duplicate => Self::Duplicate,
-            Outcome::Conflict => Self::Bad("its identifier already stands for an event with other content".to_owned()),
+            Outcome::Conflict => Self::Bad("its identifier already belongs to an event with other content".to_owned()),
         }
     }
 }
 
-/// Sends a batch until the server takes it: what says "later" is obeyed.
+/// Sends a batch; waits and retries if the server asks for it.
 fn post(client: &Client, batch: &[u8]) -> Result<Vec<Fate>, Failure> {
     for _ in 0..TRIES {
         let mut response = client.post("/v1/audit-log?partial=true", batch)?;
@@ -341,11 +338,11 @@ fn post(client: &Client, batch: &[u8]) -> Result<Vec<Fate>, Failure> {
             _ => return Err(refusal(response)),
         }
     }
-    Err(Failure::new("the server has been overloaded for too long"))
+    Err(Failure::new("the server is still overloaded after {TRIES} attempts"))
 }
 
 fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
-    let results = answer["results"].as_array().ok_or_else(|| Failure::new("the server's answer has no results"))?;
+    let results = answer["results"].as_array().ok_or_else(|| Failure::new("the server's response has no results"))?;
     let fate = |result: &Value| match result["status"].as_u64() {
         Some(201) => Fate::Stored,
         Some(200) => Fate::Duplicate,
@@ -358,8 +355,8 @@ fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
     Ok(results.iter().map(fate).collect())
 }
 
-/// The same event at the same place of a file of the same name gets the same identifier in every run, wherever the file
-/// lies.
+/// An identifier that is the same in every run for the same text at the same line of a file with the same name, in any
+/// directory.
 fn identifier_of(file: &str, number: u64, text: &str) -> String {
     let name = Path::new(file).file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
     let digest = Sha256::new().chain_update(name).chain_update(number.to_le_bytes()).chain_update(text).finalize();

@@ -1,7 +1,7 @@
-//! The command line: one module a command.
+//! The command line: one module per command.
 //!
-//! Exit codes: 0 when the command did what it was asked, 1 when it failed, 2 when it was asked wrongly. Results go to
-//! standard output; progress, warnings and errors to standard error.
+//! Exit codes: 0 success, 1 failure, 2 invalid arguments. Results go to standard output; progress, warnings and errors go to
+//! standard error.
 
 mod backup;
 mod bar;
@@ -9,6 +9,7 @@ mod client;
 mod credential;
 mod demo;
 mod doctor;
+mod failure;
 mod generate;
 mod import;
 mod login_link;
@@ -20,22 +21,20 @@ mod source;
 mod status;
 mod usage;
 
-use std::{env, fmt, path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{Config, ConfigError, Loaded},
-    model::error::FieldError,
-    server::StartError,
-    store::{AppendError, BackupError, ChangeError, CloseError, OpenError, ReadError, WriteError},
+    config::{Config, Loaded},
     terminal,
 };
+use failure::Failure;
 use output::Output;
 
 /// A self-hosted audit log: who did what, to what, when, and what changed.
 ///
-/// Without a command it serves, as `auditbox serve` does.
+/// Without a command it runs the server, like `auditbox serve`.
 #[derive(Parser)]
 #[command(
     name = "auditbox",
@@ -44,12 +43,12 @@ use output::Output;
     after_help = "\
 Examples:
   auditbox                                   serve on 127.0.0.1:8686, events in ./auditbox.db
-  auditbox demo                              a throw-away log full of synthetic events
-  auditbox import events.ndjson.zst          events from a file into the log
+  auditbox demo                              a temporary log with synthetic events
+  auditbox import events.ndjson.zst          add the events of a file to the log
   auditbox query --entity api --status FAILURE"
 )]
 struct CommandLine {
-    /// The configuration file (config.example.toml shows every key); without one, the defaults
+    /// Configuration file; config.example.toml lists every key. Without a file, every setting has its default
     #[arg(long, value_name = "FILE", global = true, env = "AUDITBOX_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -66,17 +65,17 @@ enum Command {
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
     LoginLink(login_link::LoginLinkArguments),
-    /// Read the configuration, say what is wrong with it, and print what is in force
+    /// Check the configuration and print the settings in effect as TOML
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
     Healthcheck(status::StatusArguments),
     Demo(demo::DemoArguments),
-    /// Read every event of the file, check the index against them, and find identifiers that two events have; writes nothing,
-    /// and may run while the server runs
+    /// Check every event and the index, and find identifiers that two events share; writes nothing, and may run while the
+    /// server runs
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
     Doctor,
     Retention(retention::RetentionArguments),
-    /// Make the index of the file anew from its events; where that fails, it stays as it was. The server must be stopped
+    /// Rebuild the index from the events; if that fails, the old index stays. The server must be stopped
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
     Reindex,
     Backup(backup::BackupArguments),
@@ -85,7 +84,7 @@ enum Command {
     Man(generate::ManArguments),
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command that the process's arguments name.
 pub fn run() -> ExitCode {
     terminal::report_panics();
     let mut out = Output::of_process();
@@ -137,8 +136,8 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
-/// The variables that are text. Any program may have set others; one of auditbox's own must be understood, save for a
-/// path, which need not be text.
+/// The environment variables that are UTF-8. Other programs may set variables that are not; one of auditbox's own must be
+/// UTF-8, except for a path.
 fn variables() -> Result<Vec<(String, String)>, Failure> {
     let mut variables = Vec::new();
     for (name, value) in env::vars_os() {
@@ -152,71 +151,3 @@ fn variables() -> Result<Vec<(String, String)>, Failure> {
     }
     Ok(variables)
 }
-
-/// Why a command ended early, and with which code.
-#[derive(Debug)]
-struct Failure {
-    message: String,
-    /// Whether the message has lines, which only the parser of the configuration makes.
-    is_in_lines: bool,
-    /// What to do next, in a line after it.
-    advice: Option<String>,
-    code: ExitCode,
-}
-
-impl Failure {
-    /// The command could not do what it was asked.
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_in_lines: false, advice: None, code: ExitCode::FAILURE }
-    }
-
-    /// The command was asked wrongly.
-    fn usage(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::from(2), ..Self::new(message) }
-    }
-
-    /// The same, followed by what to do next.
-    fn with_advice(self, advice: impl Into<String>) -> Self {
-        Self { advice: Some(advice.into()), ..self }
-    }
-
-    /// Writes the failure to standard error; returns the exit code.
-    fn report(self) -> ExitCode {
-        let message = format_args!("auditbox: {}", self.message);
-        if self.is_in_lines {
-            terminal::lines(message);
-        } else {
-            terminal::line(message);
-        }
-        if let Some(advice) = self.advice {
-            terminal::line(advice);
-        }
-        self.code
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        // The parser shows the line that it cannot read, and where in it.
-        Self { is_in_lines: matches!(error, ConfigError::Toml { .. }), ..Self::new(error.to_string()) }
-    }
-}
-
-macro_rules! failures {
-    ($($error:ty),*) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self::new(error.to_string())
-            }
-        })*
-    };
-}
-
-failures!(BackupError, OpenError, CloseError, ReadError, WriteError, AppendError, ChangeError);
-failures!(FieldError, StartError, std::io::Error, serde_json::Error);

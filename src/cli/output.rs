@@ -1,10 +1,10 @@
-//! Standard output, as every command writes to it.
+//! Standard output of every command.
 //!
-//! Text has its control, bidirectional and invisible characters written out. Events as JSON go to a file or a pipe byte for
-//! byte as stored, because a program reads them; on a terminal the same characters are JSON escapes, which is the same value.
+//! Control, bidirectional and invisible characters in text are escaped. Events as JSON go to a file or a pipe byte for byte as
+//! stored, because a program reads them; on a terminal those characters become JSON escapes, which have the same value.
 //!
-//! A write that fails is remembered and reported at the end, so a command finishes its work also without a reader. A reader
-//! that has seen enough (`| head`) is no failure; a full disk is one.
+//! A failed write is reported at the end of the command, so a command finishes its work without a reader. A closed pipe
+//! (`| head`) is not a failure; a full disk is.
 
 use std::{
     fmt::Display,
@@ -14,20 +14,20 @@ use std::{
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::{
-    cli::Failure,
+    cli::failure::Failure,
     model::printable::{printable, printable_json, printable_lines},
 };
 
-/// Results of a command.
+/// A command's results.
 pub(super) struct Output {
     writer: BufWriter<Box<dyn Write>>,
     is_terminal: bool,
-    /// The error that ended the output.
+    /// The first error; later writes are skipped.
     failed: Option<io::Error>,
 }
 
 impl Output {
-    /// The process's own standard output.
+    /// The standard output of the process.
     pub(super) fn of_process() -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
@@ -44,13 +44,13 @@ impl Output {
         self.end_line();
     }
 
-    /// Writes lines that their author has broken.
+    /// Writes a text with line breaks.
     pub(super) fn lines(&mut self, text: impl Display) {
         self.write(&printable_lines(text.to_string().trim_end_matches('\n')));
         self.end_line();
     }
 
-    /// Writes a stored event as one line: line breaks in it can only be white space between its parts.
+    /// Writes a stored event as one line: its line breaks can only be white space between JSON tokens.
     pub(super) fn event(&mut self, body: &str) {
         if self.is_terminal {
             self.write(&printable_json(body));
@@ -60,14 +60,14 @@ impl Output {
         self.end_line();
     }
 
-    /// Writes a text that this program has generated, byte for byte.
+    /// Writes a text that is safe for a terminal, byte for byte.
     pub(super) fn generated(&mut self, text: &[u8]) {
         if self.failed.is_none() {
             self.failed = self.writer.write_all(text).err();
         }
     }
 
-    /// Writes rows under a header, as wide as the terminal.
+    /// Writes rows with a header; on a terminal, as wide as the terminal.
     pub(super) fn table<R>(&mut self, header: &[&str], rows: impl IntoIterator<Item = R>)
     where
         R: IntoIterator<Item = String>,
@@ -83,7 +83,7 @@ impl Output {
         self.lines(table);
     }
 
-    /// Hands over what was written, and says whether all of it has been taken.
+    /// Flushes the output; fails if anything could not be written.
     pub(super) fn deliver(&mut self) -> Result<(), Failure> {
         self.flush();
         match &self.failed {
@@ -92,7 +92,7 @@ impl Output {
         }
     }
 
-    /// The end of the output. That its reader was gone before is no failure.
+    /// Ends the output; fails if anything could not be written, except to a closed pipe.
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
         self.flush();
         match &self.failed {
@@ -112,7 +112,7 @@ impl Output {
         }
     }
 
-    /// Hands over what was written, so that it comes before what is written elsewhere.
+    /// Flushes the output, so that it precedes later messages on standard error.
     pub(super) fn flush(&mut self) {
         if self.failed.is_none() {
             self.failed = self.writer.flush().err();

@@ -7,8 +7,8 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     cli::{
-        Failure,
         client::{ServerArguments, refusal},
+        failure::Failure,
         output::Output,
     },
     config::Config,
@@ -17,14 +17,15 @@ use crate::{
     terminal,
 };
 
-/// Events shown when no limit is asked for: a screenful or two.
+/// Default limit: a screenful or two.
 const LIMIT_DEFAULT: &str = "100";
 /// Bytes of events fetched from the file at once.
 const SLICE_BYTES: usize = 1024 * 1024;
 
-/// Ask for events: the endpoint's filters as flags; a table, or with --json one event a line
+/// Query events; prints a table, or with --json one event per line
 ///
-/// Flags given more than once match any of their values; different flags must all match.
+/// The flags are the parameters of GET /v1/audit-log. A flag given more than once matches any of its values; different flags
+/// must all match.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +33,7 @@ Examples:
   auditbox query --resources entity,blueprint --from 2024-05-01T00:00:00Z --json
   auditbox query --not-actor ci-deployer --status-code 4xx --url http://127.0.0.1:8686 --token abx_…")]
 pub(super) struct QueryArguments {
-    /// One event a line: byte for byte as stored, but on a terminal with control characters as JSON escapes
+    /// Print one event per line, byte for byte as stored; on a terminal, control characters are escaped
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -65,23 +66,24 @@ pub(super) fn run(config: &Config, arguments: &QueryArguments, out: &mut Output)
         print_table(&found, out);
     }
     out.flush();
-    // On standard error, never among the events; and the exit code says so too.
+    // On standard error, so that standard output has only events. The exit code is 1.
     for event in &found.damaged {
         terminal::line(format_args!("damaged, left out: {event}"));
     }
     match found.damaged.len() {
         0 => Ok(()),
         _ => Err(Failure::new(
-            "events that match are damaged; auditbox doctor says more, and a backup may have them whole",
+            "some matching events are damaged and left out; `auditbox doctor` describes the damage, and a backup may have them \
+             intact",
         )),
     }
 }
 
-/// Events, and how many match in all if that was asked.
+/// Events, and the number of all that match if it was requested.
 struct Answer {
     bodies: Vec<String>,
     count: Option<u64>,
-    /// What is known of those that are damaged.
+    /// Descriptions of the damaged events.
     damaged: Vec<Value>,
 }
 
@@ -160,14 +162,14 @@ fn row(event: &Value) -> [String; 7] {
     ]
 }
 
-/// One flag for each filter and its exclusion, and for each other parameter, by the tables that the endpoint itself uses.
+/// One flag for each filter, its exclusion and each other parameter, from the tables that the endpoint uses.
 struct Filters(Vec<(&'static str, String)>);
 
-/// Every parameter of the endpoint, canonical names only, with what it does.
+/// Every parameter of the endpoint by its canonical name, with its help text.
 fn parameters() -> Vec<(&'static str, String)> {
     let named = FIELDS.iter().filter_map(|spec| Some((spec, spec.name()?)));
     let fields = named.flat_map(|(spec, name)| {
-        [(name, spec.summary.to_owned()), (excluded(name), format!("Leave out what --{} would match", flag(name)))]
+        [(name, spec.summary.to_owned()), (excluded(name), format!("Exclude events that --{} would match", flag(name)))]
     });
     let ignored = ["page", "per_page", "include_deleted_entities", "search"];
     let controls = CONTROLS.iter().filter(|control| !ignored.contains(&control.name));

@@ -1,48 +1,48 @@
-//! `retention`: what is past its time, before it is dropped; and an operator's word that the clock is right.
+//! `retention`: lists expired events before they are deleted, and confirms the clock.
 
 use clap::Args;
 
 use crate::{
-    cli::{Failure, output::Output},
+    cli::{failure::Failure, output::Output},
     config::Config,
     model::{retention::KeepBy, timestamp::Timestamp},
     store::{self, Due},
 };
 
-/// Say what of the log is past its time, rule by rule; nothing is deleted
+/// Show which events have expired, rule by rule; deletes nothing
 ///
-/// The running server deletes it, within a day and an hour. Of sealed parts of the log that hold events past their time, the
-/// first look reads every event: some seconds for each million.
+/// The running server deletes them within 25 hours. The first run reads every event in those parts of the log that contain
+/// expired events: some seconds per million.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   auditbox retention --config auditbox.toml
-  AUDITBOX_RETENTION_KEEP_DAYS=90 auditbox retention   what another number would drop
-  auditbox retention --trust-clock                     after the server has said that the clock is far ahead")]
+  AUDITBOX_RETENTION_KEEP_DAYS=90 auditbox retention   what another number would delete
+  auditbox retention --trust-clock                     after the server has reported that the clock is far ahead")]
 pub(super) struct RetentionArguments {
-    /// Only say what would be dropped: what the command does without this, too
+    /// Only show what would be deleted; this is the default
     #[arg(long)]
     dry_run: bool,
-    /// Let the server drop by the present time, which it has refused because the clock is far ahead of the log
+    /// Confirm that the clock is right; the server deletes nothing while the clock is far ahead of the log
     #[arg(long, conflicts_with = "dry_run")]
     trust_clock: bool,
 }
 
-/// Prints what would be dropped, or believes the clock.
+/// Prints the expired events, or confirms the clock.
 pub(super) fn run(config: &Config, arguments: &RetentionArguments, out: &mut Output) -> Result<(), Failure> {
     let (path, now) = (&config.database.path, Timestamp::now());
     if arguments.trust_clock {
         store::trust_clock(path, now)?;
-        out.line(format_args!("{now} is believed: a running server goes on within a minute."));
+        out.line(format_args!("The time {now} is confirmed: a running server continues within a minute."));
         return Ok(());
     }
     if config.retention.keep_everything() {
-        out.line("[retention] is not set: every event is kept for ever.");
+        out.line("[retention] is not set: every event is kept forever.");
         return Ok(());
     }
     let dues = store::open_for_reading(path)?.unbounded().due(&config.retention, now)?;
     if dues.is_empty() {
-        out.line("Nothing is past its time.");
+        out.line("No event has expired.");
         return Ok(());
     }
     out.table(&["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"], dues.iter().map(row));
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Config, arguments: &RetentionArguments, out: &mut Out
         KeepBy::Both => "Ages count from an event's own time or its receipt, whichever is later.",
         KeepBy::EventTime => "Ages count from an event's own time (keep_by = \"event_time\").",
     };
-    out.line(format_args!("{events} events are past their time. Nothing was dropped: the server does that. {counted}"));
+    out.line(format_args!("{events} events have expired. Nothing was deleted: the server does that. {counted}"));
     Ok(())
 }
 

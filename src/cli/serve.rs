@@ -1,9 +1,9 @@
-//! `serve`: the server, and what it says at its first start.
+//! `serve`: the server, and its output at the first start.
 
 use std::env;
 
 use crate::{
-    cli::{Failure, bar::TerminalProgress, credential, login_link, output::Output, status},
+    cli::{bar::TerminalProgress, credential, failure::Failure, login_link, output::Output, status},
     config::Config,
     logging,
     model::{
@@ -15,12 +15,12 @@ use crate::{
     store::{self, Options, QueueLimits, Retention, Store, Writer},
 };
 
-/// The name of the credential made at the first start.
+/// The name of the credential that the first start creates.
 const ADMIN_NAME: &str = "admin";
 
-/// Opens the file and serves it until told to stop.
+/// Opens the file and serves it until a signal to stop.
 pub(super) fn run(config: &Config, out: &mut Output) -> Result<(), Failure> {
-    // Before the file is opened: what is damaged in it is told then.
+    // Before the file is opened, because opening it logs damage.
     start_log(config)?;
     let start = Start::prepare(config)?;
     let retention = Retention { rules: config.retention.clone(), every: store::RETENTION_EVERY };
@@ -28,11 +28,11 @@ pub(super) fn run(config: &Config, out: &mut Output) -> Result<(), Failure> {
     serve(config, start, store, out)
 }
 
-/// What a start needs in addition to the database. It is checked first, so that a start that fails does not leave a database
+/// The parts of a start other than the database. They are checked first, so that a failed start does not leave a database
 /// without a credential.
 pub(super) struct Start {
     endpoint: Endpoint,
-    /// The first credential, where the operator has chosen it.
+    /// The first credential, if the operator has chosen it.
     chosen: Option<(ClientId, Secret)>,
 }
 
@@ -43,12 +43,12 @@ impl Start {
     }
 }
 
-/// From here on the program says what it does.
+/// Starts the server log.
 pub(super) fn start_log(config: &Config) -> Result<(), Failure> {
-    logging::init(&config.log).map_err(|error| Failure::new(format!("the log cannot be set up: {error}")))
+    logging::init(&config.log).map_err(|error| Failure::new(format!("the server log cannot be started: {error}")))
 }
 
-/// Opens the configured file to write; nothing of it is dropped.
+/// Opens the configured file for writing, without retention.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
     open_with(config, None)
 }
@@ -66,15 +66,15 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
     Ok(Store::open(&options, &TerminalProgress::default())?)
 }
 
-/// Serves an open store until told to stop.
+/// Serves an open store until a signal to stop.
 pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Output) -> Result<(), Failure> {
-    // The first credential is shown only once, so everything that can fail comes before it is created.
+    // The first credential is shown only once, so everything that can fail comes first.
     let endpoint = start.endpoint.listen()?;
     let first = make_first_credential(&store, start.chosen)?;
     let (key, writer) = (store.reader.access_token_key()?, store.writer.clone());
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(config, endpoint, store)?;
-        // The port that was asked for may be 0; from here on it is the real one.
+        // The configured port may be 0; from here on it is the real one.
         let mut config = config.clone();
         config.server.listen = application.address();
         let url = status::own_url(&config);
@@ -82,7 +82,7 @@ pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Outpu
         out.line(format_args!("auditbox {} serves {path} at {url}", env!("CARGO_PKG_VERSION")));
         if let Some(issued) = &first {
             greet(&url, issued, out);
-            out.line("Open this in a browser within five minutes, or print another with `auditbox login-link`:");
+            out.line("Open this in a browser within five minutes, or print another link with `auditbox login-link`:");
             let code = login_link::code(&key, &issued.credential, Timestamp::now())?;
             out.line("");
             out.line(format_args!("  {}", login_link::link(&url, &code)));
@@ -90,7 +90,7 @@ pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Outpu
         }
         match (out.deliver(), &first) {
             (Err(failure), Some(issued)) => return Err(take_back(&writer, issued, failure).await),
-            // Whoever started it knows where it is, and events must be taken.
+            // The address is known from the configuration, and events must be accepted.
             (Err(failure), None) => tracing::warn!("{failure}; the server runs"),
             (Ok(()), _) => {}
         }
@@ -99,7 +99,7 @@ pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Outpu
     })
 }
 
-/// Revokes the first credential, whose secret could not be shown.
+/// Revokes the first credential if its secret could not be shown.
 async fn take_back(writer: &Writer, issued: &Issued, failure: Failure) -> Failure {
     let credential = &issued.credential;
     let change = CredentialChange::Withdraw(credential.client_id.clone());
@@ -107,12 +107,12 @@ async fn take_back(writer: &Writer, issued: &Issued, failure: Failure) -> Failur
         let record = self_audit::command_line_event(change.action(), ADMIN_NAME, credential.client_id.as_str())?;
         Ok(writer.change(change.clone(), writer.prepare(record))?.settled().await?)
     };
-    let next = "Make another one with `auditbox credential create --name NAME --scope ingest,read,admin --type user`, and \
+    let next = "Create another one with `auditbox credential create --name NAME --scope ingest,read,admin --type user`, and \
                 start the server again.";
     failure.with_advice(credential::not_shown(credential, revoke().await, next))
 }
 
-/// Makes a credential with every scope if there is none at all; returns it if its secret has to be shown.
+/// Creates a credential with every scope if there is no credential; returns it if its secret has to be shown.
 fn make_first_credential(store: &Store, chosen: Option<(ClientId, Secret)>) -> Result<Option<Issued>, Failure> {
     let known = store.reader.credentials()?;
     if !known.is_empty() {
@@ -120,15 +120,15 @@ fn make_first_credential(store: &Store, chosen: Option<(ClientId, Secret)>) -> R
             && !known.iter().any(|credential| credential.client_id == *id && credential.secret_hash.is_of(secret))
         {
             tracing::warn!(
-                "AUDITBOX_ADMIN_CLIENT_ID and _CLIENT_SECRET are not those of a credential in this file and were not \
-                 used: they count at the first start only"
+                "AUDITBOX_ADMIN_CLIENT_ID and AUDITBOX_ADMIN_CLIENT_SECRET match no credential in this file and are ignored: \
+                 only the first start uses them"
             );
         }
         return Ok(None);
     }
     let name = CredentialName::parse(ADMIN_NAME).map_err(Failure::new)?;
     let mut issued = Issued::generate(name, ActorType::User, Scopes::ALL, Timestamp::now(), None)
-        .map_err(|error| Failure::new(format!("no random numbers to be had: {error}")))?;
+        .map_err(|error| Failure::new(format!("the system provides no random numbers: {error}")))?;
     let is_chosen = chosen.is_some();
     if let Some((client_id, secret)) = chosen {
         issued.credential = Credential { client_id, secret_hash: secret.hash(), ..issued.credential };
@@ -154,14 +154,16 @@ fn chosen_by_environment() -> Result<Option<(ClientId, Secret)>, Failure> {
     }
 }
 
-/// Shows the first credential, and lines to try it with.
+/// Shows the first credential, and commands that use it.
 fn greet(url: &str, issued: &Issued, out: &mut Output) {
     out.line("");
-    out.line("This is the first start with this file. A credential with every scope was made; it is shown only now:");
+    out.line(
+        "This is the first start with this file. auditbox created a credential with every scope; it is shown only now:",
+    );
     out.line("");
     let token = credential::show_secret(issued, out);
     out.line("");
-    out.line("Send an event, and ask for it:");
+    out.line("Send an event and query it:");
     out.line("");
     out.line(format_args!("  curl -X POST {url}/v1/audit-log -H 'Authorization: Bearer {token}' \\"));
     out.line(

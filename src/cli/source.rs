@@ -1,4 +1,4 @@
-//! Where `import` gets its lines: files or standard input, plain, gzip or zstd, NDJSON or one array.
+//! The input of `import`: files or standard input; plain, gzip or zstd; NDJSON or one array.
 
 use std::{
     fmt,
@@ -14,18 +14,18 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{cli::Failure, store};
+use crate::{cli::failure::Failure, store};
 
-/// One event as it stands in the input.
+/// One event of the input.
 pub(super) struct InputLine {
-    /// Where: its line, or in an array its element, from 1.
+    /// Its line, or in an array its element, from 1.
     pub(super) number: u64,
-    /// The event, or why there is none.
+    /// The event, or why it cannot be read.
     pub(super) text: Result<String, String>,
 }
 
-/// Whether a source can be read: a regular file, standard input for `-`, or what the process was given as an open descriptor
-/// (`/dev/stdin`, `/dev/fd/3`, a shell's `<(…)`). To open a named pipe would wait for a writer that may never come.
+/// Accepts a regular file, standard input for `-`, or an open descriptor of the process (`/dev/stdin`, `/dev/fd/3`, a shell's
+/// `<(…)`). Opening a named pipe would wait for a writer that may never come.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     if path == Path::new("-") || is_descriptor(path) {
         return Ok(());
@@ -36,7 +36,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether a path names an open descriptor of this process, itself or by a link.
+/// Whether a path names an open descriptor of this process, directly or through a link.
 fn is_descriptor(path: &Path) -> bool {
     let own = fs::canonicalize("/dev/fd");
     let is_in_own = |path: &Path| {
@@ -46,8 +46,8 @@ fn is_descriptor(path: &Path) -> bool {
     is_in_own(path) || fs::read_link(path).is_ok_and(|target| is_in_own(&target))
 }
 
-/// Opens a file, or standard input for `-`, and undoes its compression, which its first bytes tell. `count` sees every
-/// chunk read, before decompression.
+/// Opens a file, or standard input for `-`, and decompresses it according to its first bytes. `count` gets the length of every
+/// chunk, before decompression.
 pub(super) fn open(path: &Path, count: impl FnMut(usize) + 'static) -> io::Result<Box<dyn BufRead>> {
     let input: Box<dyn Read> = if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
     let mut input = BufReader::with_capacity(256 * 1024, Counting { input, count });
@@ -58,7 +58,7 @@ pub(super) fn open(path: &Path, count: impl FnMut(usize) + 'static) -> io::Resul
     }
 }
 
-/// Hands every event of `input` to `take`, until it refuses one. A line longer than `bytes_max` is not held.
+/// Passes every event of `input` to `take` until it fails. A line longer than `bytes_max` is skipped, not held in memory.
 pub(super) fn for_each(
     mut input: Box<dyn BufRead>,
     bytes_max: usize,
@@ -87,7 +87,7 @@ fn first_character(input: &mut impl BufRead) -> io::Result<Option<u8>> {
     }
 }
 
-/// The next line, or why it cannot be had; nothing at the end.
+/// The next line, or why it cannot be read; `None` at the end.
 fn next_line(input: &mut impl BufRead, bytes_max: usize) -> io::Result<Option<Result<String, String>>> {
     let mut bytes = Vec::new();
     let longest = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(2);
@@ -116,7 +116,7 @@ fn array(input: impl Read, take: impl FnMut(InputLine) -> Result<(), Failure>) -
 
 struct Elements<'f, F> {
     take: F,
-    /// What `take` said, which the reader's own error could not carry.
+    /// The failure of `take`, which the deserializer's error could not carry.
     failure: &'f mut Option<Failure>,
 }
 

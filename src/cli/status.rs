@@ -6,45 +6,45 @@ use clap::Args;
 use ureq::{Agent, tls::TlsConfig};
 
 use crate::{
-    cli::{Failure, output::Output},
+    cli::{failure::Failure, output::Output},
     config::Config,
 };
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Ask the running server whether it is well; exit code 0 if it is
+/// Check the running server; exit code 0 if it accepts events
 #[derive(Args)]
 #[command(after_help = "Example:\n  auditbox healthcheck --url http://127.0.0.1:8686")]
 pub(super) struct StatusArguments {
-    /// The server's URL; without it, the configuration's own address
+    /// URL of the server; by default, the configured address
     #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
     url: Option<String>,
 }
 
-/// Asks `/readyz`: a server that answers but takes no writes is not well.
+/// Requests `/readyz`: a server that responds but accepts no events is not ready.
 pub(super) fn healthcheck(config: &Config, arguments: &StatusArguments, out: &mut Output) -> Result<(), Failure> {
     let url = arguments.url.clone().unwrap_or_else(|| own_url(config));
     let agent = Agent::config_builder()
-        // The server is close by; a proxy for the world outside is not the way to it.
+        // The server is nearby; a proxy for the internet does not lead to it.
         .proxy(None)
         .timeout_global(Some(ANSWER_WITHIN))
         .http_status_as_error(false)
-        // Nothing secret is sent and only a status is read: the certificate's name need not be this machine's.
+        // The request contains no secret and only the status is used, so the certificate's name need not be this machine's.
         .tls_config(TlsConfig::builder().disable_verification(true).build())
         .build()
         .new_agent();
     let answer = agent.get(format!("{}/readyz", url.trim_end_matches('/'))).call();
     match answer {
         Ok(response) if response.status().is_success() => {
-            out.line(format_args!("{url} is well"));
+            out.line(format_args!("{url} is ready"));
             Ok(())
         }
-        Ok(response) => Err(Failure::new(format!("{url} answered {}: see its log", response.status()))),
+        Ok(response) => Err(Failure::new(format!("{url} answered {}: see the server log", response.status()))),
         Err(error) => Err(Failure::new(format!("{url} does not answer: {error}"))),
     }
 }
 
-/// Where this configuration's server can be reached from this machine.
+/// The URL of this configuration's server on this machine.
 pub(super) fn own_url(config: &Config) -> String {
     let scheme = if config.server.tls().is_some() { "https" } else { "http" };
     let mut address = config.server.listen;

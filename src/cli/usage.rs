@@ -1,4 +1,4 @@
-//! What is said about arguments: help, the version, and what is wrong with them.
+//! Output about arguments: help, the version, and errors.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,10 @@ use clap::error::{ContextKind, ContextValue};
 
 use crate::{cli::output::Output, model::printable::printable, terminal};
 
-/// Prints what the parser of the arguments has to say; returns the exit code for it.
+/// Prints help, the version or an error of the argument parser; returns the exit code.
 ///
-/// Its errors repeat arguments. These are escaped before the error is written, because the library removes escape sequences
-/// from what it writes, and an argument must be recognizable.
+/// Errors repeat arguments. They are escaped first, because the library would remove escape sequences, and an argument must
+/// be recognizable.
 pub(super) fn explain(mut error: clap::Error, out: &mut Output) -> ExitCode {
     let context: Vec<(ContextKind, ContextValue)> =
         error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();

@@ -30,7 +30,7 @@ fn text(value: &Value) -> String {
         Value::Table(table) => {
             let entries: Vec<_> =
                 table.iter().map(|(key, value)| format!("{} = {}", quoted(key), text(value))).collect();
-            format!("{{ {} }}", entries.join(", "))
+            format!("{{{}}}", entries.join(", "))
         }
         other => other.to_string(),
     }

@@ -23,7 +23,7 @@ pub(super) trait Setting: Sized {
     /// Reads a value; `range` applies to numbers. The error follows the key's name in a sentence.
     fn read(value: &Value, range: &RangeInclusive<u64>) -> Result<Self, String>;
 
-    /// The value as it is written in a file.
+    /// The value in the form that a file has.
     fn to_toml(&self) -> Value;
 }
 

@@ -147,8 +147,8 @@ settings! {
     retention: RetentionConfig {
         /// Days that events are kept; 0, the default, is forever: deleting must be a deliberate decision.
         keep_days: u64 = 0;
-        /// The times from which an event's age counts. The default is the later of its own time and its receipt: a
-        /// sender's claim must not delete what was just acknowledged.
+        /// The times from which an event's age counts. The default is the later of `trigger.at` and the receipt: a sender's
+        /// claim must not delete what was just acknowledged.
         keep_by: KeepBy = KeepBy::Both;
         /// Days for single resource types.
         resource_types: BTreeMap<String, u64> = BTreeMap::new();

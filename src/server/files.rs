@@ -2,17 +2,17 @@
 
 use crate::{config::Config, platform::process, server::accept};
 
-/// Files that a connection to the database takes: the file itself and its `-wal`.
+/// Open files per connection to the database: the file and its `-wal`.
 const FILES_OF_A_READER: usize = 2;
-/// The server's own connections to it: its writer, its checkpoints, its retention, its credentials.
+/// Connections to the database besides the readers: writer, checkpoints, retention, credentials.
 const OWN_READERS: usize = 4;
-/// Files by which a thread of requests waits for events.
+/// Open files of a request thread's event loop.
 const FILES_OF_A_WORKER: usize = 4;
-/// What the process itself has open: its streams, its socket, its signals, the lock, the `-shm`, a temporary file.
+/// Open files of the process itself: standard streams, socket, signals, lock, `-shm`, a temporary file.
 const FILES_OF_THE_PROCESS: usize = 20;
 
-/// How many connections there is room for, at most as many as are configured. Without a file for each, the system would
-/// accept no connection at all for a while, and the database could not be read.
+/// The number of connections that the open-file limit allows, at most the configured number. If connections used up all files,
+/// the system would accept no connection for a while and the database could not be read.
 pub(super) fn connections_max(config: &Config, workers: usize) -> usize {
     let configured = config.server.connections_max;
     let readers = OWN_READERS + usize::try_from(config.database.readers).unwrap_or(usize::MAX);

@@ -1,9 +1,11 @@
 //! The running server: store, API and socket, started and stopped in order.
 
 mod accept;
+mod error;
 mod files;
 mod io;
 mod startup;
 mod tls;
 
-pub use startup::{Application, Endpoint, StartError};
+pub use error::StartError;
+pub use startup::{Application, Endpoint};

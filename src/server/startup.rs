@@ -1,13 +1,11 @@
-//! [`Application`]: built from a configuration and an open store, run until it is told to stop.
+//! [`Application`]: built from a configuration and an open store, and run until a signal to stop.
 //!
-//! It stops in this order: live streams end; no more connections; requests in flight finish; records of reads, and when
-//! credentials were last used, are written; the writer
-//! finishes its queue, copies its log into the file, and closes it.
+//! It stops in this order: live streams end; no more connections are accepted; requests in flight finish; records of reads and
+//! the last uses of credentials are written; the writer finishes its queue, copies the WAL into the file, and closes it.
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     sync::Arc,
     thread,
     time::Duration,
@@ -32,56 +30,20 @@ use crate::{
         process::{self, StopSignals},
         socket,
     },
-    server::{accept::Acceptor, files, tls},
-    store::{CloseError, ReadError, Store},
+    server::{accept::Acceptor, error::StartError, files, tls},
+    store::Store,
     ui as pages,
 };
 
-/// Connections that wait to be accepted. The system caps it at its own limit (4,096 by default). Whoever finds no room tries
-/// again after a second, which is longer than anything else that a server which is well takes.
+/// Connections that wait to be accepted. The system caps it at its own limit (4,096 by default). A client that finds no room
+/// retries after a second, which is longer than any other delay of a healthy server.
 const BACKLOG: i32 = 4096;
-/// How long a connection without a credential may go on when the server stops: a login takes less.
+/// How long a connection without a credential may continue when the server stops: a login takes less.
 const WAIT_AT_STOP: Duration = Duration::from_secs(1);
 
-/// Why the server did not start, or did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not ours.
-    #[error(
-        "cannot listen on {address}: {source}; stop the program that listens there (another auditbox?), or set another \
-         address with [server] listen"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// The certificate or its key cannot be used.
-    #[error("TLS: {}: {message}", .path.display())]
-    Tls {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// Nothing could tell the server to stop.
-    #[error("signals to stop cannot be received: {0}")]
-    Signals(io::Error),
-    /// The file cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The server broke off.
-    #[error("the server stopped: {0}")]
-    Io(#[from] io::Error),
-    /// The writer ended early.
-    #[error("the server stopped writing early: {0}")]
-    Writer(#[from] CloseError),
-}
-
-/// A reserved address, and the certificate that will be shown there. Everything outside the database that can keep a server
-/// from starting is checked here, before the database is created. It does not listen yet: a client that connects while the
-/// database is being opened is refused instead of waiting for an answer.
+/// A reserved address, and the certificate for it. Everything outside the database that can keep a server from starting is
+/// checked here, before the database is created. It does not listen yet: a client that connects while the database is being
+/// opened is refused instead of waiting for a response.
 pub struct Endpoint {
     socket: socket2::Socket,
     address: SocketAddr,
@@ -100,7 +62,7 @@ impl Endpoint {
             .map_err(|source| StartError::Listen { address, source })
     }
 
-    /// Listens. From here on clients wait for an answer.
+    /// Listens. From here on clients wait for a response.
     pub fn listen(self) -> Result<Listening, StartError> {
         let Self { socket, address, tls } = self;
         socket.listen(BACKLOG).map_err(|source| StartError::Listen { address, source })?;
@@ -108,7 +70,7 @@ impl Endpoint {
     }
 }
 
-/// An address on which the server listens, and the certificate that is shown there.
+/// An address on which the server listens, and the certificate for it.
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
@@ -124,7 +86,7 @@ fn bind(address: SocketAddr) -> io::Result<(socket2::Socket, SocketAddr)> {
     Ok((socket, bound))
 }
 
-/// A server that listens, though nothing is answered until it runs.
+/// A server that listens. It responds once it runs.
 pub struct Application {
     server: Server,
     address: SocketAddr,
@@ -137,10 +99,10 @@ pub struct Application {
 }
 
 impl Application {
-    /// Makes ready to serve. Must be called within the runtime that will run it.
+    /// Prepares the server. Must be called within the runtime that will run it.
     pub fn build(config: &Config, endpoint: Listening, store: Store) -> Result<Self, StartError> {
         let address = endpoint.address;
-        // From here on a signal stops the server in order, even if it comes before it runs.
+        // From here on a signal stops the server in order, even before the server runs.
         let signals = StopSignals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
@@ -150,12 +112,12 @@ impl Application {
         Ok(Self { server, address, recorder, uses, store, signals, streams, connections })
     }
 
-    /// Where it listens. The port is the real one, where 0 was asked for.
+    /// The address on which it listens, with the real port even if port 0 was configured.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until a signal to stop, then stops in order. An error means that something was not right to the end.
+    /// Serves until a signal to stop, then stops in order. An error means that something could not be finished.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams, self.connections));
         let served = self.server.await;
@@ -209,8 +171,8 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
     })
 }
 
-/// The socket and the middleware. The last middleware is the outermost: every response is traced, then compressed, and is
-/// recorded before either.
+/// The socket and the middleware. The last middleware is the outermost: every response is recorded, then compressed, then
+/// traced.
 fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result<(Server, Connections), StartError> {
     let app_context = context.clone();
     let app = move || {
@@ -243,7 +205,7 @@ fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result
 
 async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams: Streams, connections: Connections) {
     signals.wait().await;
-    tracing::info!("stopping: requests in flight are finished first");
+    tracing::info!("stopping: requests in flight finish first");
     connections.stop();
     tokio::select! {
         _ = async { tokio::join!(streams.close(), server.stop(true)) } => {}
@@ -251,8 +213,7 @@ async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams:
     }
 }
 
-/// Closes connections that requests with a credential do not hold: their clients could otherwise keep the server from
-/// stopping.
+/// Closes connections without a request that has a credential: their clients could otherwise keep the server from stopping.
 async fn close_waiting(connections: Connections) {
     loop {
         tokio::time::sleep(WAIT_AT_STOP).await;

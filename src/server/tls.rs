@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use crate::{config::TlsFiles, server::StartError};
+use crate::{config::TlsFiles, server::error::StartError};
 
 /// Reads the certificate chain and its key, both PEM.
 pub(super) fn load(files: &TlsFiles) -> Result<ServerConfig, StartError> {
@@ -18,7 +18,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<ServerConfig, StartError> {
         .collect::<Result<_, _>>()
         .map_err(|error| refuse(&files.certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(refuse(&files.certificate, "holds no certificate".to_owned()));
+        return Err(refuse(&files.certificate, "contains no certificate".to_owned()));
     }
     let key =
         PrivateKeyDer::from_pem_slice(&pem(&files.key)?).map_err(|error| refuse(&files.key, error.to_string()))?;
@@ -28,7 +28,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<ServerConfig, StartError> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|error| refuse(&files.certificate, error.to_string()))?;
-    // A client that speaks HTTP/2 alone learns here that the server does not (RFC 7301 section 3.2).
+    // A client that supports only HTTP/2 learns here that the server does not (RFC 7301 section 3.2).
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -714,7 +714,7 @@ fn a_chosen_admin_credential_is_not_shown() {
         .unwrap();
     assert_eq!(answer.status(), 401);
     assert!(later.stop().success());
-    assert!(later.log().contains("count at the first start only"), "{}", later.log());
+    assert!(later.log().contains("only the first start uses them"), "{}", later.log());
 }
 
 #[test]

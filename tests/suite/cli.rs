@@ -17,8 +17,8 @@ use crate::{
     skip::real_events,
 };
 
-/// Every command, as arguments that precede `--help`.
-const COMMANDS: &[&[&str]] = &[
+/// Every command.
+pub(crate) const COMMANDS: &[&[&str]] = &[
     &[],
     &["serve"],
     &["import"],
@@ -122,7 +122,7 @@ fn every_command_explains_itself_with_an_example() {
         assert!(printed.contains(example.trim_end()), "{command:?}: {printed}");
     }
     assert!(good(directory.path(), &["--version"]).starts_with("auditbox "));
-    // Asking for help creates no file.
+    // Help creates no file.
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
@@ -131,7 +131,7 @@ fn the_help_names_every_command_that_is_tested_here() {
     let directory = directory();
     let named = |help: &str| -> Vec<String> {
         let list = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        // A summary that is too long continues on the next line, further to the right.
+        // A long summary continues on the next line, further to the right.
         let names = list.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
         names
             .filter_map(|line| line.split_whitespace().next())
@@ -184,7 +184,7 @@ fn variables_that_are_not_unicode_are_harmless() {
     let odd = &not_unicode();
     let output = program(directory.path()).arg("check-config").env("ODD", odd).env(odd, "odd").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    // A variable of this program, however, must be valid text.
+    // One of auditbox's own must be UTF-8.
     let output = program(directory.path()).arg("check-config").env("AUDITBOX_SERVER_LISTEN", odd).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("AUDITBOX_SERVER_LISTEN"), "{}", err(&output));
@@ -319,7 +319,7 @@ fn events_are_imported_into_a_running_server() {
     fs::write(server.directory().join("bad.ndjson"), format!("{}{{}}\n{}", event("f0"), event("f1"))).unwrap();
     let arguments = ["import", "bad.ndjson", "--url", &server.url, "--token", &token];
     assert!(bad(server.directory(), &arguments, 1).contains("line 1: "));
-    // An event that the server rejects is also reported by its line.
+    // An event that the server rejects is also named by its line.
     let other = json!({ "identifier": "e0", "action": "OTHER", "resourceType": "x" });
     fs::write(server.directory().join("bad.ndjson"), ndjson(&[event("g0"), other, event("g1")])).unwrap();
     let message = bad(server.directory(), &arguments, 1);
@@ -374,7 +374,7 @@ fn real_events_are_imported_once() {
     assert_eq!(good(directory.path(), &["query", "--json", "--limit", "20000"]).lines().count(), 13_005);
 }
 
-/// A server with events that its filters distinguish.
+/// A server with events that differ in every filter.
 fn server_to_ask() -> Server {
     let server = Server::start();
     let made = |number: u32| {
@@ -535,17 +535,28 @@ fn credentials_are_created_listed_disabled_enabled_and_revoked() {
 }
 
 #[test]
-fn a_valid_configuration_is_printed_and_an_invalid_one_named() {
+fn a_valid_configuration_is_printed_and_an_invalid_one_is_an_error() {
     let directory = directory();
     let file = directory.path().join("auditbox.toml");
     fs::write(&file, "[server]\nlisten = \"127.0.0.1:7\"\n[limits]\nlist_max = 20000\n").unwrap();
-    let mut command = program(directory.path());
-    command.env_remove("AUDITBOX_SERVER_LISTEN");
-    let output = command.args(["check-config", "--config", "auditbox.toml"]).output().unwrap();
+    let check = |name: &str| {
+        let mut command = program(directory.path());
+        command.env_remove("AUDITBOX_SERVER_LISTEN").args(["check-config", "--config", name]).output().unwrap()
+    };
+    let output = check("auditbox.toml");
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     for part in ["listen = \"127.0.0.1:7\"", "list_max = 20000"] {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
+    // The output is a configuration file with the same effect, and a renamed key is read with a warning.
+    fs::write(directory.path().join("printed.toml"), out(&output)).unwrap();
+    let again = check("printed.toml");
+    assert!(again.status.success() && again.stderr.is_empty() && again.stdout == output.stdout, "{again:?}");
+    fs::write(directory.path().join("old.toml"), "[database]\nlog_bytes_max = 200_000_000\n").unwrap();
+    let old = check("old.toml");
+    assert!(old.status.success() && out(&old).contains("wal_bytes_max = 200000000\n"), "{old:?}");
+    let warning = "auditbox: old.toml: [database] log_bytes_max is now called wal_bytes_max; rename it\n";
+    assert_eq!(err(&old), warning);
     for (text, named) in [
         ("[server]\nlisen = \"x\"", "auditbox.toml: [server] lisen is not a key"),
         ("[sever]", "auditbox.toml: [sever] is not a section"),
@@ -553,7 +564,7 @@ fn a_valid_configuration_is_printed_and_an_invalid_one_named() {
         ("[server", "auditbox.toml: "),
     ] {
         fs::write(&file, text).unwrap();
-        // Every command rejects it, not only `check-config`.
+        // Every command rejects it, not only check-config.
         for command in [&["check-config"][..], &["serve"], &["query"], &["credential", "list"]] {
             let message = bad(directory.path(), &[command, &["--config", "auditbox.toml"]].concat(), 1);
             assert!(message.contains(named), "{command:?}: {message}");
@@ -584,8 +595,8 @@ fn healthcheck_reports_a_healthy_server() {
     let mut server = Server::start();
     let healthcheck = |server: &Server| run(server.directory(), &["healthcheck", "--url", &server.url]);
     let output = healthcheck(&server);
-    assert_eq!((output.status.code(), out(&output)), (Some(0), &*format!("{} is well\n", server.url)));
-    // Without a URL, the command uses the address in the configuration.
+    assert_eq!((output.status.code(), out(&output)), (Some(0), &*format!("{} is ready\n", server.url)));
+    // Without --url: the configured address.
     let address = server.url.trim_start_matches("http://");
     let own = program(server.directory()).arg("healthcheck").env("AUDITBOX_SERVER_LISTEN", address).output().unwrap();
     assert_eq!(own.status.code(), Some(0), "{}", err(&own));

@@ -34,7 +34,7 @@ const WHILE_SERVING: &[&[&str]] = &[
     &["backup", "another.db", "--force"],
 ];
 
-/// A server with two events. Its directory also has a backup and a file to import.
+/// A server with two events, with a backup and a file to import in its directory.
 fn serving() -> Server {
     let server = Server::start();
     let event = |name: &str| json!({ "identifier": name, "action": "READ", "resourceType": "x" });
@@ -60,7 +60,7 @@ fn is_refused(directory: &Path, name: &Path, commands: &[&[&str]], says: &str) {
     }
 }
 
-/// The server has exactly its events, and its file is intact.
+/// The server has its events and no others, and its file is intact.
 fn is_unharmed(server: Server) {
     assert_eq!(server.list("sort=received&order=asc").identifiers(), ["e1", "e2"]);
     let (status, directory) = server.stop();
@@ -69,7 +69,7 @@ fn is_unharmed(server: Server) {
     assert!(String::from_utf8_lossy(&examined.stdout).contains("Nothing is wrong."), "{examined:?}");
 }
 
-/// Symbolic links to the file, to its directory, and to another link, and a path with a detour.
+/// Symbolic links to the file, to its directory and to another link; and a path with detours.
 fn aliases(directory: &Path) -> Vec<PathBuf> {
     let elsewhere = directory.join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
@@ -128,7 +128,7 @@ fn commands_work_through_a_symbolic_link_as_on_the_file() {
     assert_eq!(names, ["directory", "far.db"]);
 }
 
-/// The names that [`aliases`] created.
+/// The names that [`aliases`] creates.
 fn aliases_again(directory: &Path) -> [PathBuf; 2] {
     [directory.join("alias.db"), directory.join("elsewhere/far.db")]
 }
@@ -198,11 +198,11 @@ fn a_file_with_a_second_hard_link_is_rejected_by_every_command() {
         assert!(!elsewhere.join("auditbox.db-wal").exists() && !server.directory().join("link.db-wal").exists());
         fs::remove_file(link).unwrap();
     }
-    // The server started before the link existed, and continues.
+    // The server started first, and continues.
     is_unharmed_after(server, &links[0]);
 }
 
-/// The server is unharmed. After it stops, the second link prevents a start until the link is removed.
+/// The server is unharmed. After it has stopped, a second link prevents its start until the link is removed.
 fn is_unharmed_after(server: Server, link: &Path) {
     let (status, directory) = server.stop();
     assert!(status.success());
@@ -217,11 +217,11 @@ fn is_unharmed_after(server: Server, link: &Path) {
     is_unharmed(Server::start_in(directory, &[]));
 }
 
-/// A mount that is unmounted when dropped.
+/// A mount, removed when dropped.
 struct Bound(PathBuf);
 
 impl Bound {
-    /// Mounts `what` at `at` too; `None` if the test may not mount.
+    /// Mounts `what` at `at`; `None` without the permission to mount.
     fn new(what: &Path, at: &Path) -> Option<Self> {
         let mounted = runs("mount", &["--bind", what.to_str()?, at.to_str()?]);
         MOUNT.is_met(mounted).then(|| Self(at.to_owned()))
@@ -279,7 +279,7 @@ fn a_file_locked_by_an_older_auditbox_is_in_use() {
     is_unharmed(Server::start_in(directory, &[]));
 }
 
-/// Things with a path that are not files, each with its description.
+/// Things with a path that are not regular files, each with its kind.
 fn others(directory: &Path) -> Vec<(PathBuf, &'static str)> {
     let (folder, fifo, socket) = (directory.join("folder"), directory.join("fifo"), directory.join("socket"));
     fs::create_dir(&folder).unwrap();
@@ -302,7 +302,7 @@ fn prepared() -> TempDir {
 #[test]
 fn anything_but_a_file_is_rejected_as_a_database_at_once() {
     let directory = prepared();
-    // Nothing exists at this path, but its form says what it would be.
+    // Nothing exists there, but the form of the name shows what it means.
     let new = (PathBuf::from("new/"), "a directory");
     for (name, kind) in others(directory.path()).into_iter().chain([new]) {
         let says = format!("is {kind}");
@@ -339,7 +339,7 @@ fn anything_but_a_file_is_rejected_as_a_source_or_a_copy_at_once() {
             is_refused(directory.path(), &database, &[arguments], &says);
         }
     }
-    // Nothing was imported before the second source was checked.
+    // Nothing was imported before the second file was checked.
     is_unharmed(Server::start_in(directory, &[]));
 }
 
@@ -412,7 +412,7 @@ fn a_file_that_others_can_read_or_replace_is_opened_with_a_warning() {
     let file = data.join("auditbox.db");
     fs::rename(directory.path().join("auditbox.db"), &file).unwrap();
     let says = |file_mode, directory_mode| {
-        // A command that only reads leaves these files with the mode of the database.
+        // A command that only reads leaves these files, with the database's former mode.
         for suffix in ["-wal", "-shm"] {
             drop(fs::remove_file(data.join(format!("auditbox.db{suffix}"))));
         }
@@ -444,7 +444,7 @@ fn a_file_that_others_can_read_or_replace_is_opened_with_a_warning() {
     for said in says(0o600, 0o1777) {
         assert!(!said.contains("chmod"), "{said}");
     }
-    // The suggested commands work as pasted.
+    // The commands can be pasted, and solve the problem.
     let [log, _] = says(0o644, 0o777);
     for line in log.lines().filter(|line| line.contains("chmod")) {
         let fix = &line[line.find("chmod").unwrap()..];

@@ -25,7 +25,7 @@ impl Process {
         Self::start_reading(command, Stdio::null())
     }
 
-    /// Starts a program with this standard input.
+    /// Starts the program with an input.
     pub(crate) fn start_reading(command: &mut Command, input: Stdio) -> Self {
         let outputs = tempfile::tempdir().unwrap();
         let file = |name| File::create(outputs.path().join(name)).unwrap();
@@ -43,7 +43,7 @@ impl Process {
         std::fs::read_to_string(self.outputs.path().join("err")).unwrap()
     }
 
-    /// The address that it reports, once it does.
+    /// The URL that it prints once it listens.
     pub(crate) fn url(&self) -> String {
         eventually("a line with the address", || {
             let output = self.output();
@@ -53,7 +53,7 @@ impl Process {
         })
     }
 
-    /// The address that it reports; if the program ends first, its standard error.
+    /// The URL that it prints once it listens, or its output if it ends before.
     pub(crate) fn started(&mut self) -> Result<String, String> {
         eventually("a start, or an end", || {
             let ended = self.child.try_wait().unwrap().is_some();

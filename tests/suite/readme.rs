@@ -1,4 +1,4 @@
-//! The documents: the README's quick start and the guide's requests, run as pasted, and every link.
+//! The documents: the README's quick start and the guide's requests, pasted unchanged, and every link.
 //!
 //! The first test is skipped without `bash` or `curl`.
 
@@ -79,7 +79,7 @@ fn the_quick_start_and_the_guides_requests_work_as_pasted() {
         };
         shell.end();
         assert!(!output.contains("\"ok\":false"), "{block}\n{output}");
-        // curl exits with 28 when its time limit expires.
+        // curl exits with 28 after a time-out.
         let expected = if block.contains("--max-time") { "end 28" } else { "end 0" };
         assert!(output.ends_with(&format!("{expected}\n")), "{block}\n{output}\n{}", shell.log());
     }

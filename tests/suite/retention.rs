@@ -126,7 +126,7 @@ fn an_event_with_any_claimed_time_is_kept_for_the_full_period() {
         "trigger": { "at": "1970-01-01T00:00:00Z" },
     })]);
     let said = run(server.directory(), &["retention", "--config", &rules(&server, "keep_days = 30")]);
-    assert!(String::from_utf8_lossy(&said.stdout).contains("3 events are past their time"), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("3 events have expired"), "{said:?}");
     let server = restart(server, &KEEP_30);
     settle(&server);
     assert_eq!(server.list("").identifiers(), ["ahead-young", "acknowledged", "imported"]);
@@ -178,7 +178,7 @@ fn keep_by_event_time_counts_only_the_time_of_the_event() {
     server.store(&[event("imported", "entity", 40), event("new", "entity", 0)]);
     let by_event_time = rules(&server, "keep_days = 30\nkeep_by = 'event_time'");
     let said = run(server.directory(), &["retention", "--config", &by_event_time]);
-    assert!(String::from_utf8_lossy(&said.stdout).contains("2 events are past their time"), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains("2 events have expired"), "{said:?}");
     let server = restart(server, &[("AUDITBOX_CONFIG", &by_event_time)]);
     settle(&server);
     assert_eq!(server.list("").identifiers(), ["new", "young"]);
@@ -202,15 +202,15 @@ fn an_import_reports_events_that_are_already_expired() {
         let text = format!("[database]\npath = '{keep_by}.db'\n[retention]\nkeep_days = 30\nkeep_by = '{keep_by}'\n");
         fs::write(directory.path().join(keep_by), text).unwrap();
     };
-    for (keep_by, said) in [("both", "2 of the events stored"), ("event_time", "2 of the events stored")] {
+    for (keep_by, said) in [("both", "2 of the stored events"), ("event_time", "2 of the stored events")] {
         config(keep_by);
         let import = || run(directory.path(), &["import", "in.ndjson", "--config", keep_by]);
         let first = import();
         let text = String::from_utf8_lossy(&first.stderr).into_owned();
         assert!(first.status.success() && text.contains(said), "{text}");
-        assert_eq!(text.contains("next round"), keep_by == "event_time", "{text}");
-        // An event that is already stored is not stored again.
-        assert!(!String::from_utf8_lossy(&import().stderr).contains("of the events stored"));
+        assert_eq!(text.contains("within an hour"), keep_by == "event_time", "{text}");
+        // What is there already is not stored again.
+        assert!(!String::from_utf8_lossy(&import().stderr).contains("of the stored events"));
     }
 }
 
@@ -313,7 +313,7 @@ fn the_command_shows_expired_events_and_drops_nothing() {
             |rule: &str| text.lines().find(|line| line.contains(rule)).unwrap_or_else(|| panic!("{text}")).to_owned();
         assert!(line("keep_days").contains(" entity ") && line("keep_days").contains(" 1 "), "{text}");
         assert!(line("resource_types.Login").contains(" 2 "), "{text}");
-        assert!(text.contains("3 events are past their time. Nothing was dropped"), "{text}");
+        assert!(text.contains("3 events have expired. Nothing was deleted"), "{text}");
     }
     assert_eq!(server.list("").identifiers().len(), 4);
     let refused = run(server.directory(), &["retention", "--dry-run", "--trust-clock"]);

@@ -1,4 +1,4 @@
-//! HTTPS: an operator's certificate, real clients, and errors in the files.
+//! HTTPS: an operator's certificate, real clients, and invalid files.
 
 use std::{
     fs,
@@ -114,7 +114,7 @@ fn the_command_line_trusts_the_certificate_given_with_ca() {
         let message = String::from_utf8_lossy(&refused.stderr);
         assert!(message.contains(named), "{message}");
     }
-    // A health check needs no certificate, because it only asks for the status.
+    // The health check reads only a status, so it needs no certificate.
     assert!(run(directory.path(), &["healthcheck", "--url", &url]).status.success());
 }
 
@@ -138,7 +138,7 @@ fn plain_http_on_the_https_port_is_disconnected_without_harm() {
     assert!(server.stop().success());
 }
 
-/// A connection on which the client offers these protocols (ALPN, RFC 7301). The caller sends and reads.
+/// A connection on which the client offers these protocols (ALPN, RFC 7301); the caller sends and reads.
 fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
@@ -158,7 +158,7 @@ fn offering(url: &str, certificate: &Path, protocols: &[&str]) -> io::Result<Str
 
 /// The server's response to these bytes, until it closes.
 fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -> String {
-    // The server may close before it has received everything.
+    // It may close before it has read everything.
     drop(stream.write_all(bytes));
     let mut said = Vec::new();
     if let Err(error) = stream.read_to_end(&mut said) {
@@ -168,7 +168,7 @@ fn said_to(mut stream: StreamOwned<ClientConnection, TcpStream>, bytes: &[u8]) -
 }
 
 #[test]
-fn http_2_is_not_spoken_and_clients_that_prefer_it_are_served_http_1_1() {
+fn http_2_is_not_supported_and_a_client_that_prefers_it_is_served_with_http_1() {
     let directory = files();
     let mut server = Process::start(&mut secured(directory.path(), "certificate.pem", "key.pem"));
     let (url, certificate) = (server.url(), directory.path().join("certificate.pem"));
@@ -181,7 +181,7 @@ fn http_2_is_not_spoken_and_clients_that_prefer_it_are_served_http_1_1() {
         let said = said_to(stream, asked);
         assert!(said.starts_with("HTTP/1.1 200 "), "{offered:?}: {said}");
     }
-    // A client that speaks it without negotiation: its preface (RFC 9113 section 3.4) and SETTINGS.
+    // A client that uses HTTP/2 without negotiating it: its preface (RFC 9113 section 3.4) and SETTINGS.
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let said = said_to(offering(&url, &certificate, &[]).unwrap(), preface);
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{said}");
@@ -210,14 +210,14 @@ fn invalid_certificate_and_key_files_are_named() {
     for (certificate, key, named) in [
         ("nowhere.pem", "key.pem", "nowhere.pem: No such file"),
         ("certificate.pem", "nowhere.pem", "nowhere.pem: No such file"),
-        ("text.pem", "key.pem", "text.pem: holds no certificate"),
-        ("empty.pem", "key.pem", "empty.pem: holds no certificate"),
-        ("key.pem", "key.pem", "key.pem: holds no certificate"),
+        ("text.pem", "key.pem", "text.pem: contains no certificate"),
+        ("empty.pem", "key.pem", "empty.pem: contains no certificate"),
+        ("key.pem", "key.pem", "key.pem: contains no certificate"),
         ("broken.pem", "key.pem", "broken.pem: "),
         ("certificate.pem", "text.pem", "text.pem: "),
         ("certificate.pem", "empty.pem", "empty.pem: "),
         ("certificate.pem", "certificate.pem", "certificate.pem: "),
-        // The key belongs to another certificate: either file could be the mistake.
+        // A key of another certificate: either file could be the mistake.
         ("certificate.pem", "other.pem", "certificate.pem: "),
         ("certificate.pem", "", "[server] tls_key must be set too"),
         ("", "key.pem", "[server] tls_certificate must be set too"),
@@ -228,7 +228,7 @@ fn invalid_certificate_and_key_files_are_named() {
     }
 }
 
-/// Runs curl against the server, without a proxy and without a configuration.
+/// Runs curl against the server, without a proxy and without curl's configuration file.
 fn curl(url: &str, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new("curl");
     command.args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "20"]);
@@ -255,7 +255,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_only_and_rejects_another_authority() {
         );
         assert!(String::from_utf8_lossy(&answer.stdout).contains("ok"), "{answer:?}");
     }
-    // Older versions are offered with ciphers that this client would otherwise not try.
+    // Older versions are offered with ciphers that this client would not try by default.
     for version in ["1.0", "1.1"] {
         let old =
             [&*format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "ALL:@SECLEVEL=0", "--cacert", &ours];
@@ -263,7 +263,7 @@ fn curl_is_served_with_tls_1_2_and_1_3_only_and_rejects_another_authority() {
     }
     assert_eq!(curl(&url, &["--cacert", &theirs]).status.code(), Some(60), "another authority");
     assert_eq!(curl(&url, &[]).status.code(), Some(60), "the well-known authorities");
-    // The certificate names the address, and not a host name that resolves to it.
+    // The certificate names the address, not a host name that resolves to it.
     let port = url.rsplit(':').next().unwrap();
     let named = curl(
         &format!("https://audit.example:{port}"),
