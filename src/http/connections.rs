@@ -93,7 +93,7 @@ struct Place {
     state: Arc<ConnectionState>,
     /// Its turn in the line; `None` while a request holds it.
     turn: Option<u64>,
-    /// When it began to wait, or when its last answer was complete.
+    /// When it began to wait. While it is being sent the end of an answer: when some of that was last taken.
     since: Instant,
 }
 
@@ -134,9 +134,16 @@ impl Connections {
         self.close_where(|place| place.turn.is_some() && place.since.elapsed() > longest);
     }
 
-    /// Closes connections whose client has not taken the end of an answer for longer than `longest`.
+    /// Closes connections whose client has taken nothing of the end of an answer for longer than `longest`. A client that
+    /// reads slowly keeps its connection.
     pub fn close_unread(&self, longest: Duration) {
-        self.close_where(|place| place.state.is_answered.load(Ordering::Relaxed) && place.since.elapsed() > longest);
+        self.close_unread_at(Instant::now(), longest);
+    }
+
+    fn close_unread_at(&self, now: Instant, longest: Duration) {
+        self.close_where(|place| {
+            place.state.is_answered.load(Ordering::Relaxed) && now.saturating_duration_since(place.since) > longest
+        });
     }
 
     fn close_where(&self, is_closed: impl Fn(&Place) -> bool) {
@@ -292,6 +299,24 @@ impl Connection {
         self.state.is_hung_up.load(Ordering::Relaxed)
     }
 
+    /// The system has taken bytes for the client.
+    pub fn has_sent(&self) {
+        self.has_sent_at(Instant::now());
+    }
+
+    fn has_sent_at(&self, now: Instant) {
+        // A connection whose answer is not complete is not closed for this.
+        if self.state.is_answered.load(Ordering::Relaxed) {
+            self.set_since(now);
+        }
+    }
+
+    fn set_since(&self, now: Instant) {
+        if let Some(place) = self.shared.line().places.get_mut(&self.state.number) {
+            place.since = now;
+        }
+    }
+
     /// All that was written has been sent. If an answer was complete before, the connection waits for the next request.
     pub fn is_flushed(&self) {
         if self.state.is_answered.swap(false, Ordering::Relaxed) {
@@ -324,11 +349,8 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let state = &self.0.state;
-        if let Some(place) = self.0.shared.line().places.get_mut(&state.number) {
-            place.since = Instant::now();
-        }
-        state.is_answered.store(true, Ordering::Relaxed);
+        self.0.set_since(Instant::now());
+        self.0.state.is_answered.store(true, Ordering::Relaxed);
     }
 }
 
@@ -425,5 +447,26 @@ mod tests {
         assert_eq!([&waits, &held, &unread].map(is_cut), [true, false, false]);
         connections.close_unread(Duration::ZERO);
         assert_eq!([&waits, &held, &unread].map(is_cut), [true, false, true]);
+    }
+
+    #[test]
+    fn an_answer_whose_end_is_read_slowly_is_not_closed() {
+        let connections = Connections::new(16);
+        let [slow, unread] = [(); 2].map(|()| connections.admit(None));
+        for member in [&slow, &unread] {
+            let turn = member.connection().clone().begin(false);
+            assert!(member.connection().hold().is_ok());
+            drop(turn);
+        }
+        let (answered, longest) = (Instant::now(), Duration::from_secs(85));
+        let after = |seconds| answered + Duration::from_secs(seconds);
+        slow.connection().has_sent_at(after(60));
+        connections.close_unread_at(after(100), longest);
+        assert_eq!([&slow, &unread].map(is_cut), [false, true]);
+        slow.connection().has_sent_at(after(140));
+        connections.close_unread_at(after(220), longest);
+        assert!(!is_cut(&slow));
+        connections.close_unread_at(after(226), longest);
+        assert!(is_cut(&slow));
     }
 }

@@ -75,8 +75,9 @@ impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check_cut(context)?;
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        if written.is_err() {
-            self.connection().hang_up();
+        match &written {
+            Ok(_) => self.connection().has_sent(),
+            Err(_) => self.connection().hang_up(),
         }
         Poll::Ready(written)
     }

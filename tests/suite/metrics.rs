@@ -171,7 +171,7 @@ fn connections_and_streams_are_counted_while_they_are_open() {
     let server = Server::start();
     let count = |series: &str| Metrics::of(&server).count(series);
     let idle = eventually("no connection but the one that asks", || {
-        Some(count("auditbox_http_connections")).filter(|connections| *connections <= 2)
+        Some(count("auditbox_http_connections")).filter(|connections| *connections <= 1)
     });
     let mut open: Vec<_> = (0..5).map(|_| Connection::open(&server.url).unwrap()).collect();
     let mut stream = Connection::open(&server.url).unwrap();
