@@ -117,7 +117,7 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
         Command::Credential(command) => credential::run(&config()?, command, out),
         Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
         Command::CheckConfig => {
-            out.generated(load()?.toml.as_bytes());
+            out.generated(load()?.effective.as_bytes());
             Ok(())
         }
         Command::Healthcheck(arguments) => status::healthcheck(&config()?, &arguments, out),

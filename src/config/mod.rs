@@ -54,8 +54,8 @@ pub struct Config {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// The same as a TOML file that names every key.
-    pub toml: String,
+    /// The effective configuration: a TOML file with a value for every key.
+    pub effective: String,
     /// One line for each setting that is written under an earlier name.
     pub warnings: Vec<String>,
 }
@@ -69,8 +69,8 @@ impl Config {
     ) -> Result<Loaded, ConfigError> {
         let source = Source::read(path, environment, Settings::SECTIONS)?;
         let (settings, resource_types) = (Settings::read(&source)?, source.resource_types()?);
-        let toml = print::file(&settings.to_toml(), &resource_types);
+        let effective = print::file(&settings.to_toml(), &resource_types);
         let config = settings.into_config(resource_types).map_err(|problem| source.blame(problem))?;
-        Ok(Loaded { config, toml, warnings: source.into_warnings() })
+        Ok(Loaded { config, effective, warnings: source.into_warnings() })
     }
 }

@@ -21,7 +21,7 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
 
 /// Every key at its default.
 fn defaults() -> Table {
-    read("", &[]).unwrap().toml.parse().unwrap()
+    read("", &[]).unwrap().effective.parse().unwrap()
 }
 
 /// The message of a refusal, which must contain every one of `parts`.
@@ -57,8 +57,8 @@ fn the_printed_configuration_is_a_file_with_the_same_settings() {
             .to_owned(),
     ] {
         let loaded = read(&text, &[]).unwrap();
-        assert_eq!(load(&loaded.toml, &[]).unwrap(), loaded.config, "{}", loaded.toml);
-        assert!(!loaded.toml.contains(|char: char| char != '\n' && crate::model::printable::is_hidden(char)));
+        assert_eq!(load(&loaded.effective, &[]).unwrap(), loaded.config, "{}", loaded.effective);
+        assert!(!loaded.effective.contains(|char: char| char != '\n' && crate::model::printable::is_hidden(char)));
     }
 }
 

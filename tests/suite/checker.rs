@@ -13,8 +13,8 @@
 //! AUDITBOX_CHECKER_SECONDS=3600 cargo test --test suite -- checker::random --nocapture
 //! ```
 //!
-//! `AUDITBOX_CHECKER_WITHOUT=restore,link` leaves out operations, and `AUDITBOX_CHECKER_KEEP=DIRECTORY` copies the server's
-//! directory there when an episode fails.
+//! `AUDITBOX_CHECKER_WITHOUT=restore,link` leaves out operations, and `AUDITBOX_CHECKER_KEEP=DIRECTORY` copies the
+//! server's directory there when an episode fails.
 //!
 //! | module | what it holds |
 //! |---|---|
