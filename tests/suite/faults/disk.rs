@@ -254,7 +254,7 @@ fn a_file_that_is_gone_from_its_place_is_not_written_to() {
             subject.kill();
         } else {
             let (code, log) = refusal(&mut place.command());
-            assert!(code == Some(1) && log.contains("is its directory there and writable?"), "{log}");
+            assert!(code == Some(1) && log.contains("check that its directory exists and is writable"), "{log}");
         }
     }
 }
