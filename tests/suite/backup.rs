@@ -1,5 +1,5 @@
-//! A backup made while many connections write, and put back: everything that was acknowledged before it began is in it,
-//! byte for byte, and the write-ahead log grows by no more than is written meanwhile.
+//! A backup made while many connections write, and its restore: it contains every event acknowledged before it began,
+//! byte for byte, and the write-ahead log (WAL) grows only by what is written meanwhile.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Far less than the file's bound for it, and far more than is written in the time that so small a file takes to copy.
-const LOG_BYTES_MAX: u64 = 320 * 1024 * 1024;
+const WAL_BYTES_MAX: u64 = 320 * 1024 * 1024;
 const SENDERS: usize = 8;
 
 fn event(sender: usize, number: usize) -> Value {
@@ -77,7 +77,7 @@ fn a_backup_beside_full_ingest_has_what_was_acknowledged_before_it_began() {
     });
     assert!(acknowledged.lock().unwrap().len() > before.len(), "nothing came meanwhile");
     let longest = longest.into_inner();
-    assert!(longest < LOG_BYTES_MAX, "{longest}");
+    assert!(longest < WAL_BYTES_MAX, "{longest}");
     assert_private(&copy);
     let original: HashMap<String, String> = lines(&server);
 
@@ -142,7 +142,7 @@ fn a_backup_has_its_name_only_once_it_is_on_the_disk() {
     assert!(lines[renamed..].iter().any(|line| is_sync_of(line, &directory)), "then its name: {trace}");
 }
 
-/// A backup of this server that has begun to copy, and then been stopped; let go on when it is dropped.
+/// A backup of this server that was paused during the copy. It continues when this is dropped.
 struct Stopped(std::process::Child);
 
 impl Stopped {
@@ -157,7 +157,7 @@ impl Stopped {
                 thread::sleep(Duration::from_micros(200));
             }
             stopped.signal("STOP");
-            // With much still to be copied: one that is past that is let go on.
+            // Only pause a backup with much left to copy.
             let is_midway = (1..fs::metadata(server.database()).unwrap().len() / 2).contains(&length());
             is_midway.then_some(stopped)
         })
@@ -178,25 +178,25 @@ impl Drop for Stopped {
 #[test]
 #[cfg(unix)]
 fn the_log_keeps_to_its_bound_while_a_backup_copies() {
-    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &held::LOG_BYTES_MAX.to_string())]);
-    let log_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
+    let server = Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &held::WAL_BYTES_MAX.to_string())]);
+    let wal_bytes = || fs::metadata(server.database().with_extension("db-wal")).unwrap().len();
     let post = |number: usize| server.post("/v1/audit-log", &held::batch(number)).status;
     for number in 0..12 {
         assert_eq!(post(number), 201);
     }
     // In the file and no longer in the log, so that it is the file that is long.
-    eventually("an empty log", || (fs::metadata(server.database()).unwrap().len() > log_bytes()).then_some(()));
+    eventually("an empty WAL", || (fs::metadata(server.database()).unwrap().len() > wal_bytes()).then_some(()));
     let mut stopped = Stopped::begin(&server);
     let mut stored = 12;
     while post(stored) == 201 {
         stored += 1;
-        assert!(stored < 100, "the log has no bound: {} bytes", log_bytes());
+        assert!(stored < 100, "the WAL has no limit: {} bytes", wal_bytes());
     }
     assert!(stored > 12, "what there is room for is taken");
     for number in 0..10 {
         assert_eq!(post(1_000 + number), 503);
     }
-    assert!(log_bytes() < held::LOG_BYTES_MAX + held::BEYOND_BYTES, "{}", log_bytes());
+    assert!(wal_bytes() < held::WAL_BYTES_MAX + held::BEYOND_BYTES, "{}", wal_bytes());
     stopped.signal("CONT");
     assert!(stopped.0.wait().unwrap().success());
     eventually("taking events again", || (post(2_000) == 201).then_some(()));
@@ -221,7 +221,7 @@ fn who_was_ahead_of_a_backup_is_told_and_goes_on() {
     let server = Server::start_in(directory, &[]);
     assert_eq!(server.list(&format!("{follow}&cursor={ahead}")).refusal(), (422, "invalid_request".to_owned()));
     assert_eq!(server.list("resources=entity").identifiers(), ["s0-1"]);
-    // What was lost is sent again, and clients that begin anew see it.
+    // The lost event is sent again, and new clients see it.
     assert_eq!(server.post("/v1/audit-log", &event(0, 2).to_string()).status, 201);
     assert_eq!(server.list("resources=entity&sort=received&order=asc").identifiers(), ["s0-1", "s0-2"]);
     let aside = fs::read_dir(server.directory())

@@ -21,7 +21,7 @@ use crate::harness::{Server, eventually, run, store_options};
 const CHUNK_EVENTS: u32 = 64;
 const EVENTS: u32 = 150;
 
-/// Events that compress, and one that is shorter as it is.
+/// Events that compress well, and one that is shorter uncompressed.
 fn event(number: u32) -> Value {
     json!({
         "identifier": format!("event-{number:04}"),
@@ -78,7 +78,7 @@ fn flip_body(path: &Path, seq: u32) {
     let body: Vec<u8> = connection.query_row("SELECT body FROM event WHERE seq = ?1", [seq], |row| row.get(0)).unwrap();
     close(connection);
     let mut bytes = fs::read(path).unwrap();
-    // What stood on a page before it was split stays there, unused.
+    // After a page is split, its former content stays on it, unused.
     let places: Vec<_> = (0..bytes.len() - body.len()).filter(|at| bytes[*at..].starts_with(&body)).collect();
     assert!(!places.is_empty());
     for at in places {
@@ -153,7 +153,7 @@ fn a_flipped_byte_of_a_body_costs_that_event_alone_and_is_told_everywhere() {
     assert_eq!(asked.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&asked.stderr).contains("damaged, left out"), "{asked:?}");
     assert!(!String::from_utf8_lossy(&asked.stdout).contains("event-0010"));
-    // The index made anew, from events of which these can no longer be read, still knows them.
+    // The rebuilt index still has the events that can no longer be read.
     assert!(run(directory.path(), &["reindex"]).status.success());
     let server = Server::start_in(directory, &[]);
     for number in [10, 149] {
@@ -193,7 +193,7 @@ fn every_column_of_a_row_is_covered() {
         assert_eq!(listed.json()["damaged"]["count"], 1, "{damage}: {}", listed.text);
         assert!(!listed.identifiers().contains(&"event-0149".to_owned()), "{damage}");
         assert!(listed.identifiers().contains(&"event-0148".to_owned()), "{damage}");
-        // Whatever a column says: what is not in the dictionary counts for nothing.
+        // A value of a column that is not in the term dictionary is not counted.
         for field in ["entity", "blueprint"] {
             let counted = server.get(&format!("/v1/audit-log/stats?facets={field}"));
             assert_eq!(counted.status, 200, "{damage}: {}", counted.text);

@@ -1,4 +1,4 @@
-//! What a 2xx promises, held against kills, loss of power and disks that fail.
+//! Acknowledged events survive kills, loss of power and failing disks.
 //!
 //! | module | what it shows |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | `disk` | full, read-only, failing, hanging, vanished disks and no descriptors: honest refusals, and reading goes on |
 //! | `displaced` | files that are deleted, moved or replaced under a running server |
 //!
-//! The short forms run with the others. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set how often, `AUDITBOX_SEED` which choices.
-//! A test that needs `strace`, `/dev/fuse` or the right to mount is skipped where that is missing, or fails if
+//! The short forms run with the others. `AUDITBOX_KILLS` and `AUDITBOX_CUTS` set how often, `AUDITBOX_SEED` which
+//! choices. A test that needs `strace`, `/dev/fuse` or the right to mount is skipped where that is missing, or fails if
 //! `AUDITBOX_REQUIRE_STRACE`, `AUDITBOX_REQUIRE_FUSE` or `AUDITBOX_REQUIRE_MOUNT` is set.
 
 #[cfg(target_os = "linux")]

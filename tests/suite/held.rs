@@ -1,5 +1,5 @@
-//! Readers and the write-ahead log. While another program beside the server holds a read transaction on the file open, the
-//! log cannot be emptied, and must not fill the disk. The server's own clients hold nothing, however slowly they read.
+//! Readers and the write-ahead log (WAL). While another program keeps a read transaction on the file open, the WAL
+//! cannot be emptied, and must not fill the disk. The server's own clients keep nothing open, however slowly they read.
 
 use std::{fs, io::Write};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const MEBIBYTE: u64 = 1024 * 1024;
 /// The least that may be configured.
-pub(crate) const LOG_BYTES_MAX: u64 = 128 * MEBIBYTE;
+pub(crate) const WAL_BYTES_MAX: u64 = 128 * MEBIBYTE;
 /// What may be written beyond it: a batch that was under way when it was met, and the server's own records.
 pub(crate) const BEYOND_BYTES: u64 = 48 * MEBIBYTE;
 pub(crate) const BATCH_EVENTS: usize = 12;
@@ -35,17 +35,17 @@ pub(crate) fn batch(number: usize) -> String {
 
 /// A server whose log has a bound that is soon come to.
 fn bounded() -> Server {
-    Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &LOG_BYTES_MAX.to_string())])
+    Server::start_with(&[("AUDITBOX_DATABASE_LOG_BYTES_MAX", &WAL_BYTES_MAX.to_string())])
 }
 
-fn log_bytes(server: &Server) -> u64 {
+fn wal_bytes(server: &Server) -> u64 {
     fs::metadata(server.database().with_extension("db-wal")).unwrap().len()
 }
 
 #[test]
 fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
     let server = bounded();
-    let log_bytes = || log_bytes(&server);
+    let wal_bytes = || wal_bytes(&server);
 
     let mut other = Connection::open(server.database()).unwrap();
     let reading = other.transaction().unwrap();
@@ -59,7 +59,7 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
             break answer;
         }
         stored += 1;
-        assert!(stored < 100, "the log has no bound: {} bytes", log_bytes());
+        assert!(stored < 100, "the WAL has no limit: {} bytes", wal_bytes());
     };
     assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
     assert!(refused.text.contains("read transaction"), "{}", refused.text);
@@ -69,7 +69,7 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
     for turn in 0..20 {
         assert_eq!(server.post("/v1/audit-log", &batch(1_000 + turn)).status, 503);
     }
-    assert!(log_bytes() < LOG_BYTES_MAX + BEYOND_BYTES, "{}", log_bytes());
+    assert!(wal_bytes() < WAL_BYTES_MAX + BEYOND_BYTES, "{}", wal_bytes());
     assert!(server.log().contains("another program holds a read transaction"), "{}", server.log());
 
     // Reading goes on, people still get in, and the other program still sees what it saw.
@@ -80,7 +80,7 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
 
     drop(reading);
     eventually("taking events again", || (server.post("/v1/audit-log", &batch(2_000)).status == 201).then_some(()));
-    assert!(log_bytes() < LOG_BYTES_MAX);
+    assert!(wal_bytes() < WAL_BYTES_MAX);
     assert_eq!(server.get("/readyz").status, 200);
     assert!(server.log().contains("events are accepted again"), "{}", server.log());
     let last = format!("e-{}-11", stored - 1);
@@ -90,7 +90,7 @@ fn the_log_has_a_bound_and_whoever_is_to_blame_is_told() {
 #[test]
 fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
     let server = bounded();
-    let log_bytes = || log_bytes(&server);
+    let wal_bytes = || wal_bytes(&server);
     for number in 0..3 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
@@ -106,9 +106,9 @@ fn clients_that_do_not_read_on_hold_neither_the_writer_nor_the_log() {
         .into();
     // In all more than the log may hold.
     for number in 3..23 {
-        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201, "{number}: {} bytes", log_bytes());
+        assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201, "{number}: {} bytes", wal_bytes());
     }
-    assert!(log_bytes() < LOG_BYTES_MAX, "{}", log_bytes());
+    assert!(wal_bytes() < WAL_BYTES_MAX, "{}", wal_bytes());
     drop(unread);
 }
 
@@ -121,18 +121,18 @@ fn a_log_that_is_hardly_written_to_gives_its_room_back() {
     for number in 0..4 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
-    assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
+    assert!(wal_bytes(&server) > 8 * QUIET_BYTES_MAX);
     // Nobody asks for anything.
-    eventually("a short log", || (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
+    eventually("a short WAL", || (wal_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
     for number in 4..8 {
         assert_eq!(server.post("/v1/audit-log", &batch(number)).status, 201);
     }
-    assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
+    assert!(wal_bytes(&server) > 8 * QUIET_BYTES_MAX);
     // Somebody asks now and then, of which a record is written each time.
-    eventually("a short log", || {
+    eventually("a short WAL", || {
         assert_eq!(server.list("limit=1").status, 200);
         std::thread::sleep(std::time::Duration::from_millis(500));
-        (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(())
+        (wal_bytes(&server) <= QUIET_BYTES_MAX).then_some(())
     });
     let newest: Vec<_> = (0..8).map(|number| format!("e-{number}-0")).collect();
     for identifier in &newest {
@@ -154,9 +154,9 @@ fn a_log_that_another_program_reads_is_shortened_once_it_has_ended() {
     }
     // Long enough for the server to have tried more than once.
     std::thread::sleep(std::time::Duration::from_secs(12));
-    assert!(log_bytes(&server) > 8 * QUIET_BYTES_MAX);
+    assert!(wal_bytes(&server) > 8 * QUIET_BYTES_MAX);
     assert_eq!(count(&reading), seen);
     assert_eq!(server.post("/v1/audit-log", &batch(4)).status, 201);
     drop(reading);
-    eventually("a short log", || (log_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
+    eventually("a short WAL", || (wal_bytes(&server) <= QUIET_BYTES_MAX).then_some(()));
 }

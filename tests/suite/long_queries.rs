@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Answer, Server, eventually},
-    held::{LOG_BYTES_MAX, batch},
+    held::{WAL_BYTES_MAX, batch},
     raw,
 };
 
@@ -136,7 +136,7 @@ fn one_credential_leaves_half_of_the_readers_to_others() {
 
 #[test]
 fn long_queries_hold_neither_the_writer_nor_the_log() {
-    let bound = LOG_BYTES_MAX.to_string();
+    let bound = WAL_BYTES_MAX.to_string();
     let server = server(&[PATIENT, ("AUDITBOX_DATABASE_LOG_BYTES_MAX", &bound)]);
     let other = server.credential("other", &["read"]);
     let asked = [(0, &server.token), (1, &server.token), (2, &other), (3, &other)];

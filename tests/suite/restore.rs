@@ -1,5 +1,5 @@
-//! A backup put in the place of a log: nothing that was stored is lost on the way, no file is overwritten that was not
-//! named, and what was revoked since the backup stays revoked.
+//! Restoring a backup: no stored event is lost, no other file is overwritten, and credentials revoked since the backup
+//! stay revoked.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ fn succeeds(directory: &Path, arguments: &[&str]) -> String {
     said(&output)
 }
 
-/// Runs a command that must fail with these words, and leave every file as it is.
+/// Runs a command that must fail with these words and change no file.
 fn is_refused(directory: &Path, arguments: &[&str], words: &str) {
     let before = files(directory);
     let output = run(directory, arguments);
@@ -135,8 +135,8 @@ fn a_file_without_a_log_in_it_is_no_backup() {
     is_refused(at, &["restore", "missing.db", "--force"], "missing.db");
 }
 
-/// Kills a restore at each call that changes a directory or syncs. The file in place is always whole, nothing is lost, and a
-/// second restore succeeds and keeps what was revoked.
+/// Kills a restore at each call that changes a directory or syncs. The file in place is always whole, nothing is lost,
+/// and a second restore succeeds and keeps what was revoked.
 #[test]
 fn a_restore_that_is_killed_leaves_a_whole_file_in_place() {
     if !faults::can_trace() {
@@ -263,7 +263,7 @@ fn the_files_of_a_database_are_neither_source_nor_destination() {
     send(&server, "e", 300);
     succeeds(server.directory(), &["backup", "copy.db"]);
     let at = server.directory();
-    // A database with a second hard link is refused as such, whatever the command.
+    // Every command rejects a database with a second hard link.
     let why = |suffix: &str| if suffix.is_empty() { "hard links" } else { "belongs to the database" };
     for suffix in ["", "-wal", "-shm", "-journal", ".lock", ".part", ".part-wal"] {
         let name = format!("{DATABASE}{suffix}");
@@ -353,8 +353,8 @@ fn status(server: &Server, token: &str) -> u16 {
     server.request_as(token, "GET", "/v1/audit-log?limit=1", "").status
 }
 
-/// A log with a backup, after which `revoked` was revoked, `disabled` disabled, a session ended, a link used and `later`
-/// made. Returns the directory of its stopped server, the tokens of the first three, the session and the link.
+/// A log with a backup, after which `revoked` was revoked, `disabled` disabled, a session ended, a link used and
+/// `later` made. Returns the directory of its stopped server, the tokens of the first three, the session and the link.
 fn with_revocations() -> (TempDir, Vec<String>, String, String) {
     let server = Server::start();
     let mut tokens = make_credentials(&server, &["kept", "revoked", "disabled"]);

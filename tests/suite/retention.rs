@@ -1,5 +1,6 @@
-//! What is past its time goes, with a record of it, and nothing else does: from a chunk that is being filled as from sealed
-//! ones, beside ingest, through kills, with the room used again, and not on the word of a clock that has run away.
+//! Retention deletes expired events, with an audit record, and nothing else: from sealed chunks and from the chunk that
+//! is being filled, during ingest, and despite kills. Free pages are reused, and a clock that has jumped ahead is not
+//! trusted.
 
 use std::{
     collections::BTreeSet,
@@ -42,8 +43,8 @@ const KEEP_30: [(&str, &str); 1] = [("AUDITBOX_RETENTION_KEEP_DAYS", "30")];
 /// Counted from the events' own times alone: those that are sent now can be old.
 const KEEP_30_BY_EVENT_TIME: [(&str, &str); 2] = [KEEP_30[0], ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
-/// How many events were dropped, by what the file has put down.
-fn put_down(directory: &Path) -> i64 {
+/// The number of dropped events that the file has recorded.
+fn recorded_drops(directory: &Path) -> i64 {
     let database = Database::open(directory.join("auditbox.db")).unwrap();
     let sum = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped";
     database.query_row(sum, [], |row| row.get(0)).unwrap()
@@ -165,7 +166,7 @@ fn a_receipt_that_is_not_known_counts_as_the_newest_of_its_chunk() {
     }
     let server = restart(Server::start_in(received(64, &events), &[]), &KEEP_30);
     settle(&server);
-    assert_eq!(put_down(server.directory()), 64);
+    assert_eq!(recorded_drops(server.directory()), 64);
     assert_eq!(server.list("identifier=old-ahead&count=true").json()["count"], 0);
     assert_eq!(server.list("identifier=young-ahead&count=true").json()["count"], 1);
     is_sound(server.directory());
@@ -296,7 +297,7 @@ fn a_small_log_drops_too_says_so_and_leaves_nothing_of_it_in_the_file() {
     assert!(status.success());
     assert_eq!(holds(directory.path()), [false; 3]);
     is_sound(directory.path());
-    assert_eq!((put_down(directory.path()), recorded(directory.path())), (3, 3));
+    assert_eq!((recorded_drops(directory.path()), recorded(directory.path())), (3, 3));
 }
 
 #[test]
@@ -326,7 +327,7 @@ fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right
     server.store(&[event("old", "entity", 40), event("new", "entity", 1)]);
     let (status, directory) = server.stop();
     assert!(status.success());
-    // As if the clock had been believed last nine days ago.
+    // As if the clock had last been trusted nine days ago.
     let database = Database::open(directory.path().join("auditbox.db")).unwrap();
     let back = "UPDATE setting SET value = value - 9 * 86400000000 WHERE name = 'retention_clock'";
     assert_eq!(database.execute(back, []).unwrap(), 1);
@@ -334,7 +335,7 @@ fn a_clock_that_has_run_ahead_drops_nothing_until_somebody_says_that_it_is_right
     let server = Server::start_in(directory, &KEEP_30_BY_EVENT_TIME);
     eventually("a word of it", || server.log().contains("run auditbox retention --trust-clock").then_some(()));
     assert_eq!(server.list("").identifiers(), ["new", "old"]);
-    assert_eq!(put_down(server.directory()), 0);
+    assert_eq!(recorded_drops(server.directory()), 0);
     let trusted = run(server.directory(), &["retention", "--trust-clock"]);
     assert!(trusted.status.success(), "{trusted:?}");
     let server = restart(server, &KEEP_30_BY_EVENT_TIME);
@@ -395,13 +396,13 @@ fn killed_while_it_drops_it_goes_on_and_no_drop_is_without_its_record() {
         });
         interrupted += dropping(server.directory());
         is_sound(server.directory());
-        assert_eq!(put_down(server.directory()), recorded(server.directory()), "round {round}");
+        assert_eq!(recorded_drops(server.directory()), recorded(server.directory()), "round {round}");
         server.start_again();
     }
     println!("{interrupted} of {rounds} kills came between a drop and its end");
     assert!(interrupted > 0, "no kill came between a drop and its end");
     kept.extend(acknowledged);
-    eventually("retention", || (put_down(server.directory()) == 10_400).then_some(()));
+    eventually("retention", || (recorded_drops(server.directory()) == 10_400).then_some(()));
     settle(&server);
     let found: BTreeSet<_> = server.list("limit=100000").identifiers().into_iter().collect();
     assert!(found.is_superset(&kept), "{:?}", kept.difference(&found).collect::<Vec<_>>());
@@ -410,7 +411,7 @@ fn killed_while_it_drops_it_goes_on_and_no_drop_is_without_its_record() {
     let (status, directory) = server.stop();
     assert!(status.success());
     is_sound(directory.path());
-    assert_eq!((put_down(directory.path()), recorded(directory.path())), (10_400, 10_400));
+    assert_eq!((recorded_drops(directory.path()), recorded(directory.path())), (10_400, 10_400));
 }
 
 #[test]
@@ -434,7 +435,7 @@ fn the_room_of_what_was_dropped_is_used_again() {
         });
         let outcomes = store.writer.append(events.collect(), Policy::AllOrNothing).unwrap().wait().unwrap();
         assert_eq!(outcomes.len(), 1_500);
-        eventually("retention", || (put_down(directory.path()) == (round + 1) * 1_500).then_some(()));
+        eventually("retention", || (recorded_drops(directory.path()) == (round + 1) * 1_500).then_some(()));
         let database = Database::open(&path).unwrap();
         pages.push(database.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap());
     }

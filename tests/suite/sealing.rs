@@ -112,7 +112,7 @@ fn killed_while_sealing_the_server_seals_again_and_loses_nothing() {
     let full = sealed(&server);
     assert!(u64::from(full) > ROUNDS, "{full} chunks");
 
-    // As the index finds them, and as they are in the file.
+    // Compare the events that the index finds with those in the file.
     let found = found(&server);
     let (once, count) = (found.iter().collect::<BTreeSet<_>>(), found.len());
     assert_eq!(once.len(), count, "an event is found twice");

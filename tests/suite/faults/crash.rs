@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// When the process is killed.
 #[derive(Debug)]
 enum Blow {
-    /// After so many acknowledgements.
+    /// After this number of acknowledgements.
     After(usize),
     /// When a thread makes this call for the `n`th time, under load.
     Call(&'static str, u64),

@@ -1,5 +1,5 @@
-//! Disks that are full, read-only, failing, hanging or gone: who writes is told so and what to do, who reads is answered,
-//! nothing that was acknowledged is lost, and where the disk gets well by itself so does the server.
+//! Disks that are full, read-only, failing, hanging or gone: writers get an error that says what to do, queries are
+//! answered, no acknowledged event is lost, and the server recovers if the disk does.
 
 use std::{fs, sync::Arc, thread, time::Duration};
 
@@ -192,7 +192,7 @@ fn a_disk_that_is_full_or_read_only_at_the_start_is_named() {
     small.set("size=8m");
     let mut subject = Subject::must_start(&place);
     assert_eq!(subject.post("/v1/audit-log", &event(0).to_string()).status, 201);
-    // In order: what a kill leaves beside the file has taken its room already.
+    // A regular stop, because the WAL that a kill leaves has already used its room.
     assert!(subject.process.stop().success());
     small.fill();
     is_refused("the disk is full");
@@ -335,7 +335,7 @@ fn while_a_disk_hangs_reading_goes_on_and_no_more_is_queued_than_may_be() {
     let before = resident(subject.process.pid());
     medium.hang(true);
     thread::scope(|scope| {
-        // Whatever becomes of this test, nobody waits for ever.
+        // However this test ends, nothing waits forever.
         let released = Released(&medium);
         let store = |n: usize| subject.post("/v1/audit-log", &event(n).to_string());
         let senders: Vec<_> = (1..=SENDERS).map(|n| scope.spawn(move || (n, store(n)))).collect();

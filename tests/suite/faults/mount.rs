@@ -19,7 +19,7 @@ use fuser::{
 use super::medium::{Fault, Image, Medium};
 use crate::skip::FUSE;
 
-/// How long the kernel may remember what a name stands for: nobody else changes anything.
+/// How long the kernel may cache names. Nothing else changes the files.
 const VALID: Duration = Duration::from_secs(3_600);
 
 struct Files(Arc<Medium>);
