@@ -94,6 +94,13 @@ pub enum BackupError {
     },
 }
 
+impl BackupError {
+    /// Makes an error of the operating system about this file.
+    pub(in crate::store) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
 /// A finished backup.
 pub struct Backup {
     /// Its path. A damaged backup does not get the requested name.
@@ -105,8 +112,7 @@ pub struct Backup {
 /// Copies the file at `path` to `destination`. A server may have it open.
 pub fn backup(path: &Path, destination: &Path, replace: bool, progress: &dyn Progress) -> Result<Backup, BackupError> {
     let path = &format::check_readable(path)?;
-    let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
-    let resolved = location::real_path(destination).map_err(|error| failed(destination, error))?;
+    let resolved = location::real_path(destination).map_err(BackupError::io(destination))?;
     keep_apart(destination, path)?;
     may_replace(&resolved, replace)?;
     let _lock = keep_out(&resolved)?;
@@ -123,7 +129,7 @@ pub fn backup(path: &Path, destination: &Path, replace: bool, progress: &dyn Pro
     };
     // SQLite's own files, which are empty.
     for suffix in ["-wal", "-shm"] {
-        companions::remove(&location::companion(&part, suffix)).map_err(|error| failed(&part, error))?;
+        companions::remove(&location::companion(&part, suffix)).map_err(BackupError::io(&part))?;
     }
     if !report.findings.is_empty() {
         let unsound = companions::free_name(&location::companion(&resolved, ".unsound"));
@@ -157,10 +163,9 @@ fn keep_out(destination: &Path) -> Result<Option<Lock>, BackupError> {
 
 /// Copies on another thread, and reports the size of the copy meanwhile.
 fn copy(path: &Path, part: &Path, progress: &dyn Progress) -> Result<(), BackupError> {
-    let failed = |source| BackupError::Io { path: part.to_owned(), source };
     // Absolute, because SQLite would read a name that begins with "file:" as a URI.
-    let absolute = path::absolute(part).map_err(failed)?;
-    let name = absolute.to_str().ok_or_else(|| failed(io::Error::other("the name must be UTF-8")))?;
+    let absolute = path::absolute(part).map_err(BackupError::io(part))?;
+    let name = absolute.to_str().ok_or_else(|| BackupError::io(part)(io::Error::other("the name must be UTF-8")))?;
     // Without `query_only`, which would also forbid writing to the copy. The file itself is opened read-only.
     let from = Connection::open_with_flags(path, open::read_only_flags())?;
     from.busy_timeout(open::BUSY_TIMEOUT)?;
@@ -173,7 +178,7 @@ fn copy(path: &Path, part: &Path, progress: &dyn Progress) -> Result<(), BackupE
             match outcome.recv_timeout(REPORT_EVERY) {
                 Ok(copied) => return Ok(copied.map(drop)?),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(failed(io::Error::other("the copying thread ended")));
+                    return Err(BackupError::io(part)(io::Error::other("the copying thread ended")));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let bytes = fs::metadata(part).map_or(0, |file| file.len());
@@ -187,26 +192,28 @@ fn copy(path: &Path, part: &Path, progress: &dyn Progress) -> Result<(), BackupE
 
 /// Creates an empty file that only its owner may read: it will contain the key that signs tokens.
 pub(in crate::store) fn begin(part: &Path) -> Result<(), BackupError> {
-    let failed = |source| BackupError::Io { path: part.to_owned(), source };
     // Also remove what a crash may have left next to an earlier copy: SQLite would apply it to this one.
-    companions::remove_part(part).map_err(failed)?;
+    companions::remove_part(part).map_err(BackupError::io(part))?;
     let mut options = OpenOptions::new();
-    permissions::create_private(options.write(true).create_new(true)).open(part).map(drop).map_err(failed)
+    permissions::create_private(options.write(true).create_new(true))
+        .open(part)
+        .map(drop)
+        .map_err(BackupError::io(part))
 }
 
 pub(in crate::store) fn sync(path: &Path) -> Result<(), BackupError> {
-    disk::sync_file(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })
+    disk::sync_file(path).map_err(BackupError::io(path))
 }
 
 /// Renames a file, and syncs its new name.
 pub(in crate::store) fn rename_and_sync(part: &Path, name: &Path) -> Result<(), BackupError> {
-    fs::rename(part, name).map_err(|source| BackupError::Io { path: name.to_owned(), source })?;
+    fs::rename(part, name).map_err(BackupError::io(name))?;
     sync_name(name)
 }
 
 /// Syncs the name of a file.
 pub(in crate::store) fn sync_name(file: &Path) -> Result<(), BackupError> {
-    disk::sync_name(file).map_err(|source| BackupError::Io { path: file.to_owned(), source })
+    disk::sync_name(file).map_err(BackupError::io(file))
 }
 
 /// Fails if a path refers to something other than a regular file: a directory, a named pipe, a device.

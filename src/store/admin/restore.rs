@@ -150,9 +150,8 @@ fn read_replaced(database: &Path, revive: bool) -> Result<Replaced, BackupError>
 
 /// Copies the backup with its journals, as SQLite would read them. Rejects a backup that is in use.
 fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
-    let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
     // SQLite looks for the journals next to the file, not next to a link to it.
-    let resolved = location::real_path(source).map_err(|error| failed(source, error))?;
+    let resolved = location::real_path(source).map_err(BackupError::io(source))?;
     let mut locks = Vec::new();
     for path in [source, resolved.as_path()] {
         if location::companion(path, ".lock").exists() {
@@ -169,12 +168,12 @@ fn copy_unused(source: &Path, part: &Path) -> Result<(), BackupError> {
         let (from, to) = (location::companion(&resolved, suffix), location::companion(part, suffix));
         let mut from_file = match fs::File::open(&from) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => continue,
-            opened => opened.map_err(|error| failed(&from, error))?,
+            opened => opened.map_err(BackupError::io(&from))?,
         };
         // Write into the existing private file, which keeps its permissions.
         let mut options = fs::OpenOptions::new();
         let made = permissions::create_private(options.write(true).create(true).truncate(true)).open(&to);
-        made.and_then(|mut to| io::copy(&mut from_file, &mut to)).map_err(|error| failed(&to, error))?;
+        made.and_then(|mut to| io::copy(&mut from_file, &mut to)).map_err(BackupError::io(&to))?;
     }
     if states(&resolved) == before { Ok(()) } else { Err(BackupError::SourceInUse(source.to_owned())) }
 }
@@ -243,13 +242,13 @@ fn rename_journals(database: &Path, aside: &Path) -> Result<(), BackupError> {
     for suffix in JOURNALS {
         let (own, other) = (location::companion(database, suffix), location::companion(aside, suffix));
         if fs::metadata(&own).is_ok_and(|journal| journal.len() > 0) {
-            fs::rename(&own, &other).map_err(|source| BackupError::Io { path: own.clone(), source })?;
+            fs::rename(&own, &other).map_err(BackupError::io(&own))?;
         }
     }
     backup::sync_name(database)?;
     for suffix in JOURNALS.into_iter().chain(["-shm"]) {
         let left = location::companion(database, suffix);
-        companions::remove(&left).map_err(|source| BackupError::Io { path: left.clone(), source })?;
+        companions::remove(&left).map_err(BackupError::io(&left))?;
     }
     Ok(())
 }
@@ -258,16 +257,15 @@ fn rename_journals(database: &Path, aside: &Path) -> Result<(), BackupError> {
 /// whether it existed. Both happen in one step, so that a crash leaves one of the files in place. If the file system
 /// cannot exchange names, a crash at one moment leaves both files under other names.
 fn put_in_place(part: &Path, database: &Path, aside: &Path) -> Result<bool, BackupError> {
-    let failed = |path: &Path, source| BackupError::Io { path: path.to_owned(), source };
     let exists = fs::symlink_metadata(database).is_ok();
     if exists {
-        fs::rename(part, aside).map_err(|error| failed(part, error))?;
+        fs::rename(part, aside).map_err(BackupError::io(part))?;
         if file::exchange(aside, database).is_ok() {
             backup::sync_name(database)?;
             return Ok(true);
         }
-        fs::rename(aside, part).map_err(|error| failed(part, error))?;
-        fs::rename(database, aside).map_err(|error| failed(database, error))?;
+        fs::rename(aside, part).map_err(BackupError::io(part))?;
+        fs::rename(database, aside).map_err(BackupError::io(database))?;
     }
     backup::rename_and_sync(part, database)?;
     Ok(exists)

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 /// The list of open transactions. Clones share it.
 #[derive(Clone, Default)]
@@ -30,7 +30,7 @@ pub(in crate::store) struct OpenRead {
 impl OpenReads {
     /// Adds a transaction. Call this before it begins. `who` is a noun for messages.
     pub(in crate::store) fn begin(&self, who: &'static str) -> OpenRead {
-        let mut open = self.lock();
+        let mut open = self.0.lock();
         open.last_number += 1;
         let number = open.last_number;
         open.reads.insert(number, (who, Instant::now()));
@@ -39,19 +39,15 @@ impl OpenReads {
 
     /// The reader that has held one snapshot for longest, and for how long.
     pub(in crate::store) fn oldest(&self) -> Option<(&'static str, Duration)> {
-        let open = self.lock();
+        let open = self.0.lock();
         open.reads.values().min_by_key(|(_, since)| *since).map(|(who, since)| (*who, since.elapsed()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock()
     }
 }
 
 impl OpenRead {
     /// Notes that the transaction was replaced by a new one.
     pub(in crate::store) fn renew(&self) {
-        if let Some((_, since)) = self.all.lock().reads.get_mut(&self.number) {
+        if let Some((_, since)) = self.all.0.lock().reads.get_mut(&self.number) {
             *since = Instant::now();
         }
     }
@@ -59,6 +55,6 @@ impl OpenRead {
 
 impl Drop for OpenRead {
     fn drop(&mut self) {
-        self.all.lock().reads.remove(&self.number);
+        self.all.0.lock().reads.remove(&self.number);
     }
 }

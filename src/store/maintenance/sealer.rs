@@ -18,13 +18,13 @@ use crate::{
         event::codec::BodyCodec,
         file::open,
         maintenance::{dictionary, index_job::IndexJob},
-        write::{job::Pending, writer::Writer},
+        write::writer::Writer,
     },
 };
 
 /// Bytes of rows in one slice: a few milliseconds of the writer's time.
 const SLICE_BYTES: usize = 192 * 1024;
-/// How long to wait before retrying after the writer could not write.
+/// How long to wait before sealing a chunk is retried.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// An order to the sealer.
@@ -180,19 +180,11 @@ impl SealerState {
 
     /// Has the writer write, and retries while the writer may recover.
     fn write(&self, job: &IndexJob) -> Result<(), WriteError> {
-        loop {
-            match self.writer.submit(job.clone()).and_then(Pending::wait) {
-                Ok(()) => return Ok(()),
-                Err(error @ (WriteError::Stopped | WriteError::IndexDamaged)) => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, "writing the index failed, and will be retried");
-                    thread::sleep(RETRY);
-                }
-            }
-        }
+        self.writer.submit_until_done(job, || false)
     }
 }
 
+/// Divides rows into slices that are written by one job each.
 pub(in crate::store) fn slices(rows: Vec<SealedRow>) -> Vec<Vec<SealedRow>> {
     let mut slices: Vec<Vec<SealedRow>> = Vec::new();
     let mut room = 0;

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use crate::store::error::WriteError;
 
@@ -58,7 +58,7 @@ impl<T> Queue<T> {
 
     /// Adds a job at the end.
     pub(in crate::store) fn push(&self, job: T, weight: Weight) -> Result<(), WriteError> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.closed {
             return Err(WriteError::Stopped);
         }
@@ -80,20 +80,20 @@ impl<T> Queue<T> {
 
     /// The number of events that wait, and the memory that they hold in bytes.
     pub(in crate::store) fn waiting(&self) -> (usize, usize) {
-        let state = self.state();
+        let state = self.state.lock();
         (state.events, state.bytes)
     }
 
     /// Whether the queue would reject any job except the server's own records.
     pub(in crate::store) fn is_full(&self) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         state.events >= self.limits.events_max || state.bytes >= self.limits.bytes_max
     }
 
     /// Takes the jobs that wait, at most one transaction of them. Waits at most `wait` for the first, and returns an
     /// empty list if none came. `None` means that the queue is closed and empty.
     pub(in crate::store) fn take(&self, wait: Duration) -> Option<Vec<T>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.waiting.is_empty() && !state.closed {
             self.arrived.wait_for(&mut state, wait);
         }
@@ -115,13 +115,13 @@ impl<T> Queue<T> {
 
     /// Rejects further jobs. Those that wait can still be taken.
     pub(in crate::store) fn close(&self) {
-        self.state().closed = true;
+        self.state.lock().closed = true;
         self.arrived.notify_all();
     }
 
     /// Rejects further jobs and drops those that wait. Their senders learn that nothing was written.
     pub(in crate::store) fn abandon(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.closed = true;
         state.waiting.clear();
         drop(state);
@@ -129,10 +129,6 @@ impl<T> Queue<T> {
     }
 
     pub(in crate::store) fn is_closed(&self) -> bool {
-        self.state().closed
-    }
-
-    fn state(&self) -> MutexGuard<'_, QueueState<T>> {
-        self.state.lock()
+        self.state.lock().closed
     }
 }

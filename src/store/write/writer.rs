@@ -30,6 +30,8 @@ use crate::{
     },
 };
 
+/// How long a job of the server itself waits before it is submitted again.
+const RETRY: Duration = Duration::from_millis(500);
 /// How often to check whether there is room.
 const ROOM_WAIT: Duration = Duration::from_millis(20);
 /// Maximum number of full chunks that wait in memory to be sealed. Above it, senders are asked to retry, so memory is
@@ -104,6 +106,25 @@ impl Writer {
         let (queued, pending) = job::queued(job);
         self.queue.push(queued, weight)?;
         Ok(pending)
+    }
+
+    /// Submits a job and waits for its reply. Retries after errors from which the writer may recover, until `is_stopping`.
+    /// Returns only the errors `Stopped` and `IndexDamaged`.
+    pub(in crate::store) fn submit_until_done<J: Job<Error = WriteError> + Clone>(
+        &self,
+        job: &J,
+        is_stopping: impl Fn() -> bool,
+    ) -> Result<J::Output, WriteError> {
+        while !is_stopping() {
+            match self.submit(job.clone()).and_then(Pending::wait) {
+                Err(error) if !matches!(error, WriteError::Stopped | WriteError::IndexDamaged) => {
+                    tracing::warn!(%error, "a write of the server itself failed, and will be retried");
+                    thread::sleep(RETRY);
+                }
+                done => return done,
+            }
+        }
+        Err(WriteError::Stopped)
     }
 
     /// The dictionaries that events are compressed with.

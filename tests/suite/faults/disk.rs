@@ -255,7 +255,7 @@ fn a_moved_or_deleted_file_is_not_written_to() {
             subject.kill();
         } else {
             let (code, log) = refusal(&mut place.command());
-            assert!(code == Some(1) && log.contains("is its directory there and writable?"), "{log}");
+            assert!(code == Some(1) && log.contains("check that its directory exists and is writable"), "{log}");
         }
     }
 }

@@ -52,7 +52,7 @@ use crate::{
         },
         file::{open, open_reads::OpenReads},
         maintenance::{index_job::IndexJob, reindex, sealer},
-        write::{job::Pending, writer::Writer},
+        write::{job::Job, writer::Writer},
     },
 };
 use drop_job::{DropChunk, DropJob, Remainder};
@@ -67,8 +67,6 @@ const SEALED_SOON: Duration = Duration::from_secs(2);
 const SHARE: u32 = 8;
 /// or when one of its events has been expired for this many seconds.
 const OVERDUE_SECONDS: i64 = 24 * 60 * 60;
-/// How long to wait before retrying after the writer could not write.
-const RETRY: Duration = Duration::from_secs(1);
 /// Maximum number of terms deleted by one job.
 const PIECE_TERMS: usize = 500;
 
@@ -295,8 +293,7 @@ impl Round {
         // An open snapshot would prevent emptying the write-ahead log.
         drop((transaction, reading));
         for slice in sealer::slices(rows) {
-            let slice: Arc<[_]> = slice.into();
-            self.write(|| self.writer.submit(IndexJob::Rows(Arc::clone(&slice))))?;
+            self.write(&IndexJob::Rows(slice.into()))?;
         }
         let details = plan::details(&expired, cutoffs);
         let record = self_audit::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
@@ -387,27 +384,18 @@ impl Round {
         Ok(true)
     }
 
-    /// Submits a step to the writer, and waits; returns whether it was applied.
+    /// Has the writer apply a step; returns whether it was applied.
     fn submit(&self, step: DropJob) -> Result<bool, Failed> {
-        let step = Arc::new(step);
-        self.write(|| self.writer.submit(Arc::clone(&step)))
+        self.write(&Arc::new(step))
     }
 
-    /// Submits a job and waits for it. Retries while the writer may recover.
-    fn write<T>(&self, queue: impl Fn() -> Result<Pending<T, WriteError>, WriteError>) -> Result<T, Failed> {
-        while !self.is_stopping.load(Ordering::Relaxed) {
-            match queue().and_then(Pending::wait) {
-                Ok(done) => return Ok(done),
-                Err(WriteError::Stopped) => return Err(Failed::Stopped),
-                Err(WriteError::IndexDamaged) => {
-                    return Err(IndexError::Damaged("rows of it could not be written".to_owned()).into());
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "retention waits for the writer");
-                    thread::sleep(RETRY);
-                }
+    /// Has the writer write, and retries while the writer may recover.
+    fn write<J: Job<Error = WriteError> + Clone>(&self, job: &J) -> Result<J::Output, Failed> {
+        match self.writer.submit_until_done(job, || self.is_stopping.load(Ordering::Relaxed)) {
+            Err(WriteError::IndexDamaged) => {
+                Err(IndexError::Damaged("rows of it could not be written".to_owned()).into())
             }
+            done => Ok(done?),
         }
-        Err(Failed::Stopped)
     }
 }
