@@ -22,7 +22,7 @@ use crate::{
 /// write-ahead log.
 const HELD_MAX: Duration = Duration::from_millis(50);
 
-/// What bounds a query.
+/// The bounds of a query.
 #[derive(Clone, Copy)]
 pub struct Watch<'q> {
     /// Ends the query early.

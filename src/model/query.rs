@@ -1,4 +1,4 @@
-//! A list query: the parameters of `GET /v1/audit-log`, parsed.
+//! List queries: the parsed parameters of `GET /v1/audit-log`.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -13,16 +13,16 @@ use crate::model::{
     timestamp::Timestamp,
 };
 
-/// By what a list is ordered.
+/// The key by which a list is ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
-    /// Event time, ties by arrival: for people.
+    /// Event time, with ties by arrival. For people.
     Time,
-    /// Arrival: for programs that follow the log and must miss nothing that arrives late.
+    /// Arrival. For programs that follow the log and must not miss late events.
     Received,
 }
 
-/// Which end of the order comes first.
+/// The direction of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -34,21 +34,21 @@ pub enum Order {
 /// A parsed list query.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Which events.
+    /// Selects the events.
     pub filter: Filter,
-    /// By what they are ordered.
+    /// The key by which the events are ordered.
     pub sort: Sort,
-    /// From which end.
+    /// The direction of the order.
     pub order: Order,
-    /// How many at most.
+    /// Maximum number of events.
     pub limit: usize,
-    /// Whether a larger limit was asked for.
+    /// Whether the request had a larger limit.
     pub limit_clamped: bool,
-    /// The keys to return of each; `None` for all.
+    /// The keys to return of each event; `None` for all.
     pub includes: Option<Includes>,
-    /// Where to begin: after this position.
+    /// The position after which the page begins.
     pub after: Option<Cursor>,
-    /// Whether to say how many events match in all.
+    /// Whether to count all matching events.
     pub count: bool,
     fingerprint: Fingerprint,
 }
@@ -56,9 +56,9 @@ pub struct Query {
 /// A parameter other than the filters, as the API's documentation and the command line list it.
 #[derive(Debug)]
 pub struct Control {
-    /// The parameter.
+    /// The name of the parameter.
     pub name: &'static str,
-    /// What it does.
+    /// What the parameter does.
     pub summary: &'static str,
 }
 
@@ -76,7 +76,7 @@ pub const CONTROLS: &[Control] = &[
         name: "cursor",
         summary: "Continue where the page that gave this cursor ended; 422 if the log was restored to before that",
     },
-    Control { name: "count", summary: "true to be told how many events match in all" },
+    Control { name: "count", summary: "true to include the number of matching events" },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
     Control { name: "page", summary: "Accepted and ignored; use cursor" },
@@ -106,8 +106,8 @@ pub const INCLUDABLE: &[&str] = &[
 pub struct Includes(Vec<&'static str>);
 
 impl Includes {
-    /// The chosen keys of a stored event, as a JSON object. Values are copied, not read. A body that is no object comes
-    /// back whole: what is stored is never hidden by a fault in reading it.
+    /// The chosen keys of a stored event, as a JSON object. Values are copied without parsing. A body that cannot be read is
+    /// returned unchanged, so that stored data is never hidden.
     pub fn project(&self, body: &str) -> String {
         let Ok(members) = Members::read(body, STORED_KEYS_MAX) else {
             return body.to_owned();
@@ -130,7 +130,7 @@ impl Includes {
 }
 
 impl Query {
-    /// Parses decoded query parameters. Unknown ones, and those that cannot be read, are refused by name.
+    /// Parses decoded query parameters. The error names an unknown or invalid parameter.
     pub fn parse<'a, I>(pairs: I, limits: &QueryLimits) -> Result<Self, ParameterError>
     where
         I: IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
@@ -152,7 +152,7 @@ impl Query {
             None => (limits.list_default, false),
         };
         let includes = parse_includes(&parameters)?;
-        // Of the normal form: the same question, however it is spelt, gets the same cursors.
+        // The fingerprint of the normal form, so that all spellings of a query share their cursors.
         let fingerprint = Fingerprint::of(&format!("{sort:?} {order:?} {filter:?}"));
         let after = parameters.once("cursor")?.map(|text| cursor::decode(text, fingerprint)).transpose();
         let after = after.map_err(|message| ParameterError::new("cursor", message))?;
@@ -160,12 +160,12 @@ impl Query {
         Ok(Self { filter, sort, order, limit, limit_clamped, includes, after, count, fingerprint })
     }
 
-    /// A cursor of this query as text.
+    /// Encodes a cursor for this query.
     pub fn cursor(&self, cursor: Cursor) -> String {
         cursor::encode(cursor, self.fingerprint)
     }
 
-    /// Whether a place comes before another in this query's order.
+    /// Whether one position comes before another in this query's order.
     pub fn precedes(&self, place: Position, other: Position) -> bool {
         let order = match self.sort {
             Sort::Time => place.cmp(&other),
@@ -177,7 +177,7 @@ impl Query {
         }
     }
 
-    /// What makes an answer to this query take less time.
+    /// Advice on how to change this query so that it takes less time.
     pub fn advice(&self) -> String {
         let range = match (self.filter.time.from, self.filter.time.to) {
             (None, None) => "give a time range (from and to)",
@@ -188,7 +188,7 @@ impl Query {
         format!("{range}{words}{count}")
     }
 
-    /// Whether this query follows the log: then there is always a next page, though it may be empty today.
+    /// Whether this query follows the log. Such a query always has a next page, which may still be empty.
     pub fn follows(&self) -> bool {
         self.sort == Sort::Received && self.order == Order::Ascending
     }
@@ -198,11 +198,11 @@ impl Query {
 #[derive(Default)]
 struct Given<'a> {
     values: Vec<Cow<'a, str>>,
-    /// Sent as `name[]`, which says by itself that each value is one element.
+    /// Whether the name was `name[]`, with which each value is one element, even with commas.
     bracketed: bool,
 }
 
-/// Parameters by name, `name[]` being `name`.
+/// Parameters by name, where `name[]` counts as `name`.
 struct Parameters<'a>(HashMap<String, Given<'a>>);
 
 impl<'a> Parameters<'a> {
@@ -240,7 +240,7 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// One of two words; the first is the default.
+    /// One of two values. The first is the default.
     fn choice<T: Copy>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, ParameterError> {
         let [(first, default), (second, other)] = choices;
         match self.once(name)? {
@@ -285,13 +285,13 @@ fn parse_search(parameters: &Parameters<'_>) -> Result<Vec<SearchWord>, Paramete
     Ok(words)
 }
 
-/// The values to compare with. A list given once, with commas and without brackets, is a comma list; but the whole text
-/// may be a value too, and then it is meant. So it means: the whole, or any of its parts. Repeated or bracketed
-/// parameters are one value each, commas and all.
+/// The values to compare with. A parameter that is given once, without brackets and with commas, is a comma list. Its whole text
+/// may also be a value, so it matches the whole text or any of its parts. Repeated or bracketed parameters have one value
+/// each, which may contain commas.
 struct Alternatives<'g> {
-    /// What is counted as a value.
+    /// The values that count towards the limit.
     values: Vec<&'g str>,
-    /// The whole of a comma list.
+    /// The whole text of a comma list.
     whole: Option<&'g str>,
 }
 
@@ -299,9 +299,9 @@ impl<'g> Alternatives<'g> {
     fn of(spec: &FieldSpec, given: &'g Given<'_>) -> Self {
         if let ([only], true, false) = (given.values.as_slice(), spec.comma_list, given.bracketed) {
             let parts: Vec<_> = only.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-            // A list of nothing is read as a value: what is sent as a filter must filter, or be refused.
+            // A list without parts is one value, because a filter must never be ignored.
             if only.contains(',') && !parts.is_empty() {
-                // A whole that no value of this field can look like (4xx,5xx) is left out.
+                // The whole text is left out if it cannot be a value of this field (4xx,5xx).
                 let whole = Predicate::parse(spec, only).is_ok().then_some(only.as_ref());
                 return Self { values: parts, whole };
             }
@@ -310,14 +310,14 @@ impl<'g> Alternatives<'g> {
     }
 }
 
-/// A plus sign sent without encoding arrives as a space; no other space belongs in a time.
+/// Parses an instant. A plus sign that was sent without encoding arrives as a space. No other space belongs in a time.
 fn parse_time(name: &str, text: &str) -> Result<Timestamp, ParameterError> {
     Timestamp::parse(&text.replace(' ', "+")).ok_or_else(|| {
         ParameterError::new(name, "is not an RFC 3339 time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00")
     })
 }
 
-/// A limit of more digits than a number holds is above any maximum.
+/// Parses a limit. A number with too many digits to represent is above any maximum.
 fn parse_limit(text: &str, max: usize) -> Result<(usize, bool), ParameterError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<usize>() {
