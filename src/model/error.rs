@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::model::printable::shortened;
+
+/// Maximum number of characters of an unknown parameter in an error.
+const NAME_CHARS_SHOWN: usize = 128;
+
 /// A rejected field of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
@@ -46,6 +51,6 @@ impl ParameterError {
 
     /// Rejects a parameter that the endpoint does not have. A long name is truncated in the error.
     pub fn unknown(name: &str) -> Self {
-        Self::new(&name[..name.floor_char_boundary(128)], "is not a parameter of this endpoint")
+        Self::new(shortened(name, NAME_CHARS_SHOWN), "is not a parameter of this endpoint")
     }
 }

@@ -3,6 +3,8 @@
 //! [`FIELDS`] drives query parsing, extraction from events, the command line's flags and the OpenAPI document. To add a
 //! filter, add a row (and a name to [`Field`]).
 
+use crate::model::printable::shortened;
+
 /// A filterable field. The number is its code in the file and is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -67,10 +69,8 @@ pub enum Object {
 impl Object {
     /// The dotted path of a member of this object, for errors. A very long key is truncated.
     pub fn path(self, key: &str) -> String {
-        let end = key.floor_char_boundary(KEY_BYTES_SHOWN);
-        let (key, more) = (&key[..end], if end < key.len() { "…" } else { "" });
         let separator = if self == Self::Event { "" } else { "." };
-        format!("{}{separator}{key}{more}", self.name())
+        format!("{}{separator}{}", self.name(), shortened(key, KEY_CHARS_SHOWN))
     }
 
     /// The object that is the member `key`, if the server reads it.
@@ -120,8 +120,8 @@ impl Object {
     }
 }
 
-/// Maximum number of bytes of a key in an error.
-const KEY_BYTES_SHOWN: usize = 128;
+/// Maximum number of characters of a key in an error.
+const KEY_CHARS_SHOWN: usize = 128;
 
 /// How a parameter's text is compared with an event's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Escapes text that is shown to people: characters that are invisible, or that a terminal obeys.
+//! Escapes and shortens text that is shown to people: characters that are invisible, or that a terminal obeys.
 //!
 //! Events, file names and arguments come from outside. A terminal obeys control characters in them, some even as single bytes
 //! above 127 (C1). Bidirectional controls change the order in which a text is shown. Zero-width characters make two different
@@ -65,6 +65,14 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     })
 }
 
+/// The beginning of a text, followed by an ellipsis if the text has more than `chars_max` characters.
+pub fn shortened(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 fn escape(text: &str, is_escaped: impl Fn(char) -> bool, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
     let Some(first) = text.find(&is_escaped) else {
         return Cow::Borrowed(text);
@@ -96,6 +104,13 @@ mod tests {
         assert_eq!(printable_lines("a\tb\nc"), "a\\u{9}b\nc");
         for plain in ["", "abc", "é 日本 🦀 العربية", "e\u{301}", "a\\u{1b}b"] {
             assert!(matches!(printable(plain), Cow::Borrowed(text) if text == plain));
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_shortened_to_whole_characters() {
+        for (text, expected) in [("", ""), ("éé", "éé"), ("ééé", "éé…"), ("日本語x", "日本…")] {
+            assert_eq!(shortened(text, 2), expected);
         }
     }
 

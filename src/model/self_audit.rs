@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::model::{
     error::FieldError,
@@ -118,52 +118,49 @@ impl SelfAuditRequest {
 
 /// The record of a command: `action` on the credential called `name`.
 pub fn command_line_event(action: &str, name: &str, client_id: &str) -> Result<Event, FieldError> {
-    own_event(&json!({
-        "action": action,
-        "resourceType": "credential",
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
-        "context": { "entity": client_id },
-        "additionalData": { "name": name },
-    }))
+    system_event(action, "credential", COMMAND_LINE, &json!({ "entity": client_id }), &json!({ "name": name }))
 }
+
+/// The name of the actor in records of commands.
+const COMMAND_LINE: &str = "command line";
 
 /// The resource type of records about the log itself, mainly of deletions.
 pub const RECORD_RESOURCE_TYPE: &str = "audit_log";
 
 /// The record of a deletion by retention. `details` lists the deleted events and the rules.
-pub fn retention_event(details: &serde_json::Value) -> Result<Event, FieldError> {
-    own_event(&json!({
-        "action": "DELETE",
-        "resourceType": RECORD_RESOURCE_TYPE,
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "retention" } },
-        "context": {},
-        "additionalData": details,
-    }))
+pub fn retention_event(details: &Value) -> Result<Event, FieldError> {
+    system_event("DELETE", RECORD_RESOURCE_TYPE, "retention", &json!({}), details)
 }
 
 /// The record of an operator's confirmation that the clock is right although it is far ahead of the log.
 pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
-    own_event(&json!({
-        "action": "retention.trust_clock",
-        "resourceType": RECORD_RESOURCE_TYPE,
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
-        "context": {},
-        "additionalData": { "before": before.map(|before| before.to_string()) },
-    }))
+    let details = json!({ "before": before.map(|before| before.to_string()) });
+    system_event("retention.trust_clock", RECORD_RESOURCE_TYPE, COMMAND_LINE, &json!({}), &details)
 }
 
 /// The record of a restore, in the restored log. `details` describes the replaced log and the changes to credentials.
-pub fn restore_event(details: &serde_json::Value) -> Result<Event, FieldError> {
+pub fn restore_event(details: &Value) -> Result<Event, FieldError> {
+    system_event("audit_log.restore", RECORD_RESOURCE_TYPE, COMMAND_LINE, &json!({}), details)
+}
+
+/// The record of a change that no authenticated request made.
+fn system_event(
+    action: &str,
+    resource_type: &str,
+    by: &str,
+    context: &Value,
+    details: &Value,
+) -> Result<Event, FieldError> {
     own_event(&json!({
-        "action": "audit_log.restore",
-        "resourceType": RECORD_RESOURCE_TYPE,
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
-        "context": {},
+        "action": action,
+        "resourceType": resource_type,
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": by } },
+        "context": context,
         "additionalData": details,
     }))
 }
 
-fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
+fn own_event(event: &Value) -> Result<Event, FieldError> {
     let text = event.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;
     let draft = EventDraft::parse(raw, &EventLimits::default(), Sender::Server)?;

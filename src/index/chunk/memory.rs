@@ -316,18 +316,25 @@ impl KeyColumn {
 }
 
 /// A set of ordinals for fast lookups.
+#[derive(Debug, Default)]
 pub(in crate::index) struct OrdinalSet {
     words: Vec<u64>,
 }
 
 impl OrdinalSet {
     pub(in crate::index) fn new(ordinals: &[u32]) -> Self {
-        let highest = ordinals.iter().max().map_or(0, |highest| *highest as usize);
-        let mut words = vec![0; highest / 64 + 1];
-        for ordinal in ordinals {
-            words[*ordinal as usize / 64] |= 1 << (ordinal % 64);
+        let mut set = Self::default();
+        // The highest ordinal first, so that the set grows only once.
+        ordinals.iter().max().into_iter().chain(ordinals).for_each(|ordinal| set.insert(*ordinal));
+        set
+    }
+
+    pub(in crate::index) fn insert(&mut self, ordinal: u32) {
+        let word = ordinal as usize / 64;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
         }
-        Self { words }
+        self.words[word] |= 1 << (ordinal % 64);
     }
 
     pub(in crate::index) fn holds(&self, ordinal: u32) -> bool {

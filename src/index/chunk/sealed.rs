@@ -332,9 +332,8 @@ impl<'c> ChunkReader<'c> {
 
     /// The identifier of the event with this seq.
     pub(in crate::index) fn identifier_of(&mut self, seq: i64) -> Result<Option<String>> {
-        let ranks = 0..u16::try_from(self.chunk.length.saturating_sub(1)).unwrap_or(u16::MAX);
         let mut found = None;
-        for rank in ranks.start..=ranks.end {
+        for rank in (0..=u16::MAX).take(self.chunk.length as usize) {
             if self.position(rank)?.seq == seq {
                 self.each_key_block(Field::Identifier, 0, u16::MAX, |block| block.find_value(rank, &mut found))?;
                 break;
