@@ -1,8 +1,8 @@
 //! auditbox: a self-hosted audit log. One binary, one SQLite file.
 //!
-//! The layers, each of which may use those below it and never one above:
+//! The layers, each of which may use only those below it:
 //! `cli` → `server` → `api` and `ui` → `http` → `auth` → `store` → `index` → `model`; `config` and `logging` are used by `cli`
-//! and `server`, `platform` by all that meet the operating system. docs/design/architecture.md walks an event and a query
+//! and `server`, `platform` by all that use the operating system. docs/design/architecture.md walks an event and a query
 //! through them.
 
 pub mod api;

@@ -14,9 +14,9 @@ use crate::{
     terminal::{LogStyle, LogWriter},
 };
 
-/// The HTTP library logs its threads' starts and stops, and each malformed request as an error, so that anybody could
+/// The HTTP library logs its threads' starts and stops, and each malformed request as an error, so that anyone could
 /// fill the server log. An operator's directive for them takes precedence (`info,actix_http::h1=error`). auditbox
-/// itself logs responses that break off.
+/// itself logs interrupted responses.
 const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 
 /// Sends the server log to standard error for the rest of the process. Fails if `log.level` is not a filter, which a
@@ -24,7 +24,7 @@ const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 pub fn init(log: &LogConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
     let style = match log.format {
         LogFormat::Json => LogStyle::Json,
-        // Colors are for eyes; in a file they are noise (https://no-color.org).
+        // Only a terminal shows colors, and users can turn them off (https://no-color.org).
         LogFormat::Text if stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) => {
             LogStyle::Colored
         }

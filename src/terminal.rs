@@ -1,7 +1,8 @@
-//! Standard error, which everything in the program reaches through this file: messages of commands, the server log, panics.
+//! Writing to standard error: messages of commands, the server log, panics. All code uses this module for it.
 //!
-//! A terminal obeys control characters of any origin: the key of an event, a file name, an argument. So every text is escaped
-//! here, and one message is one line. A write to standard error that fails is ignored: there is no other place to report it.
+//! A terminal obeys control characters of any origin: the key of an event, a file name, an argument. This module therefore
+//! escapes every text, and writes a message as one line. A failed write to standard error is ignored, because it cannot be
+//! reported anywhere else.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -29,18 +30,18 @@ fn write(text: &str) {
     drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
-/// How the server log is written.
+/// The format of the server log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogStyle {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// One line of text.
+    /// One line of text per record.
     Plain,
-    /// The same with colors: the escape sequences of the formatter stay. It writes out those in what it formats.
+    /// One line of text per record, with colors. The formatter adds escape sequences, and escapes those in the values.
     Colored,
 }
 
-/// Writes records of the server log. Each call is one record.
+/// Writes records of the server log, one per call.
 #[derive(Debug, Clone, Copy)]
 pub struct LogWriter(pub LogStyle);
 
@@ -62,7 +63,7 @@ impl Write for LogWriter {
     }
 }
 
-/// From here on a panic is a record of the server log, or one line where there is no log.
+/// Makes each later panic a record of the server log, or one line on standard error if there is no server log.
 pub fn report_panics() {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
@@ -87,18 +88,18 @@ mod tests {
 
     use super::*;
 
-    /// Set in the process that is to panic.
+    /// An environment variable of the process that must panic.
     const PANICS: &str = "TERMINAL_TEST_PANICS";
 
     #[test]
-    fn a_panic_is_one_line_and_obeyed_by_no_terminal() {
+    fn a_panic_is_one_line_without_control_characters() {
         if env::var_os(PANICS).is_some() {
             report_panics();
             drop(panic::catch_unwind(|| panic!("a\u{1b}[2J\n\u{9b}b\u{202e}c")));
             return;
         }
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "--nocapture", "terminal::tests::a_panic_is_one_line_and_obeyed_by_no_terminal"]);
+        command.args(["--exact", "--nocapture", "terminal::tests::a_panic_is_one_line_without_control_characters"]);
         let output = command.env(PANICS, "1").env("RUST_BACKTRACE", "0").output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
         let line = log.lines().find(|line| line.contains("panicked")).unwrap_or_else(|| panic!("{log}"));

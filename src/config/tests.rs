@@ -232,7 +232,7 @@ fn the_catalogue_of_resource_types_is_the_operators_own() {
         ("[[resource_types]]\nvalue = 'a'\nlabel = 'A'\ncolour = 'red'", "[[resource_types]] colour is not a key"),
         ("[resource_types]\nvalue = 'a'", "[[resource_types]] must be a list"),
         ("resource_types = ['a']", "[[resource_types]] must be a list"),
-        (&format!("{entry}{entry}"), "`AWS::S3::Bucket` stands twice"),
+        (&format!("{entry}{entry}"), "`AWS::S3::Bucket` is listed twice"),
         ("[[resource_types]]\nvalue = ''\nlabel = 'A'", "[[resource_types]] value must be 1 to 128"),
     ] {
         refused(text, &[], &[parts]);
@@ -288,8 +288,8 @@ fn retention_keeps_for_days_and_by_type() {
         ("[retention]\nresource_types = 1", "[retention] resource_types must be keys with whole numbers"),
         ("[retention.resource_types]\na = '1'", "[retention] resource_types must be keys with whole numbers"),
         ("[retention.resource_types]\na = 36501", "[retention] resource_types `a` must be between 0 (for ever) and"),
-        ("[retention.resource_types]\na = 1\nA = 2", "[retention] resource_types `a` stands twice"),
-        ("[retention.resource_types]\n'' = 1", "[retention] resource_types `` is no type of resource"),
+        ("[retention.resource_types]\na = 1\nA = 2", "[retention] resource_types `a` is listed twice"),
+        ("[retention.resource_types]\n'' = 1", "[retention] resource_types `` is not a resource type"),
     ] {
         refused(text, &[], &[part]);
     }

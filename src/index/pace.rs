@@ -22,7 +22,7 @@ use crate::{
 /// write-ahead log.
 const HELD_MAX: Duration = Duration::from_millis(50);
 
-/// What bounds a query.
+/// The bounds of a query.
 #[derive(Clone, Copy)]
 pub struct Watch<'q> {
     /// Ends the query early.
@@ -38,7 +38,7 @@ pub(super) struct PacedConnection<'c> {
     /// [`IndexState::drops`] of the state that the query began with.
     drops: u64,
     /// `None` for the server's own work, which is not bounded.
-    pub(super) watch: Option<Watch<'c>>,
+    watch: Option<Watch<'c>>,
     /// When the present transaction began.
     begun: Cell<Instant>,
 }

@@ -198,17 +198,20 @@ impl Index {
 
     /// Takes a snapshot of the published state and of the file. The connection must be in a transaction.
     pub fn snapshot<'c>(&'c self, connection: &'c Connection) -> Result<Snapshot<'c>> {
-        let state = self.state.read();
-        begin_snapshot(connection)?;
-        Ok(Snapshot::new(connection, self, state.clone(), None))
+        self.begin(connection, None)
     }
 
     /// Takes a snapshot for a bounded query. A long query exchanges the connection's transaction for a new one.
     pub fn watched<'c>(&'c self, connection: &'c Connection, watch: Watch<'c>) -> Result<Snapshot<'c>> {
-        let mut snapshot = self.snapshot(connection)?;
-        snapshot.paced.watch = Some(watch);
+        let snapshot = self.begin(connection, Some(watch))?;
         (watch.begun)(connection)?;
         Ok(snapshot)
+    }
+
+    fn begin<'c>(&'c self, connection: &'c Connection, watch: Option<Watch<'c>>) -> Result<Snapshot<'c>> {
+        let state = self.state.read();
+        begin_snapshot(connection)?;
+        Ok(Snapshot::new(connection, self, state.clone(), watch))
     }
 
     fn state(&self) -> IndexState {

@@ -11,7 +11,11 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    index::{chunk::memory::term_fields, error::Result, pace::PacedConnection},
+    index::{
+        chunk::memory::{OrdinalSet, term_fields},
+        error::Result,
+        pace::PacedConnection,
+    },
     model::{
         field::Field,
         filter::Predicate,
@@ -137,16 +141,12 @@ pub fn delete_terms(connection: &Connection, field: Field, ordinals: &[u32]) -> 
 
 /// The terms that events have, by field.
 #[derive(Debug, Default)]
-pub struct UsedTerms(HashMap<Field, Vec<u64>>);
+pub struct UsedTerms(HashMap<Field, OrdinalSet>);
 
 impl UsedTerms {
     /// Records that an event has a term.
     pub(super) fn add(&mut self, field: Field, ordinal: u32) {
-        let (words, place) = (self.0.entry(field).or_default(), ordinal as usize / 64);
-        if words.len() <= place {
-            words.resize(place + 1, 0);
-        }
-        words[place] |= 1 << (ordinal % 64);
+        self.0.entry(field).or_default().insert(ordinal);
     }
 
     /// The terms in the dictionary that no event has.
@@ -154,11 +154,9 @@ impl UsedTerms {
         let mut unused = Vec::new();
         let mut statement = connection.prepare("SELECT ordinal FROM term WHERE field = ?1")?;
         for field in term_fields() {
-            let words = self.0.get(&field).map_or(&[][..], Vec::as_slice);
-            let is_used =
-                |ordinal: u32| words.get(ordinal as usize / 64).is_some_and(|word| word >> (ordinal % 64) & 1 == 1);
+            let used = self.0.get(&field);
             let mut ordinals = statement.query_map([field.code()], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
-            ordinals.retain(|ordinal| !is_used(*ordinal));
+            ordinals.retain(|ordinal| !used.is_some_and(|used| used.holds(*ordinal)));
             unused.push((field, ordinals));
         }
         Ok(unused)

@@ -1,7 +1,7 @@
 //! Splits a request body into events.
 //!
-//! One grammar covers what senders send: a JSON object, objects one after another (with or without line breaks:
-//! NDJSON), or an array of objects. This module only splits; [`crate::model::event`] reads each piece.
+//! One grammar covers all accepted forms: a JSON object, objects one after another (with or without line breaks:
+//! NDJSON), or an array of objects. This module only splits a body. [`crate::model::event`] reads each event.
 
 use std::fmt;
 
@@ -40,12 +40,13 @@ pub fn split(body: &[u8], events_max: usize) -> Result<Vec<&RawValue>, BatchErro
         Ok(()) if events.len() > events_max => {
             Err(BatchError { index: None, message: format!("more than {events_max} events in one request") })
         }
-        Ok(()) if events.is_empty() => Err(BatchError { index: None, message: "holds no event".to_owned() }),
+        Ok(()) if events.is_empty() => Err(BatchError { index: None, message: "contains no event".to_owned() }),
         Ok(()) => Ok(events),
     }
 }
 
-/// Both readers stop one past the limit, so that [`split`] can see that the limit was exceeded.
+/// Reads values that follow one another. Like [`Elements`], it stops one past the limit, so that [`split`] sees that the limit
+/// was exceeded.
 fn values_in_a_row<'a>(text: &'a str, events: &mut Vec<&'a RawValue>, max: usize) -> Result<(), serde_json::Error> {
     for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         events.push(value?);
@@ -56,6 +57,7 @@ fn values_in_a_row<'a>(text: &'a str, events: &mut Vec<&'a RawValue>, max: usize
     Ok(())
 }
 
+/// Reads the elements of an array.
 struct Elements<'v, 'a> {
     events: &'v mut Vec<&'a RawValue>,
     events_max: usize,
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_cut_alike() {
+    fn every_form_is_split_alike() {
         for body in [
             "{\"a\":1}{\"b\":2}",
             "{\"a\":1}\n{\"b\":2}\n",
@@ -101,12 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn faults_say_where() {
+    fn errors_have_the_index_of_the_event() {
         assert_eq!(split(b"{}{\"a\":}", 10).unwrap_err().index, Some(1));
         assert_eq!(split(b"[{},{},", 10).unwrap_err().index, Some(2));
         assert_eq!(split(b"[{}] {}", 10).unwrap_err().index, Some(1));
-        assert_eq!(split(b"", 10).unwrap_err().message, "holds no event");
-        assert_eq!(split(b"[]", 10).unwrap_err().message, "holds no event");
+        assert_eq!(split(b"", 10).unwrap_err().message, "contains no event");
+        assert_eq!(split(b"[]", 10).unwrap_err().message, "contains no event");
         assert_eq!(split(b"{\"a\":\"\xff\"}", 10).unwrap_err().message, "not UTF-8 at byte 6");
         for body in ["{}{}{}", "[{},{},{}]"] {
             assert_eq!(split(body.as_bytes(), 2).unwrap_err().message, "more than 2 events in one request");

@@ -1,4 +1,4 @@
-//! What ends a running query early: its deadline, or the end of interest in its answer.
+//! The bounds of a running query: its deadline, and its cancellation when the client disconnects.
 
 use std::{
     sync::{
@@ -8,23 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Why a query ended before it had its answer.
+/// Why a query ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
-    /// It ran for this long, which was all it had.
-    #[error("the query ran for {} seconds, which is as long as it may", .0.as_secs())]
+    /// The query reached its deadline after this time.
+    #[error("the query was stopped after {} seconds, the longest time it may take", .0.as_secs())]
     Deadline(Duration),
-    /// Its client is gone.
+    /// The client disconnected.
     #[error("the client closed the connection while the query ran")]
     Cancelled,
 }
 
-/// The bounds of one query. Clones share the word that it is cancelled; a query asks [`Cancel::check`] between two pieces of
-/// its work.
+/// The bounds of one query. Cancelling one clone cancels all. A query calls [`Cancel::check`] between two pieces of its work.
 #[derive(Debug, Clone)]
 pub struct Cancel {
     is_cancelled: Arc<AtomicBool>,
-    /// When the query ends, and how long it had.
+    /// When the query must end, and the time it was given.
     deadline: Option<(Instant, Duration)>,
 }
 
@@ -44,12 +43,12 @@ impl Cancel {
         self.is_cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Cancels the query when the returned guard is dropped: after the query has ended, that changes nothing.
+    /// Cancels the query when the returned guard is dropped. This has no effect after the query has ended.
     pub fn when_dropped(&self) -> CancelGuard {
         CancelGuard(self.clone())
     }
 
-    /// Whether the query may go on.
+    /// Whether the query may continue.
     pub fn check(&self) -> Result<(), Ended> {
         if self.is_cancelled.load(Ordering::Relaxed) {
             return Err(Ended::Cancelled);

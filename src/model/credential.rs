@@ -12,8 +12,8 @@ use subtle::ConstantTimeEq;
 
 use crate::model::{event::OWN_ORIGIN, random, ticket_id::TicketId, timestamp::Timestamp};
 
-/// Minimum number of characters of a chosen secret. A shorter one could be found by trying secrets against a stolen
-/// file.
+/// Minimum number of characters of a chosen secret. A shorter one could be guessed by trying secrets against a
+/// stolen file.
 const SECRET_CHARS_MIN: usize = 24;
 /// Maximum number of characters of a name, a client id or a chosen secret.
 const TEXT_CHARS_MAX: usize = 128;
@@ -66,7 +66,7 @@ impl Scopes {
         Ok(Self(scopes))
     }
 
-    /// Whether the set permits what `scope` is for.
+    /// Whether the set includes `scope`, directly or because the admin scope implies it.
     pub const fn allow(self, scope: Scope) -> bool {
         self.has(scope) || (matches!(scope, Scope::Metrics) && self.has(Scope::Admin))
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// What kind of actor a credential is, as in `trigger.by.type`.
+/// The kind of actor that a credential belongs to, as in `trigger.by.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorType {
     /// A person.
@@ -115,7 +115,7 @@ impl ActorType {
     }
 }
 
-/// A credential's name, as `receivedBy` and auditbox's own records show it. Unique, and never used again.
+/// A credential's name, as in `receivedBy` and in auditbox's own records. It is unique and never reused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialName(String);
 
@@ -123,7 +123,7 @@ impl CredentialName {
     /// Reads a name: 1 to 128 characters without control characters, and not a name that auditbox itself uses.
     pub fn parse(text: &str) -> Result<Self, String> {
         if [OWN_ORIGIN, IMPORT_NAME].contains(&text) {
-            return Err(format!("{text:?} is kept for auditbox itself"));
+            return Err(format!("{text:?} is reserved for auditbox"));
         }
         let length = text.chars().count();
         if length == 0 || length > TEXT_CHARS_MAX || text.chars().any(char::is_control) || text.trim() != text {
@@ -284,7 +284,7 @@ impl Credential {
     }
 }
 
-/// The administrators that are valid at `now`. One that expires counts until it does: it can create another one meanwhile.
+/// The administrators that are valid at `now`. One that will expire counts, because it can create another one before.
 pub fn usable_administrators(all: &[Credential], now: Timestamp) -> impl Iterator<Item = &Credential> {
     all.iter().filter(move |credential| credential.scopes.allow(Scope::Admin) && credential.is_usable(now))
 }
@@ -342,8 +342,8 @@ pub enum CredentialChange {
     Revoke(ClientId),
     /// Revokes a credential whose secret could not be shown, even if it is the last administrator: it cannot be used.
     Withdraw(ClientId),
-    /// Revokes a ticket of this credential: a session has ended, or a link was used. Kept until the ticket would have
-    /// expired.
+    /// Revokes a ticket of this credential, because a session has ended or a link was used. The revocation is kept until the
+    /// ticket would have expired.
     Spend(ClientId, TicketId, Timestamp),
 }
 

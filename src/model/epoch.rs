@@ -22,19 +22,19 @@ pub const BEFORE_ALL: i64 = -1;
 /// The epochs of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Epochs {
-    /// The seq after which each epoch began, with its id. The first one, after [`BEFORE_ALL`], covers what the file had when
-    /// it got its epochs: in a new file nothing but the start of the log.
+    /// The seq after which each epoch began, with its id. The first epoch, after [`BEFORE_ALL`], covers the events that the file
+    /// had when epochs were introduced. In a new file it covers only the start of the log.
     history: BTreeMap<i64, EpochId>,
     /// Epochs that restores removed from the history. They show what a cursor of one of them has in common with this log.
     undone: BTreeMap<EpochId, Origin>,
 }
 
-/// Where an epoch began: after this seq, in that epoch.
+/// Where an epoch began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The epoch before.
+    /// The preceding epoch.
     pub parent: EpochId,
-    /// The last seq before.
+    /// The last seq before the epoch.
     pub seq: i64,
 }
 
@@ -73,16 +73,16 @@ impl Epochs {
     /// Begins an epoch after `last_seq`, the newest event.
     pub fn begin(&mut self, last_seq: i64, id: EpochId) {
         if self.history.is_empty() {
-            // Another id that is as random.
+            // A different id that is equally random.
             self.history.insert(BEFORE_ALL, EpochId::from_number(!id.number()));
         }
-        // Epochs without an event: no position is in them.
+        // Removes epochs without an event. No position is in them.
         drop(self.history.split_off(&last_seq));
         self.history.insert(last_seq, id);
     }
 
-    /// Begins an epoch after `last_seq` in a log that takes the place of another, which ends at `other_last_seq`. Returns
-    /// the last seq that both have in common, if their epochs show it.
+    /// Begins an epoch after `last_seq` in a log that replaces another log, which ends at `other_last_seq`. Returns the last seq
+    /// that both have in common, if their epochs show it.
     pub fn take_place_of(&mut self, other: &Self, other_last_seq: i64, last_seq: i64, id: EpochId) -> Option<i64> {
         self.begin(last_seq, id);
         let successions = other.history.iter().zip(other.history.iter().skip(1));
@@ -111,8 +111,8 @@ impl Epochs {
         None
     }
 
-    /// Refuses the cursor of a query that a log of these epochs, whose newest event is `newest`, cannot continue without
-    /// missing events or repeating some.
+    /// Rejects the cursor of a query if this log, whose newest event is `newest`, cannot continue from it without missing or
+    /// repeating events.
     pub fn check(&self, query: &Query, newest: i64) -> Result<(), ParameterError> {
         let Some(cursor) = query.after else {
             return Ok(());
@@ -160,8 +160,8 @@ impl Epochs {
         }
     }
 
-    /// The last seq up to which a cursor without an epoch is accepted. Such cursors are of the time before the file had
-    /// epochs; what arrived later is covered by cursors that have one.
+    /// The last seq up to which a cursor without an epoch is accepted. Such cursors were issued before the file had epochs. Later
+    /// events have cursors with an epoch.
     fn unproven_through(&self) -> i64 {
         self.history.range(0..).next().map_or(i64::MAX, |(began, _)| *began)
     }
@@ -255,8 +255,8 @@ mod tests {
         prop::collection::vec(one, 1..60)
     }
 
-    /// Makes the steps. After each, a cursor is accepted exactly where the file has all that its follower has read; where
-    /// it is refused, the place to begin again is within that.
+    /// Makes the steps. After each step, a cursor is accepted exactly if the file has all events that its follower has read. The
+    /// position that a rejection offers instead is within these events.
     fn run(steps: Vec<Step>, by_hand: bool) {
         let mut ids = (1..).map(EpochId::from_number);
         let mut events = 1..;

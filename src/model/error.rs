@@ -1,19 +1,23 @@
-//! What the model says when it refuses a value: which field, and why.
+//! Errors for rejected values: which field or parameter, and why.
 
 use std::fmt;
 
-/// A refused field of an event. `field` is a dotted path as the sender wrote it (`trigger.at`), empty when the event as
-/// a whole is at fault.
+use crate::model::printable::shortened;
+
+/// Maximum number of characters of an unknown parameter in an error.
+const NAME_CHARS_SHOWN: usize = 128;
+
+/// A rejected field of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Dotted path of the field within the event.
+    /// The dotted path of the field in the event (`trigger.at`); empty if the event as a whole is invalid.
     pub field: String,
-    /// What is wrong with it, in words a sender can act on.
+    /// What is wrong with the field, in words that a sender can act on.
     pub message: String,
 }
 
 impl FieldError {
-    /// A refusal of `field`, for the reason in `message`.
+    /// Rejects `field` for the reason in `message`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
@@ -27,27 +31,27 @@ impl fmt::Display for FieldError {
 
 impl std::error::Error for FieldError {}
 
-/// A refused query parameter.
+/// A rejected query parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{parameter}: {message}")]
 pub struct ParameterError {
-    /// The parameter as it was sent.
+    /// The name of the parameter as sent.
     pub parameter: String,
-    /// What is wrong with it.
+    /// What is wrong with the parameter.
     pub message: String,
-    /// Of a cursor: another one, from which a client can continue without missing anything.
+    /// For a rejected cursor: another cursor, from which a client can continue without missing events.
     pub resume: Option<String>,
 }
 
 impl ParameterError {
-    /// A refusal of `parameter`, for the reason in `message`.
+    /// Rejects `parameter` for the reason in `message`.
     pub fn new(parameter: impl Into<String>, message: impl Into<String>) -> Self {
         Self { parameter: parameter.into(), message: message.into(), resume: None }
     }
 
-    /// A refusal of a parameter that the endpoint does not have. A hostile name does not come back whole.
+    /// Rejects a parameter that the endpoint does not have. A long name is truncated in the error.
     pub fn unknown(name: &str) -> Self {
-        Self::new(&name[..name.floor_char_boundary(128)], "is not a parameter of this endpoint")
+        Self::new(shortened(name, NAME_CHARS_SHOWN), "is not a parameter of this endpoint")
     }
 }
 

@@ -1,7 +1,7 @@
-//! An audit event: read from what was sent, completed by the server, written as the one byte string it stays.
+//! An audit event: parsed, completed by the server, and written as one byte string that never changes.
 //!
-//! The stored body holds the known keys in a fixed order, then the sender's other keys in theirs, then the keys that only
-//! the server sets, `receivedAt` first. Values are never rewritten: each is the sender's bytes, copied.
+//! The stored body has the known keys in a fixed order, then the sender's other keys in the sender's order, then the keys that
+//! only the server sets, beginning with `receivedAt`. Values are never rewritten: each is a copy of the sender's bytes.
 
 mod object_writer;
 mod stored;
@@ -28,35 +28,35 @@ use object_writer::ObjectWriter;
 pub use stored::{message, received_at, searchable};
 pub use submission::same_submission;
 
-/// The origin of events that auditbox itself records. Senders may not claim it.
+/// The origin of events that auditbox itself records. Events of senders must not have it.
 pub const OWN_ORIGIN: &str = "auditbox";
-/// The origin of an event that names none.
+/// The origin of an event without one.
 const DEFAULT_ORIGIN: &str = "API";
-/// The status of an event that names none.
+/// The status of an event without one.
 const DEFAULT_STATUS: &str = "SUCCESS";
-/// Strings that are read but not searched (`userAgent`, `orgId`) may be this long, in bytes.
+/// Maximum number of bytes of strings that are validated but not searched (`userAgent`, `orgId`).
 const TEXT_BYTES_MAX: usize = 8_192;
 
-/// Who is speaking.
+/// The author of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
-    /// Somebody with a credential.
+    /// A client with a credential.
     Client,
-    /// auditbox itself, about itself.
+    /// auditbox, which records its own requests and changes.
     Server,
 }
 
-/// What the server knows about an event that arrives.
+/// What the server knows about an event when it accepts it.
 #[derive(Debug, Clone, Copy)]
 pub struct Receipt<'a> {
-    /// When it was taken.
+    /// When the event was received.
     pub at: Timestamp,
-    /// The name of the credential that sent it.
+    /// The name of the credential that sent the event.
     pub by: &'a str,
 }
 
-/// What the server filled in because the sender left it out: a set of bits, kept beside the event so that a retry can
-/// be told from a conflict.
+/// The set of fields that the server filled in because the sender left them out. It is stored with the event, so that a retry
+/// can be distinguished from a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DefaultedFields(u8);
 
@@ -65,12 +65,12 @@ impl DefaultedFields {
     const ORIGIN: u8 = 2;
     const STATUS: u8 = 4;
 
-    /// The set's number in the file.
+    /// The code of the set in the file.
     pub const fn code(self) -> u8 {
         self.0
     }
 
-    /// The set with this number.
+    /// The set with this code.
     pub const fn from_code(code: u8) -> Self {
         Self(code)
     }
@@ -83,28 +83,28 @@ impl DefaultedFields {
 /// A complete event, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Unique in the log.
+    /// The identifier, unique in the log.
     pub identifier: String,
-    /// The time by which the log orders and filters it: when it happened, or when it was received if the sender's time lay
-    /// too far in the future.
+    /// The time by which the log orders and filters the event: when it happened, or when it was received if the sender's time
+    /// was too far in the future.
     pub timestamp: Timestamp,
-    /// What it can be found by.
+    /// The values by which the event can be found.
     pub values: Values,
-    /// What the server filled in.
+    /// The fields that the server filled in.
     pub filled: DefaultedFields,
-    /// The event itself, a JSON object: stored, served and exported as these bytes.
+    /// The event as a JSON object, which is stored, served and exported as these bytes.
     pub body: String,
 }
 
-/// What a sender sent: one event, checked but not yet completed.
+/// An event that is parsed and validated, but not yet completed by the server.
 #[derive(Debug)]
 pub struct EventDraft<'a> {
-    /// Pointers to what was masked in it.
+    /// JSON pointers to the masked values.
     masked: &'a [String],
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
-    /// Seconds that `at` may be later than the receipt.
+    /// Maximum number of seconds by which `at` may be later than the receipt.
     future_seconds_max: i64,
     /// What the server added, if the event comes from the file.
     added: Added,
@@ -112,21 +112,21 @@ pub struct EventDraft<'a> {
     bounds: Bounds,
 }
 
-/// What the server added to a stored event, as far as the order of the log depends on it.
+/// Those additions of the server to a stored event that determine its place in the log.
 #[derive(Debug, Default)]
 struct Added {
     received_at: Option<Timestamp>,
     is_ordered_by_receipt: bool,
 }
 
-/// What the server adds to an event that it stores.
+/// What the server adds to an event when it accepts it.
 struct Additions<'a> {
     received_at: &'a str,
     received_by: &'a str,
     is_ordered_by_receipt: bool,
 }
 
-/// How large an object may be, and how deep.
+/// The limits of an object.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     depth_max: usize,
@@ -134,37 +134,37 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Of a stored event: its sender's bounds held when it came, and the server has added to it.
+    /// The limits of a stored event. It met the limits for senders when it was received, and the server has added keys.
     const STORED: Self = Self { depth_max: usize::MAX, keys_max: STORED_KEYS_MAX };
 }
 
-/// The members of an object: the known ones, each in its place, and the others.
+/// The members of an object: the known ones, each at a fixed index, and the others.
 #[derive(Debug, Default)]
 struct Parts<'a> {
     known: [Option<Cow<'a, str>>; TOP.len()],
     others: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
-/// The event's known keys, in the order in which they are written.
+/// The known keys of an event, in the order in which they are written.
 const TOP: [&str; 9] =
     ["identifier", "action", "resourceType", "status", "message", "trigger", "context", "request", "diff"];
 const IDENTIFIER: usize = 0;
 const STATUS: usize = 3;
 const TRIGGER_PLACE: usize = 5;
-/// The trigger's.
+/// The known keys of `trigger`, in the order in which they are written.
 const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
-/// Many a program that reads the log would stop at it.
-const HOLDS_NUL: &str = "holds a NUL character";
+/// The error for a NUL character, which many programs take for the end of a text.
+const HOLDS_NUL: &str = "contains a NUL character";
 /// Keys that only the server sets, in the order in which it writes them.
 const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
-/// There if the log orders the event by another key than `trigger.at`: its value names that key.
+/// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
 pub const ORDERED_BY: &str = "orderedBy";
 
 impl<'a> EventDraft<'a> {
-    /// Reads one event as `sender` may send it.
+    /// Parses and validates one event. `sender` decides which values are allowed.
     pub fn parse(raw: &'a RawValue, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
         let mut draft = Self::read(
@@ -179,19 +179,19 @@ impl<'a> EventDraft<'a> {
             }
         }
         if sender == Sender::Client && draft.values.first(Field::Origin) == Some(OWN_ORIGIN) {
-            let message = format!("{OWN_ORIGIN:?} is kept for what auditbox records about itself");
+            let message = format!("{OWN_ORIGIN:?} is reserved for the events that auditbox records about itself");
             return Err(FieldError::new("trigger.origin", message));
         }
         Ok(draft)
     }
 
-    /// The same, saying where secrets were masked in it.
+    /// Adds the pointers to masked values.
     pub(super) fn with_masked(mut self, pointers: &'a [String]) -> Self {
         self.masked = pointers;
         self
     }
 
-    /// When it happened, if the sender says.
+    /// When the event happened, if the sender gives a time.
     pub fn happened_at(&self) -> Option<Timestamp> {
         self.at
     }
@@ -201,25 +201,25 @@ impl<'a> EventDraft<'a> {
         self.values.first(Field::Identifier)
     }
 
-    /// The kind of thing that was acted on.
+    /// The resource type.
     pub fn resource_type(&self) -> &str {
         self.values.first(Field::ResourceType).unwrap_or_default()
     }
 
-    /// Gives the event an identifier, if the sender did not.
+    /// Sets the identifier, unless the sender did.
     pub fn name(&mut self, identifier: &str) {
         if self.top.fill(IDENTIFIER, identifier) {
             self.values.push(Field::Identifier, identifier);
         }
     }
 
-    /// The event as it would be sent.
+    /// The event in the form that a sender would send.
     pub fn into_json(self) -> String {
         self.write(None)
     }
 
-    /// Completes the event with what the server knows. A time that lies too far after the receipt stays in the event, and
-    /// the log orders the event by its receipt: one wrong clock must not put an event on top of everybody's list for years.
+    /// Completes the event with what the server knows. A time that is too far after the receipt stays in the event, but then
+    /// the log orders the event by its receipt. Otherwise one wrong clock could put an event at the top of every list for years.
     pub fn accept(mut self, receipt: &Receipt<'_>) -> Event {
         let mut filled = DefaultedFields::default();
         let identifier = self.identifier().map_or_else(new_identifier, str::to_owned);
@@ -268,7 +268,7 @@ impl<'a> EventDraft<'a> {
     }
 
     fn read_member(&mut self, key: Cow<'a, str>, value: &'a RawValue) -> Result<(), FieldError> {
-        // A known key that is null is the same as absent. Other keys are the sender's business.
+        // A known key with the value null counts as absent. Unknown keys are kept with any value.
         if json::is_null(value) && TOP.contains(&key.as_ref()) {
             return Ok(());
         }
@@ -307,7 +307,7 @@ impl<'a> EventDraft<'a> {
         Ok(())
     }
 
-    /// Checks the members of an object that is kept as it was sent, and takes up those that can be searched.
+    /// Validates the members of an object, which is stored unchanged, and collects the values that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
         for (key, value) in members(object, value, self.bounds)? {
             if json::is_null(value) {
@@ -333,7 +333,7 @@ impl<'a> EventDraft<'a> {
         Ok(())
     }
 
-    /// Checks a string that the server reads; takes it up if it can be searched.
+    /// Validates a string, and collects it if it can be searched.
     fn read_string(&mut self, object: Object, key: &str, value: &RawValue) -> Result<(), FieldError> {
         let refuse = |message: String| Err(FieldError::new(object.path(key), message));
         let Some(text) = json::text(value) else {
@@ -342,7 +342,7 @@ impl<'a> EventDraft<'a> {
         let row = Field::at(object, key);
         let bytes_max = match (row, key) {
             (Some(row), _) => row.bytes_max,
-            // A message is text for people: bounded by the event alone.
+            // A message is text for people. Only the limit of the event applies.
             (None, "message") => usize::MAX,
             (None, _) => TEXT_BYTES_MAX,
         };
@@ -368,7 +368,7 @@ impl<'a> EventDraft<'a> {
         Ok(())
     }
 
-    /// Writes the event, then what the server adds.
+    /// Writes the event, followed by the additions of the server.
     fn write(mut self, additions: Option<&Additions<'_>>) -> String {
         let mut trigger = ObjectWriter::new(self.trigger.bytes() + 2);
         trigger.parts(&TRIGGER, &self.trigger);
@@ -387,13 +387,13 @@ impl<'a> EventDraft<'a> {
     }
 }
 
-/// What to do with the keys that only the server sets.
+/// How to treat the keys that only the server sets.
 #[derive(Clone, Copy)]
 enum ServerKeys {
-    /// They come from a sender.
+    /// Reject them: the event comes from a sender.
     Refused,
-    /// They come from the file: from `receivedAt` on they are the server's own. Those before it are a sender's, from a
-    /// version that did not set them.
+    /// Separate them: the event comes from the file, and the keys from `receivedAt` on are the server's. Keys before it are the
+    /// sender's, accepted by a version that did not set them.
     SetAside,
 }
 
@@ -415,7 +415,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Puts the string `text` where nothing was sent; says whether it did.
+    /// Sets an absent member to the string `text`. Returns whether it was absent.
     fn fill(&mut self, place: usize, text: &str) -> bool {
         let absent = self.known[place].is_none();
         if absent {
@@ -426,7 +426,7 @@ impl<'a> Parts<'a> {
         absent
     }
 
-    /// About how long the members are, written out.
+    /// The approximate number of bytes of the written members.
     fn bytes(&self) -> usize {
         let known: usize = self.known.iter().flatten().map(|value| value.len() + 16).sum();
         let others: usize = self.others.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum();
@@ -434,20 +434,20 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Time-ordered, so that identifiers stay close together in every index, and with 74 random bits, so that none can be
-/// guessed (UUID version 7, RFC 9562 section 5.7).
+/// Generates an identifier: ordered by time, so that identifiers stay close together in every index, and with 74 random bits, so
+/// that it is unguessable (UUID version 7, RFC 9562 section 5.7).
 fn new_identifier() -> String {
     format!("event_{}", Uuid::now_v7().simple())
 }
 
-/// The members of an object that the server reads. What lies deeper is inspected here, save in members that are such
-/// objects themselves: those are inspected when they are read, so that a fault is named as closely as it can be.
+/// The members of an object that the server reads. Deeper values are inspected here, except members that the server reads too:
+/// those are inspected when they are read, so that an error has the most specific path.
 fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'_>, FieldError> {
     if !value.get().starts_with('{') {
         return Err(FieldError::new(object.name(), "must be an object"));
     }
     let members = Members::read(value.get(), bounds.keys_max).map_err(|error| match error {
-        ObjectError::Twice(key) => FieldError::new(object.path(&key), "stands twice"),
+        ObjectError::Twice(key) => FieldError::new(object.path(&key), "appears twice"),
         ObjectError::Unreadable(message) => FieldError::new(object.name(), message),
     })?;
     for (key, value) in members.iter() {
@@ -462,7 +462,7 @@ fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'
     Ok(members)
 }
 
-/// Returns the code's digits.
+/// Validates a status code and returns its digits.
 fn check_status_code(value: &RawValue) -> Result<&str, FieldError> {
     let digits = value.get();
     match digits.parse::<u16>() {

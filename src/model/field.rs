@@ -3,6 +3,8 @@
 //! [`FIELDS`] drives query parsing, extraction from events, the command line's flags and the OpenAPI document. To add a
 //! filter, add a row (and a name to [`Field`]).
 
+use crate::model::printable::shortened;
+
 /// A filterable field. The number is its code in the file and is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -65,15 +67,13 @@ pub enum Object {
 }
 
 impl Object {
-    /// The dotted path of a member of this object, as errors show it. A very long key is truncated.
+    /// The dotted path of a member of this object, for errors. A very long key is truncated.
     pub fn path(self, key: &str) -> String {
-        let end = key.floor_char_boundary(KEY_BYTES_SHOWN);
-        let (key, more) = (&key[..end], if end < key.len() { "…" } else { "" });
         let separator = if self == Self::Event { "" } else { "." };
-        format!("{}{separator}{key}{more}", self.name())
+        format!("{}{separator}{}", self.name(), shortened(key, KEY_CHARS_SHOWN))
     }
 
-    /// The object under `key`, if the server reads it too.
+    /// The object that is the member `key`, if the server reads it.
     pub fn inner(self, key: &str) -> Option<Self> {
         match (self, key) {
             (Self::Event, "trigger") => Some(Self::Trigger),
@@ -85,7 +85,7 @@ impl Object {
         }
     }
 
-    /// Whether the server reads this member itself, to filter by it or to validate it.
+    /// Whether the server reads this member, to filter by it or to validate it.
     pub fn reads(self, key: &str) -> bool {
         let others: &[&str] = match self {
             Self::Event => &["message", "trigger", "context", "request", "diff"],
@@ -98,7 +98,7 @@ impl Object {
         others.contains(&key) || Field::at(self, key).is_some()
     }
 
-    /// The nesting level; the event itself is level 1.
+    /// The nesting level of the object. The event itself is level 1.
     pub const fn depth(self) -> usize {
         match self {
             Self::Event => 1,
@@ -107,7 +107,7 @@ impl Object {
         }
     }
 
-    /// This object's dotted path; empty for the event.
+    /// The dotted path of the object; empty for the event.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Event => "",
@@ -120,8 +120,8 @@ impl Object {
     }
 }
 
-/// Maximum number of bytes of a key that an error repeats.
-const KEY_BYTES_SHOWN: usize = 128;
+/// Maximum number of characters of a key in an error.
+const KEY_CHARS_SHOWN: usize = 128;
 
 /// How a parameter's text is compared with an event's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +130,9 @@ pub enum Matching {
     Exact,
     /// Equal without regard to case.
     IgnoreCase,
-    /// Equal to one of these values. Any other text is rejected.
+    /// Equal, byte for byte. Text other than these values is rejected.
     OneOf(&'static [&'static str]),
-    /// The value starts with the parameter's text.
+    /// The value begins with the parameter's text.
     Prefix,
     /// A status code (`403`) or a class (`4xx`).
     StatusCode,
@@ -140,16 +140,16 @@ pub enum Matching {
     Network,
 }
 
-/// Where the index keeps the values of a field, depending on how many events share one.
+/// Where the index keeps the values of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TermStorage {
-    /// Many events share a value: it is stored once in the log's term dictionary, and can be counted.
+    /// In the term dictionary, once for the whole log. For fields with values that many events share. Such values can be counted.
     LogWide,
-    /// One or a few events share a value: each chunk lists its own values.
+    /// In each chunk. For fields with values that one or a few events have.
     PerChunk,
 }
 
-/// One row of the table.
+/// A row of the field table.
 #[derive(Debug)]
 pub struct FieldSpec {
     /// The field.
@@ -179,12 +179,14 @@ pub struct FieldSpec {
 pub const FIELDS: &[FieldSpec] = &[
     row(Field::Identifier, &["identifier"], "Identifier", "The event's identifier", &[(Object::Event, "identifier")])
         .bytes_max(256)
-        .own()
+        .per_chunk()
         .searched(),
     row(Field::Entity, &["entity"], "Entity", "The entity acted on", &[(Object::Context, "entity")]).searched(),
     row(Field::Blueprint, &["blueprint"], "Blueprint", "The entity's blueprint", &[(Object::Context, "blueprint")])
         .searched(),
-    row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")]).own().searched(),
+    row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")])
+        .per_chunk()
+        .searched(),
     row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]),
     row(
         Field::WebhookEvent,
@@ -193,7 +195,7 @@ pub const FIELDS: &[FieldSpec] = &[
         "One delivery to a webhook",
         &[(Object::Context, "webhookEventId")],
     )
-    .own(),
+    .per_chunk(),
     row(Field::Origin, &["origin"], "Origin", "Where the event came from", &[(Object::Trigger, "origin")])
         .bytes_max(256)
         .comma_list(),
@@ -278,7 +280,8 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
 ];
 
-/// Names and identifiers are shorter than this. Longer text is content, which belongs in a field that is not searched.
+/// Default maximum number of bytes of a value. Names and identifiers are shorter. Longer text is content, which belongs in a
+/// field that is not searched.
 const VALUE_BYTES_MAX: usize = 1_024;
 
 const fn row(
@@ -318,7 +321,7 @@ impl FieldSpec {
         self
     }
 
-    const fn own(mut self) -> Self {
+    const fn per_chunk(mut self) -> Self {
         self.sharing = TermStorage::PerChunk;
         self
     }
@@ -373,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_stand_at_their_codes() {
+    fn the_index_of_a_row_is_its_code() {
         for (index, spec) in FIELDS.iter().enumerate() {
             assert_eq!(usize::from(spec.field.code()), index + 1, "{}", spec.label);
             assert_eq!(Field::from_code(spec.field.code()), Some(spec.field));

@@ -36,7 +36,7 @@ impl TimeRange {
 pub enum Predicate {
     /// Equal, byte for byte.
     Exact(String),
-    /// Equal but for case. The text is already folded.
+    /// Equal without regard to case. The text is already folded.
     IgnoreCase(String),
     /// Starts with the text.
     Prefix(String),

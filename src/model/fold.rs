@@ -1,12 +1,12 @@
-//! Text compared without regard to case, in every script.
+//! Comparing text without regard to case, in every script.
 
 use std::borrow::Cow;
 
-/// The text with all differences of case removed: two texts are the same but for case if these are equal.
+/// Removes all differences of case: two texts are equal without regard to case if their folded forms are equal.
 ///
-/// This is Unicode's full case folding (The Unicode Standard, section 3.13, `toCasefold`), which lower case alone is not:
-/// it makes σ and final ς one letter, and ß the same as SS. It depends on no neighboring character, so a part of a text
-/// folds as it does within the text.
+/// This is Unicode's full case folding (The Unicode Standard, section 3.13, `toCasefold`). Unlike lower case, it makes σ and
+/// final ς the same letter, and ß the same as SS. It does not depend on neighboring characters, so a part of a text folds as
+/// it does within the text.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -17,10 +17,10 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     let mut folded = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
-            // Upper case would make it I, the capital of i. It folds to itself.
+            // Its upper case would be I, the capital of i. It folds to itself.
             'ı' => folded.push(char),
-            // To lower case for the letters whose folding begins there (ẞ), to upper case for those that have more than one
-            // small form (ς) or only a capital of several letters (ß), and back.
+            // Lower case first, for letters that fold from it (ẞ). Then upper case, for letters with several small forms (ς) or
+            // with a capital of several letters (ß). Then lower case again.
             _ => folded.extend(char.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)),
         }
     }

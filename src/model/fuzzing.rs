@@ -1,6 +1,6 @@
-//! The parsers of this layer, given any input.
+//! Feeds arbitrary input to the parsers of this layer.
 //!
-//! In tests and fuzzers alone.
+//! For tests and fuzzers only.
 
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
@@ -17,8 +17,8 @@ use crate::model::{
     zone::Zone,
 };
 
-/// Cuts a body into events and takes each, as ingest does. What is taken is an event that is found by what its sender sent,
-/// and, sent again, is the same submission.
+/// Splits a body into events and accepts each, as ingest does. The stored form of an accepted event has the same searchable values,
+/// and the event, sent again, is the same submission.
 pub fn take_events(body: &[u8]) {
     let Ok(pieces) = batch::split(body, 100) else {
         return;
@@ -48,7 +48,7 @@ fn sorted(values: &Values) -> Vec<(Field, String)> {
     all
 }
 
-/// Reads a text as everything that a text may be: an instant, a zone, a cursor, a token, the value of each filter.
+/// Parses a text as an instant, a zone, a cursor, a token, and as the value of each filter.
 pub fn read_text(text: &str) {
     if let Some(at) = Timestamp::parse(text) {
         assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Pieces that events are made of, in any order: mostly not JSON, often nearly.
+    /// Pieces of events, which are joined in any order. The result is mostly invalid JSON, and often almost valid.
     const PIECES: &[&str] = &[
         "{",
         "}",
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_body_is_taken_or_refused(
+        fn any_body_is_accepted_or_rejected(
             bytes in prop::collection::vec(any::<u8>(), 0..60),
             pieces in prop::collection::vec(prop::sample::select(PIECES), 0..24),
             value in "[ -~]{0,12}|.{0,12}",
@@ -135,7 +135,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(
+        fn any_text_is_parsed_or_rejected(
             text in ".{0,60}",
             time in "-?[0-9]{4,5}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,12})?([Zz]|[+-][0-9]{2}:?[0-9]{2})",
             range in "[0-9a-f.:]{1,20}/[0-9]{0,3}",

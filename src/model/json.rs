@@ -1,4 +1,4 @@
-//! JSON read one level deep, with every value kept as the sender's bytes.
+//! Reading JSON one level deep, with every value kept as the sender's bytes; and scanning JSON text.
 //!
 //! `serde_json`'s [`RawValue`] checks a value's grammar without interpreting it. It accepts three things that an audit
 //! log must not: duplicate keys, unbounded nesting, and `\u` escapes of lone surrogates, which no reader could decode.
@@ -55,7 +55,7 @@ impl<'a> IntoIterator for Members<'a> {
     }
 }
 
-/// A position within one value would mislead in a larger body; the field's name says where.
+/// An error without the position. A position within one value would be misleading in a larger body, and the error has the field.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_named() {
+    fn a_duplicate_key_is_named() {
         let twice = |text: &str, key: &str| {
             assert_eq!(Members::read(text, 99).unwrap_err(), ObjectError::Twice(key.to_owned()));
         };
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn half_characters_are_found_wherever_they_hide() {
+    fn lone_surrogates_are_found_everywhere() {
         for good in [r#""\ud83d\ude00""#, r#"["\\ud83d", "\"", {"\u00e9": "\\"}]"#] {
             assert_eq!(inspect(raw(good), 9), Ok(()), "{good}");
         }
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_counted_and_not_recursed_into() {
+    fn depth_is_counted_without_recursion() {
         assert_eq!(inspect(raw("[[\"[[[[\"]]"), 2), Ok(()));
         assert!(inspect(raw("[[[]]]"), 2).is_err());
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -1,42 +1,43 @@
-//! The limits an event and a query are held to. Each default is a constant with its reason.
+//! The limits of events and queries. Each default is a constant with its reason.
 
 use crate::model::error::FieldError;
 
-/// Events in one request. With bodies of a kilobyte this is 10 MiB: one transaction of about a quarter of a second.
+/// Maximum number of events in one request. With bodies of a kilobyte this is 10 MiB: one transaction of about a quarter of a second.
 pub const BATCH_EVENTS_MAX: usize = 10_000;
-/// Bytes of one event as sent. The largest real ones seen are near 20 kB; whole documents before and after fit in this.
+/// Maximum number of bytes of one event as sent. The largest real events seen have about 20 kB. Whole documents before and
+/// after a change fit in this.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
-/// Nesting of arrays and objects in one event, the event itself being level 1. Deeper input is an attack or a mistake,
-/// and many a reader's JSON parser gives up not far beyond.
+/// Maximum nesting of arrays and objects in one event; the event itself is level 1. Deeper input is an attack or a mistake, and
+/// many JSON parsers reject input that is only a little deeper.
 pub const JSON_DEPTH_MAX: usize = 64;
-/// Values of one field in a filter.
+/// Maximum number of values of one field in a filter.
 pub const FILTER_VALUES_MAX: usize = 100;
-/// Events in a list when the request names no limit: the default of Port's endpoint.
+/// Number of events in a list if the request has no limit: the default of Port's endpoint.
 pub const LIST_DEFAULT: usize = 10_000;
-/// Events in a list at most. Beyond it, follow `next`.
+/// Maximum number of events in a list. For more events, follow `next`.
 pub const LIST_MAX: usize = 100_000;
-/// Keys in each object of an event that the server reads (the event, `trigger`, `by`, `context`, `request`, `diff`).
+/// Maximum number of keys in each object of an event that the server reads (the event, `trigger`, `by`, `context`, `request`, `diff`).
 pub const OBJECT_KEYS_MAX: usize = 1_000;
-/// Seconds that an event's time may lie after its receipt: a day, which covers a wrong time zone. The log orders an event
-/// from further ahead by its receipt.
+/// Maximum number of seconds by which an event's time may be later than its receipt: a day, which covers a wrong time zone. The
+/// log orders an event with a later time by its receipt.
 pub const FUTURE_SECONDS_MAX: i64 = 24 * 60 * 60;
 
-/// Keys in a stored event at most, including those that the server adds: what was absent, and what it knows itself.
+/// Maximum number of keys in a stored event, including those that the server adds: defaults, and what the server knows.
 pub const STORED_KEYS_MAX: usize = OBJECT_KEYS_MAX + 8;
 
-/// What an event must keep to.
+/// The limits of an event.
 #[derive(Debug, Clone, Copy)]
 pub struct EventLimits {
-    /// Bytes of one event, as sent.
+    /// Maximum number of bytes of one event, as sent.
     pub event_bytes_max: usize,
-    /// Levels of nesting.
+    /// Maximum nesting of arrays and objects.
     pub json_depth_max: usize,
-    /// Seconds that an event's time may lie after its receipt before the log orders the event by its receipt.
+    /// Maximum number of seconds by which an event's time may be later than its receipt.
     pub future_seconds_max: i64,
 }
 
 impl EventLimits {
-    /// Refuses an event of more bytes than one may have.
+    /// Rejects an event with too many bytes.
     pub fn check_bytes(&self, bytes: usize) -> Result<(), FieldError> {
         if bytes <= self.event_bytes_max {
             return Ok(());
@@ -55,14 +56,14 @@ impl Default for EventLimits {
     }
 }
 
-/// What a query must keep to.
+/// The limits of a query.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryLimits {
-    /// Values of one field, all its parameters together.
+    /// Maximum number of values of one field, over all its parameters.
     pub filter_values_max: usize,
-    /// Events in a list when the request names no limit.
+    /// Number of events in a list if the request has no limit.
     pub list_default: usize,
-    /// Events in a list at most; a larger `limit` is clamped to it.
+    /// Maximum number of events in a list. A larger `limit` is clamped.
     pub list_max: usize,
 }
 

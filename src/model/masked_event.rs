@@ -1,6 +1,6 @@
-//! One event as it was sent, without the secrets in it: the way in for all that comes from outside.
+//! A received event with its secrets masked. All events from outside enter here.
 //!
-//! Masking comes before reading, so that a secret is in no error, in no index and in no log.
+//! Masking comes before parsing, so that no secret reaches an error, the index or the server log.
 
 use serde_json::value::RawValue;
 
@@ -11,7 +11,7 @@ use crate::model::{
     mask::Mask,
 };
 
-/// An event that may be read.
+/// A masked event, which can be parsed.
 #[derive(Debug)]
 pub struct MaskedEvent<'a> {
     raw: &'a RawValue,
@@ -19,7 +19,7 @@ pub struct MaskedEvent<'a> {
 }
 
 impl<'a> MaskedEvent<'a> {
-    /// Masks an event, whose size is that which was sent.
+    /// Masks an event, after checking its size as sent.
     pub fn new(raw: &'a RawValue, limits: &EventLimits, mask: &Mask) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
         let masked = mask.apply(raw.get()).map(|masked| {
@@ -29,11 +29,11 @@ impl<'a> MaskedEvent<'a> {
         Ok(Self { raw, masked: masked.transpose()? })
     }
 
-    /// Reads it as `sender` may send it.
+    /// Parses and validates the event. `sender` decides which values are allowed.
     pub fn read(&self, limits: &EventLimits, sender: Sender) -> Result<EventDraft<'_>, FieldError> {
         match &self.masked {
             None => EventDraft::parse(self.raw, limits, sender),
-            // What stands in a secret's place may be longer than the secret was.
+            // The text that replaces a secret may be longer than the secret.
             Some((raw, pointers)) => {
                 let limits = EventLimits { event_bytes_max: usize::MAX, ..*limits };
                 Ok(EventDraft::parse(raw, &limits, sender)?.with_masked(pointers))

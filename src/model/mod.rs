@@ -1,7 +1,7 @@
-//! The vocabulary of auditbox: events, fields, filters, cursors, credentials.
+//! The vocabulary of auditbox: events, fields, filters, queries, cursors, credentials.
 //!
-//! Everything here is parsed once, on the way in, into a type that cannot hold a bad value. This layer does no I/O and
-//! knows neither HTTP nor SQL.
+//! What belongs here: types that are parsed once, where a value enters, and cannot hold an invalid value; and the rules that
+//! follow from values alone. What does not belong here: I/O, HTTP, and SQL. Files import downwards only.
 
 pub mod batch;
 pub mod cancel;

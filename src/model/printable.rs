@@ -1,8 +1,8 @@
-//! Text that is shown to people: the characters that a reader cannot see, or that act on what shows them.
+//! Escapes and shortens text that is shown to people: characters that are invisible, or that a terminal obeys.
 //!
-//! Events, file names and arguments are other people's text. A terminal obeys control characters in it, some of them even as
-//! single bytes above 127 (C1); bidirectional controls show a text in another order than it has; zero-width characters make
-//! two different texts look alike.
+//! Events, file names and arguments come from outside. A terminal obeys control characters in them, some even as single bytes
+//! above 127 (C1). Bidirectional controls change the order in which a text is shown. Zero-width characters make two different
+//! texts look alike.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -11,8 +11,8 @@ pub fn is_hidden(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') || is_ignorable(char)
 }
 
-/// Unicode's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, version 17), which holds every bidirectional control
-/// and zero-width character, and the interlinear annotations.
+/// Whether a character has Unicode's property `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, version 17), as all
+/// bidirectional controls and zero-width characters have, or is an interlinear annotation.
 const fn is_ignorable(char: char) -> bool {
     matches!(
         char,
@@ -36,33 +36,41 @@ const fn is_ignorable(char: char) -> bool {
     )
 }
 
-/// The text with hidden characters written out, as in `\u{1b}`.
+/// The text with hidden characters escaped, as in `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escape(text, is_hidden, |out, char| out.extend(char.escape_unicode()))
 }
 
-/// The same, with line breaks kept: for text that is written in lines by its author.
+/// The text with hidden characters escaped, except line breaks: for text whose author breaks it into lines.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escape(text, |char| char != '\n' && is_hidden(char), |out, char| out.extend(char.escape_unicode()))
 }
 
-/// The text of one record with the colors of its author: the same as [`printable`], but escape characters are kept.
+/// The text with hidden characters escaped, except the escape character: for records whose formatter adds colors.
 pub fn printable_record(text: &str) -> Cow<'_, str> {
     escape(text, |char| char != '\u{1b}' && is_hidden(char), |out, char| out.extend(char.escape_unicode()))
 }
 
-/// A JSON text with hidden characters written as JSON's own escapes, as in `\u001b`: the same value in other bytes. They can
-/// only be in strings, save for line breaks and tabs between the values, which become spaces.
+/// A JSON text with hidden characters as JSON escapes, as in `\u001b`, so that its value stays the same. Hidden characters can
+/// only occur in strings, except line breaks and tabs between values, which become spaces.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     escape(json, is_hidden, |out, char| match char {
         '\n' | '\r' | '\t' => out.push(' '),
         _ => {
             for unit in char.encode_utf16(&mut [0; 2]) {
-                // Writing into memory cannot fail.
+                // Writing to a string in memory cannot fail.
                 let _ = write!(out, "\\u{unit:04x}");
             }
         }
     })
+}
+
+/// The beginning of a text, followed by an ellipsis if the text has more than `chars_max` characters.
+pub fn shortened(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn escape(text: &str, is_escaped: impl Fn(char) -> bool, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
@@ -88,7 +96,7 @@ mod tests {
     const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{7f}\u{85}\u{2028}\u{202e}b\u{2066}\u{200d}\u{feff}\u{e0041}\u{fe0f}c";
 
     #[test]
-    fn what_acts_on_a_terminal_or_is_not_seen_is_written_out() {
+    fn hidden_characters_are_escaped() {
         let shown = printable(HOSTILE);
         assert!(!shown.contains(is_hidden), "{shown:?}");
         assert!(shown.starts_with(r"a\u{1b}[2J\u{9b}31m\u{7f}\u{85}\u{2028}\u{202e}b"), "{shown}");
@@ -96,6 +104,13 @@ mod tests {
         assert_eq!(printable_lines("a\tb\nc"), "a\\u{9}b\nc");
         for plain in ["", "abc", "é 日本 🦀 العربية", "e\u{301}", "a\\u{1b}b"] {
             assert!(matches!(printable(plain), Cow::Borrowed(text) if text == plain));
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_shortened_to_whole_characters() {
+        for (text, expected) in [("", ""), ("éé", "éé"), ("ééé", "éé…"), ("日本語x", "日本…")] {
+            assert_eq!(shortened(text, 2), expected);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::model::{
 /// The sort key of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
-    /// Event time, ties by arrival: for people.
+    /// Event time, with ties by arrival. For people.
     Time,
     /// Arrival: for programs that follow the log and must not miss events that arrive late.
     Received,
@@ -51,7 +51,7 @@ pub struct Query {
 /// A parameter that is not a filter, as the API documentation and the command line list it.
 #[derive(Debug)]
 pub struct Control {
-    /// The parameter.
+    /// The name of the parameter.
     pub name: &'static str,
     /// What the parameter does.
     pub summary: &'static str,
@@ -71,7 +71,7 @@ pub const CONTROLS: &[Control] = &[
         name: "cursor",
         summary: "Continue after the page that returned this cursor; 422 if the log was restored to before that",
     },
-    Control { name: "count", summary: "true to count all matching events" },
+    Control { name: "count", summary: "true to include the number of matching events" },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
     Control { name: "page", summary: "Accepted and ignored; use cursor" },
@@ -176,7 +176,7 @@ impl Query {
         Ok(self)
     }
 
-    /// A cursor of this query as text.
+    /// Encodes a cursor for this query.
     pub fn cursor(&self, cursor: Cursor) -> String {
         cursor::encode(cursor, self.fingerprint)
     }

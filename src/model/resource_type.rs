@@ -1,5 +1,5 @@
-//! The catalogue of resource types: what people read for them. An event may have any type; a type outside the catalogue
-//! is shown literally.
+//! The catalogue of resource types, with the labels that people read. An event may have any type. A type that is not in the
+//! catalogue is shown literally.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,9 @@ use crate::model::fold::fold;
 const ENTRIES_MAX: usize = 1_000;
 /// Maximum length of a value in bytes: the event's own limit.
 const VALUE_BYTES_MAX: usize = 128;
-/// Maximum length of a label and of a description, in characters.
+/// Maximum length of a label in characters.
 const LABEL_CHARS_MAX: usize = 128;
+/// Maximum length of a description in characters.
 const DESCRIPTION_CHARS_MAX: usize = 500;
 
 /// Value, label and description of the resource types of Porter and Port.
@@ -42,7 +43,7 @@ pub struct ResourceType {
 }
 
 impl ResourceType {
-    /// Reads an entry. The error names the invalid part.
+    /// Parses an entry. The error names the invalid part.
     pub fn parse(value: &str, label: &str, description: &str) -> Result<Self, (&'static str, String)> {
         if value.is_empty() || value.len() > VALUE_BYTES_MAX || value.contains('\0') {
             return Err(("value", format!("must be 1 to {VALUE_BYTES_MAX} bytes, not `{value}`")));
@@ -86,10 +87,10 @@ impl Catalogue {
         let (mut catalogue, mut seen) = (Vec::new(), HashSet::new());
         for (value, label, description) in entries {
             if !seen.insert(fold(value).into_owned()) {
-                return Err(("value", format!("`{value}` stands twice")));
+                return Err(("value", format!("`{value}` is listed twice")));
             }
             if catalogue.len() == ENTRIES_MAX {
-                return Err(("value", format!("is one of more than {ENTRIES_MAX}")));
+                return Err(("value", format!("`{value}` exceeds the maximum of {ENTRIES_MAX} entries")));
             }
             catalogue.push(ResourceType::parse(value, label, description)?);
         }
@@ -118,12 +119,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_is_a_catalogue() {
+    fn the_known_types_are_a_valid_catalogue() {
         assert_eq!(Catalogue::parse(KNOWN.iter().copied()), Ok(Catalogue::default()));
     }
 
     #[test]
-    fn an_entry_that_cannot_be_shown_is_refused_by_its_part() {
+    fn the_error_of_an_invalid_entry_names_the_part() {
         let long = "x".repeat(501);
         for ((value, label, description), part) in [
             (("", "a", ""), "value"),

@@ -1,32 +1,33 @@
-//! How long events are kept: one rule for all, and others for types of resources.
+//! Retention rules: how long events are kept, in general and by resource type.
 //!
-//! Every event falls under exactly one rule: that of its resource type, in any case, where there is one, otherwise the
-//! general one. The age of an event counts from its own time (`trigger.at`) or from its receipt, whichever is later: what a
-//! sender claims must not delete what was just acknowledged. See [`Cutoff::counts_from`].
+//! Exactly one rule applies to an event: the rule of its resource type, compared without regard to case, or else the general
+//! rule. The age of an event counts from its own time (`trigger.at`) or from its receipt, whichever is later. Otherwise a wrong
+//! time in an event could delete the event right after it was acknowledged. See [`Cutoff::counts_from`].
 
 use std::collections::HashSet;
 
 use crate::model::{fold::fold, self_audit::RECORD_RESOURCE_TYPE, timestamp::Timestamp};
 
-/// Days that may be set: a hundred years. More is a slip, and far beyond it there is no date to count back to.
+/// Maximum number of days in a rule: a hundred years. More is a typing error, and could lead to a date before the calendar.
 pub const DAYS_MAX: u64 = 36_500;
-/// Rules for types. Each is looked up in every chunk.
+/// Maximum number of rules for resource types. Each is looked up in every chunk.
 const TYPES_MAX: usize = 100;
-/// Bytes of a resource type: the event's own limit.
+/// Maximum number of bytes of a resource type: the limit of an event.
 const TYPE_BYTES_MAX: usize = 128;
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
-/// The general rule's name, and what that of a type begins with: as they stand in the configuration.
+/// The name of the general rule, as in the configuration.
 const GENERAL: &str = "keep_days";
+/// The beginning of the name of a rule for a resource type, as in the configuration.
 const OF_TYPES: &str = "resource_types";
 
-/// Which of an event's times its age counts from.
+/// The time from which the age of an event counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeepBy {
-    /// Its own time or its receipt, whichever is later.
+    /// The event's own time or its receipt, whichever is later.
     #[default]
     Both,
-    /// Its own time alone, whenever it arrived.
+    /// The event's own time, whenever it was received.
     EventTime,
 }
 
@@ -34,7 +35,7 @@ impl KeepBy {
     /// Every choice.
     pub const ALL: [Self; 2] = [Self::Both, Self::EventTime];
 
-    /// The word for it in the configuration.
+    /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Both => "both",
@@ -43,18 +44,18 @@ impl KeepBy {
     }
 }
 
-/// All rules.
+/// All retention rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     keep_by: KeepBy,
-    /// Days that events are kept for which no type says otherwise; `None` is for ever.
+    /// Days that events without a rule for their type are kept; `None` for ever.
     general: Option<u32>,
-    /// Days that events of a type are kept, each type as the operator wrote it.
+    /// Days that events of a type are kept. Types are spelled as in the configuration.
     by_type: Vec<(String, Option<u32>)>,
 }
 
 impl Rules {
-    /// Reads rules; 0 days are for ever. The error names the key that is wrong. Events are kept by both of their times.
+    /// Parses rules, in which 0 days mean for ever. The error names the invalid key. Ages count by [`KeepBy::Both`].
     pub fn parse<'a>(
         keep_days: u64,
         by_type: impl IntoIterator<Item = (&'a str, u64)>,
@@ -68,13 +69,13 @@ impl Rules {
         for (name, kept) in by_type {
             let wrong = |text: String| (OF_TYPES, format!("`{name}` {text}"));
             if name.is_empty() || name.len() > TYPE_BYTES_MAX || name.contains('\0') {
-                return Err(wrong(format!("is no type of resource: it must be 1 to {TYPE_BYTES_MAX} bytes")));
+                return Err(wrong(format!("is not a resource type: it must have 1 to {TYPE_BYTES_MAX} bytes")));
             }
             if !seen.insert(fold(name).into_owned()) {
-                return Err(wrong("stands twice, in another case: types are the same in any case".to_owned()));
+                return Err(wrong("is listed twice: case does not distinguish resource types".to_owned()));
             }
             if rules.len() == TYPES_MAX {
-                return Err(wrong(format!("is one of more than {TYPES_MAX}")));
+                return Err(wrong(format!("exceeds the maximum of {TYPES_MAX} resource types")));
             }
             rules.push((name.to_owned(), days(kept).map_err(wrong)?));
         }
@@ -83,13 +84,13 @@ impl Rules {
         Ok(rules)
     }
 
-    /// Rules that go by these times.
+    /// Sets the time from which ages count.
     pub fn keep_by(self, keep_by: KeepBy) -> Self {
         Self { keep_by, ..self }
     }
 
-    /// Refuses rules by which the record of a deletion would itself be deleted too early. A record explains why events are
-    /// missing, so it must be kept for at least as long as those events were: as long as a reader may expect to find them.
+    /// Rejects rules that would delete the record of a deletion too early. A record explains why events are missing, so it must be
+    /// kept for at least as long as those events were.
     fn check_records(&self) -> Result<(), String> {
         let (rule, kept) = self.rule_of(RECORD_RESOURCE_TYPE);
         let Some(kept) = kept else {
@@ -107,7 +108,7 @@ impl Rules {
         }
     }
 
-    /// The rule that events of a type fall under, and for how many days it keeps them; `None` is for ever.
+    /// The name of the rule for a resource type, and the days that it keeps events; `None` for ever.
     fn rule_of(&self, resource_type: &str) -> (String, Option<u32>) {
         let lower = resource_type.to_lowercase();
         match self.by_type.iter().find(|(name, _)| name.to_lowercase() == lower) {
@@ -116,22 +117,22 @@ impl Rules {
         }
     }
 
-    /// Whether an event of this type and time is past its time at `now` if its own time alone counts.
+    /// Whether an event of this type and time is expired at `now` if only its own time counts.
     pub fn is_past_by_event_time(&self, resource_type: &str, at: Timestamp, now: Timestamp) -> bool {
         self.rule_of(resource_type).1.is_some_and(|days| at < cutoff(now, days))
     }
 
-    /// Which times the age of an event counts from.
+    /// The time from which the age of an event counts.
     pub const fn kept_by(&self) -> KeepBy {
         self.keep_by
     }
 
-    /// Whether everything is kept for ever.
+    /// Whether all events are kept for ever.
     pub fn keep_everything(&self) -> bool {
         self.general.is_none() && self.by_type.iter().all(|(_, days)| days.is_none())
     }
 
-    /// What is past its time at `now`, by rule.
+    /// What each rule deletes at `now`.
     pub fn cutoffs(&self, now: Timestamp) -> Vec<Cutoff> {
         let keep_by = self.keep_by;
         let cutoff = |rule: String, days: u32, scope: RuleScope| Cutoff {
@@ -151,26 +152,26 @@ impl Rules {
     }
 }
 
-/// What one rule drops at one moment.
+/// What one rule deletes at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cutoff {
-    /// The rule, as it stands in the configuration: `keep_days` or `resource_types.<type>`.
+    /// The name of the rule, as in the configuration: `keep_days` or `resource_types.<type>`.
     pub rule: String,
-    /// Days that it keeps events.
+    /// The days that the rule keeps events.
     pub days: u32,
-    /// Events whose age counts from before this instant are past their time.
+    /// Events whose age counts from before this instant are expired.
     pub before: Timestamp,
-    /// Which events it is about.
+    /// The events to which the rule applies.
     pub scope: RuleScope,
-    /// Which times their age counts from.
+    /// The time from which ages count.
     pub keep_by: KeepBy,
-    /// The moment at which it drops them.
+    /// The moment of deletion.
     pub now: Timestamp,
 }
 
 impl Cutoff {
-    /// The instant from which the age of an event counts, given its time and its receipt, if that is known. A time that still
-    /// lies ahead says nothing, so the receipt counts in its place. `None` where no time is known: the event is kept.
+    /// The instant from which the age of an event counts, given its time and its receipt, if known. A time in the future is
+    /// wrong, so the receipt replaces it. `None` if no time is known: the event is kept.
     pub fn counts_from(&self, at: Timestamp, received: Option<Timestamp>) -> Option<Timestamp> {
         let at = if at > self.now { received } else { Some(at) };
         match self.keep_by {
@@ -184,12 +185,12 @@ fn cutoff(now: Timestamp, days: u32) -> Timestamp {
     now.plus_seconds(-i64::from(days) * SECONDS_PER_DAY)
 }
 
-/// Resource types, folded.
+/// The resource types to which a rule applies, folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleScope {
-    /// Events of this type.
+    /// This type.
     Only(String),
-    /// Events of every other type.
+    /// Every type except these.
     AllBut(Vec<String>),
 }
 
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_of_both_times_counts_and_what_lies_ahead_does_not() {
+    fn the_later_of_both_times_counts_and_a_future_time_does_not() {
         let now = at("2024-03-01T00:00:00Z");
         let rules = Rules::parse(30, []).unwrap();
         let counts_from = |keep_by: KeepBy, time: &str, received: Option<&str>| {
@@ -233,7 +234,7 @@ mod tests {
             (early, Some(late), Some(late), Some(early)),
             (late, Some(early), Some(late), Some(late)),
             (ahead, Some(late), Some(late), Some(late)),
-            // The body is damaged.
+            // A damaged body has no receipt.
             (early, None, Some(early), Some(early)),
             (ahead, None, None, None),
         ] {
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_deletions_are_kept_as_long_as_what_they_explain() {
+    fn records_of_deletions_are_kept_as_long_as_the_deleted_events_were() {
         for (days, types) in [
             (30, vec![]),
             (30, vec![("login", 1)]),
@@ -267,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_keeps_everything() {
+    fn no_rules_keep_everything() {
         assert!(Rules::default().keep_everything() && Rules::parse(0, [("a", 0)]).unwrap().keep_everything());
         assert!(!Rules::parse(0, [("a", 1)]).unwrap().keep_everything());
         assert!(Rules::parse(0, [("a", 0)]).unwrap().cutoffs(Timestamp::now()).is_empty());
     }
 
     #[test]
-    fn a_rule_that_makes_no_sense_is_refused_by_its_key() {
+    fn the_error_of_an_invalid_rule_names_its_key() {
         assert_eq!(Rules::parse(36_501, []).unwrap_err().0, "keep_days");
         for types in [vec![("a", 36_501)], vec![("", 1)], vec![("a", 1), ("A", 2)], vec![("a\0", 1)]] {
             assert_eq!(Rules::parse(1, types).unwrap_err().0, "resource_types");

@@ -1,9 +1,8 @@
-//! What people type into a search box: words, each found anywhere in the names of an event or in its message.
+//! Full-text search: words, each of which may occur anywhere in the names of an event or in its message.
 //!
-//! When an event arrives, the index gets the words of its message, up to a bound; everything else is searched as one text.
-//! So a search word is looked for in two forms: whole, within a name; and split in the same way, within the words of a
-//! message. Case is folded when a word is looked for ([`fold`]), so the form in which the index
-//! keeps words does not decide what they match.
+//! The index keeps a bounded number of words of a message. Every other searched value is kept as one text. A search word is
+//! therefore compared in two forms: whole, within a name; and split into parts, within the words of a message. Case is folded
+//! at each comparison ([`fold`]), so the form in which the index keeps words does not affect the result.
 
 use std::collections::BTreeSet;
 
@@ -12,28 +11,29 @@ use crate::model::{
     fold::fold,
 };
 
-/// Different words of one message that the index keeps: a message of which it has this number may have more, and is read
-/// where those do not decide. Files hold indexes that were made with this number, so it must not become higher.
+/// Maximum number of distinct words of one message that the index keeps. A message with this number of words may have more, so
+/// it is read if the kept words do not decide. Existing files have indexes that were built with this number, so it must not
+/// be increased.
 pub const MESSAGE_WORDS_MAX: usize = 256;
-/// Bytes of one word that the index keeps.
+/// Maximum number of bytes of a word that the index keeps.
 const WORD_BYTES_MAX: usize = 1_024;
-/// Words in one search.
+/// Maximum number of words in one search.
 pub const SEARCH_WORDS_MAX: usize = 32;
-/// Bytes of one search.
+/// Maximum number of bytes of one search.
 pub const SEARCH_BYTES_MAX: usize = 1_024;
 
-/// One word of a search.
+/// A search word.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SearchWord {
     /// The word, folded.
     pub text: String,
-    /// The parts that the word has when it is split as messages are, folded: each must be within some word of the message.
-    /// Empty for a word without a letter or digit, which no message word contains.
+    /// The folded parts of the word, split as messages are. Each must occur in a word of the message. Empty for a word without a
+    /// letter or digit, which no word of a message contains.
     pub parts: Vec<String>,
 }
 
 impl SearchWord {
-    /// The words of a search, separated by white space. The error says what is wrong with it.
+    /// Parses a search into words, which are separated by white space. The error describes what is wrong.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, String> {
         if text.len() > SEARCH_BYTES_MAX {
             return Err(format!("is longer than {SEARCH_BYTES_MAX} bytes"));
@@ -51,12 +51,12 @@ impl SearchWord {
         Self { text: fold(word).into_owned(), parts: parts.into_iter().collect() }
     }
 
-    /// Whether `value` of a field other than [`Field::Word`] holds this word.
+    /// Whether the value of a field other than [`Field::Word`] contains this word.
     pub fn is_in(&self, value: &str) -> bool {
         fold(value).contains(&self.text)
     }
 
-    /// Whether a message holds this word.
+    /// Whether a message contains this word.
     pub fn is_in_message(&self, message: &str) -> bool {
         let mut missing: Vec<_> = self.parts.iter().collect();
         for word in words(message) {
@@ -70,22 +70,22 @@ impl SearchWord {
     }
 }
 
-/// Whether a message word that the index keeps may have had more bytes than it keeps.
+/// Whether an indexed word may be only the beginning of a word in the message.
 pub fn may_be_cut(word: &str) -> bool {
     word.len() > WORD_BYTES_MAX - char::MAX_LEN_UTF8
 }
 
-/// Whether a message word that the index keeps holds a part of a search word.
+/// Whether an indexed word contains a part of a search word.
 pub fn holds_part(word: &str, part: &str) -> bool {
     fold(word).contains(part)
 }
 
-/// The fields that a search looks into, message words apart.
+/// The searched fields, except message words.
 pub fn searched_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.searched && spec.field != Field::Word).map(|spec| spec.field)
 }
 
-/// What the index keeps of a message: its different words in lower case, up to a bound.
+/// The words of a message that the index keeps: distinct, in lower case, and bounded in number and length.
 pub fn message_words(text: &str) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
     for word in words(text) {
@@ -108,7 +108,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    /// As the index does it, on one event.
+    /// Searches one event as the index does.
     fn finds(search: &str, values: &[(Field, &str)]) -> bool {
         let in_name = |word: &SearchWord| {
             searched_fields()
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_not_searched_are_not() {
+    fn only_searched_fields_are_searched() {
         assert!(!finds("API", &[(Field::Origin, "API")]));
         assert!(finds("É", &[(Field::Action, "é")]));
     }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_cut_may_be() {
+    fn a_truncated_word_is_recognized() {
         for letter in ["x", "é", "日", "𐐀"] {
             for letters in [WORD_BYTES_MAX / letter.len() + 1, 5_000] {
                 assert!(message_words(&letter.repeat(letters)).iter().all(|word| may_be_cut(word)), "{letter}");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_as_the_index_is() {
+    fn reading_a_message_finds_what_its_index_finds() {
         let holds = |search: &str, message: &str| {
             let words = SearchWord::parse_all(search).unwrap();
             let read = words.iter().all(|word| word.is_in_message(message));

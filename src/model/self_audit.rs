@@ -1,8 +1,8 @@
-//! auditbox's own records: what was done to auditbox itself, as events like any other.
+//! auditbox's own records: requests and changes to auditbox itself, as ordinary events.
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::model::{
     error::FieldError,
@@ -13,21 +13,21 @@ use crate::model::{
     timestamp::Timestamp,
 };
 
-/// Bytes kept of a path with its query, of a user agent, and of a message. Anybody with a credential chooses them, and
-/// each request makes a record: with more, they would fill the disk.
+/// Maximum number of bytes of a path with its query, of a user agent, and of a message in a record. Clients choose these texts,
+/// and each request makes a record, so longer texts could fill the disk.
 const TEXT_BYTES_MAX: usize = 1_024;
 
-/// Bytes kept of a method: the event's own limit.
+/// Maximum number of bytes of a method in a record: the limit of an event.
 const METHOD_BYTES_MAX: usize = 128;
 
-/// Which requests to auditbox are put on the record. Changes to the credentials, and exports, always are.
+/// Which requests to auditbox are recorded. Changes to credentials and exports are always recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// Every authenticated request.
     All,
-    /// Those that change something, or were refused in trying.
+    /// Requests that change something, or that were rejected when they tried to.
     Writes,
-    /// None.
+    /// No requests.
     Off,
 }
 
@@ -35,7 +35,7 @@ impl Record {
     /// Every choice.
     pub const ALL: [Self; 3] = [Self::All, Self::Writes, Self::Off];
 
-    /// The word for it in the configuration.
+    /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -45,20 +45,20 @@ impl Record {
     }
 }
 
-/// What is masked in the path of a request to auditbox itself: secrets that a client sent there by mistake, whatever is
-/// masked in events, and the code of a sign-in link.
+/// Masks secrets in the paths of requests to auditbox: those that are masked in events, in case a client sends one by mistake,
+/// and the code of a sign-in link.
 #[derive(Debug, Clone, Default)]
 pub struct RequestMask(Arc<Mask>);
 
 impl RequestMask {
-    /// The path with its query, without what is secret in it.
+    /// The path with its query, with secrets replaced.
     pub fn path(&self, path: &str) -> String {
         let path = self.0.query_of(path).map_or(Cow::Borrowed(path), Cow::Owned);
         mask::without_parameter(&path, "code").unwrap_or_else(|| path.into_owned())
     }
 }
 
-/// One authenticated request to auditbox.
+/// An authenticated request to auditbox.
 #[derive(Debug, Clone)]
 pub struct SelfAuditRequest {
     /// The credential's name.
@@ -67,27 +67,27 @@ pub struct SelfAuditRequest {
     pub actor_id: String,
     /// The credential's type.
     pub actor_type: &'static str,
-    /// What was asked for, by route: `audit_log.list`, `credential.create` …
+    /// The action, which the route decides: `audit_log.list`, `credential.create` …
     pub action: &'static str,
     /// The HTTP method.
     pub method: String,
     /// The path with its query.
     pub path: String,
-    /// The peer's address.
+    /// The address of the client.
     pub ip: Option<String>,
-    /// What the client calls itself.
+    /// The `User-Agent` header.
     pub user_agent: Option<String>,
-    /// When it came in.
+    /// When the request arrived.
     pub at: Timestamp,
 }
 
 impl SelfAuditRequest {
-    /// The record of this request, answered with `status_code`; `message` says why, where it was refused.
+    /// The record of this request, answered with `status_code`. `message` is the reason of a rejection.
     pub fn event(&self, status_code: u16, message: Option<&str>) -> Result<Event, FieldError> {
         self.ended(if status_code < 400 { "SUCCESS" } else { "FAILURE" }, status_code, message)
     }
 
-    /// The record of this request, whose answer began with `status_code` and broke off.
+    /// The record of this request, whose response began with `status_code` and was interrupted.
     pub fn broken_event(&self, status_code: u16, message: &str) -> Result<Event, FieldError> {
         self.ended("FAILURE", status_code, Some(message))
     }
@@ -116,62 +116,59 @@ impl SelfAuditRequest {
     }
 }
 
-/// The record of something done at the command line: `action` on the credential called `name`.
+/// The record of a command: `action` on the credential called `name`.
 pub fn command_line_event(action: &str, name: &str, client_id: &str) -> Result<Event, FieldError> {
-    own_event(&json!({
-        "action": action,
-        "resourceType": "credential",
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
-        "context": { "entity": client_id },
-        "additionalData": { "name": name },
-    }))
+    system_event(action, "credential", COMMAND_LINE, &json!({ "entity": client_id }), &json!({ "name": name }))
 }
 
-/// The resource type of records about the log itself, those of deletions above all.
+/// The name of the actor in records of commands.
+const COMMAND_LINE: &str = "command line";
+
+/// The resource type of records about the log itself, mainly of deletions.
 pub const RECORD_RESOURCE_TYPE: &str = "audit_log";
 
-/// The record of events that retention dropped; `details` says which, and by which rules.
-pub fn retention_event(details: &serde_json::Value) -> Result<Event, FieldError> {
-    own_event(&json!({
-        "action": "DELETE",
-        "resourceType": RECORD_RESOURCE_TYPE,
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "retention" } },
-        "context": {},
-        "additionalData": details,
-    }))
+/// The record of a deletion by retention. `details` lists the deleted events and the rules.
+pub fn retention_event(details: &Value) -> Result<Event, FieldError> {
+    system_event("DELETE", RECORD_RESOURCE_TYPE, "retention", &json!({}), details)
 }
 
-/// The record of an operator's word that the clock is right, though it is far ahead of the log.
+/// The record of an operator's confirmation that the clock is right although it is far ahead of the log.
 pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
-    own_event(&json!({
-        "action": "retention.trust_clock",
-        "resourceType": RECORD_RESOURCE_TYPE,
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
-        "context": {},
-        "additionalData": { "before": before.map(|before| before.to_string()) },
-    }))
+    let details = json!({ "before": before.map(|before| before.to_string()) });
+    system_event("retention.trust_clock", RECORD_RESOURCE_TYPE, COMMAND_LINE, &json!({}), &details)
 }
 
-/// The record of a restore, in the restored log; `details` says what it replaced and what became of access.
-pub fn restore_event(details: &serde_json::Value) -> Result<Event, FieldError> {
+/// The record of a restore, in the restored log. `details` describes the replaced log and the changes to credentials.
+pub fn restore_event(details: &Value) -> Result<Event, FieldError> {
+    system_event("audit_log.restore", RECORD_RESOURCE_TYPE, COMMAND_LINE, &json!({}), details)
+}
+
+/// The record of a change that no authenticated request made.
+fn system_event(
+    action: &str,
+    resource_type: &str,
+    by: &str,
+    context: &Value,
+    details: &Value,
+) -> Result<Event, FieldError> {
     own_event(&json!({
-        "action": "audit_log.restore",
-        "resourceType": "audit_log",
-        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": "command line" } },
-        "context": {},
+        "action": action,
+        "resourceType": resource_type,
+        "trigger": { "origin": OWN_ORIGIN, "by": { "type": "system", "name": by } },
+        "context": context,
         "additionalData": details,
     }))
 }
 
-fn own_event(event: &serde_json::Value) -> Result<Event, FieldError> {
+fn own_event(event: &Value) -> Result<Event, FieldError> {
     let text = event.to_string();
     let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;
     let draft = EventDraft::parse(raw, &EventLimits::default(), Sender::Server)?;
     Ok(draft.accept(&Receipt { at: Timestamp::now(), by: OWN_ORIGIN }))
 }
 
-/// The beginning of a text that is too long for a record or the server log, with a mark that says how long it was. The
-/// result is never shortened again.
+/// Shortens a text that is too long for a record or the server log to its beginning, followed by its length in bytes. A shortened
+/// text is short enough, so it is not shortened again.
 pub fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= TEXT_BYTES_MAX {
         return Cow::Borrowed(text);

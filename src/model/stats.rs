@@ -1,4 +1,4 @@
-//! Counting: how many events match, the most common values of fields among them, and how they spread over time.
+//! The query for counts: the number of matching events, their most common values, and their distribution over time.
 
 use crate::model::{
     error::ParameterError,
@@ -8,15 +8,14 @@ use crate::model::{
     zone::{Interval, Zone},
 };
 
-/// Values of one field that are listed, most common first. A menu of more helps nobody; those that the filter names are
-/// listed besides.
+/// Maximum number of values that a facet lists, not counting those that the filter names. A longer menu would not help.
 pub const FACET_VALUES_MAX: usize = 100;
-/// Buckets of a histogram: more bars than a screen has columns say nothing.
+/// Maximum number of buckets of a histogram. A screen has no room for more bars.
 pub const BUCKETS_MAX: usize = 2_000;
-/// Buckets that `histogram=auto` aims at, at most.
+/// Maximum number of buckets with `histogram=auto`.
 const AUTO_BUCKETS_MAX: usize = 120;
 
-/// Every parameter of counting that a list does not have.
+/// The parameters of a count that a list does not have.
 pub const STATS_CONTROLS: &[Control] = &[
     Control {
         name: "facets",
@@ -32,88 +31,88 @@ pub const STATS_CONTROLS: &[Control] = &[
     },
 ];
 
-/// What is to be counted.
+/// A parsed query for counts.
 #[derive(Debug, Clone)]
 pub struct StatsQuery {
-    /// Which events. Its order, limit and cursor do not matter.
+    /// Selects the events. Its order, limit and cursor have no effect.
     pub query: Query,
     /// The fields whose values are counted, each once.
     pub facets: Vec<Field>,
-    /// How to spread the events over time, if at all.
+    /// The requested histogram.
     pub histogram: Option<HistogramQuery>,
 }
 
-/// How events are to be spread over time.
+/// A requested histogram.
 #[derive(Debug, Clone)]
 pub struct HistogramQuery {
-    /// The width of the buckets; `None` lets the range of time decide.
+    /// The width of the buckets; `None` if the range of time decides.
     pub interval: Option<Interval>,
-    /// Where days begin.
+    /// The time zone, which decides where days begin.
     pub zone: Zone,
-    /// Where the buckets end if the filter has no end.
+    /// The end of the buckets if the filter has none.
     pub now: Timestamp,
 }
 
-/// The answer.
+/// The result of a query for counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
-    /// Events that match.
+    /// The number of matching events.
     pub count: u64,
-    /// One for each field that was asked for, in that order.
+    /// One facet for each requested field, in the same order.
     pub facets: Vec<Facet>,
-    /// The histogram, if one was asked for.
+    /// The histogram, if requested.
     pub histogram: Option<Histogram>,
 }
 
-/// The values of one field among the events that match, the field's own clauses set aside: what a menu needs to offer
-/// what could be chosen besides.
+/// The values of one field among the events that match all clauses except those on the field itself. A menu can thus offer values
+/// that the filter does not select yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facet {
     /// The field.
     pub field: Field,
-    /// The most common values, most common first, equals as the log first saw them; then those that the filter names, if they are not
-    /// among them, with their counts, which may be 0.
+    /// The most common values, most common first. Values with equal counts are in the order in which the log first saw them. After
+    /// them, further values that the filter names, whose counts may be 0.
     pub values: Vec<FacetValue>,
-    /// Different values in all.
+    /// The number of distinct values.
     pub distinct: u64,
 }
 
-/// A value and how many events have it.
+/// A value, and the number of events that have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FacetValue {
     /// The value.
     pub value: String,
-    /// Events.
+    /// The number of events.
     pub count: u64,
 }
 
-/// Events over time. Each event that matches is counted once: in a bucket, in `before`, or in `after`.
+/// The distribution of events over time. Each matching event is counted once: in a bucket, in `before`, or in `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     /// The width of the buckets.
     pub interval: Interval,
-    /// Whose days they follow.
+    /// The time zone whose days the buckets follow.
     pub zone: Zone,
-    /// In order, without gaps; none where there is no event to begin with and the filter has no beginning.
+    /// The buckets in order, without gaps. Empty if no event matches and the filter has no beginning.
     pub buckets: Vec<Bucket>,
-    /// The last instant that the buckets count: the filter's end, or now.
+    /// The last instant that the buckets cover: the end of the filter's range, or now.
     pub through: Timestamp,
-    /// Events before the first bucket: a few that are so old that the others would share one bar.
+    /// The number of events before the first bucket: a few that are so old that the others would share one bar.
     pub before: u64,
-    /// Events after `through`: their time had not come yet.
+    /// The number of events after `through`, which have a time in the future.
     pub after: u64,
 }
 
-/// One bar.
+/// A bucket of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its first instant.
+    /// The first instant of the bucket.
     pub start: Timestamp,
-    /// The first instant after it.
+    /// The first instant after the bucket.
     pub end: Timestamp,
-    /// Events in it that succeeded.
+    /// The number of events that succeeded.
     pub success: u64,
-    /// Events in it that failed.
+    /// The number of events that failed.
     pub failure: u64,
 }
 
@@ -136,7 +135,7 @@ impl HistogramQuery {
         if let Some(interval) = self.interval {
             let bounds = interval.bounds(&self.zone, first, last, BUCKETS_MAX).ok_or_else(|| {
                 let message = format!(
-                    "{} from {first} to {last} makes more than {BUCKETS_MAX} buckets: ask for wider ones, or set from and to",
+                    "{} from {first} to {last} makes more than {BUCKETS_MAX} buckets: use wider ones, or set from and to",
                     interval.name()
                 );
                 ParameterError::new("histogram", message)
@@ -144,10 +143,10 @@ impl HistogramQuery {
             return Ok((interval, bounds));
         }
         self.fitting_bounds(first, last)
-            .ok_or_else(|| ParameterError::new("histogram", "the range of time is not of this calendar"))
+            .ok_or_else(|| ParameterError::new("histogram", "the range of time is outside the calendar"))
     }
 
-    /// The narrowest interval that covers a range in few buckets, and their bounds.
+    /// The narrowest interval with which few buckets cover a range, and the bounds of these buckets.
     pub fn fitting_bounds(&self, first: Timestamp, last: Timestamp) -> Option<(Interval, Vec<Timestamp>)> {
         Interval::ALL
             .iter()

@@ -1,4 +1,4 @@
-//! The filterable values of one event, on their way from parsing to the writer.
+//! The filterable values of one event, as parsing hands them to the writer.
 //!
 //! The encoding is that of the first file format: for each value, the field's code (one byte), the value's length in
 //! bytes (two bytes, little-endian), and the value in UTF-8. A missing field has no entry; a field with several sources

@@ -1,6 +1,6 @@
 //! Time zones and their calendars: where days, weeks and months begin.
 //!
-//! The IANA time zone database is compiled into the program, so the machine needs none.
+//! The IANA time zone database is compiled into the program, so the operating system does not need to have one.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl Zone {
         Self { name: "UTC".to_owned(), rules: TimeZone::UTC }
     }
 
-    /// Reads a name of the IANA database (`Europe/Berlin`) or an offset (`+02:00`). The error describes the expected
+    /// Parses a name of the IANA database (`Europe/Berlin`) or an offset (`+02:00`). The error describes the expected
     /// text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const UNKNOWN: &str = "is not a time zone such as UTC, Europe/Berlin or +02:00";
@@ -35,7 +35,7 @@ impl Zone {
             [b'+' | b'-', ..] => parse_offset(&text).map(TimeZone::fixed).ok_or(UNKNOWN)?,
             _ => TimeZone::get(&text).map_err(|_| UNKNOWN)?,
         };
-        // The database's own spelling, if it has one.
+        // The spelling of the database, if the zone has a name there.
         let name = rules.iana_name().map_or_else(|| text.clone(), str::to_owned);
         Ok(Self { name, rules })
     }
@@ -52,8 +52,8 @@ impl Zone {
         Some((offset.to_datetime(instant), offset.seconds()))
     }
 
-    /// RFC 3339 with this zone's offset, to the second: `2024-05-01T00:00:00+02:00`. In UTC if the zone's year cannot
-    /// be written; the nearest instant that can be written if UTC's cannot either.
+    /// Formats an instant as RFC 3339 with this zone's offset, to the second: `2024-05-01T00:00:00+02:00`. If RFC 3339 cannot
+    /// represent the local year, the result is in UTC; if not that year either, it is the nearest representable instant.
     pub fn format(&self, at: Timestamp) -> String {
         let at = at.nameable();
         let Some((local, seconds)) = self.local(at).filter(|(local, _)| local.year() >= 0) else {
@@ -63,8 +63,8 @@ impl Zone {
         format!("{}{sign}{:02}:{:02}", local.strftime("%Y-%m-%dT%H:%M:%S"), minutes / 60, minutes % 60)
     }
 
-    /// The instant at which a clock in this zone shows `local`. If it never does (clocks go forward), the time is
-    /// carried over the gap; if it does so twice, the first.
+    /// The instant at which a clock in this zone shows `local`. If it never does, because clocks go forward, the length of the gap is
+    /// added. If it does so twice, the result is the first instant.
     pub fn instant(&self, local: DateTime) -> Option<Timestamp> {
         let instant = self.rules.to_ambiguous_zoned_datetime(local).compatible().ok()?.timestamp();
         Some(Timestamp::from_micros(instant.as_microsecond()))
@@ -77,7 +77,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// `+02:00`, `-0330`, `+2`.
+/// Parses an offset such as `+02:00`, `-0330` or `+2`.
 fn parse_offset(text: &str) -> Option<Offset> {
     let (sign, digits) = text.split_at(1);
     let (hours, minutes) = match digits.split_once(':') {
@@ -100,11 +100,11 @@ pub enum Interval {
     Minutes(i32),
     /// Hours, aligned with the day.
     Hours(i32),
-    /// From midnight to midnight.
+    /// Days from midnight to midnight.
     Day,
-    /// From Monday to Monday (ISO 8601).
+    /// Weeks from Monday to Monday (ISO 8601).
     Week,
-    /// From the first to the first.
+    /// Months from the first day to the next first day.
     Month,
     /// Years, aligned with the year 0.
     Years(i32),
@@ -127,12 +127,12 @@ impl Interval {
         ("100y", Self::Years(100)),
     ];
 
-    /// The interval of this name.
+    /// The interval with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, interval)| *interval)
     }
 
-    /// Its name.
+    /// The name of the interval.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
@@ -163,7 +163,7 @@ impl Interval {
                 let mut at = zone.instant(local)?;
                 while at <= last && bounds.len() <= buckets_max {
                     bounds.push(at);
-                    // The calendar ends with the year 9999, and so does a bucket that began in it.
+                    // The calendar ends with the year 9999. A bucket that reaches its end has no upper bound.
                     let next = self.next(local).and_then(|next| Some((next, zone.instant(next)?)));
                     let Some((next, instant)) = next else {
                         at = Timestamp::from_micros(i64::MAX);
@@ -177,7 +177,7 @@ impl Interval {
         (bounds.len() <= buckets_max + 1).then_some(bounds)
     }
 
-    /// The length, if every bucket has the same.
+    /// The length in seconds, if all buckets have the same length.
     const fn seconds(self) -> Option<i64> {
         match self {
             Self::Minutes(minutes) => Some(60 * minutes as i64),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn days_begin_at_midnight_whatever_the_clocks_do() {
+    fn days_begin_at_midnight_even_when_clocks_change() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let bounds = Interval::Day.bounds(&berlin, at("2024-03-30T12:00:00Z"), at("2024-04-01T12:00:00Z"), 10).unwrap();
         assert_eq!(texts(&bounds), ["2024-03-29T23:00", "2024-03-30T23:00", "2024-03-31T22:00", "2024-04-01T22:00"]);

@@ -1,4 +1,4 @@
-//! What identifies a file, what its names are, and reading and writing at an offset.
+//! The identity and the names of files, and reading and writing at an offset.
 
 use std::{
     fs::{self, File, FileType},
@@ -52,7 +52,7 @@ fn open_to_inspect(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().access_mode(0).open(path)
 }
 
-/// What a write changes in the state of a file.
+/// The state of a file, which every write changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileState {
     identity: FileIdentity,

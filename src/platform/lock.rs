@@ -1,4 +1,4 @@
-//! Files that are locked, and a lock on a file itself, for all its names.
+//! Lock files, and a lock on a file itself that holds for all its names.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-/// Opens a file that only its lock is for, and creates it if need be.
+/// Opens a lock file, and creates it if it does not exist.
 #[cfg(unix)]
 pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
-/// Opens a file that only its lock is for, and creates it if need be. Nobody can delete or rename it while it is open: that
-/// would take a third kind of sharing.
+/// Opens a lock file, and creates it if it does not exist. While it is open, it cannot be deleted or renamed, because that would
+/// need a third kind of sharing.
 #[cfg(windows)]
 pub fn open(path: &Path) -> io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt;

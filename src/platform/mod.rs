@@ -1,6 +1,7 @@
 //! Differences between operating systems: one file per concern, with the versions for each system side by side.
 //!
-//! All other code is the same on every system. Linux has every guarantee; `docs/operate/platforms.md` lists what macOS and
+//! What belongs here: every `cfg` of an operating system, and nothing that knows auditbox. All other code is the same on every
+//! system. Linux has every guarantee; `docs/operate/platforms.md` lists what macOS and
 //! Windows lack.
 
 pub mod file;

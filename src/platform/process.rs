@@ -67,7 +67,7 @@ pub fn raise_open_files() {
         return;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum }) {
-        tracing::warn!(%error, ?current, "the limit of open files could not be raised");
+        tracing::warn!(%error, ?current, "raising the limit on open files failed");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sockets: connections that stall, and taking an address again.
+//! Sockets: ending stalled connections, and reusing an address.
 
 use std::{io, time::Duration};
 
@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
-/// Ends a connection whose client takes nothing of a response for `stall`.
+/// Ends a connection whose client reads nothing of a response for `stall`.
 ///
-/// An unread response fills the socket, and then its body is not polled: only the system can time how long it makes no
+/// An unread response fills the socket, and then its body is not polled. Only the system can measure how long it makes no
 /// progress (`TCP_USER_TIMEOUT`, which also counts the time for which the client's window is closed: tcp(7)). This also
 /// bounds how much of a response the system holds.
 #[cfg(target_os = "linux")]
@@ -19,7 +19,7 @@ pub fn end_when_stalled(socket: &TcpStream, stall: Duration) {
     let socket = socket2::SockRef::from(socket);
     let set = socket.set_tcp_user_timeout(Some(stall)).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
     if let Err(error) = set {
-        tracing::debug!(%error, "a connection has no limit on how long its client may take nothing");
+        tracing::debug!(%error, "setting a timeout for a client that reads nothing failed");
     }
 }
 
@@ -27,14 +27,14 @@ pub fn end_when_stalled(socket: &TcpStream, stall: Duration) {
 #[cfg(not(target_os = "linux"))]
 pub const fn end_when_stalled(_: &TcpStream, _: Duration) {}
 
-/// Lets a socket have the address of a server that has just stopped, as the standard library does: closed connections to that
+/// Lets a socket use the address of a server that has just stopped, as the standard library does: closed connections to that
 /// server do not hold the address.
 #[cfg(unix)]
 pub fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
 }
 
-/// Windows lets a server have such an address anyway. There, `SO_REUSEADDR` would let two servers listen at one address.
+/// Windows lets a server use such an address anyway. There, `SO_REUSEADDR` would let two servers listen at one address.
 #[cfg(windows)]
 pub const fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
     Ok(())

@@ -1,7 +1,7 @@
-//! From memory to the disk itself.
+//! Syncing files to disk, past the cache of the disk.
 //!
 //! Linux: `fsync` writes to the disk and flushes the disk's cache. macOS: only `F_FULLFSYNC` flushes that cache, so the
-//! standard library uses it, and SQLite does by two pragmas (`store/open.rs`). Windows: `FlushFileBuffers` does.
+//! standard library uses it, and SQLite does by two pragmas (`store/file/open.rs`). Windows: `FlushFileBuffers` does.
 
 use std::{
     fs::{File, OpenOptions},

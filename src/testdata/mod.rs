@@ -4,7 +4,8 @@
 //! catalogue, with before and after, and requests to an API. Nothing in them is real.
 //!
 //! The same seed, count and times always produce the same events. The generator does no I/O and reads neither the clock
-//! nor the system's random numbers.
+//! nor the system's random numbers. What belongs here: the content of synthetic events. Writing them anywhere belongs to the
+//! callers: `auditbox demo`, tests and benchmarks.
 
 mod actors;
 mod clock;

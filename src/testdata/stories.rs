@@ -30,15 +30,15 @@ pub(super) fn tell(begin: Timestamp, end: Timestamp) -> Vec<StoryEvent> {
         let midnight = at.seconds().div_euclid(DAY) * DAY;
         if seconds < CALENDAR_SPAN_SECONDS { at } else { Timestamp::from_micros((midnight + time_of_day) * 1_000_000) }
     };
-    let mut told = leaked_token(place(4, 10 * HOUR + 12 * MINUTE));
-    told.extend(curious_token(place(7, 2 * HOUR + 41 * MINUTE)));
-    told.extend(friday_evening(friday_before(place(9, 0), seconds)));
-    for (at, event) in &mut told {
+    let mut events = leaked_token(place(4, 10 * HOUR + 12 * MINUTE));
+    events.extend(curious_token(place(7, 2 * HOUR + 41 * MINUTE)));
+    events.extend(friday_evening(friday_before(place(9, 0), seconds)));
+    for (at, event) in &mut events {
         *at = (*at).clamp(begin, end);
         event["trigger"]["at"] = json!(at.to_string());
     }
-    told.sort_by_key(|(at, _)| *at);
-    told
+    events.sort_by_key(|(at, _)| *at);
+    events
 }
 
 /// The evening of the last Friday that began before `at`, if the span is long enough to include one.
@@ -98,7 +98,7 @@ fn leaked_token(at: Timestamp) -> Vec<StoryEvent> {
     };
     let before = at.plus_seconds(-70 * DAY).to_string();
     let rotated = at.plus_seconds(14 * MINUTE).to_string();
-    let mut told: Vec<StoryEvent> = [-38, -37, -31]
+    let mut events: Vec<StoryEvent> = [-38, -37, -31]
         .map(|minutes| {
             let more = json!({ "context": group, "request": request("GET", GROUP, 200, LEAK_ADDRESS) });
             event(at.plus_seconds(minutes * MINUTE + 13), "legacy-deploy-token", "READ", "environment_group", &more)
@@ -108,37 +108,37 @@ fn leaked_token(at: Timestamp) -> Vec<StoryEvent> {
         "message": "The role \"deployer\" does not allow this in project \"production\"",
         "context": group, "request": request("DELETE", GROUP, 403, LEAK_ADDRESS),
     });
-    told.push(event(at.plus_seconds(-30 * MINUTE), "legacy-deploy-token", "DELETE", "environment_group", &denied));
+    events.push(event(at.plus_seconds(-30 * MINUTE), "legacy-deploy-token", "DELETE", "environment_group", &denied));
     let found = json!({
         "context": { "webhookId": "secret-scanning", "webhookEventId": "wev_secret_scanning_17", "entity": "legacy-deploy-token" },
         "additionalData": { "finding": "legacy-deploy-token in a public repository", "file": "scripts/deploy.sh", "line": 12 },
     });
-    told.push(event(at, "github-exporter", "DELIVER", "webhook", &found));
+    events.push(event(at, "github-exporter", "DELIVER", "webhook", &found));
     let revoked = json!({
         "context": token, "additionalData": { "reason": "Leaked: see the secret-scanning alert" },
         "diff": { "before": { "name": "legacy-deploy-token", "role": "deployer", "revoked": false },
                   "after": { "name": "legacy-deploy-token", "role": "deployer", "revoked": true } },
     });
-    told.push(event(at.plus_seconds(9 * MINUTE), "security-officer", "REVOKE", "token", &revoked));
+    events.push(event(at.plus_seconds(9 * MINUTE), "security-officer", "REVOKE", "token", &revoked));
     let replaced =
         json!({ "context": secret, "diff": { "before": version(6, &before), "after": version(7, &rotated) } });
-    told.push(event(at.plus_seconds(14 * MINUTE), "security-officer", "UPDATE", "secret", &replaced));
+    events.push(event(at.plus_seconds(14 * MINUTE), "security-officer", "UPDATE", "secret", &replaced));
     let linked = json!({
         "context": group, "request": request("PATCH", GROUP, 200, "203.0.113.11"),
         "diff": { "before": variables(6), "after": variables(7) },
     });
-    told.push(event(at.plus_seconds(17 * MINUTE), "platform-oncall", "UPDATE", "environment_group", &linked));
+    events.push(event(at.plus_seconds(17 * MINUTE), "platform-oncall", "UPDATE", "environment_group", &linked));
     let refused = json!({
         "message": "The token has been revoked",
         "context": group, "request": request("GET", GROUP, 401, LEAK_ADDRESS),
     });
-    told.push(event(at.plus_seconds(52 * MINUTE), "legacy-deploy-token", "READ", "environment_group", &refused));
-    told
+    events.push(event(at.plus_seconds(52 * MINUTE), "legacy-deploy-token", "READ", "environment_group", &refused));
+    events
 }
 
 /// At night a token tries project after project and is rejected, until an administrator disables it.
 fn curious_token(at: Timestamp) -> Vec<StoryEvent> {
-    let mut told: Vec<StoryEvent> = (0..36)
+    let mut events: Vec<StoryEvent> = (0..36)
         .map(|turn: i64| {
             let (project, kind) = (turn / 6 + 1, ["environment_group", "datastore", "project"]);
             let kind = kind[usize::from(turn % 2 == 1) + usize::from(turn % 6 == 5)];
@@ -157,8 +157,8 @@ fn curious_token(at: Timestamp) -> Vec<StoryEvent> {
         "diff": { "before": { "name": "vendor-reporting-token", "role": "reporter", "enabled": true, "allowedAddresses": [] },
                   "after": { "name": "vendor-reporting-token", "role": "reporter", "enabled": false, "allowedAddresses": ["192.0.2.0/28"] } },
     });
-    told.push(event(at.plus_seconds(25 * MINUTE), "platform-oncall", "UPDATE", "token", &restricted));
-    told
+    events.push(event(at.plus_seconds(25 * MINUTE), "platform-oncall", "UPDATE", "token", &restricted));
+    events
 }
 
 /// On a Friday evening, production is scaled down instead of staging, suffers, and is scaled up again.

@@ -78,7 +78,7 @@ fn times_are_within_the_span_and_some_are_late() {
 }
 
 #[test]
-fn some_fail_and_say_why() {
+fn some_events_fail_and_have_a_reason() {
     let events = values();
     let failed: Vec<_> = events.iter().filter(|event| event["status"] == "FAILURE").collect();
     assert!((COUNT * 2 / 100..COUNT * 6 / 100).contains(&failed.len()), "{}", failed.len());
@@ -123,7 +123,7 @@ fn changes_begin_where_the_one_before_ended() {
 }
 
 #[test]
-fn the_stories_are_told() {
+fn the_stories_are_complete() {
     let events = values();
     let count = |test: &dyn Fn(&Value) -> bool| events.iter().filter(|event| test(event)).count();
     let burst = |event: &Value| event["request"]["ip"] == "192.0.2.66" && event["request"]["statusCode"] == 403;

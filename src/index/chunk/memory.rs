@@ -1,4 +1,4 @@
-//! The newest events, not yet sealed: the same information as a sealed chunk, in columns, in order of arrival.
+//! Chunks in memory: the newest events, which are not sealed yet, in columns in order of arrival.
 //!
 //! Adding an event appends a few numbers. A query is a pass over the columns that it names, of at most 65,536 entries
 //! each. Nothing here is in the file; it is rebuilt from the events when the file is opened.
@@ -21,16 +21,16 @@ use crate::{
 /// Number of consecutive events whose latest time is cached.
 const RUN_EVENTS: usize = 64;
 
-/// What the index keeps of one event.
+/// The searchable values of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its position in the order of arrival.
+    /// The position of the event in the order of arrival.
     seq: i64,
-    /// Event time.
+    /// The event time.
     timestamp: Timestamp,
-    /// Its shared values, as ordinals in the term dictionary of their field: ascending, each once.
+    /// The shared values, as ordinals in the term dictionary of their field: ascending, each once.
     terms: Vec<(Field, u32)>,
-    /// Its per-chunk values.
+    /// The per-chunk values.
     keys: Vec<(Field, String)>,
 }
 
@@ -52,7 +52,7 @@ impl Entry {
         self.terms.binary_search(&(field, ordinal)).is_ok()
     }
 
-    /// The entry of a damaged event: what its row still says, and the remaining part of its identifier's hash.
+    /// The entry of a damaged event, from the readable columns of its row and the remaining part of its identifier's hash.
     pub fn damaged(seq: i64, timestamp: Timestamp, terms: Vec<(Field, u32)>, identifier_part: Option<u32>) -> Self {
         let keys = identifier_part.map(|part| (Field::Identifier, damaged_id::damaged_key(part)));
         Self::new(seq, timestamp, terms, keys.into_iter().collect())
@@ -70,9 +70,9 @@ pub struct MemoryChunk {
     pub(in crate::index) extent: Option<(Timestamp, Timestamp)>,
     /// The latest time up to the end of each full run of [`RUN_EVENTS`].
     latest_through: Vec<Timestamp>,
-    /// By field code, minus one.
+    /// The columns of terms, by field code minus one.
     terms: Vec<TermColumn>,
-    /// By field code, minus one.
+    /// The columns of keys, by field code minus one.
     keys: Vec<KeyColumn>,
     /// The index of each identifier in its column, by hash. A damaged event has none.
     identifiers: HashTable<(u64, usize)>,
@@ -315,19 +315,26 @@ impl KeyColumn {
     }
 }
 
-/// A set of ordinals that is asked for one ordinal at a time.
+/// A set of ordinals for fast lookups.
+#[derive(Debug, Default)]
 pub(in crate::index) struct OrdinalSet {
     words: Vec<u64>,
 }
 
 impl OrdinalSet {
     pub(in crate::index) fn new(ordinals: &[u32]) -> Self {
-        let highest = ordinals.iter().max().map_or(0, |highest| *highest as usize);
-        let mut words = vec![0; highest / 64 + 1];
-        for ordinal in ordinals {
-            words[*ordinal as usize / 64] |= 1 << (ordinal % 64);
+        let mut set = Self::default();
+        // The highest ordinal first, so that the set grows only once.
+        ordinals.iter().max().into_iter().chain(ordinals).for_each(|ordinal| set.insert(*ordinal));
+        set
+    }
+
+    pub(in crate::index) fn insert(&mut self, ordinal: u32) {
+        let word = ordinal as usize / 64;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
         }
-        Self { words }
+        self.words[word] |= 1 << (ordinal % 64);
     }
 
     pub(in crate::index) fn holds(&self, ordinal: u32) -> bool {
@@ -335,12 +342,12 @@ impl OrdinalSet {
     }
 }
 
-/// The fields that are kept as keys.
+/// The fields whose values are keys, which each chunk lists itself.
 pub(in crate::index) fn key_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.sharing == TermStorage::PerChunk).map(|spec| spec.field)
 }
 
-/// The fields that are kept as terms.
+/// The fields whose values are terms, which are in the term dictionary.
 pub(in crate::index) fn term_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.sharing == TermStorage::LogWide).map(|spec| spec.field)
 }

@@ -1,4 +1,4 @@
-//! Sealed chunks: what stays in memory of each, and how the rest is read from its rows.
+//! Sealed chunks: the part of each that stays in memory, and reading the rest from its rows.
 
 use std::sync::OnceLock;
 
@@ -59,9 +59,9 @@ impl ChunkTable {
 /// sealed again without deleted events, its new rows go into the other generation while queries still use the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generation {
-    /// The first sealing, and every second one after it.
+    /// Every second sealing, beginning with the first.
     First,
-    /// The others.
+    /// Every second sealing, beginning with the second.
     Second,
 }
 
@@ -90,17 +90,17 @@ impl Generation {
     }
 }
 
-/// Where a chunk's rows are.
+/// A place for the rows of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkSlot {
     /// The chunk's number.
     pub number: u32,
-    /// The generation of its rows.
+    /// The generation of the rows.
     pub generation: Generation,
 }
 
 impl ChunkSlot {
-    /// The range of its row keys, the end excluded.
+    /// The range of the row keys, the end excluded.
     pub(in crate::index) const fn places(self) -> (i64, i64) {
         let first = RowKey::first(self).0;
         (first, first + (1 << CHUNK_SHIFT))
@@ -161,7 +161,7 @@ pub struct SealedChunk {
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(in crate::index) has_damaged_ids: bool,
     pub(in crate::index) identifiers: BloomFilter,
-    /// The events whose messages have as many words as the index keeps: found out when first asked for, and mostly none.
+    /// The events whose messages have as many words as the index keeps, mostly none. Computed at first use.
     pub(in crate::index) wordy: OnceLock<Vec<u16>>,
 }
 
@@ -177,7 +177,7 @@ impl SealedChunk {
     }
 }
 
-/// One chunk, with the connection that reads it.
+/// Reads one chunk on a connection.
 pub(in crate::index) struct ChunkReader<'c> {
     pub(in crate::index) chunk: &'c SealedChunk,
     pub(in crate::index) connection: &'c Connection,
@@ -332,9 +332,8 @@ impl<'c> ChunkReader<'c> {
 
     /// The identifier of the event with this seq.
     pub(in crate::index) fn identifier_of(&mut self, seq: i64) -> Result<Option<String>> {
-        let ranks = 0..u16::try_from(self.chunk.length.saturating_sub(1)).unwrap_or(u16::MAX);
         let mut found = None;
-        for rank in ranks.start..=ranks.end {
+        for rank in (0..=u16::MAX).take(self.chunk.length as usize) {
             if self.position(rank)?.seq == seq {
                 self.each_key_block(Field::Identifier, 0, u16::MAX, |block| block.find_value(rank, &mut found))?;
                 break;

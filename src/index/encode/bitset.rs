@@ -6,7 +6,7 @@
 /// A set of positions below its length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::index) struct Bitset {
-    /// Enough words for any chunk, whatever its length. Every position then has its word, and a lookup needs no bounds
+    /// Enough words for a chunk of any length. Every position then has its word, and a lookup needs no bounds
     /// check.
     words: Box<[u64; WORDS]>,
     length: u32,

@@ -1,4 +1,4 @@
-//! Finds expired events chunk by chunk. Like any other query, retention's is answered by sets of positions.
+//! Finding expired events, chunk by chunk, with sets of positions like any other query.
 //!
 //! A chunk is identified by its number, so that a caller can process the log on many short snapshots.
 
@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// Candidates are few up to this share of their chunk: those of an ordinary chunk are read in some milliseconds.
+/// Up to one candidate in this many events of a chunk, candidates count as few. Reading those of an ordinary chunk takes some
+/// milliseconds.
 const FEW_SHARE: u32 = 64;
 
 /// Maximum number of resource types that one chunk reports separately per rule. Senders choose these values.
@@ -43,7 +44,7 @@ pub struct Expired {
 /// The expired events of one resource type under one rule.
 #[derive(Debug, Clone)]
 pub struct ExpiredGroup {
-    /// The index of the rule among the cutoffs.
+    /// The index of the rule in the list of cutoffs.
     pub rule: usize,
     /// The resource type: as the events have it, or in lower case if the rule is about that type only. `None` for the
     /// types beyond the reported ones, and for damaged events.
@@ -76,15 +77,15 @@ impl ExpiredGroup {
     }
 }
 
-/// Reads when events were received. Only their bodies say so, and this layer reads no bodies.
+/// Reads when events were received. Only bodies have this time, and this layer reads no bodies.
 pub trait Receipts {
     /// The receipts of the events with these seqs, in the same order; `None` for an event whose receipt is not known.
     fn read(&mut self, seqs: &[i64]) -> Result<Vec<Option<Timestamp>>>;
 
-    /// The range that was kept for a chunk.
+    /// The remembered range of a chunk.
     fn range_of(&self, chunk: u32) -> Option<ReceiptRange>;
 
-    /// Keeps the range of a sealed chunk. Its events never change, and those that are dropped leave the others within it.
+    /// Remembers the range of a sealed chunk. It stays valid: the events never change, and dropping some leaves the others in it.
     fn keep_range(&mut self, chunk: u32, range: ReceiptRange);
 }
 
@@ -93,7 +94,7 @@ pub trait Receipts {
 pub struct ReceiptRange {
     /// The oldest.
     pub oldest: Timestamp,
-    /// The newest. It replaces an unknown receipt: that of a damaged event, or one from a clock that was ahead.
+    /// The newest. It replaces an unknown receipt, such as that of a damaged event or one from a clock that was ahead.
     pub newest: Timestamp,
 }
 
@@ -103,7 +104,7 @@ impl Snapshot<'_> {
         self.chunks_by_arrival(false).iter().map(|chunk| chunk.number).collect()
     }
 
-    /// Records the terms that a chunk's events have.
+    /// Adds the terms of a chunk's events to `used`.
     pub fn note_terms(&self, number: u32, used: &mut UsedTerms) -> Result<()> {
         let chunks = self.chunks_by_arrival(false);
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.number == number) {
@@ -189,13 +190,13 @@ struct Check<'s> {
     chunk: &'s Chunk<'s>,
     cutoff: &'s Cutoff,
     overdue_seconds: i64,
-    /// Whether an event has been past its time for `overdue_seconds`.
+    /// Whether an event has been expired for `overdue_seconds`.
     is_overdue: bool,
 }
 
 impl Check<'_> {
-    /// The events that the rule drops. Their own times are in the index, so receipts are read only of events that are past
-    /// by those, or whose times lie ahead.
+    /// The events that the rule deletes. The index has their own times, so receipts are read only for events that are expired by
+    /// their own time, or whose time is in the future.
     fn past(&mut self, receipts: &mut dyn Receipts) -> Result<Bitset> {
         let Cutoff { before, now, keep_by, .. } = self.cutoff;
         let early = self.in_scope(&TimeRange { from: None, to: Some(Timestamp::from_micros(before.micros() - 1)) })?;
@@ -215,7 +216,7 @@ impl Check<'_> {
         }
     }
 
-    /// The events within a range of time that fall under the rule.
+    /// The events in a range of time to which the rule applies.
     fn in_scope(&self, range: &TimeRange) -> Result<Bitset> {
         if !self.chunk.overlaps(range) {
             return Ok(Bitset::none(self.chunk.length));
@@ -239,15 +240,15 @@ impl Check<'_> {
         Ok(bits)
     }
 
-    /// Those of the candidates whose age counts from before the cut-off, now that their receipts are looked at.
+    /// The candidates whose age counts from before the cutoff, according to their receipts.
     fn received_before(&mut self, candidates: Bitset, receipts: &mut dyn Receipts) -> Result<Bitset> {
         let none = Bitset::none(self.chunk.length);
         if candidates.is_empty() {
             return Ok(none);
         }
         let (before, overdue) = (self.cutoff.before, self.overdue_before());
-        // A sealed chunk with many candidates is read whole once: after that, its oldest and newest receipt decide most of
-        // the time. Few candidates are read each time: one event that claims to be old must not cost a chunk.
+        // A sealed chunk with many candidates is read completely once. After that, its oldest and newest receipts mostly decide.
+        // Few candidates are read each time, so that one event with an old time does not cost reading a chunk.
         let are_many = candidates.count() > self.chunk.length / FEW_SHARE;
         let mut range = if self.is_sealed() && are_many { self.range(receipts)? } else { None };
         match range {
@@ -287,7 +288,7 @@ impl Check<'_> {
             return Ok(None);
         };
         let range = ReceiptRange { oldest, newest };
-        // A receipt that lies ahead now will not do so for ever.
+        // A receipt in the future does not stay in the future.
         let is_lasting = !read.iter().flatten().any(|receipt| *receipt > self.cutoff.now);
         if is_lasting && self.is_sealed() {
             receipts.keep_range(number, range);
@@ -295,12 +296,12 @@ impl Check<'_> {
         Ok(Some(range))
     }
 
-    /// A receipt, unless it lies ahead: the clock that gave it was wrong.
+    /// A receipt, unless it is in the future, because then the clock was wrong.
     fn known(&self, receipt: Option<Timestamp>) -> Option<Timestamp> {
         receipt.filter(|receipt| *receipt <= self.cutoff.now)
     }
 
-    /// Takes note of events that have been past their time for long, where that depends on their own times alone.
+    /// Records whether events have been expired for long, if that depends only on their own times.
     fn note_overdue(&mut self, past: &Bitset) -> Result<()> {
         if let Some((first, last)) = self.snapshot.view(self.chunk).extent(past)? {
             self.is_overdue |= first < self.overdue_before() || last > self.cutoff.now;

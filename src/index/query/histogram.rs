@@ -1,8 +1,8 @@
-//! How the events that match spread over time.
+//! The distribution of matching events over time.
 //!
-//! Times are what senders claim, so a single event can lie anywhere in the calendar. It must not take the chart away from
-//! the others: without an end in the filter the buckets end now, and without a beginning they leave out a few events that
-//! are much older than the rest. Both are counted apart from the buckets.
+//! Senders choose event times, so a single event can be anywhere in the calendar. It must not make the histogram useless for the
+//! others. Without an end in the filter, the buckets end now. Without a beginning, they skip a few events that are much older
+//! than the rest. Events outside the buckets are counted separately.
 
 use std::collections::HashMap;
 
@@ -21,25 +21,25 @@ use crate::{
     },
 };
 
-/// The oldest twentieth of the events may be left out, and one event in any case,
+/// One event in this many, and one event in any case, may be skipped because it is old.
 const OLD_SHARE: u64 = 20;
-/// if the others would otherwise share less than a twentieth of the range.
+/// Old events are skipped only if the others would otherwise share less than one in this many parts of the range.
 const CROWDED_SHARE: usize = 20;
-/// Slices of the range in which the old ones are looked for.
+/// Number of slices of the range that are counted to find old events.
 const SLICES: usize = 240;
-/// Fewer events than this are all counted: so few have no usual time.
+/// Minimum number of events for skipping any. Fewer events have no typical time.
 const EVENTS_MIN: u64 = 10;
-/// Each round but the last few narrows the range by [`CROWDED_SHARE`] or more: the calendar has less than 20^8 minutes.
+/// Maximum number of rounds. Each round except the last few narrows the range by [`CROWDED_SHARE`] or more: the calendar has less than 20^8 minutes.
 const ROUNDS_MAX: usize = 8;
 
 const EARLIEST: Timestamp = Timestamp::from_micros(i64::MIN);
 const LATEST: Timestamp = Timestamp::from_micros(i64::MAX);
 
 impl Snapshot<'_> {
-    /// Spreads events over time. The inner error is a histogram that would have too many buckets.
+    /// Computes the histogram of the matching events. The inner error means that it would have too many buckets.
     pub(in crate::index) fn histogram(
         &self,
-        asked: &HistogramQuery,
+        query: &HistogramQuery,
         filter: &Filter,
         matches: &[Matches],
     ) -> Result<Result<Histogram, ParameterError>> {
@@ -48,15 +48,15 @@ impl Snapshot<'_> {
         let matches = chunks.iter().filter_map(|chunk| Some((chunk, *by_chunk.get(&chunk.number)?))).collect();
         let events = Events { snapshot: self, matches };
 
-        let range = events.range(asked, filter)?;
+        let range = events.range(query, filter)?;
         let (interval, bounds) = match range {
-            Some((first, last)) => match asked.bounds(first, last) {
+            Some((first, last)) => match query.bounds(first, last) {
                 Ok(found) => found,
                 Err(error) => return Ok(Err(error)),
             },
-            None => (asked.interval.unwrap_or(Interval::Day), Vec::new()),
+            None => (query.interval.unwrap_or(Interval::Day), Vec::new()),
         };
-        let through = range.map_or_else(|| filter.time.to.unwrap_or(asked.now), |(_, last)| last);
+        let through = range.map_or_else(|| filter.time.to.unwrap_or(query.now), |(_, last)| last);
         let starts = &bounds[..bounds.len().saturating_sub(1)];
         let counts = events.spread(starts, through)?;
         let outside = |counts: Option<&[u64; 2]>| counts.map_or(0, |[all, _]| *all);
@@ -68,7 +68,7 @@ impl Snapshot<'_> {
         });
         Ok(Ok(Histogram {
             interval,
-            zone: asked.zone.clone(),
+            zone: query.zone.clone(),
             buckets: buckets.collect(),
             through,
             before: outside(counts.first()),
@@ -77,17 +77,17 @@ impl Snapshot<'_> {
     }
 }
 
-/// The events that match, chunk by chunk.
+/// The matching events, chunk by chunk.
 struct Events<'s> {
     snapshot: &'s Snapshot<'s>,
     matches: Vec<(&'s Chunk<'s>, &'s Matches)>,
 }
 
 impl Events<'_> {
-    /// The first and the last instant that the buckets are to cover; `None` if there is nothing to cover.
-    fn range(&self, asked: &HistogramQuery, filter: &Filter) -> Result<Option<(Timestamp, Timestamp)>> {
+    /// The first and the last instant that the buckets must cover; `None` if there is nothing to cover.
+    fn range(&self, query: &HistogramQuery, filter: &Filter) -> Result<Option<(Timestamp, Timestamp)>> {
         let TimeRange { from, to } = filter.time;
-        let asks_for_future = from.is_some_and(|from| from > asked.now);
+        let asks_for_future = from.is_some_and(|from| from > query.now);
         let extent = match (from, to) {
             (Some(_), Some(_)) => None,
             (Some(_), None) if !asks_for_future => None,
@@ -96,16 +96,16 @@ impl Events<'_> {
         let last = match to {
             Some(to) => Some(to),
             None if asks_for_future => extent.map(|(_, last)| last),
-            None => Some(asked.now),
+            None => Some(query.now),
         };
         let first = from.or(extent.map(|(first, _)| first));
         match first.zip(last).filter(|(first, last)| first <= last) {
-            Some((first, last)) if from.is_none() => Ok(Some((self.begin(asked, first, last)?, last))),
+            Some((first, last)) if from.is_none() => Ok(Some((self.begin(query, first, last)?, last))),
             range => Ok(range),
         }
     }
 
-    /// The earliest and the latest time of these events.
+    /// The earliest and the latest time of the matching events.
     fn extent(&self) -> Result<Option<(Timestamp, Timestamp)>> {
         let mut whole: Option<(Timestamp, Timestamp)> = None;
         for (chunk, found) in &self.matches {
@@ -118,12 +118,13 @@ impl Events<'_> {
         Ok(whole)
     }
 
-    /// Where the buckets begin without a beginning in the filter: at `first`, the earliest event, or after a few that are so
-    /// old that the others would be crowded together. Buckets of a given width leave those out that make the buckets too many.
-    fn begin(&self, asked: &HistogramQuery, first: Timestamp, last: Timestamp) -> Result<Timestamp> {
+    /// The beginning of the buckets if the filter has none: at `first`, the earliest event, or after a few events that are so old
+    /// that the others would be crowded together. If the width of the buckets is given, events are skipped only as long as there
+    /// would be too many buckets.
+    fn begin(&self, query: &HistogramQuery, first: Timestamp, last: Timestamp) -> Result<Timestamp> {
         let (mut begin, mut spare) = (first, None);
         for _ in 0..ROUNDS_MAX {
-            if asked.interval.is_some() && asked.bounds(begin, last).is_ok() {
+            if query.interval.is_some() && query.bounds(begin, last).is_ok() {
                 break;
             }
             let starts = slices(begin, last);
@@ -136,9 +137,9 @@ impl Events<'_> {
                 old += 1;
             }
             let is_crowded = (SLICES - old) * CROWDED_SHARE <= SLICES;
-            let skipped = match asked.interval {
+            let skipped = match query.interval {
                 None if !is_crowded && begin == first => 0,
-                // What was left out leaves no gap behind.
+                // Skipped events must not leave empty buckets at the beginning.
                 None if !is_crowded => counts.iter().take_while(|count| **count == 0).count(),
                 _ => old,
             };
@@ -150,8 +151,8 @@ impl Events<'_> {
         Ok(begin)
     }
 
-    /// How many events, and how many of them failed, lie before the first of these starts, between each and the next, from
-    /// the last through the last instant that counts, and after that.
+    /// Counts all events and failed events in each of these ranges: before the first start, between neighboring starts, from the last
+    /// start to `through`, and after that.
     fn spread(&self, starts: &[Timestamp], through: Timestamp) -> Result<Vec<[u64; 2]>> {
         let end = Timestamp::from_micros(through.micros().saturating_add(1));
         let bounds: Vec<_> = [&[EARLIEST], starts, &[end, LATEST]].concat();
@@ -164,14 +165,14 @@ impl Events<'_> {
     }
 }
 
-/// A range of time in slices of one length.
+/// The beginnings of slices of equal length that divide a range of time.
 fn slices(first: Timestamp, last: Timestamp) -> Vec<Timestamp> {
     let parts = i64::try_from(SLICES).unwrap_or(i64::MAX);
     let length = last.micros().saturating_sub(first.micros()) / parts;
     (0..parts).map(|part| Timestamp::from_micros(first.micros() + part * length)).collect()
 }
 
-/// How many events may be left out at the old end, of this number in all.
+/// The number of old events that may be skipped, of this number in all.
 fn spare_of(events: u64) -> u64 {
     if events < EVENTS_MIN { 0 } else { (events / OLD_SHARE).max(1) }
 }

@@ -1,9 +1,9 @@
-//! A page of a list.
+//! Finding a page of a list.
 //!
-//! Ordered by time, chunks are looked at from the end at which the page begins, by their own newest (or oldest) event. What
-//! was found so far is kept in a heap of the page's size; when it is full and no chunk that is left can hold anything
-//! nearer, the page is known. Events come late and chunks overlap in time, so this is seldom after the first chunk, and
-//! mostly after the second. Ordered by arrival, chunks follow one another.
+//! In order of time, chunks are searched from the end at which the page begins, ordered by their own newest (or oldest) event.
+//! A heap of the page's size keeps the nearest events found. The page is complete when the heap is full and no remaining chunk
+//! can have a nearer event. Events arrive late and chunks overlap in time, so the page is rarely complete after the first chunk,
+//! and mostly after the second. In order of arrival, chunks do not overlap.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
@@ -24,26 +24,25 @@ use crate::{
 /// A page of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hits {
-    /// Where the events are, in the query's order; at most the query's limit.
+    /// The positions of the events, in the query's order; at most the query's limit.
     pub positions: Vec<Position>,
-    /// Where the search goes on if more may follow: after this place, which is that of the page's last event, or beyond it.
+    /// The position after which the search continues, if more events may follow: that of the page's last event, or one beyond it.
     pub next: Option<Position>,
-    /// The newest event that the search could have seen.
+    /// The seq of the newest event that the search could see.
     pub through_seq: i64,
 }
 
-/// How far a search looks.
+/// Bounds of a search in addition to its query.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach {
-    /// Events that arrived after this one are left out.
+    /// The search skips events with a higher seq.
     pub through_seq: i64,
-    /// When to stop looking although the page is not full. The search looks at one chunk at least, and comes closer to its
-    /// end each time.
+    /// When to stop even if the page is not full. Each search looks at one chunk or more, so that it makes progress.
     pub stop_at: Option<Instant>,
 }
 
 impl Reach {
-    /// All that there is.
+    /// No bounds.
     pub const ALL: Self = Self { through_seq: i64::MAX, stop_at: None };
 
     fn is_over(&self) -> bool {
@@ -65,7 +64,8 @@ impl Snapshot<'_> {
         Ok(Hits { positions, next, through_seq: self.through_seq() })
     }
 
-    /// The first events in order of time, one more than the page holds; and where the search stopped, if it did.
+    /// The first events in order of time, one more than the page has; and the position at which the search stopped early, if it
+    /// did.
     fn by_time(
         &self,
         query: &Query,
@@ -76,7 +76,7 @@ impl Snapshot<'_> {
         let (range, after) = (range_after(query), query.after.map(|cursor| cursor.position));
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
         let (mut stopped_at, mut has_looked, reader) = (None, false, self.message_reader());
-        // The range includes the cursor's whole instant; what the client has seen of it comes first.
+        // The range includes the cursor's whole instant. The client has seen the first events of this instant.
         let is_passed = |position: Position| {
             position.seq > reach.through_seq
                 || after.is_some_and(|after| if newest_first { position >= after } else { position <= after })
@@ -103,7 +103,7 @@ impl Snapshot<'_> {
                 view.walk(&found.bits, newest_first, |position| is_passed(position) || nearest.offer(position))?;
                 continue;
             }
-            // Messages are read one by one, and only those that may decide about the page.
+            // Messages are read one by one, and only where they can affect the page.
             for (position, place) in placed(&mut view, &found, newest_first, |place| place)? {
                 if is_passed(place) {
                     continue;
@@ -119,13 +119,14 @@ impl Snapshot<'_> {
         }
         let mut positions = nearest.into_positions();
         if let Some(edge) = stopped_at {
-            // Chunks that were not looked at may have events beyond the edge, between those that were found there.
+            // Skipped chunks may have events beyond the edge, between those found there.
             positions.retain(|position| if newest_first { *position > edge } else { *position < edge });
         }
         Ok((positions, stopped_at))
     }
 
-    /// The first events in order of arrival, one more than the page holds; and where the search stopped, if it did.
+    /// The first events in order of arrival, one more than the page has; and the position at which the search stopped early, if it
+    /// did.
     fn by_arrival(
         &self,
         query: &Query,
@@ -168,8 +169,8 @@ impl Snapshot<'_> {
     }
 }
 
-/// Where a search by time stops before a chunk of this extent: all that is nearer to its begin has been looked at. `None`
-/// where that is no progress.
+/// The position at which a search by time stops before a chunk with this extent. All events nearer to the beginning of the search
+/// were looked at. `None` if stopping there would be no progress.
 fn edge_of((first, last): &(Timestamp, Timestamp), range: &TimeRange, newest_first: bool) -> Option<Position> {
     let (edge, is_progress) = if newest_first {
         (Position { timestamp: *last, seq: i64::MAX }, range.to.is_none_or(|to| *last < to))
@@ -179,7 +180,7 @@ fn edge_of((first, last): &(Timestamp, Timestamp), range: &TimeRange, newest_fir
     is_progress.then_some(edge)
 }
 
-/// The events of a set, each with its place in the log, in ascending order of a key of that place or in descending order.
+/// The events of a set with their positions in the log, in ascending or descending order of a key of the position.
 fn placed<K: Ord>(
     view: &mut View<'_>,
     found: &Candidates,
@@ -194,7 +195,7 @@ fn placed<K: Ord>(
     Ok(places)
 }
 
-/// The filter's range, cut at the cursor's instant, which stays in it.
+/// The filter's range, limited at the cursor's instant, which the range still includes.
 fn range_after(query: &Query) -> TimeRange {
     let mut range = query.filter.time;
     if let Some(after) = query.after.map(|cursor| cursor.position) {
@@ -206,15 +207,15 @@ fn range_after(query: &Query) -> TimeRange {
     range
 }
 
-/// The events nearest to the end at which a page begins, as many as are wanted.
+/// Keeps the events nearest to the end at which a page begins, up to a number.
 struct Nearest {
     newest_first: bool,
     wanted: usize,
-    /// The farthest of them on top. Ascending by time, the order is turned round.
+    /// The farthest event on top.
     heap: BinaryHeap<Reverse<Key>>,
 }
 
-/// A position by how near it is: greater is nearer.
+/// A position, ordered by nearness: greater is nearer.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Newer(Position),
@@ -226,13 +227,13 @@ impl Nearest {
         if self.newest_first { Key::Newer(position) } else { Key::Older(Reverse(position)) }
     }
 
-    /// Whether a position is near enough. If not, none that is farther is.
+    /// Whether a position is near enough to be kept. If not, no position farther away is.
     fn wants(&self, position: Position) -> bool {
         let is_full = self.heap.len() >= self.wanted;
         !is_full || self.heap.peek().is_some_and(|farthest| self.key(position) > farthest.0)
     }
 
-    /// Takes a position if it is near enough. If not, none that is farther need be offered.
+    /// Keeps a position if it is near enough. If not, positions farther away need not be offered.
     fn offer(&mut self, position: Position) -> bool {
         let key = self.key(position);
         if self.heap.len() < self.wanted {
@@ -249,7 +250,7 @@ impl Nearest {
         is_nearer
     }
 
-    /// Whether nothing in a chunk of this extent, nor in any after it, can be near enough.
+    /// Whether no event in a chunk with this extent, nor in any later chunk, can be near enough.
     fn is_complete_before(&self, (first, last): &(Timestamp, Timestamp)) -> bool {
         let best = if self.newest_first {
             self.key(Position { timestamp: *last, seq: i64::MAX })

@@ -1,6 +1,6 @@
-//! Counting: how many events match, the most common values among them, and how they spread over time.
+//! Counting: the number of matching events, their most common values, and their distribution over time.
 //!
-//! Everything here is counting bits of the sets that a list would be made of, chunk by chunk.
+//! All counts are numbers of bits in the same sets that a list is made of, chunk by chunk.
 
 use std::ops::Deref;
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl Snapshot<'_> {
-    /// How many events match. With a second snapshot of the same state, another thread counts half of them.
+    /// The number of matching events. With a parallel snapshot, another thread counts half of the chunks.
     pub fn count<C>(&self, filter: &Filter, parallel: Option<ParallelSnapshot<'_, C>>) -> Result<u64>
     where
         C: Deref<Target = Connection> + Send,
@@ -44,8 +44,8 @@ impl Snapshot<'_> {
         Ok(counts.into_iter().sum())
     }
 
-    /// Counts what matches. The inner error is a histogram that cannot be made. With a second snapshot of the same state,
-    /// another thread counts half of it.
+    /// Counts the matching events. The inner error means that the requested histogram is impossible. With a parallel snapshot,
+    /// another thread counts half of the chunks.
     pub fn stats<C>(
         &self,
         query: &StatsQuery,
@@ -60,7 +60,7 @@ impl Snapshot<'_> {
             return Ok(Ok(Stats { count: 0, facets: Vec::new(), histogram: None }));
         };
         let histogram = match &query.histogram {
-            Some(asked) => match self.histogram(asked, filter, &matches)? {
+            Some(query) => match self.histogram(query, filter, &matches)? {
                 Ok(histogram) => Some(histogram),
                 Err(error) => return Ok(Err(error)),
             },
@@ -70,7 +70,7 @@ impl Snapshot<'_> {
         Ok(Ok(Stats { count, facets, histogram }))
     }
 
-    /// Counts what matches in some chunks.
+    /// Counts the matching events of some chunks.
     fn counted(&self, query: &StatsQuery, chunks: Vec<Chunk<'_>>) -> Result<Counted> {
         let mut resolved = self.resolve(&query.query.filter)?;
         let (failure, reader) = (self.resolve(&failures())?, self.message_reader());
@@ -121,7 +121,7 @@ impl Snapshot<'_> {
         Ok(Facet { field, values, distinct })
     }
 
-    /// The terms that the filter's clauses on a field name, a few at most: a prefix or a range names none.
+    /// The terms that the filter's clauses on a field name, a few at most. A prefix or a range names no term.
     fn named_terms(&self, field: Field, filter: &Filter) -> Result<Vec<u32>> {
         let mut named = Vec::new();
         for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
@@ -134,17 +134,17 @@ impl Snapshot<'_> {
     }
 }
 
-/// What was counted in some chunks.
+/// The counts of some chunks.
 struct Counted {
     count: u64,
-    /// One for each field that is asked for.
+    /// One tally for each requested field.
     tallies: Vec<Tally>,
-    /// What matches, for the histogram.
+    /// The matching events, for the histogram.
     matches: Vec<Matches>,
 }
 
 impl Counted {
-    /// The same for the chunks of both.
+    /// Adds the counts of other chunks.
     fn and(mut self, other: Self) -> Self {
         self.count += other.count;
         for (own, other) in self.tallies.iter_mut().zip(other.tallies) {
@@ -155,21 +155,21 @@ impl Counted {
     }
 }
 
-/// A chunk's events that match, and those of them that failed.
+/// The matching events of a chunk, and those of them that failed.
 pub(in crate::index) struct Matches {
     pub(in crate::index) chunk: u32,
     pub(in crate::index) bits: Bitset,
     pub(in crate::index) failed: Bitset,
 }
 
-/// How often each term of a field was found, by ordinal.
+/// The number of events with each term of a field, by ordinal.
 struct Tally {
     field: Field,
     counts: Vec<u64>,
 }
 
 impl Tally {
-    /// Of a field whose dictionary has so many terms.
+    /// An empty tally for a field with this number of terms.
     fn new(field: Field, terms: usize) -> Self {
         Self { field, counts: vec![0; terms] }
     }
@@ -185,15 +185,17 @@ impl Tally {
             None => unknown = Some(ordinal),
         })?;
         match unknown {
-            Some(ordinal) => {
-                Err(IndexError::Damaged(format!("the dictionary has no term {ordinal} of {}", self.field.spec().label)))
-            }
+            Some(ordinal) => Err(IndexError::Damaged(format!(
+                "the term dictionary has no term {ordinal} of {}",
+                self.field.spec().label
+            ))),
             None => Ok(()),
         }
     }
 }
 
-/// Counts the terms of one chunk's events that match, for each field without the clauses on itself. Returns the events.
+/// Counts the terms of one chunk's matching events, for each field without the clauses on the field itself. Returns the matching
+/// events.
 fn tally(
     resolved: &mut Resolved,
     view: &mut View<'_>,
@@ -209,7 +211,7 @@ fn tally(
     let mut undecided = Vec::new();
     let passing = resolved.clauses.iter().map(|clause| clause.passing(view, &mut undecided));
     let passing = passing.collect::<Result<Vec<_>>>()?;
-    // Messages decide among what passes those clauses that count for every field.
+    // Messages are read only for events that pass the clauses which count for every field.
     let mut common = view.in_range();
     let others = resolved.clauses.iter().zip(&passing).filter(|(clause, _)| !is_own(clause.field, tallies));
     others.for_each(|(_, passing)| common.keep(passing));

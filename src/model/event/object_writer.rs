@@ -1,4 +1,4 @@
-//! Writing an event: JSON put together from parts that are JSON already.
+//! Writing an event: assembles a JSON object from parts that are already JSON.
 
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ impl ObjectWriter {
         json::push_string(&mut self.0, value);
     }
 
-    /// A list of strings; an empty one is left out.
+    /// Adds a list of strings, unless it is empty.
     pub(super) fn strings(&mut self, key: &str, values: &[String]) {
         if !values.is_empty() {
             // Writing strings into memory cannot fail.

@@ -1,4 +1,4 @@
-//! Reading events that are stored.
+//! Reading stored events.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ use crate::model::{
     values::Values,
 };
 
-/// The time by which the log orders a stored event, and the values that it can be found by; `None` if the body cannot be
-/// read. Both follow from the body alone, so that an index made again is the same.
+/// The time by which the log orders a stored event, and the values by which it can be found; `None` if the body cannot be read.
+/// Both follow from the body alone, so a rebuilt index is the same.
 pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
     let draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
@@ -22,7 +22,7 @@ pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     Some((at?, draft.values))
 }
 
-/// When the server received a stored event; `None` if the body does not say.
+/// When the server received a stored event; `None` if the body has no such time.
 pub fn received_at(body: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Received<'a> {

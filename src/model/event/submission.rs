@@ -1,4 +1,4 @@
-//! Whether an event that is sent is one that was stored before: a retry, or another event under the same identifier.
+//! Distinguishes a retry of a stored event from another event with the same identifier.
 
 use serde_json::value::RawValue;
 
@@ -9,8 +9,8 @@ use crate::model::{
     mask::{MaskedText, same_but_for_masks},
 };
 
-/// Whether an event that is sent has the same content as a stored one: both are equal byte for byte once what the server
-/// added is left out, save for places that were masked in either. A body that cannot be read differs from every other.
+/// Whether a received event has the same content as a stored one: both are equal byte for byte without the additions of the
+/// server, except for places that are masked in either. A body that cannot be read differs from every other.
 pub fn same_submission(stored: (&str, DefaultedFields), sent: (&str, DefaultedFields)) -> bool {
     let (Some(old), Some(new)) = (sent_part(stored), sent_part(sent)) else {
         return false;
@@ -25,7 +25,7 @@ pub fn same_submission(stored: (&str, DefaultedFields), sent: (&str, DefaultedFi
     )
 }
 
-/// What the sender sent of a stored event, written in the order of stored events.
+/// The part of an event that its sender sent, written in the order of stored events.
 fn sent_part((body, filled): (&str, DefaultedFields)) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
     let mut draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
@@ -40,7 +40,7 @@ fn sent_part((body, filled): (&str, DefaultedFields)) -> Option<String> {
     Some(draft.write(None))
 }
 
-/// The pointers to what was masked in a stored event.
+/// The pointers to the masked values of a stored event.
 fn masked_pointers(body: &str) -> Vec<String> {
     let members = Members::read(body, STORED_KEYS_MAX).ok();
     let masked = members.and_then(|members| members.into_iter().find(|(key, _)| key == SERVER_KEYS[2]));

@@ -60,8 +60,8 @@ fn a_time_too_far_ahead_stays_and_the_receipt_orders_the_event() {
 }
 
 #[test]
-fn a_key_of_a_sender_before_the_servers_own_is_the_senders() {
-    // From a version that did not set the key.
+fn a_servers_key_before_receivedat_belongs_to_the_sender() {
+    // Accepted by a version that did not set the key.
     let at = |key: &str| {
         let sent = r#"{"identifier":"e","action":"A","resourceType":"x","trigger":{"at":"2999-01-01T00:00:00Z"}"#;
         let body = format!(r#"{sent}{key},"receivedAt":"2024-07-03T09:46:40.000000Z","receivedBy":"ci"}}"#);
@@ -73,7 +73,7 @@ fn a_key_of_a_sender_before_the_servers_own_is_the_senders() {
 }
 
 #[test]
-fn what_the_server_filled_in_makes_no_difference_and_what_the_sender_sent_does() {
+fn defaults_of_the_server_do_not_count_and_content_of_the_sender_does() {
     let bare = r#"{"identifier":"e","action":"READ","resourceType":"x"}"#;
     let first = accept(bare);
     let later = Receipt { at: RECEIPT.at.plus_seconds(9), by: "other" };

@@ -7,7 +7,7 @@ use crate::model::mask::names::{Mask, without_number};
 impl Mask {
     /// Whether a JSON text may contain a secret. There are no false negatives. A name is followed by the closing quote of a key
     /// or of the name in a list of names and values, by the colon of a line `Name: value`, or by the equals sign of a
-    /// parameter. Only the text before each of these characters is checked, whatever its meaning there.
+    /// parameter. Only the text before each of these characters is checked, without regard to its meaning there.
     pub(super) fn may_touch(&self, text: &[u8]) -> bool {
         has_escaped_letter(text)
             || self.quote_may_touch(text)

@@ -1,4 +1,4 @@
-//! What is masked, what is not, and that no other byte changes.
+//! Tests: which values are masked, and that no other byte changes.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -110,12 +110,12 @@ fn a_secret_is_replaced_wherever_its_key_stands_and_nothing_else_is() {
         assert!(original.pointer(&place).is_some(), "{place}");
         assert_eq!(out.pointer(&place), Some(&MASKED.into()), "{place}");
     }
-    // Once more, and it stays as it is, but for being said again.
+    // Masking the result again changes nothing, and reports the same places.
     assert_eq!(masked(expected).0, expected);
 }
 
 #[test]
-fn what_gives_nothing_away_stays() {
+fn values_that_reveal_nothing_stay() {
     for text in [
         r#"{"hasPassword":true,"token":null,"secret":"","isSecret":false}"#,
         r#"{"additionalData":["token","password",{"name":"token"},{"value":"x"},{"name":"x","value":"token"}]}"#,
@@ -183,7 +183,7 @@ fn depth_is_no_recursion_and_what_no_event_may_be_is_left_alone() {
     let deep = |levels: usize| format!("{}{{\"token\":1}}{}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(pointers(&deep(100)).len(), 1);
     assert!(Mask::default().apply(&deep(100_000)).is_none());
-    // The inside of a secret is not walked.
+    // Values inside a secret are not read.
     let (out, _) = masked(&format!(r#"{{"token":{}}}"#, deep(100_000)));
     assert_eq!(out, r#"{"token":"[masked]"}"#);
 }
@@ -198,7 +198,7 @@ fn no_parameter_of_the_api_is_taken_for_a_secret() {
     }
 }
 
-/// A JSON value, and how it is written: `odd` decides on spaces and escapes.
+/// A JSON value and its spelling: `odd` decides on spaces and escapes.
 #[derive(Debug, Clone)]
 enum Tree {
     Word(&'static str),
@@ -279,7 +279,7 @@ fn space(odd: u8) -> &'static str {
 }
 
 impl Tree {
-    /// As it is written. `hides` masks it as a plain reading of the rules does.
+    /// Writes the value. With `hides`, it is masked according to a simple implementation of the rules.
     fn write(&self, hides: bool, object: Option<Object>, key: Option<&str>, in_list: bool) -> String {
         match self {
             Self::Word(word) => (*word).to_owned(),
@@ -312,7 +312,7 @@ impl Tree {
     }
 }
 
-/// The names that this test knows, told one by one.
+/// Whether a key is one of the names of secrets that this test uses.
 fn is_named(key: &str) -> bool {
     ["token", "dbPassword", "api-key", "X-Api-Key", "authorization", "secret2", "password"].contains(&key)
 }
@@ -334,7 +334,7 @@ proptest! {
         let (text, expected) = (tree.write(false, root, None, false), tree.write(true, root, None, false));
         let masked = Mask::default().apply(&text);
         prop_assert_eq!(masked.as_ref().map_or(&*text, |masked| &masked.text), &*expected, "{}", text);
-        // 1E400 is grammatical, and no number to this reader.
+        // 1E400 is grammatical, but too large for this reader.
         let read = |text: &str| serde_json::from_str::<Value>(&text.replace("1E400", "1E4")).unwrap();
         let (before, after) = (read(&text), read(&expected));
         for pointer in masked.into_iter().flat_map(|masked| masked.pointers) {
@@ -357,7 +357,7 @@ proptest! {
             &MaskedText { text, pointers },
         );
         prop_assert!(side(&sent), "{} and {}", stored.0, sent.0);
-        // One more element in the outermost list or object is another event.
+        // With another element in the outermost list or object, it is a different event.
         if let Some(last) = sent.0.trim_end().strip_suffix([']', '}']).filter(|_| sent.0.len() > 2) {
             let close = &sent.0[last.len()..];
             let more = if close.starts_with(']') { ",0" } else { ",\"more\":0" };
