@@ -9,7 +9,7 @@ use crate::{
         ApiError, Context,
         caller::Read,
         parameters,
-        success::{Always, True},
+        schema::{Always, True},
     },
     model::{
         stats::{self, Stats, StatsQuery},

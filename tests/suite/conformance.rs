@@ -2,7 +2,6 @@
 //!
 //! The harness passes each response to this module. Paths that the description does not contain (pages, unknown paths)
 //! are ignored. A response on a described path must have a described status, content type and form.
-//! its business; whatever is under a path that it does know must have a status, a type and a form that it names.
 
 use std::{
     collections::HashMap,

@@ -98,10 +98,10 @@ async fn make(
     let draft = CredentialForm::read(&form(request, context, payload).await?);
     let now = Timestamp::now();
     let wanted = NewCredential {
-        name: &draft.name,
-        scopes: &draft.scopes,
-        actor_type: Some(draft.actor_type.as_str()),
-        expires: draft.expires.as_deref(),
+        name: draft.name.clone(),
+        scopes: draft.scopes.clone(),
+        actor_type: Some(draft.actor_type.clone()),
+        expires: draft.expires.clone(),
     };
     let issued = issue(&wanted, now);
     let stored = match &issued {
