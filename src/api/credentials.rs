@@ -6,50 +6,23 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::{
-    ToSchema,
-    openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
-};
+use utoipa::ToSchema;
 
 use crate::{
     http::{
         ApiError, Context,
         caller::Admin,
-        manage::{NewCredential, apply, issue, parse_client_id},
-        success::{Always, Success, True},
+        manage::{ActorTypeName, NewCredential, ScopeName, apply, issue, parse_client_id},
+        schema::{Always, Success, True, one_of, schemas},
     },
     model::{
-        credential::{Credential, CredentialChange, Scope},
+        credential::{Credential, CredentialChange},
         timestamp::Timestamp,
         token,
     },
 };
 
 const BODY_BYTES_MAX: usize = 16 * 1024;
-
-/// A request for a new credential.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct CredentialRequest {
-    /// No control characters, and no white space at either end.
-    #[schema(
-        min_length = 1,
-        max_length = 128,
-        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-    )]
-    name: String,
-    #[schema(schema_with = requested_scopes)]
-    scopes: Vec<String>,
-    /// `service_account` if absent.
-    #[serde(default)]
-    #[schema(required = false, schema_with = requested_actor_type)]
-    actor_type: Option<String>,
-    /// How long the credential is valid, such as `90d` or `1h 30m`; at most a hundred years. Without limit if absent.
-    #[serde(default)]
-    // The server accepts more spellings than this pattern.
-    #[schema(pattern = r"^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$")]
-    expires: Option<String>,
-}
 
 /// A request to disable or enable a credential.
 #[derive(Deserialize, ToSchema)]
@@ -65,11 +38,11 @@ pub(super) struct CredentialSwitch {
 struct CredentialView {
     client_id: String,
     name: String,
-    #[schema(schema_with = actor_type)]
+    #[schema(value_type = ActorTypeName)]
     actor_type: &'static str,
-    #[schema(schema_with = scopes)]
+    #[schema(value_type = Vec<ScopeName>)]
     scopes: Vec<&'static str>,
-    #[schema(schema_with = state)]
+    #[schema(value_type = CredentialState)]
     state: &'static str,
     #[schema(format = DateTime)]
     created_at: String,
@@ -119,29 +92,8 @@ pub(super) struct CreatedResponse {
     credential: CreatedCredential,
 }
 
-fn one_of<const N: usize>(values: [&str; N]) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values))
-}
-
-fn scopes() -> ArrayBuilder {
-    ArrayBuilder::new().items(one_of(Scope::ALL.map(|(_, name)| name)))
-}
-
-fn requested_scopes() -> ArrayBuilder {
-    scopes().min_items(Some(1))
-}
-
-fn actor_type() -> ObjectBuilder {
-    one_of(["user", "service_account"])
-}
-
-fn requested_actor_type() -> ObjectBuilder {
-    let types = SchemaType::from_iter([Type::String, Type::Null]);
-    actor_type().schema_type(types).enum_values(Some([Some("user"), Some("service_account"), None]))
-}
-
-fn state() -> ObjectBuilder {
-    one_of(["active", "disabled", "expired", "revoked"])
+schemas! {
+    CredentialState = one_of(["active", "disabled", "expired", "revoked"]);
 }
 
 /// Lists the credentials, revoked ones included.
@@ -166,14 +118,8 @@ pub(super) async fn create(
     context: Data<Context>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let params: CredentialRequest = read_json(&context, &request, payload).await?;
+    let wanted: NewCredential = read_json(&context, &request, payload).await?;
     let now = Timestamp::now();
-    let wanted = NewCredential {
-        name: &params.name,
-        scopes: &params.scopes,
-        actor_type: params.actor_type.as_deref(),
-        expires: params.expires.as_deref(),
-    };
     let issued = issue(&wanted, now)?;
     let change = CredentialChange::Create(issued.credential.clone());
     apply(change, StatusCode::CREATED, &caller.0, &request, &context).await?;

@@ -12,7 +12,7 @@ use crate::{
         caller::Read,
         error::NOT_FOUND,
         parameters,
-        success::{Always, True},
+        schema::{Always, True},
     },
 };
 

@@ -1,40 +1,22 @@
 //! The schemas of events, made from the field table. Events are served as stored bytes, so no value of these types exists.
 
-use serde::Serialize;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
-        schema::SchemaType,
-    },
+use utoipa::openapi::{
+    AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Ref, Schema, SchemaFormat, Type, schema::SchemaType,
 };
 
-use crate::model::{
-    event::ORDERED_BY,
-    field::{Field, Object},
-    limits::OBJECT_KEYS_MAX,
+use crate::{
+    http::schema::schemas,
+    model::{
+        event::ORDERED_BY,
+        field::{Field, Object},
+        limits::OBJECT_KEYS_MAX,
+    },
 };
 
 /// Text that the server reads contains no NUL.
 pub(super) const NO_NUL: &str = "^[^\\x00]+$";
 /// Maximum number of characters of a text that is stored but not searched. The limit in bytes is the same number.
 const TEXT_CHARS_MAX: usize = 8_192;
-
-macro_rules! schemas {
-    ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
-        $(#[$doc])*
-        #[derive(Serialize)]
-        pub(super) enum $name {}
-
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                $schema.into()
-            }
-        }
-
-        impl ToSchema for $name {}
-    )*};
-}
 
 schemas! {
     /// A new event, as a client sends it.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web::Data};
 
-use crate::http::{ApiError, Context, success::Success};
+use crate::http::{ApiError, Context, schema::Success};
 
 /// The process responds.
 pub(super) async fn alive() -> HttpResponse {

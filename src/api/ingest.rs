@@ -17,7 +17,7 @@ use crate::{
         error::{CONFLICT, Detail, EventFault, INVALID_REQUEST},
         metrics::Ingested,
         parameters,
-        success::{Always, True},
+        schema::{Always, True},
     },
     model::{
         batch,
@@ -142,13 +142,13 @@ enum EventResult {
     Valid {
         index: usize,
         identifier: String,
-        status: u16,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(nullable = false)]
         error: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(nullable = false)]
         message: Option<&'static str>,
+        status: u16,
     },
     /// An invalid event (422).
     Invalid {
@@ -169,7 +169,7 @@ impl EventResult {
                 (CONFLICT.status, Some(CONFLICT.code), Some(message))
             }
         };
-        Self::Valid { index, identifier, status: status.as_u16(), error, message }
+        Self::Valid { index, identifier, error, message, status: status.as_u16() }
     }
 
     fn invalid(index: usize, error: FieldError) -> Self {

@@ -23,7 +23,7 @@ use crate::{
         error::DamagedEvent,
         parameters,
         pieces::{self, Pieces},
-        success::{Always, True},
+        schema::{Always, True},
     },
     model::{
         cursor::Position,

@@ -10,7 +10,7 @@ use crate::{
         ApiError, Context,
         caller::Read,
         parameters,
-        success::{Always, True},
+        schema::{Always, True},
     },
     model::{
         list_params::Accepts,

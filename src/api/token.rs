@@ -11,7 +11,7 @@ use crate::{
     http::{
         ApiError, Context,
         caller::{AuthResult, Caller, peer},
-        success::{Always, True},
+        schema::{Always, True, one_of, schemas},
     },
     model::{credential::Secret, timestamp::Timestamp},
 };
@@ -36,8 +36,12 @@ pub(super) struct LoginResponse {
     access_token: String,
     /// Seconds until the token expires.
     expires_in: i64,
-    /// Always `Bearer`.
+    #[schema(value_type = TokenType)]
     token_type: &'static str,
+}
+
+schemas! {
+    TokenType = one_of(["Bearer"]);
 }
 
 /// Logs a client in by its secret.

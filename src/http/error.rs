@@ -13,14 +13,11 @@ use actix_web::{
     },
 };
 use serde::Serialize;
-use utoipa::{
-    ToSchema,
-    openapi::{ObjectBuilder, Type},
-};
+use utoipa::ToSchema;
 
 use crate::{
     auth::{Denied, Exceeded},
-    http::success::{Always, False},
+    http::schema::{Always, False, one_of, schemas},
     model::{
         error::{FieldError, PROBLEMS_SHOWN, ParameterError, ParameterErrors},
         timestamp::Timestamp,
@@ -149,7 +146,7 @@ impl ApiError {
 pub(crate) struct ErrorBody<'a> {
     #[schema(inline)]
     ok: False,
-    #[schema(schema_with = codes)]
+    #[schema(value_type = ErrorCode)]
     error: &'static str,
     message: &'a str,
     /// The parts of the request that are at fault.
@@ -157,8 +154,8 @@ pub(crate) struct ErrorBody<'a> {
     details: &'a [Detail],
 }
 
-fn codes() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(KINDS.iter().map(|kind| kind.code)))
+schemas! {
+    ErrorCode = one_of(KINDS.iter().map(|kind| kind.code));
 }
 
 /// One part of a request that is at fault.

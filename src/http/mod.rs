@@ -21,9 +21,9 @@ pub(crate) mod parameters;
 pub(crate) mod pieces;
 pub(crate) mod reading;
 mod refusals;
+pub(crate) mod schema;
 pub(crate) mod session;
 mod streams;
-pub(crate) mod success;
 mod unread;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};

@@ -141,13 +141,17 @@ fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn every_documented_operation_is_in_the_table() {
+fn the_api_description_states_the_scopes_of_the_table() {
     let server = Server::start();
     let document = server.request("GET", "/openapi.json", &[], b"").json();
-    let rows: BTreeSet<_> = TABLE.iter().map(|(method, route, ..)| (method.to_lowercase(), plain(route))).collect();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
-            assert!(rows.contains(&(method.clone(), plain(path))), "{method} {path}");
+        for (method, operation) in item.as_object().unwrap() {
+            let row = TABLE.iter().find(|row| row.0.to_lowercase() == *method && plain(row.1) == plain(path));
+            let security = match row.unwrap_or_else(|| panic!("{method} {path} is not in the table")).4 {
+                Scope(scope) => json!([{ "bearer": [scope] }, { "session": [scope] }]),
+                _ => json!([]),
+            };
+            assert_eq!(operation["security"], security, "{method} {path}");
         }
     }
 }

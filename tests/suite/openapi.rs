@@ -53,7 +53,7 @@ fn check(document: &Value, method: &str, path: &str, answer: &Answer) {
         let (_, code) = answer.refusal();
         let description = promised["description"].as_str().unwrap();
         assert!(description.contains(&format!("`{code}`")), "{method} {path}: {code} is not in {description}");
-        let known = document["components"]["schemas"]["Error"]["properties"]["error"]["enum"].as_array().unwrap();
+        let known = document["components"]["schemas"]["ErrorCode"]["enum"].as_array().unwrap();
         assert!(known.contains(&json!(code)), "{code}");
     }
 }
@@ -104,6 +104,9 @@ fn every_documented_operation_answers_as_documented() {
         operations.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect();
     assert_eq!(documented.iter().cloned().collect::<BTreeSet<_>>(), seen);
     assert_eq!(documented.len(), seen.len(), "a duplicate operationId");
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let paths = document["paths"].as_object().unwrap().values();
+    assert!(paths.flat_map(|item| item.as_object().unwrap().values()).all(|one| tags.contains(&&one["tags"][0])));
 }
 
 #[test]

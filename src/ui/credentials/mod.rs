@@ -92,10 +92,10 @@ async fn create_credential(
     let draft = CredentialForm::read(&form(request, context, payload).await?);
     let now = Timestamp::now();
     let new = NewCredential {
-        name: &draft.name,
-        scopes: &draft.scopes,
-        actor_type: Some(draft.actor_type.as_str()),
-        expires: draft.expires.as_deref(),
+        name: draft.name.clone(),
+        scopes: draft.scopes.clone(),
+        actor_type: Some(draft.actor_type.clone()),
+        expires: draft.expires.clone(),
     };
     let issued = issue(&new, now);
     let stored = match &issued {

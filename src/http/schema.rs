@@ -1,10 +1,34 @@
-//! `ok`, the first member of every JSON response: true for a success, false for an error.
+//! Building blocks of the types that are both JSON and its description: `ok`, the first member of every response, and
+//! named schemas for values of other types.
 
 use serde::{Serialize, Serializer};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
+
+/// Declares types that have a schema and no values, for `#[schema(value_type = …)]`.
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(serde::Serialize)]
+        pub(crate) enum $name {}
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $schema.into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    )*};
+}
+pub(crate) use schemas;
+
+/// A string that is one of these.
+pub(crate) fn one_of<'a>(values: impl IntoIterator<Item = &'a str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values))
+}
 
 /// A member with a constant value.
 #[derive(Debug, Clone, Copy)]
