@@ -1,4 +1,4 @@
-//! Every route of the pages. `http::actions` names each one's audit action.
+//! The routes of the pages. `http::actions` has the audit action of each.
 
 use actix_web::web::{self, ServiceConfig, get, head, post};
 
@@ -7,7 +7,7 @@ use crate::{
     ui::{assets, credentials, event, list, sign_in},
 };
 
-/// Every route of the pages.
+/// Adds the routes of the pages.
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(web::redirect("/", "/audit-logs").see_other())
