@@ -1,4 +1,5 @@
-//! Decodes query strings (WHATWG URL, section 5.1) and the identifier in a path. Invalid UTF-8 is rejected, not replaced.
+//! Decodes query strings (WHATWG URL, section 5.1) and the identifier in a path. Invalid UTF-8 is rejected, not
+//! replaced.
 
 use std::borrow::Cow;
 
@@ -31,9 +32,9 @@ fn text(encoded: &str) -> Option<Cow<'_, str>> {
     percent_decode(encoded.as_bytes()).decode_utf8().ok()
 }
 
-/// The identifier at the end of a request's path, after `segments` other segments. It is taken from the raw path, because
-/// the router would replace invalid UTF-8 and might then find another event. The other segments may be encoded too, so
-/// they are counted, not compared.
+/// The identifier at the end of a request's path, after `segments` other segments. It is taken from the raw path,
+/// because the router would replace invalid UTF-8 and might then find another event. The other segments may be encoded
+/// too, so they are counted, not compared.
 pub(crate) fn identifier(request: &HttpRequest, segments: usize) -> Result<String, ApiError> {
     let encoded = request.uri().path().splitn(segments + 2, '/').last().unwrap_or_default();
     let decoded = percent_decode(encoded.as_bytes()).decode_utf8();

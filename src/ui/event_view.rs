@@ -1,4 +1,5 @@
-//! A stored event as a page shows it. Only one level is parsed, so a list of large events is as fast as one of small events.
+//! A stored event as a page shows it. Only one level is parsed, so a list of large events is as fast as one of small
+//! events.
 //!
 //! The parser does not trust the event: a member that is missing or has an unexpected type is not shown.
 

@@ -3,7 +3,7 @@
 use crate::model::{timestamp::Timestamp, zone::Zone};
 
 /// A formatted instant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FormattedTime {
     /// RFC 3339 in UTC.
     pub(super) machine: String,
@@ -23,15 +23,7 @@ impl FormattedTime {
     pub(super) fn new(at: Timestamp, zone: &Zone, now: Timestamp) -> Self {
         let machine = at.to_string();
         let Some((local, seconds)) = zone.local(at) else {
-            let empty = String::new;
-            return Self {
-                date: machine.clone(),
-                machine,
-                clock: empty(),
-                fraction: empty(),
-                offset: empty(),
-                ago: empty(),
-            };
+            return Self { date: machine.clone(), machine, ..Self::default() };
         };
         let micros = at.micros().rem_euclid(1_000_000);
         let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };

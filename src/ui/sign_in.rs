@@ -1,7 +1,7 @@
 //! `/sign-in` and `/sign-out`: browser sessions.
 //!
-//! Users sign in with a client id and secret, or with a one-time link that the command line prints. Opening a link does not
-//! use it: it shows a button. Mail scanners and link previews open links before people do.
+//! Users sign in with a client id and secret, or with a one-time link that the command line prints. Opening a link does
+//! not use it: it shows a button. Mail scanners and link previews open links before people do.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,

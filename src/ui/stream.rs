@@ -1,7 +1,7 @@
 //! Sends a page in two parts: the first at once, the second when it is computed.
 //!
-//! This module compresses the page itself and flushes the compressor after the first part. A general compressor would hold
-//! the first part back until the second exists.
+//! This module compresses the page itself and flushes the compressor after the first part. A general compressor would
+//! hold the first part back until the second exists.
 
 use std::{future::Future, io};
 

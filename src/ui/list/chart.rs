@@ -1,7 +1,7 @@
-//! The chart of events over time. Each bar links to the list of its own time range. A table has the same numbers.
+//! The chart of events over time. Each bar links to the list of its time range. A table has the same numbers.
 //!
-//! The drawing uses units that the page stretches: each bar has a slot of width [`SLOT`], and the highest bar is [`HEIGHT`]
-//! units high.
+//! The drawing uses units that the page stretches: each bar has a slot of width [`SLOT`], and the highest bar is
+//! [`HEIGHT`] units high.
 
 use crate::{
     model::{

@@ -96,5 +96,5 @@ fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
         values = format!("{values} and {more} more");
     }
     let remove = params.without(field, selection.negated).href();
-    Chip { field: selection.spec().label.to_owned(), relation, values, remove, is_default: false }
+    Chip { field: field.spec().label.to_owned(), relation, values, remove, is_default: false }
 }

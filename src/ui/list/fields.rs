@@ -93,8 +93,8 @@ impl Aliases {
         Self(pairs.collect())
     }
 
-    /// Removes the other names of an actor. An actor with a name, an address and a user id would appear three times with
-    /// the same count.
+    /// Removes the other names of an actor. An actor with a name, an address and a user id would appear three times
+    /// with the same count.
     fn keep_names(&self, facet: &mut Facet) {
         let counts: HashMap<String, u64> =
             facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();

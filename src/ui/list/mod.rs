@@ -1,7 +1,7 @@
 //! `/audit-logs`: the log, filtered.
 //!
-//! The response begins with the rows. The chart and the filter menus follow in the same response, as soon as the events are
-//! counted. If counting fails, the rows are still shown.
+//! The response begins with the rows. The chart and the filter menus follow in the same response, as soon as the events
+//! are counted. If counting fails, the rows are still shown.
 
 mod chart;
 mod chips;

@@ -41,7 +41,7 @@ pub(super) struct Top {
     body: ListBody,
 }
 
-/// The table, or the reason why there is none.
+/// The table, or the reason why it is missing.
 enum ListBody {
     Rows(ListTable),
     Nothing(String),
