@@ -1,4 +1,4 @@
-//! Decodes the query string (WHATWG URL, section 5.1) and the identifier in a path, strictly: invalid UTF-8 is rejected, not
+//! Decodes query strings (WHATWG URL, section 5.1) and the identifier in a path. Invalid UTF-8 is rejected, not
 //! replaced.
 
 use std::borrow::Cow;
@@ -16,15 +16,15 @@ pub(crate) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterError> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let decoded = pairs.map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = text(name).ok_or_else(|| ParameterError::new("", "the name of a parameter is not UTF-8"))?;
-        let value = text(value).ok_or_else(|| ParameterError::new(name.as_ref(), "is not UTF-8"))?;
+        let name = text(name).ok_or_else(|| ParameterError::new("", "a parameter name is not valid UTF-8"))?;
+        let value = text(value).ok_or_else(|| ParameterError::new(name.as_ref(), "is not valid UTF-8"))?;
         Ok((name, value))
     });
     decoded.collect()
 }
 
 fn text(encoded: &str) -> Option<Cow<'_, str>> {
-    // A plus sign means a space; a literal one is encoded.
+    // A plus sign means a space. A literal plus sign is percent-encoded.
     if encoded.contains('+') {
         let spaced = encoded.replace('+', " ");
         return percent_decode(spaced.as_bytes()).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()));
@@ -32,13 +32,13 @@ fn text(encoded: &str) -> Option<Cow<'_, str>> {
     percent_decode(encoded.as_bytes()).decode_utf8().ok()
 }
 
-/// The identifier that a request's path ends with, after `segments` others. It is read from the request itself: the
-/// router would replace what is not UTF-8, and so might find another event. The segments before it may be encoded as well,
-/// so they are counted and not compared.
+/// The identifier at the end of a request's path, after `segments` other segments. It is taken from the raw path,
+/// because the router would replace invalid UTF-8 and might then find another event. The other segments may be encoded
+/// too, so they are counted, not compared.
 pub(crate) fn identifier(request: &HttpRequest, segments: usize) -> Result<String, ApiError> {
     let encoded = request.uri().path().splitn(segments + 2, '/').last().unwrap_or_default();
     let decoded = percent_decode(encoded.as_bytes()).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| ApiError::invalid("identifier: is not UTF-8"))
+    decoded.map(Cow::into_owned).map_err(|_| ApiError::invalid("identifier: is not valid UTF-8"))
 }
 
 #[cfg(test)]
@@ -46,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_decoded_and_what_is_not_utf_8_is_refused() {
+    fn pairs_are_decoded_and_invalid_utf_8_is_rejected() {
         let decoded = decode("a=1&b%5B%5D=x+y%2Bz&&c&d=%C3%A9%").unwrap();
         let expected = [("a", "1"), ("b[]", "x y+z"), ("c", ""), ("d", "é%")];
         assert_eq!(decoded, expected.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
-        assert_eq!(decode("entity=%ff").unwrap_err(), ParameterError::new("entity", "is not UTF-8"));
+        assert_eq!(decode("entity=%ff").unwrap_err(), ParameterError::new("entity", "is not valid UTF-8"));
     }
 }

@@ -108,8 +108,8 @@ impl Includes {
         keys.map(Self).ok_or_else(|| format!("must be of {}", INCLUDABLE.join(", ")))
     }
 
-    /// The chosen keys of a stored event, as a JSON object. Values are copied without being parsed. A body that is not an
-    /// object is returned whole, so that a fault in parsing never hides stored data.
+    /// The chosen keys of a stored event, as a JSON object. Values are copied without being parsed. A body that is not
+    /// an object is returned whole, so that a fault in parsing never hides stored data.
     pub fn project(&self, body: &str) -> String {
         let Ok(members) = Members::read(body, STORED_KEYS_MAX) else {
             return body.to_owned();

@@ -4,75 +4,30 @@
 
 use crate::ui::wording::words;
 
-/// Verbs: as an action names it, in the base form, and in the past tense.
-const VERBS: &[(&str, &str, &str)] = &[
-    ("add", "add", "added"),
-    ("approve", "approve", "approved"),
-    ("archive", "archive", "archived"),
-    ("assign", "assign", "assigned"),
-    ("attach", "attach", "attached"),
+/// Verbs with a regular past tense.
+const REGULAR: &str = "\
+    add approve archive assign attach cancel change connect create delete deliver deploy destroy detach disable \
+    disconnect download enable execute export grant import insert install invite invoke list move promote publish \
+    rebase reject remove rename request restart restore revoke rotate scale start suspend switch trigger uninstall \
+    unlock lock update upgrade upload view";
+/// Other verbs: as an action names them, in the base form, and in the past tense.
+const IRREGULAR: &[(&str, &str, &str)] = &[
     ("build", "build", "built"),
-    ("cancel", "cancel", "canceled"),
-    ("change", "change", "changed"),
-    ("connect", "connect", "connected"),
-    ("create", "create", "created"),
-    ("delete", "delete", "deleted"),
-    ("deliver", "deliver", "delivered"),
-    ("deploy", "deploy", "deployed"),
     ("deny", "deny", "denied"),
-    ("destroy", "destroy", "destroyed"),
-    ("detach", "detach", "detached"),
-    ("disable", "disable", "disabled"),
-    ("disconnect", "disconnect", "disconnected"),
-    ("download", "download", "downloaded"),
-    ("enable", "enable", "enabled"),
-    ("execute", "execute", "executed"),
-    ("export", "export", "exported"),
     ("get", "read", "read"),
-    ("grant", "grant", "granted"),
-    ("import", "import", "imported"),
     ("ingest", "send to", "sent to"),
-    ("insert", "insert", "inserted"),
-    ("install", "install", "installed"),
-    ("invite", "invite", "invited"),
-    ("invoke", "invoke", "invoked"),
-    ("list", "list", "listed"),
     ("modify", "modify", "modified"),
-    ("move", "move", "moved"),
     ("patch", "change", "changed"),
-    ("promote", "promote", "promoted"),
-    ("publish", "publish", "published"),
     ("put", "put", "put"),
     ("read", "read", "read"),
-    ("rebase", "rebase", "rebased"),
-    ("reject", "reject", "rejected"),
-    ("remove", "remove", "removed"),
-    ("rename", "rename", "renamed"),
-    ("request", "request", "requested"),
-    ("restart", "restart", "restarted"),
-    ("restore", "restore", "restored"),
-    ("revoke", "revoke", "revoked"),
     ("rollback", "roll back", "rolled back"),
-    ("rotate", "rotate", "rotated"),
     ("run", "run", "ran"),
-    ("scale", "scale", "scaled"),
     ("send", "send", "sent"),
     ("set", "set", "set"),
-    ("start", "start", "started"),
     ("stop", "stop", "stopped"),
-    ("suspend", "suspend", "suspended"),
-    ("switch", "switch", "switched"),
     ("sync", "synchronize", "synchronized"),
     ("transfer", "transfer", "transferred"),
-    ("trigger", "trigger", "triggered"),
-    ("uninstall", "uninstall", "uninstalled"),
-    ("unlock", "unlock", "unlocked"),
-    ("lock", "lock", "locked"),
-    ("update", "update", "updated"),
-    ("upgrade", "upgrade", "upgraded"),
-    ("upload", "upload", "uploaded"),
     ("upsert", "create or update", "created or updated"),
-    ("view", "view", "viewed"),
     ("write", "write", "wrote"),
 ];
 
@@ -88,23 +43,26 @@ pub(super) struct ActionPhrase {
 /// The phrase of an action.
 pub(super) fn action_phrase(action: &str, failed: bool) -> ActionPhrase {
     let words = words(action);
-    let verb_of = |word: &String| VERBS.iter().find(|(known, ..)| known == word);
-    let past = |(_, base, done): &(&str, &str, &str)| {
-        if failed { format!("tried to {base}") } else { (*done).to_owned() }
-    };
-    let object = |words: &[String]| Some(words.join(" ")).filter(|words| !words.is_empty());
-    if let Some((last, before)) = words.split_last()
-        && let Some(verb) = verb_of(last)
-    {
-        return ActionPhrase { verb: past(verb), object: object(before) };
-    }
-    if let Some((first, after)) = words.split_first()
-        && let Some(verb) = verb_of(first)
-    {
-        return ActionPhrase { verb: past(verb), object: object(after) };
+    // The verb is the last word or the first: `app.deploy`, `CreateAccessKey`.
+    let ends = [words.split_last(), words.split_first()].into_iter().flatten();
+    for (end, rest) in ends {
+        if let Some((base, past)) = verb(end) {
+            let verb = if failed { format!("tried to {base}") } else { past };
+            return ActionPhrase { verb, object: Some(rest.join(" ")).filter(|words| !words.is_empty()) };
+        }
     }
     let verb = if words.is_empty() { action.to_owned() } else { words.join(" ") };
     ActionPhrase { verb: if failed { format!("failed: {verb}") } else { verb }, object: None }
+}
+
+/// The base form and the past tense of a known verb.
+fn verb(word: &str) -> Option<(&str, String)> {
+    if REGULAR.split(' ').any(|known| known == word) {
+        let ending = if word.ends_with('e') { "d" } else { "ed" };
+        return Some((word, format!("{word}{ending}")));
+    }
+    let found = IRREGULAR.iter().find(|(known, ..)| *known == word);
+    found.map(|(_, base, past)| (*base, (*past).to_owned()))
 }
 
 /// The kind of change that an action makes, for its color.
@@ -135,6 +93,8 @@ mod tests {
             ("app.deploy", "deployed", Some("app")),
             ("audit_log.list", "listed", Some("audit log")),
             ("CreateAccessKey", "created", Some("access key")),
+            ("unlock", "unlocked", None),
+            ("user.get", "read", Some("user")),
             ("TIMER_EXPIRED", "timer expired", None),
             ("", "", None),
             ("…", "…", None),

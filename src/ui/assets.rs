@@ -1,5 +1,5 @@
-//! The assets of the pages: one style sheet, one script, one icon, all in the program. A name contains a hash of the
-//! content, so that a browser may cache it forever and never mixes a page with another version's script.
+//! The assets of the pages: one style sheet, one script and one icon, all embedded in the program. Each name contains a
+//! hash of the content, so browsers may cache it forever and never combine a page with another version's script.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -10,7 +10,7 @@ use crate::http::{ApiError, error::NOT_FOUND};
 
 /// The route of all assets.
 pub(super) const ROUTE: &str = "/assets/{name}";
-/// A year, which is as good as forever (RFC 9111 has no longer value).
+/// One year. Browsers treat it as forever.
 const KEPT: &str = "public, max-age=31536000, immutable";
 
 /// A file that pages refer to.
@@ -33,7 +33,7 @@ impl Asset {
         Self { stem, extension, media_type, content, hash: fnv_1a(content.as_bytes()) }
     }
 
-    /// Its URL.
+    /// The URL.
     pub(super) fn href(&self) -> String {
         format!("/assets/{}", self.name())
     }
@@ -55,7 +55,7 @@ pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError
         .body(asset.content))
 }
 
-/// Identifies a version. A collision would have no security consequence.
+/// A hash that identifies a version. A collision has no effect on security.
 const fn fnv_1a(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut at = 0;

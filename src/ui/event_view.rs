@@ -1,6 +1,7 @@
-//! A stored event as a page shows it: read one level deep, so that a list of large ones is as quick as a list of small ones.
+//! A stored event as a page shows it. Only one level is parsed, so a list of large events is as fast as one of small
+//! events.
 //!
-//! Nothing here trusts the event: whatever is missing, or of another type than it should be, is simply not shown.
+//! The parser does not trust the event: a member that is missing or has an unexpected type is not shown.
 
 use serde_json::value::RawValue;
 
@@ -11,7 +12,7 @@ use crate::model::{
     timestamp::Timestamp,
 };
 
-/// What a page needs of an event.
+/// The members of an event that pages show.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EventView {
     pub(super) identifier: String,
@@ -24,7 +25,7 @@ pub(super) struct EventView {
     pub(super) at_as_sent: Option<String>,
     pub(super) received_at: Option<Timestamp>,
     pub(super) received_by: Option<String>,
-    /// Whether the log orders the event by its receipt, because its sender's time lay too far in the future.
+    /// Whether the log orders the event by its receipt, because the event time was too far in the future.
     pub(super) is_ordered_by_receipt: bool,
     pub(super) origin: Option<String>,
     pub(super) actor: ActorView,
@@ -34,7 +35,7 @@ pub(super) struct EventView {
     pub(super) after: Option<Box<RawValue>>,
 }
 
-/// Who did it, as the sender says.
+/// The actor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ActorView {
     pub(super) id: Option<String>,
@@ -44,7 +45,7 @@ pub(super) struct ActorView {
     pub(super) organisation: Option<String>,
 }
 
-/// What it was done to.
+/// The context.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ContextView {
     pub(super) entity: Option<String>,
@@ -54,11 +55,11 @@ pub(super) struct ContextView {
     pub(super) webhook_event: Option<String>,
     pub(super) integration: Option<String>,
     pub(super) action_type: Option<String>,
-    /// The rest: the key, and the value's own bytes.
+    /// Other members: the key, and the value as stored.
     pub(super) others: Vec<(String, String)>,
 }
 
-/// The request that did it.
+/// The request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
     pub(super) method: Option<String>,
@@ -69,7 +70,7 @@ pub(super) struct Request {
 }
 
 impl EventView {
-    /// Reads a stored event.
+    /// Parses a stored event.
     pub(super) fn read(body: &str) -> Self {
         let mut event = Self::default();
         for (key, value) in members(body) {
@@ -92,7 +93,7 @@ impl EventView {
         event
     }
 
-    /// The name, else the address, else the id of whoever did it.
+    /// The actor's name, otherwise the e-mail address, otherwise the id.
     pub(super) fn actor_name(&self) -> Option<&str> {
         let ActorView { name, email, id, .. } = &self.actor;
         name.as_deref().or(email.as_deref()).or(id.as_deref())

@@ -1,11 +1,11 @@
-//! Times as people read them: absolute, with their zone, and relative next to it.
+//! Times for people: absolute with the zone, and relative to now.
 
 use crate::model::{timestamp::Timestamp, zone::Zone};
 
-/// An instant, ready to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A formatted instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FormattedTime {
-    /// For machines: RFC 3339 in UTC.
+    /// RFC 3339 in UTC.
     pub(super) machine: String,
     /// `2024-05-01`
     pub(super) date: String,
@@ -23,15 +23,7 @@ impl FormattedTime {
     pub(super) fn new(at: Timestamp, zone: &Zone, now: Timestamp) -> Self {
         let machine = at.to_string();
         let Some((local, seconds)) = zone.local(at) else {
-            let empty = String::new;
-            return Self {
-                date: machine.clone(),
-                machine,
-                clock: empty(),
-                fraction: empty(),
-                offset: empty(),
-                ago: empty(),
-            };
+            return Self { date: machine.clone(), machine, ..Self::default() };
         };
         let micros = at.micros().rem_euclid(1_000_000);
         let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
@@ -49,7 +41,7 @@ impl FormattedTime {
     pub(super) fn utc(&self) -> Option<String> {
         let (date, time) = self.machine.trim_end_matches('Z').split_once('T').filter(|_| self.offset != "UTC")?;
         let time = time.trim_end_matches('0').trim_end_matches('.');
-        // Zero seconds and minutes stay; only the fraction is cut.
+        // Only zeros of the fraction are removed.
         let time = if time.len() < 8 { &self.machine[11..19] } else { time };
         Some(format!("{date} {time} UTC"))
     }
@@ -60,7 +52,7 @@ impl FormattedTime {
     }
 }
 
-/// A time range in the fewest words that are exact. `end` is the first instant after it.
+/// The shortest exact text for a time range. `end` is the first instant after the range.
 pub(super) fn span(start: Timestamp, end: Timestamp, zone: &Zone) -> String {
     let (Some((first, _)), Some((after, _)), Some((last, _))) =
         (zone.local(start), zone.local(end), zone.local(Timestamp::from_micros(end.micros() - 1)))

@@ -1,4 +1,4 @@
-//! Feeds arbitrary texts to the diff and to the pages' other readers of events.
+//! Feeds arbitrary texts to the diff and to the pages' parser of events.
 //!
 //! For tests and fuzzers only.
 
@@ -10,10 +10,10 @@ use crate::ui::{event::Diff, event_view::EventView};
 
 /// Maximum number of lines of a comparison: the listed ones and the equal ones that can be unfolded.
 const LINES_MAX: usize = 2_000;
-/// Maximum number of bytes that all lines show together: their budget, and a few words of each once it is used up.
+/// Maximum number of bytes of all lines together: their budget, and a few words of each line beyond it.
 const SHOWN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Compares two texts, if they are JSON, in both directions and with nothing.
+/// Compares two JSON texts in both directions, and each with a missing value.
 pub fn compare(before: &str, after: &str) {
     let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
     let (before, after) = (raw(before), raw(after));
@@ -33,7 +33,7 @@ pub fn compare(before: &str, after: &str) {
     }
 }
 
-/// Reads a text as a stored event, as every page does.
+/// Parses a text as a stored event, as every page does.
 pub fn read_entry(body: &str) {
     let _ = EventView::read(body);
 }

@@ -7,8 +7,8 @@ use actix_web::{
     },
 };
 
-/// For every page: it is not cached, framed, or revealed to other sites, and it runs and loads only what this server
-/// sends, with nothing inline.
+/// Headers of every page. The page is not cached, framed or revealed to other sites. It runs and loads only content
+/// that this server sends, nothing inline.
 pub(super) const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (

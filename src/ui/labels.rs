@@ -1,4 +1,4 @@
-//! Labels for codes: the operator's catalogue of resource types, and readable words for everything else.
+//! Labels for values: from the operator's catalogue of resource types, and readable words for everything else.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -16,7 +16,7 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// Labels from a catalogue: value, label, description.
+    /// Labels from a catalogue of (value, label, description).
     pub(super) fn new<'a>(catalogue: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
         let resource_types = catalogue
             .into_iter()
@@ -36,7 +36,7 @@ impl Labels {
         Self::new([])
     }
 
-    /// The label of a resource type. A type outside the catalogue is made readable.
+    /// The label of a resource type. A type that is not in the catalogue is made readable.
     pub(super) fn resource_type(&self, value: &str) -> String {
         match self.resource_types.get(fold(value).as_ref()) {
             Some((label, _)) => label.clone(),

@@ -1,8 +1,8 @@
-//! HTML over HTTP: pages for people.
+//! Pages: HTML over HTTP.
 //!
-//! Pages are rendered on the server, complete without script, and load nothing from elsewhere. A handler parses,
-//! queries once, and renders; templates see plain data. Event data is hostile input: it is always escaped and never
-//! treated as markup.
+//! Pages are rendered on the server, work without script, and load nothing from other sites. A handler parses its
+//! parameters, queries the store, and renders a template from plain data. Event data is hostile input: it is always
+//! escaped and never treated as markup.
 
 mod action_phrase;
 mod assets;

@@ -1,4 +1,4 @@
-//! What every page shares: its frame, its headers, and error pages.
+//! The parts that all pages share: frame, headers, forms and error pages.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError,
@@ -32,7 +32,7 @@ pub(super) const SIGN_IN: &str = "/sign-in";
 #[derive(Debug)]
 pub(super) struct Shell {
     pub(super) title: String,
-    /// The part of the site that it belongs to.
+    /// The section of the site that the page belongs to.
     pub(super) section: &'static str,
     pub(super) who: Option<Who>,
     pub(super) style: String,
@@ -40,7 +40,7 @@ pub(super) struct Shell {
     pub(super) icon: String,
 }
 
-/// Who is signed in.
+/// The current user.
 #[derive(Debug)]
 pub(super) struct Who {
     pub(super) name: String,
@@ -60,14 +60,14 @@ impl Shell {
     }
 }
 
-/// The beginning of a page response.
+/// A page response without its body.
 pub(super) fn response(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     headers::page(&mut response);
     response
 }
 
-/// A whole page.
+/// A complete page.
 pub(super) fn page(status: StatusCode, template: &impl Template) -> HttpResponse {
     match template.render() {
         Ok(html) => response(status).body(html),
@@ -75,14 +75,14 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> HttpResponse
     }
 }
 
-/// Redirects to another page, which the browser then gets.
+/// Redirects to another page.
 pub(super) fn redirect(to: &str) -> HttpResponse {
     let mut response = response(StatusCode::SEE_OTHER);
     response.insert_header((LOCATION, to));
     response.finish()
 }
 
-/// Who is signed in, with any scope.
+/// The current user, with any scope.
 pub(super) fn caller(request: &HttpRequest) -> Option<Caller> {
     request.extensions().get::<AuthResult>().and_then(|finding| finding.as_ref().ok()).cloned()
 }
@@ -94,11 +94,11 @@ struct ErrorPage {
     heading: &'static str,
     message: String,
     sign_in_href: Option<String>,
-    /// Where to go after signing out and in as someone else.
+    /// The page to return to after signing in with another credential.
     next: Option<String>,
 }
 
-/// An error as a page. Someone who is not signed in is redirected to sign in.
+/// An error as a page. A user who is not signed in is redirected to the sign-in page.
 pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiError) -> HttpResponse {
     let status = error.status_code();
     if status == StatusCode::UNAUTHORIZED && is_reader(request) {
@@ -108,15 +108,15 @@ pub(super) fn error(request: &HttpRequest, section: &'static str, error: ApiErro
         StatusCode::UNAUTHORIZED => "Not signed in",
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::NOT_FOUND => "Not found",
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Too much at once",
-        status if status.is_server_error() => "Something is wrong here",
-        _ => "That cannot be done",
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Too many requests",
+        status if status.is_server_error() => "The server failed",
+        _ => "This is not possible",
     };
     let mut message = error.message().to_owned();
     if let Some(first) = message.get(..1) {
         message = first.to_uppercase() + &message[1..];
     }
-    // Someone who is already signed in would only be redirected back from the sign-in page: they must sign out first.
+    // The sign-in page would redirect a signed-in user back here, so they must sign out first.
     let is_in = caller(request).is_some();
     let sign_in_href = (status == StatusCode::UNAUTHORIZED && !is_in).then(|| sign_in_href(here(request)));
     let next = (status == StatusCode::FORBIDDEN && is_in).then(|| here(request).to_owned());
@@ -138,7 +138,7 @@ pub fn error_page(request: &HttpRequest, error: ApiError) -> HttpResponse {
     self::error(request, "", error)
 }
 
-/// An error as this page.
+/// An error, with `template` as its page.
 pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl Template) -> HttpResponse {
     let html = template.render().unwrap_or_default();
     refused(request, &error);
@@ -150,7 +150,7 @@ pub(super) fn error_as(request: &HttpRequest, error: ApiError, template: &impl T
     response
 }
 
-/// The response for a path without a route, of the pages or of the API: a page if the client reads pages.
+/// The response for a path without a route: a page if the client accepts HTML, otherwise JSON.
 pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let nothing = http::nothing_at(&request);
     if wants_page(&request) { Ok(error(&request, "", nothing)) } else { Err(nothing) }
@@ -161,7 +161,7 @@ pub(super) fn refused(request: &HttpRequest, error: &ApiError) {
     request.extensions_mut().insert(AuditNote::Refused(error.message().to_owned()));
 }
 
-/// Whether a person with a browser asks. A person can sign in; a program is told that its token is wrong.
+/// Whether the client is a browser, whose user can sign in. A program gets an error about its token instead.
 fn is_reader(request: &HttpRequest) -> bool {
     wants_page(request) && request.method().is_safe() && !request.headers().contains_key(AUTHORIZATION)
 }
@@ -187,7 +187,7 @@ pub(super) async fn form(
     String::from_utf8(body.bytes).map_err(|_| ApiError::invalid("body: is not UTF-8"))
 }
 
-/// The URL to return to. A form that was sent is not sent again.
+/// The URL to return to. A submitted form is not submitted again.
 fn here(request: &HttpRequest) -> &str {
     let is_page = request.method().is_safe();
     request.uri().path_and_query().filter(|_| is_page).map_or("/audit-logs", |here| here.as_str())

@@ -1,6 +1,7 @@
 //! List parameters in the URLs of pages.
 //!
-//! A URL has each selection under its API name, leaves out defaults, and has one order, so that equal lists have equal URLs.
+//! A URL has each selection under its API name, leaves out defaults, and has one order, so that equal lists have equal
+//! URLs.
 
 use std::borrow::Cow;
 
@@ -109,8 +110,8 @@ impl ListParams {
     }
 }
 
-/// The URL of an event's page. Browsers resolve the identifiers `.` and `..` as directories, encoded or not (WHATWG URL,
-/// section 4.2), so these lead to the list of that one event.
+/// The URL of an event's page. Browsers resolve the identifiers `.` and `..` as directories, encoded or not (WHATWG
+/// URL, section 4.2), so these lead to the list of that one event.
 pub(in crate::ui) fn event_href(identifier: &str, zone: &Zone) -> String {
     if matches!(identifier, "." | "..") {
         let pairs = [("identifier", identifier), ("range", "all"), ("tz", zone.name())];
@@ -133,7 +134,7 @@ pub(in crate::ui) fn event_api_href(identifier: &str) -> String {
 fn selection_pairs(selections: &[Selection]) -> Vec<UrlPair> {
     let mut pairs = Vec::new();
     for selection in selections {
-        let spec = selection.spec();
+        let spec = selection.field.spec();
         let Some(name) = spec.name() else {
             continue;
         };

@@ -1,7 +1,7 @@
 //! `/sign-in` and `/sign-out`: browser sessions.
 //!
-//! People sign in with a client id and secret, or with a one-time link that the command line prints. Opening a link
-//! only shows who it is for, because mail scanners and link previews open links before people do.
+//! Users sign in with a client id and secret, or with a one-time link that the command line prints. Opening a link does
+//! not use it: it shows a button. Mail scanners and link previews open links before people do.
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
@@ -28,7 +28,7 @@ use crate::{
     ui::page::{self, Shell},
 };
 
-/// Maximum size of a form: a client id, a secret or a code, and where to go.
+/// Maximum size of a form: a client id, a secret or a code, and the page to go to.
 const BODY_BYTES_MAX: usize = 32 * 1024;
 /// The page to show by default.
 const HOME: &str = "/audit-logs";
@@ -36,16 +36,16 @@ const NEXT_BYTES_MAX: usize = 8 * 1024;
 const SECTION: &str = "sign-in";
 const ACTION: &str = "session.create";
 
-/// The form.
+/// The sign-in form.
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
     shell: Shell,
-    /// The error, if there was one.
+    /// The error of the last attempt.
     refusal: Option<&'a str>,
     client_id: &'a str,
     next: &'a str,
-    /// A link's code, and the name of its credential.
+    /// The code of a link, and the name of its credential.
     link: Option<(&'a str, &'a str)>,
 }
 
@@ -59,7 +59,7 @@ struct SignInParams {
 }
 
 impl SignInParams {
-    /// Other fields are ignored.
+    /// Parses the fields. Others are ignored.
     fn read(encoded: &str) -> Result<Self, ApiError> {
         let mut params = Self::default();
         for (name, value) in parameters::decode(encoded)? {
@@ -88,7 +88,7 @@ fn is_local(next: &str) -> bool {
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-/// Shows the form, or who a link is for. Someone who is already signed in is redirected.
+/// Shows the form, or the credential of a link. A user who is already signed in is redirected.
 pub(super) async fn page(request: HttpRequest, context: Data<Context>) -> HttpResponse {
     page::or_error(welcome(&request, &context).await, &request, SECTION)
 }
@@ -111,16 +111,16 @@ async fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpRespons
     };
     match context.authenticator.check_link(code, Timestamp::now()).await {
         Ok((principal, _)) => show(StatusCode::OK, request, &params, None, Some(&principal)),
-        Err(_) => show(StatusCode::UNAUTHORIZED, request, &params, Some(LINK_IS_OVER), None),
+        Err(_) => show(StatusCode::UNAUTHORIZED, request, &params, Some(LINK_EXPIRED), None),
     }
 }
 
-const LINK_IS_OVER: &str = "This link is no longer good: it has been used, or is older than five minutes. \
-                            Print another with auditbox login-link.";
-const WRONG_SECRET: &str = "There is no usable credential with this client ID and secret.";
+const LINK_EXPIRED: &str = "This link is no longer valid: it was used, or it is older than five minutes. \
+                            Print a new one with auditbox login-link.";
+const WRONG_SECRET: &str = "No usable credential has this client ID and secret.";
 
 async fn let_in(request: &HttpRequest, context: &Context, payload: Payload) -> Result<HttpResponse, ApiError> {
-    // Another site's page must not sign a person in as someone else.
+    // A page of another site must not sign a user in with a different credential.
     if origin::is_foreign(request, context) {
         return Err(ApiError::cross_site());
     }
@@ -149,7 +149,7 @@ async fn check_secret(
     Ok(context.authenticator.sign_in(&params.client_id, &secret, address, now).await?)
 }
 
-/// Uses a link and records it in one transaction. Of two uses at once, one succeeds.
+/// Uses a link and records it in one transaction. If two requests use it at once, one succeeds.
 async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Principal, ApiError> {
     let (principal, ticket) = context.authenticator.check_link(code, Timestamp::now()).await?;
     let record = Caller { principal: principal.clone() }
@@ -187,7 +187,7 @@ fn begin(principal: Principal, next: &str, request: &HttpRequest, context: &Cont
 fn refuse(error: &ApiError, request: &HttpRequest, params: &SignInParams) -> Result<HttpResponse, ApiError> {
     let answer = error.error_response();
     let text = match (answer.status(), params.client_id.is_empty()) {
-        (StatusCode::UNAUTHORIZED, true) => LINK_IS_OVER,
+        (StatusCode::UNAUTHORIZED, true) => LINK_EXPIRED,
         (StatusCode::UNAUTHORIZED, false) => WRONG_SECRET,
         _ => error.message(),
     };
@@ -217,7 +217,7 @@ async fn let_out(request: &HttpRequest, context: &Context, payload: Payload) -> 
     if let Some(Err(ApiErrorKind::CrossSite)) = found {
         return Err(ApiError::cross_site());
     }
-    // Where to go after the next sign-in.
+    // The page to return to after the next sign-in.
     let next = form(request, context, payload).await?.next;
     if let Some(Ok(caller)) = found
         && let Some(ticket) = &caller.principal.session

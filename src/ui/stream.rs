@@ -1,7 +1,7 @@
-//! Pages in two parts: what can be shown at once, and what takes longer to compute.
+//! Sends a page in two parts: the first at once, the second when it is computed.
 //!
-//! Compressed here, because the browser must receive the first part before the second exists, and a compressor holds
-//! data back unless it is flushed.
+//! This module compresses the page itself and flushes the compressor after the first part. A general compressor would
+//! hold the first part back until the second exists.
 
 use std::{future::Future, io};
 

@@ -1,8 +1,8 @@
 //! Text for people: readable codes and shortened values.
 
-/// A code as people write it: `environment_group` is "Environment group".
+/// A readable form of a code: `environment_group` becomes "Environment group".
 pub(super) fn readable(code: &str) -> String {
-    // `AWS::S3::Bucket` is a name of its own.
+    // `AWS::S3::Bucket` is already a name.
     if code.contains("::") {
         return code.to_owned();
     }
@@ -24,7 +24,7 @@ pub(super) fn truncated(text: &str, chars_max: usize) -> String {
     if chars.next().is_some() { format!("{shown}…") } else { shown }
 }
 
-/// `api_request`, `API-request` and `apiRequest` are two words each. Text with spaces was written for people already.
+/// The words of a code, in lower case: `api_request`, `API-request` and `apiRequest` each have two.
 pub(super) fn words(code: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

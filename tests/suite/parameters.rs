@@ -81,6 +81,23 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
 }
 
 #[test]
+fn every_rejected_parameter_is_named() {
+    let server = Server::start();
+    let answer = server.list("foo=1&entity=a&limit=0&not.status=x&not.status=y&bar[]=2");
+    assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()));
+    let envelope = answer.json();
+    let named = envelope["details"].as_array().unwrap().iter().map(|detail| detail["parameter"].as_str().unwrap());
+    assert_eq!(named.collect::<Vec<_>>(), ["foo", "bar[]", "limit", "not.status", "not.status"]);
+    let message = envelope["message"].as_str().unwrap();
+    assert!(
+        message.contains("foo: is not a parameter") && message.contains("; limit: must be at least 1"),
+        "{message}"
+    );
+    let many: String = (0..100).map(|n| format!("unknown{n}=1&")).collect();
+    assert_eq!(server.list(&many).json()["details"].as_array().unwrap().len(), 10);
+}
+
+#[test]
 fn empty_values_are_rejected_by_name() {
     let server = Server::start();
     for name in [

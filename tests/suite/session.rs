@@ -324,7 +324,7 @@ fn a_link_signs_in_once_and_viewing_it_does_not_use_it() {
         }
         let again = use_link(&server, &path);
         assert_eq!((again.status, again.header("set-cookie")), (401, None));
-        assert!(again.text.contains("no longer good"), "{}", again.text);
+        assert!(again.text.contains("no longer valid"), "{}", again.text);
         assert_eq!(server.request_once("GET", &path, &[], b"").status, 401);
     }
 }

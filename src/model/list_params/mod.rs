@@ -1,8 +1,8 @@
 //! The parameters of a list of events, parsed once.
 //!
-//! The API, the pages and the command line all turn their parameters into a [`ListParams`] with [`ListParams::parse`], and
-//! derive from it the queries that they run. A page also derives from it the URLs of other pages, so it keeps the chosen
-//! values of each field separate. A parameter with an invalid value is reported by name; the others still apply.
+//! The API, the pages and the command line all turn their parameters into a [`ListParams`] with [`ListParams::parse`],
+//! and derive from it the queries that they run. A page also derives from it the URLs of other pages, so it keeps the
+//! chosen values of each field separate. A parameter with an invalid value is reported by name; the others still apply.
 
 mod range;
 mod read;
@@ -14,7 +14,7 @@ pub use read::Accepts;
 
 use crate::model::{
     error::ParameterError,
-    field::{Field, FieldSpec},
+    field::Field,
     filter::{Clause, Filter, Predicate},
     limits::QueryLimits,
     query::{Includes, Order, Query, Sort},
@@ -31,7 +31,7 @@ pub struct Selection {
     pub field: Field,
     /// Whether the values are excluded.
     pub negated: bool,
-    /// The values as they were given, each once.
+    /// The given values, without duplicates.
     pub values: Vec<String>,
     /// The comma list that the values were given as. It may also be a single value that contains commas, so URLs repeat
     /// it unchanged.
@@ -40,17 +40,10 @@ pub struct Selection {
     predicates: Vec<Predicate>,
 }
 
-impl Selection {
-    /// The field's row in the field table.
-    pub fn spec(&self) -> &'static FieldSpec {
-        self.field.spec()
-    }
-}
-
 /// The words of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// The text as it was given.
+    /// The given text.
     pub text: String,
     words: Vec<SearchWord>,
 }
@@ -224,9 +217,9 @@ impl ListParams {
             self.selections.iter().position(|known| (known.field, known.negated) == (added.field, added.negated))
         {
             let mut known = self.selections.swap_remove(at);
-            // Of several parameters, each value stands for itself; so does a comma list that can be a value.
+            // Several parameters give one value each, so a comma list that can be a value becomes one.
             let lists = [known.list.take(), added.list.take()].into_iter().flatten();
-            let lists: Vec<_> = lists.filter(|list| Predicate::parse(added.spec(), list).is_ok()).collect();
+            let lists: Vec<_> = lists.filter(|list| Predicate::parse(added.field.spec(), list).is_ok()).collect();
             known.values.append(&mut added.values);
             known.values.extend(lists);
             known.predicates.append(&mut added.predicates);

@@ -224,8 +224,8 @@ struct Values<'a> {
 impl Values<'_> {
     /// The single values, and the comma list that they were given as.
     ///
-    /// A value that is given once, with commas and without brackets, is a comma list. It may also be a single value that
-    /// contains commas, so the filter accepts both. A repeated or bracketed value is one value with its commas.
+    /// A value that is given once, with commas and without brackets, is a comma list. It may also be a single value
+    /// that contains commas, so the filter accepts both. A repeated or bracketed value is one value with its commas.
     fn split(self, spec: &FieldSpec) -> (Vec<String>, Option<String>) {
         if let ([list], true, false) = (self.values.as_slice(), spec.comma_list, self.bracketed)
             && list.contains(',')

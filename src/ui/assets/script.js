@@ -1,13 +1,14 @@
-// What the pages do beyond what they can do without script: keys, unfolding rows, copying, finding within a menu, dragging over
-// the chart, and the live tail. Everything hangs on the document, so that it works whichever part of a page has arrived.
+// Keys, expanding rows, copying, searching in a menu, dragging over the chart, and the live tail. Pages work without this
+// script. Listeners are on the document, so that they work while a page is still arriving.
 "use strict";
 (() => {
   const root = document.documentElement;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const one = (selector, within = document) => within.querySelector(selector);
-  const say = (text) => { const place = one("#said"); if (place) place.textContent = text; };
-  // What is remembered is a convenience: a browser that keeps nothing gets the default.
-  const remember = (key, value) => { try { localStorage.setItem(`auditbox.${key}`, value); } catch { /* kept nowhere */ } };
+  // Announces a text to screen readers.
+  const say = (text) => { const status = one("#said"); if (status) status.textContent = text; };
+  // Remembered settings are optional: a browser without storage uses the defaults.
+  const remember = (key, value) => { try { localStorage.setItem(`auditbox.${key}`, value); } catch { /* no storage */ } };
   const recall = (key) => { try { return localStorage.getItem(`auditbox.${key}`); } catch { return null; } };
   root.classList.add("js");
 
@@ -41,12 +42,12 @@
     try {
       const answer = await fetch(url, { headers: { accept: "text/html" } });
       if (answer.redirected || !answer.ok) throw new Error(String(answer.status));
-      // Made by this server's templates, which escape what events hold; the policy lets no script in it run.
+      // This server's templates escape event data, and the content security policy blocks inline scripts.
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       cell.replaceChildren(...page.body.childNodes);
       say("Expanded");
     } catch {
-      cell.textContent = "This could not be fetched. Open the event instead, or sign in again.";
+      cell.textContent = "The details could not be loaded. Open the event instead, or sign in again.";
     }
   }
 
@@ -61,7 +62,7 @@
     next.scrollIntoView({ block: "nearest" });
   }
 
-  // Where the focus goes, the mark goes too.
+  // The focused row is the marked row.
   document.addEventListener("focusin", (event) => {
     const row = event.target.closest?.(".log .events tbody tr:not(.detail)");
     if (!row || row.classList.contains("at")) return;
@@ -121,7 +122,7 @@
 
   function addCopyButtons() {
     for (const place of all(".copyable")) {
-      // A button within a pre would be part of its text.
+      // A button inside a pre would be copied with the text.
       const host = place.matches("pre") ? place.parentElement.insertBefore(document.createElement("div"), place) : place;
       if (host !== place) { host.className = "copyable"; place.classList.remove("copyable"); host.append(place); }
       if (one("[data-copy]", host)) continue;
@@ -133,31 +134,31 @@
     }
   }
 
-  // The live tail: counts what comes in, and moves nothing until asked.
+  // The live tail counts new events. The table changes only when the user asks for them.
 
-  // The parameters that say which page of the list this is.
-  const PLACES = ["cursor", "newer", "at"];
+  // The parameters for the position of a page in the list.
+  const POSITION = ["cursor", "newer", "at"];
   let stream = null;
   let fresh = 0;
-  // The place after the newest event that was announced; before any, the page's own is in its button.
-  let place = null;
+  // The cursor after the newest announced event. Before the first one, the button has the cursor of the page.
+  let cursor = null;
   const title = document.title;
 
   function showFresh() {
-    const place = one("[data-fresh]");
+    const notice = one("[data-fresh]");
     document.title = fresh ? `(${fresh}) ${title}` : title;
-    if (!place) return;
-    place.hidden = fresh === 0;
-    one("button", place).textContent = `${fresh} new event${fresh === 1 ? "" : "s"}`;
+    if (!notice) return;
+    notice.hidden = fresh === 0;
+    one("button", notice).textContent = `${fresh} new event${fresh === 1 ? "" : "s"}`;
   }
 
-  // Whether the reader wants it, however it is at the moment; when to try again; and how often it was tried in vain.
-  let wanted = false;
+  // Whether the user switched the tail on, the timer of the next attempt, and the number of failed attempts.
+  let isOn = false;
   let retry = 0;
   let tries = 0;
 
-  // Where the tail is, in words; with a link where the reader has to do something.
-  function tell(button, text, href, action) {
+  // Shows the state of the tail, with a link if the user has to act.
+  function showState(button, text, href, action) {
     const note = one("[data-live-note]");
     if (text) button.dataset.state = "waiting"; else delete button.dataset.state;
     if (!note) return;
@@ -168,44 +169,44 @@
     note.append(" ", link);
   }
 
-  function letGo() {
+  function disconnect() {
     clearTimeout(retry);
     stream?.close();
     stream = null;
   }
 
   function live(button) {
-    wanted = !wanted;
-    button.setAttribute("aria-pressed", String(wanted));
-    letGo();
-    tell(button);
-    if (wanted) follow(button);
-    say(wanted ? "Live is on" : "Live is paused");
+    isOn = !isOn;
+    button.setAttribute("aria-pressed", String(isOn));
+    disconnect();
+    showState(button);
+    if (isOn) follow(button);
+    say(isOn ? "Live is on" : "Live is paused");
   }
 
   function follow(button) {
-    letGo();
+    disconnect();
     const url = new URL(button.dataset.live, location.href);
-    if (place) url.searchParams.set("cursor", place);
+    if (cursor) url.searchParams.set("cursor", cursor);
     stream = new EventSource(url);
     stream.onmessage = (event) => {
-      place = event.lastEventId || place;
+      cursor = event.lastEventId || cursor;
       fresh += 1;
       showFresh();
       if (fresh === 1) say("There are new events");
     };
     stream.addEventListener("damaged", stream.onmessage);
-    stream.onopen = () => { tries = 0; tell(button); };
+    stream.onopen = () => { tries = 0; showState(button); };
     stream.onerror = () => {
-      tell(button, "Live: no connection; trying again.");
-      // A connection that breaks the browser takes up by itself; after an answer that is no stream it gives up.
+      showState(button, "Live: no connection. Trying again.");
+      // The browser reconnects by itself after a lost connection, but not after a response that is not a stream.
       if (stream?.readyState === EventSource.CLOSED) refused(button, url);
     };
   }
 
-  // Finds out what is wrong, says so, and tries again, later each time, from the place that was reached.
+  // Asks for the reason, shows it, and tries again from the same cursor, each time after a longer pause.
   async function refused(button, url) {
-    letGo();
+    disconnect();
     let status = 0;
     let wait = Math.min(60, 2 ** tries++);
     try {
@@ -213,35 +214,35 @@
       status = answer.status;
       wait = Math.max(wait, Number(answer.headers.get("retry-after")) || 0);
     } catch { /* no connection */ }
-    if (!wanted || stream || document.hidden) return;
+    if (!isOn || stream || document.hidden) return;
     if (status === 401) {
-      tell(button, "Live has stopped: you are signed out.", `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in");
+      showState(button, "Live has stopped: you are signed out.", `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`, "Sign in");
       return;
     }
     if (status === 422) {
-      // The filter was accepted when the page was made, so this is about the place in the log.
+      // The filter was valid when the page was loaded, so the cursor is invalid.
       const page = new URL(location.href);
-      for (const name of PLACES) page.searchParams.delete(name);
-      tell(button, "Live has stopped: the log was restored from a backup after this page was loaded.", page.href, "Load it again");
+      for (const name of POSITION) page.searchParams.delete(name);
+      showState(button, "Live has stopped: the log was restored from a backup after this page was loaded.", page.href, "Reload");
       return;
     }
-    const why = status === 503 || status === 429 ? "there are too many" : status === 403 ? "this is not allowed any more" : status >= 400 ? `the server answers ${status}` : "no connection";
-    tell(button, `Live: ${why}; trying again in ${wait} s.`);
+    const why = status === 503 || status === 429 ? "too many connections" : status === 403 ? "access is no longer allowed" : status >= 400 ? `the server returned ${status}` : "no connection";
+    showState(button, `Live: ${why}. Trying again in ${wait} s.`);
     retry = setTimeout(follow, wait * 1000, button);
   }
 
-  // Places are few: a page that nobody sees lets go of its own, and goes on from where it was when it is seen again.
+  // The number of streams is limited: a hidden page disconnects, and continues from its cursor when it is visible again.
   document.addEventListener("visibilitychange", () => {
     const button = one("[data-live]");
-    if (!wanted || !button) return;
-    if (document.hidden) letGo();
+    if (!isOn || !button) return;
+    if (document.hidden) disconnect();
     else if (!stream) { tries = 0; follow(button); }
   });
 
   async function takeFresh() {
     const url = new URL(location.href);
-    const isFirst = !PLACES.some((name) => url.searchParams.has(name));
-    for (const name of PLACES) url.searchParams.delete(name);
+    const isFirst = !POSITION.some((name) => url.searchParams.has(name));
+    for (const name of POSITION) url.searchParams.delete(name);
     const table = one(".log table.events");
     try {
       if (!isFirst || !table) throw new Error("another page");
@@ -260,18 +261,18 @@
       }
       fresh = 0;
       showFresh();
-      // What has come since this page was made is announced anew.
+      // Events that arrive after the new page are announced next.
       const [button, then] = [one("[data-live]"), one("[data-live]", page)];
       button.dataset.live = then.dataset.live;
-      place = null;
-      if (wanted) follow(button);
+      cursor = null;
+      if (isOn) follow(button);
       linkOf(rows()[0])?.focus();
     } catch {
       location.assign(url);
     }
   }
 
-  // The chart: from the bar where the pointer goes down to the one where it comes up.
+  // Dragging over the chart selects the range from the first bar to the last.
 
   let dragged = null;
   const barOf = (event) => document.elementFromPoint(event.clientX, event.clientY)?.closest?.("[data-chart] a");
@@ -300,7 +301,7 @@
   });
   document.addEventListener("dragstart", (event) => { if (event.target.closest?.("[data-chart]")) event.preventDefault(); });
 
-  // Signing out: a browser that keeps pages as they were must not show them again.
+  // After signing out, a browser must not show pages from its back-forward cache.
 
   document.addEventListener("submit", (event) => {
     if (event.target.matches?.("form[action='/sign-out']")) remember("left", Date.now());
@@ -339,7 +340,7 @@
     }
   });
   document.addEventListener("keydown", (event) => {
-    // Finding within a menu is not yet choosing.
+    // Enter in a menu's search field must not submit the form.
     if (event.key === "Enter" && event.target.matches?.("[data-find]")) event.preventDefault();
   });
   document.addEventListener("change", (event) => {

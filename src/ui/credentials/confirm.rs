@@ -1,4 +1,4 @@
-//! The page between a click and the end of a credential.
+//! The page that asks for confirmation before a credential is disabled or revoked.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web, web::Data};
 use askama::Template;
@@ -29,13 +29,13 @@ struct Confirm {
     /// The action as people read it.
     label: &'static str,
     is_for_good: bool,
-    /// Whether the person who is asked is signed in with it.
+    /// Whether it is the credential of the current user.
     is_own: bool,
-    /// The other administrators and when they expire, if it is one itself.
+    /// If the credential is an administrator: the other ones, and when they expire.
     administrators: Vec<(String, Option<FormattedTime>)>,
 }
 
-/// Asks for confirmation, or says why it would be refused.
+/// Asks for confirmation, or reports why the change would be rejected.
 pub(super) async fn ask(
     request: &HttpRequest,
     client_id: &str,
@@ -47,7 +47,7 @@ pub(super) async fn ask(
     let (action, label) = match change_of(requested, client_id.clone())? {
         CredentialChange::Disable(_) => ("disable", "Disable"),
         CredentialChange::Revoke(_) | CredentialChange::Withdraw(_) => ("revoke", "Revoke"),
-        _ => return Err(ApiError::invalid("do: must be disable or revoke; the rest needs no confirmation")),
+        _ => return Err(ApiError::invalid("do: must be disable or revoke; other changes need no confirmation")),
     };
     let reader = context.reader.clone();
     let all = web::block(move || reader.credentials()).await.map_err(ApiError::internal)??;

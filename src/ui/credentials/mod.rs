@@ -1,6 +1,6 @@
-//! `/credentials`: who may use this server, for those who may say so.
+//! `/credentials`: lists and manages credentials, for administrators.
 //!
-//! A secret is shown once, in the answer to the form that made it, and is nowhere afterwards.
+//! A secret is shown once, in the response to the form that created it. Afterwards the server does not have it.
 
 mod confirm;
 mod view;
@@ -33,7 +33,7 @@ const SECTION: &str = "credentials";
 const PATH: &str = "/credentials";
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Lists the credentials, and offers to make another.
+/// Lists the credentials, with a form to create one.
 pub(super) async fn list(
     allowed: Result<Admin, ApiError>,
     request: HttpRequest,
@@ -46,7 +46,7 @@ pub(super) async fn list(
     page::or_error(answer.await, &request, SECTION)
 }
 
-/// Makes a credential, and shows its secret this once.
+/// Creates a credential and shows its secret once.
 pub(super) async fn create(
     allowed: Result<Admin, ApiError>,
     request: HttpRequest,
@@ -57,7 +57,7 @@ pub(super) async fn create(
     page::or_error(answer.await, &request, SECTION)
 }
 
-/// Asks whether a credential is to be disabled or revoked. One click must not be enough.
+/// Asks for confirmation before a credential is disabled or revoked.
 pub(super) async fn confirm(
     allowed: Result<Admin, ApiError>,
     request: HttpRequest,
@@ -108,7 +108,7 @@ async fn create_credential(
     let issued = match (issued, stored) {
         (Ok(issued), Ok(())) => issued,
         (Err(error), _) | (_, Err(error)) if error.status_code().is_client_error() => {
-            // What was filled in stays.
+            // The form keeps its values.
             page::refused(request, &error);
             let draft = CredentialForm { refusal: Some(error.message().to_owned()), ..draft };
             return show(error.status_code(), request, context, draft, None).await;
@@ -139,7 +139,7 @@ async fn change_credential(
     Ok(page::redirect(PATH))
 }
 
-/// The change that `do` asks for.
+/// The change that the parameter `do` requests.
 fn change_of(requested: Option<&str>, client_id: ClientId) -> Result<CredentialChange, ApiError> {
     match requested {
         Some("disable") => Ok(CredentialChange::Disable(client_id)),
@@ -156,11 +156,11 @@ async fn show(
     draft: CredentialForm,
     created: Option<CreatedCredential>,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = page::caller(request).ok_or_else(|| ApiError::internal("the page of credentials has no caller"))?;
+    let caller = page::caller(request).ok_or_else(|| ApiError::internal("the credentials page has no caller"))?;
     let reading = context.reading(&caller, request);
     let all = match &created {
         None => reading.begin(|lease| Ok(lease.credentials()?)).await?,
-        // The page must come however busy the server is: it alone shows the new secret.
+        // Only this page shows the new secret, so it is sent however busy the server is.
         Some(_) => reading.go_on(|lease| Ok(lease.credentials()?)).await?,
     };
     let shell = Shell::new(request, SECTION, "Credentials");

@@ -1,4 +1,4 @@
-//! What the page of credentials shows.
+//! The data of the credentials page.
 
 use askama::Template;
 
@@ -45,7 +45,7 @@ struct CredentialRow {
     last_use: Option<FormattedTime>,
 }
 
-/// A form with its values.
+/// The form that creates a credential, with its values.
 pub(super) struct CredentialForm {
     pub(super) name: String,
     pub(super) scopes: Vec<String>,

@@ -10,10 +10,10 @@ use crate::model::json::{self, Members};
 /// Maximum number of elements of both arrays together for which the longest common subsequence is computed. Above it,
 /// elements are compared by position.
 const ELEMENTS_MAX: usize = 2_000;
-/// What identifies an element.
+/// The keys that may identify an element.
 const IDENTIFIERS: [&str; 4] = ["identifier", "id", "key", "name"];
 
-/// A value split one level.
+/// A value, split into its members or elements.
 pub(super) enum DiffParts<'a> {
     Object(Vec<(String, &'a str)>),
     Array(Vec<&'a str>),
@@ -23,7 +23,7 @@ pub(super) enum DiffParts<'a> {
 impl<'a> DiffParts<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         match text.as_bytes().first() {
-            // An object with a duplicate key has no single meaning and is shown whole.
+            // An object with a duplicate key is ambiguous, so it is shown whole.
             Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
                 Self::Object(members.into_iter().map(|(key, value)| (key.into_owned(), value.get())).collect())
             }),
@@ -34,7 +34,7 @@ impl<'a> DiffParts<'a> {
     }
 }
 
-/// A position with its element before and after.
+/// An index with its element before and after.
 type Pair<'a> = (String, Option<&'a str>, Option<&'a str>);
 
 /// Pairs elements of two arrays, in order.
@@ -47,7 +47,7 @@ pub(super) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>>
     identified(before, after).unwrap_or_else(|| common(before, after))
 }
 
-/// By identifier, if every element has one that is unique in its array.
+/// Pairs elements by identifier, if every element has one that is unique in its array.
 fn identified<'a>(before: &[&'a str], after: &[&'a str]) -> Option<Vec<Pair<'a>>> {
     let (earlier, later) = (by_identifier(before)?, by_identifier(after)?);
     let later_by_id: HashMap<&str, &'a str> = later.iter().map(|(id, element)| (id.as_str(), *element)).collect();
@@ -77,7 +77,7 @@ fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
     named.filter(|elements| elements.iter().all(|(id, _)| seen.insert(id.clone())))
 }
 
-/// By equality; elements in between are paired in order.
+/// Pairs equal elements along the longest common subsequence, and the elements in between in order.
 fn common<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
     let mut pairs = Vec::new();
     for operation in capture_diff_slices(Algorithm::Myers, before, after) {

@@ -17,14 +17,14 @@ use crate::{
     },
 };
 
-/// Maximum number of lines of a comparison. Further ones are counted; the event itself shows them.
+/// Maximum number of lines of a comparison. Further ones are only counted.
 const LINES_MAX: usize = 1_000;
 /// Maximum number of equal fields that can be unfolded.
 const EQUAL_MAX: usize = 300;
-/// Maximum number of bytes that all values together may show. Above it, each is cut to a few words.
+/// Maximum number of bytes of all values together. Above it, each is truncated to a few words.
 const SHOWN_BYTES_MAX: usize = 192 * 1024;
 
-/// What happened to a field.
+/// The change of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ui) enum DiffChange {
     Added,
@@ -34,7 +34,7 @@ pub(in crate::ui) enum DiffChange {
 }
 
 impl DiffChange {
-    /// The word for it.
+    /// The word that the page shows.
     pub(in crate::ui) const fn word(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -97,7 +97,7 @@ impl Diff {
     }
 
     fn compare(&mut self, path: &str, before: Option<&str>, after: Option<&str>) {
-        // The rest is counted without being split.
+        // Further differences are counted without being split.
         if self.lines.len() >= LINES_MAX && before != after {
             self.lines_left_out += 1;
             return;
@@ -137,7 +137,7 @@ impl Diff {
         }
     }
 
-    /// A value that only one side has, split down to what reads best as a whole.
+    /// A value that only one side has. Objects and arrays of them are split into their fields.
     fn one_sided(&mut self, path: &str, side: &str, change: DiffChange) {
         let pick = |value| if change == DiffChange::Added { (None, Some(value)) } else { (Some(value), None) };
         match DiffParts::of(side) {
@@ -196,7 +196,7 @@ impl Diff {
     }
 }
 
-/// Maximum number of bytes of a path that are shown: its end. Every line has one, and a key may be as long as an event.
+/// Maximum number of bytes of a path. Its end is shown. Every line has a path, and a key may be as long as an event.
 const PATH_BYTES_MAX: usize = 256;
 
 fn bounded(path: String) -> String {

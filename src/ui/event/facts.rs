@@ -1,4 +1,4 @@
-//! What an event says, value by value, each with the lists of everything that has it too and of everything that has not.
+//! The values of an event. Each links to the events with the same value and to those without it.
 
 use crate::{
     model::{field::Field, list_params::ListParams, timestamp::Timestamp, zone::Zone},
@@ -10,14 +10,14 @@ use crate::{
     },
 };
 
-/// Seconds between an event and its receipt that are worth a word.
+/// Seconds between an event and its receipt above which the page shows the difference.
 const SKEW_SECONDS: i64 = 5;
-/// Context of the sender's own that is shown; the rest is in the raw event.
+/// Maximum number of context members shown that the server does not know. The others are in the raw event.
 const OTHERS_MAX: usize = 20;
-/// Characters of a value that stand here.
+/// Maximum number of characters of a value.
 const CHARS_MAX: usize = 600;
 
-/// Facts of one kind.
+/// A group of facts.
 #[derive(Debug)]
 pub(super) struct FactGroup {
     pub(super) title: &'static str,
@@ -29,9 +29,9 @@ pub(super) struct FactGroup {
 pub(super) struct Fact {
     pub(super) label: String,
     pub(super) value: String,
-    /// The value itself, where it is shown in other words.
+    /// The stored value, if it is shown in other words.
     pub(super) code: Option<String>,
-    /// The lists of events with this value and without it.
+    /// The URLs of the events with this value and of those without it.
     pub(super) links: Option<(String, String)>,
 }
 
@@ -40,10 +40,10 @@ pub(super) struct Fact {
 pub(super) struct Times {
     /// The time by which the log orders the event.
     pub(super) at: FormattedTime,
-    /// Whether that is the receipt, so that it is not known when the event happened.
+    /// Whether that is the time of receipt, so that the time of the event is unknown.
     pub(super) is_ordered_by_receipt: bool,
     pub(super) received: Option<FormattedTime>,
-    /// How far apart the two are, if it is worth a word.
+    /// The difference between the two, if it is large.
     pub(super) skew: Option<String>,
     pub(super) as_sent: Option<String>,
 }
@@ -57,7 +57,7 @@ impl Times {
             match seconds {
                 late if late > SKEW_SECONDS => Some(format!("received {length} after it happened")),
                 early if early < -SKEW_SECONDS => {
-                    Some(format!("received {length} before the time it gives: its sender’s clock is ahead"))
+                    Some(format!("received {length} before its own time: the sender’s clock is ahead"))
                 }
                 _ => None,
             }
@@ -72,7 +72,7 @@ impl Times {
     }
 }
 
-/// Everything that an event says but its times, its message, and what changed.
+/// The facts of an event, except its times, message and changes.
 pub(super) fn groups(event: &EventView, params: &ListParams, labels: &Labels) -> Vec<FactGroup> {
     let facts = Facts { params, labels };
     let (actor, context, request) = (&event.actor, &event.context, &event.request);
@@ -112,14 +112,14 @@ pub(super) fn groups(event: &EventView, params: &ListParams, labels: &Labels) ->
     let groups = [
         ("Who", who.into_iter().flatten().collect::<Vec<_>>()),
         ("What", what.into_iter().flatten().collect()),
-        ("Where from", from.into_iter().flatten().collect()),
-        ("Also said", others.flatten().collect()),
+        ("From where", from.into_iter().flatten().collect()),
+        ("Further context", others.flatten().collect()),
     ];
     let groups = groups.into_iter().filter(|(_, facts)| !facts.is_empty());
     groups.map(|(title, facts)| FactGroup { title, facts }).collect()
 }
 
-/// Makes facts.
+/// Creates facts with their links.
 struct Facts<'a> {
     params: &'a ListParams,
     labels: &'a Labels,

@@ -1,4 +1,4 @@
-//! `/audit-logs/{identifier}`: one event, told in full, and what happened around it.
+//! `/audit-logs/{identifier}`: one event in full, with related events.
 
 mod align;
 mod diff;
@@ -38,14 +38,14 @@ use crate::{
 };
 
 const SECTION: &str = "log";
-/// `audit-logs`.
+/// The segments of the path before the identifier: `audit-logs`.
 const SEGMENTS: usize = 1;
-/// Where the list is.
+/// The paths of the list.
 const LISTS: [&str; 2] = ["/audit-logs", "/security/audit-logs"];
-/// Bytes of the raw event that its page holds. The whole of a larger one is behind a link.
+/// Maximum number of bytes of the raw event on its page. The page links to the API for a larger one.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
-/// What both forms of an event show.
+/// The parts of an event that its page and an expanded row share.
 struct EventSections {
     sentence: Sentence,
     tone: &'static str,
@@ -66,11 +66,11 @@ struct EventPage {
     shell: Shell,
     event: EventSections,
     related: Vec<Related>,
-    /// The list to go back to.
+    /// The URL of the list to go back to.
     back: String,
 }
 
-/// An event within a list.
+/// An expanded row of a list.
 #[derive(Template)]
 #[template(path = "event/within.html")]
 struct EventWithinList {
@@ -85,7 +85,7 @@ struct UnknownEvent {
     identifier: String,
 }
 
-/// Shows the event with this identifier; with `within=list`, the part of it that a list unfolds.
+/// Shows the event with this identifier, or with `within=list` only the part that an expanded row shows.
 pub(super) async fn one(allowed: Result<Read, ApiError>, request: HttpRequest, context: Data<Context>) -> HttpResponse {
     let answer = async { show(&allowed?.0, &request, &context).await };
     page::or_error(answer.await, &request, SECTION)
@@ -110,7 +110,7 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
     Ok(page::page(StatusCode::OK, &EventPage { shell, event, related, back }))
 }
 
-/// The list that led here, as it was; without one, the list in the same zone.
+/// The URL of the list that the user came from, otherwise of the list in the same zone.
 fn back(request: &HttpRequest, context: &Context, params: &ListParams) -> String {
     let is_list = |page: &String| LISTS.contains(&page.split('?').next().unwrap_or_default());
     let led = origin::leading_page(request, context).filter(is_list);
@@ -157,7 +157,7 @@ fn unknown(request: &HttpRequest, identifier: String) -> HttpResponse {
     page::error_as(request, error, &UnknownEvent { shell, identifier })
 }
 
-/// The parameters, of which only the zone matters, and whether the event is shown within a list.
+/// The parameters, of which only the zone has an effect, and whether to show an expanded row.
 fn read(request: &HttpRequest, limits: &QueryLimits) -> Result<(ListParams, bool), ApiError> {
     let mut pairs = parameters::decode(request.query_string())?;
     let within = pairs.extract_if(.., |(name, _)| name == "within");

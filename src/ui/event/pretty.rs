@@ -1,9 +1,9 @@
-//! JSON with line breaks and indentation, every token unchanged.
+//! Adds line breaks and indentation to JSON, and leaves every token unchanged.
 
 /// Spaces per level.
 const INDENT: usize = 2;
 
-/// Formats `json`, and reports whether it was cut at about `bytes_max`.
+/// Formats `json`, and returns whether it was truncated at about `bytes_max` bytes.
 pub(super) fn pretty(json: &str, bytes_max: usize) -> (String, bool) {
     let mut out = String::with_capacity(json.len().min(bytes_max) * 5 / 4);
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -1,4 +1,4 @@
-//! What happened around an event: to the same thing, in the same run, by the same actor about the same time.
+//! Events related to an event: of the same entity, of the same run, and by the same actor around the same time.
 
 use crate::{
     http::ApiError,
@@ -19,22 +19,22 @@ use crate::{
     },
 };
 
-/// Events of each list that the page shows. The whole of it is behind a link.
+/// Maximum number of events of each list. The page links to the whole list.
 const EVENTS_SHOWN: usize = 8;
-/// Bytes of events that are read for one list.
+/// Maximum number of bytes of events that are read for one list.
 const BYTES_MAX: usize = 1024 * 1024;
-/// Seconds before and after that are about the same time.
+/// Seconds before and after an event in which the actor's other events are listed.
 const AROUND_SECONDS: i64 = 5 * 60;
 
-/// A list of events.
+/// A list of related events.
 #[derive(Debug)]
 pub(super) struct Related {
     pub(super) title: String,
     pub(super) rows: Vec<EventRow>,
     pub(super) count: String,
-    /// The whole list.
+    /// The URL of the whole list.
     pub(super) href: String,
-    /// The event that the page is about.
+    /// The URL of the event itself, which the list marks.
     pub(super) this: String,
 }
 

@@ -1,5 +1,5 @@
-//! How a value is shown: strings as their text, everything else as stored. Changes within a text are marked. Long
-//! values are folded, and cut if they are too long even when unfolded.
+//! Formats a value of a diff: strings as their text, everything else as stored. Changes within a text are marked. Long
+//! values are folded; very long ones are also truncated.
 
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
@@ -17,9 +17,9 @@ const SUMMARY_CHARS: usize = 100;
 const WORDS_BYTES_MAX: usize = 16 * 1024;
 /// Maximum number of words of two texts together that are compared.
 const TOKENS_MAX: usize = 6_000;
-/// The share of changed words above which marks only obscure the text: three quarters.
+/// The largest share of changed text that is still marked: three quarters. Beyond it, marks only obscure the text.
 const MARKED_PARTS_MAX: (usize, usize) = (3, 4);
-/// A value that fits into a row next to others.
+/// Maximum number of characters of a value that fits into a table row.
 const SHORT_CHARS: usize = 32;
 
 /// A piece of text, and whether it changed.
@@ -44,13 +44,13 @@ pub(in crate::ui) struct Shown {
 }
 
 impl Shown {
-    /// A single value in at most about `room` bytes.
+    /// Formats a single value in at most about `room` bytes.
     pub(super) fn alone(raw: &str, room: usize) -> Self {
         let (kind, text) = read(raw);
         Self::new(kind, &text, vec![Piece { text: text.clone(), is_marked: false }], room)
     }
 
-    /// Two values with their differences marked.
+    /// Formats two values with their differences marked.
     pub(super) fn pair(before: &str, after: &str, room: usize) -> (Self, Self) {
         let ((before_kind, before), (after_kind, after)) = (read(before), read(after));
         let is_text = before_kind == "string" && after_kind == "string";
@@ -63,17 +63,17 @@ impl Shown {
         (Self::new(before_kind, &before, old, room / 2), Self::new(after_kind, &after, new, room / 2))
     }
 
-    /// Its text without marks.
+    /// The text without marks.
     pub(in crate::ui) fn text(&self) -> String {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
     }
 
-    /// Whether it fits into a row next to others.
+    /// Whether the value fits into a table row.
     pub(in crate::ui) fn is_short(&self) -> bool {
         self.chars <= SHORT_CHARS && self.summary.is_empty()
     }
 
-    /// The number of bytes that it takes.
+    /// The number of bytes of the formatted value.
     pub(super) fn bytes(&self) -> usize {
         self.summary.len() + self.pieces.iter().map(|piece| piece.text.len()).sum::<usize>()
     }
@@ -93,7 +93,7 @@ impl Shown {
     }
 }
 
-/// A value's kind and its text. A string that is empty, or looks like another kind, keeps its quotes.
+/// The kind and the text of a value. A string that is blank, or begins or ends with white space, keeps its quotes.
 fn read(raw: &str) -> (&'static str, String) {
     let kind = match raw.as_bytes().first() {
         Some(b'"') => "string",
@@ -145,7 +145,7 @@ fn push(pieces: &mut Vec<Piece>, text: String, is_marked: bool) {
     }
 }
 
-/// Words and the single characters between them, so that changes within a path or a link are found as well.
+/// Splits a text into words and the single characters between them, so that changes within a path or a link are found.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut begin = 0;

@@ -1,6 +1,7 @@
-//! How the events spread over time: bars, each a link that narrows the range to it, and the same numbers as a table.
+//! The chart of events over time. Each bar links to the list of its time range. A table has the same numbers.
 //!
-//! The bars are drawn in units that the page stretches: a bar's slot is [`SLOT`] wide, and the highest bar is [`HEIGHT`] high.
+//! The drawing uses units that the page stretches: each bar has a slot of width [`SLOT`], and the highest bar is
+//! [`HEIGHT`] units high.
 
 use crate::{
     model::{
@@ -11,15 +12,17 @@ use crate::{
     ui::formatted_time::{self, FormattedTime, grouped},
 };
 
-/// Width of the place of a bar, and the part of it that the bar fills.
+/// Width of the slot of a bar.
 const SLOT: usize = 20;
+/// Width of a bar.
 const BAR: usize = 16;
+/// Height of the highest bar.
 const HEIGHT: u64 = 1_000;
-/// What is not nothing can be seen.
+/// Minimum height of a part of a bar that counts at least one event, so that it is visible.
 const HEIGHT_MIN: u64 = 25;
-/// Height of the pattern that failures are drawn with, in units.
+/// Height of the hatch pattern that marks failures.
 const HATCH: u64 = 60;
-/// Marks under the bars.
+/// Maximum number of time labels below the bars.
 const TICKS: usize = 4;
 
 /// The chart.
@@ -32,13 +35,13 @@ pub(in crate::ui) struct Chart {
     pub(in crate::ui) height: u64,
     /// The width of a bar.
     pub(in crate::ui) bar: usize,
-    /// The width of its place.
+    /// The width of a bar's slot.
     pub(in crate::ui) slot: usize,
-    /// What the highest bar counts.
+    /// The count of the highest bar.
     pub(in crate::ui) top: String,
-    /// Where the bars stand in time.
+    /// The time labels below the bars.
     pub(in crate::ui) ticks: Vec<String>,
-    /// How much time one bar is.
+    /// The time range of one bar, in words.
     pub(in crate::ui) step: String,
     pub(in crate::ui) success: String,
     pub(in crate::ui) failure: String,
@@ -53,21 +56,21 @@ pub(in crate::ui) struct HistogramBar {
     pub(in crate::ui) success_height: u64,
     pub(in crate::ui) failure_y: u64,
     pub(in crate::ui) failure_height: u64,
-    /// Whether the failed part is too thin for a pattern.
+    /// Whether the failed part is too thin for the hatch pattern.
     pub(in crate::ui) is_thin: bool,
     pub(in crate::ui) span: String,
     pub(in crate::ui) success: String,
     pub(in crate::ui) failure: String,
-    /// The page of this bar's time alone.
+    /// The URL of the list of this bar's events.
     pub(in crate::ui) href: String,
-    /// Whether anything is in it.
+    /// Whether the bar counts no events.
     pub(in crate::ui) is_empty: bool,
 }
 
-/// Events that no bar counts, as a link to their list.
+/// A link to events before or after the chart.
 #[derive(Debug)]
 pub(in crate::ui) struct Outside {
-    /// Such as "3 events after now".
+    /// For example "3 events after now".
     pub(in crate::ui) text: String,
     pub(in crate::ui) href: String,
 }
@@ -95,7 +98,7 @@ impl Outside {
 }
 
 impl Chart {
-    /// Draws a histogram; nothing where no bucket has an event.
+    /// Draws a histogram; `None` if all buckets are empty.
     pub(in crate::ui) fn new(histogram: &Histogram, params: &ListParams) -> Option<Self> {
         let buckets = &histogram.buckets;
         if buckets.iter().all(|bucket| bucket.success + bucket.failure == 0) {
@@ -119,14 +122,14 @@ impl Chart {
     }
 }
 
-/// One bar. Its link leads to what it counts, so the last one ends where the counting does.
+/// One bar. It links to exactly the events that it counts, so the last bar ends at `through`.
 fn bar(params: &ListParams, index: usize, bucket: &Bucket, most: u64, through: Timestamp) -> HistogramBar {
     let scaled = |count: u64| {
         let exact = u128::from(count) * u128::from(HEIGHT) / u128::from(most);
         if count == 0 { 0 } else { u64::try_from(exact).unwrap_or(HEIGHT).max(HEIGHT_MIN) }
     };
     let failure_height = scaled(bucket.failure);
-    // Rounding up what can hardly be seen takes nothing from the whole.
+    // The minimum height of a part does not make the bar higher than the drawing.
     let success_height = scaled(bucket.success).min(HEIGHT - failure_height);
     let last = Timestamp::from_micros(bucket.end.micros() - 1).min(through);
     HistogramBar {
@@ -159,7 +162,7 @@ fn ticks(histogram: &Histogram) -> Vec<String> {
     local.map(|(local, _)| local.strftime(format).to_string()).collect()
 }
 
-/// The width of a bucket in words.
+/// The width of a bucket, in words.
 fn step(interval: &str) -> String {
     let digits = interval.find(|char: char| !char.is_ascii_digit()).unwrap_or(interval.len());
     let (count, unit) = interval.split_at(digits);

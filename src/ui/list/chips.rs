@@ -1,5 +1,5 @@
-//! The current filter: one chip per part, with a link that removes it. What a page hides by default (all but the last
-//! days, auditbox's own records) has a chip like everything else.
+//! The current filter: one chip per part, with a link that removes the part. The default filters (the last 7 days, no
+//! records of auditbox itself) are chips too.
 
 use crate::{
     model::{
@@ -23,9 +23,9 @@ pub(in crate::ui) struct Chip {
     pub(in crate::ui) field: String,
     pub(in crate::ui) relation: &'static str,
     pub(in crate::ui) values: String,
-    /// The page without this part.
+    /// The URL of the page without this part.
     pub(in crate::ui) remove: String,
-    /// Whether it is there by default.
+    /// Whether this part is a default filter.
     pub(in crate::ui) is_default: bool,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
     chips
 }
 
-/// The time range in words, after the word that introduces it.
+/// The relation and the time range, in words.
 pub(in crate::ui) fn range_text(params: &ListParams) -> (&'static str, String) {
     match params.range {
         Range::Last(preset) => ("is", preset.label().to_owned()),
@@ -96,5 +96,5 @@ fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
         values = format!("{values} and {more} more");
     }
     let remove = params.without(field, selection.negated).href();
-    Chip { field: selection.spec().label.to_owned(), relation, values, remove, is_default: false }
+    Chip { field: field.spec().label.to_owned(), relation, values, remove, is_default: false }
 }

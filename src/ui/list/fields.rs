@@ -1,4 +1,4 @@
-//! The filter menus: for each field, the values to choose from, their counts, and the chosen ones.
+//! The filter menus: for each field, the values to select, their counts, and the selected values.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ const MENUS: &[(Field, bool)] = &[
     (Field::Installation, false),
     (Field::Identifier, false),
 ];
-/// Menus that are open at first: they show what is in the log.
+/// Menus that are open by default.
 const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
 /// Maximum number of values that one menu lists. Others can be typed.
 const OPTIONS_MAX: usize = 40;
@@ -46,25 +46,25 @@ pub(in crate::ui) struct Menu {
     pub(in crate::ui) name: &'static str,
     pub(in crate::ui) label: &'static str,
     pub(in crate::ui) is_open: bool,
-    /// Whether the chosen values are excluded.
+    /// Whether the selected values are excluded.
     pub(in crate::ui) is_excluding: bool,
-    /// The number of chosen values.
+    /// The number of selected values.
     pub(in crate::ui) chosen: usize,
     pub(in crate::ui) options: Vec<Choice>,
     /// The number of further values.
     pub(in crate::ui) more: Option<String>,
-    /// The page that counts this field's values, if this one does not.
+    /// The URL of the page that counts this field's values, if this page does not.
     pub(in crate::ui) count_href: Option<String>,
-    /// What can be typed, if anything.
+    /// The placeholder of the text field, if there is one.
     pub(in crate::ui) hint: Option<&'static str>,
-    /// Values that are excluded in addition to the chosen ones: parameters that the form passes on unchanged.
+    /// Parameters that the form passes on unchanged: values that are excluded in addition to the selected ones.
     pub(in crate::ui) kept: Vec<(String, String)>,
 }
 
-/// A value to choose.
+/// A value to select.
 #[derive(Debug)]
 pub(in crate::ui) struct Choice {
-    /// The parameter that chooses it.
+    /// The parameter that selects the value.
     pub(in crate::ui) name: String,
     pub(in crate::ui) value: String,
     pub(in crate::ui) label: String,
@@ -73,7 +73,7 @@ pub(in crate::ui) struct Choice {
     pub(in crate::ui) is_chosen: bool,
 }
 
-/// The fields whose values are to be counted.
+/// The fields whose values are counted.
 pub(in crate::ui) fn counted(params: &ListParams) -> Vec<Field> {
     let is_counted = |field: Field, always: bool| {
         always || params.facets.contains(&field) || params.selections.iter().any(|selection| selection.field == field)
@@ -93,8 +93,9 @@ impl Aliases {
         Self(pairs.collect())
     }
 
-    /// An actor with a name, an address and a user id would appear three times with the same count. The name is enough.
-    fn leave_names(&self, facet: &mut Facet) {
+    /// Removes the other names of an actor. An actor with a name, an address and a user id would appear three times
+    /// with the same count.
+    fn keep_names(&self, facet: &mut Facet) {
         let counts: HashMap<String, u64> =
             facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();
         facet.values.retain(|counted| {
@@ -106,7 +107,7 @@ impl Aliases {
 
 /// Every menu.
 pub(in crate::ui) fn menus(params: &ListParams, mut stats: Stats, labels: &Labels, aliases: &Aliases) -> Vec<Menu> {
-    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| aliases.leave_names(facet));
+    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| aliases.keep_names(facet));
     MENUS.iter().filter_map(|(field, _)| menu(*field, params, &stats, labels)).collect()
 }
 
@@ -159,7 +160,7 @@ fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String
     };
     let counted = facet.map_or(&[][..], |facet| &facet.values);
     let is_chosen = |value: &str| chosen.iter().any(|chosen| same(chosen, value));
-    // Chosen values come first, even without any event, so that they can be removed.
+    // Selected values come first, even without any event, so that they can be removed.
     let unlisted = chosen.iter().filter(|chosen| !counted.iter().any(|counted| same(chosen, &counted.value)));
     let mut options: Vec<Choice> = unlisted.map(|value| choice(value, None, true)).collect();
     if let (Matching::OneOf(values), None) = (spec.matching, facet) {
@@ -175,7 +176,7 @@ fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String
 fn hint(spec: &FieldSpec) -> Option<&'static str> {
     Some(match spec.matching {
         Matching::OneOf(_) => return None,
-        Matching::Prefix => "How it begins: /v1/…",
+        Matching::Prefix => "Beginning, such as /v1/…",
         Matching::StatusCode => "403 or 4xx",
         Matching::Network => "Address or 10.0.0.0/8",
         Matching::Exact | Matching::IgnoreCase => "Another value",

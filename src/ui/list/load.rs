@@ -85,7 +85,7 @@ pub(super) fn load(
     Ok((if is_empty { ListData::Nothing } else { ListData::NoMatch }, Some(live)))
 }
 
-/// A page, and the arrival number of the newest event that it could have shown.
+/// A page, and the sequence number of the newest event that it could have shown.
 fn page(
     lease: &Lease,
     params: &ListParams,

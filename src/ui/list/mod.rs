@@ -1,7 +1,7 @@
 //! `/audit-logs`: the log, filtered.
 //!
-//! The rows come first; how they spread over time and what could be chosen follow in the same answer, when they have been
-//! counted. A list whose counting fails is still a list.
+//! The response begins with the rows. The chart and the filter menus follow in the same response, as soon as the events
+//! are counted. If counting fails, the rows are still shown.
 
 mod chart;
 mod chips;
@@ -33,7 +33,7 @@ use crate::{
 
 const SECTION: &str = "log";
 
-/// Shows the events that match.
+/// Shows the matching events.
 pub(super) async fn list(
     allowed: Result<Read, ApiError>,
     request: HttpRequest,
@@ -88,6 +88,6 @@ async fn rest(
             Err(error.message().to_owned())
         }
     };
-    // The page has begun: whatever happens now, it ends as a page.
+    // The first part of the page is already sent, so an error here only leaves out the second.
     view::bottom(&params, counted, &labels, &aliases).render().unwrap_or_default()
 }

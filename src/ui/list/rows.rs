@@ -1,4 +1,4 @@
-//! The table: an event a row.
+//! The table of events: one row per event.
 
 use crate::{
     model::{json, timestamp::Timestamp, zone::Zone},
@@ -15,13 +15,13 @@ use crate::{
     },
 };
 
-/// Bytes before and after together up to which a row says what changed. Larger ones say so on the event's own page.
+/// Maximum number of bytes before and after, together, for which a row names the changes.
 const DIFF_BYTES_MAX: usize = 64 * 1024;
-/// Changed fields that a row names.
+/// Maximum number of changed fields that a row names.
 const CHANGES_SHOWN: usize = 3;
-/// Fields that change with every other.
+/// Fields that change with every update.
 const NOISE: [&str; 4] = ["updatedAt", "updatedBy", "updated_at", "updated_by"];
-/// Characters of a message, a path or a name that a row shows.
+/// Maximum number of characters of a message, a path or a name in a row.
 const CHARS_SHOWN: usize = 160;
 
 /// One row.
@@ -30,22 +30,23 @@ pub(in crate::ui) struct EventRow {
     pub(in crate::ui) href: String,
     /// The time by which the log orders the event.
     pub(in crate::ui) time: FormattedTime,
-    /// Whether that is its receipt, because its sender's time lay too far in the future.
+    /// Whether that is the time of receipt, because the event time was too far in the future.
     pub(in crate::ui) is_ordered_by_receipt: bool,
     pub(in crate::ui) failed: bool,
     pub(in crate::ui) tone: &'static str,
     pub(in crate::ui) sentence: Sentence,
-    /// Why it failed, or what changed, or what was asked for.
+    /// The message, the changes, the title of the object, or the path of the request.
     pub(in crate::ui) detail: String,
     pub(in crate::ui) actor_more: String,
     pub(in crate::ui) resource: String,
     pub(in crate::ui) method: String,
     pub(in crate::ui) status_code: String,
     pub(in crate::ui) ip: String,
-    /// The actor's name, whole, and what else the actor is known by.
+    /// The actor's full name.
     pub(in crate::ui) actor: String,
+    /// The actor's id and e-mail address, if they are not the name.
     pub(in crate::ui) aliases: Vec<String>,
-    /// The row stands for an event that is damaged: what is known of it.
+    /// If the event is damaged: a message that identifies it.
     pub(in crate::ui) damaged: Option<String>,
 }
 
@@ -78,7 +79,7 @@ impl EventRow {
         }
     }
 
-    /// The row of an event, or the one that says that it is damaged.
+    /// The row of an event, or of a damaged event.
     pub(in crate::ui) fn of(event: &Result<String, Damaged>, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
         let damaged = match event {
             Ok(body) => return Self::new(body, labels, zone, now),
@@ -94,7 +95,7 @@ impl EventRow {
         }
     }
 
-    /// Whether anything is known of a request.
+    /// Whether the event has a request.
     pub(in crate::ui) fn has_request(&self) -> bool {
         !(self.method.is_empty() && self.status_code.is_empty())
     }
@@ -111,7 +112,7 @@ fn detail(event: &EventView) -> String {
     {
         return changes(&Diff::of(Some(before), Some(after)));
     }
-    // A name says more than an identifier, where what was made or removed has one.
+    // Of a created or deleted object, the title says more than the identifier.
     let title = after.or(before).filter(|_| bytes <= DIFF_BYTES_MAX).and_then(|side| {
         let members = json::Members::read(side.get(), crate::model::limits::OBJECT_KEYS_MAX).ok()?;
         let title = members.iter().find(|(key, _)| matches!(*key, "title" | "name")).map(|(_, value)| value)?;
@@ -121,7 +122,7 @@ fn detail(event: &EventView) -> String {
     title.or_else(|| event.request.path.as_deref().map(cut)).unwrap_or_default()
 }
 
-/// The changed fields by name, and of one that went from one short value to another, both.
+/// The names of the changed fields, with the values before and after if both are short.
 fn changes(diff: &Diff) -> String {
     let (noise, changed): (Vec<_>, Vec<_>) = diff.lines.iter().partition(|line| NOISE.contains(&line.path.as_str()));
     let changed = if changed.is_empty() { noise } else { changed };

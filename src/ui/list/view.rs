@@ -1,4 +1,4 @@
-//! What the templates of the list are given.
+//! The data of the list's templates.
 
 use actix_web::HttpRequest;
 use askama::Template;
@@ -32,7 +32,7 @@ pub(super) struct Top {
     form: Form,
     chips: Vec<Chip>,
     clear_href: Option<String>,
-    /// Without what could not be read.
+    /// The URL without the invalid parameters.
     rest_href: String,
     own_href: Option<String>,
     live_href: String,
@@ -41,7 +41,7 @@ pub(super) struct Top {
     body: ListBody,
 }
 
-/// What stands where the rows would.
+/// The table, or the reason why it is missing.
 enum ListBody {
     Rows(ListTable),
     Nothing(String),
@@ -77,12 +77,12 @@ struct PresetLink {
     is_current: bool,
 }
 
-/// What follows the rows.
+/// The part after the rows.
 #[derive(Template)]
 #[template(path = "list/bottom.html")]
 pub(super) struct Bottom {
     chart: Option<Chart>,
-    /// Events that no bar counts.
+    /// The events before and after the chart.
     outside: Vec<Outside>,
     chart_note: String,
     menus: Vec<Menu>,
@@ -129,11 +129,11 @@ pub(super) fn bottom(
         Ok(stats) => Bottom {
             chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, params)),
             outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, params)),
-            chart_note: "No event to count.".to_owned(),
+            chart_note: "There are no events to count.".to_owned(),
             menus: fields::menus(params, stats, labels, aliases),
         },
         Err(message) => {
-            let chart_note = format!("Could not be counted: {message}.");
+            let chart_note = format!("The events could not be counted: {message}.");
             Bottom { chart: None, outside: Vec::new(), chart_note, menus: Vec::new() }
         }
     }
@@ -197,10 +197,10 @@ fn form(params: &ListParams) -> Form {
     }
 }
 
-/// A command that stores an event here, for whoever has nothing yet.
+/// A command that stores a first event on this server.
 fn first_event(request: &HttpRequest, context: &Context) -> String {
     let is_host = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | ':' | '[' | ']');
-    // The command is pasted into a shell: a host that could be more than a name is not repeated.
+    // Users paste the command into a shell, so it repeats only a plain host name.
     let host = origin::host(request, context).filter(|host| host.chars().all(is_host)).unwrap_or("localhost");
     let scheme = if origin::is_secure(request, context) { "https" } else { "http" };
     format!(

@@ -96,7 +96,7 @@ fn no_page_breaks_a_rule_light_or_dark() {
     check("credentials");
     page.write("input[name=name]", "ci");
     page.click("section.card form button");
-    page.until("the credential is created", || page.text("body").contains("ci is made"));
+    page.until("the credential is created", || page.text("body").contains("ci is created"));
     check("a new credential");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

@@ -205,7 +205,7 @@ fn an_export_contains_exactly_the_filtered_events() {
 fn empty_lists_explain_themselves() {
     let server = Server::start();
     let Some(page) = Page::signed_in(&server, "/audit-logs") else { return };
-    page.until("nothing is stored", || page.text(".empty").contains("Nothing is stored yet"));
+    page.until("nothing is stored", || page.text(".empty").contains("No events yet"));
     assert!(page.text(".empty pre").contains("curl"), "{}", page.text(".empty"));
     server.store(&[event("e1", "x", "2024-05-01T12:00:00Z")]);
     page.open("/audit-logs?entity=none&range=all");

@@ -41,7 +41,7 @@ fn a_link_from_the_command_line_signs_in_once() {
     page.click("form[action='/sign-out'] button");
     page.until_at("/sign-in");
     page.open(&link);
-    page.until("the page reports a used link", || page.text("[role=alert]").contains("no longer good"));
+    page.until("the page reports a used link", || page.text("[role=alert]").contains("no longer valid"));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn an_admin_creates_and_disables_a_credential() {
         page.click("input[name=scope][value=read]");
     }
     page.click("section.card form button");
-    page.until("the secret is shown", || page.text("body").contains("ci <deploy> is made"));
+    page.until("the secret is shown", || page.text("body").contains("ci <deploy> is created"));
     let token = page.text("section.good pre");
     assert_eq!(server.request_as(&token, "GET", "/v1/audit-log?limit=1", "").status, 200);
     page.open("/credentials");
