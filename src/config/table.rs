@@ -45,15 +45,13 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// All names.
-            pub(super) const SECTIONS: &'static [SectionSpec] = &[$(SectionSpec {
-                name: stringify!($section),
-                keys: &[$(KeySpec {
-                    name: stringify!($key),
-                    formerly: [$(stringify!($former),)? ""][0],
-                    from_variable: <$type as Setting>::FROM_VARIABLE,
-                },)+],
-            },)+];
+            /// Every key, section by section.
+            pub(super) const KEYS: &'static [Key] = &[$($(Key {
+                section: stringify!($section),
+                name: stringify!($key),
+                formerly: [$(Some(stringify!($former)),)? None][0],
+                from_variable: <$type as Setting>::FROM_VARIABLE,
+            },)+)+];
 
             /// Reads every key; a key that is not set has its default.
             pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
