@@ -68,11 +68,11 @@ macro_rules! settings {
             /// them is the mistake.
             fn check_at_most(&self) -> Result<(), Problem> {
                 $($($(
-                    let (lower, upper) = (self.$section.$key, self.$section.$upper);
-                    if lower > upper {
-                        let upper = format!("{}, which is {upper}", stringify!($upper));
-                        let text = format!("is {lower}, but must be at most {upper}: lower the first or raise the second");
-                        return Err(problem(stringify!($section), stringify!($key), text));
+                    let (key, value, upper, maximum) =
+                        (stringify!($key), self.$section.$key, stringify!($upper), self.$section.$upper);
+                    if value > maximum {
+                        let bound = format!("is {value}, but must be at most {upper}, which is {maximum}");
+                        return Err(problem(stringify!($section), key, format!("{bound}: lower {key} or raise {upper}")));
                     }
                 )?)+)+
                 Ok(())
