@@ -150,11 +150,8 @@ fn change(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let known = store::credentials(&config.database.path)?;
-    let credential = known
-        .into_iter()
-        .find(|credential| credential.name.as_str() == wanted || credential.client_id.as_str() == wanted)
-        .ok_or_else(|| Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`")))?;
-    apply(config, &credential, &change(credential.client_id.clone()))?;
+    let credential = find(&known, wanted)?;
+    apply(config, credential, &change(credential.client_id.clone()))?;
     out.line(format_args!(
         "{} is {done}; a running server applies this within a quarter of a second",
         credential.name.as_str()
@@ -162,8 +159,15 @@ fn change(
     Ok(())
 }
 
+/// The credential with this name or client id.
+pub(super) fn find<'c>(known: &'c [Credential], wanted: &str) -> Result<&'c Credential, Failure> {
+    let is_wanted = |one: &&Credential| one.name.as_str() == wanted || one.client_id.as_str() == wanted;
+    let none = || Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`"));
+    known.iter().find(is_wanted).ok_or_else(none)
+}
+
 /// Applies the change to the file and records it.
-fn apply(config: &Config, credential: &Credential, change: &CredentialChange) -> Result<(), Failure> {
+pub(super) fn apply(config: &Config, credential: &Credential, change: &CredentialChange) -> Result<(), Failure> {
     let record =
         self_audit::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
     Ok(store::change_credential_directly(&config.database.path, change, record)??)

@@ -48,7 +48,9 @@ const IN_FLIGHT: usize = 4;
 /// Attempts per batch with a server that asks to retry later.
 const TRIES: u32 = 60;
 
-/// Import events from files: NDJSON or a JSON array, plain, gzip or zstd; - is standard input
+/// Import events from files
+///
+/// A file contains NDJSON or a JSON array, plain or compressed with gzip or zstd; - is standard input.
 ///
 /// Writes to the configured file, which no server may have open; with --url, sends to a running server. Events that are
 /// already stored count as duplicates: run an interrupted import again.
@@ -291,9 +293,7 @@ impl Import {
         let rate = (stored + duplicates) as f64 / seconds.max(0.001);
         format!("{stored} stored, {duplicates} duplicates, {bad} bad lines in {seconds:.1} s ({rate:.0} events/s)")
     }
-}
 
-impl Import {
     /// A warning if events were imported that are older than the log keeps them: they will be deleted.
     fn retention_warning(&self) -> Option<String> {
         let past = Some(self.counts.past).filter(|past| *past > 0)?;

@@ -5,11 +5,10 @@ use clap::Args;
 
 use crate::{
     auth,
-    cli::{failure::Failure, output::Output, status},
+    cli::{credential, failure::Failure, output::Output, status},
     config::Config,
     model::{
         credential::{ActorType, Credential, MAKE_ADMINISTRATOR, Scope},
-        self_audit,
         timestamp::Timestamp,
     },
     store, terminal,
@@ -60,12 +59,8 @@ pub(super) fn link(base: &str, code: &str) -> String {
 }
 
 fn cancel(config: &Config, key: &[u8], code: &str, credential: &Credential) -> Result<(), Failure> {
-    let Some(change) = auth::cancel_sign_in_code(key, code, Timestamp::now()) else {
-        return Ok(());
-    };
-    let record =
-        self_audit::command_line_event(change.action(), credential.name.as_str(), credential.client_id.as_str())?;
-    Ok(store::change_credential_directly(&config.database.path, &change, record)??)
+    let change = auth::cancel_sign_in_code(key, code, Timestamp::now());
+    change.map_or(Ok(()), |change| credential::apply(config, credential, &change))
 }
 
 fn choose<'c>(known: &'c [Credential], wanted: Option<&str>, now: Timestamp) -> Result<&'c Credential, Failure> {
@@ -82,10 +77,7 @@ fn choose<'c>(known: &'c [Credential], wanted: Option<&str>, now: Timestamp) -> 
             ))
         });
     };
-    let credential = known
-        .iter()
-        .find(|credential| credential.name.as_str() == wanted || credential.client_id.as_str() == wanted)
-        .ok_or_else(|| Failure::new(format!("there is no credential {wanted:?}; see `auditbox credential list`")))?;
+    let credential = credential::find(known, wanted)?;
     match credential.state(now) {
         "active" => Ok(credential),
         "disabled" => Err(Failure::new(format!(

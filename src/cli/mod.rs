@@ -48,7 +48,7 @@ Examples:
   auditbox query --entity api --status FAILURE"
 )]
 struct CommandLine {
-    /// Configuration file; config.example.toml lists every key. Without a file, every setting has its default
+    /// Configuration file; without one, every setting has its default (see config.example.toml)
     #[arg(long, value_name = "FILE", global = true, env = "AUDITBOX_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -70,12 +70,15 @@ enum Command {
     CheckConfig,
     Healthcheck(status::StatusArguments),
     Demo(demo::DemoArguments),
-    /// Check every event and the index, and find identifiers that two events share; writes nothing, and may run while the
-    /// server runs
+    /// Check every event and the index of the file; writes nothing
+    ///
+    /// Also finds identifiers that two events share. May run while the server runs.
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox doctor")]
     Doctor,
     Retention(retention::RetentionArguments),
-    /// Rebuild the index from the events; if that fails, the old index stays. The server must be stopped
+    /// Rebuild the index from the events; the server must be stopped
+    ///
+    /// If this fails, the old index stays.
     #[command(after_help = "Example:\n  AUDITBOX_DATABASE_PATH=/var/lib/auditbox/auditbox.db auditbox reindex")]
     Reindex,
     Backup(backup::BackupArguments),

@@ -16,7 +16,7 @@ use super::{
     Config,
     error::{ConfigError, Problem},
     setting::{ANY_NUMBER, LogFormat, Setting},
-    source::{KeySpec, SectionSpec, Source},
+    source::{Key, Source},
     table::settings,
 };
 use crate::model::{

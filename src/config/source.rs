@@ -19,25 +19,14 @@ const VARIABLE_PREFIX: &str = "AUDITBOX_";
 const RESOURCE_TYPES: &str = "resource_types";
 const RESOURCE_TYPE_KEYS: [&str; 3] = ["value", "label", "description"];
 
-/// A section and its keys.
-pub(super) struct SectionSpec {
+/// A key of the settings table.
+pub(super) struct Key {
+    pub(super) section: &'static str,
     pub(super) name: &'static str,
-    pub(super) keys: &'static [KeySpec],
-}
-
-/// A key of a section.
-pub(super) struct KeySpec {
-    pub(super) name: &'static str,
-    /// An earlier name, which is still read; empty without one.
-    pub(super) formerly: &'static str,
+    /// An earlier name, which is still read.
+    pub(super) formerly: Option<&'static str>,
     /// See [`Setting::FROM_VARIABLE`].
     pub(super) from_variable: Option<fn(&str) -> Value>,
-}
-
-impl SectionSpec {
-    fn key(&self, name: &str) -> Option<&'static KeySpec> {
-        self.keys.iter().find(|key| key.name == name || (!name.is_empty() && key.formerly == name))
-    }
 }
 
 /// The values of the keys that are set.
@@ -63,7 +52,7 @@ impl Source {
     pub(super) fn read(
         path: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
-        sections: &'static [SectionSpec],
+        keys: &'static [Key],
     ) -> Result<Self, ConfigError> {
         let mut source = Self {
             path: path.map(Path::to_owned),
@@ -76,10 +65,10 @@ impl Source {
             let invalid = |error: toml::de::Error| error.to_string().trim_end().to_owned();
             let table =
                 text.parse().map_err(|error| ConfigError::Toml { origin: source.file(), cause: invalid(error) });
-            source.add_file(table?, sections)?;
+            source.add_file(table?, keys)?;
         }
         for (variable, text) in environment {
-            source.add_variable(variable, &text, sections)?;
+            source.add_variable(variable, &text, keys)?;
         }
         Ok(source)
     }
@@ -136,65 +125,61 @@ impl Source {
         self.path.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string())
     }
 
-    fn add_file(&mut self, table: Table, sections: &'static [SectionSpec]) -> Result<(), ConfigError> {
-        let file = self.file();
-        for (name, given) in table {
-            let invalid = |problem| key_error(file.clone(), format!("[{name}]"), problem);
-            if name == RESOURCE_TYPES {
+    fn add_file(&mut self, table: Table, keys: &'static [Key]) -> Result<(), ConfigError> {
+        let origin = self.file();
+        let invalid = |place, problem| Err(key_error(origin.clone(), place, problem));
+        for (section, given) in table {
+            if section == RESOURCE_TYPES {
                 self.resource_types = Some(given);
                 continue;
             }
-            let Some(section) = sections.iter().find(|section| section.name == name) else {
-                let names = names(sections.iter().map(|section| section.name).chain([RESOURCE_TYPES]));
-                return Err(invalid(format!("is not a section; the sections are {names}")));
-            };
+            let of_section = || keys.iter().filter(|key| key.section == section);
+            if of_section().next().is_none() {
+                let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
+                sections.dedup();
+                let problem = format!("is not a section; the sections are {}, {RESOURCE_TYPES}", sections.join(", "));
+                return invalid(format!("[{section}]"), problem);
+            }
             let Value::Table(given) = given else {
-                return Err(invalid("must be a section of keys".to_owned()));
+                return invalid(format!("[{section}]"), "must be a section of keys".to_owned());
             };
             for (name, value) in given {
-                let Some(key) = section.key(&name) else {
-                    let names = names(section.keys.iter().map(|key| key.name));
-                    let problem = format!("is not a key; the keys are {names}");
-                    return Err(key_error(file, format!("[{}] {name}", section.name), problem));
+                let Some(key) = of_section().find(|key| key.name == name || key.formerly == Some(&name)) else {
+                    let names = of_section().map(|key| key.name).collect::<Vec<_>>().join(", ");
+                    return invalid(format!("[{section}] {name}"), format!("is not a key; the keys are {names}"));
                 };
-                let given = Given { rank: (false, key.name == name), origin: file.clone(), value };
-                self.set(section.name, key, &name, given);
+                self.set(key, &name, Given { rank: (false, key.name == name), origin: origin.clone(), value });
             }
         }
         Ok(())
     }
 
-    /// Adds a variable if its name is that of a section.
-    fn add_variable(
-        &mut self,
-        variable: String,
-        text: &str,
-        sections: &'static [SectionSpec],
-    ) -> Result<(), ConfigError> {
-        let prefix = |section: &SectionSpec| variable_name(section.name, "");
-        let Some(section) = sections.iter().find(|section| variable.starts_with(&prefix(section))) else {
-            return Ok(());
-        };
-        let name = variable[prefix(section).len()..].to_ascii_lowercase();
-        let key = section.key(&name).filter(|_| variable == variable_name(section.name, &name));
-        let Some((key, from_variable)) = key.and_then(|key| Some((key, key.from_variable?))) else {
-            let keys = section.keys.iter().filter(|key| key.from_variable.is_some());
-            let names = keys.map(|key| variable_name(section.name, key.name)).collect::<Vec<_>>().join(", ");
-            let problem = format!("has no key for this variable; the variables are {names}");
-            return Err(key_error(variable, format!("[{}]", section.name), problem));
-        };
-        let given = Given { rank: (true, key.name == name), origin: variable, value: from_variable(text) };
-        self.set(section.name, key, &name, given);
-        Ok(())
+    /// Adds a variable if its name begins with that of a section.
+    fn add_variable(&mut self, variable: String, text: &str, keys: &'static [Key]) -> Result<(), ConfigError> {
+        let in_section = |key: &&Key| variable.starts_with(&variable_name(key.section, ""));
+        let settable: Vec<_> =
+            keys.iter().filter(in_section).filter_map(|key| Some((key, key.from_variable?))).collect();
+        for (key, from_variable) in &settable {
+            let mut names = [Some(key.name), key.formerly].into_iter().flatten();
+            if let Some(name) = names.find(|name| variable_name(key.section, name) == variable) {
+                let value = from_variable(text);
+                self.set(key, name, Given { rank: (true, key.name == name), origin: variable, value });
+                return Ok(());
+            }
+        }
+        let Some((Key { section, .. }, _)) = settable.first() else { return Ok(()) };
+        let variables: Vec<_> = settable.iter().map(|(key, _)| variable_name(section, key.name)).collect();
+        let problem = format!("has no key for this variable; the variables are {}", variables.join(", "));
+        Err(key_error(variable, format!("[{section}]"), problem))
     }
 
     /// Sets a key. Variables override the file; within each, a key's present name overrides its earlier one.
-    fn set(&mut self, section: &'static str, key: &KeySpec, name: &str, given: Given) {
+    fn set(&mut self, key: &'static Key, name: &str, given: Given) {
         if key.name != name {
-            let Given { origin, .. } = &given;
+            let (origin, section) = (&given.origin, key.section);
             self.warnings.push(format!("{origin}: [{section}] {name} is now called {}; rename it", key.name));
         }
-        match self.values.entry((section, key.name)) {
+        match self.values.entry((key.section, key.name)) {
             Entry::Occupied(set) if set.get().rank > given.rank => {}
             entry => drop(entry.insert_entry(given)),
         }
@@ -203,10 +188,6 @@ impl Source {
 
 fn variable_name(section: &str, key: &str) -> String {
     format!("{VARIABLE_PREFIX}{}_{}", section.to_ascii_uppercase(), key.to_ascii_uppercase())
-}
-
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
 }
 
 fn key_error(origin: String, place: String, problem: String) -> ConfigError {

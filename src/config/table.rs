@@ -45,15 +45,13 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// All names.
-            pub(super) const SECTIONS: &'static [SectionSpec] = &[$(SectionSpec {
-                name: stringify!($section),
-                keys: &[$(KeySpec {
-                    name: stringify!($key),
-                    formerly: [$(stringify!($former),)? ""][0],
-                    from_variable: <$type as Setting>::FROM_VARIABLE,
-                },)+],
-            },)+];
+            /// Every key, section by section.
+            pub(super) const KEYS: &'static [Key] = &[$($(Key {
+                section: stringify!($section),
+                name: stringify!($key),
+                formerly: [$(Some(stringify!($former)),)? None][0],
+                from_variable: <$type as Setting>::FROM_VARIABLE,
+            },)+)+];
 
             /// Reads every key; a key that is not set has its default.
             pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
@@ -70,11 +68,11 @@ macro_rules! settings {
             /// them is the mistake.
             fn check_at_most(&self) -> Result<(), Problem> {
                 $($($(
-                    let (lower, upper) = (self.$section.$key, self.$section.$upper);
-                    if lower > upper {
-                        let upper = format!("{}, which is {upper}", stringify!($upper));
-                        let text = format!("is {lower}, but must be at most {upper}: lower the first or raise the second");
-                        return Err(problem(stringify!($section), stringify!($key), text));
+                    let (key, value, upper, maximum) =
+                        (stringify!($key), self.$section.$key, stringify!($upper), self.$section.$upper);
+                    if value > maximum {
+                        let bound = format!("is {value}, but must be at most {upper}, which is {maximum}");
+                        return Err(problem(stringify!($section), key, format!("{bound}: lower {key} or raise {upper}")));
                     }
                 )?)+)+
                 Ok(())
