@@ -88,7 +88,9 @@ fn the_live_tail_reports_problems_retries_and_misses_nothing() {
     other.send(&request).unwrap();
     assert!(other.line().unwrap().contains(" 200 "));
     page.click("button[data-live]");
-    page.until("the reason is shown", || page.text("[data-live-note]").contains("too many connections. Trying again in"));
+    page.until("the reason is shown", || {
+        page.text("[data-live-note]").contains("too many connections. Trying again in")
+    });
     post(&server, "new1", "application");
     drop(other);
     // The server notices the closed connection at its next write.
