@@ -33,12 +33,12 @@ impl Process {
         Self { child, outputs }
     }
 
-    /// Its standard output so far.
+    /// Its standard output up to now.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.outputs.path().join("out")).unwrap()
     }
 
-    /// Its standard error so far.
+    /// Its standard error up to now.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.outputs.path().join("err")).unwrap()
     }
