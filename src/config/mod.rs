@@ -24,7 +24,7 @@ pub use settings::{
 
 use crate::model::{mask::Mask, resource_type::Catalogue, retention::Rules};
 use settings::Settings;
-use source::Source;
+use source::SettingSource;
 
 /// All settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,7 +67,7 @@ impl Config {
         path: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Loaded, ConfigError> {
-        let source = Source::read(path, environment, Settings::KEYS)?;
+        let source = SettingSource::read(path, environment, Settings::KEYS)?;
         let (settings, resource_types) = (Settings::read(&source)?, source.resource_types()?);
         let effective = print::file(&settings.to_toml(), &resource_types);
         let config = settings.into_config(resource_types).map_err(|problem| source.blame(problem))?;

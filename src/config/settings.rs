@@ -16,7 +16,7 @@ use super::{
     Config,
     error::{ConfigError, Problem},
     setting::{ANY_NUMBER, LogFormat, Setting},
-    source::{Key, Source},
+    source::{SettingKey, SettingSource},
     table::settings,
 };
 use crate::model::{

@@ -20,7 +20,7 @@ const RESOURCE_TYPES: &str = "resource_types";
 const RESOURCE_TYPE_KEYS: [&str; 3] = ["value", "label", "description"];
 
 /// A key of the settings table.
-pub(super) struct Key {
+pub(super) struct SettingKey {
     pub(super) section: &'static str,
     pub(super) name: &'static str,
     /// An earlier name, which is still read.
@@ -30,7 +30,7 @@ pub(super) struct Key {
 }
 
 /// The values of the keys that are set.
-pub(super) struct Source {
+pub(super) struct SettingSource {
     path: Option<PathBuf>,
     /// By section and key.
     values: BTreeMap<(&'static str, &'static str), Given>,
@@ -47,12 +47,12 @@ struct Given {
     value: Value,
 }
 
-impl Source {
+impl SettingSource {
     /// Reads the file, if there is one, and then the environment, which overrides it. Rejects unknown sections and keys.
     pub(super) fn read(
         path: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,
-        keys: &'static [Key],
+        keys: &'static [SettingKey],
     ) -> Result<Self, ConfigError> {
         let mut source = Self {
             path: path.map(Path::to_owned),
@@ -125,7 +125,7 @@ impl Source {
         self.path.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string())
     }
 
-    fn add_file(&mut self, table: Table, keys: &'static [Key]) -> Result<(), ConfigError> {
+    fn add_file(&mut self, table: Table, keys: &'static [SettingKey]) -> Result<(), ConfigError> {
         let origin = self.file();
         let invalid = |place, problem| Err(key_error(origin.clone(), place, problem));
         for (section, given) in table {
@@ -155,8 +155,8 @@ impl Source {
     }
 
     /// Adds a variable if its name begins with that of a section.
-    fn add_variable(&mut self, variable: String, text: &str, keys: &'static [Key]) -> Result<(), ConfigError> {
-        let in_section = |key: &&Key| variable.starts_with(&variable_name(key.section, ""));
+    fn add_variable(&mut self, variable: String, text: &str, keys: &'static [SettingKey]) -> Result<(), ConfigError> {
+        let in_section = |key: &&SettingKey| variable.starts_with(&variable_name(key.section, ""));
         let settable: Vec<_> =
             keys.iter().filter(in_section).filter_map(|key| Some((key, key.from_variable?))).collect();
         for (key, from_variable) in &settable {
@@ -167,14 +167,14 @@ impl Source {
                 return Ok(());
             }
         }
-        let Some((Key { section, .. }, _)) = settable.first() else { return Ok(()) };
+        let Some((SettingKey { section, .. }, _)) = settable.first() else { return Ok(()) };
         let variables: Vec<_> = settable.iter().map(|(key, _)| variable_name(section, key.name)).collect();
         let problem = format!("has no key for this variable; the variables are {}", variables.join(", "));
         Err(key_error(variable, format!("[{section}]"), problem))
     }
 
     /// Sets a key. Variables override the file; within each, a key's present name overrides its earlier one.
-    fn set(&mut self, key: &'static Key, name: &str, given: Given) {
+    fn set(&mut self, key: &'static SettingKey, name: &str, given: Given) {
         if key.name != name {
             let (origin, section) = (&given.origin, key.section);
             self.warnings.push(format!("{origin}: [{section}] {name} is now called {}; rename it", key.name));

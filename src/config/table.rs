@@ -46,7 +46,7 @@ macro_rules! settings {
 
         impl Settings {
             /// Every key, section by section.
-            pub(super) const KEYS: &'static [Key] = &[$($(Key {
+            pub(super) const KEYS: &'static [SettingKey] = &[$($(SettingKey {
                 section: stringify!($section),
                 name: stringify!($key),
                 formerly: [$(Some(stringify!($former)),)? None][0],
@@ -54,7 +54,7 @@ macro_rules! settings {
             },)+)+];
 
             /// Reads every key; a key that is not set has its default.
-            pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
+            pub(super) fn read(source: &SettingSource) -> Result<Self, ConfigError> {
                 let default = Self::default();
                 Ok(Self { $($section: $Section { $($key: source.setting(
                     stringify!($section),

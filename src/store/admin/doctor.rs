@@ -11,7 +11,7 @@ use crate::{
     index::{self, Entry, Generation, IndexError, MemoryChunk, TermWriter},
     model::field::Field,
     store::{
-        admin::duplicates::{Duplicate, Search},
+        admin::duplicates::{Duplicate, DuplicateSearch},
         error::OpenError,
         event::{
             chunks,
@@ -77,7 +77,7 @@ pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError
     let mut examination = Examination {
         report: Report { exposures: location::exposures(path), ..Report::default() },
         terms: TermWriter::default(),
-        identifiers: Search::among_events_of(&connection).unwrap_or_else(|_| Search::done()),
+        identifiers: DuplicateSearch::among_events_of(&connection).unwrap_or_else(|_| DuplicateSearch::done()),
     };
     progress.advance("checking the pages of the file", 0, 0);
     examination.check("the file", |this| this.pages(&connection));
@@ -93,7 +93,7 @@ pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError
 struct Examination {
     report: Report,
     terms: TermWriter,
-    identifiers: Search,
+    identifiers: DuplicateSearch,
 }
 
 impl Examination {
@@ -154,7 +154,7 @@ impl Examination {
 
     /// Searches the events that were read for duplicate identifiers.
     fn end(&mut self, connection: &mut Connection, progress: &dyn Progress) {
-        let identifiers = std::mem::replace(&mut self.identifiers, Search::done());
+        let identifiers = std::mem::replace(&mut self.identifiers, DuplicateSearch::done());
         let bodies = BodyCodec::load(connection).map_err(IndexError::from);
         match bodies.and_then(|bodies| identifiers.finish(connection, &bodies, progress)) {
             Ok(found) => self.report.duplicates = (found.named, found.count),

@@ -77,7 +77,7 @@ pub(in crate::store) struct DuplicateMatch {
 }
 
 /// A search in progress.
-pub(in crate::store) struct Search {
+pub(in crate::store) struct DuplicateSearch {
     parts: u64,
     /// The hashes of the present part.
     hashes: Vec<u64>,
@@ -86,7 +86,7 @@ pub(in crate::store) struct Search {
     unnamed: u64,
 }
 
-impl Search {
+impl DuplicateSearch {
     /// A search among the events of a file.
     pub(in crate::store) fn among_events_of(connection: &Connection) -> rusqlite::Result<Self> {
         let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
@@ -254,7 +254,7 @@ mod tests {
 
     fn search(connection: &mut Connection, bodies: &BodyCodec, hashes_max: usize) -> DuplicateMatch {
         let events = events::last_seq(connection).unwrap();
-        let mut search = Search::in_parts_of(events, hashes_max);
+        let mut search = DuplicateSearch::in_parts_of(events, hashes_max);
         each_event(connection, bodies, &Quiet, |read| search.note(read)).unwrap();
         assert!(search.hashes.len() < hashes_max + hashes_max / 2 + 40, "{}", search.hashes.len());
         search.finish(connection, bodies, &Quiet).unwrap()
