@@ -338,7 +338,7 @@ fn post(client: &Client, batch: &[u8]) -> Result<Vec<Fate>, Failure> {
             _ => return Err(refusal(response)),
         }
     }
-    Err(Failure::new("the server is still overloaded after {TRIES} attempts"))
+    Err(Failure::new(format!("the server is still overloaded after {TRIES} attempts")))
 }
 
 fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
@@ -346,11 +346,10 @@ fn fates(answer: &Value) -> Result<Vec<Fate>, Failure> {
     let fate = |result: &Value| match result["status"].as_u64() {
         Some(201) => Fate::Stored,
         Some(200) => Fate::Duplicate,
-        _ => Fate::Bad(format!(
-            "{} {}",
-            result["field"].as_str().unwrap_or_default(),
-            result["message"].as_str().unwrap_or_default()
-        )),
+        _ => {
+            let [field, message] = ["field", "message"].map(|key| result[key].as_str().unwrap_or_default());
+            Fate::Bad(format!("{field} {message}").trim_start().to_owned())
+        }
     };
     Ok(results.iter().map(fate).collect())
 }

@@ -12,15 +12,13 @@ use crate::{
 
 /// Adds the routes of the pages.
 pub fn configure(config: &mut ServiceConfig) {
-    let credentials = get_and_head("/credentials", credentials::list).route(post().to(credentials::create));
-    let credential = get_and_head("/credentials/{client_id}", credentials::confirm);
     config
         .service(web::redirect("/", "/audit-logs").see_other())
         .service(get_and_head("/audit-logs", list::list))
         .service(get_and_head("/security/audit-logs", list::list))
         .service(get_and_head("/audit-logs/{identifier:.+}", event::one))
-        .service(credentials)
-        .service(credential.route(post().to(credentials::change)))
+        .service(get_and_head("/credentials", credentials::list).route(post().to(credentials::create)))
+        .service(get_and_head("/credentials/{client_id}", credentials::confirm).route(post().to(credentials::change)))
         .service(get_and_head("/sign-in", sign_in::page).route(post().to(sign_in::enter)))
         .service(resource("/sign-out").route(post().to(sign_in::leave)))
         .service(get_and_head(assets::ROUTE, assets::asset));

@@ -78,11 +78,11 @@ fn routes_of(file: &str) -> BTreeSet<(String, String)> {
             (quoted(), vec!["GET".to_owned()])
         } else if service.starts_with("openapi::pages()") {
             ("/docs/{_:.*}".to_owned(), vec!["GET".to_owned()])
-        } else if let Some(rest) = service.strip_prefix("resource(") {
-            let path = if rest.starts_with("assets::ROUTE)") { "/assets/{name}".to_owned() } else { quoted() };
-            let methods: Vec<_> =
-                rest.split(".route(").skip(1).map(|route| route.split('(').next().unwrap().to_uppercase()).collect();
-            (path, methods)
+        } else if let Some((maker @ ("resource" | "get_and_head"), rest)) = service.split_once('(') {
+            let path = if rest.starts_with("assets::ROUTE") { "/assets/{name}".to_owned() } else { quoted() };
+            let own: &[&str] = if maker == "get_and_head" { &["GET", "HEAD"] } else { &[] };
+            let routes = rest.split(".route(").skip(1).map(|route| route.split('(').next().unwrap().to_uppercase());
+            (path, own.iter().map(|method| (*method).to_owned()).chain(routes).collect())
         } else {
             panic!("{file}: unknown service {service}");
         };
