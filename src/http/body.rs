@@ -17,9 +17,12 @@ use actix_web::{
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-use crate::http::{
-    ApiError,
-    error::{MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
+use crate::{
+    http::{
+        ApiError,
+        error::{MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
+    },
+    platform,
 };
 
 /// How much is decompressed between two checks of the limits.
@@ -76,6 +79,7 @@ impl BodyLimits {
     ) -> Result<T, ApiError> {
         let hand = Arc::clone(&self.hands).acquire_owned().await.map_err(ApiError::internal)?;
         let done = web::block(move || {
+            platform::thread::lower_priority();
             let done = work();
             drop(hand);
             done
