@@ -17,7 +17,10 @@ use actix_web::{
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-use crate::http::error::{ApiError, MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT};
+use crate::{
+    http::error::{ApiError, MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
+    platform,
+};
 
 /// Bytes decompressed between two checks of the limits.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -73,6 +76,7 @@ impl BodyLimits {
     ) -> Result<T, ApiError> {
         let permit = Arc::clone(&self.work_permits).acquire_owned().await.map_err(ApiError::internal)?;
         let done = web::block(move || {
+            platform::thread::lower_priority();
             let done = work();
             drop(permit);
             done

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     http::{Context, caller::Caller, connections::Connection, error::ApiError},
     model::{cancel::Cancel, credential::ClientId},
+    platform,
     store::{Lease, ReadError, Reader},
 };
 
@@ -75,7 +76,11 @@ impl ReadAccess {
             // Where this future is dropped, the thread would go on without it.
             let _guard = cancel.when_dropped();
             let lease = lease.bounded(cancel);
-            web::block(move || query(&lease)).await.map_err(ApiError::internal)?
+            let query = move || {
+                platform::thread::lower_priority();
+                query(&lease)
+            };
+            web::block(query).await.map_err(ApiError::internal)?
         };
         tokio::select! {
             answer = answered => answer,

@@ -10,3 +10,4 @@ pub mod permissions;
 pub mod process;
 pub mod socket;
 pub mod sync;
+pub mod thread;

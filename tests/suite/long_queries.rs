@@ -192,3 +192,36 @@ fn running_responses_wait_for_a_reader_without_a_limit() {
         }
     });
 }
+
+/// The nice values of the threads with this name.
+#[cfg(target_os = "linux")]
+fn nice_values(server: &Server, name: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+    stats
+        .filter_map(|stat| {
+            let (start, rest) = stat.rsplit_once(") ").unwrap();
+            // proc_pid_stat(5): the 19th field, of which the rest begins with the third.
+            start.ends_with(&format!("({name}")).then(|| rest.split(' ').nth(16).unwrap().parse().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_of_queries_and_bodies_have_a_lower_priority_than_those_of_connections_and_of_the_writer() {
+    let works: [fn(&Server); 2] = [
+        |server| drop(server.list("q=x")),
+        |server| drop(server.store(&vec![json!({ "action": "A", "resourceType": "x" }); 3_000])),
+    ];
+    for work in works {
+        let server = Server::start();
+        let [usual] = nice_values(&server, "writer")[..] else { panic!("there is one writer") };
+        work(&server);
+        assert!(nice_values(&server, "tokio-rt-worker").iter().any(|value| *value > usual));
+        for name in ["actix-rt|system", "actix-server ac", "writer"] {
+            let values = nice_values(&server, name);
+            assert!(!values.is_empty() && values.iter().all(|value| *value == usual), "{name}: {values:?}");
+        }
+    }
+}
