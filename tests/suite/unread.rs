@@ -138,7 +138,7 @@ fn a_stalled_response_is_ended_and_a_slowly_read_one_is_not() {
     eventually("the record of the exports", || {
         let records = server.list("origin=auditbox&action=audit_log.export&status=FAILURE");
         let found: Vec<_> = records.json()["audits"].as_array().unwrap().iter().map(message).collect();
-        (found.iter().filter(|message| message.starts_with("broken off")).count() == 2).then_some(())
+        (found.iter().filter(|message| message.starts_with("interrupted after")).count() == 2).then_some(())
     });
 }
 
