@@ -28,7 +28,7 @@ const REREAD_EVERY: Duration = Duration::from_millis(20);
 /// How long a rejection waits for a read. A disk that takes longer is failing.
 const REREAD_WITHIN: Duration = Duration::from_secs(1);
 
-/// Waits for changes to credentials. A change is noticed within [`POLL`].
+/// Waits for changes to credentials. A change is noticed within `POLL`.
 pub struct Changes(watch::Receiver<()>);
 
 impl Changes {
