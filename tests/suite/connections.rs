@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::ring,
@@ -367,8 +366,13 @@ fn besiege(url: &str, connections: usize, is_over: &AtomicBool, opened: &AtomicU
 fn health_is_answered_at_the_default_limits_however_many_connections_are_idle() {
     let (connections, length) = siege();
     // This process holds the other end of each connection.
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    }
     for is_secured in [false, true] {
         let plain = (!is_secured).then(Server::start);
         let secured = is_secured.then(|| Secured::start_with(&[]));

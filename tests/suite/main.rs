@@ -133,6 +133,7 @@ mod skip;
 mod stats;
 mod stream;
 mod supply;
+#[cfg(target_os = "linux")]
 mod terminal;
 mod tls;
 #[cfg(target_os = "linux")]
