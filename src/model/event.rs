@@ -20,6 +20,7 @@ use crate::model::{
     field::{Field, Object},
     json::{self, Members, ObjectError},
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
+    mask::Masked,
     search::message_words,
     timestamp::Timestamp,
     values::Values,
@@ -99,8 +100,8 @@ pub struct Event {
 /// An event that is parsed and validated, but not yet completed by the server.
 #[derive(Debug)]
 pub struct EventDraft<'a> {
-    /// JSON pointers to the masked values.
-    masked: &'a [String],
+    /// What was masked.
+    masked: Option<&'a Masked>,
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
@@ -158,8 +159,12 @@ const ORIGIN: usize = 1;
 /// The error for a NUL character, which many programs take for the end of a text.
 const HOLDS_NUL: &str = "contains a NUL character";
 /// Keys that only the server sets, in the order in which it writes them.
-const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
+const SERVER_KEYS: [&str; 5] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
+/// The key with the JSON pointers (RFC 6901) to the masked values.
+pub const MASKED: &str = "masked";
+/// The key with the JSON pointers, relative to `diff.before` and `diff.after`, to the masked values that differ between the two.
+pub const MASKED_CHANGED: &str = "maskedChanged";
 /// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
 pub const ORDERED_BY: &str = "orderedBy";
 
@@ -185,9 +190,9 @@ impl<'a> EventDraft<'a> {
         Ok(draft)
     }
 
-    /// Adds the pointers to masked values.
-    pub(super) fn with_masked(mut self, pointers: &'a [String]) -> Self {
-        self.masked = pointers;
+    /// Adds what was masked.
+    pub(super) fn with_masked(mut self, masked: &'a Masked) -> Self {
+        self.masked = Some(masked);
         self
     }
 
@@ -248,7 +253,7 @@ impl<'a> EventDraft<'a> {
     fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
         let added = Added::default();
-        let mut draft = Self { masked: &[], top, trigger, at: None, future_seconds_max: 0, added, values, bounds };
+        let mut draft = Self { masked: None, top, trigger, at: None, future_seconds_max: 0, added, values, bounds };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
             match server {
@@ -378,7 +383,10 @@ impl<'a> EventDraft<'a> {
         if let Some(additions) = additions {
             out.string(SERVER_KEYS[0], additions.received_at);
             out.string(SERVER_KEYS[1], additions.received_by);
-            out.strings(SERVER_KEYS[2], self.masked);
+            if let Some(masked) = self.masked {
+                out.strings(MASKED, &masked.pointers);
+                masked.changed.iter().for_each(|changed| out.strings(MASKED_CHANGED, changed));
+            }
             if additions.is_ordered_by_receipt {
                 out.string(ORDERED_BY, RECEIVED_AT);
             }

@@ -204,7 +204,7 @@ fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The index of the closing quote of the JSON string whose content begins at `start`.
-pub(super) fn end_of_string(text: &[u8], start: usize) -> usize {
+pub(crate) fn end_of_string(text: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(step) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
         at += step;

@@ -93,6 +93,7 @@ pub const INCLUDABLE: &[&str] = &[
     "receivedAt",
     "receivedBy",
     "masked",
+    "maskedChanged",
     "orderedBy",
 ];
 

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{AT, Bounds, DefaultedFields, EventDraft, ORIGIN, SERVER_KEYS, STATUS, ServerKeys};
+use super::{AT, Bounds, DefaultedFields, EventDraft, MASKED, ORIGIN, STATUS, ServerKeys};
 use crate::model::{
     json::Members,
     limits::STORED_KEYS_MAX,
@@ -43,6 +43,6 @@ fn sent_part((body, filled): (&str, DefaultedFields)) -> Option<String> {
 /// The pointers to the masked values of a stored event.
 fn masked_pointers(body: &str) -> Vec<String> {
     let members = Members::read(body, STORED_KEYS_MAX).ok();
-    let masked = members.and_then(|members| members.into_iter().find(|(key, _)| key == SERVER_KEYS[2]));
+    let masked = members.and_then(|members| members.into_iter().find(|(key, _)| key == MASKED));
     masked.and_then(|(_, pointers)| serde_json::from_str(pointers.get()).ok()).unwrap_or_default()
 }

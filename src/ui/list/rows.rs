@@ -5,7 +5,7 @@ use crate::{
     store::Damaged,
     ui::{
         action_phrase::tone,
-        event::Diff,
+        event::{Diff, MaskedValues},
         event_view::EventView,
         formatted_time::FormattedTime,
         labels::Labels,
@@ -34,6 +34,8 @@ pub(in crate::ui) struct EventRow {
     pub(in crate::ui) is_ordered_by_receipt: bool,
     pub(in crate::ui) failed: bool,
     pub(in crate::ui) tone: &'static str,
+    /// The action as stored.
+    pub(in crate::ui) action: String,
     pub(in crate::ui) sentence: Sentence,
     /// The message, the changes, the title of the object, or the path of the request.
     pub(in crate::ui) detail: String,
@@ -53,7 +55,7 @@ pub(in crate::ui) struct EventRow {
 impl EventRow {
     pub(in crate::ui) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
         let event = EventView::read(body);
-        let sentence = bounded(Sentence::new(&event, labels));
+        let sentence = Sentence::new(&event, labels).map(cut);
         let name = event.actor_name().unwrap_or_default().to_owned();
         let origin = event.origin.as_deref().map(cut).unwrap_or_default();
         let kind = event.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
@@ -66,6 +68,7 @@ impl EventRow {
             is_ordered_by_receipt: event.is_ordered_by_receipt,
             failed: event.failed,
             tone: tone(&event.action),
+            action: cut(&event.action),
             detail: detail(&event),
             sentence,
             actor_more,
@@ -110,7 +113,7 @@ fn detail(event: &EventView) -> String {
     if let (Some(before), Some(after)) = (before, after)
         && bytes <= DIFF_BYTES_MAX
     {
-        return changes(&Diff::of(Some(before), Some(after)));
+        return changes(&Diff::of(Some(before), Some(after), MaskedValues::of(event)));
     }
     // Of a created or deleted object, the title says more than the identifier.
     let title = after.or(before).filter(|_| bytes <= DIFF_BYTES_MAX).and_then(|side| {
@@ -128,6 +131,7 @@ fn changes(diff: &Diff) -> String {
     let changed = if changed.is_empty() { noise } else { changed };
     let name = |path: &str| path.strip_prefix("properties.").unwrap_or(path).to_owned();
     let text = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
+        _ if !line.note.is_empty() => format!("{}: {}", name(&line.path), line.note),
         (Some(before), Some(after)) if before.is_short() && after.is_short() => {
             format!("{}: {} → {}", name(&line.path), before.text(), after.text())
         }
@@ -136,17 +140,6 @@ fn changes(diff: &Diff) -> String {
     let text = text.collect::<Vec<_>>().join("; ");
     let more = (changed.len() + diff.lines_left_out).saturating_sub(CHANGES_SHOWN);
     if more > 0 { cut(&format!("{text}; {more} more")) } else { cut(&text) }
-}
-
-fn bounded(sentence: Sentence) -> Sentence {
-    let Sentence { who, verb, kind, subject, within } = sentence;
-    Sentence {
-        who: cut(&who),
-        verb: cut(&verb),
-        kind: cut(&kind),
-        subject: subject.as_deref().map(cut),
-        within: within.as_deref().map(cut),
-    }
 }
 
 fn cut(text: &str) -> String {

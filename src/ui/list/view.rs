@@ -20,6 +20,7 @@ use crate::{
             load::{ListData, ListPage},
             rows::EventRow,
         },
+        markup::filters,
         page::Shell,
     },
 };
