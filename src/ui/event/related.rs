@@ -124,13 +124,16 @@ impl Window {
         let row = |event: &Result<_, _>| EventRow::of(event, labels, &params.zone, now);
         let at = centre.event.ordered_at().unwrap_or(now);
         let after = Some(lease.cursor_at(Position { timestamp: at, seq: centre.seq }));
-        let side = |query: Query| -> Result<(Vec<EventRow>, u64), ApiError> {
-            let opened = PageReader::list(lease, Query { after, ..query }, BYTES_MAX)?;
+        let side = |mut query: Query| -> Result<(Vec<EventRow>, u64), ApiError> {
+            query.after = after;
+            let opened = PageReader::list(lease, query, BYTES_MAX)?;
             let rows = opened.first.events.iter().map(|(_, event)| row(event)).collect();
             Ok((rows, opened.count.unwrap_or_default()))
         };
         let (older, count) = side(query.clone())?;
-        let (newer, _) = side(Query { count: false, ..query.clone().reversed() })?;
+        let mut reversed = query.clone().reversed();
+        reversed.count = false;
+        let (newer, _) = side(reversed)?;
         Ok(Self { newer, this: row(&Ok(centre.body.to_owned())), older, count })
     }
 
