@@ -64,6 +64,12 @@ fn push_isolated(out: &mut String, text: &str, kept: &[char]) -> fmt::Result {
     Ok(())
 }
 
+/// The keys of the path of a field, such as `owner.team[0]`, each with the punctuation after it.
+pub(in crate::ui) fn keys(path: &str) -> impl Iterator<Item = (&str, &str)> {
+    const PUNCTUATION: [char; 4] = ['.', '[', ']', '"'];
+    path.split_inclusive(PUNCTUATION).map(|key| key.split_at(key.trim_end_matches(PUNCTUATION).len()))
+}
+
 /// The filters of the templates.
 pub(in crate::ui) mod filters {
     #![allow(unreachable_pub, clippy::inline_always, clippy::unused_self, reason = "the macro writes such code")]
@@ -75,7 +81,7 @@ pub(in crate::ui) mod filters {
         filters::{Escaper, Html, Safe},
     };
 
-    use super::{push_isolated, push_marked};
+    use super::{keys, push_isolated, push_marked};
 
     /// A value on one line.
     #[askama::filter_fn]
@@ -113,10 +119,9 @@ pub(in crate::ui) mod filters {
     #[askama::filter_fn]
     pub(in crate::ui) fn field_path(path: impl Display, _: &dyn Values) -> Result<Safe<String>> {
         let (path, mut out) = (path.to_string(), String::new());
-        for key in path.split_inclusive(['.', '[', ']', '"']) {
-            let name = key.trim_end_matches(['.', '[', ']', '"']);
-            push_isolated(&mut out, name, &[])?;
-            push_marked(&mut out, &key[name.len()..], &[])?;
+        for (key, punctuation) in keys(&path) {
+            push_isolated(&mut out, key, &[])?;
+            push_marked(&mut out, punctuation, &[])?;
         }
         Ok(Safe(out))
     }

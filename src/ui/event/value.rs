@@ -72,6 +72,11 @@ impl Shown {
         if self.is_string() { format!("\"{text}\"") } else { text }
     }
 
+    /// Whether the value is shown as JSON.
+    pub(in crate::ui) fn is_json(&self) -> bool {
+        matches!(self.kind, "object" | "array")
+    }
+
     /// Whether the value is shown in quotes.
     pub(in crate::ui) fn is_string(&self) -> bool {
         self.kind == "string"

@@ -9,7 +9,7 @@ use crate::{
         event_view::EventView,
         formatted_time::FormattedTime,
         labels::Labels,
-        params,
+        markup, params,
         sentence::Sentence,
         wording::{self, truncated},
     },
@@ -37,8 +37,9 @@ pub(in crate::ui) struct EventRow {
     /// The action as stored.
     pub(in crate::ui) action: String,
     pub(in crate::ui) sentence: Sentence,
-    /// The message, the changes, the title of the object, or the path of the request.
-    pub(in crate::ui) detail: String,
+    /// The message, the changes, the title of the object, or the path of the request. Each part is shown on its own, so that
+    /// none changes the order of the others.
+    pub(in crate::ui) detail: Vec<String>,
     pub(in crate::ui) actor_more: String,
     pub(in crate::ui) resource: String,
     pub(in crate::ui) method: String,
@@ -98,15 +99,20 @@ impl EventRow {
         }
     }
 
+    /// The detail as one text.
+    pub(in crate::ui) fn detail_text(&self) -> String {
+        self.detail.concat()
+    }
+
     /// Whether the event has a request.
     pub(in crate::ui) fn has_request(&self) -> bool {
         !(self.method.is_empty() && self.status_code.is_empty())
     }
 }
 
-fn detail(event: &EventView) -> String {
+fn detail(event: &EventView) -> Vec<String> {
     if let Some(message) = &event.message {
-        return cut(message);
+        return vec![cut(&message.lines().collect::<Vec<_>>().join(" "))];
     }
     let (before, after) = (event.before.as_deref(), event.after.as_deref());
     let bytes: usize = [before, after].into_iter().flatten().map(|side| side.get().len()).sum();
@@ -122,24 +128,33 @@ fn detail(event: &EventView) -> String {
         json::text(title).map(|title| cut(&title))
     });
     let title = title.filter(|title| Some(title) != event.context.entity.as_ref());
-    title.or_else(|| event.request.path.as_deref().map(cut)).unwrap_or_default()
+    title.or_else(|| event.request.path.as_deref().map(cut)).into_iter().collect()
 }
 
 /// The names of the changed fields, with the values before and after if both are short.
-fn changes(diff: &Diff) -> String {
+fn changes(diff: &Diff) -> Vec<String> {
     let (noise, changed): (Vec<_>, Vec<_>) = diff.lines.iter().partition(|line| NOISE.contains(&line.path.as_str()));
     let changed = if changed.is_empty() { noise } else { changed };
-    let name = |path: &str| path.strip_prefix("properties.").unwrap_or(path).to_owned();
-    let text = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
-        _ if !line.note.is_empty() => format!("{}: {}", name(&line.path), line.note),
-        (Some(before), Some(after)) if before.is_short() && after.is_short() => {
-            format!("{}: {} → {}", name(&line.path), before.text(), after.text())
+    let mut parts = Vec::new();
+    for line in changed.iter().take(CHANGES_SHOWN) {
+        if !parts.is_empty() {
+            parts.push("; ".to_owned());
         }
-        _ => name(&line.path),
-    });
-    let text = text.collect::<Vec<_>>().join("; ");
+        let path = cut(line.path.strip_prefix("properties.").unwrap_or(&line.path));
+        parts.extend(markup::keys(&path).flat_map(|(key, punctuation)| [key.to_owned(), punctuation.to_owned()]));
+        match (&line.before, &line.after) {
+            _ if !line.note.is_empty() => parts.push(format!(": {}", line.note)),
+            (Some(before), Some(after)) if before.is_short() && after.is_short() => {
+                parts.extend([": ".to_owned(), before.text(), " → ".to_owned(), after.text()]);
+            }
+            _ => {}
+        }
+    }
     let more = (changed.len() + diff.lines_left_out).saturating_sub(CHANGES_SHOWN);
-    if more > 0 { cut(&format!("{text}; {more} more")) } else { cut(&text) }
+    if more > 0 {
+        parts.push(format!("; {more} more"));
+    }
+    parts
 }
 
 fn cut(text: &str) -> String {

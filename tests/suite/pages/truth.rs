@@ -182,6 +182,9 @@ fn text_from_right_to_left_and_emoji_stay_as_they_are_and_are_isolated() {
         assert!(html.contains(&format!("&#34;entity&#34;: &#34;{isolated}&#34;,")), "{name}");
         assert!(!html.contains("class=\"mark\""), "{name}");
     }
+    // The values of a change stay in order too.
+    let name = names[0];
+    assert!(list.contains(&format!(": <bdi>\"{name}\"</bdi><bdi> → </bdi>").replace('"', "&#34;")), "{list}");
 }
 
 #[test]
