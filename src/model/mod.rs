@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod json;
 pub mod limits;
 pub mod list_params;
+pub mod mapping;
 pub mod mask;
 pub mod masked_event;
 pub mod printable;
