@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::{
+    address,
     event::OWN_ORIGIN,
     field::{Field, FieldSpec, Matching},
     fold::fold,
@@ -73,7 +74,7 @@ impl Predicate {
             Self::IgnoreCase(text) => fold(value) == *text,
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
-            Self::Network(range) => parse_address(value).is_some_and(|address| range.contains(&address)),
+            Self::Network(range) => address::client(value).is_some_and(|address| range.contains(&address)),
         }
     }
 
@@ -85,8 +86,8 @@ impl Predicate {
             Self::Network(IpNet::V4(range)) => {
                 let (text, fixed) = (range.network().to_string(), usize::from(range.prefix_len() / 8));
                 let dotted = text.split_inclusive('.').take(fixed).collect();
-                // The other spellings are IPv6 addresses whose first group is 0.
-                Some(vec![dotted, "0".to_owned(), ":".to_owned()])
+                // The other spellings are IPv6 addresses whose first group is 0, also in brackets.
+                Some(vec![dotted, "0".to_owned(), ":".to_owned(), "[".to_owned()])
             }
             Self::IgnoreCase(_) | Self::Network(IpNet::V6(_)) => None,
         }
@@ -194,6 +195,8 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.1", "::ffff:10.0.0.1"));
         assert!(passes(Field::Ip, "2001:db8::1", "2001:0DB8:0:0::1"));
         assert!(passes(Field::Ip, "10.0.0.07", "10.0.0.07"));
+        assert!(passes(Field::Ip, "10.0.0.0/8", "10.1.2.3:443") && passes(Field::Ip, "10.1.2.3:443", "10.1.2.3:443"));
+        assert!(passes(Field::Ip, "2001:db8::/32", "[2001:db8::1]:443, 10.0.0.1"));
         assert!(passes(Field::Ip, "pod/10.0.0.1", "pod/10.0.0.1"));
         assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
     }
@@ -201,7 +204,8 @@ mod tests {
     #[test]
     fn what_passes_begins_as_it_is_said_to() {
         let addresses =
-            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1"];
+            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1",
+            "10.1.2.3:80", "10.1.2.3, 10.9.9.9", "[::ffff:10.1.2.3]:80", "[2001:db8::1%eth0]:443"];
         let values = addresses.into_iter().chain(["403", "pod/10.1.2.3", "/v1/entities", "DELETE"]);
         let texts =
             ["10.1.2.3", "10.1.0.0/16", "10.0.0.0/7", "0.0.0.0/0", "::ffff:10.1.2.3", "2001:db8::/32", "pod/10.1.2.3"];

@@ -11,6 +11,8 @@
 
 mod combined;
 mod documents;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod glob;
 mod language;
 mod otlp;
