@@ -35,4 +35,5 @@ pub mod ticket_id;
 pub mod timestamp;
 pub mod token;
 pub mod values;
+pub mod verbs;
 pub mod zone;
