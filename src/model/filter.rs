@@ -10,6 +10,7 @@ use crate::model::{
     field::{Field, FieldSpec, Matching},
     fold::fold,
     search::SearchWord,
+    term_text,
     timestamp::Timestamp,
 };
 
@@ -57,13 +58,17 @@ impl Predicate {
             return Err("contains a NUL character, which no value can".to_owned());
         }
         match spec.matching {
-            Matching::Exact => Ok(Self::Exact(text.to_owned())),
+            Matching::Exact => Ok(Self::Exact(term_text::asked(spec, text).into_owned())),
             Matching::IgnoreCase => Ok(Self::IgnoreCase(fold(text).into_owned())),
+            // Of a long value, the index has the beginning. A text beyond it must be the whole value.
+            Matching::Prefix if text.len() > spec.bytes_max - term_text::END_BYTES => {
+                Ok(Self::Exact(term_text::asked(spec, text).into_owned()))
+            }
             Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
             Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
             Matching::StatusCode => parse_status_code(text),
-            Matching::Network => parse_network(text),
+            Matching::Network => parse_network(spec, text),
         }
     }
 
@@ -71,7 +76,7 @@ impl Predicate {
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(text) => value == text,
-            Self::IgnoreCase(text) => fold(value) == *text,
+            Self::IgnoreCase(text) => fold(value) == *text || term_text::is_of(value, Matching::IgnoreCase, text),
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
             Self::Network(range) => address::client(value).is_some_and(|address| range.contains(&address)),
@@ -104,7 +109,7 @@ fn parse_status_code(text: &str) -> Result<Predicate, String> {
 
 /// Text that is not an address is compared literally. Senders do write such values (`10.0.0.07`, `AWS Internal`), and
 /// every stored value must be reachable.
-fn parse_network(text: &str) -> Result<Predicate, String> {
+fn parse_network(spec: &FieldSpec, text: &str) -> Result<Predicate, String> {
     if let Some(address) = parse_address(text) {
         return Ok(Predicate::Network(IpNet::from(address)));
     }
@@ -113,7 +118,7 @@ fn parse_network(text: &str) -> Result<Predicate, String> {
         Err(_) if text.split_once('/').is_some_and(|(address, _)| parse_address(address).is_some()) => {
             Err("must be an address, or a range such as 10.0.0.0/8".to_owned())
         }
-        Err(_) => Ok(Predicate::Exact(text.to_owned())),
+        Err(_) => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
     }
 }
 
@@ -224,6 +229,28 @@ mod tests {
             });
             assert!(passed.count() > 0, "{value}");
         }
+    }
+
+    #[test]
+    fn a_long_value_is_found_by_its_whole_text_and_by_its_shortened_form() {
+        for (field, value) in [
+            (Field::Entity, "e".repeat(1_101)),
+            (Field::Action, "é".repeat(70)),
+            (Field::ResourceType, "Straße".repeat(30)),
+            (Field::Path, "/é".repeat(5_000)),
+            (Field::Ip, "10.0.0.1, ".repeat(200)),
+        ] {
+            let term = term_text::term_text(field.spec(), &value).into_owned();
+            assert!(passes(field, &value, &term) && passes(field, &term, &term), "{field:?}");
+            assert!(!passes(field, &value[..value.len() - 1], &term), "{field:?}");
+            let parsed = Predicate::parse(field.spec(), &value).unwrap();
+            let beginnings = parsed.beginnings().unwrap_or_else(|| vec![String::new()]);
+            assert!(beginnings.iter().any(|beginning| term.starts_with(beginning.as_str())), "{field:?}");
+        }
+        let path = term_text::term_text(Field::Path.spec(), &"/é".repeat(5_000)).into_owned();
+        assert!(passes(Field::Path, &"/é".repeat(2_700), &path));
+        let upper = term_text::term_text(Field::ResourceType.spec(), &"STRASSE".repeat(30)).into_owned();
+        assert!(passes(Field::ResourceType, &"straße".repeat(30), &upper));
     }
 
     #[test]

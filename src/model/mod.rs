@@ -17,7 +17,9 @@ pub mod filter;
 pub mod fold;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod idempotency_key;
 pub mod json;
+mod json_tree;
 pub mod limits;
 pub mod list_params;
 pub mod mapping;
@@ -32,6 +34,7 @@ pub mod search;
 pub mod self_audit;
 mod signed;
 pub mod stats;
+pub mod term_text;
 pub mod ticket;
 pub mod ticket_id;
 pub mod timestamp;
