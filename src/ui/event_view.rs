@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{MASKED, MASKED_CHANGED, ORDERED_BY, OWN_ORIGIN},
+    event::{FAILURE, MASKED, MASKED_CHANGED, ORDERED_BY, OWN_ORIGIN},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -138,7 +138,7 @@ impl EventView {
         let mut status = None;
         let slots = [("message", &mut self.message), ("status", &mut status)];
         let rest = take(key, value, slots);
-        self.failed |= status.is_some_and(|status: String| status.eq_ignore_ascii_case("FAILURE"));
+        self.failed |= status.is_some_and(|status: String| status.eq_ignore_ascii_case(FAILURE));
         let Some(key) = rest else {
             return;
         };
@@ -259,11 +259,9 @@ fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
 }
 
-/// The text of a string that is not empty, or of a number.
+/// The text of a scalar that is not empty.
 fn text(value: &RawValue) -> Option<String> {
-    let is_number = value.get().starts_with(|char: char| char == '-' || char.is_ascii_digit());
-    let text = if is_number { Some(value.get().into()) } else { json::text(value) };
-    text.filter(|text| !text.is_empty()).map(std::borrow::Cow::into_owned)
+    json::lossy_text(value).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use std::{collections::HashMap, ops::Range};
 
 use crate::model::{
-    json,
-    mask::{names::MASKED, walk::DEPTH_MAX},
+    json_tree::{Kind, Node},
+    mask::names::MASKED,
 };
 
 /// The two sides of a diff, as JSON pointers.
@@ -85,81 +85,21 @@ fn is_same(one: &str, other: &str) -> Option<bool> {
     if one == other {
         return Some(true);
     }
-    Some(canonical(one)? == canonical(other)?)
+    Some(are_equal(&Node::read(one)?, &Node::read(other)?))
 }
 
-/// The one spelling of a JSON value: without white space, members ordered by key, strings with only the necessary escapes. A
-/// number is its text. `None` if the value is nested too deeply.
-fn canonical(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let mut reader = Reader { text, at: 0 };
-    reader.value(DEPTH_MAX, &mut out)?;
-    Some(out)
-}
-
-/// Reads a grammatical JSON text.
-struct Reader<'t> {
-    text: &'t str,
-    at: usize,
-}
-
-impl Reader<'_> {
-    /// Reads one value and writes it to `out`.
-    fn value(&mut self, depth: usize, out: &mut String) -> Option<()> {
-        match self.peek() {
-            Some(open @ (b'{' | b'[')) => {
-                self.at += 1;
-                let parts = self.parts(open, depth.checked_sub(1)?)?;
-                out.push(char::from(open));
-                out.push_str(&parts.join(","));
-                out.push(if open == b'{' { '}' } else { ']' });
-            }
-            Some(b'"') => self.string(out),
-            _ => {
-                let end = json::end_of_value(self.text.as_bytes(), self.at).max(self.at + 1).min(self.text.len());
-                out.push_str(&self.text[self.at..end]);
-                self.at = end;
-            }
+fn are_equal(one: &Node<'_>, other: &Node<'_>) -> bool {
+    match (&one.kind, &other.kind) {
+        (Kind::Scalar, Kind::Scalar) => one.is_same_scalar(other),
+        (Kind::Array(one), Kind::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_equal(one, other))
         }
-        Some(())
-    }
-
-    /// The members of an object in the order of their keys, or the elements of an array.
-    fn parts(&mut self, open: u8, depth: usize) -> Option<Vec<String>> {
-        let mut parts = Vec::new();
-        while !matches!(self.peek(), None | Some(b'}' | b']')) {
-            let mut part = String::new();
-            if open == b'{' {
-                self.string(&mut part);
-                part.push(':');
-            }
-            self.value(depth, &mut part)?;
-            parts.push(part);
+        (Kind::Object(one), Kind::Object(other)) => {
+            let mut members = one.iter().zip(other);
+            one.len() == other.len()
+                && members.all(|((key, value), (other_key, other))| key == other_key && are_equal(value, other))
         }
-        self.at += 1;
-        if open == b'{' {
-            parts.sort_unstable();
-        }
-        Some(parts)
-    }
-
-    fn string(&mut self, out: &mut String) {
-        // The text may end here only if it is not grammatical.
-        let start = (self.at + 1).min(self.text.len());
-        let end = json::end_of_string(self.text.as_bytes(), start).min(self.text.len());
-        match json::unescape(&self.text.as_bytes()[start..end]) {
-            Some(decoded) => json::push_string(out, &decoded),
-            None => out.push_str(&self.text[self.at..end]),
-        }
-        self.at = end + 1;
-    }
-
-    /// The next byte that is neither white space nor a separator.
-    fn peek(&mut self) -> Option<u8> {
-        let is_between = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b':');
-        let rest = self.text.as_bytes().get(self.at..)?;
-        self.at += rest.iter().take_while(|byte| is_between(byte)).count();
-        self.text.as_bytes().get(self.at).copied()
+        _ => false,
     }
 }
 

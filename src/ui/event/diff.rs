@@ -1,4 +1,4 @@
-//! Compares two JSON values field by field.
+//! Compares two JSON values field by field. A value that is not an object is one field.
 //!
 //! Values are compared as text, ignoring white space between tokens and the spelling of strings, so `1.0` and `1` differ and no
 //! number loses digits. Masked values are equal as text; the event records which of them changed (`masked`). Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
@@ -26,7 +26,7 @@ const EQUAL_MAX: usize = 300;
 const SHOWN_BYTES_MAX: usize = 192 * 1024;
 
 /// The name of a value that is neither an object nor in one.
-const WHOLE: &str = "(the whole value)";
+const WHOLE: &str = "(whole value)";
 
 /// The change of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +92,30 @@ impl Diff {
         let mut diff = Self { masked, ..Self::default() };
         let compact = |side: Option<&RawValue>| side.map(|side| compact(side.get()));
         let (before, after) = (compact(before), compact(after));
-        diff.compare(&Place::default(), before.as_deref(), after.as_deref());
+        let (before, after) = (before.as_deref(), after.as_deref());
+        let are_objects = [before, after].into_iter().flatten().all(|side| side.starts_with('{'));
+        let place = Place::default();
+        if are_objects || (before == after && diff.masked.may_touch(&place.pointers)) {
+            diff.compare(&place, before, after);
+        } else {
+            diff.whole(&place, before, after);
+        }
         diff
+    }
+
+    /// Compares values of which one is not an object, as one field.
+    fn whole(&mut self, place: &Place, before: Option<&str>, after: Option<&str>) {
+        let (change, shown) = match (before, after) {
+            (Some(before), Some(after)) if before == after => return self.equal("", before, ""),
+            (Some(before), Some(after)) => {
+                let (before, after) = Shown::pair(before, after, self.room());
+                (DiffChange::Changed, [Some(before), Some(after)])
+            }
+            (Some(before), None) => (DiffChange::Removed, [Some(Shown::alone(before, self.room())), None]),
+            (None, Some(after)) => (DiffChange::Added, [None, Some(Shown::alone(after, self.room()))]),
+            (None, None) => return,
+        };
+        self.push(place, change, shown, "");
     }
 
     /// Adds a value as fields of its own, as if it were new, and returns their number.

@@ -50,6 +50,24 @@ fn a_whole_object_that_comes_or_goes_is_taken_apart() {
 }
 
 #[test]
+fn a_value_that_is_not_an_object_is_one_field() {
+    for (before, after, expected) in [
+        (json!("on"), json!("off"), r#"changed (whole value): "on">"off""#),
+        (json!({ "a": 1 }), json!([1]), r#"changed (whole value): {"a":1}>[1]"#),
+        (json!([{ "a": 1 }]), Value::Null, r#"removed (whole value): [{"a":1}]>"#),
+        (Value::Null, json!(7), "added (whole value): >7"),
+    ] {
+        assert_eq!(lines_of(&diff(&before, &after)), [expected]);
+    }
+    let equal = diff(&json!([1, 2]), &json!([1, 2]));
+    assert!(equal.lines.is_empty() && equal.equal_count() == 1);
+    // A string that cannot be decoded is shown as stored.
+    let sides = [r#""a\ud800""#, r#""a\ud801""#].map(|text| RawValue::from_string(text.to_owned()).unwrap());
+    let shown = lines_of(&Diff::of(Some(&sides[0]), Some(&sides[1]), MaskedValues::default()));
+    assert_eq!(shown, [r#"changed (whole value): "a\ud800">"a\ud801""#]);
+}
+
+#[test]
 fn elements_are_known_by_their_identifiers() {
     let before = json!({ "rules": [{ "id": "a", "level": 1 }, { "id": "b", "level": 2 }] });
     let after = json!({ "rules": [{ "id": "b", "level": 3 }, { "id": "a", "level": 1 }, { "id": "c", "level": 1 }] });
@@ -140,15 +158,6 @@ fn a_string_is_its_value_in_any_spelling() {
         .map(|text| RawValue::from_string(text.to_owned()).unwrap());
     let diff = Diff::of(Some(&sides[0]), Some(&sides[1]), MaskedValues::default());
     assert_eq!(lines_of(&diff), [r#"changed b: "\ud800">"\ud801""#]);
-}
-
-#[test]
-fn a_diff_of_other_values_than_objects_is_one_field() {
-    assert_eq!(lines_of(&diff(&json!("a"), &json!(["a"]))), [r#"changed (the whole value): "a">["a"]"#]);
-    assert_eq!(lines_of(&diff(&Value::Null, &json!(5))), ["added (the whole value): >5"]);
-    let equal = diff(&json!("a"), &json!("a"));
-    assert_eq!((equal.lines.len(), equal.equal[0].path.as_str()), (0, "(the whole value)"));
-    assert_eq!(lines_of(&diff(&json!([1, 2]), &json!([1, 3]))), ["changed [1]: 2>3"]);
 }
 
 /// The lines and the equal fields of a stored event, with their notes.
