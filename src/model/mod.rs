@@ -3,6 +3,7 @@
 //! What belongs here: types that are parsed once, where a value enters, and cannot hold an invalid value; and the rules that
 //! follow from values alone. What does not belong here: I/O, HTTP, and SQL. Files import downwards only.
 
+pub mod address;
 pub mod batch;
 pub mod cancel;
 pub mod credential;
@@ -27,6 +28,7 @@ pub mod random;
 pub mod resource_type;
 pub mod retention;
 pub mod search;
+pub mod search_language;
 pub mod self_audit;
 mod signed;
 pub mod stats;
