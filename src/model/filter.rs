@@ -8,6 +8,7 @@ use crate::model::{
     field::{Field, FieldSpec, Matching},
     fold::{beginnings_of, fold},
     search::SearchText,
+    term_text,
     timestamp::Timestamp,
 };
 
@@ -55,13 +56,17 @@ impl Predicate {
             return Err("contains a NUL character, which no value can".to_owned());
         }
         match spec.matching {
-            Matching::Exact => Ok(Self::Exact(text.to_owned())),
+            Matching::Exact => Ok(Self::Exact(term_text::asked(spec, text).into_owned())),
             Matching::IgnoreCase => Ok(Self::IgnoreCase(fold(text).into_owned())),
+            // Of a long value, the index has the beginning. A text beyond it must be the whole value.
+            Matching::Prefix if text.len() > spec.bytes_max - term_text::END_BYTES => {
+                Ok(Self::Exact(term_text::asked(spec, text).into_owned()))
+            }
             Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
             Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
             Matching::StatusCode => parse_status_code(text),
-            Matching::Network => parse_network(text),
+            Matching::Network => parse_network(spec, text),
         }
     }
 
@@ -69,7 +74,7 @@ impl Predicate {
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(text) => value == text,
-            Self::IgnoreCase(text) => fold(value) == *text,
+            Self::IgnoreCase(text) => fold(value) == *text || term_text::is_of(value, Matching::IgnoreCase, text),
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
             Self::Network(range) => addresses(value).any(|address| range.contains(&address)),
@@ -98,7 +103,7 @@ fn parse_status_code(text: &str) -> Result<Predicate, String> {
 
 /// Text that is not an address is compared literally. Senders do write such values (`10.0.0.07`, `AWS Internal`), and
 /// every stored value must be reachable.
-fn parse_network(text: &str) -> Result<Predicate, String> {
+fn parse_network(spec: &FieldSpec, text: &str) -> Result<Predicate, String> {
     if let Some(address) = parse_address(text) {
         return Ok(Predicate::Network(IpNet::from(address)));
     }
@@ -107,7 +112,7 @@ fn parse_network(text: &str) -> Result<Predicate, String> {
         Err(_) if text.split_once('/').is_some_and(|(address, _)| parse_address(address).is_some()) => {
             Err("must be an address, or a range such as 10.0.0.0/8".to_owned())
         }
-        Err(_) => Ok(Predicate::Exact(text.to_owned())),
+        Err(_) => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
     }
 }
 
@@ -202,6 +207,8 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.1", "::ffff:10.0.0.1"));
         assert!(passes(Field::Ip, "2001:db8::1", "2001:0DB8:0:0::1"));
         assert!(passes(Field::Ip, "10.0.0.07", "10.0.0.07"));
+        assert!(passes(Field::Ip, "10.0.0.0/8", "10.1.2.3:443") && passes(Field::Ip, "10.1.2.3:443", "10.1.2.3:443"));
+        assert!(passes(Field::Ip, "2001:db8::/32", "[2001:db8::1]:443, 10.0.0.1"));
         assert!(passes(Field::Ip, "pod/10.0.0.1", "pod/10.0.0.1"));
         assert!(passes(Field::Ip, "10.0.0.0/8", "203.0.113.7, 10.0.0.1:443"));
         assert!(passes(Field::Ip, "203.0.113.7, 10.0.0.1:443", "203.0.113.7, 10.0.0.1:443"));
@@ -210,8 +217,18 @@ mod tests {
 
     #[test]
     fn what_passes_begins_as_it_is_said_to() {
-        let addresses =
-            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1"];
+        let addresses = [
+            "10.1.2.3",
+            "10.12.2.3",
+            "0.0.0.1",
+            "::ffff:10.1.2.3",
+            "0:0:0:0:0:FFFF:a01:203",
+            "2001:db8::1",
+            "10.1.2.3:80",
+            "10.1.2.3, 10.9.9.9",
+            "[::ffff:10.1.2.3]:80",
+            "[2001:db8::1%eth0]:443",
+        ];
         let values =
             addresses.into_iter().chain(["403", "pod/10.1.2.3", "/v1/entities", "DELETE", "ADA.LOVELACE@EXAMPLE.ORG"]);
         let texts =
@@ -242,6 +259,31 @@ mod tests {
             assert!(!passes(field, "Muller", "M\u{fc}ller"), "{field:?}");
         }
         assert!(!passes(Field::Entity, "Checkout", "checkout"));
+    }
+
+    #[test]
+    fn a_long_value_is_found_by_its_whole_text_and_by_its_shortened_form() {
+        for (field, value) in [
+            (Field::Entity, "e".repeat(1_101)),
+            (Field::Action, "é".repeat(70)),
+            (Field::ResourceType, "Straße".repeat(30)),
+            (Field::Path, "/é".repeat(5_000)),
+            (Field::Actor, "12345".repeat(300)),
+            (Field::Action, "Delete ".repeat(30)),
+            (Field::Ip, "10.0.0.1, ".repeat(200)),
+        ] {
+            let term = term_text::term_text(field.spec(), &value).into_owned();
+            assert!(passes(field, &value, &term) && passes(field, &term, &term), "{field:?}");
+            let shorter = &value[..value.floor_char_boundary(value.len() - 1)];
+            assert!(!passes(field, shorter, &term), "{field:?}");
+            let parsed = Predicate::parse(field.spec(), &value).unwrap();
+            let beginnings = parsed.beginnings().unwrap_or_else(|| vec![String::new()]);
+            assert!(beginnings.iter().any(|beginning| term.starts_with(beginning.as_str())), "{field:?}");
+        }
+        let path = term_text::term_text(Field::Path.spec(), &"/é".repeat(5_000)).into_owned();
+        assert!(passes(Field::Path, &"/é".repeat(2_700), &path));
+        let upper = term_text::term_text(Field::ResourceType.spec(), &"STRASSE".repeat(30)).into_owned();
+        assert!(passes(Field::ResourceType, &"straße".repeat(30), &upper));
     }
 
     #[test]

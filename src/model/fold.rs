@@ -41,6 +41,8 @@ pub fn composed(text: &str) -> Cow<'_, str> {
 /// Maximum number of texts that [`beginnings_of`] returns. Reading the values that begin with a text costs little more than
 /// finding the first one.
 const BEGINNINGS_MAX: usize = 64;
+/// Maximum number of characters of these texts. The index has only the beginning of a long value.
+const BEGINNING_CHARS_MAX: usize = 16;
 
 /// The characters outside ASCII whose folded forms begin with ASCII, with these forms. A test compares them with Unicode's data.
 const FOLDED_TO_ASCII: &[(char, &str)] = &[
@@ -65,9 +67,9 @@ const FOLDED_TO_ASCII: &[(char, &str)] = &[
 /// sorted values.
 pub fn beginnings_of(folded: &str) -> Option<Vec<String>> {
     let mut found = vec![(String::new(), folded)];
-    loop {
+    for _ in 0..BEGINNING_CHARS_MAX {
         let longer: Vec<_> = found.iter().flat_map(|(text, rest)| lengthened(text, rest)).collect();
-        if longer.len() > BEGINNINGS_MAX || longer == found {
+        if longer.len() > BEGINNINGS_MAX {
             break;
         }
         found = longer;
@@ -151,7 +153,7 @@ mod tests {
             ("fix", &["FIX", "\u{fb01}x"]),
             ("ffi", &["\u{fb03}", "\u{fb00}I", "F\u{fb01}"]),
             ("Jose\u{301}", &["jos\u{e9}", "JOS\u{c9}"]),
-            ("12345678-1234", &["12345678-1234"]),
+            ("12345678-1234-5678-abc", &["12345678-1234-5678-ABC"]),
             ("k", &["\u{212a}"]),
         ] {
             let folded = fold(text);
@@ -162,7 +164,7 @@ mod tests {
                 assert!(beginnings.iter().any(|begin| other.starts_with(begin.as_str())), "{other}: {beginnings:?}");
             }
         }
-        assert_eq!(beginnings_of("12345678-1234").unwrap(), ["12345678-1234"]);
+        assert_eq!(beginnings_of("12345678-1234-5678").unwrap(), ["12345678-1234-56"]);
         for unknown in ["é", "日本", "\u{1e96}at", ""] {
             assert_eq!(beginnings_of(unknown), None);
         }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use crate::model::{
     field::{FIELDS, Field},
     fold::{composed, fold},
+    term_text::readable,
     verbs,
 };
 
@@ -65,12 +66,12 @@ impl SearchText {
     /// Whether a value of a searched field other than [`Field::Word`] contains this text. A verb in the base form or the past
     /// tense is in the actions that mean it.
     pub fn is_in(&self, field: Field, value: &str) -> bool {
-        fold(value).contains(&self.text) || (field == Field::Action && verbs::says(value, &self.text))
+        self.is_in_key(value) || (field == Field::Action && verbs::says(readable(value), &self.text))
     }
 
     /// Whether a key contains this text.
     pub fn is_in_key(&self, value: &str) -> bool {
-        fold(value).contains(&self.text)
+        fold(readable(value)).contains(&self.text)
     }
 
     /// Whether a message contains this text.
@@ -169,6 +170,13 @@ mod tests {
         for search in ["checkouts", "time2", "#", "timeout14100"] {
             assert!(!finds(&word(search), &event), "{search}");
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_long_value_is_not_searched() {
+        let term = crate::model::term_text::term_text(Field::Entity.spec(), &"checkout ".repeat(200)).into_owned();
+        assert!(finds(&word("checkout"), &[(Field::Entity, &term)]));
+        assert!(!finds(&word("sha256"), &[(Field::Entity, &term)]));
     }
 
     #[test]
