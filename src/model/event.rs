@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::model::{
     error::FieldError,
     field::{Field, Object},
+    fold::fold,
     json,
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
     mask::Masked,
@@ -194,7 +195,9 @@ impl<'a> EventDraft<'a> {
                 return Err(FieldError::new(key, "is required"));
             }
         }
-        if sender == Sender::Client && draft.values.first(Field::Origin) == Some(OWN_ORIGIN) {
+        // In any case, as filters compare it.
+        let is_own = draft.values.first(Field::Origin).is_some_and(|origin| fold(origin) == OWN_ORIGIN);
+        if sender == Sender::Client && is_own {
             let message = format!("{OWN_ORIGIN:?} is reserved for the events that auditbox records about itself");
             return Err(FieldError::new("trigger.origin", message));
         }

@@ -128,7 +128,7 @@ const KEY_CHARS_SHOWN: usize = 128;
 pub enum Matching {
     /// Equal, byte for byte.
     Exact,
-    /// Equal without regard to case.
+    /// Equal without regard to case and to the encoding of accents.
     IgnoreCase,
     /// Equal, byte for byte. Text other than these values is rejected.
     OneOf(&'static [&'static str]),
@@ -136,7 +136,7 @@ pub enum Matching {
     Prefix,
     /// A status code (`403`) or a class (`4xx`).
     StatusCode,
-    /// An address or a CIDR range. Other text is compared literally.
+    /// An address or a CIDR range, which matches a value that contains such an address. Other text is compared literally.
     Network,
 }
 
@@ -197,9 +197,16 @@ pub const FIELDS: &[FieldSpec] = &[
         &[(Object::Context, "webhookEventId")],
     )
     .per_chunk(),
-    row(Field::Origin, &["origin"], "Origin", "Where the event came from", &[(Object::Trigger, "origin")])
-        .bytes_max(256)
-        .comma_list(),
+    row(
+        Field::Origin,
+        &["origin"],
+        "Origin",
+        "Where the event came from, in any case",
+        &[(Object::Trigger, "origin")],
+    )
+    .bytes_max(256)
+    .matching(Matching::IgnoreCase)
+    .comma_list(),
     row(
         Field::Installation,
         &["InstallationId"],
@@ -218,7 +225,10 @@ pub const FIELDS: &[FieldSpec] = &[
     .matching(Matching::IgnoreCase)
     .comma_list()
     .searched(),
-    row(Field::Action, &["action"], "Action", "What was done", &[(Object::Event, "action")]).bytes_max(128).searched(),
+    row(Field::Action, &["action"], "Action", "What was done, in any case", &[(Object::Event, "action")])
+        .bytes_max(128)
+        .matching(Matching::IgnoreCase)
+        .searched(),
     row(Field::Status, &["status"], "Status", "How it ended", &[(Object::Event, "status")])
         .matching(Matching::OneOf(&["SUCCESS", "FAILURE"])),
     row(
@@ -233,9 +243,10 @@ pub const FIELDS: &[FieldSpec] = &[
         Field::Actor,
         &["actor"],
         "Actor",
-        "Who did it: their user id, name or e-mail address",
+        "Who did it: their user id, name or e-mail address, in any case",
         &[(Object::By, "userId"), (Object::By, "name"), (Object::By, "email")],
     )
+    .matching(Matching::IgnoreCase)
     .searched(),
     row(
         Field::ActorType,
@@ -273,7 +284,7 @@ pub const FIELDS: &[FieldSpec] = &[
         Field::Ip,
         &["ip"],
         "Address",
-        "The request's IP address, or a CIDR range such as 10.0.0.0/8",
+        "An IP address in the request's address, which may have a port or be a list; or a CIDR range such as 10.0.0.0/8",
         &[(Object::Request, "ip")],
     )
     .matching(Matching::Network)
