@@ -158,7 +158,7 @@ const ORIGIN: usize = 1;
 /// The error for a NUL character, which many programs take for the end of a text.
 const HOLDS_NUL: &str = "contains a NUL character";
 /// Keys that only the server sets, in the order in which it writes them.
-const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
+pub const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
 /// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
 pub const ORDERED_BY: &str = "orderedBy";

@@ -25,6 +25,7 @@
 //! | `future` | events from the future and from long ago: stored, without distorting any reader's view |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
+//! | `import` | what `auditbox import` reads, and which records without identifiers are the same |
 //! | `ingest` | ingest: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `layers` | which layer may use which, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that continues |
@@ -95,6 +96,7 @@ mod future;
 mod harness;
 mod held;
 mod hostile;
+mod import;
 mod ingest;
 mod layers;
 mod limits;
