@@ -13,8 +13,10 @@ mod events;
 mod failure;
 mod generate;
 mod import;
+mod input;
 mod login_link;
 mod output;
+mod preset;
 mod retention;
 mod serve;
 mod status;
@@ -68,6 +70,8 @@ enum Command {
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
     LoginLink(login_link::LoginLinkArguments),
+    #[command(subcommand)]
+    Preset(preset::PresetCommand),
     /// Check the configuration and print the settings in effect as TOML
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
@@ -126,6 +130,7 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
         Command::Event(arguments) => events::event(&config()?, &arguments, out),
         Command::Credential(command) => credential::run(&config()?, command, out),
         Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
+        Command::Preset(command) => preset::run(&config()?, &command, out),
         Command::CheckConfig => {
             out.generated(load()?.effective.as_bytes());
             Ok(())

@@ -167,7 +167,8 @@ pub struct FieldSpec {
     pub matching: Matching,
     /// Whether a parameter that is given once may hold several values separated by commas.
     pub comma_list: bool,
-    /// Maximum length of an event's value in bytes.
+    /// Maximum number of bytes of a value in the index, which has longer ones in a shortened form, and of an identifier in an
+    /// event.
     pub bytes_max: usize,
     /// Where the index keeps the values.
     pub sharing: TermStorage,
@@ -280,8 +281,7 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
 ];
 
-/// Default maximum number of bytes of a value. Names and identifiers are shorter. Longer text is content, which belongs in a
-/// field that is not searched.
+/// Default maximum number of bytes of a value. Names and identifiers are shorter.
 const VALUE_BYTES_MAX: usize = 1_024;
 
 const fn row(

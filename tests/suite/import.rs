@@ -283,4 +283,8 @@ fn a_server_gets_the_same_events_as_the_file() {
     let import = |name| imported(server.directory(), &[&[name], &by_url[..]].concat());
     assert_eq!(import("audit.log"), (7, 0, 0));
     assert_eq!(import("audit.log.1"), (0, 7, 0));
+    // An export changes nothing in the log that it comes from.
+    let mine = good(server.directory(), &["export", "--include-own"]);
+    fs::write(server.directory().join("mine.ndjson"), &mine).unwrap();
+    assert_eq!(import("mine.ndjson"), (0, 7, 0));
 }

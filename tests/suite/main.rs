@@ -27,6 +27,7 @@
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
 //! | `import` | what `auditbox import` reads, and which records without identifiers are the same |
 //! | `ingest` | ingest: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `kept` | unusual values, spellings and bodies: kept and found, and what is the same event |
 //! | `layers` | which layer may use which, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that continues |
 //! | `long_queries` | long queries: their deadline, and the resources that they leave to others |
@@ -98,6 +99,7 @@ mod held;
 mod hostile;
 mod import;
 mod ingest;
+mod kept;
 mod layers;
 mod limits;
 mod long_queries;

@@ -4,7 +4,6 @@
 //! that is derived from its source, its place and its text (`source.rs`), so that this holds for it too.
 
 mod batches;
-mod input;
 mod source;
 
 use std::{
@@ -17,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    cli::{client::ServerArguments, failure::Failure, output::Output, serve},
+    cli::{client::ServerArguments, failure::Failure, input, output::Output, serve},
     config::{Config, LimitsConfig},
     model::{
         error::FieldError,

@@ -1,4 +1,4 @@
-//! The input of `import`: files or standard input; plain, gzip or zstd.
+//! The input of commands that read files of records: files or standard input; plain, gzip or zstd.
 
 use std::{
     fs::{self, File},
