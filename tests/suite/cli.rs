@@ -238,7 +238,10 @@ fn a_bad_line_stops_an_import_and_is_named() {
     for (line, named) in [
         ("not json", "not JSON"),
         (r#"{"action":"READ"}"#, "resourceType: is required"),
-        (r#"{"action":"READ","resourceType":"x","trigger":{"at":"yesterday"}}"#, "trigger.at: must be a time in RFC 3339"),
+        (
+            r#"{"action":"READ","resourceType":"x","trigger":{"at":"yesterday"}}"#,
+            "trigger.at: must be a time in RFC 3339",
+        ),
         (r#"{"action":"READ","resourceType":"x","trigger":{"origin":1}}"#, "trigger.origin: must be a string"),
         ("[1]", "not JSON"),
         (&long, "1048576 bytes"),

@@ -47,6 +47,7 @@
 //! | `properties` | any events and any queries: the results equal those of a plain filter |
 //! | `query` | every parameter of a list, and what it matches |
 //! | `readme` | the README's quick start and the guide's requests, run as pasted, and every link |
+//! | `reading` | the commands that read events, on the file and on a server |
 //! | `record` | auditbox's own records: of which requests, when, and visible to whom |
 //! | `refusals` | invalid events, each rejected by its field |
 //! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
@@ -124,6 +125,8 @@ mod process;
 mod properties;
 mod query;
 mod raw;
+#[cfg(target_os = "linux")]
+mod reading;
 mod readme;
 mod record;
 mod refusals;

@@ -43,7 +43,7 @@ fn event(identifier: &str) -> Value {
 }
 
 /// The two ends of a pseudo-terminal: the terminal's, and the program's.
-fn terminal() -> (OwnedFd, OwnedFd) {
+pub(crate) fn terminal() -> (OwnedFd, OwnedFd) {
     let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&own).unwrap();
     unlockpt(&own).unwrap();
