@@ -89,7 +89,7 @@ pub(super) fn parse(
 
 /// The position after which the next page begins. A query by arrival always has one: at its end, the newest event of the
 /// log, so that a later request continues there.
-fn next_position(query: &Query, opened: &Opened) -> Option<Position> {
+pub(crate) fn next_position(query: &Query, opened: &Opened) -> Option<Position> {
     if query.follows() && !opened.more {
         return Some(Position::of_arrival(opened.through_seq));
     }

@@ -30,6 +30,11 @@ pub(super) async fn stats(
     Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
 }
 
+/// The response that reports these counts.
+pub(crate) fn response(stats: &Stats) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(StatsResponse::from(stats))
+}
+
 /// How many events match, and how they are distributed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct StatsResponse<'a> {

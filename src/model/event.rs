@@ -171,7 +171,7 @@ const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
 /// Keys that only the server sets, in the order in which it writes them.
-const SERVER_KEYS: [&str; 5] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, ORDERED_BY];
+pub const SERVER_KEYS: [&str; 5] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
 /// The key with the JSON pointers (RFC 6901) to the masked values.
 pub const MASKED: &str = "masked";

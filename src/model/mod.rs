@@ -28,6 +28,7 @@ pub mod masked_event;
 pub mod printable;
 pub mod query;
 pub mod random;
+pub mod records;
 pub mod resource_type;
 pub mod retention;
 pub mod search;

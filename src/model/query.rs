@@ -124,6 +124,11 @@ impl Includes {
         keys.map(Self).ok_or_else(|| format!("must be of {}", INCLUDABLE.join(", ")))
     }
 
+    /// The keys, in the order in which they were chosen.
+    pub fn keys(&self) -> &[&'static str] {
+        &self.0
+    }
+
     /// The chosen keys of a stored event, as a JSON object. Values are copied without being parsed. A body that is not
     /// an object is returned whole, so that a fault in parsing never hides stored data.
     pub fn project(&self, body: &str) -> String {
