@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::model::{
     error::FieldError,
-    field::{Field, Object},
+    field::{Field, FieldSpec, Object},
     json::{self, Members, ObjectError},
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
     search::message_words,
@@ -309,7 +309,12 @@ impl<'a> EventDraft<'a> {
 
     /// Validates the members of an object, which is stored unchanged, and collects the values that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(object, value, self.bounds)? {
+        let mut members: Vec<_> = members(object, value, self.bounds)?.into_iter().collect();
+        // The first source of a field counts, whatever the sender's order.
+        if object == Object::By {
+            members.sort_by_key(|(key, _)| Field::rank(object, key));
+        }
+        for (key, value) in members {
             if json::is_null(value) {
                 continue;
             }
@@ -359,13 +364,23 @@ impl<'a> EventDraft<'a> {
             return refuse("must be SUCCESS or FAILURE".to_owned());
         }
         if let Some(row) = row {
-            self.values.push(row.field, &text);
+            self.collect(row, &text);
         } else if key == "message" {
             for word in message_words(&text) {
                 self.values.push(Field::Word, &word);
             }
         }
         Ok(())
+    }
+
+    /// Collects a value by which the event can be found.
+    fn collect(&mut self, row: &FieldSpec, text: &str) {
+        let first = row.further.and_then(|further| Some((further, self.values.first(row.field)?)));
+        match first {
+            None => self.values.push(row.field, text),
+            Some((_, first)) if first == text => {}
+            Some((further, _)) => self.values.push(further, text),
+        }
     }
 
     /// Writes the event, followed by the additions of the server.

@@ -1,5 +1,7 @@
 //! Counts, facets, histograms, and text search.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::harness::Server;
@@ -54,6 +56,45 @@ fn the_values_of_a_field_are_counted_without_its_own_filter() {
     let found = stats(&server, "action=CREATE&status=FAILURE&resources=entity&facets=action,resources");
     assert_eq!(found["facets"]["action"]["values"], json!([one("UPDATE", 1), one("CREATE", 0)]));
     assert_eq!(found["facets"]["resources"]["values"], json!([one("Entity", 0)]));
+}
+
+#[test]
+fn an_actor_with_three_names_counts_once() {
+    let server = Server::start();
+    let by = |number: usize, person: usize| {
+        let (id, email, name) =
+            (format!("u{person}"), format!("p{person}@example.com"), format!("Person {}", person / 2));
+        // The keys in any order; some senders know less of a person.
+        let by = match number % 4 {
+            0 => json!({ "name": name, "email": email, "userId": id }),
+            1 => json!({ "email": email, "userId": id, "name": name }),
+            2 => json!({ "name": name, "email": email }),
+            _ => json!({ "name": name }),
+        };
+        json!({ "action": "READ", "resourceType": "x", "trigger": { "by": by } })
+    };
+    server.store(&(0..40).map(|number| by(number, number / 4)).collect::<Vec<_>>());
+    let found = stats(&server, "facets=actor");
+    let values = found["facets"]["actor"]["values"].as_array().unwrap();
+    let counts: BTreeMap<_, _> =
+        values.iter().map(|value| (value["value"].as_str().unwrap(), value["count"].as_u64().unwrap())).collect();
+    // Ten ids, ten addresses of events without an id, and five names, each shared by two people.
+    assert_eq!(found["facets"]["actor"]["distinct"], 25);
+    assert_eq!((counts.len(), counts["u7"], counts["p7@example.com"], counts["Person 3"]), (25, 2, 1, 2));
+    // All of a person's names find their events.
+    for (query, count) in [
+        ("actor=u7", 2),
+        ("actor=p7@example.com", 3),
+        ("actor=Person%203", 8),
+        ("not.actor=Person%203", 32),
+        ("actor=u7&not.actor=Person%203", 0),
+        ("actor=u7&actor=p6@example.com", 5),
+        ("q=p7@example.com", 3),
+    ] {
+        assert_eq!(stats(&server, query)["count"], count, "{query}");
+    }
+    // The filter on the actor does not limit the facet of actors, by whatever name.
+    assert_eq!(stats(&server, "facets=actor&actor=Person%203")["facets"]["actor"]["distinct"], 25);
 }
 
 #[test]
