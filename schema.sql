@@ -35,7 +35,7 @@ CREATE TABLE setting (
 --   timestamp  event time; the time of receipt if the body has "orderedBy": "receivedAt"
 --   entity     context.entity, if the event has one, as the ordinal of its term (below)
 --   blueprint  context.blueprint, if the event has one, as the ordinal of its term
---   filled     the fields that the server filled in for the sender: the sum of 1 trigger.at, 2 trigger.origin, 4 status
+--   filled     the fields that the server filled in for the sender: the sum of 1 trigger.at, 2 trigger.origin, 4 status, 8 identifier
 --   body       the event, one JSON object: uncompressed if it begins with '{', otherwise a zstd frame (RFC 8878) with
 --              its content size and the number of its dictionary
 --   checksum   the lower 32 bits: the CRC-32 of the JSON object, then seq, timestamp, entity, blueprint, filled (8

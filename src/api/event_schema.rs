@@ -15,8 +15,9 @@ use crate::{
 
 /// Text that the server reads contains no NUL.
 pub(super) const NO_NUL: &str = "^[^\\x00]+$";
-/// Maximum number of characters of a text that is stored but not searched. The limit in bytes is the same number.
-const TEXT_CHARS_MAX: usize = 8_192;
+const NO_NUL_OR_EMPTY: &str = "^[^\\x00]*$";
+/// `SUCCESS` or `FAILURE` in any case, or empty.
+const STATUS: &str = "^([Ss][Uu][Cc][Cc][Ee][Ss][Ss]|[Ff][Aa][Ii][Ll][Uu][Rr][Ee])?$";
 
 schemas! {
     /// A new event, as a client sends it.
@@ -38,15 +39,18 @@ fn typed(kind: Type, description: &str) -> ObjectBuilder {
 /// The keys of an event that its sender may set and the server reads.
 fn event() -> ObjectBuilder {
     let identifier = "Makes a retry a duplicate; the server assigns one if absent";
-    let statuses = [Some("SUCCESS"), Some("FAILURE"), None];
-    let status = nullable(Type::String).enum_values(Some(statuses)).default(Some("SUCCESS".into()));
-    let diff = object().property("before", nullable(Type::Object)).property("after", nullable(Type::Object));
+    let status = "SUCCESS or FAILURE, in any case. Stored as sent; filters and counts read it in upper case";
+    let status = nullable(Type::String).pattern(Some(STATUS)).default(Some("SUCCESS".into())).description(Some(status));
+    let name = || ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).pattern(Some(NO_NUL));
+    let side = || ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Any JSON"));
+    let code = "From 100 to 999, as a number or a text; 0 means none";
+    let code = scalar(&[Type::Number, Type::String]).minimum(Some(0)).maximum(Some(999)).description(Some(code));
     object()
         .property("identifier", text(Object::Event, "identifier").description(Some(identifier)))
-        .property("action", text(Object::Event, "action").schema_type(Type::String))
-        .property("resourceType", text(Object::Event, "resourceType").schema_type(Type::String))
+        .property("action", name())
+        .property("resourceType", name())
         .property("status", status)
-        .property("message", nullable(Type::String).min_length(Some(1)).pattern(Some(NO_NUL)))
+        .property("message", text(Object::Event, "message"))
         .property("trigger", trigger())
         .property(
             "context",
@@ -57,10 +61,9 @@ fn event() -> ObjectBuilder {
         )
         .property(
             "request",
-            texts(Object::Request, &["method", "path", "ip", "userAgent"])
-                .property("statusCode", nullable(Type::Integer).minimum(Some(100)).maximum(Some(999))),
+            texts(Object::Request, &["method", "path", "ip", "userAgent"]).property("statusCode", code),
         )
-        .property("diff", diff)
+        .property("diff", object().property("before", side()).property("after", side()))
         .property(
             "additionalData",
             ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Any JSON, stored as sent")),
@@ -100,12 +103,17 @@ fn stored() -> ObjectBuilder {
 pub(super) const DATE_TIME: SchemaFormat = SchemaFormat::KnownFormat(KnownFormat::DateTime);
 
 fn nullable(kind: Type) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(SchemaType::from_iter([kind, Type::Null]))
+    scalar(&[kind])
+}
+
+/// A value of one of these types, or `null`.
+fn scalar(kinds: &[Type]) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(kinds.iter().cloned().chain([Type::Null]).collect::<SchemaType>())
 }
 
 /// An object whose keys the server reads.
 fn object() -> ObjectBuilder {
-    let keys = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^\\x00]*$"));
+    let keys = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL_OR_EMPTY));
     nullable(Type::Object).max_properties(Some(OBJECT_KEYS_MAX)).property_names(Some(keys))
 }
 
@@ -113,7 +121,10 @@ fn texts(object: Object, keys: &[&str]) -> ObjectBuilder {
     keys.iter().fold(self::object(), |schema, key| schema.property(*key, text(object, key)))
 }
 
+/// A text; a number or a boolean counts as its text, and an empty text as absent. Only the length of an identifier is limited.
 fn text(object: Object, key: &str) -> ObjectBuilder {
-    let chars_max = Field::at(object, key).map_or(TEXT_CHARS_MAX, |spec| spec.bytes_max);
-    nullable(Type::String).min_length(Some(1)).max_length(Some(chars_max)).pattern(Some(NO_NUL))
+    let limited = Field::at(object, key).filter(|spec| spec.field == Field::Identifier);
+    scalar(&[Type::String, Type::Number, Type::Boolean])
+        .max_length(limited.map(|spec| spec.bytes_max))
+        .pattern(Some(NO_NUL_OR_EMPTY))
 }

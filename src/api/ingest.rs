@@ -1,28 +1,30 @@
 //! `POST /v1/audit-log`: ingest.
 
+mod replay;
+mod response;
+
 use std::sync::Arc;
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
-    http::StatusCode,
+    http::header::HeaderMap,
     web::{Data, Payload},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::{
     http::{
         ApiError, Context,
-        caller::{AuditNote, Ingest},
-        error::{CONFLICT, Detail, EventFault, INVALID_REQUEST},
+        caller::{AuditNote, Caller, Ingest},
+        error::Detail,
         metrics::Ingested,
         parameters,
-        schema::{Always, True},
+        reading::ReadAccess,
     },
     model::{
-        batch,
+        batch::{self, AfterError, TooMany},
         error::{FieldError, ParameterError},
         event::{Receipt, Sender},
+        idempotency_key::IdempotencyKey,
         limits::EventLimits,
         mask::Mask,
         masked_event::MaskedEvent,
@@ -30,6 +32,10 @@ use crate::{
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
+pub(super) use replay::{KEY_HEADER, REPLAYED_HEADER};
+use replay::{KEY_REUSED, SentEvents};
+pub(super) use response::IngestResponse;
+use response::{EventResult, ItemError};
 
 /// Maximum number of errors in one response. A batch that is wrong throughout is usually wrong in the same way.
 const DETAILS_MAX: usize = 20;
@@ -44,6 +50,7 @@ pub(super) async fn ingest(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let policy = parse_policy(request.query_string())?;
+    let key = parse_key(request.headers(), &caller.0)?;
     let body = context.body_limits.read(request.headers(), payload).await?;
     // After the body has arrived: a client that is still sending may see its connection reset instead of the response.
     // Before it is parsed: a request that will be rejected should cost nothing more.
@@ -51,6 +58,8 @@ pub(super) async fn ingest(
     let reading = Reading {
         at: Timestamp::now(),
         by: caller.0.credential().name.as_str().to_owned(),
+        policy,
+        key: key.clone(),
         limits: context.event_limits,
         mask: Arc::clone(&context.mask),
         events_max: context.batch_events_max,
@@ -63,9 +72,10 @@ pub(super) async fn ingest(
     };
     // A body that is not made of events counts as one.
     let items = items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
+    let access = context.reading(&caller.0, &request);
     match policy {
-        Policy::AllOrNothing => store_all(&context, items).await,
-        Policy::Partial => store_good(&context, items, &request).await,
+        Policy::AllOrNothing => store_all(&context, items, key, &access).await,
+        Policy::Partial => store_good(&context, items, &request, &access).await,
     }
 }
 
@@ -82,170 +92,149 @@ fn parse_policy(query: &str) -> Result<Policy, ApiError> {
     Ok(policy)
 }
 
+fn parse_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, ApiError> {
+    let mut values = headers.get_all(KEY_HEADER);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = match values.next() {
+        Some(_) => Err("appears twice".to_owned()),
+        None => IdempotencyKey::parse(value.as_bytes(), caller.credential().client_id.as_str()),
+    };
+    key.map(Some).map_err(|message| ApiError::invalid(format!("{KEY_HEADER}: {message}")))
+}
+
 /// What is needed to read a body, apart from the body.
 struct Reading {
     at: Timestamp,
     by: String,
+    policy: Policy,
+    key: Option<IdempotencyKey>,
     limits: EventLimits,
     mask: Arc<Mask>,
     events_max: usize,
     writer: Writer,
 }
 
-type Item = Result<Prepared, FieldError>;
+type Item = Result<Prepared, ItemError>;
 
 impl Reading {
     fn read(&self, body: &[u8]) -> Result<Vec<Item>, ApiError> {
-        let events = batch::split(body, self.events_max).map_err(|error| {
-            let refused = ApiError::invalid(format!("body: {}", error.message));
-            let fault = error.index.map(|index| EventFault::new(index, FieldError::new("", error.message)));
-            refused.with_details(fault.into_iter().map(Detail::Event).collect())
+        let after_error = match self.policy {
+            Policy::AllOrNothing => AfterError::Stop,
+            Policy::Partial => AfterError::Resume,
+        };
+        let mut pieces = batch::split(body, self.events_max, after_error).map_err(|TooMany| {
+            ApiError::invalid(format!("body: more than {} events in one request", self.events_max))
         })?;
+        if self.policy == Policy::AllOrNothing
+            && let Some(Err(error)) = pieces.pop_if(|last| last.is_err())
+        {
+            let refused = ApiError::invalid(format!("body: {}", error.message));
+            let fault = ItemError::from(error).at(pieces.len());
+            return Err(refused.with_details(vec![Detail::Event(fault)]));
+        }
         let receipt = Receipt { at: self.at, by: &self.by };
-        let read = |raw| {
+        let read = |index, raw| {
             let sent = MaskedEvent::new(raw, &self.limits, &self.mask)?;
-            let draft = sent.read(&self.limits, Sender::Client)?;
+            let mut draft = sent.read(&self.limits, Sender::Client)?;
+            if let Some(key) = &self.key {
+                draft.assign(&key.identifier(index));
+            }
             Ok(self.writer.prepare(draft.accept(&receipt)))
         };
-        Ok(events.into_iter().map(read).collect())
+        let items = pieces.into_iter().enumerate().map(|(index, piece)| match piece {
+            Ok(raw) => read(index, raw).map_err(|error: FieldError| ItemError::from(error)),
+            Err(error) => Err(ItemError::from(error)),
+        });
+        Ok(items.collect())
     }
 }
 
-/// How many events were stored, and what became of each.
-#[derive(Serialize, ToSchema)]
-pub(super) struct IngestResponse {
-    #[schema(inline)]
-    ok: True,
-    /// Number of events stored by this request.
-    accepted: usize,
-    /// Number of events that had been stored before with the same content.
-    duplicates: usize,
-    /// With `partial=true`: number of events that were not stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    rejected: Option<usize>,
-    /// Without `partial=true`: the identifiers, in the order of the events sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    identifiers: Option<Vec<String>>,
-    /// With `partial=true`: one result for each event sent, in order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    results: Option<Vec<EventResult>>,
-}
-
-/// What became of one event of a request with `partial=true`.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-enum EventResult {
-    /// A valid event: stored (201), stored before (200), or in conflict with another event (409).
-    Valid {
-        index: usize,
-        identifier: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        error: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
-        message: Option<&'static str>,
-        status: u16,
-    },
-    /// An invalid event (422).
-    Invalid {
-        #[serde(flatten)]
-        fault: EventFault,
-        status: u16,
-        error: &'static str,
-    },
-}
-
-impl EventResult {
-    fn valid(index: usize, identifier: String, outcome: Outcome) -> Self {
-        let (status, error, message) = match outcome {
-            Outcome::Stored => (StatusCode::CREATED, None, None),
-            Outcome::Duplicate => (StatusCode::OK, None, None),
-            Outcome::Conflict => {
-                let message = "the identifier is already used by an event with other content";
-                (CONFLICT.status, Some(CONFLICT.code), Some(message))
-            }
-        };
-        Self::Valid { index, identifier, error, message, status: status.as_u16() }
-    }
-
-    fn invalid(index: usize, error: FieldError) -> Self {
-        let (fault, kind) = (EventFault::new(index, error), INVALID_REQUEST);
-        Self::Invalid { fault, status: kind.status.as_u16(), error: kind.code }
-    }
-}
-
-async fn store_all(context: &Context, items: Vec<Item>) -> Result<HttpResponse, ApiError> {
+async fn store_all(
+    context: &Context,
+    items: Vec<Item>,
+    key: Option<IdempotencyKey>,
+    access: &ReadAccess,
+) -> Result<HttpResponse, ApiError> {
     let total = items.len();
     let faults: Vec<_> =
         items.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref().err()?))).collect();
     if let Some((index, first)) = faults.first() {
         context.metrics.ingested(Ingested::Rejected, faults.len());
         let message =
-            format!("event {index}: {first}; {} of {total} events are invalid, none was stored", faults.len());
+            format!("event {index}: {}; {} of {total} events are invalid, none was stored", first.error, faults.len());
         let shown = faults.iter().take(DETAILS_MAX);
-        let details = shown.map(|(index, error)| Detail::Event(EventFault::new(*index, (*error).clone())));
+        let details = shown.map(|(index, error)| Detail::Event((*error).clone().at(*index)));
         return Err(ApiError::invalid(message).with_details(details.collect()));
     }
     let batch: Vec<_> = items.into_iter().flatten().collect();
-    let identifiers: Vec<_> = batch.iter().map(|event| event.identifier().to_owned()).collect();
-    let outcomes = context.writer.append(batch, Policy::AllOrNothing)?.settled().await;
-    let outcomes = outcomes.inspect_err(|error| {
+    let sent = SentEvents::of(&batch);
+    let outcomes = append(context, batch, Policy::AllOrNothing).await.map_err(|error| {
         if matches!(error, AppendError::Conflict { .. }) {
             context.metrics.ingested(Ingested::Conflict, 1);
         }
+        sent.refusal(error)
     })?;
-    let accepted = outcomes.iter().filter(|outcome| **outcome == Outcome::Stored).count();
-    let status = if accepted == 0 { StatusCode::OK } else { StatusCode::CREATED };
-    let duplicates = total - accepted;
-    context.metrics.ingested(Ingested::Stored, accepted);
-    context.metrics.ingested(Ingested::Duplicate, duplicates);
-    let identifiers = Some(identifiers);
-    let body = IngestResponse { ok: Always, accepted, duplicates, rejected: None, identifiers, results: None };
-    Ok(HttpResponse::build(status).json(body))
+    let count = |outcomes: &[Outcome], wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    context.metrics.ingested(Ingested::Stored, count(&outcomes, Outcome::Stored));
+    context.metrics.ingested(Ingested::Duplicate, count(&outcomes, Outcome::Duplicate));
+    let next = key.map(|key| key.identifier(total));
+    let replay = sent.replay(outcomes, next, access).await?;
+    let accepted = count(&replay.outcomes, Outcome::Stored);
+    Ok(replay.respond(IngestResponse::of_all(accepted, total - accepted, sent.identifiers)))
 }
 
 /// Stores the valid events and reports the outcome of each event.
-async fn store_good(context: &Context, items: Vec<Item>, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+async fn store_good(
+    context: &Context,
+    items: Vec<Item>,
+    request: &HttpRequest,
+    access: &ReadAccess,
+) -> Result<HttpResponse, ApiError> {
     let total = items.len();
-    let (mut results, mut batch, mut sent) = (Vec::with_capacity(total), Vec::new(), Vec::new());
+    let (mut results, mut batch, mut places) = (Vec::with_capacity(total), Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Ok(event) => {
-                sent.push((index, event.identifier().to_owned()));
+                places.push(index);
                 batch.push(event);
             }
             Err(error) => results.push((index, EventResult::invalid(index, error))),
         }
     }
-    let outcomes = append_if_any(context, batch).await?;
-    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    let (accepted, duplicates) = (count(Outcome::Stored), count(Outcome::Duplicate));
-    let valid = sent.into_iter().zip(&outcomes);
-    results.extend(valid.map(|((index, id), outcome)| (index, EventResult::valid(index, id, *outcome))));
-    results.sort_by_key(|(index, _)| *index);
-    let (rejected, conflicts) = (total - accepted - duplicates, count(Outcome::Conflict));
-    context.metrics.ingested(Ingested::Stored, accepted);
-    context.metrics.ingested(Ingested::Duplicate, duplicates);
+    let sent = SentEvents::of(&batch);
+    let outcomes = append(context, batch, Policy::Partial).await?;
+    let count = |outcomes: &[Outcome], wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    let conflicts = count(&outcomes, Outcome::Conflict);
+    context.metrics.ingested(Ingested::Stored, count(&outcomes, Outcome::Stored));
+    context.metrics.ingested(Ingested::Duplicate, count(&outcomes, Outcome::Duplicate));
     context.metrics.ingested(Ingested::Conflict, conflicts);
-    context.metrics.ingested(Ingested::Rejected, rejected - conflicts);
+    context.metrics.ingested(Ingested::Rejected, results.len());
+    let rejected = results.len() + conflicts;
     if rejected > 0 {
         request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were rejected")));
     }
-    let results = Some(results.into_iter().map(|(_, result)| result).collect());
-    let body =
-        IngestResponse { ok: Always, accepted, duplicates, rejected: Some(rejected), identifiers: None, results };
-    Ok(HttpResponse::Ok().json(body))
+    let replay = sent.replay(outcomes, None, access).await?;
+    let (accepted, duplicates) =
+        (count(&replay.outcomes, Outcome::Stored), count(&replay.outcomes, Outcome::Duplicate));
+    let valid = places.into_iter().zip(sent.identifiers.into_iter().zip(sent.are_assigned)).zip(&replay.outcomes);
+    results.extend(valid.map(|((index, (identifier, is_assigned)), outcome)| match outcome {
+        Outcome::Conflict if is_assigned => {
+            let error = FieldError::new("", format!("{KEY_HEADER}: {KEY_REUSED}"));
+            (index, EventResult::invalid(index, error.into()))
+        }
+        outcome => (index, EventResult::valid(index, identifier, *outcome)),
+    }));
+    results.sort_by_key(|(index, _)| *index);
+    let results = results.into_iter().map(|(_, result)| result).collect();
+    Ok(replay.respond(IngestResponse::of_good(accepted, duplicates, rejected, results)))
 }
 
-async fn append_if_any(context: &Context, batch: Vec<Prepared>) -> Result<Vec<Outcome>, AppendError> {
+async fn append(context: &Context, batch: Vec<Prepared>, policy: Policy) -> Result<Vec<Outcome>, AppendError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let pending =
-        context.writer.append(batch, Policy::Partial).map_err(|error: WriteError| AppendError::from(error))?;
+    let pending = context.writer.append(batch, policy).map_err(|error: WriteError| AppendError::from(error))?;
     pending.settled().await
 }

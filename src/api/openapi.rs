@@ -57,6 +57,9 @@ const CLIENT_ID: &str = "^[A-Za-z0-9._-]{1,128}$";
 /// Errors of every operation that needs a credential.
 const AUTHENTICATED: &[&ErrorKind] =
     &[error::NOT_AUTHENTICATED, error::FORBIDDEN, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED];
+/// The header of the response to a retry.
+const REPLAYED: &str =
+    "true if the request is a retry by its Idempotency-Key; the response is that to the first request";
 /// Errors of every query.
 const QUERY: &[&ErrorKind] = &[error::INVALID_REQUEST, error::QUERY_TIMEOUT, error::CLIENT_CLOSED];
 /// Errors of every operation with a body.
@@ -124,14 +127,12 @@ fn events(limits: &QueryLimits) -> Vec<Endpoint> {
             .fails(QUERY),
         Endpoint::new(Post, "/v1/audit-log", "sendEvents", "Store events; the response means they are on disk")
             .needs(Scope::Ingest)
-            .parameters(vec![parameters::query(
-                "partial",
-                "true to store the valid events of a batch that has invalid ones",
-                ObjectBuilder::new().schema_type(Type::Boolean),
-            )])
+            .parameters(parameters::of_ingest())
             .takes_events()
             .returns::<ingest::IngestResponse>(201, "Events were stored")
-            .returns::<ingest::IngestResponse>(200, "All events had been stored before, or partial=true")
+            .header(ingest::REPLAYED_HEADER, Type::String, REPLAYED)
+            .returns::<ingest::IngestResponse>(200, "No event was new, or partial=true")
+            .header(ingest::REPLAYED_HEADER, Type::String, REPLAYED)
             .fails(&[error::CONFLICT]),
         Endpoint::new(Get, "/v1/audit-log/stats", "countEvents", "Count events, by value and over time")
             .needs(Scope::Read)
@@ -250,7 +251,7 @@ impl Endpoint {
     fn takes_events(mut self) -> Self {
         self.schemas.extend(schemas_of::<NewEvent>());
         let event = Ref::from_schema_name(NewEvent::name());
-        let events = ArrayBuilder::new().items(event.clone()).min_items(Some(1));
+        let events = ArrayBuilder::new().items(event.clone());
         let json = Content::new(Some(OneOfBuilder::new().item(event).item(events)));
         self.body(RequestBodyBuilder::new().content(JSON, json).content(NDJSON, Content::new(Some(string()))))
     }

@@ -14,6 +14,7 @@ mod generate;
 mod import;
 mod login_link;
 mod output;
+mod preset;
 mod query;
 mod retention;
 mod serve;
@@ -65,6 +66,8 @@ enum Command {
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
     LoginLink(login_link::LoginLinkArguments),
+    #[command(subcommand)]
+    Preset(preset::PresetCommand),
     /// Check the configuration and print the settings in effect as TOML
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
@@ -119,6 +122,7 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
         Command::Query(arguments) => query::run(&config()?, &arguments, out),
         Command::Credential(command) => credential::run(&config()?, command, out),
         Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
+        Command::Preset(command) => preset::run(&config()?, &command, out),
         Command::CheckConfig => {
             out.generated(load()?.effective.as_bytes());
             Ok(())

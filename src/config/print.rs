@@ -1,12 +1,12 @@
 //! The settings in effect, printed as a TOML file.
 
-use toml::Value;
+use toml::{Table, Value};
 
 use super::settings::SectionValues;
-use crate::model::{printable::is_hidden, resource_type::Catalogue};
+use crate::model::{mapping::SECTION as PRESETS, printable::is_hidden, resource_type::Catalogue};
 
 /// A file with every key.
-pub(super) fn file(sections: &[SectionValues], resource_types: &Catalogue) -> String {
+pub(super) fn file(sections: &[SectionValues], resource_types: &Catalogue, presets: &Table) -> String {
     let mut parts = Vec::new();
     if resource_types.entries().is_empty() {
         parts.push("resource_types = []\n".to_owned());
@@ -20,7 +20,20 @@ pub(super) fn file(sections: &[SectionValues], resource_types: &Catalogue) -> St
         let [value, label, description] = [value, label, description].map(quoted);
         parts.push(format!("[[resource_types]]\nvalue = {value}\nlabel = {label}\ndescription = {description}\n"));
     }
+    parts.extend(presets.iter().filter_map(|(name, preset)| Some(section(PRESETS, name, preset.as_table()?))));
     parts.join("\n")
+}
+
+/// A table with a name that the operator chose.
+fn section(section: &str, name: &str, keys: &Table) -> String {
+    let lines = keys.iter().map(|(key, value)| format!("{} = {}\n", self::key(key), text(value)));
+    format!("[{section}.{}]\n{}", key(name), lines.collect::<String>())
+}
+
+/// A key, in quotes if it needs them.
+fn key(key: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !key.is_empty() && key.bytes().all(is_plain) { key.to_owned() } else { quoted(key) }
 }
 
 fn text(value: &Value) -> String {

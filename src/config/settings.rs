@@ -21,6 +21,7 @@ use super::{
 };
 use crate::model::{
     limits::{self, EventLimits, QueryLimits},
+    mapping::Presets,
     mask::{self, Mask},
     resource_type::Catalogue,
     retention::{KeepBy, Rules},
@@ -173,7 +174,8 @@ impl Settings {
         database.check()?;
         log.check()?;
         let (mask, retention) = (mask.parse()?, retention.parse()?);
-        Ok(Config { server, database, auth, limits, mask, self_audit, retention, log, resource_types })
+        let presets = Presets::default();
+        Ok(Config { server, database, auth, limits, mask, self_audit, retention, log, resource_types, presets })
     }
 }
 

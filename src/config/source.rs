@@ -12,7 +12,10 @@ use super::{
     error::{ConfigError, Problem},
     setting::Setting,
 };
-use crate::model::resource_type::Catalogue;
+use crate::model::{
+    mapping::{PresetError, Presets, SECTION as PRESETS},
+    resource_type::Catalogue,
+};
 
 const VARIABLE_PREFIX: &str = "AUDITBOX_";
 /// The only section that is a list of entries, each with the keys `value`, `label` and `description`.
@@ -35,6 +38,9 @@ pub(super) struct SettingSource {
     /// By section and key.
     values: BTreeMap<(&'static str, &'static str), Given>,
     resource_types: Option<Value>,
+    /// The presets, and the text of the file, in which an error names a line.
+    presets: Table,
+    text: String,
     warnings: Vec<String>,
 }
 
@@ -58,6 +64,8 @@ impl SettingSource {
             path: path.map(Path::to_owned),
             values: BTreeMap::new(),
             resource_types: None,
+            presets: Table::new(),
+            text: String::new(),
             warnings: Vec::new(),
         };
         if let Some(path) = path {
@@ -66,6 +74,7 @@ impl SettingSource {
             let table =
                 text.parse().map_err(|error| ConfigError::Toml { origin: source.file(), cause: invalid(error) });
             source.add_file(table?, keys)?;
+            source.text = text;
         }
         for (variable, text) in environment {
             source.add_variable(variable, &text, keys)?;
@@ -109,6 +118,23 @@ impl SettingSource {
         Catalogue::parse(entries).map_err(|(key, text)| invalid(key, text))
     }
 
+    /// The presets that the file sets, compiled and tested.
+    pub(super) fn presets(&self) -> Result<Presets, ConfigError> {
+        if self.presets.is_empty() {
+            return Ok(Presets::default());
+        }
+        let source =
+            |name: &str| self.presets.get(name).and_then(|preset| toml::to_string(preset).ok()).unwrap_or_default();
+        Presets::read(&self.text, source).map_err(|(name, PresetError { line, message })| {
+            key_error(format!("{}:{line}", self.file()), format!("[{PRESETS}.{name}]"), message)
+        })
+    }
+
+    /// The presets as the file has them.
+    pub(super) fn preset_tables(&self) -> &Table {
+        &self.presets
+    }
+
     /// Adds to a problem where to correct it: the variable or the file that set the key, otherwise the file.
     pub(super) fn blame(&self, problem: Problem) -> ConfigError {
         let set = self.values.get(&(problem.section, problem.key));
@@ -133,11 +159,16 @@ impl SettingSource {
                 self.resource_types = Some(given);
                 continue;
             }
+            if let (PRESETS, Value::Table(presets)) = (section.as_str(), &given) {
+                self.presets.clone_from(presets);
+                continue;
+            }
             let of_section = || keys.iter().filter(|key| key.section == section);
             if of_section().next().is_none() {
                 let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
                 sections.dedup();
-                let problem = format!("is not a section; the sections are {}, {RESOURCE_TYPES}", sections.join(", "));
+                let problem =
+                    format!("is not a section; the sections are {}, {RESOURCE_TYPES}, {PRESETS}", sections.join(", "));
                 return invalid(format!("[{section}]"), problem);
             }
             let Value::Table(given) = given else {

@@ -61,6 +61,8 @@ impl BodyLimits {
             let seconds = self.read_within.as_secs();
             ApiError::new(REQUEST_TIMEOUT, format!("the body did not arrive within {seconds} seconds"))
         })??;
+        // No text begins like a compressed body, so one without the header is recognized.
+        let encoding = if encoding == Encoding::Identity { Encoding::detect(&body.bytes) } else { encoding };
         if encoding == Encoding::Identity {
             return Ok(body);
         }
@@ -179,6 +181,15 @@ impl Encoding {
             Ok("gzip" | "x-gzip") => Ok(Self::Gzip),
             Ok("zstd") => Ok(Self::Zstd),
             _ => Err(ApiError::invalid("Content-Encoding: must be gzip, zstd or identity")),
+        }
+    }
+
+    /// The encoding of a body, by its first bytes (RFC 1952 section 2.3.1, RFC 8878 section 3.1.1).
+    fn detect(body: &[u8]) -> Self {
+        match body {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::Identity,
         }
     }
 

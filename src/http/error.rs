@@ -186,6 +186,10 @@ pub(crate) struct EventFault {
     /// The dotted path of the field; empty if the event as a whole is at fault.
     field: String,
     message: String,
+    /// The line of the body on which that part begins, from 1, if it is not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    line: Option<usize>,
     /// For a conflict: the identifier that is already in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -194,7 +198,11 @@ pub(crate) struct EventFault {
 
 impl EventFault {
     pub(crate) fn new(index: usize, error: FieldError) -> Self {
-        Self { index, field: error.field, message: error.message, identifier: None }
+        Self { index, field: error.field, message: error.message, line: None, identifier: None }
+    }
+
+    pub(crate) fn on_line(self, line: Option<usize>) -> Self {
+        Self { line, ..self }
     }
 }
 
@@ -320,6 +328,7 @@ impl From<AppendError> for ApiError {
                     index,
                     field: "identifier".to_owned(),
                     message: "is already used by an event with other content".to_owned(),
+                    line: None,
                     identifier: Some(identifier.clone()),
                 };
                 Self::new(CONFLICT, error.to_string()).with_details(vec![Detail::Event(fault)])

@@ -3,90 +3,228 @@
 //! One grammar covers all accepted forms: a JSON object, objects one after another (with or without line breaks:
 //! NDJSON), or an array of objects. This module only splits a body. [`crate::model::event`] reads each event.
 
-use std::fmt;
-
-use serde::{
-    Deserializer,
-    de::{SeqAccess, Visitor},
-};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-/// Why a body could not be split into events. Nothing of such a body is stored.
+use crate::model::json;
+
+/// How often the bytes of a body may be read in vain. A body that is nothing but beginnings of values would be read to its end
+/// once for each of them.
+const READINGS_MAX: usize = 4;
+/// The byte order mark, which may precede the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A part of a body: a value, or what cannot be read as one.
+pub type Piece<'a> = Result<&'a RawValue, PieceError>;
+
+/// Why a part of a body cannot be read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BatchError {
-    /// Index of the invalid event, from 0; `None` if the body as a whole is invalid.
-    pub index: Option<usize>,
-    /// What is wrong.
+pub struct PieceError {
+    /// The number of the line on which the part begins, from 1.
+    pub line: usize,
+    /// What is wrong, and where.
     pub message: String,
 }
 
-/// Splits `body` into at most `events_max` values without interpreting them.
-pub fn split(body: &[u8], events_max: usize) -> Result<Vec<&RawValue>, BatchError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| BatchError { index: None, message: format!("not UTF-8 at byte {}", error.valid_up_to()) })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut events = Vec::new();
-    let outcome = if text.trim_start().starts_with('[') {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        reader.deserialize_seq(Elements { events: &mut events, events_max }).and_then(|()| reader.end())
-    } else {
-        values_in_a_row(text, &mut events, events_max)
-    };
-    match outcome {
-        Err(error) => {
-            let index = (events.len() <= events_max).then_some(events.len());
-            Err(BatchError { index, message: format!("not JSON: {error}") })
-        }
-        Ok(()) if events.len() > events_max => {
-            Err(BatchError { index: None, message: format!("more than {events_max} events in one request") })
-        }
-        Ok(()) if events.is_empty() => Err(BatchError { index: None, message: "contains no event".to_owned() }),
-        Ok(()) => Ok(events),
-    }
+/// A body with more values than a request may have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+/// What to do after a part that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterError {
+    /// Read nothing further.
+    Stop,
+    /// Continue at the next line. If the part had begun to span several lines, continue at the next line that begins with an
+    /// object: other lines are part of the part. Within an array, nothing tells where the next element begins, so the rest of
+    /// the array is one part.
+    Resume,
 }
 
-/// Reads values that follow one another. Like [`Elements`], it stops one past the limit, so that [`split`] sees that the limit
-/// was exceeded.
-fn values_in_a_row<'a>(text: &'a str, events: &mut Vec<&'a RawValue>, max: usize) -> Result<(), serde_json::Error> {
-    for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
-        events.push(value?);
-        if events.len() > max {
+/// Splits `body` into at most `events_max` values without interpreting them. An empty body has none. A part that cannot be read
+/// takes the place of a value.
+pub fn split(body: &[u8], events_max: usize, after_error: AfterError) -> Result<Vec<Piece<'_>>, TooMany> {
+    let at = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let counted = Counted { at: 0, line: 1, line_start: 0 };
+    let mut splitter = Splitter { body, at, form: Form::Values, counted, read_in_vain: 0 };
+    if splitter.next_byte() == Some(b'[') {
+        splitter.at += 1;
+        splitter.form = Form::Array { is_first: true };
+    }
+    let mut pieces = Vec::new();
+    while let Some(piece) = splitter.piece() {
+        if pieces.len() == events_max {
+            return Err(TooMany);
+        }
+        let is_last = piece.is_err() && after_error == AfterError::Stop;
+        pieces.push(piece);
+        if is_last {
             break;
         }
     }
-    Ok(())
+    Ok(pieces)
 }
 
-/// Reads the elements of an array.
-struct Elements<'v, 'a> {
-    events: &'v mut Vec<&'a RawValue>,
-    events_max: usize,
+/// Reads one body from its beginning to its end.
+struct Splitter<'a> {
+    body: &'a [u8],
+    at: usize,
+    form: Form,
+    counted: Counted,
+    /// The number of bytes read of values that could not be read.
+    read_in_vain: usize,
 }
 
-impl<'a> Visitor<'a> for Elements<'_, 'a> {
-    type Value = ();
+/// The line of the last byte whose position was determined. Further positions are counted from there.
+struct Counted {
+    at: usize,
+    line: usize,
+    line_start: usize,
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of events")
-    }
+/// What follows.
+enum Form {
+    /// Values, one after another.
+    Values,
+    /// Elements of an array.
+    Array { is_first: bool },
+    /// Nothing that can be read.
+    End,
+}
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(element) = elements.next_element()? {
-            // Past the limit, the rest is skipped. The array must still be closed, so that its error is the right one.
-            if self.events.len() <= self.events_max {
-                self.events.push(element);
+impl<'a> Splitter<'a> {
+    fn piece(&mut self) -> Option<Piece<'a>> {
+        match self.form {
+            Form::End => None,
+            Form::Values => {
+                self.next_byte()?;
+                let start = self.at;
+                Some(self.value().map_err(|error| self.resume(start, &error)))
             }
+            Form::Array { is_first } => self.element(is_first),
         }
-        Ok(())
     }
+
+    /// The next element of an array. After an error other than in the encoding of an element, nothing follows.
+    fn element(&mut self, is_first: bool) -> Option<Piece<'a>> {
+        self.form = Form::End;
+        match self.next_byte() {
+            Some(b']') => {
+                self.at += 1;
+                return self.next_byte().map(|_| Err(self.error(self.at, "text after the end of the array")));
+            }
+            Some(b',') if !is_first => {
+                self.at += 1;
+                self.next_byte();
+            }
+            Some(_) if is_first => {}
+            Some(_) => return Some(Err(self.error(self.at, "expected `,` or `]`"))),
+            None => return Some(Err(self.error(self.at, "the array does not end"))),
+        }
+        let start = self.at;
+        let read = self.value();
+        if let Err(Unreadable::Syntax(error)) = read {
+            return Some(Err(self.syntax_error(start, &error)));
+        }
+        self.form = Form::Array { is_first: false };
+        Some(read.map_err(|error| self.resume(start, &error)))
+    }
+
+    /// Reads the value that begins here.
+    fn value(&mut self) -> Result<&'a RawValue, Unreadable> {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        match <&RawValue>::deserialize(&mut serde_json::Deserializer::from_slice(rest)) {
+            Ok(value) => {
+                self.at += value.get().len();
+                Ok(value)
+            }
+            // Without strings in UTF-8, the grammar shows where the value ends.
+            Err(error) => match IgnoredAny::deserialize(&mut serde_json::Deserializer::from_slice(rest)) {
+                Ok(IgnoredAny) => Err(Unreadable::Encoding),
+                Err(_) => Err(Unreadable::Syntax(error)),
+            },
+        }
+    }
+
+    /// Passes the part that begins at `start` and cannot be read. Returns what is wrong with it.
+    fn resume(&mut self, start: usize, error: &Unreadable) -> PieceError {
+        let Unreadable::Syntax(error) = error else {
+            self.at = json::end_of_value(self.body, start);
+            let valid =
+                std::str::from_utf8(&self.body[start..self.at]).map_or_else(|error| error.valid_up_to(), str::len);
+            return self.error(start, &format!("not UTF-8 at byte {} of the body", start + valid));
+        };
+        let mut found = self.syntax_error(start, error);
+        self.at = self.line_after(start);
+        while error.line() > 1 && self.at < self.body.len() && self.body[self.at] != b'{' {
+            self.at = self.line_after(self.at);
+        }
+        let lines = memchr::memchr_iter(b'\n', &self.body[start..]).nth(error.line().saturating_sub(2));
+        self.read_in_vain += lines.unwrap_or(0) + error.column();
+        if self.read_in_vain > self.body.len() * READINGS_MAX {
+            self.at = self.body.len();
+            found.message.push_str("; after this many errors, the rest was not read");
+        }
+        found
+    }
+
+    /// Where the line after the one with this byte begins.
+    fn line_after(&self, at: usize) -> usize {
+        memchr::memchr(b'\n', &self.body[at..]).map_or(self.body.len(), |length| at + length + 1)
+    }
+
+    fn syntax_error(&mut self, start: usize, error: &serde_json::Error) -> PieceError {
+        let (line, column) = self.position(start);
+        let (lines, columns) = (error.line().saturating_sub(1), if error.line() <= 1 { column - 1 } else { 0 });
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or(&text);
+        let message = format!("line {}, column {}: not JSON: {what}", line + lines, error.column() + columns);
+        PieceError { line, message }
+    }
+
+    fn error(&mut self, at: usize, what: &str) -> PieceError {
+        let (line, column) = self.position(at);
+        PieceError { line, message: format!("line {line}, column {column}: {what}") }
+    }
+
+    /// The line and the column of a byte, both from 1. Positions are asked for in order.
+    fn position(&mut self, at: usize) -> (usize, usize) {
+        let Counted { at: from, line, line_start } = &mut self.counted;
+        for step in memchr::memchr_iter(b'\n', self.body.get(*from..at).unwrap_or_default()) {
+            *line += 1;
+            *line_start = *from + step + 1;
+        }
+        *from = at.max(*from);
+        (*line, at - *line_start + 1)
+    }
+
+    /// Passes white space. Returns the byte after it.
+    fn next_byte(&mut self) -> Option<u8> {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.body.get(self.at).copied()
+    }
+}
+
+/// Why a value cannot be read.
+enum Unreadable {
+    /// It is grammatical, but not UTF-8.
+    Encoding,
+    Syntax(serde_json::Error),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pieces(body: &str) -> Vec<&str> {
-        split(body.as_bytes(), 10).unwrap().into_iter().map(RawValue::get).collect()
+    /// The values, and in place of each other part its line and error.
+    fn pieces(body: impl AsRef<[u8]>) -> Vec<String> {
+        let pieces = split(body.as_ref(), 100, AfterError::Resume).unwrap();
+        let shown = |piece: Piece<'_>| match piece {
+            Ok(value) => value.get().to_owned(),
+            Err(PieceError { line, message }) => format!("{line}: {message}"),
+        };
+        pieces.into_iter().map(shown).collect()
     }
 
     #[test]
@@ -103,15 +241,79 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_the_index_of_the_event() {
-        assert_eq!(split(b"{}{\"a\":}", 10).unwrap_err().index, Some(1));
-        assert_eq!(split(b"[{},{},", 10).unwrap_err().index, Some(2));
-        assert_eq!(split(b"[{}] {}", 10).unwrap_err().index, Some(1));
-        assert_eq!(split(b"", 10).unwrap_err().message, "contains no event");
-        assert_eq!(split(b"[]", 10).unwrap_err().message, "contains no event");
-        assert_eq!(split(b"{\"a\":\"\xff\"}", 10).unwrap_err().message, "not UTF-8 at byte 6");
-        for body in ["{}{}{}", "[{},{},{}]"] {
-            assert_eq!(split(body.as_bytes(), 2).unwrap_err().message, "more than 2 events in one request");
+    fn an_empty_body_has_no_values() {
+        for body in ["", " \r\n\t", "[]", " [ ] \n", "\u{feff}", "\u{feff}[]"] {
+            assert_eq!(pieces(body), [""; 0], "{body:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_costs_its_line() {
+        for (body, expected) in [
+            ("{}\n{\"a\":\n{\"b\":1}", ["{}", "2: line 3, column 7: not JSON: EOF while parsing", "{\"b\":1}"]),
+            ("{}\n{\"a\":\"b\n{\"c\":1}\n", ["{}", "2: line 2, column 7: not JSON: control character", "{\"c\":1}"]),
+            ("{}\r\nnonsense {\r\n {\"c\":1}", ["{}", "2: line 2, column 2: not JSON: expected ident", "{\"c\":1}"]),
+            ("{}\n{\"a\":1}}\n{\"c\":1}", ["{}", "{\"a\":1}", "2: line 2, column 8: not JSON: expected value"]),
+        ] {
+            let found = pieces(body);
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(found.starts_with(expected), "{body:?}: {found} instead of {expected}");
+            }
+            assert!(found.len() >= 3, "{body:?}: {found:?}");
+        }
+        assert_eq!(pieces("{}{").len(), 2);
+    }
+
+    #[test]
+    fn an_error_in_a_value_of_several_lines_costs_that_value() {
+        let broken = "{\n  \"a\": 1,\n  \"b\": {\n    \"action\": \"A\"\n  }}\n  \"c\": [\n {\"d\": 1}\n  ]\n}\n";
+        let good = "{\n  \"e\": 1\n}\n";
+        let found = pieces(format!("{good}{}{good}", broken.replace("}}\n", "}\n")));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!((found[0].as_str(), found[2].as_str()), (good.trim_end(), good.trim_end()));
+        assert!(found[1].starts_with("4: line 9, column 3: not JSON"), "{found:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_cost_their_value() {
+        let expected = ["{}", "1: line 1, column 4: not UTF-8 at byte 9 of the body", "[1]"];
+        assert_eq!(pieces(b"{}\t{\"a\":\"\xff\"} [1]"), expected);
+        assert_eq!(pieces(b"[{},{\"a\":\"\xff\"},[1]]").len(), 3);
+        assert_eq!(pieces(b"{}\n\xff\xfe\n[1]").len(), 3);
+    }
+
+    #[test]
+    fn what_precedes_an_error_in_an_array_is_kept() {
+        for (body, error) in [
+            ("[{},{},", "line 1, column 7: not JSON: EOF"),
+            ("[{},{}", "line 1, column 7: the array does not end"),
+            ("[{},{}\n,}", "line 2, column 2: not JSON: expected value"),
+            ("[{},{} {}]", "line 1, column 8: expected `,` or `]`"),
+            ("[{},{}] {}", "line 1, column 9: text after the end of the array"),
+            ("[{},{},]", "line 1, column 8: not JSON: expected value"),
+        ] {
+            let found = pieces(body);
+            assert_eq!((found.len(), &found[..2]), (3, &["{}".to_owned(), "{}".to_owned()][..]), "{body}");
+            assert!(found[2].split_once(": ").unwrap().1.starts_with(error), "{body}: {}", found[2]);
+        }
+    }
+
+    #[test]
+    fn a_body_of_beginnings_is_not_read_again_and_again() {
+        let body = "{\"a\":[\n".repeat(100_000);
+        let found = split(body.as_bytes(), 10_000, AfterError::Resume).unwrap();
+        assert!(found.len() <= READINGS_MAX + 2, "{}", found.len());
+        let last = found.last().unwrap().as_ref().unwrap_err();
+        assert!(last.message.contains("the rest was not read"), "{}", last.message);
+    }
+
+    #[test]
+    fn reading_stops_at_the_first_error_and_beyond_the_limit() {
+        let stopped = split(b"{}\nx\n{}\ny", 10, AfterError::Stop).unwrap();
+        assert!(stopped.len() == 2 && stopped[1].is_err());
+        for body in ["{}{}{}", "[{},{},{}]", "{}{}\nx", "x\ny\nz"] {
+            assert_eq!(split(body.as_bytes(), 2, AfterError::Resume).map(|_| ()), Err(TooMany), "{body}");
+            assert!(split(body.as_bytes(), 3, AfterError::Resume).is_ok(), "{body}");
         }
     }
 }

@@ -1,14 +1,17 @@
 //! An audit event: parsed, completed by the server, and written as one byte string that never changes.
 //!
 //! The stored body has the known keys in a fixed order, then the sender's other keys in the sender's order, then the keys that
-//! only the server sets, beginning with `receivedAt`. Values are never rewritten: each is a copy of the sender's bytes.
+//! only the server sets, beginning with `receivedAt`. Values are never rewritten: each is a copy of the sender's bytes. The
+//! values by which an event is found are read more generously (`read`): an id may be a number, a status may have any case.
 
 mod object_writer;
+mod read;
+#[cfg(test)]
+mod spelling_tests;
 mod stored;
+mod submission;
 #[cfg(test)]
 mod tests;
-
-mod submission;
 
 use std::borrow::Cow;
 
@@ -17,14 +20,14 @@ use uuid::Uuid;
 
 use crate::model::{
     error::FieldError,
-    field::{Field, FieldSpec, Object},
-    json::{self, Members, ObjectError},
+    field::{Field, Object},
+    json,
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
-    search::message_words,
     timestamp::Timestamp,
     values::Values,
 };
 use object_writer::ObjectWriter;
+use read::members;
 pub use stored::{message, received_at, searchable};
 pub use submission::same_submission;
 
@@ -34,8 +37,10 @@ pub const OWN_ORIGIN: &str = "auditbox";
 const DEFAULT_ORIGIN: &str = "API";
 /// The status of an event without one.
 const DEFAULT_STATUS: &str = "SUCCESS";
-/// Maximum number of bytes of strings that are validated but not searched (`userAgent`, `orgId`).
-const TEXT_BYTES_MAX: usize = 8_192;
+/// Every status.
+const STATUSES: [&str; 2] = [DEFAULT_STATUS, FAILURE];
+/// The status of what failed. Senders may write it in any case.
+pub const FAILURE: &str = "FAILURE";
 
 /// The author of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,7 @@ impl DefaultedFields {
     const AT: u8 = 1;
     const ORIGIN: u8 = 2;
     const STATUS: u8 = 4;
+    const IDENTIFIER: u8 = 8;
 
     /// The code of the set in the file.
     pub const fn code(self) -> u8 {
@@ -73,6 +79,11 @@ impl DefaultedFields {
     /// The set with this code.
     pub const fn from_code(code: u8) -> Self {
         Self(code)
+    }
+
+    /// Whether the server assigned the identifier.
+    pub const fn holds_identifier(self) -> bool {
+        self.holds(Self::IDENTIFIER)
     }
 
     const fn holds(self, bit: u8) -> bool {
@@ -104,6 +115,8 @@ pub struct EventDraft<'a> {
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
+    /// The fields that the server filled in so far.
+    filled: DefaultedFields,
     /// Maximum number of seconds by which `at` may be later than the receipt.
     future_seconds_max: i64,
     /// What the server added, if the event comes from the file.
@@ -155,8 +168,6 @@ const TRIGGER_PLACE: usize = 5;
 const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
-/// The error for a NUL character, which many programs take for the end of a text.
-const HOLDS_NUL: &str = "contains a NUL character";
 /// Keys that only the server sets, in the order in which it writes them.
 const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
@@ -213,6 +224,14 @@ impl<'a> EventDraft<'a> {
         }
     }
 
+    /// Sets the identifier on behalf of the server, unless the sender did.
+    pub fn assign(&mut self, identifier: &str) {
+        if self.identifier().is_none() {
+            self.name(identifier);
+            self.filled.0 |= DefaultedFields::IDENTIFIER;
+        }
+    }
+
     /// The event in the form that a sender would send.
     pub fn into_json(self) -> String {
         self.write(None)
@@ -221,9 +240,11 @@ impl<'a> EventDraft<'a> {
     /// Completes the event with what the server knows. A time that is too far after the receipt stays in the event, but then
     /// the log orders the event by its receipt. Otherwise one wrong clock could put an event at the top of every list for years.
     pub fn accept(mut self, receipt: &Receipt<'_>) -> Event {
-        let mut filled = DefaultedFields::default();
-        let identifier = self.identifier().map_or_else(new_identifier, str::to_owned);
-        self.name(&identifier);
+        if self.identifier().is_none() {
+            self.assign(&new_identifier());
+        }
+        let identifier = self.identifier().unwrap_or_default().to_owned();
+        let mut filled = self.filled;
         if self.top.fill(STATUS, DEFAULT_STATUS) {
             filled.0 |= DefaultedFields::STATUS;
             self.values.push(Field::Status, DEFAULT_STATUS);
@@ -247,8 +268,9 @@ impl<'a> EventDraft<'a> {
 
     fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
-        let added = Added::default();
-        let mut draft = Self { masked: &[], top, trigger, at: None, future_seconds_max: 0, added, values, bounds };
+        let (filled, added) = (DefaultedFields::default(), Added::default());
+        let mut draft =
+            Self { masked: &[], top, trigger, at: None, filled, future_seconds_max: 0, added, values, bounds };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
             match server {
@@ -265,122 +287,6 @@ impl<'a> EventDraft<'a> {
             }
         }
         Ok(draft)
-    }
-
-    fn read_member(&mut self, key: Cow<'a, str>, value: &'a RawValue) -> Result<(), FieldError> {
-        // A known key with the value null counts as absent. Unknown keys are kept with any value.
-        if json::is_null(value) && TOP.contains(&key.as_ref()) {
-            return Ok(());
-        }
-        match key.as_ref() {
-            "trigger" => return self.read_trigger(value),
-            "context" => self.read_object(Object::Context, value)?,
-            "request" => self.read_object(Object::Request, value)?,
-            "diff" => self.check_diff(value)?,
-            known @ ("identifier" | "action" | "resourceType" | "status" | "message") => {
-                self.read_string(Object::Event, known, value)?;
-            }
-            _ => {}
-        }
-        self.top.put(&TOP, key, value);
-        Ok(())
-    }
-
-    fn read_trigger(&mut self, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(Object::Trigger, value, self.bounds)? {
-            if json::is_null(value) && TRIGGER.contains(&key.as_ref()) {
-                continue;
-            }
-            match key.as_ref() {
-                "at" => {
-                    let text = json::text(value).ok_or_else(|| FieldError::new("trigger.at", "must be a string"))?;
-                    self.at = Some(Timestamp::parse(&text).ok_or_else(|| {
-                        FieldError::new("trigger.at", "is not an RFC 3339 time such as 2024-05-01T12:00:00Z")
-                    })?);
-                }
-                "origin" => self.read_string(Object::Trigger, "origin", value)?,
-                "by" => self.read_object(Object::By, value)?,
-                _ => {}
-            }
-            self.trigger.put(&TRIGGER, key, value);
-        }
-        Ok(())
-    }
-
-    /// Validates the members of an object, which is stored unchanged, and collects the values that can be searched.
-    fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
-        let mut members: Vec<_> = members(object, value, self.bounds)?.into_iter().collect();
-        // The first source of a field counts, whatever the sender's order.
-        if object == Object::By {
-            members.sort_by_key(|(key, _)| Field::rank(object, key));
-        }
-        for (key, value) in members {
-            if json::is_null(value) {
-                continue;
-            }
-            if (object, key.as_ref()) == (Object::Request, "statusCode") {
-                self.values.push(Field::StatusCode, check_status_code(value)?);
-            } else if Field::at(object, &key).is_some()
-                || matches!((object, key.as_ref()), (Object::By, "orgId") | (Object::Request, "userAgent"))
-            {
-                self.read_string(object, &key, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_diff(&self, value: &RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(Object::Diff, value, self.bounds)? {
-            if matches!(key.as_ref(), "before" | "after") && !json::is_null(value) && !value.get().starts_with('{') {
-                return Err(FieldError::new(Object::Diff.path(&key), "must be an object or null"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Validates a string, and collects it if it can be searched.
-    fn read_string(&mut self, object: Object, key: &str, value: &RawValue) -> Result<(), FieldError> {
-        let refuse = |message: String| Err(FieldError::new(object.path(key), message));
-        let Some(text) = json::text(value) else {
-            return refuse("must be a string".to_owned());
-        };
-        let row = Field::at(object, key);
-        let bytes_max = match (row, key) {
-            (Some(row), _) => row.bytes_max,
-            // A message is text for people. Only the limit of the event applies.
-            (None, "message") => usize::MAX,
-            (None, _) => TEXT_BYTES_MAX,
-        };
-        if text.is_empty() {
-            return refuse("must not be empty".to_owned());
-        }
-        if text.len() > bytes_max {
-            return refuse(format!("is longer than {bytes_max} bytes"));
-        }
-        if text.contains('\0') {
-            return refuse(HOLDS_NUL.to_owned());
-        }
-        if (object, key) == (Object::Event, "status") && !matches!(text.as_ref(), "SUCCESS" | "FAILURE") {
-            return refuse("must be SUCCESS or FAILURE".to_owned());
-        }
-        if let Some(row) = row {
-            self.collect(row, &text);
-        } else if key == "message" {
-            for word in message_words(&text) {
-                self.values.push(Field::Word, &word);
-            }
-        }
-        Ok(())
-    }
-
-    /// Collects a value by which the event can be found.
-    fn collect(&mut self, row: &FieldSpec, text: &str) {
-        let first = row.further.and_then(|further| Some((further, self.values.first(row.field)?)));
-        match first {
-            None => self.values.push(row.field, text),
-            Some((_, first)) if first == text => {}
-            Some((further, _)) => self.values.push(further, text),
-        }
     }
 
     /// Writes the event, followed by the additions of the server.
@@ -453,35 +359,4 @@ impl<'a> Parts<'a> {
 /// that it is unguessable (UUID version 7, RFC 9562 section 5.7).
 fn new_identifier() -> String {
     format!("event_{}", Uuid::now_v7().simple())
-}
-
-/// The members of an object that the server reads. Deeper values are inspected here, except members that the server reads too:
-/// those are inspected when they are read, so that an error has the most specific path.
-fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'_>, FieldError> {
-    if !value.get().starts_with('{') {
-        return Err(FieldError::new(object.name(), "must be an object"));
-    }
-    let members = Members::read(value.get(), bounds.keys_max).map_err(|error| match error {
-        ObjectError::Twice(key) => FieldError::new(object.path(&key), "appears twice"),
-        ObjectError::Unreadable(message) => FieldError::new(object.name(), message),
-    })?;
-    for (key, value) in members.iter() {
-        if key.contains('\0') {
-            return Err(FieldError::new(object.path(&key.replace('\0', "\\u0000")), HOLDS_NUL));
-        }
-        if object.inner(key).is_none() {
-            json::inspect(value, bounds.depth_max.saturating_sub(object.depth()))
-                .map_err(|message| FieldError::new(object.path(key), message))?;
-        }
-    }
-    Ok(members)
-}
-
-/// Validates a status code and returns its digits.
-fn check_status_code(value: &RawValue) -> Result<&str, FieldError> {
-    let digits = value.get();
-    match digits.parse::<u16>() {
-        Ok(100..=999) if digits.len() == 3 => Ok(digits),
-        _ => Err(FieldError::new("request.statusCode", "must be a whole number from 100 to 999")),
-    }
 }

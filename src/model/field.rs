@@ -172,7 +172,8 @@ pub struct FieldSpec {
     pub matching: Matching,
     /// Whether a parameter that is given once may hold several values separated by commas.
     pub comma_list: bool,
-    /// Maximum length of an event's value in bytes.
+    /// Maximum number of bytes of a value in the index, which has longer ones in a shortened form, and of an identifier in an
+    /// event.
     pub bytes_max: usize,
     /// Where the index keeps the values.
     pub sharing: TermStorage,
@@ -287,8 +288,7 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::ActorName, &[], "Actor's other name", "Another name of the actor", &[]).searched(),
 ];
 
-/// Default maximum number of bytes of a value. Names and identifiers are shorter. Longer text is content, which belongs in a
-/// field that is not searched.
+/// Default maximum number of bytes of a value. Names and identifiers are shorter.
 const VALUE_BYTES_MAX: usize = 1_024;
 
 const fn row(
@@ -414,6 +414,8 @@ mod tests {
         for (spec, further) in FIELDS.iter().filter_map(|spec| Some((spec, spec.further?.spec()))) {
             assert!(further.parameters.is_empty() && further.sources.is_empty(), "{}", spec.label);
             assert_eq!((further.sharing, further.searched), (spec.sharing, spec.searched), "{}", spec.label);
+            // A predicate is parsed for the field, and compared with both.
+            assert_eq!((further.matching, further.bytes_max), (spec.matching, spec.bytes_max), "{}", spec.label);
         }
     }
 

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::{
+    address,
     event::OWN_ORIGIN,
     field::{Field, FieldSpec, Matching},
     fold::fold,
     search::SearchWord,
+    term_text,
     timestamp::Timestamp,
 };
 
@@ -56,13 +58,17 @@ impl Predicate {
             return Err("contains a NUL character, which no value can".to_owned());
         }
         match spec.matching {
-            Matching::Exact => Ok(Self::Exact(text.to_owned())),
+            Matching::Exact => Ok(Self::Exact(term_text::asked(spec, text).into_owned())),
             Matching::IgnoreCase => Ok(Self::IgnoreCase(fold(text).into_owned())),
+            // Of a long value, the index has the beginning. A text beyond it must be the whole value.
+            Matching::Prefix if text.len() > spec.bytes_max - term_text::END_BYTES => {
+                Ok(Self::Exact(term_text::asked(spec, text).into_owned()))
+            }
             Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
             Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
             Matching::StatusCode => parse_status_code(text),
-            Matching::Network => parse_network(text),
+            Matching::Network => parse_network(spec, text),
         }
     }
 
@@ -70,10 +76,10 @@ impl Predicate {
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(text) => value == text,
-            Self::IgnoreCase(text) => fold(value) == *text,
+            Self::IgnoreCase(text) => fold(value) == *text || term_text::is_of(value, Matching::IgnoreCase, text),
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
-            Self::Network(range) => parse_address(value).is_some_and(|address| range.contains(&address)),
+            Self::Network(range) => address::client(value).is_some_and(|address| range.contains(&address)),
         }
     }
 
@@ -85,8 +91,8 @@ impl Predicate {
             Self::Network(IpNet::V4(range)) => {
                 let (text, fixed) = (range.network().to_string(), usize::from(range.prefix_len() / 8));
                 let dotted = text.split_inclusive('.').take(fixed).collect();
-                // The other spellings are IPv6 addresses whose first group is 0.
-                Some(vec![dotted, "0".to_owned(), ":".to_owned()])
+                // The other spellings are IPv6 addresses whose first group is 0, also in brackets.
+                Some(vec![dotted, "0".to_owned(), ":".to_owned(), "[".to_owned()])
             }
             Self::IgnoreCase(_) | Self::Network(IpNet::V6(_)) => None,
         }
@@ -103,7 +109,7 @@ fn parse_status_code(text: &str) -> Result<Predicate, String> {
 
 /// Text that is not an address is compared literally. Senders do write such values (`10.0.0.07`, `AWS Internal`), and
 /// every stored value must be reachable.
-fn parse_network(text: &str) -> Result<Predicate, String> {
+fn parse_network(spec: &FieldSpec, text: &str) -> Result<Predicate, String> {
     if let Some(address) = parse_address(text) {
         return Ok(Predicate::Network(IpNet::from(address)));
     }
@@ -112,7 +118,7 @@ fn parse_network(text: &str) -> Result<Predicate, String> {
         Err(_) if text.split_once('/').is_some_and(|(address, _)| parse_address(address).is_some()) => {
             Err("must be an address, or a range such as 10.0.0.0/8".to_owned())
         }
-        Err(_) => Ok(Predicate::Exact(text.to_owned())),
+        Err(_) => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
     }
 }
 
@@ -194,6 +200,8 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.1", "::ffff:10.0.0.1"));
         assert!(passes(Field::Ip, "2001:db8::1", "2001:0DB8:0:0::1"));
         assert!(passes(Field::Ip, "10.0.0.07", "10.0.0.07"));
+        assert!(passes(Field::Ip, "10.0.0.0/8", "10.1.2.3:443") && passes(Field::Ip, "10.1.2.3:443", "10.1.2.3:443"));
+        assert!(passes(Field::Ip, "2001:db8::/32", "[2001:db8::1]:443, 10.0.0.1"));
         assert!(passes(Field::Ip, "pod/10.0.0.1", "pod/10.0.0.1"));
         assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
     }
@@ -201,7 +209,8 @@ mod tests {
     #[test]
     fn what_passes_begins_as_it_is_said_to() {
         let addresses =
-            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1"];
+            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1",
+            "10.1.2.3:80", "10.1.2.3, 10.9.9.9", "[::ffff:10.1.2.3]:80", "[2001:db8::1%eth0]:443"];
         let values = addresses.into_iter().chain(["403", "pod/10.1.2.3", "/v1/entities", "DELETE"]);
         let texts =
             ["10.1.2.3", "10.1.0.0/16", "10.0.0.0/7", "0.0.0.0/0", "::ffff:10.1.2.3", "2001:db8::/32", "pod/10.1.2.3"];
@@ -220,6 +229,29 @@ mod tests {
             });
             assert!(passed.count() > 0, "{value}");
         }
+    }
+
+    #[test]
+    fn a_long_value_is_found_by_its_whole_text_and_by_its_shortened_form() {
+        for (field, value) in [
+            (Field::Entity, "e".repeat(1_101)),
+            (Field::Action, "é".repeat(70)),
+            (Field::ResourceType, "Straße".repeat(30)),
+            (Field::Path, "/é".repeat(5_000)),
+            (Field::Ip, "10.0.0.1, ".repeat(200)),
+        ] {
+            let term = term_text::term_text(field.spec(), &value).into_owned();
+            assert!(passes(field, &value, &term) && passes(field, &term, &term), "{field:?}");
+            let shorter = &value[..value.floor_char_boundary(value.len() - 1)];
+            assert!(!passes(field, shorter, &term), "{field:?}");
+            let parsed = Predicate::parse(field.spec(), &value).unwrap();
+            let beginnings = parsed.beginnings().unwrap_or_else(|| vec![String::new()]);
+            assert!(beginnings.iter().any(|beginning| term.starts_with(beginning.as_str())), "{field:?}");
+        }
+        let path = term_text::term_text(Field::Path.spec(), &"/é".repeat(5_000)).into_owned();
+        assert!(passes(Field::Path, &"/é".repeat(2_700), &path));
+        let upper = term_text::term_text(Field::ResourceType.spec(), &"STRASSE".repeat(30)).into_owned();
+        assert!(passes(Field::ResourceType, &"straße".repeat(30), &upper));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Reading JSON one level deep, with every value kept as the sender's bytes; and scanning JSON text.
 //!
-//! `serde_json`'s [`RawValue`] checks a value's grammar without interpreting it. It accepts three things that an audit
-//! log must not: duplicate keys, unbounded nesting, and `\u` escapes of lone surrogates, which no reader could decode.
-//! [`Members`] rejects the first, [`inspect`] the other two.
+//! `serde_json`'s [`RawValue`] checks a value's grammar without interpreting it. It accepts three things that need care:
+//! duplicate keys, which [`Members`] rejects; unbounded nesting, which [`check_depth`] rejects; and `\u` escapes of lone
+//! surrogates. A string with a lone surrogate has no text: [`text`] returns none for it, and [`lossy_text`] replaces the
+//! surrogate.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -58,6 +59,10 @@ impl<'a> IntoIterator for Members<'a> {
 /// An error without the position. A position within one value would be misleading in a larger body, and the error has the field.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    // A lone surrogate is reported as the other half that is missing.
+    if text.contains("hex escape") {
+        return "a key contains a lone surrogate escape".to_owned();
+    }
     text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
@@ -124,18 +129,92 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// Decodes a JSON string; `None` if the value has another type. [`inspect`] has already rejected lone surrogates.
+/// Decodes a JSON string; `None` if the value has another type, or if the string contains a lone surrogate.
 pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::Deserializer::from_str(value.get()).deserialize_str(TextVisitor).ok()
 }
 
-/// Decodes the content of a JSON string without its quotes; `None` if it is invalid.
+/// The text by which a scalar is read: the content of a string; a number, `true` or `false` as written. `None` for `null`, for
+/// an object or an array, and for a string that contains a lone surrogate.
+pub fn scalar_text(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get().as_bytes().first()? {
+        b'"' => text(value),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(value.get())),
+    }
+}
+
+/// Like [`scalar_text`], with U+FFFD in place of each lone surrogate.
+pub fn lossy_text(value: &RawValue) -> Option<Cow<'_, str>> {
+    scalar_text(value).or_else(|| is_string(value).then(|| Cow::Owned(without_surrogates(value.get()))))
+}
+
+/// Decodes the content of a JSON string without its quotes, with U+FFFD in place of each lone surrogate.
 pub fn unescape(content: &[u8]) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', content).is_none() {
         return std::str::from_utf8(content).ok().map(Cow::Borrowed);
     }
-    let quoted = [b"\"", content, b"\""].concat();
-    serde_json::from_slice::<String>(&quoted).ok().map(Cow::Owned)
+    let quoted = String::from_utf8([b"\"", content, b"\""].concat()).ok()?;
+    Some(Cow::Owned(serde_json::from_str::<String>(&quoted).unwrap_or_else(|_| without_surrogates(&quoted))))
+}
+
+/// The code points of a JSON string, quotes included, as UTF-8; lone surrogates are encoded like other code points
+/// (generalized UTF-8). Two strings are equal if these bytes are.
+pub(super) fn code_points(quoted: &str) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', quoted.as_bytes()).is_none() {
+        return Cow::Borrowed(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().as_bytes());
+    }
+    let decoded = serde_json::Deserializer::from_str(quoted).deserialize_bytes(BytesVisitor);
+    Cow::Owned(decoded.unwrap_or_default())
+}
+
+fn without_surrogates(quoted: &str) -> String {
+    lossy(&code_points(quoted)).into_owned()
+}
+
+/// The text of [`code_points`], with U+FFFD in place of each lone surrogate.
+pub(super) fn lossy(code_points: &[u8]) -> Cow<'_, str> {
+    let mut rest = code_points;
+    let mut out = String::new();
+    loop {
+        match std::str::from_utf8(rest) {
+            Ok(text) if out.is_empty() => return Cow::Borrowed(text),
+            Ok(text) => return Cow::Owned(out + text),
+            Err(error) => {
+                let (valid, surrogate) = rest.split_at(error.valid_up_to());
+                out.push_str(std::str::from_utf8(valid).unwrap_or_default());
+                out.push(char::REPLACEMENT_CHARACTER);
+                rest = surrogate.get(SURROGATE_BYTES..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// The number of bytes of a surrogate in generalized UTF-8.
+const SURROGATE_BYTES: usize = 3;
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(bytes.to_vec())
+    }
+}
+
+/// Whether the value is a string.
+pub fn is_string(value: &RawValue) -> bool {
+    value.get().starts_with('"')
+}
+
+/// Whether the value is the empty string.
+pub fn is_empty_string(value: &RawValue) -> bool {
+    value.get() == "\"\""
 }
 
 /// Whether the value is `null`.
@@ -156,12 +235,10 @@ pub fn push_string(out: &mut String, text: &str) {
     }
 }
 
-/// Checks a grammatical JSON value for nesting deeper than `depth_max` (a scalar has depth 0) and for escapes of lone
-/// surrogates. It does not recurse.
-pub fn inspect(value: &RawValue, depth_max: usize) -> Result<(), String> {
+/// Rejects a grammatical JSON value that is nested deeper than `depth_max` (a scalar has depth 0). It does not recurse.
+pub fn check_depth(value: &RawValue, depth_max: usize) -> Result<(), String> {
     let bytes = value.get().as_bytes();
-    let mut depth = 0_usize;
-    let mut at = 0;
+    let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = bytes.get(at) {
         at += 1;
         match byte {
@@ -172,35 +249,11 @@ pub fn inspect(value: &RawValue, depth_max: usize) -> Result<(), String> {
                 }
             }
             b'}' | b']' => depth -= 1,
-            b'"' => at = inspect_string(bytes, at)?,
+            b'"' => at = end_of_string(bytes, at) + 1,
             _ => {}
         }
     }
     Ok(())
-}
-
-/// Scans a string whose opening quote precedes `at`; returns the index after the closing quote.
-fn inspect_string(bytes: &[u8], mut at: usize) -> Result<usize, String> {
-    while let Some(step) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
-        at += step;
-        if bytes[at] == b'"' {
-            return Ok(at + 1);
-        }
-        at += match escaped_unit(bytes, at) {
-            None => 2,
-            Some(0xD800..=0xDBFF) if matches!(escaped_unit(bytes, at + 6), Some(0xDC00..=0xDFFF)) => 12,
-            Some(0xD800..=0xDFFF) => return Err("contains a lone surrogate escape".to_owned()),
-            Some(_) => 6,
-        };
-    }
-    Ok(bytes.len())
-}
-
-/// The UTF-16 code unit of the escape at `at`, if there is one.
-fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
-    let escape = bytes.get(at..at + 6)?;
-    let digits = escape.strip_prefix(b"\\u")?;
-    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// The index of the closing quote of the JSON string whose content begins at `start`.
@@ -271,20 +324,47 @@ mod tests {
     }
 
     #[test]
-    fn lone_surrogates_are_found_everywhere() {
-        for good in [r#""\ud83d\ude00""#, r#"["\\ud83d", "\"", {"\u00e9": "\\"}]"#] {
-            assert_eq!(inspect(raw(good), 9), Ok(()), "{good}");
+    fn a_string_with_a_lone_surrogate_has_no_text_and_keeps_its_code_points() {
+        for (string, lossy) in [
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""é\ude00x""#, "é\u{fffd}x"),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
+        ] {
+            assert_eq!((text(raw(string)), lossy_text(raw(string)).as_deref()), (None, Some(lossy)), "{string}");
+            assert_eq!(unescape(&string.as_bytes()[1..string.len() - 1]).as_deref(), Some(lossy), "{string}");
         }
-        for bad in [r#""\ud83d""#, r#"{"a":["x\ude00"]}"#, r#"{"\ud83d\u0041":1}"#, r#""\ud83d\ud83d\ude00""#] {
-            assert!(inspect(raw(bad), 9).is_err(), "{bad}");
+        for (string, decoded) in [(r#""\ud83d\ude00""#, "😀"), (r#""\\ud83d\"""#, "\\ud83d\""), (r#""""#, "")] {
+            assert_eq!(text(raw(string)).as_deref(), Some(decoded), "{string}");
+            assert_eq!(*code_points(string), *decoded.as_bytes(), "{string}");
+        }
+        assert_eq!(code_points(r#""\uD800""#), code_points(r#""\ud800""#));
+        assert_ne!(code_points(r#""\ud800""#), code_points(r#""\ud801""#));
+        assert_ne!(code_points(r#""\ud800""#), code_points("\"\u{fffd}\""));
+    }
+
+    #[test]
+    fn scalars_are_read_by_their_text() {
+        for (value, expected) in [
+            ("42", Some("42")),
+            ("-0", Some("-0")),
+            ("1.50e3", Some("1.50e3")),
+            ("9007199254740993", Some("9007199254740993")),
+            ("true", Some("true")),
+            ("\"x\"", Some("x")),
+            ("null", None),
+            ("[]", None),
+            ("{}", None),
+        ] {
+            assert_eq!(scalar_text(raw(value)).as_deref(), expected, "{value}");
         }
     }
 
     #[test]
     fn depth_is_counted_without_recursion() {
-        assert_eq!(inspect(raw("[[\"[[[[\"]]"), 2), Ok(()));
-        assert!(inspect(raw("[[[]]]"), 2).is_err());
+        assert_eq!(check_depth(raw("[[\"[[[[\\\"[\"]]"), 2), Ok(()));
+        assert!(check_depth(raw("[[[]]]"), 2).is_err());
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(inspect(raw(&deep), 64).is_err());
+        assert!(check_depth(raw(&deep), 64).is_err());
     }
 }

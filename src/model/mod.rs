@@ -3,6 +3,7 @@
 //! What belongs here: types that are parsed once, where a value enters, and cannot hold an invalid value; and the rules that
 //! follow from values alone. What does not belong here: I/O, HTTP, and SQL. Files import downwards only.
 
+pub mod address;
 pub mod batch;
 pub mod cancel;
 pub mod credential;
@@ -16,9 +17,12 @@ pub mod filter;
 pub mod fold;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod idempotency_key;
 pub mod json;
+mod json_tree;
 pub mod limits;
 pub mod list_params;
+pub mod mapping;
 pub mod mask;
 pub mod masked_event;
 pub mod printable;
@@ -30,9 +34,11 @@ pub mod search;
 pub mod self_audit;
 mod signed;
 pub mod stats;
+pub mod term_text;
 pub mod ticket;
 pub mod ticket_id;
 pub mod timestamp;
 pub mod token;
 pub mod values;
+pub mod verbs;
 pub mod zone;

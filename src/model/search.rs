@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::model::{
     field::{FIELDS, Field},
     fold::fold,
+    term_text::readable,
 };
 
 /// Maximum number of distinct words of one message that the index keeps. A message with this number of words may have more, so
@@ -53,7 +54,7 @@ impl SearchWord {
 
     /// Whether the value of a field other than [`Field::Word`] contains this word.
     pub fn is_in(&self, value: &str) -> bool {
-        fold(value).contains(&self.text)
+        fold(readable(value)).contains(&self.text)
     }
 
     /// Whether a message contains this word.
@@ -129,6 +130,13 @@ mod tests {
         for search in ["checkouts", "api time2", "#", "timeout14100"] {
             assert!(!finds(search, &event), "{search}");
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_long_value_is_not_searched() {
+        let term = crate::model::term_text::term_text(Field::Entity.spec(), &"checkout ".repeat(200)).into_owned();
+        assert!(finds("checkout", &[(Field::Entity, &term)]));
+        assert!(!finds("sha256", &[(Field::Entity, &term)]));
     }
 
     #[test]

@@ -16,6 +16,15 @@ const UTC_MICROS: &[BorrowedFormatItem<'_>] =
 const FIRST_MICROS: i64 = -62_167_219_200_000_000;
 const LAST_MICROS: i64 = 253_402_300_799_999_999;
 
+/// The units of a time that is a number: the numbers below which a time is in this unit, its microseconds as a fraction
+/// (numerator, denominator), and its name. Times from 1973 to 5138 are read in the unit in which they were written.
+const EPOCH_UNITS: [(f64, (i128, i128), &str); 4] = [
+    (1e11, (1_000_000, 1), "seconds"),
+    (1e14, (1_000, 1), "milliseconds"),
+    (1e17, (1, 1), "microseconds"),
+    (1e20, (1, 1_000), "nanoseconds"),
+];
+
 /// An instant: microseconds since 1970-01-01T00:00:00Z. Finer digits are truncated, so that an instant never moves past
 /// a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +41,23 @@ impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
         let instant = OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_instant)?;
         (FIRST_MICROS..=LAST_MICROS).contains(&instant.0).then_some(instant)
+    }
+
+    /// Reads a number, with or without a fraction, as a time since 1970-01-01T00:00:00Z. The magnitude decides the unit, whose
+    /// name is returned too; `None` if `text` is not a number, or if the instant lies outside the years 0000 to 9999.
+    pub fn from_epoch(text: &str) -> Option<(Self, &'static str)> {
+        let number: f64 = text.parse().ok()?;
+        let (_, (times, per), unit) = EPOCH_UNITS.into_iter().find(|(below, ..)| number.abs() < *below)?;
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        // Billionths of the unit: nine digits of the fraction, which are exact.
+        let billionths = match (whole.parse::<i128>(), format!("{fraction:0<9.9}").parse::<i128>()) {
+            (Ok(whole), Ok(fraction)) if !text.starts_with('-') => whole * 1_000_000_000 + fraction,
+            // An exponent or a sign.
+            #[expect(clippy::cast_possible_truncation, reason = "below 10 to the 29th")]
+            _ => (number * 1e9) as i128,
+        };
+        let micros = i64::try_from((billionths * times).div_euclid(per * 1_000_000_000)).ok()?;
+        (FIRST_MICROS..=LAST_MICROS).contains(&micros).then_some((Self(micros), unit))
     }
 
     /// The instant `micros` microseconds after 1970-01-01T00:00:00Z.
@@ -71,6 +97,12 @@ impl Timestamp {
     }
 }
 
+/// Whether two RFC 3339 texts mean the same instant, to the nanosecond.
+pub fn is_same_instant(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    one.is_some() && one == other
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000);
@@ -89,6 +121,36 @@ mod tests {
         let utc = Timestamp::parse("2024-02-29T22:59:59.1234567Z").unwrap();
         assert_eq!(utc, Timestamp::parse("2024-03-01T00:59:59.123456+02:00").unwrap());
         assert_eq!(utc.to_string(), "2024-02-29T22:59:59.123456Z");
+    }
+
+    #[test]
+    fn the_magnitude_of_a_number_decides_its_unit() {
+        for (text, expected, unit) in [
+            ("1714564800", "2024-05-01T12:00:00.000000Z", "seconds"),
+            ("1714564800.123456789", "2024-05-01T12:00:00.123456Z", "seconds"),
+            ("1.7145648e9", "2024-05-01T12:00:00.000000Z", "seconds"),
+            ("1714564800123", "2024-05-01T12:00:00.123000Z", "milliseconds"),
+            ("1714564800123.5", "2024-05-01T12:00:00.123500Z", "milliseconds"),
+            ("1714564800123456", "2024-05-01T12:00:00.123456Z", "microseconds"),
+            ("1714564800123456789", "2024-05-01T12:00:00.123456Z", "nanoseconds"),
+            ("0", "1970-01-01T00:00:00.000000Z", "seconds"),
+            ("-1.5", "1969-12-31T23:59:58.500000Z", "seconds"),
+        ] {
+            let (at, found) = Timestamp::from_epoch(text).unwrap();
+            assert_eq!((at.to_string().as_str(), found), (expected, unit), "{text}");
+        }
+        for text in ["", "now", "NaN", "inf", "1e30", "-1e20", "2024-05-01", "1714564800s", "1e999"] {
+            assert_eq!(Timestamp::from_epoch(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_of_the_same_instant_are_compared_to_the_nanosecond() {
+        let same = |other: &str| is_same_instant("2024-05-01T12:00:00Z", other);
+        for text in ["2024-05-01T12:00:00.000Z", "2024-05-01t14:00:00+02:00", "2024-05-01T12:00:00-00:00"] {
+            assert!(same(text), "{text}");
+        }
+        assert!(!same("2024-05-01T12:00:00.000000001Z") && !same("yesterday") && !is_same_instant("x", "x"));
     }
 
     #[test]

@@ -4,16 +4,16 @@
 //! bytes (two bytes, little-endian), and the value in UTF-8. A missing field has no entry; a field with several sources
 //! may have several.
 
-use crate::model::field::Field;
+use crate::model::{field::Field, term_text::term_text};
 
 /// Encoded filterable values of one event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Values(Vec<u8>);
 
 impl Values {
-    /// Adds a value. The field table bounds values far below the 65,535 bytes that the encoding can hold. A longer one
-    /// would be truncated rather than corrupt its neighbors.
+    /// Adds a value, or the shortened form of a long one. Both are far below the 65,535 bytes that the encoding can hold.
     pub fn push(&mut self, field: Field, value: &str) {
+        let value = term_text(field.spec(), value);
         let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
         self.0.push(field.code());
         self.0.extend_from_slice(&length.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Sockets: ending stalled connections, and reusing an address.
+//! Sockets: sending at once, ending stalled connections, and reusing an address.
 
 use std::{io, time::Duration};
 
@@ -8,6 +8,16 @@ use tokio::net::TcpStream;
 /// that does not read.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// Sends each write at once (`TCP_NODELAY`).
+///
+/// Otherwise the end of a response that takes two writes waits for the client to acknowledge the first. Many clients delay
+/// their acknowledgements by 40 ms (RFC 1122, section 4.2.3.2).
+pub fn send_at_once(socket: &TcpStream) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "setting TCP_NODELAY failed");
+    }
+}
 
 /// Ends a connection whose client reads nothing of a response for `stall`.
 ///
@@ -38,4 +48,18 @@ pub fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
 #[cfg(windows)]
 pub const fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_socket_sends_at_once() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!socket.nodelay().unwrap());
+        send_at_once(&socket);
+        assert!(socket.nodelay().unwrap());
+    }
 }

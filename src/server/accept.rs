@@ -98,6 +98,7 @@ impl Acceptor {
             let (connections, context, tls) = (connections.clone(), context.clone(), tls.clone());
             fn_service(move |socket: TcpStream| {
                 let (connections, context, tls) = (connections.clone(), context.clone(), tls.clone());
+                platform::socket::send_at_once(&socket);
                 platform::socket::end_when_stalled(&socket, stall);
                 async move { admit(socket, &connections, &context, tls).await.map_err(DispatchError::Io) }
             })

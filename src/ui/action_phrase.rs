@@ -2,34 +2,7 @@
 //!
 //! An unknown action keeps its own words, so no phrase says more than the event.
 
-use crate::ui::wording::words;
-
-/// Verbs with a regular past tense.
-const REGULAR: &str = "\
-    add approve archive assign attach cancel change connect create delete deliver deploy destroy detach disable \
-    disconnect download enable execute export grant import insert install invite invoke list move promote publish \
-    rebase reject remove rename request restart restore revoke rotate scale start suspend switch trigger uninstall \
-    unlock lock update upgrade upload view";
-/// Other verbs: as an action names them, in the base form, and in the past tense.
-const IRREGULAR: &[(&str, &str, &str)] = &[
-    ("build", "build", "built"),
-    ("deny", "deny", "denied"),
-    ("get", "read", "read"),
-    ("ingest", "send to", "sent to"),
-    ("modify", "modify", "modified"),
-    ("patch", "change", "changed"),
-    ("put", "put", "put"),
-    ("read", "read", "read"),
-    ("rollback", "roll back", "rolled back"),
-    ("run", "run", "ran"),
-    ("send", "send", "sent"),
-    ("set", "set", "set"),
-    ("stop", "stop", "stopped"),
-    ("sync", "synchronize", "synchronized"),
-    ("transfer", "transfer", "transferred"),
-    ("upsert", "create or update", "created or updated"),
-    ("write", "write", "wrote"),
-];
+use crate::model::verbs::{Verb, words};
 
 /// An action in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,26 +16,12 @@ pub(super) struct ActionPhrase {
 /// The phrase of an action.
 pub(super) fn action_phrase(action: &str, failed: bool) -> ActionPhrase {
     let words = words(action);
-    // The verb is the last word or the first: `app.deploy`, `CreateAccessKey`.
-    let ends = [words.split_last(), words.split_first()].into_iter().flatten();
-    for (end, rest) in ends {
-        if let Some((base, past)) = verb(end) {
-            let verb = if failed { format!("tried to {base}") } else { past };
-            return ActionPhrase { verb, object: Some(rest.join(" ")).filter(|words| !words.is_empty()) };
-        }
+    if let Some((Verb { base, past }, rest)) = Verb::of_action(&words) {
+        let verb = if failed { format!("tried to {base}") } else { past.into_owned() };
+        return ActionPhrase { verb, object: Some(rest.join(" ")).filter(|words| !words.is_empty()) };
     }
     let verb = if words.is_empty() { action.to_owned() } else { words.join(" ") };
     ActionPhrase { verb: if failed { format!("failed: {verb}") } else { verb }, object: None }
-}
-
-/// The base form and the past tense of a known verb.
-fn verb(word: &str) -> Option<(&str, String)> {
-    if REGULAR.split(' ').any(|known| known == word) {
-        let ending = if word.ends_with('e') { "d" } else { "ed" };
-        return Some((word, format!("{word}{ending}")));
-    }
-    let found = IRREGULAR.iter().find(|(known, ..)| *known == word);
-    found.map(|(_, base, past)| (*base, (*past).to_owned()))
 }
 
 /// The kind of change that an action makes, for its color.

@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{ORDERED_BY, OWN_ORIGIN},
+    event::{FAILURE, ORDERED_BY, OWN_ORIGIN},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -78,7 +78,7 @@ impl EventView {
                 "identifier" => event.identifier = text(value).unwrap_or_default(),
                 "action" => event.action = text(value).unwrap_or_default(),
                 "resourceType" => event.resource_type = text(value).unwrap_or_default(),
-                "status" => event.failed = text(value).as_deref() == Some("FAILURE"),
+                "status" => event.failed = text(value).is_some_and(|text| text.eq_ignore_ascii_case(FAILURE)),
                 "message" => event.message = text(value),
                 "receivedAt" => event.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
                 "receivedBy" => event.received_by = text(value),
@@ -187,9 +187,7 @@ impl Request {
                 "path" => read.path = text(value),
                 "ip" => read.ip = text(value),
                 "userAgent" => read.user_agent = text(value),
-                "statusCode" if !json::is_null(value) => {
-                    read.status_code = Some(value.get().trim_matches('"').to_owned());
-                }
+                "statusCode" => read.status_code = text(value),
                 _ => {}
             }
         }
@@ -202,6 +200,8 @@ fn members(object: &str) -> impl Iterator<Item = (String, &RawValue)> {
     members.into_iter().flatten().map(|(key, value)| (key.into_owned(), value))
 }
 
+/// The text of a scalar that is not empty. Text with a lone surrogate cannot be shown otherwise than as stored.
 fn text(value: &RawValue) -> Option<String> {
-    json::text(value).map(std::borrow::Cow::into_owned)
+    let text = json::scalar_text(value).or_else(|| json::is_string(value).then(|| value.get().into()));
+    text.map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
 }

@@ -1,5 +1,7 @@
 //! Text for people: readable codes and shortened values.
 
+use crate::model::verbs::words;
+
 /// A readable form of a code: `environment_group` becomes "Environment group".
 pub(super) fn readable(code: &str) -> String {
     // `AWS::S3::Bucket` is already a name.
@@ -22,28 +24,6 @@ pub(super) fn truncated(text: &str, chars_max: usize) -> String {
     let mut chars = text.chars();
     let shown: String = chars.by_ref().take(chars_max).collect();
     if chars.next().is_some() { format!("{shown}…") } else { shown }
-}
-
-/// The words of a code, in lower case: `api_request`, `API-request` and `apiRequest` each have two.
-pub(super) fn words(code: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut was_lower = false;
-    for char in code.chars() {
-        if matches!(char, '_' | '.' | '-' | ':' | '/' | ' ') {
-            words.push(std::mem::take(&mut word));
-            was_lower = false;
-            continue;
-        }
-        if char.is_uppercase() && was_lower {
-            words.push(std::mem::take(&mut word));
-        }
-        was_lower = char.is_lowercase() || char.is_numeric();
-        word.extend(char.to_lowercase());
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 #[cfg(test)]

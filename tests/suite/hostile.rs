@@ -403,7 +403,15 @@ fn identifiers_of_every_length_are_found_again() {
         let text = text.replace('+', "%20").replace('.', "%2E");
         assert_eq!(server.get(&format!("{LOG}/{text}")).json()["audit"]["identifier"], *identifier, "{identifier}");
     }
-    for refused in ["x".repeat(257), String::new(), "a\0".to_owned()] {
-        assert_eq!(server.post(LOG, &event(&refused)).refusal().0, 422, "{refused}");
+    for refused in ["x".repeat(257), "a\0".to_owned()] {
+        let answer = server.post(LOG, &event(&refused));
+        assert_eq!(
+            (answer.refusal().0, &answer.json()["details"][0]["field"]),
+            (422, &json!("identifier")),
+            "{refused}"
+        );
     }
+    // An empty one counts as absent.
+    let assigned = server.post(LOG, &event("")).json()["identifiers"][0].clone();
+    assert!(assigned.as_str().unwrap().starts_with("event_"), "{assigned}");
 }

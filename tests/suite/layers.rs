@@ -191,7 +191,7 @@ fn each_crate_is_used_only_in_its_layers() {
         ("indicatif", &["cli"]),
         ("ureq", &["cli"]),
         ("hmac", &["model"]),
-        ("toml", &["config"]),
+        ("toml", &["config", "model"]),
         ("rustls", &["server"]),
         ("rustix", &["platform"]),
         ("nix", &["platform"]),

@@ -26,6 +26,7 @@
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
 //! | `ingest` | ingest: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
+//! | `kept` | unusual values, spellings and bodies: kept and found, and what is the same event |
 //! | `layers` | which layer may use which, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that continues |
 //! | `long_queries` | long queries: their deadline, and the resources that they leave to others |
@@ -96,6 +97,7 @@ mod harness;
 mod held;
 mod hostile;
 mod ingest;
+mod kept;
 mod layers;
 mod limits;
 mod long_queries;

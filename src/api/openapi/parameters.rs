@@ -9,9 +9,11 @@ use crate::{
     api::{
         event_schema::{DATE_TIME, NO_NUL},
         export::FORMAT,
+        ingest::KEY_HEADER,
     },
     model::{
         field::{FIELDS, FieldSpec, Matching},
+        idempotency_key::KEY_CHARS_MAX,
         limits::QueryLimits,
         query::{CONTROLS, Control, INCLUDABLE},
         search::{SEARCH_BYTES_MAX, SEARCH_WORDS_MAX},
@@ -32,6 +34,17 @@ pub(super) fn of_list(limits: &QueryLimits) -> Vec<Parameter> {
         })
     });
     filters.chain(controls(CONTROLS, limits)).collect()
+}
+
+/// The parameters of a request that sends events.
+pub(super) fn of_ingest() -> Vec<Parameter> {
+    let partial = "true to store the valid events of a batch that has invalid ones";
+    let key = "Marks the retry of a request whose events have no identifiers: the same key from the same credential stores \
+               them once. It is remembered for as long as the events are kept";
+    vec![
+        query("partial", partial, ObjectBuilder::new().schema_type(Type::Boolean)),
+        parameter(KEY_HEADER, ParameterIn::Header, key, string().min_length(Some(1)).max_length(Some(KEY_CHARS_MAX))),
+    ]
 }
 
 /// The parameters of a stream: it has no end to limit or count.

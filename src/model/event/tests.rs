@@ -82,11 +82,120 @@ fn defaults_of_the_server_do_not_count_and_content_of_the_sender_does() {
     let same = |one: &Event, other: &Event| same_submission((&one.body, one.filled), (&other.body, other.filled));
     assert!(same(&first, &retry));
     for other in [
-        r#"{"identifier":"e","action":"READ","resourceType":"x","status":"SUCCESS"}"#,
-        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2024-07-03T09:46:40.000000Z"}}"#,
-        r#"{"identifier":"e","action":"READ","resourceType":"x","note":1}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","status":"FAILURE"}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","status":"success"}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2024-07-03T09:46:41Z"}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"origin":"UI"}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","context":{}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","additionalData":null}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","note":""}"#,
     ] {
         assert!(!same(&first, &accept(other)), "{other}");
+    }
+    // A default counts as if it had been sent, also the time at which the event was received.
+    for other in [
+        r#"{"identifier":"e","action":"READ","resourceType":"x","status":"SUCCESS","trigger":{"origin":"API"}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","trigger":{"at":"2024-07-03T11:46:40+02:00"}}"#,
+        r#"{"identifier":"e","action":"READ","resourceType":"x","status":"","message":"","trigger":"","diff":null}"#,
+        r#"{ "action" : "\u0052EAD", "resourceType":"x","trigger":{"at":"","origin":null,"by":null}, "identifier":"e"}"#,
+    ] {
+        assert!(same(&first, &accept(other)), "{other}");
+    }
+}
+
+#[test]
+fn what_can_be_kept_is_kept_and_read() {
+    let read = |members: &str, field: Field| {
+        let text = format!(r#"{{"action":"A","resourceType":"x",{members}}}"#);
+        let event = accept(&text);
+        // The bytes stay, and the index can be rebuilt from them.
+        assert!(event.body.contains(members), "{members}: {}", event.body);
+        let rebuilt = searchable(&event.body).unwrap().1;
+        assert_eq!(rebuilt.first(field), event.values.first(field), "{members}");
+        event.values.first(field).map(str::to_owned)
+    };
+    for (members, field, expected) in [
+        (r#""context":{"entity":""}"#, Field::Entity, None),
+        (r#""context":{"entity":42}"#, Field::Entity, Some("42")),
+        (r#""context":{"runId":9007199254740993}"#, Field::Run, Some("9007199254740993")),
+        (r#""request":{"ip":"","userAgent":"","path":"","method":""}"#, Field::Ip, None),
+        (r#""request":{"userAgent":5}"#, Field::Path, None),
+        (r#""request":{"userAgent":"Mozilla \ud83d"}"#, Field::Path, None),
+        (r#""message":"""#, Field::Word, None),
+        (r#""message":404"#, Field::Word, Some("404")),
+        (r#""message":"cut \ud83d""#, Field::Word, Some("cut")),
+        (r#""identifier":7"#, Field::Identifier, Some("7")),
+        (r#""status":"success""#, Field::Status, Some("SUCCESS")),
+        (r#""status":"Failure""#, Field::Status, Some("FAILURE")),
+        (r#""request":{"statusCode":"403"}"#, Field::StatusCode, Some("403")),
+        (r#""request":{"statusCode":200.0}"#, Field::StatusCode, Some("200")),
+        (r#""request":{"statusCode":2e2}"#, Field::StatusCode, Some("200")),
+        (r#""request":{"statusCode":"200.0"}"#, Field::StatusCode, Some("200")),
+        (r#""request":{"statusCode":0}"#, Field::StatusCode, None),
+        (r#""request":{"statusCode":"0"}"#, Field::StatusCode, None),
+        (r#""request":{"statusCode":""}"#, Field::StatusCode, None),
+        (r#""diff":{"before":"on","after":"off"}"#, Field::Word, None),
+        (r#""diff":{"before":[1],"after":7}"#, Field::Word, None),
+        (r#""diff":{"after":{"a":"\ud800"}}"#, Field::Word, None),
+        (r#""additionalData":{"\udc00":["\ud800"]}"#, Field::Word, None),
+        (r#""unknown":"\ud800""#, Field::Word, None),
+    ] {
+        assert_eq!(read(members, field).as_deref(), expected, "{members}");
+    }
+    for (by, expected) in [(r#"{"userId":42,"orgId":7}"#, Some("42")), (r#"{"name":true}"#, Some("true"))] {
+        let event = accept(&format!(r#"{{"action":"A","resourceType":"x","trigger":{{"by":{by}}}}}"#));
+        assert!(event.body.contains(&format!(r#""by":{by}"#)), "{}", event.body);
+        assert_eq!(event.values.first(Field::Actor), expected, "{by}");
+    }
+}
+
+#[test]
+fn the_server_fills_in_what_is_empty() {
+    let empty = r#"{"identifier":"","status":"","action":"A","resourceType":"x","trigger":{"at":"","origin":""}}"#;
+    let event = accept(empty);
+    assert!(event.identifier.starts_with("event_"));
+    let tail = r#""status":"SUCCESS","trigger":{"at":"2024-07-03T09:46:40.000000Z","origin":"API"},"receivedAt""#;
+    assert!(event.body.contains(tail) && !event.body.contains("\"\""), "{}", event.body);
+    let plain = accept(r#"{"identifier":"e","action":"A","resourceType":"x","trigger":{"by":null}}"#);
+    let members = r#""context":"","request":"","diff":"","trigger":"","status":"""#;
+    let empty = accept(&format!(r#"{{"identifier":"e","action":"A","resourceType":"x",{members}}}"#));
+    assert_eq!(empty.body, plain.body);
+}
+
+#[test]
+fn long_texts_are_kept_and_found() {
+    let (entity, path, action) = ("e".repeat(1_101), format!("/{}", "p".repeat(9_000)), "a".repeat(129));
+    let text = format!(
+        r#"{{"action":"{action}","resourceType":"x","context":{{"entity":"{entity}"}},"request":{{"path":"{path}","userAgent":"{path}"}}}}"#
+    );
+    let event = accept(&text);
+    assert!([&entity, &path, &action].iter().all(|value| event.body.contains(*value)));
+    for (field, value) in [(Field::Entity, &entity), (Field::Path, &path), (Field::Action, &action)] {
+        let term = event.values.first(field).unwrap();
+        assert!(term.len() <= field.spec().bytes_max && value.starts_with(crate::model::term_text::readable(term)));
+    }
+    let rebuilt = searchable(&event.body).unwrap().1;
+    assert_eq!(rebuilt.first(Field::Entity), event.values.first(Field::Entity));
+}
+
+#[test]
+fn a_time_in_another_form_is_rejected_with_the_form_that_is_accepted() {
+    for (at, expected) in [
+        ("1714564800", "read as seconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.000000Z\""),
+        (
+            "1714564800123",
+            "read as milliseconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.123000Z\"",
+        ),
+        ("\"1714564800.5\"", "read as seconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.500000Z\""),
+        ("1714564800123456789", "read as nanoseconds since 1970"),
+        ("\"yesterday\"", "must be a time in RFC 3339"),
+        ("true", "must be a time in RFC 3339"),
+        ("{}", "must be a time in RFC 3339"),
+        ("1e99", "must be a time in RFC 3339"),
+    ] {
+        let text = format!(r#"{{"action":"A","resourceType":"x","trigger":{{"at":{at}}}}}"#);
+        let error = parse(&text).unwrap_err();
+        assert!(error.field == "trigger.at" && error.message.contains(expected), "{at}: {error}");
     }
 }
 
@@ -104,15 +213,21 @@ fn refusals_name_the_field() {
         (r#"{"action":"A","resourceType":"x","trigger":{"at":"yesterday"}}"#, "trigger.at"),
         (r#"{"action":"A","resourceType":"x","trigger":{"at":5}}"#, "trigger.at"),
         (r#"{"action":"A","resourceType":"x","trigger":{"origin":"auditbox"}}"#, "trigger.origin"),
-        (r#"{"action":"A","resourceType":"x","trigger":{"by":{"email":7}}}"#, "trigger.by.email"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"by":{"email":{}}}}"#, "trigger.by.email"),
+        (r#"{"action":"A","resourceType":"x","trigger":{"by":{"userId":[1]}}}"#, "trigger.by.userId"),
         (r#"{"action":"A","resourceType":"x","trigger":{"by":{"k":1,"k":2}}}"#, "trigger.by.k"),
         (r#"{"action":"A","resourceType":"x","trigger":{"by":{"name":"\ud800"}}}"#, "trigger.by.name"),
         (r#"{"action":"A","resourceType":"x","trigger":"UI"}"#, "trigger"),
         (r#"{"action":"A","resourceType":"x","context":{"entity":["a"]}}"#, "context.entity"),
-        (r#"{"action":"A","resourceType":"x","request":{"statusCode":"200"}}"#, "request.statusCode"),
-        (r#"{"action":"A","resourceType":"x","request":{"statusCode":2e2}}"#, "request.statusCode"),
-        (r#"{"action":"A","resourceType":"x","diff":{"before":[]}}"#, "diff.before"),
-        (r#"{"action":"A","resourceType":"x","diff":{"after":{"a":"\ud800"}}}"#, "diff.after"),
+        (r#"{"action":"A","resourceType":"x","request":{"statusCode":99}}"#, "request.statusCode"),
+        (r#"{"action":"A","resourceType":"x","request":{"statusCode":"200.5"}}"#, "request.statusCode"),
+        (r#"{"action":"A","resourceType":"x","request":{"statusCode":"OK"}}"#, "request.statusCode"),
+        (r#"{"action":"A","resourceType":"x","request":{"statusCode":true}}"#, "request.statusCode"),
+        (r#"{"action":"A","resourceType":"x","diff":[]}"#, "diff"),
+        (r#"{"action":"\ud800","resourceType":"x"}"#, "action"),
+        (r#"{"action":"A","resourceType":"x","identifier":"\ud800"}"#, "identifier"),
+        (r#"{"action":"A","resourceType":"x","context":{"entity":"a\udc00"}}"#, "context.entity"),
+        (r#"{"action":"A","resourceType":"x","context":{"\udc00":1}}"#, "context"),
         (r#"{"action":"A","resourceType":"x","receivedAt":"2024-05-01T12:00:00Z"}"#, "receivedAt"),
         (r#"{"action":"A","resourceType":"x","orderedBy":"receivedAt"}"#, "orderedBy"),
     ] {

@@ -20,6 +20,6 @@ mod url;
 mod walk;
 
 pub use names::{MASKED, Mask, NAMES};
-pub(crate) use same::{MaskedText, same_but_for_masks};
+pub(crate) use same::{MaskedTree, same_but_for_masks};
 pub use url::without_parameter;
 pub use walk::Masked;

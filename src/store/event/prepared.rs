@@ -42,6 +42,11 @@ impl Prepared {
         &self.identifier
     }
 
+    /// Whether the server assigned the identifier.
+    pub fn is_identifier_assigned(&self) -> bool {
+        self.filled.holds_identifier()
+    }
+
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.identifier.len() + self.values.as_bytes().len() + self.stored.len()

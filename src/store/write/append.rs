@@ -82,8 +82,9 @@ impl WriteBatch<'_> {
     fn decide(&mut self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
+        let mut of_assigned = None;
         for (index, event) in batch.iter().enumerate() {
-            let outcome = if let Some(twin) = earlier.get(event.identifier()) {
+            let mut outcome = if let Some(twin) = earlier.get(event.identifier()) {
                 let own = Decoder::of_own(self.bodies);
                 own.decode(&twin.stored).map_or(Outcome::Conflict, |body| self.compare((&body, twin.filled), event))
             } else {
@@ -94,6 +95,13 @@ impl WriteBatch<'_> {
                     Known::Damaged => Outcome::Conflict,
                 }
             };
+            // An assigned identifier is known only if the request is a retry. Then all of them are.
+            if policy == Policy::AllOrNothing
+                && event.is_identifier_assigned()
+                && *of_assigned.get_or_insert(outcome) != outcome
+            {
+                outcome = Outcome::Conflict;
+            }
             if outcome == Outcome::Conflict && policy == Policy::AllOrNothing {
                 return Ok(Err(AppendError::Conflict { index, identifier: event.identifier().to_owned() }));
             }

@@ -1,4 +1,4 @@
-//! Compares two JSON objects field by field.
+//! Compares two JSON objects field by field. Other values are one field.
 //!
 //! Values are compared as text, ignoring white space between tokens, so `1.0` and `1` differ and no number loses
 //! digits. Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
@@ -75,8 +75,33 @@ impl Diff {
         let mut diff = Self::default();
         let compact = |side: Option<&RawValue>| side.map(|side| compact(side.get()));
         let (before, after) = (compact(before), compact(after));
-        diff.compare("", before.as_deref(), after.as_deref());
+        let (before, after) = (before.as_deref(), after.as_deref());
+        if [before, after].into_iter().flatten().all(|side| side.starts_with('{')) {
+            diff.compare("", before, after);
+        } else {
+            diff.whole(before, after);
+        }
         diff
+    }
+
+    /// Compares values of which one is not an object, as one field.
+    fn whole(&mut self, before: Option<&str>, after: Option<&str>) {
+        const PATH: &str = "(whole value)";
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => self.equal(PATH, before),
+            (Some(before), Some(after)) => {
+                let (before, after) = Shown::pair(before, after, self.room());
+                self.push(PATH, DiffChange::Changed, Some(before), Some(after));
+            }
+            (side, None) => {
+                let shown = side.map(|side| Shown::alone(side, self.room()));
+                self.push(PATH, DiffChange::Removed, shown, None);
+            }
+            (None, side) => {
+                let shown = side.map(|side| Shown::alone(side, self.room()));
+                self.push(PATH, DiffChange::Added, None, shown);
+            }
+        }
     }
 
     /// A summary in words.

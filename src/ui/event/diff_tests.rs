@@ -49,6 +49,24 @@ fn a_whole_object_that_comes_or_goes_is_taken_apart() {
 }
 
 #[test]
+fn a_value_that_is_not_an_object_is_one_field() {
+    for (before, after, expected) in [
+        (json!("on"), json!("off"), "changed (whole value): on>off"),
+        (json!({ "a": 1 }), json!([1]), r#"changed (whole value): {"a":1}>[1]"#),
+        (json!([{ "a": 1 }]), Value::Null, r#"removed (whole value): [{"a":1}]>"#),
+        (Value::Null, json!(7), "added (whole value): >7"),
+    ] {
+        assert_eq!(lines_of(&diff(&before, &after)), [expected]);
+    }
+    let equal = diff(&json!([1, 2]), &json!([1, 2]));
+    assert!(equal.lines.is_empty() && equal.equal_count() == 1);
+    // A string that cannot be decoded is shown as stored.
+    let sides = [r#""a\ud800""#, r#""a\ud801""#].map(|text| RawValue::from_string(text.to_owned()).unwrap());
+    let shown = lines_of(&Diff::of(Some(&sides[0]), Some(&sides[1])));
+    assert_eq!(shown, [r#"changed (whole value): "a\ud800">"a\ud801""#]);
+}
+
+#[test]
 fn elements_are_known_by_their_identifiers() {
     let before = json!({ "rules": [{ "id": "a", "level": 1 }, { "id": "b", "level": 2 }] });
     let after = json!({ "rules": [{ "id": "b", "level": 3 }, { "id": "a", "level": 1 }, { "id": "c", "level": 1 }] });

@@ -228,9 +228,10 @@ impl Maker {
             ("action", ""),
             ("resourceType", "7"),
             ("status", "\"MAYBE\""),
-            ("identifier", "\"\""),
+            ("identifier", "\"\\ud800\""),
             ("receivedAt", "\"2024-05-01T12:00:00Z\""),
             ("trigger.at", "{\"at\":\"yesterday\"}"),
+            ("trigger.at", "{\"at\":1714564800}"),
             ("trigger.origin", "{\"origin\":\"auditbox\"}"),
             ("request.statusCode", "{\"statusCode\":99}"),
         ]);

@@ -1,0 +1,127 @@
+//! What a sender receives.
+
+use actix_web::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    http::{
+        error::{CONFLICT, EventFault, INVALID_REQUEST},
+        schema::{Always, True},
+    },
+    model::{batch::PieceError, error::FieldError},
+    store::Outcome,
+};
+
+/// Why an event of a request is invalid.
+#[derive(Debug, Clone)]
+pub(super) struct ItemError {
+    pub(super) error: FieldError,
+    /// The line on which it begins, if that part of the body is not JSON.
+    line: Option<usize>,
+}
+
+impl From<FieldError> for ItemError {
+    fn from(error: FieldError) -> Self {
+        Self { error, line: None }
+    }
+}
+
+impl From<PieceError> for ItemError {
+    fn from(PieceError { line, message }: PieceError) -> Self {
+        Self { error: FieldError::new("", message), line: Some(line) }
+    }
+}
+
+impl ItemError {
+    /// The fault of the event with this index.
+    pub(super) fn at(self, index: usize) -> EventFault {
+        EventFault::new(index, self.error).on_line(self.line)
+    }
+}
+
+/// How many events were stored, and what became of each.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct IngestResponse {
+    #[schema(inline)]
+    ok: True,
+    /// Number of events stored by this request.
+    accepted: usize,
+    /// Number of events that had been stored before with the same content.
+    duplicates: usize,
+    /// With `partial=true`: number of events that were not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rejected: Option<usize>,
+    /// Without `partial=true`: the identifiers, in the order of the events sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    identifiers: Option<Vec<String>>,
+    /// With `partial=true`: one result for each event sent, in order. A part of the body that is not JSON counts as an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    results: Option<Vec<EventResult>>,
+}
+
+impl IngestResponse {
+    /// The response to a request that was stored whole.
+    pub(super) fn of_all(accepted: usize, duplicates: usize, identifiers: Vec<String>) -> Self {
+        let identifiers = Some(identifiers);
+        Self { ok: Always, accepted, duplicates, rejected: None, identifiers, results: None }
+    }
+
+    /// The response to a request with `partial=true`.
+    pub(super) fn of_good(accepted: usize, duplicates: usize, rejected: usize, results: Vec<EventResult>) -> Self {
+        let (rejected, results) = (Some(rejected), Some(results));
+        Self { ok: Always, accepted, duplicates, rejected, identifiers: None, results }
+    }
+
+    /// 201 if the request was stored whole and any event of it was new.
+    pub(super) fn status(&self) -> StatusCode {
+        if self.accepted > 0 && self.results.is_none() { StatusCode::CREATED } else { StatusCode::OK }
+    }
+}
+
+/// What became of one event of a request with `partial=true`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum EventResult {
+    /// A valid event: stored (201), stored before (200), or in conflict with another event (409).
+    Valid {
+        index: usize,
+        identifier: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        error: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        message: Option<&'static str>,
+        status: u16,
+    },
+    /// An invalid event (422).
+    Invalid {
+        #[serde(flatten)]
+        fault: EventFault,
+        status: u16,
+        error: &'static str,
+    },
+}
+
+impl EventResult {
+    pub(super) fn valid(index: usize, identifier: String, outcome: Outcome) -> Self {
+        let (status, error, message) = match outcome {
+            Outcome::Stored => (StatusCode::CREATED, None, None),
+            Outcome::Duplicate => (StatusCode::OK, None, None),
+            Outcome::Conflict => {
+                let message = "the identifier is already used by an event with other content";
+                (CONFLICT.status, Some(CONFLICT.code), Some(message))
+            }
+        };
+        Self::Valid { index, identifier, error, message, status: status.as_u16() }
+    }
+
+    pub(super) fn invalid(index: usize, error: ItemError) -> Self {
+        let (fault, kind) = (error.at(index), INVALID_REQUEST);
+        Self::Invalid { fault, status: kind.status.as_u16(), error: kind.code }
+    }
+}

@@ -1,0 +1,210 @@
+//! From input to records: the documents of a text, and the records of a document.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::model::{
+    json,
+    mapping::{Mapping, RecordError, combined, otlp, walk},
+};
+
+/// What the documents of a format are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// JSON values.
+    Json,
+    /// Lines of an access log in the combined or the common format.
+    Combined,
+    /// The JSON encoding of an OTLP export request.
+    Otlp,
+}
+
+impl Input {
+    /// The input with this name. The error follows the key in a sentence.
+    pub(super) fn named(name: &str) -> Result<Self, &'static str> {
+        match name {
+            "json" => Ok(Self::Json),
+            "combined" => Ok(Self::Combined),
+            "otlp" => Ok(Self::Otlp),
+            _ => Err("must be json, combined or otlp"),
+        }
+    }
+}
+
+/// A record, which becomes one event.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// The record as JSON. A line of text is a JSON string.
+    raw: Cow<'a, RawValue>,
+    /// The JSON in which pointers are followed, if that is not the record itself.
+    fields: Option<String>,
+}
+
+impl<'a> Record<'a> {
+    fn new(raw: &'a RawValue) -> Self {
+        Self { raw: Cow::Borrowed(raw), fields: None }
+    }
+
+    pub(super) fn with_fields(raw: Cow<'a, RawValue>, fields: String) -> Self {
+        Self { raw, fields: Some(fields) }
+    }
+
+    pub(super) fn owned(raw: Box<RawValue>) -> Self {
+        Self { raw: Cow::Owned(raw), fields: None }
+    }
+
+    pub(super) fn raw(&self) -> &RawValue {
+        &self.raw
+    }
+
+    /// The record as JSON text.
+    pub fn source(&self) -> &str {
+        self.raw.get()
+    }
+
+    pub(super) fn fields(&self) -> &str {
+        self.fields.as_deref().unwrap_or(self.raw.get())
+    }
+}
+
+/// A piece of a text that holds one or more records: a JSON value, or a line.
+#[derive(Debug)]
+pub struct Document<'a> {
+    /// The line on which the document begins, from 1.
+    pub line: usize,
+    /// The text of the document; an error if it is not JSON.
+    pub text: Result<&'a str, RecordError>,
+}
+
+/// The documents of a text. After a document that is not JSON, the next line is read.
+#[derive(Debug)]
+pub struct Documents<'a> {
+    rest: &'a str,
+    line: usize,
+    are_lines: bool,
+}
+
+impl Mapping {
+    /// Splits a text into documents: JSON values in a row, with or without line breaks; or lines, if the format is text.
+    pub fn documents<'a>(&self, text: &'a str) -> Documents<'a> {
+        let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Documents { rest, line: 1, are_lines: self.input == Input::Combined }
+    }
+
+    /// The records of a document: the elements of an array, the records of an envelope, or the document itself.
+    pub fn records<'a>(&self, document: &'a str) -> Result<Vec<Record<'a>>, RecordError> {
+        if self.input == Input::Combined {
+            return Ok(vec![combined::record(document)]);
+        }
+        let raw = parse(document)?;
+        let mut records = Vec::new();
+        if raw.get().starts_with('[') {
+            for element in elements(raw.get()) {
+                self.open(parse(element)?, &mut records)?;
+            }
+        } else {
+            self.open(raw, &mut records)?;
+        }
+        Ok(records)
+    }
+
+    /// Adds the records of an envelope, or the value itself if it is a record.
+    fn open<'a>(&self, raw: &'a RawValue, records: &mut Vec<Record<'a>>) -> Result<(), RecordError> {
+        if self.input == Input::Otlp {
+            return otlp::open(raw, records);
+        }
+        let mut slots = vec![None; self.envelopes];
+        if self.envelopes > 0 {
+            self.envelope.fill(raw.get(), &mut slots);
+        }
+        let inside = slots.into_iter().flatten().find(|value| value.starts_with(['{', '[']));
+        match inside {
+            Some(list) if list.starts_with('[') => {
+                for element in elements(list) {
+                    records.push(Record::new(parse(element)?));
+                }
+            }
+            Some(record) => records.push(Record::new(parse(record)?)),
+            None => records.push(Record::new(raw)),
+        }
+        Ok(())
+    }
+
+    /// Whether a document looks like one of this format: each pointer of `when` leads to a matching value in its first record.
+    pub fn recognizes(&self, document: &str) -> bool {
+        if self.input == Input::Combined {
+            return combined::fields(document).is_some();
+        }
+        let records = self.records(document).unwrap_or_default();
+        !self.when.is_empty() && records.first().is_some_and(|record| self.is_like(record))
+    }
+
+    fn is_like(&self, record: &Record<'_>) -> bool {
+        self.when.iter().all(|(pointer, pattern)| {
+            let mut tree = walk::Node::default();
+            let mut slot = [None];
+            tree.slot(pointer, 0);
+            tree.fill(record.fields(), &mut slot);
+            slot[0].and_then(walk::scalar).is_some_and(|text| super::glob::matches(pattern, &text))
+        })
+    }
+}
+
+/// The elements of an array, as written.
+pub(super) fn elements(list: &str) -> Vec<&str> {
+    let mut elements = Vec::new();
+    walk::array(list, 0, |_, at| {
+        let end = json::end_of_value(list.as_bytes(), at);
+        elements.push(&list[at..end]);
+        end
+    });
+    elements
+}
+
+pub(super) fn parse(text: &str) -> Result<&RawValue, RecordError> {
+    serde_json::from_str(text).map_err(|error| RecordError::NotJson(error.to_string()))
+}
+
+impl<'a> Documents<'a> {
+    /// Takes the first `length` bytes of the rest.
+    fn take(&mut self, length: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(length);
+        self.line += memchr::memchr_iter(b'\n', taken.as_bytes()).count();
+        self.rest = rest;
+        taken
+    }
+
+    fn take_line(&mut self) -> &'a str {
+        let length = self.rest.find('\n').map_or(self.rest.len(), |at| at + 1);
+        self.take(length)
+    }
+}
+
+impl<'a> Iterator for Documents<'a> {
+    type Item = Document<'a>;
+
+    fn next(&mut self) -> Option<Document<'a>> {
+        let space = self.rest.len() - self.rest.trim_start().len();
+        self.take(space);
+        let line = self.line;
+        if self.rest.is_empty() {
+            return None;
+        }
+        if self.are_lines {
+            return Some(Document { line, text: Ok(self.take_line().trim_end()) });
+        }
+        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<&'a RawValue>();
+        match values.next()? {
+            Ok(raw) => {
+                let length = values.byte_offset();
+                self.take(length);
+                Some(Document { line, text: Ok(raw.get()) })
+            }
+            Err(error) => {
+                self.take_line();
+                Some(Document { line, text: Err(RecordError::NotJson(error.to_string())) })
+            }
+        }
+    }
+}

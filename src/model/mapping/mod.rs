@@ -1,0 +1,287 @@
+//! Turns records of other systems into events.
+//!
+//! A preset is a TOML file that says where each key of an event is found in a record. It is compiled once into a [`Mapping`]; mapping
+//! a record then takes microseconds. The result is an event in the form that a sender sends, which takes the same way as
+//! every other event: it is masked, parsed and completed. The record itself becomes the event's `additionalData`, byte for byte.
+//!
+//! No record is lost. A value that the event does not take is omitted and reported in the event's `mapping.problems`. A record in
+//! which a preset finds nothing becomes an event with the action `EXECUTE` and the resource type `unmapped`.
+//!
+//! What belongs here: presets, their language and their tests. What does not: files, requests, and storing events.
+
+mod combined;
+mod documents;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+mod glob;
+mod language;
+mod otlp;
+mod pointer;
+mod presets;
+mod rule;
+mod target;
+mod testing;
+#[cfg(test)]
+mod tests;
+mod time;
+mod toml_reader;
+mod verb;
+mod walk;
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+pub use documents::{Document, Documents, Record};
+pub use presets::{EMBEDDED, Presets, SECTION};
+pub use testing::Explanation;
+pub use toml_reader::PresetError;
+
+use crate::model::{event::OWN_ORIGIN, json, limits::EventLimits, zone::Zone};
+use documents::Input;
+use pointer::Pointer;
+use rule::{Choice, Found, Rule, Source};
+use target::{Kind, TARGETS, Target};
+use testing::Test;
+use walk::Node;
+
+/// The action of an event whose preset finds none.
+const DEFAULT_ACTION: &str = "EXECUTE";
+/// The resource type of an event whose preset finds none.
+pub const UNMAPPED: &str = "unmapped";
+
+/// A compiled preset.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    name: String,
+    version: u32,
+    title: String,
+    /// The TOML text of the preset.
+    source: String,
+    input: Input,
+    /// Where a document may hold its records. The first place with an array or an object counts.
+    envelope: Node,
+    /// The number of these places.
+    envelopes: usize,
+    /// Pointers, and the pattern that each value has in a record of this format.
+    when: Vec<(Pointer, String)>,
+    /// The zone of times without an offset.
+    zone: Zone,
+    tree: Node,
+    slots: usize,
+    /// By the index of their target, in the order of the targets.
+    rules: Vec<(usize, Rule)>,
+    tests: Vec<Test>,
+}
+
+/// A record as an event.
+#[derive(Debug)]
+pub struct MappedRecord {
+    event: Box<RawValue>,
+    preset: String,
+    problems: Vec<String>,
+}
+
+/// Why a record cannot become an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordError {
+    /// The record has more than this number of bytes.
+    TooLarge(usize),
+    /// The record is not JSON, for the reason given.
+    NotJson(String),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(bytes_max) => write!(f, "the record is larger than {bytes_max} bytes"),
+            Self::NotJson(reason) => write!(f, "the record is not JSON: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// The values that a preset finds in a record.
+#[derive(Debug, Default)]
+struct Outcome<'a> {
+    /// By the index of their target, in the order of the targets.
+    values: Vec<(usize, String)>,
+    problems: Vec<String>,
+    /// The sources of the values.
+    sources: Vec<&'a Source>,
+}
+
+impl Mapping {
+    /// The embedded preset with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let (_, source) = EMBEDDED.iter().find(|(known, _)| *known == name)?;
+        // A test compiles every embedded preset.
+        Self::parse(name, source).ok()
+    }
+
+    /// The name of the preset.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name and the version of the preset, as events record them: `cloudtrail@1`.
+    pub fn name_and_version(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// What the format is, for people.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The TOML text of the preset.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Maps a record. An error concerns this record alone.
+    pub fn map(&self, record: &Record<'_>, limits: &EventLimits) -> Result<MappedRecord, RecordError> {
+        self.event(record, limits, false)
+    }
+
+    /// Maps a record whose identifier belongs to an event with other content: the identifier is extended by a hash of the
+    /// record, so that the record is stored, and only once.
+    pub fn map_again(&self, record: &Record<'_>, limits: &EventLimits) -> Result<MappedRecord, RecordError> {
+        self.event(record, limits, true)
+    }
+
+    fn event(&self, record: &Record<'_>, limits: &EventLimits, again: bool) -> Result<MappedRecord, RecordError> {
+        let raw = record.source();
+        if raw.len() > limits.event_bytes_max {
+            return Err(RecordError::TooLarge(limits.event_bytes_max));
+        }
+        let mut outcome = self.find(record.fields());
+        if again {
+            outcome.extend_identifier(raw);
+        }
+        let values = outcome.values.iter().map(|(target, value)| (&TARGETS[*target], value.as_str()));
+        let mut event = String::with_capacity(raw.len() + 1_024);
+        target::write(values, &mut event);
+        target::key(&mut event, "additionalData");
+        // The event is one level of nesting itself.
+        match json::check_depth(record.raw(), limits.json_depth_max.saturating_sub(1)) {
+            Ok(()) => event.push_str(raw),
+            Err(problem) => {
+                json::push_string(&mut event, raw);
+                outcome.problems.push(format!("additionalData: the record is kept as text: {problem}"));
+            }
+        }
+        event.push('}');
+        let event = RawValue::from_string(event).map_err(|error| RecordError::NotJson(error.to_string()))?;
+        Ok(MappedRecord { event, preset: self.name_and_version(), problems: outcome.problems })
+    }
+
+    /// The value of each key, with defaults for those that an event must have.
+    fn find<'a>(&'a self, fields: &'a str) -> Outcome<'a> {
+        let mut slots = vec![None; self.slots];
+        self.tree.fill(fields, &mut slots);
+        let mut outcome = Outcome::default();
+        let mut is_mapped = false;
+        for (target, rule) in &self.rules {
+            let mut problem = None;
+            for alternative in &rule.0 {
+                let Some(Choice { found, source }) = alternative.choose(&slots, TARGETS[*target].kind == Kind::Json)
+                else {
+                    continue;
+                };
+                match self.value(&TARGETS[*target], found) {
+                    Ok(value) => {
+                        problem = None;
+                        outcome.values.push((*target, value));
+                        outcome.sources.extend(source);
+                        is_mapped |= source.is_some_and(|source| !matches!(source, Source::Constant(_)));
+                        break;
+                    }
+                    Err(message) => problem = problem.or(Some(message)),
+                }
+            }
+            outcome.problems.extend(problem.map(|message| format!("{}: {message}", TARGETS[*target].path())));
+        }
+        outcome.complete(self, is_mapped);
+        outcome
+    }
+
+    fn value(&self, target: &Target, found: Found<'_>) -> Result<String, String> {
+        match found {
+            Found::Json(value) => Ok(value.into_owned()),
+            Found::Text(text) => target.value(text, &self.zone),
+        }
+    }
+}
+
+impl Outcome<'_> {
+    /// Adds what every event has. A record in which nothing was found is marked as unmapped, whatever the preset's constants say.
+    fn complete(&mut self, mapping: &Mapping, is_mapped: bool) {
+        for (key, default) in [("action", DEFAULT_ACTION), ("resourceType", UNMAPPED)] {
+            if !is_mapped {
+                self.remove(target::index_of(key));
+            }
+            self.add(target::index_of(key), default);
+        }
+        if mapping.name != OWN_ORIGIN {
+            self.add(target::find("trigger.origin").unwrap_or_default(), &mapping.name);
+        }
+    }
+
+    fn remove(&mut self, target: usize) {
+        self.values.retain(|(known, _)| *known != target);
+    }
+
+    /// Adds a text, unless the target has a value.
+    fn add(&mut self, target: usize, text: &str) {
+        if let Err(place) = self.values.binary_search_by_key(&target, |(known, _)| *known) {
+            let mut value = String::new();
+            json::push_string(&mut value, text);
+            self.values.insert(place, (target, value));
+        }
+    }
+
+    fn extend_identifier(&mut self, record: &str) {
+        let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(record)[..9]);
+        let identifier = target::index_of("identifier");
+        let known = self.values.iter().find(|(target, _)| *target == identifier);
+        let text = known.and_then(|(_, value)| walk::scalar(value)).unwrap_or_default();
+        // An identifier has at most 256 bytes.
+        let end = text.floor_char_boundary(240);
+        let extended = format!("{}~{hash}", &text[..end]);
+        self.remove(identifier);
+        self.add(identifier, &extended);
+        self.problems
+            .push("identifier: belongs to an event with other content, so a hash of the record follows it".to_owned());
+    }
+}
+
+impl MappedRecord {
+    /// The event, in the form that a sender sends.
+    pub fn event(&self) -> &RawValue {
+        &self.event
+    }
+
+    /// What the event does not hold because it does not take it: the key and the reason of each.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// What the server records as the event's `mapping`, a JSON object: the preset, the way by which the record arrived, and the
+    /// problems.
+    pub fn provenance(&self, door: &str) -> String {
+        let mut value = serde_json::json!({ "preset": self.preset, "door": door });
+        if !self.problems.is_empty() {
+            value["problems"] = self.problems.as_slice().into();
+        }
+        value.to_string()
+    }
+
+    /// The limits that apply to the event. The limit of bytes applies to the record, to which the event only adds.
+    pub fn limits(limits: &EventLimits) -> EventLimits {
+        EventLimits { event_bytes_max: usize::MAX, ..*limits }
+    }
+}

@@ -1,0 +1,57 @@
+//! Log records of OTLP/JSON (OpenTelemetry protocol 1.x, `ExportLogsServiceRequest`).
+//!
+//! A request nests log records in scopes, and scopes in resources. A record of a preset is an object with the members
+//! `resource`, `scope` and `logRecord`, each as sent, so that an event keeps what it shares with others.
+
+use serde_json::value::RawValue;
+
+use crate::model::{
+    json,
+    mapping::{
+        RecordError,
+        documents::{Record, elements},
+        walk,
+    },
+};
+
+/// Adds the log records of a request. A document that is no request is a log record by itself.
+pub(super) fn open<'a>(raw: &'a RawValue, records: &mut Vec<Record<'a>>) -> Result<(), RecordError> {
+    let list = |value: Option<&'a str>| value.filter(|value| value.starts_with('[')).map_or_else(Vec::new, elements);
+    let [resources] = members(raw.get(), ["resourceLogs"]);
+    if resources.is_none() {
+        let fields = format!("{{\"logRecord\":{}}}", raw.get());
+        records.push(Record::with_fields(std::borrow::Cow::Borrowed(raw), fields));
+        return Ok(());
+    }
+    for logs in list(resources) {
+        let [resource, scopes] = members(logs, ["resource", "scopeLogs"]);
+        for logs in list(scopes) {
+            let [scope, log_records] = members(logs, ["scope", "logRecords"]);
+            for log_record in list(log_records) {
+                let text = format!(
+                    "{{\"resource\":{},\"scope\":{},\"logRecord\":{log_record}}}",
+                    resource.unwrap_or("null"),
+                    scope.unwrap_or("null")
+                );
+                let text = RawValue::from_string(text).map_err(|error| RecordError::NotJson(error.to_string()))?;
+                records.push(Record::owned(text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The values of these keys of an object, as written.
+fn members<'a, const N: usize>(value: &'a str, keys: [&str; N]) -> [Option<&'a str>; N] {
+    let mut found = [None; N];
+    if value.starts_with('{') {
+        walk::object(value, 0, |key, at| {
+            let end = json::end_of_value(value.as_bytes(), at);
+            if let Some(place) = keys.iter().position(|wanted| *wanted == walk::text_of(key)) {
+                found[place] = value.get(at..end);
+            }
+            end
+        });
+    }
+    found
+}

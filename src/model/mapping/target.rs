@@ -1,0 +1,218 @@
+//! The keys of an event that a preset can set, and which texts each of them takes.
+
+use std::borrow::Cow;
+
+use crate::model::{
+    event::OWN_ORIGIN,
+    field::{Field, Object},
+    json,
+    mapping::time,
+    zone::Zone,
+};
+
+/// A key of the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) object: Object,
+    pub(super) key: &'static str,
+    pub(super) kind: Kind,
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// `SUCCESS` or `FAILURE`.
+    Status,
+    /// An instant.
+    Time,
+    /// An HTTP status code.
+    StatusCode,
+    /// Any JSON value.
+    Json,
+}
+
+const fn text(object: Object, key: &'static str) -> Target {
+    Target { object, key, kind: Kind::Text }
+}
+
+/// Every key, in the order in which an event has them.
+pub(super) const TARGETS: &[Target] = &[
+    text(Object::Event, "identifier"),
+    text(Object::Event, "action"),
+    text(Object::Event, "resourceType"),
+    Target { object: Object::Event, key: "status", kind: Kind::Status },
+    text(Object::Event, "message"),
+    Target { object: Object::Trigger, key: "at", kind: Kind::Time },
+    text(Object::Trigger, "origin"),
+    text(Object::By, "userId"),
+    text(Object::By, "orgId"),
+    text(Object::By, "type"),
+    text(Object::By, "name"),
+    text(Object::By, "email"),
+    text(Object::Context, "entity"),
+    text(Object::Context, "blueprint"),
+    text(Object::Context, "runId"),
+    text(Object::Context, "webhookId"),
+    text(Object::Context, "webhookEventId"),
+    text(Object::Context, "integrationId"),
+    text(Object::Context, "actionType"),
+    text(Object::Request, "method"),
+    text(Object::Request, "path"),
+    Target { object: Object::Request, key: "statusCode", kind: Kind::StatusCode },
+    text(Object::Request, "ip"),
+    text(Object::Request, "userAgent"),
+    Target { object: Object::Diff, key: "before", kind: Kind::Json },
+    Target { object: Object::Diff, key: "after", kind: Kind::Json },
+];
+
+/// Maximum number of bytes of a text that is not searched.
+const TEXT_BYTES_MAX: usize = 8_192;
+
+impl Target {
+    /// The key's dotted path: `trigger.by.name`.
+    pub(super) fn path(&self) -> String {
+        self.object.path(self.key)
+    }
+
+    /// The JSON value for a text that was found; an error, which follows the path, if the event does not take the text.
+    pub(super) fn value(&self, text: Cow<'_, str>, zone: &Zone) -> Result<String, String> {
+        let text = match self.kind {
+            Kind::Time => time::rfc3339(&text, zone).ok_or("is not a time")?.into(),
+            Kind::Status if !matches!(&*text, "SUCCESS" | "FAILURE") => return Err("must be SUCCESS or FAILURE".into()),
+            Kind::StatusCode => {
+                let is_code = text.len() == 3 && text.parse().is_ok_and(|code: u16| (100..=999).contains(&code));
+                return if is_code { Ok(text.into_owned()) } else { Err("is not a number from 100 to 999".into()) };
+            }
+            _ => text,
+        };
+        if (self.object, self.key) == (Object::Trigger, "origin") && text == OWN_ORIGIN {
+            return Err(format!("`{OWN_ORIGIN}` is reserved for the events that auditbox records about itself"));
+        }
+        let bytes_max = match (Field::at(self.object, self.key), self.key) {
+            (Some(spec), _) => spec.bytes_max,
+            (None, "orgId" | "userAgent") => TEXT_BYTES_MAX,
+            (None, _) => usize::MAX,
+        };
+        if text.len() > bytes_max {
+            return Err(format!("is longer than {bytes_max} bytes"));
+        }
+        if text.contains('\0') {
+            return Err("contains a NUL character".to_owned());
+        }
+        let mut value = String::with_capacity(text.len() + 2);
+        json::push_string(&mut value, &text);
+        Ok(value)
+    }
+}
+
+/// The index of the target with this dotted path.
+pub(super) fn find(path: &str) -> Option<usize> {
+    TARGETS.iter().position(|target| target.path() == path)
+}
+
+/// The index of a target of the event itself.
+pub(super) fn index_of(key: &str) -> usize {
+    find(key).unwrap_or_default()
+}
+
+/// The keys below an object of the event: `userId, orgId, …` for `trigger.by`. Empty if there is no such object.
+pub(super) fn keys_below(path: &str) -> Vec<String> {
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+    let mut keys: Vec<String> = Vec::new();
+    for target in TARGETS {
+        let key = target.path().strip_prefix(&prefix).map(|rest| rest.split('.').next().unwrap_or(rest).to_owned());
+        if let Some(key) = key.filter(|key| !keys.contains(key)) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+/// Writes the values into a JSON object, nested by the paths of their targets, without its closing brace.
+pub(super) fn write<'v>(values: impl Iterator<Item = (&'static Target, &'v str)>, out: &mut String) {
+    out.push('{');
+    let mut open: &[&str] = &[];
+    for (target, value) in values {
+        let path = parents(target.object);
+        let shared = open.iter().zip(path).take_while(|(open, wanted)| open == wanted).count();
+        out.extend(open[shared..].iter().map(|_| '}'));
+        for parent in &path[shared..] {
+            key(out, parent);
+            out.push('{');
+        }
+        open = path;
+        key(out, target.key);
+        out.push_str(value);
+    }
+    out.extend(open.iter().map(|_| '}'));
+}
+
+fn parents(object: Object) -> &'static [&'static str] {
+    match object {
+        Object::Event => &[],
+        Object::Trigger => &["trigger"],
+        Object::By => &["trigger", "by"],
+        Object::Context => &["context"],
+        Object::Request => &["request"],
+        Object::Diff => &["diff"],
+    }
+}
+
+/// Adds a key, which needs no escapes, and a comma before it if it is not the first of its object.
+pub(super) fn key(out: &mut String, key: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    out.push('"');
+    out.push_str(key);
+    out.push_str("\":");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_at_their_paths() {
+        let at = |path: &str| &TARGETS[find(path).unwrap()];
+        let values = [("action", "1"), ("trigger.by.name", "2"), ("context.entity", "3"), ("diff.after", "{}")];
+        let mut out = String::new();
+        write(values.iter().map(|(path, value)| (at(path), *value)), &mut out);
+        assert_eq!(out, r#"{"action":1,"trigger":{"by":{"name":2}},"context":{"entity":3},"diff":{"after":{}}"#);
+        let mut out = String::new();
+        write([("trigger.at", "1"), ("trigger.by.name", "2")].iter().map(|(path, value)| (at(path), *value)), &mut out);
+        assert_eq!(out, r#"{"trigger":{"at":1,"by":{"name":2}}"#);
+    }
+
+    #[test]
+    fn every_field_of_the_table_has_a_target_except_words() {
+        for spec in crate::model::field::FIELDS {
+            for (object, key) in spec.sources {
+                assert!(find(&object.path(key)).is_some(), "{key}");
+            }
+        }
+        assert_eq!(keys_below("trigger"), ["at", "origin", "by"]);
+        assert_eq!(keys_below("nothing"), [""; 0]);
+    }
+
+    #[test]
+    fn texts_that_an_event_rejects_are_errors() {
+        let zone = Zone::utc();
+        let value = |path: &str, text: &str| TARGETS[find(path).unwrap()].value(text.to_owned().into(), &zone);
+        assert_eq!(value("action", "a\"b"), Ok("\"a\\\"b\"".to_owned()));
+        assert_eq!(value("request.statusCode", "404"), Ok("404".to_owned()));
+        for (path, text) in [
+            ("action", "a\0b"),
+            ("action", &*"x".repeat(129)),
+            ("trigger.at", "yesterday"),
+            ("status", "OK"),
+            ("trigger.origin", "auditbox"),
+            ("request.statusCode", "+99"),
+            ("request.statusCode", "0"),
+        ] {
+            assert!(value(path, text).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Times in the notations that systems write.
+
+use jiff::{civil::DateTime, fmt::rfc2822};
+
+use crate::model::{timestamp::Timestamp, zone::Zone};
+
+/// Digits of the fraction that count: microseconds.
+const FRACTION_DIGITS: usize = 6;
+
+/// A time as RFC 3339; `None` if the text is not a time, or one that RFC 3339 cannot represent.
+///
+/// Besides RFC 3339, which is returned as it is, this reads: seconds, milliseconds, microseconds or nanoseconds since 1970, which
+/// it tells apart by their magnitude, with a fraction, except 0, which means that there is no time; ISO 8601 with a space instead of the `T`, or without an offset, which
+/// then is that of `zone`; the time of access logs (`02/Jan/2026:15:04:05 +0000`); and that of e-mails (RFC 5322).
+pub(super) fn rfc3339(text: &str, zone: &Zone) -> Option<String> {
+    let text = text.trim();
+    if Timestamp::parse(text).is_some() {
+        return Some(text.to_owned());
+    }
+    let at = epoch(text).or_else(|| civil(text, zone)).or_else(|| with_offset(text))?;
+    let written = at.to_string();
+    Timestamp::parse(&written).is_some().then_some(written)
+}
+
+/// A number since 1970. Seconds have up to 11 digits, so they end in the year 5138; milliseconds up to 14, microseconds up to 17.
+fn epoch(text: &str) -> Option<Timestamp> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let plain;
+    let digits = if digits.contains(['e', 'E']) && digits.starts_with(|char: char| char.is_ascii_digit()) {
+        plain = digits.parse::<f64>().ok().filter(|number| number.abs() < 1e20).map(|number| format!("{number:.6}"))?;
+        &plain
+    } else {
+        digits
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 19 || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    if whole.bytes().chain(fraction.bytes()).all(|digit| digit == b'0') {
+        return None;
+    }
+    // Microseconds have `shift` digits more than the number.
+    let shift = match whole.trim_start_matches('0').len() {
+        0..=11 => FRACTION_DIGITS,
+        12..=14 => FRACTION_DIGITS - 3,
+        15..=17 => 0,
+        _ => return whole.parse::<i64>().ok().map(|nanos| Timestamp::from_micros((sign * nanos).div_euclid(1_000))),
+    };
+    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(shift).collect();
+    format!("{whole}{fraction}").parse::<i64>().ok().map(|micros| Timestamp::from_micros(sign * micros))
+}
+
+/// A date and time without an offset.
+fn civil(text: &str, zone: &Zone) -> Option<Timestamp> {
+    let text = text.replace(',', ".");
+    // A parser of dates alone would read them as midnight, which nobody meant.
+    if !text.contains(':') {
+        return None;
+    }
+    if let Some(text) = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT")) {
+        return text.parse::<DateTime>().ok().and_then(|local| Zone::utc().instant(local));
+    }
+    // The library ignores an offset here.
+    let is_local = text.get(10..).is_some_and(|time| !time.contains(['+', '-', 'Z', 'z', '[']));
+    is_local.then(|| text.parse::<DateTime>().ok().and_then(|local| zone.instant(local)))?
+}
+
+/// A date and time with an offset.
+fn with_offset(text: &str) -> Option<Timestamp> {
+    // The offset may follow a space.
+    let joined = text.strip_suffix(" UTC").unwrap_or(text).replace(',', ".").replace(" +", "+").replace(" -", "-");
+    let iso = || joined.parse::<jiff::Timestamp>().ok();
+    let access_log = || jiff::Timestamp::strptime("%d/%b/%Y:%H:%M:%S%.f %z", text).ok();
+    let mail = || rfc2822::parse(text).ok().map(|at| at.timestamp());
+    let instant = iso().or_else(access_log).or_else(mail)?;
+    Some(Timestamp::from_micros(instant.as_microsecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notation_is_read() {
+        let utc = Zone::utc();
+        for (text, expected) in [
+            ("2024-05-01T12:00:00+02:00", "2024-05-01T12:00:00+02:00"),
+            ("1646861401", "2022-03-09T21:30:01.000000Z"),
+            ("1646861401.5241024", "2022-03-09T21:30:01.524102Z"),
+            ("1.6468614015e9", "2022-03-09T21:30:01.500000Z"),
+            ("1646861401524", "2022-03-09T21:30:01.524000Z"),
+            ("1646861401524.5", "2022-03-09T21:30:01.524500Z"),
+            ("1646861401524102", "2022-03-09T21:30:01.524102Z"),
+            ("1646861401524102999", "2022-03-09T21:30:01.524102Z"),
+            ("-1", "1969-12-31T23:59:59.000000Z"),
+            ("2022-03-22 14:21:53.225", "2022-03-22T14:21:53.225000Z"),
+            ("2022-03-22 14:21:53,225", "2022-03-22T14:21:53.225000Z"),
+            ("2025-10-15 18:41:19.605000000", "2025-10-15T18:41:19.605000Z"),
+            ("2022-03-22T14:21:53", "2022-03-22T14:21:53.000000Z"),
+            ("2022-03-22 14:21:53 UTC", "2022-03-22T14:21:53.000000Z"),
+            ("2022-03-22 14:21:53 +0200", "2022-03-22T12:21:53.000000Z"),
+            ("2022-03-22 14:21:53.5 +0000 UTC", "2022-03-22T14:21:53.500000Z"),
+            ("2022-03-22T14:21:53+0200", "2022-03-22T12:21:53.000000Z"),
+            ("2022-03-22 14:21:53Z", "2022-03-22 14:21:53Z"),
+            ("02/Jan/2026:15:04:05 +0000", "2026-01-02T15:04:05.000000Z"),
+            ("02/Jan/2026:15:04:05 -0730", "2026-01-02T22:34:05.000000Z"),
+            ("Fri, 02 Jan 2026 15:04:05 +0100", "2026-01-02T14:04:05.000000Z"),
+            (" 1646861401 ", "2022-03-09T21:30:01.000000Z"),
+        ] {
+            assert_eq!(rfc3339(text, &utc).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_in_the_zone_of_the_preset() {
+        let zone = Zone::parse("Europe/Berlin").unwrap();
+        for (text, expected) in [
+            ("2022-07-22 14:21:53.225", "2022-07-22T12:21:53.225000Z"),
+            ("2022-07-22 14:21:53 UTC", "2022-07-22T14:21:53.000000Z"),
+            ("1646861401", "2022-03-09T21:30:01.000000Z"),
+        ] {
+            assert_eq!(rfc3339(text, &zone).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_not_times() {
+        let utc = Zone::utc();
+        for text in [
+            "",
+            "redacted",
+            "0",
+            "0.000",
+            "2024-02-30 00:00:00",
+            "2024-12-17 00:00:00000000",
+            "2024-02-29",
+            "99999999999999999999",
+            "1e400",
+            "1.2.3",
+            "-",
+            ".5",
+            "0x10",
+            "10000-01-01 00:00:00",
+            "32/Jan/2026:15:04:05 +0000",
+        ] {
+            assert_eq!(rfc3339(text, &utc), None, "{text}");
+        }
+    }
+}
