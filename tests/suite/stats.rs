@@ -1,5 +1,7 @@
 //! Counts, facets, histograms, and text search.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::harness::Server;
@@ -98,6 +100,45 @@ fn spellings_of_one_value_are_counted_together_and_filtered_together() {
     let found = stats(&server, "resources=x&include_own=true&facets=origin,action");
     assert_eq!(found["facets"]["origin"], json!({ "values": [one("UI", 151)], "distinct": 1 }));
     assert_eq!(found["facets"]["action"], json!({ "values": [one("User.Login", 151)], "distinct": 1 }));
+}
+
+#[test]
+fn an_actor_with_three_names_counts_once() {
+    let server = Server::start();
+    let by = |number: usize, person: usize| {
+        let (id, email, name) =
+            (format!("u{person}"), format!("p{person}@example.com"), format!("Person {}", person / 2));
+        // The keys in any order; some senders know less of a person.
+        let by = match number % 4 {
+            0 => json!({ "name": name, "email": email, "userId": id }),
+            1 => json!({ "email": email, "userId": id, "name": name }),
+            2 => json!({ "name": name, "email": email }),
+            _ => json!({ "name": name }),
+        };
+        json!({ "action": "READ", "resourceType": "x", "trigger": { "by": by } })
+    };
+    server.store(&(0..40).map(|number| by(number, number / 4)).collect::<Vec<_>>());
+    let found = stats(&server, "facets=actor");
+    let values = found["facets"]["actor"]["values"].as_array().unwrap();
+    let counts: BTreeMap<_, _> =
+        values.iter().map(|value| (value["value"].as_str().unwrap(), value["count"].as_u64().unwrap())).collect();
+    // Ten ids, ten addresses of events without an id, and five names, each shared by two people.
+    assert_eq!(found["facets"]["actor"]["distinct"], 25);
+    assert_eq!((counts.len(), counts["u7"], counts["p7@example.com"], counts["Person 3"]), (25, 2, 1, 2));
+    // All of a person's names find their events.
+    for (query, count) in [
+        ("actor=u7", 2),
+        ("actor=p7@example.com", 3),
+        ("actor=Person%203", 8),
+        ("not.actor=Person%203", 32),
+        ("actor=u7&not.actor=Person%203", 0),
+        ("actor=u7&actor=p6@example.com", 5),
+        ("q=p7@example.com", 3),
+    ] {
+        assert_eq!(stats(&server, query)["count"], count, "{query}");
+    }
+    // The filter on the actor does not limit the facet of actors, by whatever name.
+    assert_eq!(stats(&server, "facets=actor&actor=Person%203")["facets"]["actor"]["distinct"], 25);
 }
 
 #[test]

@@ -77,23 +77,25 @@ impl Snapshot<'_> {
     }
 
     fn resolve_clause(&self, clause: &Clause) -> Result<ResolvedClause> {
-        let field = clause.field;
-        let source = match field.spec().sharing {
-            TermStorage::PerChunk => Source::Keys(field, clause.predicates.clone()),
-            TermStorage::LogWide => Source::Terms(field, self.terms_of(clause)?),
+        let source = |field: Field| -> Result<Source> {
+            Ok(match field.spec().sharing {
+                TermStorage::PerChunk => Source::Keys(field, clause.predicates.clone()),
+                TermStorage::LogWide => Source::Terms(field, self.terms_of(field, &clause.predicates)?),
+            })
         };
-        Ok(ResolvedClause { field: Some(field), negated: clause.negated, sources: vec![source], unsure: None })
+        let sources = clause.field.spec().fields().map(source).collect::<Result<_>>()?;
+        Ok(ResolvedClause { field: Some(clause.field), negated: clause.negated, sources, unsure: None })
     }
 
-    /// The terms that match one of a clause's predicates, whether the clause is negated or not.
-    pub(in crate::index) fn terms_of(&self, clause: &Clause) -> Result<Ordinals> {
-        let predicates = &self.index.predicates;
-        if let [only] = clause.predicates.as_slice() {
-            return predicates.passing(&self.paced, clause.field, only);
+    /// The terms of a field that match one of the predicates.
+    pub(in crate::index) fn terms_of(&self, field: Field, predicates: &[Predicate]) -> Result<Ordinals> {
+        let cache = &self.index.predicates;
+        if let [only] = predicates {
+            return cache.passing(&self.paced, field, only);
         }
         let mut all = Vec::new();
-        for predicate in &clause.predicates {
-            all.extend_from_slice(&predicates.passing(&self.paced, clause.field, predicate)?);
+        for predicate in predicates {
+            all.extend_from_slice(&cache.passing(&self.paced, field, predicate)?);
         }
         all.sort_unstable();
         all.dedup();

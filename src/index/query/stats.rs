@@ -18,7 +18,7 @@ use crate::{
     model::{
         error::ParameterError,
         field::Field,
-        filter::{Clause, Filter, Predicate},
+        filter::{Filter, Predicate},
         stats::{FACET_VALUES_MAX, Facet, FacetValue, Stats, StatsQuery},
     },
 };
@@ -132,8 +132,8 @@ impl Snapshot<'_> {
         let mut named = Vec::new();
         for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
             let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
-            let predicates = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
-            let ordinals = self.terms_of(&Clause { predicates, ..*clause })?;
+            let wanted: Vec<_> = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
+            let ordinals = self.terms_of(field, &wanted)?;
             named.extend(ordinals.iter().take(FACET_VALUES_MAX));
         }
         Ok(named)
