@@ -112,6 +112,8 @@ pub struct Event {
 pub struct EventDraft<'a> {
     /// JSON pointers to the masked values.
     masked: &'a [String],
+    /// The value of `mapping`.
+    mapping: Option<&'a str>,
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
@@ -169,8 +171,10 @@ const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
 /// Keys that only the server sets, in the order in which it writes them.
-const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
+const SERVER_KEYS: [&str; 5] = [RECEIVED_AT, "receivedBy", "masked", MAPPING, ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
+/// A key that an event has if a preset made it of another system's record.
+pub const MAPPING: &str = "mapping";
 /// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
 pub const ORDERED_BY: &str = "orderedBy";
 
@@ -199,6 +203,12 @@ impl<'a> EventDraft<'a> {
     /// Adds the pointers to masked values.
     pub(super) fn with_masked(mut self, pointers: &'a [String]) -> Self {
         self.masked = pointers;
+        self
+    }
+
+    /// Adds how a preset made the event, a JSON object: [`crate::model::mapping::MappedRecord::provenance`].
+    pub fn with_mapping(mut self, provenance: &'a str) -> Self {
+        self.mapping = Some(provenance);
         self
     }
 
@@ -269,8 +279,18 @@ impl<'a> EventDraft<'a> {
     fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
         let (filled, added) = (DefaultedFields::default(), Added::default());
-        let mut draft =
-            Self { masked: &[], top, trigger, at: None, filled, future_seconds_max: 0, added, values, bounds };
+        let mut draft = Self {
+            masked: &[],
+            mapping: None,
+            top,
+            trigger,
+            at: None,
+            filled,
+            future_seconds_max: 0,
+            added,
+            values,
+            bounds,
+        };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
             match server {
@@ -300,6 +320,9 @@ impl<'a> EventDraft<'a> {
             out.string(SERVER_KEYS[0], additions.received_at);
             out.string(SERVER_KEYS[1], additions.received_by);
             out.strings(SERVER_KEYS[2], self.masked);
+            if let Some(mapping) = self.mapping {
+                out.raw(MAPPING, mapping);
+            }
             if additions.is_ordered_by_receipt {
                 out.string(ORDERED_BY, RECEIVED_AT);
             }

@@ -167,7 +167,7 @@ impl Mapping {
         target::write(values, &mut event);
         target::key(&mut event, "additionalData");
         // The event is one level of nesting itself.
-        match json::inspect(record.raw(), limits.json_depth_max.saturating_sub(1)) {
+        match json::check_depth(record.raw(), limits.json_depth_max.saturating_sub(1)) {
             Ok(()) => event.push_str(raw),
             Err(problem) => {
                 json::push_string(&mut event, raw);

@@ -140,7 +140,7 @@ impl Mapping {
     pub fn explain(&self, record: &Record<'_>, limits: &EventLimits) -> Explanation {
         let mut unmapped = Vec::new();
         // A record that is nested too deeply is stored as text.
-        if json::inspect(record.raw(), limits.json_depth_max).is_ok() {
+        if json::check_depth(record.raw(), limits.json_depth_max).is_ok() {
             let mut used = vec![false; self.slots];
             for slot in self.find(record.fields()).sources.iter().flat_map(|source| source.slots()) {
                 used[slot] = true;

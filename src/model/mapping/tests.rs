@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::model::{
-    event::{EventDraft, Sender},
+    event::{self, EventDraft, Receipt, Sender},
     mask::Mask,
     masked_event::MaskedEvent,
+    timestamp::Timestamp,
 };
 
 fn mapping(preset: &str) -> Mapping {
@@ -111,8 +112,7 @@ fn what_an_event_does_not_take_is_omitted_and_reported() {
         "action = [\"/a\", \"/b\"]\ntrigger.at = \"/t\"\nrequest.statusCode = \"/c\"\nstatus = \"/s\"\ntrigger.origin = \"/o\"\nidentifier = \"/i\"",
     );
     let long = "x".repeat(300);
-    let record =
-        format!(r#"{{"a":"{long}","b":"B","t":"2026-02-30","c":7,"s":"maybe","o":"auditbox","i":"a\u0000b"}}"#);
+    let record = format!(r#"{{"a":"a\u0000b","b":"B","t":"2026-02-30","c":7,"s":"maybe","o":"auditbox","i":"{long}"}}"#);
     let event = event(&mapping, &record);
     assert_eq!(event["action"], "B");
     assert_eq!((event.get("identifier"), event.get("status"), event.get("request")), (None, None, None));
@@ -132,6 +132,27 @@ fn the_provenance_names_the_preset_the_door_and_the_problems() {
     };
     assert_eq!(provenance("{\"a\":1}"), serde_json::json!({"preset": "mine@3", "door": "import"}));
     assert_eq!(provenance("{\"a\":1,\"t\":\"?\"}")["problems"], serde_json::json!(["trigger.at: is not a time"]));
+}
+
+#[test]
+fn the_stored_event_has_the_provenance_which_no_sender_can_set() {
+    let mapping = mapping("identifier = \"/i\"\naction = \"/a\"\ntrigger.at = \"/t\"");
+    let accept = |door: &str| {
+        let mapped = mapping.map(&one(&mapping, r#"{"i":"1","a":"x","t":"?"}"#), &EventLimits::default()).unwrap();
+        let limits = MappedRecord::limits(&EventLimits::default());
+        let provenance = mapped.provenance(door);
+        let draft = EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap().with_mapping(&provenance);
+        draft.accept(&Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "sender" })
+    };
+    let (one, other) = (accept("import"), accept("hec"));
+    let expected = r#""receivedBy":"sender","mapping":{"preset":"mine@1","door":"import","problems":["trigger.at: is not a time"]}}"#;
+    assert!(one.body.ends_with(expected), "{}", one.body);
+    // The same record by another door is a retry, and the event is found by the same values.
+    assert!(event::same_submission((&one.body, one.filled), (&other.body, other.filled)));
+    assert_eq!(event::searchable(&one.body).map(|(at, _)| at), Some(one.timestamp));
+    let sent = serde_json::from_str(r#"{"action":"A","resourceType":"x","mapping":{}}"#).unwrap();
+    let error = EventDraft::parse(sent, &EventLimits::default(), Sender::Client).unwrap_err();
+    assert_eq!(error.to_string(), "mapping: is set by the server");
 }
 
 #[test]

@@ -176,8 +176,7 @@ pub(super) fn scalar(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Decodes the content of a JSON string. A content that no text can represent, because it escapes half a character, is
-/// returned as written.
+/// Decodes the content of a JSON string, with U+FFFD in place of each lone surrogate.
 pub(super) fn text_of(content: &str) -> Cow<'_, str> {
     unescape(content.as_bytes()).unwrap_or(Cow::Borrowed(content))
 }
@@ -268,7 +267,7 @@ mod tests {
             ("\"\"", None),
             ("null", None),
             ("{\"a\":1}", None),
-            ("\"\\ud800\"", Some("\\ud800")),
+            ("\"\\ud800\"", Some("\u{fffd}")),
         ] {
             assert_eq!(scalar(value).as_deref(), text, "{value}");
         }
