@@ -155,10 +155,8 @@ impl<'a> Splitter<'a> {
             return self.error(start, &format!("not UTF-8 at byte {} of the body", start + valid));
         };
         let mut found = self.syntax_error(start, error);
-        // A string that a line break interrupts is reported at the break.
-        let is_one_line = error.line() == 1 || (error.line() == 2 && error.column() == 0);
         self.at = self.line_after(start);
-        while !is_one_line && self.at < self.body.len() && self.body[self.at] != b'{' {
+        while error.line() > 1 && self.at < self.body.len() && self.body[self.at] != b'{' {
             self.at = self.line_after(self.at);
         }
         let lines = memchr::memchr_iter(b'\n', &self.body[start..]).nth(error.line().saturating_sub(2));
@@ -252,8 +250,8 @@ mod tests {
     #[test]
     fn an_error_costs_its_line() {
         for (body, expected) in [
-            ("{}\n{\"a\":\n{\"b\":1}", ["{}", "2: line 3, column 2: not JSON: expected `,` or `}`", "{\"b\":1}"]),
-            ("{}\n{\"a\":\"b\n{\"c\":1}\n", ["{}", "2: line 3, column 0: not JSON: control character", "{\"c\":1}"]),
+            ("{}\n{\"a\":\n{\"b\":1}", ["{}", "2: line 3, column 7: not JSON: EOF while parsing", "{\"b\":1}"]),
+            ("{}\n{\"a\":\"b\n{\"c\":1}\n", ["{}", "2: line 2, column 7: not JSON: control character", "{\"c\":1}"]),
             ("{}\r\nnonsense {\r\n {\"c\":1}", ["{}", "2: line 2, column 2: not JSON: expected ident", "{\"c\":1}"]),
             ("{}\n{\"a\":1}}\n{\"c\":1}", ["{}", "{\"a\":1}", "2: line 2, column 8: not JSON: expected value"]),
         ] {
@@ -287,7 +285,7 @@ mod tests {
     #[test]
     fn what_precedes_an_error_in_an_array_is_kept() {
         for (body, error) in [
-            ("[{},{},", "line 1, column 8: not JSON: EOF"),
+            ("[{},{},", "line 1, column 7: not JSON: EOF"),
             ("[{},{}", "line 1, column 7: the array does not end"),
             ("[{},{}\n,}", "line 2, column 2: not JSON: expected value"),
             ("[{},{} {}]", "line 1, column 8: expected `,` or `]`"),

@@ -18,6 +18,7 @@ impl IdempotencyKey {
     pub fn parse(value: &[u8], client_id: &str) -> Result<Self, String> {
         let key = match value {
             [b'"', quoted @ .., b'"'] => unquoted(quoted),
+            [b'"', ..] => None,
             plain => Some(plain.to_vec()),
         };
         let is_valid = |key: &Vec<u8>| {
@@ -77,7 +78,18 @@ mod tests {
         assert_eq!(first(b"\"a b\"", "c"), first(b"a b", "c"));
         assert_eq!(first(br#""a\"\\b""#, "c"), first(br#"a"\b"#, "c"));
         assert!(first(&[b'k'; 255], "c").is_ok());
-        for value in [&b""[..], b"\"\"", br#""a"b""#, br#""a\x""#, br#""a\""#, "é".as_bytes(), b"a\tb", &[b'k'; 256]] {
+        for value in [
+            &b""[..],
+            b"\"",
+            b"\"a",
+            b"\"\"",
+            br#""a"b""#,
+            br#""a\x""#,
+            br#""a\""#,
+            "é".as_bytes(),
+            b"a\tb",
+            &[b'k'; 256],
+        ] {
             assert!(first(value, "c").is_err(), "{value:?}");
         }
     }

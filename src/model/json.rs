@@ -59,7 +59,8 @@ impl<'a> IntoIterator for Members<'a> {
 /// An error without the position. A position within one value would be misleading in a larger body, and the error has the field.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    if text.contains("surrogate") {
+    // A lone surrogate is reported as the other half that is missing.
+    if text.contains("hex escape") {
         return "a key contains a lone surrogate escape".to_owned();
     }
     text.split(" at line ").next().unwrap_or(&text).to_owned()

@@ -140,7 +140,7 @@ mod tests {
             let (at, found) = Timestamp::from_epoch(text).unwrap();
             assert_eq!((at.to_string().as_str(), found), (expected, unit), "{text}");
         }
-        for text in ["", "now", "NaN", "inf", "1e30", "-1e19", "2024-05-01", "1714564800s", "1e999"] {
+        for text in ["", "now", "NaN", "inf", "1e30", "-1e20", "2024-05-01", "1714564800s", "1e999"] {
             assert_eq!(Timestamp::from_epoch(text), None, "{text}");
         }
     }

@@ -4,7 +4,10 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Server, run};
+use crate::{
+    harness::{Answer, Server, run},
+    properties::assert_kept,
+};
 
 const LOG: &str = "/v1/audit-log";
 const PARTIAL: &str = "/v1/audit-log?partial=true";
@@ -51,10 +54,9 @@ fn unusual_values_are_stored_as_sent_and_found_by_what_they_mean() {
     }
     for restarted in [false, true] {
         for (identifier, members, filters) in &cases {
-            let stored = server.get(&format!("{LOG}/{identifier}")).text;
-            // The members stay together; only defaults come between the event's own.
-            let own: Vec<_> = members.split(",\"").map(|member| member.trim_start_matches('"')).collect();
-            assert!(own.iter().all(|member| stored.contains(member)), "{members}: {stored}");
+            let answer = server.get(&format!("{LOG}/{identifier}")).text;
+            let stored = answer.strip_prefix(r#"{"ok":true,"audit":"#).unwrap().strip_suffix('}').unwrap();
+            assert_kept(&event(identifier, members), stored);
             for filter in filters {
                 assert!(server.list(filter).text.contains(&format!("\"{identifier}\"")), "{filter}");
             }
@@ -119,7 +121,7 @@ fn a_value_of_any_length_is_kept_and_found_by_its_whole_text() {
         assert_eq!(server.list(&query("entity", &entity("a"))).identifiers(), ["one"]);
         assert_eq!(server.list(&query("entity", &entity("b"))).identifiers(), ["two"]);
         assert_eq!(server.list(&query("entity", &entity("c"))).identifiers(), [""; 0]);
-        assert_eq!(server.list(&query("not.entity", &entity("a"))).identifiers(), ["two"]);
+        assert_eq!(server.list(&format!("resources=x&{}", query("not.entity", &entity("a")))).identifiers(), ["two"]);
         assert_eq!(server.list(&query("path", &path)).identifiers(), ["two", "one"]);
         assert_eq!(server.list(&query("path", &path[..5_000])).identifiers(), ["two", "one"]);
         assert_eq!(server.list(&query("run_id", &run)).identifiers(), ["two", "one"]);

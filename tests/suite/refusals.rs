@@ -36,51 +36,49 @@ fn wrong_types_and_values_are_rejected_by_field() {
         (r#"{"action":"A","resourceType":["x"]}"#.to_owned(), "resourceType"),
     ];
     for (part, field) in [
-        (r#""identifier":7"#, "identifier"),
-        (r#""status":"success""#, "status"),
+        (r#""identifier":[7]"#, "identifier"),
+        (r#""status":"successful""#, "status"),
         (r#""status":"UNKNOWN""#, "status"),
         (r#""status":true"#, "status"),
         (r#""message":{}"#, "message"),
-        (r#""message":"""#, "message"),
         (r#""trigger":"UI""#, "trigger"),
         (r#""trigger":[]"#, "trigger"),
         (r#""trigger":{"at":1714564800}"#, "trigger.at"),
         (r#""trigger":{"at":"yesterday"}"#, "trigger.at"),
-        (r#""trigger":{"at":""}"#, "trigger.at"),
         (r#""trigger":{"at":"2024-05-01"}"#, "trigger.at"),
         (r#""trigger":{"at":"2024-05-01T12:00:00"}"#, "trigger.at"),
         (r#""trigger":{"at":"2024-02-30T12:00:00Z"}"#, "trigger.at"),
         (r#""trigger":{"at":"2024-05-01T12:00:00+25:00"}"#, "trigger.at"),
         (r#""trigger":{"at":"12024-05-01T12:00:00Z"}"#, "trigger.at"),
         (r#""trigger":{"at":"9999-12-31T23:59:59-23:59"}"#, "trigger.at"),
-        (r#""trigger":{"origin":7}"#, "trigger.origin"),
+        (r#""trigger":{"origin":{}}"#, "trigger.origin"),
         (r#""trigger":{"origin":"auditbox"}"#, "trigger.origin"),
         (r#""trigger":{"origin":"audit\u0062ox"}"#, "trigger.origin"),
         (r#""trigger":{"by":"me"}"#, "trigger.by"),
-        (r#""trigger":{"by":{"userId":7}}"#, "trigger.by.userId"),
+        (r#""trigger":{"by":{"userId":[7]}}"#, "trigger.by.userId"),
         (r#""trigger":{"by":{"orgId":{}}}"#, "trigger.by.orgId"),
-        (r#""trigger":{"by":{"type":false}}"#, "trigger.by.type"),
+        (r#""trigger":{"by":{"type":[]}}"#, "trigger.by.type"),
         (r#""trigger":{"by":{"name":[]}}"#, "trigger.by.name"),
-        (r#""trigger":{"by":{"email":1.5}}"#, "trigger.by.email"),
+        (r#""trigger":{"by":{"email":{}}}"#, "trigger.by.email"),
         (r#""context":"api""#, "context"),
         (r#""context":{"entity":{}}"#, "context.entity"),
-        (r#""context":{"blueprint":7}"#, "context.blueprint"),
+        (r#""context":{"blueprint":[7]}"#, "context.blueprint"),
         (r#""context":{"runId":[]}"#, "context.runId"),
-        (r#""context":{"webhookId":true}"#, "context.webhookId"),
-        (r#""context":{"webhookEventId":0}"#, "context.webhookEventId"),
+        (r#""context":{"webhookId":[true]}"#, "context.webhookId"),
+        (r#""context":{"webhookEventId":{}}"#, "context.webhookEventId"),
         (r#""context":{"integrationId":{}}"#, "context.integrationId"),
         (r#""request":[]"#, "request"),
-        (r#""request":{"method":7}"#, "request.method"),
+        (r#""request":{"method":[7]}"#, "request.method"),
         (r#""request":{"path":{}}"#, "request.path"),
-        (r#""request":{"ip":16843009}"#, "request.ip"),
+        (r#""request":{"ip":[16843009]}"#, "request.ip"),
         (r#""request":{"userAgent":[]}"#, "request.userAgent"),
-        (r#""request":{"statusCode":"200"}"#, "request.statusCode"),
-        (r#""request":{"statusCode":200.0}"#, "request.statusCode"),
+        (r#""request":{"statusCode":"OK"}"#, "request.statusCode"),
+        (r#""request":{"statusCode":200.5}"#, "request.statusCode"),
+        (r#""request":{"statusCode":1000}"#, "request.statusCode"),
         (r#""request":{"statusCode":99}"#, "request.statusCode"),
         (r#""request":{"statusCode":-200}"#, "request.statusCode"),
         (r#""diff":"none""#, "diff"),
-        (r#""diff":{"before":[]}"#, "diff.before"),
-        (r#""diff":{"after":"x"}"#, "diff.after"),
+        (r#""diff":[]"#, "diff"),
         (r#""receivedAt":"2024-05-01T12:00:00Z""#, "receivedAt"),
         (r#""receivedAt":null"#, "receivedAt"),
         (r#""receivedBy":"me""#, "receivedBy"),
@@ -91,10 +89,10 @@ fn wrong_types_and_values_are_rejected_by_field() {
 }
 
 #[test]
-fn strings_that_are_empty_too_long_or_contain_nul_are_rejected_by_field() {
+fn only_identifiers_are_limited_and_nul_and_empty_names_are_rejected_by_field() {
     let server = Server::start();
-    let mut events = Vec::new();
-    // Maximum length of each in bytes.
+    let mut events = vec![(with(&nest("identifier", &"é".repeat(129))), "identifier")];
+    // The number of bytes that the index keeps of each.
     for (field, bytes_max) in [
         ("identifier", 256),
         ("trigger.origin", 256),
@@ -111,16 +109,17 @@ fn strings_that_are_empty_too_long_or_contain_nul_are_rejected_by_field() {
         ("request.ip", 1_024),
         ("request.userAgent", 8_192),
     ] {
+        events.push((with(&nest(field, "a\\u0000b")), field));
         // A two-byte character: lengths are in bytes.
-        for text in [String::new(), "é".repeat(bytes_max / 2 + 1), "a\\u0000b".to_owned()] {
-            events.push((with(&nest(field, &text)), field));
+        let (longest, longer) = ("é".repeat(bytes_max / 2), "é".repeat(bytes_max * 2));
+        let kept = if field == "identifier" { vec![longest] } else { vec![longest, longer, String::new()] };
+        for text in kept {
+            let answer = server.post("/v1/audit-log?partial=true", &format!("[{},7]", with(&nest(field, &text))));
+            assert_eq!(answer.json()["results"][0]["status"], 201, "{field}: {}", answer.text);
         }
-        let longest = with(&nest(field, &"é".repeat(bytes_max / 2)));
-        let answer = server.post("/v1/audit-log?partial=true", &format!("[{longest},7]"));
-        assert_eq!(answer.json()["results"][0]["status"], 201, "{field}: {}", answer.text);
     }
     for field in ["action", "resourceType"] {
-        for text in [String::new(), "x".repeat(129), "a\\u0000b".to_owned()] {
+        for text in [String::new(), "a\\u0000b".to_owned()] {
             let event = r#"{"action":"A","resourceType":"A"}"#.replacen(
                 &format!(r#""{field}":"A""#),
                 &format!(r#""{field}":"{text}""#),
@@ -166,15 +165,15 @@ fn duplicate_keys_are_rejected_where_the_server_reads_and_kept_elsewhere() {
 }
 
 #[test]
-fn undecodable_text_is_rejected_at_any_depth() {
+fn undecodable_text_is_rejected_where_it_is_compared() {
     let server = Server::start();
     for (event, named) in [
-        (with(r#""message":"\ud800""#), "message"),
+        (with(r#""identifier":"\ud800""#), "identifier"),
+        (with(r#""status":"\ud800""#), "status"),
         (with(r#""context":{"entity":"\udc00\ud800"}"#), "context.entity"),
-        (with(r#""trigger":{"by":{"x":["\ud83dA"]}}"#), "trigger.by.x"),
-        (with(r#""diff":{"after":{"\ud800":1}}"#), "diff.after"),
-        (with(r#""additionalData":["\ud800"]"#), "additionalData"),
-        (with(r#""other":{"a":"\ude00"}"#), "other"),
+        (with(r#""trigger":{"by":{"name":"\ud83dA"}}"#), "trigger.by.name"),
+        (with(r#""trigger":{"at":"\ud83dA"}"#), "trigger.at"),
+        (with(r#""diff":{"\ud800":1}"#), "diff"),
     ] {
         let answer = server.post(LOG, &event);
         assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{event}");
