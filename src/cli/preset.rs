@@ -1,6 +1,9 @@
 //! `preset`: lists presets, shows one, and tries one on a file of records.
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -19,8 +22,13 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Maximum number of records that are shown in full.
 const RECORDS_SHOWN: usize = 100;
 
-/// Presets, which map records of other systems to events
+/// Try the presets that turn records of other systems into events
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  auditbox preset list
+  auditbox preset show cloudtrail
+  auditbox preset test cloudtrail sample.json.gz")]
 pub(super) enum PresetCommand {
     /// List the presets: those of the program, and those of the configuration
     #[command(after_help = "Example:\n  auditbox preset list")]
@@ -103,7 +111,7 @@ struct Counts {
     bad: usize,
 }
 
-fn try_file(mapping: &Mapping, file: &PathBuf, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
+fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", file.display()));
     source::check(file).map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();

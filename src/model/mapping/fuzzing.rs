@@ -2,7 +2,7 @@
 //!
 //! For tests and fuzzers only.
 
-#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a check that fails is what a fuzzer looks for")]
 
 use std::sync::LazyLock;
 

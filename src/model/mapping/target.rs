@@ -23,6 +23,10 @@ pub(super) struct Target {
 pub(super) enum Kind {
     /// A text.
     Text,
+    /// A text of limited length, which decides which events are the same.
+    Identifier,
+    /// A text other than the origin of auditbox's own events.
+    Origin,
     /// `SUCCESS` or `FAILURE`.
     Status,
     /// An instant.
@@ -37,15 +41,21 @@ const fn text(object: Object, key: &'static str) -> Target {
     Target { object, key, kind: Kind::Text }
 }
 
+/// The indexes of the keys that the engine itself sets.
+pub(super) const IDENTIFIER: usize = 0;
+pub(super) const ACTION: usize = 1;
+pub(super) const RESOURCE_TYPE: usize = 2;
+pub(super) const ORIGIN: usize = 6;
+
 /// Every key, in the order in which an event has them.
 pub(super) const TARGETS: &[Target] = &[
-    text(Object::Event, "identifier"),
+    Target { object: Object::Event, key: "identifier", kind: Kind::Identifier },
     text(Object::Event, "action"),
     text(Object::Event, "resourceType"),
     Target { object: Object::Event, key: "status", kind: Kind::Status },
     text(Object::Event, "message"),
     Target { object: Object::Trigger, key: "at", kind: Kind::Time },
-    text(Object::Trigger, "origin"),
+    Target { object: Object::Trigger, key: "origin", kind: Kind::Origin },
     text(Object::By, "userId"),
     text(Object::By, "orgId"),
     text(Object::By, "type"),
@@ -83,17 +93,16 @@ impl Target {
             Kind::StatusCode => {
                 let code = text.parse().ok().filter(|code: &f64| code.fract() == 0.0);
                 let code = code.filter(|code| *code == 0.0 || (100.0..=999.0).contains(code));
-                return code.map(|code| code.to_string()).ok_or_else(|| "is not a number from 100 to 999".to_owned());
+                return code.map(|code| code.abs().to_string()).ok_or_else(|| "is not a number from 100 to 999".to_owned());
+            }
+            Kind::Origin if text == OWN_ORIGIN => {
+                return Err(format!("`{OWN_ORIGIN}` is reserved for the events that auditbox records about itself"));
+            }
+            Kind::Identifier if text.len() > Field::Identifier.spec().bytes_max => {
+                return Err(format!("is longer than {} bytes", Field::Identifier.spec().bytes_max));
             }
             _ => text,
         };
-        if (self.object, self.key) == (Object::Trigger, "origin") && text == OWN_ORIGIN {
-            return Err(format!("`{OWN_ORIGIN}` is reserved for the events that auditbox records about itself"));
-        }
-        let identifier = Field::at(self.object, self.key).filter(|spec| spec.field == Field::Identifier);
-        if let Some(spec) = identifier.filter(|spec| text.len() > spec.bytes_max) {
-            return Err(format!("is longer than {} bytes", spec.bytes_max));
-        }
         if text.contains('\0') {
             return Err("contains a NUL character".to_owned());
         }
@@ -106,11 +115,6 @@ impl Target {
 /// The index of the target with this dotted path.
 pub(super) fn find(path: &str) -> Option<usize> {
     TARGETS.iter().position(|target| target.path() == path)
-}
-
-/// The index of a target of the event itself.
-pub(super) fn index_of(key: &str) -> usize {
-    find(key).unwrap_or_default()
 }
 
 /// The keys below an object of the event: `userId, orgId, …` for `trigger.by`. Empty if there is no such object.
@@ -190,6 +194,8 @@ mod tests {
             }
         }
         assert_eq!(keys_below("trigger"), ["at", "origin", "by"]);
+        let known = ["identifier", "action", "resourceType", "trigger.origin"].map(|path| find(path).unwrap());
+        assert_eq!(known, [IDENTIFIER, ACTION, RESOURCE_TYPE, ORIGIN]);
         assert_eq!(keys_below("nothing"), [""; 0]);
     }
 

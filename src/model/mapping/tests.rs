@@ -112,7 +112,8 @@ fn what_an_event_does_not_take_is_omitted_and_reported() {
         "action = [\"/a\", \"/b\"]\ntrigger.at = \"/t\"\nrequest.statusCode = \"/c\"\nstatus = \"/s\"\ntrigger.origin = \"/o\"\nidentifier = \"/i\"",
     );
     let long = "x".repeat(300);
-    let record = format!(r#"{{"a":"a\u0000b","b":"B","t":"2026-02-30","c":7,"s":"maybe","o":"auditbox","i":"{long}"}}"#);
+    let record =
+        format!(r#"{{"a":"a\u0000b","b":"B","t":"2026-02-30","c":7,"s":"maybe","o":"auditbox","i":"{long}"}}"#);
     let event = event(&mapping, &record);
     assert_eq!(event["action"], "B");
     assert_eq!((event.get("identifier"), event.get("status"), event.get("request")), (None, None, None));

@@ -6,9 +6,11 @@ use crate::model::{timestamp::Timestamp, zone::Zone};
 
 /// A time as RFC 3339; `None` if the text is not a time, or one that RFC 3339 cannot represent.
 ///
-/// Besides RFC 3339, which is returned as it is, this reads: seconds, milliseconds, microseconds or nanoseconds since 1970, which
-/// it tells apart by their magnitude, with a fraction, except 0, which means that there is no time; ISO 8601 with a space instead of the `T`, or without an offset, which
-/// then is that of `zone`; the time of access logs (`02/Jan/2026:15:04:05 +0000`); and that of e-mails (RFC 5322).
+/// An RFC 3339 time is returned unchanged. Other notations become RFC 3339 in UTC:
+///
+/// - seconds, milliseconds, microseconds or nanoseconds since 1970, recognized by their magnitude; 0 means that the time is absent;
+/// - ISO 8601 with a space instead of the `T`, or without an offset, which then is that of `zone`;
+/// - the time of access logs (`02/Jan/2026:15:04:05 +0000`), and that of e-mails (RFC 5322).
 pub(super) fn rfc3339(text: &str, zone: &Zone) -> Option<String> {
     let text = text.trim();
     if Timestamp::parse(text).is_some() {
@@ -19,7 +21,7 @@ pub(super) fn rfc3339(text: &str, zone: &Zone) -> Option<String> {
     Timestamp::parse(&written).is_some().then_some(written)
 }
 
-/// A number since 1970. 0 stands for no time.
+/// A number since 1970. 0 means that the time is absent.
 fn epoch(text: &str) -> Option<Timestamp> {
     Timestamp::from_epoch(text).map(|(at, _)| at).filter(|at| *at != Timestamp::from_micros(0))
 }
@@ -27,7 +29,7 @@ fn epoch(text: &str) -> Option<Timestamp> {
 /// A date and time without an offset.
 fn civil(text: &str, zone: &Zone) -> Option<Timestamp> {
     let text = text.replace(',', ".");
-    // A parser of dates alone would read them as midnight, which nobody meant.
+    // The library reads a date alone as midnight.
     if !text.contains(':') {
         return None;
     }

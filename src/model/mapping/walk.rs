@@ -155,8 +155,8 @@ impl Selector {
     }
 }
 
-/// The text of a scalar that holds something: the decoded string, or the number, `true` or `false` as written. An array
-/// stands for its first such element. `None` for `null`, an empty string or an object.
+/// The text of a scalar that holds something: the decoded string, or the number, `true` or `false` as written. Of an
+/// array, the first such element counts. `None` for `null`, an empty string or an object.
 pub(super) fn scalar(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first()? {
         b'[' => {
