@@ -27,7 +27,7 @@ use std::{
 
 use auditbox::{
     model::{
-        batch,
+        batch::{self, AfterError},
         event::{Receipt, Sender},
         limits::EventLimits,
         mapping::{MappedRecord, Mapping},
@@ -108,8 +108,8 @@ fn mapping() {
     };
     let receipt = Receipt { at: Timestamp::now(), by: "bench" };
     let (without, bytes) = microseconds(&|index| {
-        let events = batch::split(plain[index].as_bytes(), 1).unwrap();
-        let masked = MaskedEvent::new(events[0], &limits, &mask).unwrap();
+        let mut events = batch::split(plain[index].as_bytes(), 1, AfterError::Stop).unwrap();
+        let masked = MaskedEvent::new(events.remove(0).unwrap(), &limits, &mask).unwrap();
         masked.read(&limits, Sender::Client).unwrap().accept(&receipt).body.len()
     });
     let (with, _) = microseconds(&|index| {

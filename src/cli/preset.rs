@@ -120,18 +120,14 @@ fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Outp
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(&format_args!("is larger than {FILE_BYTES_MAX} bytes: use a sample")));
     }
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error.utf8_error()))?;
     let mut counts = Counts::default();
-    for document in mapping.documents(&text) {
-        match document.text.and_then(|text| mapping.records(text)) {
-            Ok(records) => {
-                for record in &records {
-                    one_record(mapping, record, document.line, limits, &mut counts, out);
-                }
-            }
+    for document in mapping.documents(&bytes) {
+        let records = document.map_err(|error| format!("line {}: {}", error.line, error.message));
+        match records.and_then(|text| mapping.records(text).map_err(|error| error.to_string())) {
+            Ok(records) => records.iter().for_each(|record| one_record(mapping, record, limits, &mut counts, out)),
             Err(error) => {
                 counts.bad += 1;
-                out.line(format_args!("line {}: {error}", document.line));
+                out.line(error);
             }
         }
     }
@@ -140,35 +136,28 @@ fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Outp
         out.line(format_args!("The first {RECORDS_SHOWN} records are shown."));
     }
     out.line(format_args!(
-        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} documents could not be read"
+        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} could not be read"
     ));
-    if bad > 0 { Err(Failure::new(format!("{bad} documents could not be read"))) } else { Ok(()) }
+    if bad > 0 { Err(Failure::new(format!("{bad} records could not be read"))) } else { Ok(()) }
 }
 
-fn one_record(
-    mapping: &Mapping,
-    record: &Record<'_>,
-    line: usize,
-    limits: &EventLimits,
-    counts: &mut Counts,
-    out: &mut Output,
-) {
+fn one_record(mapping: &Mapping, record: &Record<'_>, limits: &EventLimits, counts: &mut Counts, out: &mut Output) {
+    counts.records += 1;
     let mapped = match mapping.map(record, limits) {
         Ok(mapped) => mapped,
         Err(error) => {
             counts.bad += 1;
-            out.line(format_args!("line {line}: {error}"));
+            out.line(format_args!("record {}: {error}", counts.records));
             return;
         }
     };
-    counts.records += 1;
     counts.with_problems += usize::from(!mapped.problems().is_empty());
     let event = without_record(&mapped);
     counts.unmapped += usize::from(event["resourceType"] == UNMAPPED);
     if counts.records > RECORDS_SHOWN {
         return;
     }
-    out.line(format_args!("record {}, line {line}", counts.records));
+    out.line(format_args!("record {}", counts.records));
     out.lines(format_args!("{event:#}"));
     if !mapped.problems().is_empty() {
         out.line(format_args!("problems: {}", mapped.problems().join("; ")));

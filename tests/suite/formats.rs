@@ -69,11 +69,11 @@ fn native_records_of_every_format_become_events_with_time_actor_and_entity() {
     let Some(directory) = formats() else { return };
     let mut total = 0;
     for (file, preset, sources) in FILES {
-        let text = fs::read_to_string(directory.join(file)).unwrap();
+        let body = fs::read(directory.join(file)).unwrap();
         let mapping = Mapping::named(preset).unwrap();
         let (mut records, mut wanted, mut found) = (0, [0; 3], [0; 3]);
-        for document in mapping.documents(&text) {
-            for record in mapping.records(document.text.unwrap()).unwrap() {
+        for document in mapping.documents(&body) {
+            for record in mapping.records(document.unwrap()).unwrap() {
                 let mapped = mapping.map(&record, &EventLimits::default()).unwrap();
                 let limits = MappedRecord::limits(&EventLimits::default());
                 let draft = EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap();
@@ -136,17 +136,17 @@ fn a_preset_of_ones_own_is_tried_on_a_file() {
     assert!(code == Some(0) && out.contains("from = \"/what\""), "{out}");
     let (code, out, err) = command(&["test", "door", "doors.ndjson"]);
     for part in [
-        "record 1, line 1",
+        "record 1",
         "\"action\": \"READ\"",
         "\"at\": \"2026-01-02T03:04:05.000000Z\"",
         "only in additionalData: /by/badge",
-        "line 2: the record is not JSON",
+        "line 2: not JSON",
         "\"resourceType\": \"unmapped\"",
-        "2 records: 1 unmapped, 0 with problems; 1 documents could not be read",
+        "2 records: 1 unmapped, 0 with problems; 1 could not be read",
     ] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    assert!(code == Some(1) && err.contains("1 documents could not be read"), "{err}");
+    assert!(code == Some(1) && err.contains("1 records could not be read"), "{err}");
     let (code, _, err) = command(&["show", "nothing"]);
     assert!(code == Some(2) && err.contains("is not a preset; the presets are auditbox, auditd-json"), "{err}");
 }

@@ -34,7 +34,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub use documents::{Document, Documents, Record};
+pub use documents::Record;
 pub use presets::{EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
 pub use toml_reader::PresetError;

@@ -93,7 +93,9 @@ impl Target {
             Kind::StatusCode => {
                 let code = text.parse().ok().filter(|code: &f64| code.fract() == 0.0);
                 let code = code.filter(|code| *code == 0.0 || (100.0..=999.0).contains(code));
-                return code.map(|code| code.abs().to_string()).ok_or_else(|| "is not a number from 100 to 999".to_owned());
+                return code
+                    .map(|code| code.abs().to_string())
+                    .ok_or_else(|| "is not a number from 100 to 999".to_owned());
             }
             Kind::Origin if text == OWN_ORIGIN => {
                 return Err(format!("`{OWN_ORIGIN}` is reserved for the events that auditbox records about itself"));

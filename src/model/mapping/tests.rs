@@ -189,24 +189,16 @@ fn a_record_over_the_limit_is_an_error_of_that_record_alone() {
 #[test]
 fn a_document_that_is_not_json_costs_no_other() {
     let mapping = mapping("action = \"/a\"");
-    let text = "\u{feff}{\"a\":1}\n{\"a\":\n\n{\"a\":2} {\"a\":3}\nnonsense\n[{\"a\":4},\n{\"a\":5}]\n";
-    let mut seen = Vec::new();
-    for Document { line, text } in mapping.documents(text) {
-        match text.and_then(|text| mapping.records(text)) {
-            Ok(records) => seen.extend(records.iter().map(|record| (line, record.source().to_owned()))),
-            Err(_) => seen.push((line, "error".to_owned())),
-        }
-    }
-    let expected = [
-        (1, "{\"a\":1}"),
-        (2, "error"),
-        (4, "{\"a\":2}"),
-        (4, "{\"a\":3}"),
-        (5, "error"),
-        (6, "{\"a\":4}"),
-        (6, "{\"a\":5}"),
-    ];
-    assert_eq!(seen, expected.map(|(line, text)| (line, text.to_owned())));
+    let seen = |mapping: &Mapping, body: &[u8]| -> Vec<String> {
+        let documents = mapping.documents(body).into_iter();
+        documents.map(|document| document.map_or_else(|error| format!("line {}", error.line), str::to_owned)).collect()
+    };
+    let body = b"\xef\xbb\xbf{\"a\":1}\nnonsense\n\n{\"a\":2} {\"a\":3}\n{\"a\":\"\xff\"}\n{\"a\":4}\n";
+    let expected = ["{\"a\":1}", "line 2", "{\"a\":2}", "{\"a\":3}", "line 5", "{\"a\":4}"];
+    assert_eq!(seen(&mapping, body), expected);
+    assert_eq!(seen(&mapping, b"[{\"a\":1},\n{\"a\":2}]"), ["{\"a\":1}", "{\"a\":2}"]);
+    let lines = self::mapping("input = \"combined\"");
+    assert_eq!(seen(&lines, b"one\r\n\n \xff\ntwo"), ["one", "line 3", "two"]);
 }
 
 #[test]
