@@ -5,6 +5,15 @@
 
 use std::borrow::Cow;
 
+use crate::model::fold::fold;
+
+/// Words that only join the parts of a sentence: "deleted tag of application checkout".
+pub const JOINING: &[&str] = &["in", "of", "on", "to"];
+/// Words by which a sentence says that an action failed: "tried to delete", "failed: timer expired".
+pub const FAILED: &[&str] = &["failed", "tried", "failure"];
+/// What a sentence about a failed action begins with, if its verb is known.
+pub const TRIED_TO: &str = "tried to ";
+
 /// Verbs with a regular past tense.
 const REGULAR: &str = "\
     add approve archive assign attach cancel change connect create delete deliver deploy destroy detach disable \
@@ -96,6 +105,19 @@ pub fn is_same(one: &[String], other: &[String]) -> bool {
     }
 }
 
+/// Whether the sentence of an action has these words, in lower case: the verb in the base form or in the past tense, alone or
+/// with the other words of the action after it.
+pub fn says(action: &str, folded: &str) -> bool {
+    let words = words(action);
+    let Some((verb, rest)) = Verb::of_action(&words) else {
+        return false;
+    };
+    [&verb.past, &verb.base].into_iter().any(|form| {
+        let said = std::iter::once(form.as_ref()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        format!(" {} ", fold(&said)).contains(&format!(" {folded} "))
+    })
+}
+
 /// The words of a code, in lower case: `api_request`, `API-request` and `apiRequest` each have two.
 pub fn words(code: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -168,5 +190,24 @@ mod tests {
         assert_eq!(read("start_build", "Build"), Some(("started".to_owned(), "build".to_owned())));
         assert_eq!(read("build.start", "builds"), Some(("started".to_owned(), "build".to_owned())));
         assert_eq!(read("import.export", "import"), Some(("exported".to_owned(), "import".to_owned())));
+    }
+
+    #[test]
+    fn an_action_says_its_verb_in_both_forms() {
+        for (action, text) in [
+            ("ledger.delete", "deleted"),
+            ("ledger.delete", "delete ledger"),
+            ("ledger.delete", "deleted ledger"),
+            ("user.get", "read"),
+            ("rollback", "rolled back"),
+            ("upsert", "updated"),
+        ] {
+            assert!(says(action, text), "{action}: {text}");
+        }
+        for (action, text) in
+            [("ledger.delete", "ted"), ("ledger.delete", "ledger deleted"), ("TIMER_EXPIRED", "expired"), ("", "")]
+        {
+            assert!(!says(action, text), "{action}: {text}");
+        }
     }
 }
