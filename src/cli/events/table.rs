@@ -149,6 +149,7 @@ impl Column {
             "receivedAt" => &[Self::Key("receivedAt")],
             "receivedBy" => &[Self::Key("receivedBy")],
             "masked" => &[Self::Key("masked")],
+            "maskedChanged" => &[Self::Key("maskedChanged")],
             ORDERED_BY => &[Self::Key(ORDERED_BY)],
             _ => &[],
         }
