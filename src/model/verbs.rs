@@ -109,10 +109,11 @@ pub fn is_same(one: &[String], other: &[String]) -> bool {
 /// with the other words of the action after it.
 pub fn says(action: &str, folded: &str) -> bool {
     let words = words(action);
-    let Some((verb, rest)) = Verb::of_action(&words) else {
-        return false;
-    };
-    [&verb.past, &verb.base].into_iter().any(|form| {
+    let ends = [words.split_last(), words.split_first()].into_iter().flatten();
+    let verbs: Vec<_> = ends.filter_map(|(word, rest)| Some((Verb::of_word(word)?, rest))).collect();
+    // Which of two verbs it is depends on the resource type, which an action alone does not tell.
+    let readings = if verbs.len() == 2 { verbs } else { Verb::of_action(&words, &[]).into_iter().collect() };
+    readings.into_iter().flat_map(|(verb, rest)| [(verb.past, rest), (verb.base, rest)]).any(|(form, rest)| {
         let said = std::iter::once(form.as_ref()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
         format!(" {} ", fold(&said)).contains(&format!(" {folded} "))
     })
@@ -201,6 +202,8 @@ mod tests {
             ("user.get", "read"),
             ("rollback", "rolled back"),
             ("upsert", "updated"),
+            ("import.export", "exported import"),
+            ("import.export", "imported export"),
         ] {
             assert!(says(action, text), "{action}: {text}");
         }
