@@ -30,6 +30,7 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "receivedAt"),
     (Object::Event, "receivedBy"),
     (Object::Event, "masked"),
+    (Object::Event, "maskedChanged"),
     (Object::Event, "orderedBy"),
 ];
 /// The last column, for keys without a column.

@@ -6,6 +6,7 @@
 
 mod credentials;
 mod csv_rows;
+mod cut_lists;
 mod event;
 mod event_schema;
 mod export;

@@ -24,8 +24,8 @@ pub(super) async fn stats(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
-    let pairs = parameters::decode(request.query_string())?;
-    let query = parse(pairs, Accepts::Stats, &context.query_limits)?.stats(&context.query_limits)?;
+    let decoded = parameters::decode_valid(request.query_string());
+    let query = parse(decoded, Accepts::Stats, &context.query_limits).valid()?.stats(&context.query_limits)?;
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
     Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
 }

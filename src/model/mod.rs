@@ -32,6 +32,7 @@ pub mod records;
 pub mod resource_type;
 pub mod retention;
 pub mod search;
+pub mod search_language;
 pub mod self_audit;
 mod signed;
 pub mod stats;

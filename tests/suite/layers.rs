@@ -229,7 +229,7 @@ fn each_interface_parses_list_parameters_in_one_place() {
     assert_eq!(calls("ListParams::parse_query("), [""; 0]);
     assert_eq!(calls("params::parse("), ["ui/event/mod.rs", "ui/list/mod.rs"]);
     // A query is made of parsed parameters: nothing else interprets a value, a search or a cursor.
-    for call in ["Predicate::parse(", "SearchWord::parse_all(", "cursor::decode(", "Query::new("] {
+    for call in ["Predicate::parse(", "search_language::parse(", "cursor::decode(", "Query::new("] {
         assert_eq!(calls(call), [""; 0], "{call}");
     }
 }

@@ -83,7 +83,7 @@ fn write_text(units: &[u16], choices: &mut Choices) -> String {
     for decoded in char::decode_utf16(units.iter().copied()) {
         match decoded {
             Ok(char) if u32::from(char) >= 0x20 && !matches!(char, '"' | '\\') && choices.below(4) != 1 => {
-                out.push(char)
+                out.push(char);
             }
             Ok('/') => out.push_str("\\/"),
             Ok(char) => {
