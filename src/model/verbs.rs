@@ -109,7 +109,7 @@ pub fn is_same(one: &[String], other: &[String]) -> bool {
 /// with the other words of the action after it.
 pub fn says(action: &str, folded: &str) -> bool {
     let words = words(action);
-    let Some((verb, rest)) = Verb::of_action(&words) else {
+    let Some((verb, rest)) = Verb::of_action(&words, &[]) else {
         return false;
     };
     [&verb.past, &verb.base].into_iter().any(|form| {
