@@ -1,6 +1,9 @@
 //! `preset`: lists presets, shows one, and tries one on a file of records.
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -19,8 +22,13 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Maximum number of records that are shown in full.
 const RECORDS_SHOWN: usize = 100;
 
-/// Presets, which map records of other systems to events
+/// Try the presets that turn records of other systems into events
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  auditbox preset list
+  auditbox preset show cloudtrail
+  auditbox preset test cloudtrail sample.json.gz")]
 pub(super) enum PresetCommand {
     /// List the presets: those of the program, and those of the configuration
     #[command(after_help = "Example:\n  auditbox preset list")]
@@ -103,7 +111,7 @@ struct Counts {
     bad: usize,
 }
 
-fn try_file(mapping: &Mapping, file: &PathBuf, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
+fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", file.display()));
     input::check(file).map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();
@@ -112,18 +120,14 @@ fn try_file(mapping: &Mapping, file: &PathBuf, limits: &EventLimits, out: &mut O
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(&format_args!("is larger than {FILE_BYTES_MAX} bytes: use a sample")));
     }
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error.utf8_error()))?;
     let mut counts = Counts::default();
-    for document in mapping.documents(&text) {
-        match document.text.and_then(|text| mapping.records(text)) {
-            Ok(records) => {
-                for record in &records {
-                    one_record(mapping, record, document.line, limits, &mut counts, out);
-                }
-            }
+    for document in mapping.documents(&bytes) {
+        let records = document.map_err(|error| format!("line {}: {}", error.line, error.message));
+        match records.and_then(|text| mapping.records(text).map_err(|error| error.to_string())) {
+            Ok(records) => records.iter().for_each(|record| one_record(mapping, record, limits, &mut counts, out)),
             Err(error) => {
                 counts.bad += 1;
-                out.line(format_args!("line {}: {error}", document.line));
+                out.line(error);
             }
         }
     }
@@ -132,35 +136,28 @@ fn try_file(mapping: &Mapping, file: &PathBuf, limits: &EventLimits, out: &mut O
         out.line(format_args!("The first {RECORDS_SHOWN} records are shown."));
     }
     out.line(format_args!(
-        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} documents could not be read"
+        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} could not be read"
     ));
-    if bad > 0 { Err(Failure::new(format!("{bad} documents could not be read"))) } else { Ok(()) }
+    if bad > 0 { Err(Failure::new(format!("{bad} records could not be read"))) } else { Ok(()) }
 }
 
-fn one_record(
-    mapping: &Mapping,
-    record: &Record<'_>,
-    line: usize,
-    limits: &EventLimits,
-    counts: &mut Counts,
-    out: &mut Output,
-) {
+fn one_record(mapping: &Mapping, record: &Record<'_>, limits: &EventLimits, counts: &mut Counts, out: &mut Output) {
+    counts.records += 1;
     let mapped = match mapping.map(record, limits) {
         Ok(mapped) => mapped,
         Err(error) => {
             counts.bad += 1;
-            out.line(format_args!("line {line}: {error}"));
+            out.line(format_args!("record {}: {error}", counts.records));
             return;
         }
     };
-    counts.records += 1;
     counts.with_problems += usize::from(!mapped.problems().is_empty());
     let event = without_record(&mapped);
     counts.unmapped += usize::from(event["resourceType"] == UNMAPPED);
     if counts.records > RECORDS_SHOWN {
         return;
     }
-    out.line(format_args!("record {}, line {line}", counts.records));
+    out.line(format_args!("record {}", counts.records));
     out.lines(format_args!("{event:#}"));
     if !mapped.problems().is_empty() {
         out.line(format_args!("problems: {}", mapped.problems().join("; ")));

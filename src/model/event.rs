@@ -114,6 +114,8 @@ pub struct Event {
 pub struct EventDraft<'a> {
     /// What was masked.
     masked: Option<&'a Masked>,
+    /// The value of `mapping`.
+    mapping: Option<&'a str>,
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
@@ -171,12 +173,14 @@ const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
 /// Keys that only the server sets, in the order in which it writes them.
-pub const SERVER_KEYS: [&str; 5] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, ORDERED_BY];
+pub const SERVER_KEYS: [&str; 6] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, MAPPING, ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
 /// The key with the JSON pointers (RFC 6901) to the masked values.
 pub const MASKED: &str = "masked";
 /// The key with the JSON pointers, relative to `diff.before` and `diff.after`, to the masked values that differ between the two.
 pub const MASKED_CHANGED: &str = "maskedChanged";
+/// A key that an event has if a preset made it of another system's record.
+pub const MAPPING: &str = "mapping";
 /// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
 pub const ORDERED_BY: &str = "orderedBy";
 
@@ -207,6 +211,12 @@ impl<'a> EventDraft<'a> {
     /// Adds what was masked.
     pub(super) fn with_masked(mut self, masked: &'a Masked) -> Self {
         self.masked = Some(masked);
+        self
+    }
+
+    /// Adds how a preset made the event, a JSON object: [`crate::model::mapping::MappedRecord::provenance`].
+    pub fn with_mapping(mut self, provenance: &'a str) -> Self {
+        self.mapping = Some(provenance);
         self
     }
 
@@ -277,8 +287,18 @@ impl<'a> EventDraft<'a> {
     fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
         let (filled, added) = (DefaultedFields::default(), Added::default());
-        let mut draft =
-            Self { masked: None, top, trigger, at: None, filled, future_seconds_max: 0, added, values, bounds };
+        let mut draft = Self {
+            masked: None,
+            mapping: None,
+            top,
+            trigger,
+            at: None,
+            filled,
+            future_seconds_max: 0,
+            added,
+            values,
+            bounds,
+        };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
             match server {
@@ -310,6 +330,9 @@ impl<'a> EventDraft<'a> {
             if let Some(masked) = self.masked {
                 out.strings(MASKED, &masked.pointers);
                 masked.changed.iter().for_each(|changed| out.strings(MASKED_CHANGED, changed));
+            }
+            if let Some(mapping) = self.mapping {
+                out.raw(MAPPING, mapping);
             }
             if additions.is_ordered_by_receipt {
                 out.string(ORDERED_BY, RECEIVED_AT);

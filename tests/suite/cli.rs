@@ -34,6 +34,10 @@ pub(crate) const COMMANDS: &[&[&str]] = &[
     &["credential", "enable"],
     &["credential", "revoke"],
     &["login-link"],
+    &["preset"],
+    &["preset", "list"],
+    &["preset", "show"],
+    &["preset", "test"],
     &["check-config"],
     &["healthcheck"],
     &["demo"],
@@ -148,7 +152,9 @@ fn the_help_names_every_command_that_is_tested_here() {
         COMMANDS.iter().filter(fits).map(|command| command[depth - 1].to_owned()).collect()
     };
     assert_eq!(named(&good(directory.path(), &["--help"])), tested(1, ""));
-    assert_eq!(named(&good(directory.path(), &["credential", "--help"])), tested(2, "credential"));
+    for group in ["credential", "preset"] {
+        assert_eq!(named(&good(directory.path(), &[group, "--help"])), tested(2, group), "{group}");
+    }
 }
 
 #[test]

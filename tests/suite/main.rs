@@ -22,6 +22,7 @@
 //! | `examples` | the senders and followers in `examples/`, across restarts and lost responses |
 //! | `export` | every matching event, as a file |
 //! | `faults` | kills at any system call, power loss, full and failing disks: the promise of a 2xx response |
+//! | `formats` | records of other systems become events, and the command `preset` |
 //! | `future` | events from the future and from long ago: stored, without distorting any reader's view |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
@@ -95,6 +96,7 @@ mod errors;
 mod examples;
 mod export;
 mod faults;
+mod formats;
 mod future;
 mod harness;
 mod held;
