@@ -17,7 +17,7 @@ pub(super) struct Scan {
     /// For each open value, whether it is an object.
     open: Vec<bool>,
     state: State,
-    /// The key of the object that is being read, unless it is long; of its own members, not of inner ones.
+    /// The last key of the object itself, not of a value in it. Of a long key, the beginning.
     key: Vec<u8>,
     /// Whether the object has a key that only an event has.
     pub(super) is_event: bool,
