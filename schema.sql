@@ -1,4 +1,4 @@
--- The file of auditbox, format 3.
+-- The file of auditbox, format 4.
 --
 -- This document is the present format: a new file is created by running it, and older files are migrated to it when
 -- they are opened. `PRAGMA application_id` marks a file as auditbox's, and `PRAGMA user_version` is its format.
@@ -21,6 +21,7 @@
 --   used:<client id>       when a credential was last used, recorded every few seconds
 --   dropping               the chunk whose dropped events may still have rows; absent otherwise
 --   drops                  the number of times that retention has dropped events
+--   outdated_chunks        while a migration from format 3 rebuilds the index: the first chunk that it has not rebuilt
 --   retention_clock        the last time of the clock that retention has trusted
 --   terms_unswept          present while the table of terms may contain values that only dropped events had
 --   spent:<ticket>         an ended session or a used sign-in link, and when it would have expired
@@ -100,7 +101,8 @@ CREATE TABLE dictionary (
 
 -- The term dictionary: each searchable value that many events share, once.
 --   field    which field; the codes are those of src/model/field.rs: 2 entity, 3 blueprint, 7 origin, 9 resource type,
---            10 action, 11 status, 13 actor, 15 method, 16 path, 17 status code, 18 address, 19 word of the message, …
+--            10 action, 11 status, 13 actor (the user id, otherwise the e-mail address, otherwise the name), 15 method,
+--            16 path, 17 status code, 18 address, 19 word of the message, 20 another name of the actor, …
 --   ordinal  from 0 within the field, in the order in which the log first had the values; an ordinal is never reused
 --   value    the value. A value that only dropped events had is deleted, or replaced with a NUL and the ordinal while
 --            its ordinal is the highest of its field

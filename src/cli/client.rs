@@ -14,6 +14,9 @@ use crate::cli::failure::Failure;
 /// How long a server may take to begin its response. A batch waits for the disk, but no request takes this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long a stream may last. Another one continues after it.
+const STREAM_FOR: Duration = Duration::from_secs(5 * 60);
+
 /// The server to use, and the token for it.
 #[derive(Args)]
 pub(super) struct ServerArguments {
@@ -67,6 +70,18 @@ impl Client {
     /// Gets `path`, which begins with a slash and may have a query.
     pub(super) fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        request.call().map_err(|error| self.unreachable(&error))
+    }
+
+    /// Opens a stream of server-sent events after a cursor. It ends after [`STREAM_FOR`] at the latest, so that a connection
+    /// whose other end is gone does not last.
+    pub(super) fn stream(&self, path: &str, cursor: Option<&str>) -> Result<Response<Body>, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        let request = match cursor {
+            Some(cursor) => request.header("last-event-id", cursor),
+            None => request,
+        };
+        let request = request.config().timeout_recv_body(Some(STREAM_FOR)).build();
         request.call().map_err(|error| self.unreachable(&error))
     }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::{
-    cli::{failure::Failure, output::Output, source},
+    cli::{failure::Failure, input, output::Output},
     config::Config,
     model::{
         limits::EventLimits,
@@ -113,9 +113,9 @@ struct Counts {
 
 fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", file.display()));
-    source::check(file).map_err(|error| unreadable(&error))?;
+    input::check(file).map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();
-    let input = source::open(file, |_| ()).map_err(|error| unreadable(&error))?;
+    let input = input::open(file, |_| ()).map_err(|error| unreadable(&error))?;
     input.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(&format_args!("is larger than {FILE_BYTES_MAX} bytes: use a sample")));

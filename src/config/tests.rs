@@ -251,6 +251,9 @@ fn what_is_masked_is_the_operators_choice() {
     refused("", &[("AUDITBOX_MASK_ENABLED", "no")], &["[mask] enabled must be true or false"]);
     refused("[mask]\nenabled = 'no'", &[], &["[mask] enabled must be true or false"]);
     refused("[mask]\nnames = []", &[], &["[mask] names must list 1 to 200 names"]);
+    assert!(!names("[mask]\nkeep = ['api-token']").names_secret(b"apiToken"));
+    assert!(names("[mask]\nkeep = []").names_secret(b"hashed_token") && !names("").names_secret(b"hashed_token"));
+    refused("[mask]\nkeep = ['ö']", &[], &["[mask] keep must list names of 2 to 64"]);
     for name in ["x", "-_-", "a\\u0007b", &"x".repeat(65)] {
         refused(&format!("[mask]\nnames = [\"{name}\"]"), &[], &["[mask] names must list names of 2 to 64"]);
     }

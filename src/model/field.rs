@@ -33,7 +33,7 @@ pub enum Field {
     Status = 11,
     /// `context.actionType`
     ActionType = 12,
-    /// `trigger.by.userId`, `.name` or `.email`
+    /// The actor's identity: `trigger.by.userId`, otherwise `.email`, otherwise `.name`
     Actor = 13,
     /// `trigger.by.type`
     ActorType = 14,
@@ -47,6 +47,8 @@ pub enum Field {
     Ip = 18,
     /// A word of `message`, in lower case
     Word = 19,
+    /// Those of `trigger.by.email` and `.name` that are not the actor's identity
+    ActorName = 20,
 }
 
 /// The objects of an event that the server reads.
@@ -128,7 +130,7 @@ const KEY_CHARS_SHOWN: usize = 128;
 pub enum Matching {
     /// Equal, byte for byte.
     Exact,
-    /// Equal without regard to case.
+    /// Equal without regard to case and to the encoding of accents.
     IgnoreCase,
     /// Equal, byte for byte. Text other than these values is rejected.
     OneOf(&'static [&'static str]),
@@ -136,7 +138,7 @@ pub enum Matching {
     Prefix,
     /// A status code (`403`) or a class (`4xx`).
     StatusCode,
-    /// An address or a CIDR range. Other text is compared literally.
+    /// An address or a CIDR range, which matches a value that contains such an address. Other text is compared literally.
     Network,
 }
 
@@ -163,6 +165,9 @@ pub struct FieldSpec {
     pub summary: &'static str,
     /// Where an event holds the field. An event with several of these values matches by any of them.
     pub sources: &'static [(Object, &'static str)],
+    /// The field for all values of an event except the one from the first source that it has. A filter finds them too,
+    /// but only that first value is counted: each event then counts for one value.
+    pub further: Option<Field>,
     /// How values are compared.
     pub matching: Matching,
     /// Whether a parameter that is given once may hold several values separated by commas.
@@ -197,9 +202,16 @@ pub const FIELDS: &[FieldSpec] = &[
         &[(Object::Context, "webhookEventId")],
     )
     .per_chunk(),
-    row(Field::Origin, &["origin"], "Origin", "Where the event came from", &[(Object::Trigger, "origin")])
-        .bytes_max(256)
-        .comma_list(),
+    row(
+        Field::Origin,
+        &["origin"],
+        "Origin",
+        "Where the event came from, in any case",
+        &[(Object::Trigger, "origin")],
+    )
+    .bytes_max(256)
+    .matching(Matching::IgnoreCase)
+    .comma_list(),
     row(
         Field::Installation,
         &["InstallationId"],
@@ -218,7 +230,10 @@ pub const FIELDS: &[FieldSpec] = &[
     .matching(Matching::IgnoreCase)
     .comma_list()
     .searched(),
-    row(Field::Action, &["action"], "Action", "What was done", &[(Object::Event, "action")]).bytes_max(128).searched(),
+    row(Field::Action, &["action"], "Action", "What was done, in any case", &[(Object::Event, "action")])
+        .bytes_max(128)
+        .matching(Matching::IgnoreCase)
+        .searched(),
     row(Field::Status, &["status"], "Status", "How it ended", &[(Object::Event, "status")])
         .matching(Matching::OneOf(&["SUCCESS", "FAILURE"])),
     row(
@@ -233,9 +248,11 @@ pub const FIELDS: &[FieldSpec] = &[
         Field::Actor,
         &["actor"],
         "Actor",
-        "Who did it: their user id, name or e-mail address",
-        &[(Object::By, "userId"), (Object::By, "name"), (Object::By, "email")],
+        "Who did it: their user id, e-mail address or name, in any case",
+        &[(Object::By, "userId"), (Object::By, "email"), (Object::By, "name")],
     )
+    .matching(Matching::IgnoreCase)
+    .further(Field::ActorName)
     .searched(),
     row(
         Field::ActorType,
@@ -273,12 +290,15 @@ pub const FIELDS: &[FieldSpec] = &[
         Field::Ip,
         &["ip"],
         "Address",
-        "The request's IP address, or a CIDR range such as 10.0.0.0/8",
+        "An IP address in the request's address, which may have a port or be a list; or a CIDR range such as 10.0.0.0/8",
         &[(Object::Request, "ip")],
     )
     .matching(Matching::Network)
     .comma_list(),
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
+    row(Field::ActorName, &[], "Actor's other name", "Another name of the actor", &[])
+        .matching(Matching::IgnoreCase)
+        .searched(),
 ];
 
 /// Default maximum number of bytes of a value. Names and identifiers are shorter.
@@ -297,6 +317,7 @@ const fn row(
         label,
         summary,
         sources,
+        further: None,
         matching: Matching::Exact,
         comma_list: false,
         bytes_max: VALUE_BYTES_MAX,
@@ -308,6 +329,11 @@ const fn row(
 impl FieldSpec {
     const fn matching(mut self, matching: Matching) -> Self {
         self.matching = matching;
+        self
+    }
+
+    const fn further(mut self, further: Field) -> Self {
+        self.further = Some(further);
         self
     }
 
@@ -329,6 +355,11 @@ impl FieldSpec {
     const fn searched(mut self) -> Self {
         self.searched = true;
         self
+    }
+
+    /// The fields that a filter on this one compares with.
+    pub fn fields(&self) -> impl Iterator<Item = Field> {
+        std::iter::once(self.field).chain(self.further)
     }
 
     /// The field's name in the API: its canonical parameter. A field without one cannot be queried.
@@ -365,6 +396,12 @@ impl Field {
         FIELDS.iter().find(|spec| spec.sources.iter().any(|&(at, name)| at == object && name == key))
     }
 
+    /// The index of a member of an event among the sources of its row; 0 if it has no row.
+    pub fn rank(object: Object, key: &str) -> usize {
+        let sources = Self::at(object, key).map_or(&[][..], |spec| spec.sources);
+        sources.iter().position(|&(at, name)| at == object && name == key).unwrap_or(0)
+    }
+
     /// The row of a query parameter, if there is one.
     pub fn of_parameter(parameter: &str) -> Option<&'static FieldSpec> {
         FIELDS.iter().find(|spec| spec.parameters.contains(&parameter))
@@ -383,6 +420,16 @@ mod tests {
         }
         assert_eq!(Field::from_code(0), None);
         assert_eq!(Field::from_code(255), None);
+    }
+
+    #[test]
+    fn further_values_are_only_found_through_their_field() {
+        for (spec, further) in FIELDS.iter().filter_map(|spec| Some((spec, spec.further?.spec()))) {
+            assert!(further.parameters.is_empty() && further.sources.is_empty(), "{}", spec.label);
+            assert_eq!((further.sharing, further.searched), (spec.sharing, spec.searched), "{}", spec.label);
+            // A predicate is parsed for the field, and compared with both.
+            assert_eq!((further.matching, further.bytes_max), (spec.matching, spec.bytes_max), "{}", spec.label);
+        }
     }
 
     #[test]

@@ -457,8 +457,8 @@ fn no_flipped_bit_is_served_as_sound_and_doctor_reports_it() {
         };
         let what = format!("byte {at}, bit {mask:#x}, seed {seed}");
         match served(&path) {
-            Err(_) => {
-                assert!(reported, "{what}: rejected, but doctor finds nothing");
+            Err(error) => {
+                assert!(reported, "{what}: rejected ({error}), but doctor finds nothing");
                 refused += 1;
             }
             Ok(events) => {

@@ -26,6 +26,7 @@
 //! | `future` | events from the future and from long ago: stored, without distorting any reader's view |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
+//! | `import` | what `auditbox import` reads, and which records without identifiers are the same |
 //! | `ingest` | ingest: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `kept` | unusual values, spellings and bodies: kept and found, and what is the same event |
 //! | `layers` | which layer may use which, read from the source |
@@ -47,6 +48,7 @@
 //! | `properties` | any events and any queries: the results equal those of a plain filter |
 //! | `query` | every parameter of a list, and what it matches |
 //! | `readme` | the README's quick start and the guide's requests, run as pasted, and every link |
+//! | `reading` | the commands that read events, on the file and on a server |
 //! | `record` | auditbox's own records: of which requests, when, and visible to whom |
 //! | `refusals` | invalid events, each rejected by its field |
 //! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
@@ -98,6 +100,7 @@ mod future;
 mod harness;
 mod held;
 mod hostile;
+mod import;
 mod ingest;
 mod kept;
 mod layers;
@@ -124,6 +127,8 @@ mod process;
 mod properties;
 mod query;
 mod raw;
+#[cfg(target_os = "linux")]
+mod reading;
 mod readme;
 mod record;
 mod refusals;

@@ -1,5 +1,7 @@
 //! The file: creation, migration, rejected files, its constraints, and queries by hand-written SQL.
 
+mod from_3;
+
 use std::{
     cell::RefCell,
     fs,
@@ -290,7 +292,7 @@ fn file_of_format_1(events: u32) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auditbox.db");
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(include_str!("format_1.sql")).unwrap();
+    connection.execute_batch(include_str!("migrations/format_1.sql")).unwrap();
     connection.pragma_update(None, "application_id", i64::from(u32::from_be_bytes(*b"abox"))).unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     connection
@@ -407,7 +409,7 @@ fn a_killed_migration_resumes() {
     let is_done = || {
         let connection = Connection::open(&path).unwrap();
         let aside = "SELECT count(*) FROM sqlite_schema WHERE name = 'event_1'";
-        pragma(&connection, "user_version") == 3
+        pragma(&connection, "user_version") == 4
             && connection.query_row(aside, [], |row| row.get::<_, i64>(0)).unwrap() == 0
     };
     let mut interrupted = 0;

@@ -13,7 +13,7 @@ use crate::{
     model::{
         cursor::Position,
         field::Field,
-        filter::{Clause, Predicate, TimeRange},
+        filter::{Predicate, TimeRange},
         retention::{Cutoff, KeepBy, RuleScope},
         timestamp::Timestamp,
     },
@@ -227,9 +227,9 @@ impl Check<'_> {
         let of_types = |types: &[String]| -> Result<Bitset> {
             let mut of_types = Bitset::none(view.length());
             if !types.is_empty() {
-                let predicates = types.iter().cloned().map(Predicate::IgnoreCase).collect();
-                let clause = Clause { field: Field::ResourceType, negated: false, predicates };
-                view.add_terms(Field::ResourceType, &self.snapshot.terms_of(&clause)?, &mut of_types)?;
+                let names: Vec<_> = types.iter().cloned().map(Predicate::IgnoreCase).collect();
+                let ordinals = self.snapshot.terms_of(Field::ResourceType, &names)?;
+                view.add_terms(Field::ResourceType, &ordinals, &mut of_types)?;
             }
             Ok(of_types)
         };

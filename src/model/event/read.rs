@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::{Bounds, EventDraft, STATUSES, TOP, TRIGGER};
 use crate::model::{
     error::FieldError,
-    field::{Field, Object},
+    field::{Field, FieldSpec, Object},
     json::{self, Members, ObjectError},
     search::message_words,
     timestamp::Timestamp,
@@ -63,7 +63,12 @@ impl<'a> EventDraft<'a> {
 
     /// Validates the members of an object, which is stored unchanged, and collects the values that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(object, value, self.bounds)? {
+        let mut members: Vec<_> = members(object, value, self.bounds)?.into_iter().collect();
+        // The first source of a field counts, whatever the sender's order.
+        if object == Object::By {
+            members.sort_by_key(|(key, _)| Field::rank(object, key));
+        }
+        for (key, value) in members {
             if (object, key.as_ref()) == (Object::Request, "statusCode") {
                 if let Some(code) = read_status_code(value)? {
                     self.values.push(Field::StatusCode, &code);
@@ -114,7 +119,7 @@ impl<'a> EventDraft<'a> {
             return refuse(format!("is longer than {} bytes", row.bytes_max));
         }
         match row {
-            Some(row) => self.values.push(row.field, &text),
+            Some(row) => self.collect(row, &text),
             None if key == "message" => {
                 for word in message_words(&text) {
                     self.values.push(Field::Word, &word);
@@ -123,6 +128,16 @@ impl<'a> EventDraft<'a> {
             None => {}
         }
         Ok(())
+    }
+
+    /// Collects a value by which the event can be found.
+    fn collect(&mut self, row: &FieldSpec, text: &str) {
+        let first = row.further.and_then(|further| Some((further, self.values.first(row.field)?)));
+        match first {
+            None => self.values.push(row.field, text),
+            Some((_, first)) if first == text => {}
+            Some((further, _)) => self.values.push(further, text),
+        }
     }
 }
 

@@ -16,7 +16,9 @@ use crate::store::{
 /// "abox": the value of `PRAGMA application_id` in every file of auditbox.
 pub(in crate::store) const APPLICATION_ID: i64 = 0x6162_6f78;
 /// The format that `schema.sql` describes, as `PRAGMA user_version`.
-pub(in crate::store) const FORMAT: i64 = 3;
+pub(in crate::store) const FORMAT: i64 = 4;
+/// The setting that a migration of the index counts its chunks in.
+pub(in crate::store) const OUTDATED_CHUNKS: &str = "outdated_chunks";
 pub(in crate::store) const SCHEMA: &str = include_str!("../../../schema.sql");
 /// How every SQLite file begins (<https://www.sqlite.org/fileformat.html>, 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -29,12 +31,12 @@ pub(in crate::store) fn check_readable(given: &Path) -> Result<PathBuf, OpenErro
         return Err(OpenError::Missing(given.to_owned()));
     }
     match known_format(path)? {
-        FORMAT => match open::reading(path).and_then(|connection| is_migrated(&connection)) {
-            Ok(true) => Ok(real),
-            Ok(false) => Err(OpenError::Older { path: path.to_owned(), found: 1, known: FORMAT }),
+        FORMAT => match open::reading(path).and_then(|connection| unfinished(&connection)) {
+            Ok(None) => Ok(real),
+            Ok(Some(found)) => Err(older(path, found)),
             Err(error) => Err(open::refused(path, &error)),
         },
-        found @ 1.. => Err(OpenError::Older { path: path.to_owned(), found, known: FORMAT }),
+        found @ 1.. => Err(older(path, found)),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }
@@ -82,6 +84,24 @@ pub(in crate::store) fn is_empty(connection: &Connection) -> rusqlite::Result<bo
 pub(in crate::store) fn is_migrated(connection: &Connection) -> rusqlite::Result<bool> {
     let left = connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(())).optional()?;
     Ok(left.is_none())
+}
+
+/// The first chunk whose rows a migration from format 3 has not rebuilt yet; `None` if there is no such migration.
+pub(in crate::store) fn outdated_chunks(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    let sql = "SELECT value FROM setting WHERE name = ?1";
+    connection.query_row(sql, [OUTDATED_CHUNKS], |row| row.get(0)).optional()
+}
+
+/// The format from which an unfinished migration started, if there is one.
+fn unfinished(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    if !is_migrated(connection)? {
+        return Ok(Some(1));
+    }
+    Ok(outdated_chunks(connection)?.map(|_| 3))
+}
+
+fn older(path: &Path, found: i64) -> OpenError {
+    OpenError::Older { path: path.to_owned(), found, known: FORMAT }
 }
 
 pub(in crate::store) fn newer(path: &Path, found: i64) -> OpenError {

@@ -8,18 +8,19 @@ use std::{collections::HashSet, path::Path};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::{
-    index::TermWriter,
+    index::{IndexError, TermWriter},
     model::{field::Field, random, values},
     platform::sync,
     store::{
         error::OpenError,
-        event::{epoch, row, zstd_dictionary},
+        event::{codec::BodyCodec, epoch, row, zstd_dictionary},
         file::{
             checkpoint,
             format::{self, APPLICATION_ID, FORMAT, SCHEMA},
             open,
             progress::Progress,
         },
+        maintenance::reindex,
     },
 };
 
@@ -59,13 +60,18 @@ fn migrate(
             transaction.commit().map_err(sqlite)?;
             checkpoint::empty(connection).map_err(sqlite)?;
         }
+        (APPLICATION_ID, 3) => {
+            begin_from_3(&transaction).map_err(sqlite)?;
+            transaction.commit().map_err(sqlite)?;
+        }
         (0, 0) if format::is_empty(&transaction).map_err(sqlite)? => {
             create(&transaction, chunk_events).map_err(sqlite)?;
             return transaction.commit().map_err(sqlite);
         }
         _ => return Err(OpenError::Foreign(path.to_owned())),
     }
-    finish_from_1(connection, progress).map_err(sqlite)
+    finish_from_1(connection, progress).map_err(sqlite)?;
+    finish_from_3(connection, path, progress).map_err(|error| open::unusable(path, &error))
 }
 
 fn create(connection: &Connection, chunk_events: u32) -> rusqlite::Result<()> {
@@ -119,6 +125,13 @@ fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<
     add_checksums(connection)?;
     set(connection, "checksums_from", total + 1)?;
     progress.advance(STEP, total, total);
+    begin_from_3(connection)
+}
+
+/// The index of format 3 had every name of an actor as a value of the same field. After this transaction no older
+/// auditbox opens the file.
+fn begin_from_3(connection: &Connection) -> rusqlite::Result<()> {
+    set(connection, format::OUTDATED_CHUNKS, 0)?;
     connection.pragma_update(None, "user_version", FORMAT)
 }
 
@@ -195,6 +208,24 @@ fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqli
         transaction.commit()?;
         checkpoint::empty(connection)?;
     }
+}
+
+/// Rebuilds the chunks whose rows are still those of format 3. Values that no event has any more stay in the term
+/// dictionary until retention next deletes events.
+fn finish_from_3(connection: &mut Connection, path: &Path, progress: &dyn Progress) -> Result<(), IndexError> {
+    let Some(first) = format::outdated_chunks(connection)? else {
+        return Ok(());
+    };
+    // The rows of an interrupted retention may be replaced: they must not stay readable on free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
+    let bodies = BodyCodec::load(connection)?;
+    let done = |transaction: &Connection, number: u32| {
+        let sql = "UPDATE setting SET value = ?1 WHERE name = ?2";
+        transaction.execute(sql, params![number + 1, format::OUTDATED_CHUNKS]).map(drop)
+    };
+    reindex::renew(path, connection, &bodies, first, |done, total| progress.advance(STEP, done, total), done)?;
+    connection.execute("DELETE FROM setting WHERE name = ?1", [format::OUTDATED_CHUNKS])?;
+    Ok(checkpoint::empty(connection)?)
 }
 
 fn move_events(transaction: &Transaction<'_>, terms: &mut TermWriter, after: i64) -> rusqlite::Result<()> {

@@ -31,29 +31,100 @@ pub(in crate::store) fn rebuild(
     bodies: &BodyCodec,
     progress: &dyn Progress,
 ) -> Result<(), IndexError> {
-    let (chunk_events, full) = (chunk_events(connection)?, full_chunks(connection)?);
-    let (reading, mut terms) = (open::reading(path)?, TermWriter::default());
+    let full = full_chunks(connection)?;
+    let mut rebuilder = Rebuilder::new(path, connection, bodies)?;
     index::delete_orphans(connection)?;
     for number in 0..full {
         progress.advance("making the index", number.into(), full.into());
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let chunk = load((&reading, &transaction), bodies, number, chunk_events, &mut terms)?;
-        let side = if chunk.length() > 0 {
-            Some(replace((&reading, &transaction), &chunk)?)
-        } else {
-            index::delete_chunk(&transaction, number)?;
-            None
-        };
-        transaction.commit()?;
-        for other in [Generation::First, Generation::Second].into_iter().filter(|other| Some(*other) != side) {
-            index::delete_orphans_in(connection, ChunkSlot { number, generation: other })?;
-        }
-        checkpoint::empty(connection)?;
+        rebuilder.rebuild_chunk(connection, number, OfDamaged::Replace, |_| Ok(()))?;
     }
     // Chunks without events.
     connection.execute("DELETE FROM chunk WHERE number < 0 OR number >= ?1", [full])?;
     index::delete_orphans(connection)?;
     Ok(checkpoint::empty(connection)?)
+}
+
+/// Rebuilds the sealed chunks from `first` on, each in one transaction, in which `done` records that the chunk is
+/// finished. A chunk that damage prevents from being rebuilt stays as it is, and so does one with damaged events: its
+/// present rows have values that these events have lost.
+pub(in crate::store) fn renew(
+    path: &Path,
+    connection: &mut Connection,
+    bodies: &BodyCodec,
+    first: u32,
+    progress: impl Fn(i64, i64),
+    done: impl Fn(&Connection, u32) -> rusqlite::Result<()>,
+) -> Result<(), IndexError> {
+    let end = next_chunk(connection)?;
+    let mut rebuilder = Rebuilder::new(path, connection, bodies)?;
+    for number in first..end {
+        progress(number.into(), end.into());
+        match rebuilder.rebuild_chunk(connection, number, OfDamaged::Keep, |transaction| done(transaction, number)) {
+            Err(error) if error.is_damage() => {
+                tracing::error!(
+                    chunk = number, %error,
+                    "the index of a chunk keeps its former content, in which each name of an actor counts as an actor: \
+                     run auditbox doctor"
+                );
+                // Terms that were added are not in the file.
+                rebuilder.terms.forget();
+            }
+            replaced => replaced?,
+        }
+    }
+    progress(end.into(), end.into());
+    Ok(())
+}
+
+/// What to do with a chunk that has damaged events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OfDamaged {
+    Replace,
+    Keep,
+}
+
+/// Builds chunks from their events. Events are read on a connection of their own, because a transaction that has read a
+/// damaged page cannot commit.
+struct Rebuilder<'b> {
+    reading: Connection,
+    bodies: &'b BodyCodec,
+    chunk_events: u32,
+    terms: TermWriter,
+}
+
+impl<'b> Rebuilder<'b> {
+    fn new(path: &Path, connection: &Connection, bodies: &'b BodyCodec) -> Result<Self, IndexError> {
+        let (reading, chunk_events) = (open::reading(path)?, chunk_events(connection)?);
+        Ok(Self { reading, bodies, chunk_events, terms: TermWriter::default() })
+    }
+
+    /// Replaces a chunk in one transaction, to which `also` may add. A chunk without events is deleted.
+    fn rebuild_chunk(
+        &mut self,
+        connection: &mut Connection,
+        number: u32,
+        of_damaged: OfDamaged,
+        also: impl Fn(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), IndexError> {
+        let Self { reading, bodies, chunk_events, terms } = self;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (chunk, damaged) = load((&*reading, &transaction), bodies, number, *chunk_events, terms)?;
+        if damaged > 0 && of_damaged == OfDamaged::Keep {
+            return Err(IndexError::Damaged(format!("{damaged} events of chunk {number} in the file")));
+        }
+        let side = if chunk.length() > 0 {
+            Some(replace((&*reading, &transaction), &chunk)?)
+        } else {
+            index::delete_chunk(&transaction, number)?;
+            None
+        };
+        also(&transaction)?;
+        transaction.commit()?;
+        for other in [Generation::First, Generation::Second].into_iter().filter(|other| Some(*other) != side) {
+            index::delete_orphans_in(connection, ChunkSlot { number, generation: other })?;
+        }
+        Ok(checkpoint::empty(connection)?)
+    }
 }
 
 /// Replaces the chunk of this number, if the file has one; returns the new generation. If damage leaves no generation
@@ -97,7 +168,7 @@ pub(in crate::store) fn complete(
     for number in sealed..full.saturating_sub(spare) {
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let chunk = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
+        let (chunk, _) = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
         // The transaction must leave nothing of it.
         if chunk.length() > 0 {
             let side = index::free_generation(&reading, number)?;
@@ -118,19 +189,19 @@ pub(in crate::store) fn complete(
     Ok(())
 }
 
-/// A chunk built from its events. Events are read on the first connection, because a transaction that has read a
-/// damaged page cannot commit. New terms are added on the second.
+/// A chunk built from its events, and the number of damaged ones. Events are read on the first connection. New terms are
+/// added on the second.
 fn load(
     (reading, writing): (&Connection, &Connection),
     bodies: &BodyCodec,
     number: u32,
     chunk_events: u32,
     terms: &mut TermWriter,
-) -> Result<MemoryChunk, IndexError> {
+) -> Result<(MemoryChunk, usize), IndexError> {
     let (first, last) = span(number, chunk_events);
     let dropped = Dropped::within(reading, first, last)?;
     let ordinal = |field, value: &str| terms.ordinal(writing, field, value).map(Some);
-    Ok(load_chunk((reading, bodies), number, chunk_events, &dropped, ordinal)?.0)
+    load_chunk((reading, bodies), number, chunk_events, &dropped, ordinal)
 }
 
 /// Inserts a chunk that is not in the file, in a free generation.

@@ -23,7 +23,7 @@ use crate::{
         parameters,
         reading::ReadAccess,
     },
-    model::{limits::QueryLimits, list_params::ListParams, timestamp::Timestamp},
+    model::{limits::QueryLimits, list_params::ListParams},
     ui::{
         labels::Labels,
         page::{self, Shell},
@@ -61,13 +61,12 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
-/// The parameters of the request. A query string that is not UTF-8 counts as one problem.
+/// The parameters of the request. Invalid UTF-8 is a problem like others.
 fn read(request: &HttpRequest, limits: &QueryLimits) -> ListParams {
-    let params = match parameters::decode(request.query_string()) {
-        Ok(pairs) => params::parse(pairs, limits),
-        Err(problem) => ListParams { problems: vec![problem], ..ListParams::none(Timestamp::now()) },
-    };
-    ListParams { limit: Some(load::PAGE_EVENTS), count: Some(true), ..params }
+    let (pairs, mut problems) = parameters::decode_valid(request.query_string());
+    let mut params = params::parse(pairs, limits);
+    problems.append(&mut params.problems);
+    ListParams { problems, limit: Some(load::PAGE_EVENTS), count: Some(true), ..params }
 }
 
 /// The chart and the menus, once they have been counted.

@@ -20,6 +20,7 @@ use crate::{
             load::{ListData, ListPage},
             rows::EventRow,
         },
+        markup::filters,
         page::Shell,
     },
 };
@@ -187,7 +188,13 @@ fn form(params: &ListParams) -> Form {
         Range::Between { from, to } => (from, to),
     };
     Form {
-        words: params.search.as_ref().map_or_else(String::new, |search| search.text.clone()),
+        words: params
+            .search
+            .as_ref()
+            .map(|search| &search.text)
+            .or(params.rejected_search.as_ref())
+            .cloned()
+            .unwrap_or_default(),
         hidden,
         range: chips::range_text(params).1,
         presets: Preset::ALL.map(preset).into(),

@@ -83,7 +83,7 @@ pub const PARAMETERS: &[Parameter] = &[
     parameter("action", &["/action"], Kind::Exact, false),
     parameter("status", &["/status"], Kind::Choice(&["SUCCESS", "FAILURE"]), false),
     parameter("actionType", &["/context/actionType"], Kind::Choice(&["automation", "self-service"]), false),
-    parameter("actor", &["/trigger/by/userId", "/trigger/by/name", "/trigger/by/email"], Kind::Exact, false),
+    parameter("actor", &["/trigger/by/userId", "/trigger/by/email", "/trigger/by/name"], Kind::Exact, false),
     parameter("actor_type", &["/trigger/by/type"], Kind::Exact, true),
     parameter("method", &["/request/method"], Kind::IgnoreCase, true),
     parameter("path", &["/request/path"], Kind::Prefix, false),
@@ -102,6 +102,12 @@ impl Parameter {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The values that an event counts for. An actor counts once, whatever the number of their names.
+    fn counted(&self, event: &Value) -> BTreeSet<String> {
+        let values = self.values(event).into_iter();
+        if self.name == "actor" { values.take(1).collect() } else { values.collect() }
     }
 
     fn matches(&self, text: &str, value: &str) -> bool {
@@ -283,7 +289,7 @@ impl PlainQuery {
     pub fn values(&self, events: &[Plain], parameter: &Parameter) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for event in events.iter().filter(|event| self.holds(event, Some(parameter.name))) {
-            for value in parameter.values(&event.event).into_iter().collect::<BTreeSet<_>>() {
+            for value in parameter.counted(&event.event) {
                 *counts.entry(value).or_default() += 1;
             }
         }
