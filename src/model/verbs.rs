@@ -201,6 +201,8 @@ mod tests {
             ("user.get", "read"),
             ("rollback", "rolled back"),
             ("upsert", "updated"),
+            ("import.export", "exported import"),
+            ("import.export", "imported export"),
         ] {
             assert!(says(action, text), "{action}: {text}");
         }
