@@ -122,8 +122,10 @@ fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Outp
     }
     let mut counts = Counts::default();
     for document in mapping.documents(&bytes) {
-        let records = document.map_err(|error| format!("line {}: {}", error.line, error.message));
-        match records.and_then(|text| mapping.records(text).map_err(|error| error.to_string())) {
+        match document
+            .map_err(|error| error.message)
+            .and_then(|text| mapping.records(text).map_err(|error| error.to_string()))
+        {
             Ok(records) => records.iter().for_each(|record| one_record(mapping, record, limits, &mut counts, out)),
             Err(error) => {
                 counts.bad += 1;

@@ -23,7 +23,7 @@ const FILES: &[(&str, &str, [&[&str]; 3])] = &[
         [
             &["/eventTime"],
             &["/userIdentity"],
-            &["/resources/0", "/requestParameters/bucketName", "/requestParameters/name"],
+            &["/resources/0", "/requestParameters"],
         ],
     ),
     (
@@ -86,7 +86,8 @@ fn native_records_of_every_format_become_events_with_time_actor_and_entity() {
                 let sent: Value = serde_json::from_str(mapped.event().get()).unwrap();
                 let stored: Value = serde_json::from_str(&event.body).unwrap();
                 assert!(stored["action"].is_string() && stored["status"].is_string(), "{file}: {stored}");
-                assert_ne!(stored["resourceType"], UNMAPPED, "{file}: {stored}");
+                // One of the records is empty.
+                assert_eq!(stored["resourceType"] == UNMAPPED, record.source() == "{}", "{file}: {stored}");
                 let has_actor = ["userId", "name", "email"].iter().any(|key| sent["trigger"]["by"][key].is_string());
                 let is_set = [sent["trigger"]["at"].is_string(), has_actor, sent["context"]["entity"].is_string()];
                 for (place, pointers) in sources.iter().enumerate() {
@@ -140,7 +141,7 @@ fn a_preset_of_ones_own_is_tried_on_a_file() {
         "\"action\": \"READ\"",
         "\"at\": \"2026-01-02T03:04:05.000000Z\"",
         "only in additionalData: /by/badge",
-        "line 2: not JSON",
+        "line 2, column 1: not JSON",
         "\"resourceType\": \"unmapped\"",
         "2 records: 1 unmapped, 0 with problems; 1 could not be read",
     ] {

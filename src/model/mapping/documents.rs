@@ -161,7 +161,7 @@ fn lines(body: &[u8]) -> Vec<Result<&str, PieceError>> {
     let texts = lines.map(|(index, line)| {
         std::str::from_utf8(line).map(str::trim).map_err(|error| PieceError {
             line: index + 1,
-            message: format!("not UTF-8 at byte {}", error.valid_up_to()),
+            message: format!("line {}: not UTF-8 at byte {}", index + 1, error.valid_up_to()),
         })
     });
     texts.filter(|text| text.as_ref().map_or(true, |text| !text.is_empty())).collect()

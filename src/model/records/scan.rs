@@ -112,7 +112,7 @@ impl Scan {
         match (self.state, byte) {
             (State::Word, _) => Found::More,
             (_, b' ' | b'\t' | b'\r' | b'\n') => Found::More,
-            (State::Start, b'{') | (State::Value | State::ValueOrEnd, b'{') => self.open(true),
+            (State::Start | State::Value | State::ValueOrEnd, b'{') => self.open(true),
             (State::Value | State::ValueOrEnd, b'[') => self.open(false),
             (State::KeyOrEnd | State::Key, b'"') => {
                 if self.open.len() == 1 {
