@@ -32,6 +32,11 @@ impl Failure {
         Self { code: ExitCode::from(2), ..Self::new(message) }
     }
 
+    /// Whether the arguments are invalid.
+    pub(super) fn is_of_usage(&self) -> bool {
+        self.code == ExitCode::from(2)
+    }
+
     /// The same failure as one of invalid arguments.
     pub(super) fn of_usage(self) -> Self {
         Self { code: ExitCode::from(2), ..self }

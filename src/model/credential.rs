@@ -27,6 +27,10 @@ const TEXT_CHARS_MAX: usize = 128;
 pub const MAKE_ADMINISTRATOR: &str = "auditbox credential create --name NAME --scope admin,read --type user";
 /// `receivedBy` of events that were imported directly into the file.
 pub const IMPORT_NAME: &str = "import";
+/// The name of the actor of commands on the server's machine, in auditbox's own records.
+pub const COMMAND_LINE_NAME: &str = "command line";
+/// The client id of commands on the server's machine.
+const COMMAND_LINE_ID: &str = "command-line";
 
 /// One permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +104,8 @@ pub enum ActorType {
     User,
     /// A program.
     ServiceAccount,
+    /// auditbox itself. No stored credential has this type.
+    System,
 }
 
 impl ActorType {
@@ -117,6 +123,7 @@ impl ActorType {
         match self {
             Self::User => "user",
             Self::ServiceAccount => "service_account",
+            Self::System => "system",
         }
     }
 }
@@ -152,7 +159,7 @@ impl CredentialName {
 
     /// Reads the name of an existing credential. Earlier versions accepted more names.
     pub fn stored(text: &str) -> Result<Self, String> {
-        if [OWN_ORIGIN, IMPORT_NAME].contains(&text) {
+        if [OWN_ORIGIN, IMPORT_NAME, COMMAND_LINE_NAME].contains(&text) {
             return Err(format!("{text:?} is reserved for auditbox"));
         }
         let length = text.chars().count();
@@ -293,6 +300,21 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// The credential of commands on the server's machine, which no file contains: they may read, as they can read the file.
+    pub fn of_command_line() -> Self {
+        Self {
+            client_id: ClientId(COMMAND_LINE_ID.to_owned()),
+            name: CredentialName(COMMAND_LINE_NAME.to_owned()),
+            actor_type: ActorType::System,
+            scopes: Scopes(1 << (Scope::Read as u8)),
+            secret_hash: SecretHash::of_nobody(),
+            created_at: Timestamp::from_micros(0),
+            expires_at: None,
+            disabled_at: None,
+            revoked_at: None,
+        }
+    }
+
     /// Whether it is valid at `now`.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.state(now) == "active"

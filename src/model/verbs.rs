@@ -66,17 +66,16 @@ impl Verb {
     /// `delete.request`, unless the other one is `kind`, the words of the resource type; or if the other words may not name an
     /// object, as in `delete_failed`, `bulk.delete` and `scale_up`.
     pub fn of_action<'w>(words: &'w [String], kind: &[String]) -> Option<(Self, &'w [String])> {
-        let (last, first) = (words.split_last()?, words.split_first()?);
-        if words.len() == 1 {
-            return Some((Self::of_word(last.0)?, last.1));
-        }
-        let [at_end, at_start] = [last, first].map(|(word, rest)| Self::of_word(word).map(|verb| (verb, rest)));
-        let (verb, object) = match (at_end, at_start) {
-            (Some(reading), None) | (None, Some(reading)) => reading,
-            (Some(one), Some(other)) => [one, other].into_iter().find(|(_, rest)| is_same(rest, kind))?,
-            (None, None) => return None,
-        };
-        (is_same(object, kind) || is_object(object)).then_some((verb, object))
+        let readings: Vec<_> = Self::readings(words).collect();
+        let is_certain = readings.len() == 1;
+        readings.into_iter().find(|(_, object)| is_same(object, kind) || (is_certain && is_object(object)))
+    }
+
+    /// The possible verbs of an action with these words, each with the other words.
+    fn readings(words: &[String]) -> impl Iterator<Item = (Self, &[String])> {
+        let first = words.split_first().filter(|(_, rest)| !rest.is_empty());
+        let ends = [words.split_last(), first].into_iter().flatten();
+        ends.filter_map(|(word, rest)| Some((Self::of_word(word)?, rest)))
     }
 }
 
@@ -86,12 +85,12 @@ const NO_OBJECT: &str = "\
     down dry during end error errors fail failure finish for force from hard in into non none no not now of off ok on out over \
     pending per post pre progress retry self soft success succeed temp timeout to un under up via warning with without";
 
-/// Whether words can only name the object of an action.
+/// Whether words can only name the object of an action, or there are none.
 fn is_object(words: &[String]) -> bool {
     let is_plain = |word: &String| !NO_OBJECT.split(' ').any(|known| known == word);
     // A participle at the end says what became of something: `delete_failed`, `access.denied`.
     let is_noun = |word: &String| !word.ends_with("ed") || word.ends_with("eed");
-    words.iter().all(is_plain) && words.last().is_some_and(is_noun)
+    words.iter().all(is_plain) && words.last().is_none_or(is_noun)
 }
 
 /// Whether two codes have the same words, without regard to a plural.
@@ -109,12 +108,13 @@ pub fn is_same(one: &[String], other: &[String]) -> bool {
 /// with the other words of the action after it.
 pub fn says(action: &str, folded: &str) -> bool {
     let words = words(action);
-    let Some((verb, rest)) = Verb::of_action(&words) else {
-        return false;
-    };
-    [&verb.past, &verb.base].into_iter().any(|form| {
-        let said = std::iter::once(form.as_ref()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-        format!(" {} ", fold(&said)).contains(&format!(" {folded} "))
+    // The resource type, which may decide between two readings, is unknown here.
+    Verb::readings(&words).filter(|(_, rest)| is_object(rest)).any(|(verb, rest)| {
+        [&verb.past, &verb.base].into_iter().any(|form| {
+            let said =
+                std::iter::once(form.as_ref()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+            format!(" {} ", fold(&said)).contains(&format!(" {folded} "))
+        })
     })
 }
 
@@ -201,6 +201,8 @@ mod tests {
             ("user.get", "read"),
             ("rollback", "rolled back"),
             ("upsert", "updated"),
+            ("import.export", "exported import"),
+            ("import.export", "imported export"),
         ] {
             assert!(says(action, text), "{action}: {text}");
         }

@@ -84,6 +84,13 @@ pub(super) struct Request {
     pub(super) user_agent: Option<String>,
 }
 
+impl ActorView {
+    /// The value by which the log counts the actor.
+    pub(super) fn identity(&self) -> Option<&str> {
+        self.id.as_deref().or(self.email.as_deref()).or(self.name.as_deref())
+    }
+}
+
 impl EventView {
     /// Parses a stored event.
     pub(super) fn read(body: &str) -> Self {

@@ -248,7 +248,7 @@ fn a_bad_line_stops_an_import_and_is_named() {
             r#"{"action":"READ","resourceType":"x","trigger":{"at":"yesterday"}}"#,
             "trigger.at: must be a time in RFC 3339",
         ),
-        (r#"{"action":"READ","resourceType":"x","trigger":{"origin":1}}"#, "trigger.origin: must be a string"),
+        (r#"{"action":"READ","resourceType":"x","trigger":[]}"#, "trigger: must be an object"),
         ("[1]", "not JSON"),
         (&long, "1048576 bytes"),
         // The same identifier with other content.

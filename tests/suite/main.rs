@@ -31,6 +31,7 @@
 //! | `kept` | unusual values, spellings and bodies: kept and found, and what is the same event |
 //! | `layers` | which layer may use which, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that continues |
+//! | `local` | commands ask the server that runs on their file |
 //! | `long_queries` | long queries: their deadline, and the resources that they leave to others |
 //! | `mask` | secrets in events: replaced before they are stored |
 //! | `metrics` | Prometheus metrics, and the dashboard for them |
@@ -105,6 +106,8 @@ mod ingest;
 mod kept;
 mod layers;
 mod limits;
+#[cfg(unix)]
+mod local;
 mod long_queries;
 mod mask;
 mod metrics;

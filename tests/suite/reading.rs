@@ -85,7 +85,7 @@ fn invalid_values_exit_with_2_also_with_a_server() {
         &["query", "--limit", "none"][..],
         &["query", "--from", "soon"],
         &["query", "--from", "2024-13-01"],
-        &["query", "--tz", "Nowhere", "--from", "2024-05-01"],
+        &["query", "--from", "2024-05-01", "--tz", "Nowhere"],
         &["query", "--count", "maybe"],
         &["query", "--status", "BROKEN"],
         &["query", "--status-code", "teapot"],

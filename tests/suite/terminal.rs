@@ -77,8 +77,12 @@ fn events_do_not_control_the_terminal() {
     sent["context"] = json!({ "entity": HOSTILE });
     sent[HOSTILE] = json!({ "k\u{85}": [HOSTILE] });
     server.store(&[sent.clone()]);
+    // Earlier versions accepted such names.
     let name = "n\u{202e}\u{200b}b";
-    assert_eq!(server.post("/v1/credentials", &json!({ "name": name, "scopes": ["read"] }).to_string()).status, 201);
+    assert_eq!(server.post("/v1/credentials", &json!({ "name": "old", "scopes": ["read"] }).to_string()).status, 201);
+    let file = rusqlite::Connection::open(server.database()).unwrap();
+    assert_eq!(file.execute("UPDATE credential SET name = ?1 WHERE name = 'old'", [name]).unwrap(), 1);
+    drop(file);
     for arguments in [&["query"][..], &["credential", "list"], &["credential", "disable", name]] {
         let output = run(server.directory(), arguments);
         assert!(output.status.success(), "{output:?}");

@@ -1,6 +1,9 @@
 //! `export`: every event that matches, as NDJSON or CSV.
 
-use std::io::{BufRead, BufReader};
+use std::{
+    cell::{Cell, RefCell},
+    io::{BufRead, BufReader},
+};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -66,10 +69,13 @@ pub(in crate::cli) fn run(config: &Config, arguments: &ExportArguments, out: &mu
         return Err(Failure::usage("--includes is for ndjson; the columns of csv are always the same"));
     }
     let asked = arguments.filters.parse(config, &[])?;
-    let damaged = match Log::open(config, &arguments.server)? {
-        Log::File(reader) => from_file(&reader, &asked, arguments.format, out)?,
-        Log::Server(client) => from_server(&client, &asked, arguments.format, out)?,
-    };
+    let (format, has_begun) = (arguments.format, Cell::new(false));
+    let shared = RefCell::new(out);
+    let damaged = Log::open(config, &arguments.server)?.read(
+        |client| from_server(client, &asked, format, &has_begun, &mut shared.borrow_mut()),
+        || has_begun.get(),
+        |reader| from_file(reader, &asked, format, &mut shared.borrow_mut()),
+    )?;
     match damaged {
         0 => Ok(()),
         _ => Err(Failure::new(format!(
@@ -110,12 +116,19 @@ fn write_lines(slice: &Slice, asked: &Asked, out: &mut Output) {
     }
 }
 
-fn from_server(client: &Client, asked: &Asked, format: Format, out: &mut Output) -> Result<usize, Failure> {
+fn from_server(
+    client: &Client,
+    asked: &Asked,
+    format: Format,
+    has_begun: &Cell<bool>,
+    out: &mut Output,
+) -> Result<usize, Failure> {
     let name = if format == Format::Csv { "csv" } else { "ndjson" };
     let mut more = vec![("format", name.to_owned())];
     more.extend(asked.params.limit.map(|limit| ("limit", limit.to_string())));
     more.extend(asked.cursor().map(|cursor| ("cursor", cursor.to_owned())));
     let response = log::success(client.get(&format!("/v1/audit-log/export?{}", asked.query_string(&more)))?)?;
+    has_begun.set(true);
     let (mut input, mut line, mut damaged) = (BufReader::new(log::body(response)), Vec::new(), 0);
     loop {
         line.clear();

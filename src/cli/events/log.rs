@@ -1,6 +1,10 @@
 //! Where events are read: the file itself, or a server.
 
-use std::io::{BufReader, Read};
+use std::{
+    cell::{Cell, RefCell},
+    io::{BufReader, Read},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +16,7 @@ use crate::{
         client::{Client, ServerArguments, refusal},
         events::flags::Asked,
         failure::Failure,
+        local,
     },
     config::Config,
     model::{cursor::Position, query::Query, records::Records},
@@ -27,8 +32,12 @@ const EVENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A log that can be read.
 pub(super) enum Log {
+    /// The file.
     File(Box<Reader>),
+    /// The server that the arguments name.
     Server(Client),
+    /// The server that runs on the file, and the file's path.
+    Local(Client, PathBuf),
 }
 
 /// What is known of a list after its events.
@@ -59,20 +68,49 @@ struct DamagedEvents {
 }
 
 impl Log {
-    /// The server that the arguments name, or else the configured file.
+    /// The server that the arguments name, or else the configured file. A server that runs on the file is faster than reading
+    /// the file's index.
     pub(super) fn open(config: &Config, server: &ServerArguments) -> Result<Self, Failure> {
-        match server.client()? {
-            Some(client) => Ok(Self::Server(client)),
-            None => Ok(Self::File(Box::new(store::open_for_reading(&config.database.path)?))),
+        if let Some(client) = server.client()? {
+            return Ok(Self::Server(client));
+        }
+        let path = &config.database.path;
+        match local::find(path) {
+            Some(client) => Ok(Self::Local(client, path.clone())),
+            None => Ok(Self::File(Box::new(store::open_for_reading(path)?))),
+        }
+    }
+
+    /// Asks the server, or reads the file: also if the server on the file does not respond as it should, unless `has_begun`
+    /// because a part of its response has been used.
+    pub(super) fn read<T>(
+        &self,
+        ask: impl FnOnce(&Client) -> Result<T, Failure>,
+        has_begun: impl FnOnce() -> bool,
+        read: impl FnOnce(&Reader) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self {
+            Self::File(reader) => read(reader),
+            Self::Server(client) => ask(client),
+            Self::Local(client, path) => match ask(client) {
+                Err(failure) if !failure.is_of_usage() && !has_begun() => read(&store::open_for_reading(path)?),
+                answer => answer,
+            },
         }
     }
 
     /// Passes the events of a list to `each`, in order, until it returns false. Without a limit these are all events.
     pub(super) fn list(&self, asked: &Asked, each: &mut dyn FnMut(&str) -> bool) -> Result<Listed, Failure> {
-        match self {
-            Self::File(reader) => list_file(reader, asked, each),
-            Self::Server(client) => list_server(client, asked, each),
-        }
+        let (has_begun, each) = (Cell::new(false), RefCell::new(each));
+        let pass = |event: &str| {
+            has_begun.set(true);
+            (each.borrow_mut())(event)
+        };
+        self.read(
+            |client| list_server(client, asked, &mut { pass }),
+            || has_begun.get(),
+            |reader| list_file(reader, asked, &mut { pass }),
+        )
     }
 }
 
@@ -175,7 +213,7 @@ pub(super) fn success(response: Response<Body>) -> Result<Response<Body>, Failur
     if response.status().is_success() { Ok(response) } else { Err(refused(response)) }
 }
 
-/// The error that a response describes. Rejected parameters are a usage error, as they are without a server.
+/// The error that a response describes. Rejected parameters are a usage error, like those rejected before a request.
 pub(super) fn refused(response: Response<Body>) -> Failure {
     match response.status().as_u16() {
         422 => refusal(response).of_usage(),

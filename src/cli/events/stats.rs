@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     api,
     cli::{
-        client::ServerArguments,
+        client::{Client, ServerArguments},
         events::{
             flags::{Asked, Flags, Given},
             log::{self, Log},
@@ -17,6 +17,7 @@ use crate::{
     },
     config::Config,
     model::list_params::Accepts,
+    store::Reader,
 };
 
 /// The facets of a command that names none and wants no histogram.
@@ -72,17 +73,16 @@ pub(in crate::cli) fn run(config: &Config, arguments: &StatsArguments, out: &mut
 }
 
 fn count(log: &Log, asked: &Asked) -> Result<Value, Failure> {
-    match log {
-        Log::File(reader) => {
-            let query = asked.params.stats(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
-            Ok(api::stats_response(&reader.unbounded().stats(&query)?)?)
-        }
-        Log::Server(client) => {
-            let mut response = log::success(client.get(&format!("/v1/audit-log/stats?{}", asked.query_string(&[])))?)?;
-            let text = response.body_mut().read_to_string().map_err(|error| Failure::new(error.to_string()))?;
-            Ok(serde_json::from_str(&text)?)
-        }
-    }
+    let ask = |client: &Client| {
+        let mut response = log::success(client.get(&format!("/v1/audit-log/stats?{}", asked.query_string(&[])))?)?;
+        let text = response.body_mut().read_to_string().map_err(|error| Failure::new(error.to_string()))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let read = |reader: &Reader| {
+        let query = asked.params.stats(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(api::stats_response(&reader.unbounded().stats(&query)?)?)
+    };
+    log.read(ask, || false, read)
 }
 
 fn print_facet(name: &str, facet: &Value, out: &mut Output) {

@@ -5,6 +5,7 @@
 //! changes.
 
 use std::{
+    cell::{Cell, RefCell},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     thread,
@@ -77,10 +78,12 @@ pub(in crate::cli) fn run(config: &Config, arguments: &TailArguments, out: &mut 
     let times = Times::of(&arguments.filters, out);
     let table = Table::new(asked.params.includes.as_ref(), &asked.params.zone, times);
     let mut printer = Printer { out, table: (!arguments.json).then_some(table) };
-    match Log::open(config, &arguments.server)? {
-        Log::Server(client) => follow_server(&client, &asked, &mut printer),
-        Log::File(reader) => follow_file(&config.database.path, *reader, &asked, &mut printer),
-    }
+    let (has_begun, printer) = (Cell::new(false), RefCell::new(&mut printer));
+    Log::open(config, &arguments.server)?.read(
+        |client| follow_server(client, &asked, &has_begun, &mut printer.borrow_mut()),
+        || has_begun.get(),
+        |reader| follow_file(&config.database.path, reader, &asked, &mut printer.borrow_mut()),
+    )
 }
 
 /// Prints events one by one.
@@ -104,32 +107,39 @@ impl Printer<'_> {
     }
 }
 
-fn follow_server(client: &Client, asked: &Asked, printer: &mut Printer<'_>) -> Result<(), Failure> {
+/// Follows a server; `has_begun` is set once it has responded.
+fn follow_server(
+    client: &Client,
+    asked: &Asked,
+    has_begun: &Cell<bool>,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
     let path = format!("/v1/audit-log/stream?{}", asked.query_string(&[]));
-    let (mut cursor, mut wait, mut is_known) = (asked.cursor().map(str::to_owned), WAIT, false);
+    let (mut cursor, mut wait) = (asked.cursor().map(str::to_owned), WAIT);
     loop {
         let response = client.stream(&path, cursor.as_deref());
         let interruption = match response {
             Ok(response) if response.status().is_success() => {
-                is_known = true;
+                has_begun.set(true);
                 match read_stream(response, &mut cursor, printer) {
                     Ending::Unwanted => return Ok(()),
                     Ending::Broken(0) => "the server sent nothing".to_owned(),
+                    // A stream has an end: that of its token, or the time limit for one.
                     Ending::Broken(_) => {
                         wait = WAIT;
-                        "the connection has ended".to_owned()
+                        continue;
                     }
                 }
             }
             Ok(response) => {
                 let later = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-                let refused = if is_known { refusal(response) } else { log::refused(response) };
+                let refused = if has_begun.get() { refusal(response) } else { log::refused(response) };
                 let Some(seconds) = later else { return Err(refused) };
                 wait = wait.max(Duration::from_secs(seconds));
                 refused.to_string()
             }
             // A server that was never reached is probably not there.
-            Err(failure) if !is_known => return Err(failure),
+            Err(failure) if !has_begun.get() => return Err(failure),
             Err(failure) => failure.to_string(),
         };
         terminal::line(format_args!("{interruption}; connecting again"));
@@ -173,27 +183,21 @@ fn read_stream(response: Response<Body>, cursor: &mut Option<String>, printer: &
 }
 
 /// Follows the file. Its index is read again after each change, so that takes turns with waiting for as long as it takes.
-fn follow_file(path: &Path, reader: Reader, asked: &Asked, printer: &mut Printer<'_>) -> Result<(), Failure> {
+fn follow_file(path: &Path, reader: &Reader, asked: &Asked, printer: &mut Printer<'_>) -> Result<(), Failure> {
     let mut query = asked.params.query(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
     let mut known = state(path);
     query.after = Some(reader.unbounded().beginning(&query)?);
-    let mut reader = Some(reader);
-    loop {
-        let begun = Instant::now();
-        let opened = match reader.take() {
-            Some(reader) => reader,
-            None => store::open_for_reading(path)?,
-        };
-        if !print_new(&opened, &mut query, printer)? {
-            return Ok(());
-        }
-        drop(opened);
-        thread::sleep(POLL.max(begun.elapsed() * 4));
+    let mut is_wanted = print_new(reader, &mut query, printer)?;
+    while is_wanted {
         while state(path) == known {
             thread::sleep(POLL);
         }
         known = state(path);
+        let begun = Instant::now();
+        is_wanted = print_new(&store::open_for_reading(path)?, &mut query, printer)?;
+        thread::sleep(begun.elapsed() * 4);
     }
+    Ok(())
 }
 
 /// Prints the events after the position of the query, and moves it. Returns whether more are wanted.

@@ -159,7 +159,7 @@ impl Import<'_> {
         sent.and(settled).and_then(|()| self.check_yields())
     }
 
-    /// A file with records none of which is in the log has failed, whatever its records are.
+    /// A file has failed if it has records and none of them is in the log, also if each was skipped for a good reason.
     fn check_yields(&self) -> Result<(), Failure> {
         for (path, Yield { records, in_log }) in self.arguments.files.iter().zip(&self.yields) {
             if *records > 0 && *in_log == 0 {

@@ -1,8 +1,8 @@
 //! Identifiers for records without one: the same in every import of the same record of the same source.
 //!
 //! A source is a file by its directory and its name without the endings of rotation and compression, or the name that
-//! `--source` gives. Its files are told apart by their first record, because a rotated file keeps its beginning and the new
-//! one begins anew. Within a file, a record is known by its number and its text. So `audit.log.1` and `audit.log.gz` hold
+//! `--source` gives. The first record distinguishes its files: a rotated file keeps its beginning, and the new file has another
+//! one. Within a file, a record is known by its number and its text. So `audit.log.1` and `audit.log.gz` hold
 //! the events of `audit.log`, a file that has grown has new events only at its end, and two equal records are two events.
 
 use std::{io, path::Path};
@@ -30,7 +30,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// The source with this name, or else that of the input at `path`. A stream without a name is a source of its own.
+    /// The source with this name, or else that of the input at `path`. A stream without a name is another source in each import.
     pub(super) fn of(path: &Path, name: Option<&str>) -> io::Result<Self> {
         let start = Sha256::new();
         let (start, is_nameless) = match name {
@@ -49,7 +49,7 @@ impl Source {
         Ok(Self { start: start.chain_update(b"\0"), has_first: false, is_nameless })
     }
 
-    /// Notes a readable record, with or without an identifier: the first one tells the files of a source apart.
+    /// Notes a readable record, with or without an identifier: the first one distinguishes the files of a source.
     pub(super) fn read(&mut self, text: &str) {
         if !self.has_first {
             self.has_first = true;

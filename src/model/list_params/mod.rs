@@ -21,6 +21,7 @@ use crate::model::{
     limits::QueryLimits,
     query::{Includes, Order, Query, Sort},
     stats::{HistogramQuery, StatsQuery},
+    term_text,
     timestamp::Timestamp,
     zone::Zone,
 };
@@ -132,13 +133,14 @@ impl ListParams {
         Self { zone: self.zone.clone(), range: Range::Last(Preset::All), ..Self::none(self.at) }
     }
 
-    /// This list narrowed to events with `value`, or without it; `None` if the field cannot be queried for the value.
+    /// This list narrowed to events with `value`, or without it; `None` if the field cannot be queried for the value. A long
+    /// value is named by its shortened form, so that links stay short.
     pub fn with(mut self, field: Field, negated: bool, value: &str) -> Option<Self> {
         let predicate = Predicate::parse(field.spec(), value).ok()?;
         self.select(Selection {
             field,
             negated,
-            values: vec![value.to_owned()],
+            values: vec![term_text::asked(field.spec(), value).into_owned()],
             list: None,
             predicates: vec![predicate],
         });

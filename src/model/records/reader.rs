@@ -52,7 +52,7 @@ pub struct Record {
     pub place: Place,
     /// The key of the list that holds it, if an envelope does.
     pub envelope: Option<&'static str>,
-    /// The object, or why there is none.
+    /// The object, or why the text is not one.
     pub text: Result<String, Bad>,
 }
 
@@ -366,7 +366,7 @@ impl<R: Read> Records<R> {
         Ok(record)
     }
 
-    /// The length of the rest of the line, as far as it is held in memory.
+    /// The length of the rest of the line, or of its part that is in memory.
     fn line_length(&mut self) -> io::Result<usize> {
         let mut length = 0;
         loop {
@@ -463,7 +463,7 @@ impl<R: Read> Iterator for Records<R> {
     }
 }
 
-/// The end of an object whose brackets match, whatever is between them.
+/// The end of an object by its brackets alone.
 fn end_of_brackets(text: &[u8]) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = text.get(at) {

@@ -17,7 +17,7 @@ pub(super) struct Scan {
     /// For each open value, whether it is an object.
     open: Vec<bool>,
     state: State,
-    /// The key of the object that is being read, unless it is long; of its own members, not of inner ones.
+    /// The last key of the object itself, not of a value in it. Of a long key, the beginning.
     key: Vec<u8>,
     /// Whether the object has a key that only an event has.
     pub(super) is_event: bool,
@@ -113,7 +113,7 @@ impl Scan {
         match (self.state, byte) {
             (State::Word, _) => Found::More,
             (_, b' ' | b'\t' | b'\r' | b'\n') => Found::More,
-            (State::Start, b'{') | (State::Value | State::ValueOrEnd, b'{') => self.open(true),
+            (State::Start | State::Value | State::ValueOrEnd, b'{') => self.open(true),
             (State::Value | State::ValueOrEnd, b'[') => self.open(false),
             (State::KeyOrEnd | State::Key, b'"') => {
                 if self.open.len() == 1 {

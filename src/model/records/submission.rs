@@ -25,7 +25,7 @@ pub struct SentRecord<'a> {
 impl<'a> SentRecord<'a> {
     /// Removes the keys that only a server sets. With `keep` they become members of [`IMPORTED`]: claims of the importer,
     /// no longer facts of the server. An earlier value of that key becomes the member of the same name, so that an event
-    /// that has moved twice tells both stories. A text that cannot be read stays as it is, because its error is clearer.
+    /// that has moved twice tells both stories. A text that cannot be read stays unchanged, because its error is clearer.
     pub fn of(text: &'a str, keep: bool) -> Self {
         let unchanged = |is_own| Self { text: Cow::Borrowed(text), was_received: false, is_own };
         let Ok(members) = Members::read(text, STORED_KEYS_MAX) else { return unchanged(false) };

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 /// Bytes decoded at once.
 const CHUNK_BYTES: usize = 16 * 1024;
-/// A byte that occurs in no UTF-8 text. It stands for what cannot be decoded, so that the record with it is rejected.
+/// A byte that occurs in no UTF-8 text. It replaces what cannot be decoded, so that the record with it is rejected.
 const INVALID: u8 = 0xff;
 
 /// Reads a text as UTF-8, without its byte order mark. A text without one is UTF-16 if its first character is ASCII in

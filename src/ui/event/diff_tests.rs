@@ -205,16 +205,16 @@ fn a_masked_value_is_changed_unchanged_or_unknown_but_never_just_equal() {
 fn a_masked_value_that_moved_is_unknown() {
     let element = |id: &str| json!({ "id": id, "token": "[masked]" });
     let event = json!({
-        "diff": { "before": [element("a"), element("b")], "after": [element("b")] }, "receivedAt": "2024-05-01T12:00:00Z",
-        "masked": ["/diff/before/0/token", "/diff/before/1/token", "/diff/after/0/token"], "maskedChanged": ["/0/token", "/1/token"],
+        "diff": { "before": { "l": [element("a"), element("b")] }, "after": { "l": [element("b")] } }, "receivedAt": "2024-05-01T12:00:00Z",
+        "masked": ["/diff/before/l/0/token", "/diff/before/l/1/token", "/diff/after/l/0/token"], "maskedChanged": ["/l/0/token", "/l/1/token"],
     });
     assert_eq!(
         noted(&event),
         [
-            "removed [a].id: ",
-            "removed [a].token: ",
-            "unknown [b].token: unknown whether it changed (masked)",
-            "unchanged [b].id: ",
+            "removed l[a].id: ",
+            "removed l[a].token: ",
+            "unknown l[b].token: unknown whether it changed (masked)",
+            "unchanged l[b].id: ",
         ]
     );
 }

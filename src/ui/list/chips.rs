@@ -10,6 +10,7 @@ use crate::{
     ui::{
         formatted_time,
         labels::Labels,
+        list::actors::ActorNames,
         wording::{NAME_CHARS, truncated},
     },
 };
@@ -30,7 +31,7 @@ pub(in crate::ui) struct Chip {
 }
 
 /// Every part of the filter.
-pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
+pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels, actors: &ActorNames) -> Vec<Chip> {
     let mut chips = vec![];
     chips.extend(range(params));
     if let Some(search) = &params.search {
@@ -38,7 +39,7 @@ pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
         let values = truncated(&search.text, NAME_CHARS);
         chips.push(Chip { field: "Search".to_owned(), relation: "contains", values, remove, is_default: false });
     }
-    chips.extend(params.selections.iter().map(|selection| chip(params, selection, labels)));
+    chips.extend(params.selections.iter().map(|selection| chip(params, selection, (labels, actors))));
     if params.hides_own() {
         let remove = ListParams { include_own: true, ..params.first_page() }.href();
         let (field, values) = ("Hidden".to_owned(), "requests to auditbox itself".to_owned());
@@ -50,6 +51,12 @@ pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
         chips.push(Chip { field, relation: "are", values, remove, is_default: false });
     }
     chips
+}
+
+/// The actors that the chips name.
+pub(in crate::ui) fn named_actors(params: &ListParams) -> impl Iterator<Item = &str> {
+    let selections = params.selections.iter().filter(|selection| selection.field == Field::Actor);
+    selections.flat_map(|selection| selection.values.iter().take(VALUES_SHOWN)).map(String::as_str)
 }
 
 /// The relation and the time range, in words.
@@ -80,7 +87,7 @@ fn range(params: &ListParams) -> Option<Chip> {
     Some(Chip { field: "Time".to_owned(), relation, values, remove, is_default })
 }
 
-fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
+fn chip(params: &ListParams, selection: &Selection, (labels, actors): (&Labels, &ActorNames)) -> Chip {
     let field = selection.field;
     let relation = match (selection.negated, selection.values.len(), field) {
         (false, 1, Field::Path) => "begins with",
@@ -90,7 +97,9 @@ fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
         (false, ..) => "is any of",
         (true, ..) => "is none of",
     };
-    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| truncated(&labels.of(field, value), NAME_CHARS));
+    let actor = |value: &str| actors.label(value).filter(|_| field == Field::Actor);
+    let label = |value: &String| actor(value).unwrap_or_else(|| labels.of(field, value).into_owned());
+    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| truncated(&label(value), NAME_CHARS));
     let mut values = shown.collect::<Vec<_>>().join(", ");
     if let Some(more) = selection.values.len().checked_sub(VALUES_SHOWN).filter(|more| *more > 0) {
         values = format!("{values} and {more} more");

@@ -3,6 +3,7 @@
 //! The response begins with the rows. The chart and the filter menus follow in the same response, as soon as the events
 //! are counted. If counting fails, the rows are still shown.
 
+mod actors;
 mod chart;
 mod chips;
 mod fields;
@@ -13,7 +14,6 @@ mod view;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 
-use fields::Aliases;
 pub(in crate::ui) use rows::EventRow;
 
 use crate::{
@@ -51,13 +51,12 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
     }
     let reading = context.reading(caller, request);
     let (list, names) = (params.clone(), labels.clone());
-    let (found, live) = reading.begin(move |lease| load::load(lease, &list, &names, &limits)).await?;
+    let (found, live, actors) = reading.begin(move |lease| load::load(lease, &list, &names, &limits)).await?;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let aliases = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
-    let top = view::top(shell, request, &params, (found, live), &labels, context);
+    let top = view::top(shell, request, &params, (found, live), (&labels, &actors), context);
     let top = top.render().map_err(ApiError::internal)?;
-    let rest = rest(reading, limits, params, labels, aliases);
+    let rest = rest(reading, limits, params, labels);
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
@@ -70,13 +69,7 @@ fn read(request: &HttpRequest, limits: &QueryLimits) -> ListParams {
 }
 
 /// The chart and the menus, once they have been counted.
-async fn rest(
-    reading: ReadAccess,
-    limits: QueryLimits,
-    params: ListParams,
-    labels: Labels,
-    aliases: Aliases,
-) -> String {
+async fn rest(reading: ReadAccess, limits: QueryLimits, params: ListParams, labels: Labels) -> String {
     let list = params.clone();
     let counted = match reading.go_on(move |lease| load::count(lease, &list, &limits)).await {
         Ok(counted) => Ok(counted),
@@ -88,5 +81,5 @@ async fn rest(
         }
     };
     // The first part of the page is already sent, so an error here only leaves out the second.
-    view::bottom(&params, counted, &labels, &aliases).render().unwrap_or_default()
+    view::bottom(&params, counted, &labels).render().unwrap_or_default()
 }

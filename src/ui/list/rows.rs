@@ -45,10 +45,6 @@ pub(in crate::ui) struct EventRow {
     pub(in crate::ui) method: String,
     pub(in crate::ui) status_code: String,
     pub(in crate::ui) ip: String,
-    /// The actor's full name.
-    pub(in crate::ui) actor: String,
-    /// The actor's id and e-mail address, if they are not the name.
-    pub(in crate::ui) aliases: Vec<String>,
     /// If the event is damaged: a message that identifies it.
     pub(in crate::ui) damaged: Option<String>,
 }
@@ -57,7 +53,6 @@ impl EventRow {
     pub(in crate::ui) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
         let event = EventView::read(body);
         let sentence = Sentence::new(&event, labels).map(cut);
-        let name = event.actor_name().unwrap_or_default().to_owned();
         let origin = event.origin.as_deref().map(cut).unwrap_or_default();
         let kind = event.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
         let actor_more = kind.map_or_else(|| origin.clone(), |kind| format!("{kind} · {origin}"));
@@ -77,8 +72,6 @@ impl EventRow {
             method: text(&request.method),
             status_code: text(&request.status_code),
             ip: text(&request.ip),
-            actor: name.clone(),
-            aliases: [event.actor.id, event.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
             damaged: None,
         }
     }

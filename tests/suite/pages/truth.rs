@@ -330,3 +330,57 @@ fn a_credential_name_has_only_visible_characters() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("must not contain U+200B, which is an invisible character"), "{error}");
 }
+
+/// The options of a menu: each value with its label.
+fn options(html: &str, name: &str) -> Vec<(String, String)> {
+    let menu = html.split(&format!("id=\"menu-{name}\"")).nth(1).unwrap().split("</details>").next().unwrap();
+    let options = menu.split("type=\"checkbox\"").skip(1).map(|option| {
+        let value = option.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+        let label = option.split("<span class=\"name\">").nth(1).unwrap().split("</span>").next().unwrap();
+        (unescape(value), unescape(label))
+    });
+    options.collect()
+}
+
+#[test]
+fn a_person_is_one_choice_under_the_latest_name() {
+    let server = Server::start();
+    let by = |identifier: &str, minute: u32, by: Value| {
+        let mut sent = at(identifier, minute);
+        sent["trigger"]["by"] = by;
+        sent
+    };
+    server.store(&[
+        by("1", 1, json!({ "userId": "u1", "name": "Ada Byron", "email": "ada@example.com" })),
+        by("2", 2, json!({ "userId": "u1", "name": "Ada Lovelace", "email": "ada@example.com" })),
+        by("3", 3, json!({ "userId": "u1" })),
+        by("4", 4, json!({ "userId": "u2", "name": "Sam" })),
+        by("5", 5, json!({ "userId": "u3", "name": "Sam" })),
+        by("6", 6, json!({ "email": "grace@example.com", "name": "Grace Hopper" })),
+        by("7", 7, json!({ "name": "nightly" })),
+    ]);
+    let choice = |value: &str, label: &str| (value.to_owned(), label.to_owned());
+    let mut found = options(&page(&server, "/audit-logs?range=all"), "actor");
+    assert_eq!(found[0], choice("u1", "Ada Lovelace"));
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            choice("grace@example.com", "Grace Hopper"),
+            choice("nightly", "nightly"),
+            choice("u1", "Ada Lovelace"),
+            choice("u2", "Sam (u2)"),
+            choice("u3", "Sam (u3)"),
+        ]
+    );
+    // The chip has the name too, and the filter finds every event of the person.
+    let chosen = page(&server, "/audit-logs?actor=u1&range=all");
+    assert!(text(&chosen).contains("Actor is Ada Lovelace"), "{}", text(&chosen));
+    assert_eq!(rows(&chosen).len(), 3);
+    assert!(
+        text(&page(&server, "/audit-logs?actor=u1&action=NONE&range=all")).contains("Actor is Ada Lovelace: remove")
+    );
+    // Another name of a person finds the person, and stays as it was typed.
+    let typed = page(&server, "/audit-logs?actor=ada@example.com&range=all");
+    assert!(text(&typed).contains("Actor is ada@example.com") && rows(&typed).len() == 2, "{}", text(&typed));
+}
