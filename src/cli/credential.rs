@@ -155,7 +155,11 @@ fn list(config: &Config, json: bool, out: &mut Output) -> Result<(), Failure> {
             credential.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         ]
     };
-    out.table(&["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"], credentials.into_iter().map(row));
+    out.table(
+        &["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"],
+        &["NAME", "SCOPES", "TYPE"],
+        credentials.into_iter().map(row),
+    );
     Ok(())
 }
 

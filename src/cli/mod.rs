@@ -14,6 +14,7 @@ mod failure;
 mod generate;
 mod import;
 mod input;
+mod layout;
 mod local;
 mod login_link;
 mod output;

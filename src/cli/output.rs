@@ -12,10 +12,11 @@ use std::{
     io::{self, BufWriter, ErrorKind, IsTerminal, Write},
 };
 
-use comfy_table::{ContentArrangement, Table, presets};
+use terminal_size::{Width, terminal_size};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    cli::failure::Failure,
+    cli::{failure::Failure, layout},
     model::printable::{printable, printable_json, printable_lines},
 };
 
@@ -98,7 +99,8 @@ impl Output {
 
     /// The width of the terminal in columns; `None` if the output is not a terminal.
     pub(super) fn width(&self) -> Option<usize> {
-        let width = || Table::new().width().filter(|width| *width > 0).map_or(WIDTH, usize::from);
+        let width =
+            || terminal_size().map(|(Width(width), _)| width).filter(|width| *width > 0).map_or(WIDTH, usize::from);
         self.is_terminal.then(width)
     }
 
@@ -114,20 +116,25 @@ impl Output {
         }
     }
 
-    /// Writes rows with a header; on a terminal, as wide as the terminal.
-    pub(super) fn table<R>(&mut self, header: &[&str], rows: impl IntoIterator<Item = R>)
+    /// Writes rows with a header, one line each. On a terminal that is too narrow, the columns with these headers are cut.
+    pub(super) fn table<R>(&mut self, header: &[&str], cut: &[&str], rows: impl IntoIterator<Item = R>)
     where
         R: IntoIterator<Item = String>,
     {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(header);
-        if self.is_terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        let shown = |row: R| row.into_iter().map(|cell| printable(&cell).into_owned()).collect();
+        let rows: Vec<Vec<String>> = rows.into_iter().map(shown).collect();
+        let width = |(index, name): (usize, &&str)| {
+            rows.iter().map(|row| row[index].width()).chain([name.width()]).max().unwrap_or(0)
+        };
+        let mut widths: Vec<usize> = header.iter().enumerate().map(width).collect();
+        if let Some(room) = self.width() {
+            let is_fixed: Vec<bool> = header.iter().map(|name| !cut.contains(name)).collect();
+            layout::fit(&mut widths, &is_fixed, room);
         }
-        for row in rows {
-            table.add_row(row.into_iter().map(|cell| printable(&cell).into_owned()));
+        self.row(&layout::line(header.iter().copied(), &widths), false);
+        for row in &rows {
+            self.row(&layout::line(row.iter().map(String::as_str), &widths), false);
         }
-        self.lines(table);
     }
 
     /// Flushes the output; fails if anything could not be written.
@@ -216,7 +223,7 @@ mod tests {
         let event = "{\"k\":\r\n\"a\\n\u{9b}\u{202e}\u{7f}b\"}";
         for is_terminal in [false, true] {
             assert_eq!(written(is_terminal, |out| out.line(hostile)), format!("{shown}\n"));
-            let table = written(is_terminal, |out| out.table(&["A"], [[hostile.to_owned()]]));
+            let table = written(is_terminal, |out| out.table(&["A"], &[], [[hostile.to_owned()]]));
             assert_eq!(table.lines().map(str::trim).collect::<Vec<_>>(), ["A", shown]);
             assert_eq!(written(is_terminal, |out| out.lines("a\n\u{1b}b\n\n")), "a\n\\u{1b}b\n");
         }

@@ -99,7 +99,7 @@ fn list(presets: &Presets, out: &mut Output) {
         let origin = if presets.own().any(|own| own.name() == mapping.name()) { "configuration" } else { "auditbox" };
         [mapping.name_and_version(), origin.to_owned(), mapping.title().to_owned()]
     });
-    out.table(&["PRESET", "FROM", "FORMAT"], rows);
+    out.table(&["PRESET", "FROM", "FORMAT"], &["FORMAT"], rows);
 }
 
 /// What became of the records of a file.

@@ -1,7 +1,7 @@
 //! The IP addresses in a text.
 //!
 //! Senders store what they have: an address, an address with a port, or a whole `X-Forwarded-For` or `Forwarded` header. The
-//! text stays as it is, and a filter by address finds each address in it.
+//! text does not change, and a filter by address finds each address in it.
 
 use std::net::IpAddr;
 
@@ -33,7 +33,7 @@ fn address_in(text: &str) -> Option<IpAddr> {
     if let Some(address) = parse_address(text) {
         return Some(address);
     }
-    // All eight groups and a port: with fewer groups, nobody could tell the port from a group.
+    // All eight groups and a port: with fewer groups, the port looks like a group.
     if let Some(address) = text.rsplit_once(':').and_then(|(before, _)| parse_address(before)) {
         return Some(address);
     }

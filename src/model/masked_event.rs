@@ -22,8 +22,8 @@ impl<'a> MaskedEvent<'a> {
     /// Masks an event, after checking its size as sent.
     pub fn new(raw: &'a RawValue, limits: &EventLimits, mask: &Mask) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
-        let masked = mask.apply(raw.get()).map(|masked| {
-            let text = RawValue::from_string(masked.text.clone());
+        let masked = mask.apply(raw.get()).map(|mut masked| {
+            let text = RawValue::from_string(std::mem::take(&mut masked.text));
             text.map(|text| (text, masked)).map_err(|error| FieldError::new("", error.to_string()))
         });
         Ok(Self { raw, masked: masked.transpose()? })

@@ -66,7 +66,7 @@ pub fn parse(text: &str) -> Result<Vec<SearchTerm>, String> {
 
 struct Parser<'t> {
     rest: &'t str,
-    /// The number of words, phrases and values so far.
+    /// The number of words, phrases and values that were parsed.
     words: usize,
 }
 
@@ -101,7 +101,7 @@ impl Parser<'_> {
         Ok(Some((SearchTerm::Text(SearchText::word(word, negated)), is_joining)))
     }
 
-    /// Skips the hyphen that excludes the next term. Two hyphens, or one that stands alone, are part of a word.
+    /// Skips the hyphen that excludes the next term. Two hyphens, or a single one without a word, are part of a word.
     fn skip_hyphen(&mut self) -> bool {
         let Some(after) = self.rest.strip_prefix('-') else {
             return false;

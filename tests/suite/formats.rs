@@ -17,15 +17,7 @@ use crate::{harness::run, skip::FORMATS};
 
 /// The files of native records, their presets, and pointers to the values that a time, an actor and an entity can come from.
 const FILES: &[(&str, &str, [&[&str]; 3])] = &[
-    (
-        "cloudtrail.ndjson",
-        "cloudtrail",
-        [
-            &["/eventTime"],
-            &["/userIdentity"],
-            &["/resources/0", "/requestParameters"],
-        ],
-    ),
+    ("cloudtrail.ndjson", "cloudtrail", [&["/eventTime"], &["/userIdentity"], &["/resources/0", "/requestParameters"]]),
     (
         "kubernetes.ndjson",
         "kubernetes",

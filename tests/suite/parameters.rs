@@ -99,7 +99,23 @@ fn every_rejected_parameter_is_named() {
         "{message}"
     );
     let many: String = (0..100).map(|n| format!("unknown{n}=1&")).collect();
-    assert_eq!(server.list(&many).json()["details"].as_array().unwrap().len(), 10);
+    let answer = server.list(&many).json();
+    assert_eq!(answer["details"].as_array().unwrap().len(), 10);
+    assert!(answer["message"].as_str().unwrap().ends_with("; and 90 more"), "{answer}");
+    for (path, names) in [
+        ("/v1/audit-log?cursor=x&from=soon&q=actor:&page=2", "q cursor from page"),
+        ("/v1/audit-log/export?format=xml&limit=0&foo=1", "foo limit format"),
+        ("/v1/audit-log/stream?limit=1&order=desc&status=x", "limit order status"),
+        ("/v1/audit-log/stats?histogram=2h&tz=Mars&facets=none", "histogram tz facets"),
+    ] {
+        let details = server.get(path).json()["details"].clone();
+        let mut named: Vec<_> =
+            details.as_array().unwrap().iter().map(|one| one["parameter"].as_str().unwrap()).collect();
+        let mut expected: Vec<_> = names.split(' ').collect();
+        named.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(named, expected, "{path}");
+    }
 }
 
 #[test]

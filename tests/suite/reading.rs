@@ -91,7 +91,7 @@ fn invalid_values_exit_with_2_also_with_a_server() {
         &["query", "--status-code", "teapot"],
         &["query", "--includes", "nothing"],
         &["query", "--cursor", "x"],
-        &["query", "--order", "up", "--json"],
+        &["query", "--json", "--order", "up"],
         &["tail", "--status", "BROKEN"],
         &["tail", "--cursor", "x"],
         &["tail", "--limit", "1"],
@@ -373,10 +373,13 @@ fn a_tail_filters_and_prints_rows() {
     let mut command = program(server.directory());
     command.args(["tail", "--entity", "new2", "--cursor", &cursor]).args(by_url(&server));
     let tail = Following::start(&mut command);
+    let in_zone = Following::start(command.args(["--tz", "Europe/Berlin"]));
     server.store(&events("new", 3));
-    let row = tail.next();
-    let words: Vec<_> = row.split_whitespace().collect();
-    assert_eq!(words, ["2024-05-01T12:00:00Z", "SUCCESS", "ada", "CREATE", "entity", "new2"]);
+    for (tail, time) in [(tail, "2024-05-01T12:00:00Z"), (in_zone, "2024-05-01T14:00:00+02:00")] {
+        let row = tail.next();
+        let words: Vec<_> = row.split_whitespace().collect();
+        assert_eq!(words, [time, "SUCCESS", "ada", "CREATE", "entity", "new2"]);
+    }
     // A server that cannot be reached, and one that refuses, end it at once.
     assert!(
         bad(server.directory(), &["tail", "--url", "http://127.0.0.1:9", "--token", "x"], 1).contains("127.0.0.1:9")
@@ -417,4 +420,17 @@ fn credentials_are_printed_as_json() {
     assert_eq!(listed.len(), 1);
     assert_eq!((&listed[0]["clientId"], &listed[0]["state"]), (&created["clientId"], &json!("active")));
     assert!(listed[0].get("clientSecret").is_none() && listed[0]["expiresAt"].is_string());
+    // The table has one line for each, with whole times and client ids.
+    let long =
+        ["credential", "create", "--name", &"n".repeat(90), "--scope", "ingest,read,admin,metrics", "--expires", "90d"];
+    good(directory.path(), &long);
+    let table = on_terminal(directory.path(), &["credential", "list"], 80, &[]);
+    assert_eq!(table.lines().count(), 3, "{table}");
+    for (line, listed) in table.lines().skip(1).zip(good(directory.path(), &["credential", "list", "--json"]).lines()) {
+        let listed: Value = serde_json::from_str(listed).unwrap();
+        assert!(line.chars().count() <= 80, "{line}");
+        for key in ["clientId", "expiresAt"] {
+            assert!(line.contains(listed[key].as_str().unwrap()), "{line}");
+        }
+    }
 }

@@ -25,7 +25,8 @@ Examples:
   auditbox event deploy-1 --includes diff | jq .")]
 pub(in crate::cli) struct EventArguments {
     /// Its identifier
-    #[arg(value_name = "ID", allow_hyphen_values = true)]
+    // An empty filter would be no filter.
+    #[arg(value_name = "ID", allow_hyphen_values = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     identifier: String,
     #[command(flatten)]
     filters: Given<EventFlags>,

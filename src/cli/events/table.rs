@@ -1,22 +1,18 @@
 //! Events as the rows of a table: one line each, as wide as the terminal.
 
 use serde_json::Value;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     cli::{
         events::flags::{Flags, Given},
+        layout,
         output::Output,
     },
     model::{
         event::ORDERED_BY, list_params::exact, printable::printable, query::Includes, timestamp::Timestamp, zone::Zone,
     },
 };
-
-/// The space between two columns.
-const GAP: usize = 2;
-/// The width below which a column is not made narrower.
-const WIDTH_MIN: usize = 6;
 
 /// How times are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,29 +102,32 @@ impl Table {
         let mut widths: Vec<usize> = used.iter().map(width).collect();
         if let Some(room) = out.width() {
             let is_fixed: Vec<bool> = used.iter().map(|index| self.columns[*index].is_fixed()).collect();
-            fit(&mut widths, &is_fixed, room);
+            layout::fit(&mut widths, &is_fixed, room);
+            layout::leave_out(&mut widths, room);
             used.truncate(widths.len());
         }
-        out.row(&line(&header, &used, &widths), false);
+        let chosen = |cells: &'_ [String]| layout::line(used.iter().map(|index| cells[*index].as_str()), &widths);
+        out.row(&chosen(&header), false);
         for row in &self.rows {
-            out.row(&line(&row.cells, &used, &widths), row.is_failure);
+            out.row(&chosen(&row.cells), row.is_failure);
         }
     }
 
     /// Prints the last row without a header, in columns of a fixed width, and forgets it.
     pub(super) fn print_last(&mut self, out: &mut Output) {
         let Some(row) = self.rows.pop() else { return };
-        let used: Vec<usize> = (0..self.columns.len()).collect();
-        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.usual_width()).collect();
-        match out.width() {
-            Some(room) => {
-                let is_fixed: Vec<bool> = self.columns.iter().map(Column::is_fixed).collect();
-                fit(&mut widths, &is_fixed, room);
-            }
-            // Nothing is cut off for a program.
-            None => widths.iter_mut().zip(&row.cells).for_each(|(width, cell)| *width = (*width).max(cell.width())),
+        let widths = self.columns.iter().zip(&row.cells).map(|(column, cell)| match out.width() {
+            Some(_) if !column.is_fixed() => column.usual_width(),
+            // Nothing is cut off for a program, nor where a part would mislead.
+            _ => column.usual_width().max(cell.width()),
+        });
+        let mut widths: Vec<usize> = widths.collect();
+        if let Some(room) = out.width() {
+            let is_fixed: Vec<bool> = self.columns.iter().map(Column::is_fixed).collect();
+            layout::fit(&mut widths, &is_fixed, room);
+            layout::leave_out(&mut widths, room);
         }
-        out.row(&line(&row.cells, &used[..widths.len()], &widths), row.is_failure);
+        out.row(&layout::line(row.cells.iter().map(String::as_str), &widths), row.is_failure);
     }
 }
 
@@ -149,6 +148,7 @@ impl Column {
             "receivedAt" => &[Self::Key("receivedAt")],
             "receivedBy" => &[Self::Key("receivedBy")],
             "masked" => &[Self::Key("masked")],
+            "maskedChanged" => &[Self::Key("maskedChanged")],
             ORDERED_BY => &[Self::Key(ORDERED_BY)],
             _ => &[],
         }
@@ -232,49 +232,6 @@ fn time(event: &Value, zone: &Zone, times: Times) -> String {
     if is_received { format!("{shown} (received)") } else { shown }
 }
 
-/// Makes the widest columns narrower until the line fits into `room`. If that does not suffice, the last columns are left
-/// out.
-fn fit(widths: &mut Vec<usize>, is_fixed: &[bool], room: usize) {
-    loop {
-        let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-        if total <= room || widths.len() < 2 {
-            return;
-        }
-        let widest = widths.iter_mut().zip(is_fixed).filter(|(width, is_fixed)| !**is_fixed && **width > WIDTH_MIN);
-        match widest.max_by_key(|(width, _)| **width) {
-            Some((width, _)) => *width -= 1,
-            None => drop(widths.pop()),
-        }
-    }
-}
-
-fn line(cells: &[String], used: &[usize], widths: &[usize]) -> String {
-    let mut line = String::new();
-    for (index, width) in used.iter().zip(widths) {
-        let cell = cut(&cells[*index], *width);
-        let padding = (width + GAP).saturating_sub(cell.width());
-        line.push_str(&cell);
-        line.extend(std::iter::repeat_n(' ', padding));
-    }
-    line.trim_end().to_owned()
-}
-
-/// A text of at most this width, with an ellipsis in the place of its end.
-fn cut(text: &str, width_max: usize) -> String {
-    if text.width() <= width_max {
-        return text.to_owned();
-    }
-    let (mut shown, mut width) = (String::new(), 1);
-    for char in text.chars() {
-        width += char.width().unwrap_or(0);
-        if width > width_max {
-            break;
-        }
-        shown.push(char);
-    }
-    shown + "…"
-}
-
 /// A number with its digits in groups of three.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -291,33 +248,6 @@ pub(super) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_fit_and_times_stay_whole() {
-        let is_fixed = [true, true, false, false, false];
-        for room in [200, 80, 60, 45, 30, 10] {
-            let mut widths = vec![20, 7, 30, 12, 90];
-            fit(&mut widths, &is_fixed, room);
-            let total = widths.iter().sum::<usize>() + GAP * (widths.len() - 1);
-            assert!(total <= room.max(20), "{room}: {widths:?}");
-            assert!(widths[0] == 20 && widths.get(1).is_none_or(|width| *width == 7));
-            assert_eq!(widths.len() == 5, room >= 51, "{room}: {widths:?}");
-        }
-    }
-
-    #[test]
-    fn texts_are_cut_by_their_width() {
-        for (text, width, cut_text) in [
-            ("abc", 3, "abc"),
-            ("abcd", 3, "ab…"),
-            ("日本語", 6, "日本語"),
-            ("日本語", 5, "日本…"),
-            ("日本語", 4, "日…"),
-        ] {
-            assert_eq!(cut(text, width), cut_text);
-            assert!(cut(text, width).width() <= width);
-        }
-    }
 
     #[test]
     fn numbers_are_grouped() {

@@ -12,7 +12,6 @@ const NESTING_MAX: usize = 512;
 const KEY_BYTES_MAX: usize = 32;
 
 /// A scan of one object, from its opening brace.
-#[derive(Debug)]
 pub(super) struct Scan {
     /// For each open value, whether it is an object.
     open: Vec<bool>,

@@ -41,7 +41,8 @@ pub(super) struct Centre<'a> {
 /// A list of related events, newest first.
 #[derive(Debug)]
 pub(super) struct Related {
-    pub(super) title: String,
+    /// The title: a name between two texts.
+    pub(super) title: (&'static str, String, &'static str),
     pub(super) rows: Vec<EventRow>,
     pub(super) count: String,
     /// The URL of the whole list.
@@ -75,10 +76,10 @@ pub(super) fn find(
     {
         let blueprint = event.context.blueprint.as_deref();
         let within = blueprint.and_then(|blueprint| history.clone().with(Field::Blueprint, false, blueprint));
-        lists.push((format!("History of {entity}"), within.unwrap_or(history), true));
+        lists.push((("History of ", entity.as_str(), ""), within.unwrap_or(history), true));
     }
     if let (Some(run), Some(list)) = (&event.context.run, with(Field::Run, event.context.run.as_deref())) {
-        lists.push((format!("The same run, {run}"), list, false));
+        lists.push((("The same run, ", run, ""), list, false));
     }
     let actor = event.actor.id.as_deref().or(event.actor_name());
     if let (Some(name), Some(list), Some(at)) =
@@ -86,14 +87,14 @@ pub(super) fn find(
     {
         let near = |seconds| Some(at.plus_seconds(seconds));
         let range = Range::Between { from: near(-AROUND_SECONDS), to: near(AROUND_SECONDS) };
-        lists.push((format!("{name}, five minutes before and after"), list.within(range), false));
+        lists.push((("", name, ", five minutes before and after"), list.within(range), false));
     }
     let mut found = Vec::new();
-    for (title, list, has_steps) in lists {
+    for ((before, name, after), list, has_steps) in lists {
         let window = Window::read(lease, centre, &list.query(limits)?, (labels, params))?;
         if window.count > 1 {
             found.push(Related {
-                title: truncated(&title, NAME_CHARS),
+                title: (before, truncated(name, NAME_CHARS), after),
                 count: grouped(window.count),
                 href: list.href(),
                 this: event_href(&event.identifier, &params.zone),

@@ -40,7 +40,8 @@ pub(in crate::ui) struct EventRow {
     /// The message, the changes, the title of the object, or the path of the request. Each part is shown on its own, so that
     /// none changes the order of the others.
     pub(in crate::ui) detail: Vec<String>,
-    pub(in crate::ui) actor_more: String,
+    /// The actor's type and the origin, with the text between them.
+    pub(in crate::ui) actor_more: [String; 3],
     pub(in crate::ui) resource: String,
     pub(in crate::ui) method: String,
     pub(in crate::ui) status_code: String,
@@ -55,7 +56,8 @@ impl EventRow {
         let sentence = Sentence::new(&event, labels).map(cut);
         let origin = event.origin.as_deref().map(cut).unwrap_or_default();
         let kind = event.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
-        let actor_more = kind.map_or_else(|| origin.clone(), |kind| format!("{kind} · {origin}"));
+        let dot = if kind.is_some() && !origin.is_empty() { " · " } else { "" };
+        let actor_more = [kind.unwrap_or_default(), dot.to_owned(), origin];
         let request = &event.request;
         let text = |part: &Option<String>| part.as_deref().map(cut).unwrap_or_default();
         Self {

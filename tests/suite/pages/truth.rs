@@ -7,6 +7,10 @@ use crate::{
     pages::{event, links, page, rows, text, unescape},
 };
 
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 fn at(identifier: &str, minute: u32) -> Value {
     event(identifier, &format!("2024-05-01T10:{minute:02}:00Z"), "UPDATE", "entity")
 }
@@ -146,7 +150,7 @@ fn invisible_and_directional_characters_are_marks_and_escapes() {
     assert!(html.contains(r"ad\u202enim\u200b") && html.contains("<title>ad[U+202E]nim[U+200B]"), "{html}");
     // A value that a form sends back is exact, and so are links.
     let list = page(&server, "/audit-logs?range=all");
-    assert!(list.contains(&format!("name=\"actor\" value=\"{evil}\"")));
+    assert!(list.contains("name=\"action\" value=\"un\u{200d}lock\""), "{list}");
     let only = links(&html).into_iter().find(|href| href.contains("actor=ad%E2%80%AEnim")).unwrap();
     assert_eq!(rows(&page(&server, &only)).len(), 1);
 }
@@ -166,6 +170,9 @@ fn text_from_right_to_left_and_emoji_stay_as_they_are_and_are_isolated() {
         })
         .collect();
     server.store(&events);
+    let mut again = events[0].clone();
+    again["identifier"] = json!("again");
+    server.store(&[again]);
     let list = page(&server, "/audit-logs?range=all");
     for (number, name) in names.into_iter().enumerate() {
         let isolated = format!("<bdi>{name}</bdi>");
@@ -182,6 +189,12 @@ fn text_from_right_to_left_and_emoji_stay_as_they_are_and_are_isolated() {
         assert!(html.contains(&format!("&#34;entity&#34;: &#34;{isolated}&#34;,")), "{name}");
         assert!(!html.contains("class=\"mark\""), "{name}");
     }
+    // So do the parts of a title and of a chip.
+    let html = page(&server, "/audit-logs/e0");
+    assert!(html.contains(&format!("<h2>History of <bdi>{}</bdi></h2>", names[0])), "{html}");
+    let chosen =
+        page(&server, &format!("/audit-logs?entity={}&entity={}&range=all", encoded(names[0]), encoded(names[3])));
+    assert!(chosen.contains(&format!("<bdi>{}</bdi>, <bdi>{}</bdi></span>", names[0], names[3])), "{chosen}");
     // The values of a change stay in order too.
     let name = names[0];
     assert!(list.contains(&format!(": <bdi>\"{name}\"</bdi><bdi> → </bdi>").replace('"', "&#34;")), "{list}");
