@@ -175,9 +175,8 @@ impl Column {
 
     const fn usual_width(&self) -> usize {
         match self {
-            Self::Time => 20,
             Self::Status => 7,
-            Self::Who | Self::Action => 20,
+            Self::Time | Self::Who | Self::Action => 20,
             Self::Origin | Self::Resource => 14,
             Self::Entity => 24,
             Self::Request | Self::Key(_) => 40,

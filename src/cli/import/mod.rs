@@ -180,7 +180,7 @@ impl Import<'_> {
         // A stored event is longer than the sent one. The limit for events comes after.
         let bytes_max = self.limits.event_bytes_max.saturating_mul(2).saturating_add(SERVER_BYTES);
         let mut records = Records::new(input, bytes_max);
-        while let Some(record) = records.next() {
+        for record in records.by_ref() {
             let record = record.map_err(unreadable)?;
             let place = record.place;
             self.yields[file].records += 1;

@@ -20,5 +20,5 @@ pub use reader::{Bad, Place, Record, Records};
 pub use submission::{IMPORTED, SentRecord};
 
 /// The keys under which an object holds records in an array. `audits` is that of auditbox and of Port, `Records` that of
-/// CloudTrail, `items` that of Kubernetes, `value` that of Microsoft's APIs, `records` that of Azure's exports.
+/// AWS, `items` that of Kubernetes, `value` that of Microsoft's APIs, `records` that of Azure's exports.
 pub const ENVELOPES: [&str; 6] = ["audits", "Records", "items", "events", "value", "records"];

@@ -188,7 +188,7 @@ impl<R: Read> Records<R> {
             let is_envelope = !scan.is_event && self.may_be_envelope();
             let list = first.filter(|_| is_envelope);
             let fault = match found {
-                Found::End => return self.end_object(place, length, list),
+                Found::End => return Ok(self.end_object(place, length, list)),
                 Found::List(key) => {
                     first = first.or(Some((key, length)));
                     continue;
@@ -213,22 +213,17 @@ impl<R: Read> Records<R> {
         self.levels.iter().all(|level| matches!(level, Level::List { envelope: None, .. }))
     }
 
-    fn end_object(
-        &mut self,
-        place: Place,
-        length: usize,
-        list: Option<(&'static str, usize)>,
-    ) -> io::Result<Option<Record>> {
+    fn end_object(&mut self, place: Place, length: usize, list: Option<(&'static str, usize)>) -> Option<Record> {
         let bytes = &self.rest()[..length];
         // A list within one record of a foreign format is a part of it.
         let is_foreign = || std::str::from_utf8(bytes).is_ok_and(|text| foreign::recognize(text, None).is_some());
         if let Some((key, start)) = list.filter(|_| !is_foreign()) {
-            return Ok(self.enter(place, key, start));
+            return self.enter(place, key, start);
         }
         if length > self.bytes_max {
             let record = self.bad(place, self.too_long(), 0);
             self.advance(length);
-            return Ok(Some(record));
+            return Some(record);
         }
         let text = String::from_utf8(bytes.to_vec());
         let record = match text {
@@ -236,7 +231,7 @@ impl<R: Read> Records<R> {
             Err(error) => self.bad(place, format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()), length),
         };
         self.advance(length);
-        Ok(Some(record))
+        Some(record)
     }
 
     /// Enters the list of an envelope, whose first element is `start` bytes after the position.

@@ -110,8 +110,7 @@ impl Scan {
             self.state = State::Next;
         }
         match (self.state, byte) {
-            (State::Word, _) => Found::More,
-            (_, b' ' | b'\t' | b'\r' | b'\n') => Found::More,
+            (State::Word, _) | (_, b' ' | b'\t' | b'\r' | b'\n') => Found::More,
             (State::Start | State::Value | State::ValueOrEnd, b'{') => self.open(true),
             (State::Value | State::ValueOrEnd, b'[') => self.open(false),
             (State::KeyOrEnd | State::Key, b'"') => {
