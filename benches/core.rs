@@ -93,7 +93,8 @@ fn cloudtrail_record(number: usize) -> String {
 /// What a preset adds to the time from the bytes of a record to an event that is ready to be stored. The event of the plain path
 /// is the one that the preset makes.
 fn mapping() {
-    const ROUNDS: usize = 100_000;
+    // The best round counts: the others were interrupted.
+    const ROUNDS: usize = 100;
     let (mapping, limits, mask) = (Mapping::named("cloudtrail").unwrap(), EventLimits::default(), Mask::default());
     let records: Vec<String> = (0..1_000).map(cloudtrail_record).collect();
     let map = |record: &str| {
@@ -102,9 +103,12 @@ fn mapping() {
     };
     let plain: Vec<String> = records.iter().map(|record| map(record).event().get().to_owned()).collect();
     let microseconds = |accept: &dyn Fn(usize) -> usize| {
-        let begun = Instant::now();
-        let bytes: usize = (0..ROUNDS).map(|round| accept(round % records.len())).sum();
-        (begun.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64, bytes / ROUNDS)
+        let round = || {
+            let begun = Instant::now();
+            let bytes: usize = (0..records.len()).map(accept).sum();
+            (begun.elapsed().as_secs_f64() * 1e6 / records.len() as f64, bytes / records.len())
+        };
+        (0..ROUNDS).map(|_| round()).min_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
     };
     let receipt = Receipt { at: Timestamp::now(), by: "bench" };
     let (without, bytes) = microseconds(&|index| {

@@ -31,6 +31,7 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "receivedBy"),
     (Object::Event, "masked"),
     (Object::Event, "maskedChanged"),
+    (Object::Event, "mapping"),
     (Object::Event, "orderedBy"),
 ];
 /// The last column, for keys without a column.

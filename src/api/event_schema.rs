@@ -7,7 +7,7 @@ use utoipa::openapi::{
 use crate::{
     http::schema::schemas,
     model::{
-        event::{MASKED, MASKED_CHANGED, ORDERED_BY},
+        event::{MAPPING, MASKED, MASKED_CHANGED, ORDERED_BY},
         field::{Field, Object},
         limits::OBJECT_KEYS_MAX,
     },
@@ -95,6 +95,16 @@ fn stored() -> ObjectBuilder {
         ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String)).description(Some(changed));
     let ordered_by = "Present if trigger.at was too far in the future when the event was received: lists, filters and counts \
                       then use receivedAt";
+    let mapping = ObjectBuilder::new()
+        .description(Some("Present if a preset made the event of another system's record"))
+        .property("preset", typed(Type::String, "The preset and its version: cloudtrail@1"))
+        .property("door", typed(Type::String, "The way by which the record arrived"))
+        .property(
+            "problems",
+            ArrayBuilder::new()
+                .items(ObjectBuilder::new().schema_type(Type::String))
+                .description(Some("Values that the event does not take: the key and the reason")),
+        );
     event()
         .schema_type(Type::Object)
         .max_properties(None)
@@ -103,6 +113,7 @@ fn stored() -> ObjectBuilder {
         .property("receivedBy", typed(Type::String, "The name of the credential that sent it"))
         .property(MASKED, masked)
         .property(MASKED_CHANGED, masked_changed)
+        .property(MAPPING, mapping)
         .property(ORDERED_BY, typed(Type::String, ordered_by).enum_values(Some(["receivedAt"])))
 }
 
