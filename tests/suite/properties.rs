@@ -355,7 +355,7 @@ impl Sketch {
             }
         }
         let bound = |place: &Option<(Index, u8)>| place.map(|(index, spelling)| spell(index.get(events), spelling));
-        let (from, to) = (bound(&self.from), bound(&self.to).map(Bound::to_its_end));
+        let (from, to) = (bound(&self.from), bound(&self.to).map(Bound::up_to_its_end));
         // Such a range is rejected.
         let is_empty = from.as_ref().zip(to.as_ref()).is_some_and(|(from, to)| from.micros > to.micros);
         PlainQuery {

@@ -233,7 +233,7 @@ pub struct Bound {
 
 impl Bound {
     /// This bound as the end of a range: a time covers all of its last digit.
-    pub fn to_its_end(self) -> Self {
+    pub fn up_to_its_end(self) -> Self {
         let digits = self
             .text
             .split_once('.')
@@ -256,6 +256,9 @@ const SEARCHED: &[&str] = &[
     "/trigger/by/email",
     "/request/path",
 ];
+
+/// Words that a search skips next to others.
+const JOINING: &[&str] = &["in", "of", "on", "to"];
 
 /// Runs of letters and digits, folded.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
@@ -305,7 +308,10 @@ impl PlainSearch {
             let in_message = has_words && format!(" {} ", message.join(" ")).contains(&read);
             return (in_message || in_names(&self.text)) != self.excludes;
         }
-        self.text.split_whitespace().all(|word| {
+        let joins = |word: &&str| *word == "AND" || JOINING.contains(&word.to_ascii_lowercase().as_str());
+        let (joining, others): (Vec<_>, Vec<_>) = self.text.split_whitespace().partition(joins);
+        let wanted = if others.is_empty() { joining } else { others };
+        wanted.into_iter().all(|word| {
             let mut parts = words(word).peekable();
             let in_message =
                 parts.peek().is_some() && parts.all(|part| message.iter().any(|word| word.contains(&part)));
