@@ -206,6 +206,7 @@ fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqli
         }
         move_events(&transaction, &mut terms, done)?;
         transaction.commit()?;
+        terms.committed();
         checkpoint::empty(connection)?;
     }
 }
