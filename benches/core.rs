@@ -1,8 +1,8 @@
 //! Measures the core: import, ingest over HTTP, group commit, lists, memory.
 //!
 //! `cargo bench --bench core` runs the release program on files in a temporary directory, with the load generator on
-//! the same machine, and prints one line per figure. Names after `--` (import, batches, single, `group_commit`, lists)
-//! select parts. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of synthetic events;
+//! the same machine, and prints one line per figure. Names after `--` (import, batches, single, `group_commit`, lists,
+//! mapping) select parts. `AUDITBOX_REAL_EVENTS` names a zstd-compressed NDJSON file to use instead of synthetic events;
 //! `AUDITBOX_BENCH_EVENTS` sets how many events are loaded (520,000).
 
 #![allow(
@@ -25,7 +25,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auditbox::{model::timestamp::Timestamp, testdata::Generator};
+use auditbox::{
+    model::{
+        batch::{self, AfterError},
+        event::{Receipt, Sender},
+        limits::EventLimits,
+        mapping::{MappedRecord, Mapping},
+        mask::Mask,
+        masked_event::MaskedEvent,
+        timestamp::Timestamp,
+    },
+    testdata::Generator,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -65,6 +76,58 @@ fn main() {
     if wanted("lists") {
         lists(directory.path(), &events);
     }
+    if wanted("mapping") {
+        mapping();
+    }
+}
+
+/// A record of `CloudTrail` with 1.5 kB.
+fn cloudtrail_record(number: usize) -> String {
+    let arn = "arn:aws:sts::111122223333:assumed-role/deployment/session-of-a-pipeline";
+    let session = "\"sessionContext\":{\"sessionIssuer\":{\"type\":\"Role\",\"principalId\":\"AROAEXAMPLE\",\"arn\":\"arn:aws:iam::111122223333:role/deployment\",\"accountId\":\"111122223333\",\"userName\":\"deployment\"},\"attributes\":{\"creationDate\":\"2026-01-02T03:00:00Z\",\"mfaAuthenticated\":\"false\"}}";
+    format!(
+        "{{\"eventVersion\":\"1.09\",\"userIdentity\":{{\"type\":\"AssumedRole\",\"principalId\":\"AROAEXAMPLE:session\",\"arn\":\"{arn}\",\"accountId\":\"111122223333\",\"accessKeyId\":\"ASIAEXAMPLE\",{session}}},\"eventTime\":\"2026-01-02T03:04:05Z\",\"eventSource\":\"ec2.amazonaws.com\",\"eventName\":\"RunInstances\",\"awsRegion\":\"eu-central-1\",\"sourceIPAddress\":\"203.0.113.7\",\"userAgent\":\"aws-cli/2.15.0 Python/3.11 Linux/6.1 source/x86_64\",\"requestParameters\":{{\"instancesSet\":{{\"items\":[{{\"imageId\":\"ami-0123456789abcdef0\",\"minCount\":1,\"maxCount\":1}}]}},\"instanceType\":\"t3.micro\",\"monitoring\":{{\"enabled\":false}},\"subnetId\":\"subnet-0123456789abcdef0\",\"disableApiTermination\":false}},\"responseElements\":{{\"instancesSet\":{{\"items\":[{{\"instanceId\":\"i-{number:017x}\",\"imageId\":\"ami-0123456789abcdef0\",\"instanceState\":{{\"code\":0,\"name\":\"pending\"}}}}]}}}},\"requestID\":\"{number:036x}\",\"eventID\":\"{number:036x}\",\"readOnly\":false,\"eventType\":\"AwsApiCall\",\"managementEvent\":true,\"recipientAccountId\":\"111122223333\",\"eventCategory\":\"Management\",\"tlsDetails\":{{\"tlsVersion\":\"TLSv1.3\",\"cipherSuite\":\"TLS_AES_128_GCM_SHA256\",\"clientProvidedHostHeader\":\"ec2.eu-central-1.amazonaws.com\"}}}}"
+    )
+}
+
+/// What a preset adds to the time from the bytes of a record to an event that is ready to be stored. The event of the plain path
+/// is the one that the preset makes.
+fn mapping() {
+    // The best round counts: the others were interrupted.
+    const ROUNDS: usize = 100;
+    let (mapping, limits, mask) = (Mapping::named("cloudtrail").unwrap(), EventLimits::default(), Mask::default());
+    let records: Vec<String> = (0..1_000).map(cloudtrail_record).collect();
+    let map = |record: &str| {
+        let records = mapping.records(record).unwrap();
+        mapping.map(&records[0], &limits).unwrap()
+    };
+    let plain: Vec<String> = records.iter().map(|record| map(record).event().get().to_owned()).collect();
+    let microseconds = |accept: &dyn Fn(usize) -> usize| {
+        let round = || {
+            let begun = Instant::now();
+            let bytes: usize = (0..records.len()).map(accept).sum();
+            (begun.elapsed().as_secs_f64() * 1e6 / records.len() as f64, bytes / records.len())
+        };
+        (0..ROUNDS).map(|_| round()).min_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
+    };
+    let receipt = Receipt { at: Timestamp::now(), by: "bench" };
+    let (without, bytes) = microseconds(&|index| {
+        let mut events = batch::split(plain[index].as_bytes(), 1, AfterError::Stop).unwrap();
+        let masked = MaskedEvent::new(events.remove(0).unwrap(), &limits, &mask).unwrap();
+        masked.read(&limits, Sender::Client).unwrap().accept(&receipt).body.len()
+    });
+    let (with, _) = microseconds(&|index| {
+        let mapped = map(&records[index]);
+        let (limits, provenance) = (MappedRecord::limits(&limits), mapped.provenance("bench"));
+        let masked = MaskedEvent::new(mapped.event(), &limits, &mask).unwrap();
+        let draft = masked.read(&limits, Sender::Client).unwrap().with_mapping(&provenance);
+        draft.accept(&receipt).body.len()
+    });
+    println!(
+        "mapping a CloudTrail record of {} bytes: {:.1} us more than the event of {bytes} bytes alone ({without:.1} us)",
+        records[0].len(),
+        with - without
+    );
 }
 
 /// The events to load, each with a unique identifier.

@@ -16,7 +16,7 @@ use crate::{
         schema::{Always, Success, True, one_of, schemas},
     },
     model::{
-        credential::{Credential, CredentialChange},
+        credential::{Credential, CredentialChange, Issued},
         timestamp::Timestamp,
         token,
     },
@@ -123,12 +123,18 @@ pub(super) async fn create(
     let issued = issue(&wanted, now)?;
     let change = CredentialChange::Create(issued.credential.clone());
     apply(change, StatusCode::CREATED, &caller.0, &request, &context).await?;
-    let credential = CreatedCredential {
-        credential: CredentialView::new(&issued.credential, now),
-        client_secret: issued.secret.reveal().to_owned(),
-        api_token: token::api_token(&issued.credential.client_id, &issued.secret),
-    };
+    let credential = CreatedCredential::new(&issued, now);
     Ok(HttpResponse::Created().json(CreatedResponse { ok: Always, credential }))
+}
+
+/// A credential as JSON, without its secret.
+pub(crate) fn credential_json(credential: &Credential, now: Timestamp) -> serde_json::Result<String> {
+    serde_json::to_string(&CredentialView::new(credential, now))
+}
+
+/// A new credential as JSON, with its secrets.
+pub(crate) fn created_json(issued: &Issued, now: Timestamp) -> serde_json::Result<String> {
+    serde_json::to_string(&CreatedCredential::new(issued, now))
 }
 
 /// Disables or enables a credential.
@@ -157,6 +163,16 @@ pub(super) async fn revoke(
     let change = CredentialChange::Revoke(parse_client_id(&client_id)?);
     apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
     Ok(HttpResponse::Ok().json(Success::OK))
+}
+
+impl CreatedCredential {
+    fn new(issued: &Issued, now: Timestamp) -> Self {
+        Self {
+            credential: CredentialView::new(&issued.credential, now),
+            client_secret: issued.secret.reveal().to_owned(),
+            api_token: token::api_token(&issued.credential.client_id, &issued.secret),
+        }
+    }
 }
 
 impl CredentialView {

@@ -30,19 +30,21 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "receivedAt"),
     (Object::Event, "receivedBy"),
     (Object::Event, "masked"),
+    (Object::Event, "maskedChanged"),
+    (Object::Event, "mapping"),
     (Object::Event, "orderedBy"),
 ];
 /// The last column, for keys without a column.
 const OTHERS: &str = "others";
 
 /// Writes events as rows, after a header.
-pub(super) struct CsvRows {
+pub(crate) struct CsvRows {
     columns: Vec<(Object, &'static str)>,
     header_is_written: bool,
 }
 
 impl CsvRows {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let time = (Object::Trigger, "at");
         let fields = FIELDS.iter().flat_map(|spec| spec.sources).copied();
         let columns = std::iter::once(time).chain(fields).chain(FURTHER.iter().copied()).collect();
@@ -50,7 +52,7 @@ impl CsvRows {
     }
 
     /// The rows of these events, after the header in the first call.
-    pub(super) fn write(&mut self, slice: &Slice) -> csv::Result<Vec<u8>> {
+    pub(crate) fn write(&mut self, slice: &Slice) -> csv::Result<Vec<u8>> {
         let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         if !self.header_is_written {
             let names = self.columns.iter().map(|(object, key)| object.path(key));

@@ -1,4 +1,6 @@
-//! `GET /v1/audit-log/{identifier}`: one event.
+//! `GET /v1/events/{identifier}` and `GET /v1/audit-log/{identifier}`: one event.
+//!
+//! The second path cannot lead to events with the identifiers `stats`, `export` and `stream`, whose paths lead elsewhere.
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
@@ -16,7 +18,7 @@ use crate::{
     },
 };
 
-/// `v1` and `audit-log`.
+/// `v1`, and `events` or `audit-log`.
 const SEGMENTS: usize = 2;
 
 /// One event, byte for byte as stored.

@@ -7,7 +7,7 @@ use utoipa::openapi::{
 use crate::{
     http::schema::schemas,
     model::{
-        event::ORDERED_BY,
+        event::{MAPPING, MASKED, MASKED_CHANGED, ORDERED_BY},
         field::{Field, Object},
         limits::OBJECT_KEYS_MAX,
     },
@@ -88,15 +88,32 @@ fn stored() -> ObjectBuilder {
         .min_items(Some(1))
         .max_items(Some(101))
         .description(Some(masked));
+    let changed = "Present if masked values are in the diff: JSON pointers, relative to diff.before and diff.after, to those that \
+                   differ between the two or that only one of them has. A pointer to an enclosing value, such as \"\" for the \
+                   whole, means that it is unknown for the values in it that are not listed";
+    let masked_changed =
+        ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String)).description(Some(changed));
     let ordered_by = "Present if trigger.at was too far in the future when the event was received: lists, filters and counts \
                       then use receivedAt";
+    let mapping = ObjectBuilder::new()
+        .description(Some("Present if a preset made the event of another system's record"))
+        .property("preset", typed(Type::String, "The preset and its version: cloudtrail@1"))
+        .property("door", typed(Type::String, "The way by which the record arrived"))
+        .property(
+            "problems",
+            ArrayBuilder::new()
+                .items(ObjectBuilder::new().schema_type(Type::String))
+                .description(Some("Values that the event does not take: the key and the reason")),
+        );
     event()
         .schema_type(Type::Object)
         .max_properties(None)
         .property_names(None::<Schema>)
         .property("receivedAt", typed(Type::String, "When the server received it").format(Some(DATE_TIME)))
         .property("receivedBy", typed(Type::String, "The name of the credential that sent it"))
-        .property("masked", masked)
+        .property(MASKED, masked)
+        .property(MASKED_CHANGED, masked_changed)
+        .property(MAPPING, mapping)
         .property(ORDERED_BY, typed(Type::String, ordered_by).enum_values(Some(["receivedAt"])))
 }
 

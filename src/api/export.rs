@@ -79,20 +79,28 @@ pub(super) async fn export(
 }
 
 fn parse(query: &str, limits: &QueryLimits) -> Result<(Form, &'static str, Query), ApiError> {
-    let (own, filters): (Vec<_>, Vec<_>) =
-        parameters::decode(query)?.into_iter().partition(|(name, _)| name.as_ref() == FORMAT.0);
+    let (pairs, problems) = parameters::decode_valid(query);
+    let (own, filters): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| name.as_ref() == FORMAT.0);
     let limits = QueryLimits { list_default: ALL_EVENTS, list_max: ALL_EVENTS, ..*limits };
-    let mut query = list::parse(filters, Accepts::List, &limits)?.query(&limits)?;
+    let mut params = list::parse((filters, problems), Accepts::List, &limits);
+    let format = match own.as_slice() {
+        [(_, format)] => format.as_ref(),
+        _ => "",
+    };
+    if !["csv", "ndjson"].contains(&format) {
+        params.problems.push(ParameterError::new(FORMAT.0, "must be csv or ndjson, once"));
+    }
+    if format == "csv" && params.includes.is_some() {
+        let message = "is for ndjson; the columns of csv are always the same";
+        params.problems.push(ParameterError::new("includes", message));
+    }
+    let mut query = params.valid()?.query(&limits)?;
     query.count = false;
     let includes = query.includes.take();
-    match own.as_slice() {
-        [(_, format)] if format == "ndjson" => Ok((Form::Lines(includes), "ndjson", query)),
-        [(_, format)] if format == "csv" && includes.is_some() => {
-            Err(ParameterError::new("includes", "is for ndjson; the columns of csv are always the same").into())
-        }
-        [(_, format)] if format == "csv" => Ok((Form::Table(CsvRows::new()), "csv", query)),
-        _ => Err(ParameterError::new(FORMAT.0, "must be csv or ndjson, once").into()),
-    }
+    Ok(match format {
+        "csv" => (Form::Table(CsvRows::new()), "csv", query),
+        _ => (Form::Lines(includes), "ndjson", query),
+    })
 }
 
 /// The format of the file.

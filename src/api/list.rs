@@ -5,7 +5,7 @@
 //! fits in one slice is sent with its length. A failure midway breaks the connection, so that an incomplete response never
 //! looks complete. Damaged events are listed at the end (`damaged`) and not among the events.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::fmt::Write as _;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    api::event_schema::EventPart,
+    api::{cut_lists, event_schema::EventPart},
     http::{
         ApiError, Context,
         caller::Read,
@@ -27,8 +27,9 @@ use crate::{
     },
     model::{
         cursor::Position,
+        error::ParameterError,
         limits::QueryLimits,
-        list_params::{Accepts, ListParams},
+        list_params::{Accepts, ListParams, PagePosition, plain_name},
         query::{Includes, Query},
         timestamp::Timestamp,
     },
@@ -42,8 +43,9 @@ pub(super) const SLICE_BYTES: usize = 128 * 1024;
 
 /// Lists the events that match.
 pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let pairs = parameters::decode(request.query_string())?;
-    let query = parse(pairs, Accepts::List, &context.query_limits)?.query(&context.query_limits)?;
+    let decoded = parameters::decode_valid(request.query_string());
+    let params = parse(decoded, Accepts::List, &context.query_limits).valid()?;
+    let query = params.query(&context.query_limits)?;
     let (reading, asked) = (context.reading(&caller.0, &request), query.clone());
     let opened = reading.begin(move |lease| Ok(PageReader::list(lease, asked, SLICE_BYTES)?)).await?;
     let next = next_position(&query, &opened).map(|next| query.cursor(context.reader.cursor_at(next)));
@@ -51,6 +53,12 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     response.content_type(ContentType::json());
     if query.limit_clamped {
         response.insert_header(("X-Limit-Clamped", query.limit.to_string()));
+    }
+    if params.limit.is_none() && opened.more {
+        response.insert_header(("X-List-Truncated", query.limit.to_string()));
+        if params.position == PagePosition::First {
+            cut_lists::report(caller.0.credential(), query.limit);
+        }
     }
     if let Some(next) = &next {
         response.insert_header((LINK, format!("<{}>; rel=\"next\"", next_url(&request, next))));
@@ -68,18 +76,20 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     Ok(pieces::respond(response, &request, text.into(), rest, reading))
 }
 
-/// The parsed parameters of a request to the API. An error names all invalid ones.
-pub(super) fn parse<'a>(
-    pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+/// The parsed parameters of a request to the API, and all that is wrong with them.
+pub(super) fn parse(
+    (pairs, mut problems): (Vec<parameters::Pair<'_>>, Vec<ParameterError>),
     accepts: Accepts,
     limits: &QueryLimits,
-) -> Result<ListParams, ApiError> {
-    Ok(ListParams::parse(pairs, accepts, limits, Timestamp::now()).valid()?)
+) -> ListParams {
+    let mut params = ListParams::parse(pairs, accepts, limits, Timestamp::now());
+    problems.append(&mut params.problems);
+    ListParams { problems, ..params }
 }
 
 /// The position after which the next page begins. A query by arrival always has one: at its end, the newest event of the
 /// log, so that a later request continues there.
-fn next_position(query: &Query, opened: &Opened) -> Option<Position> {
+pub(crate) fn next_position(query: &Query, opened: &Opened) -> Option<Position> {
     if query.follows() && !opened.more {
         return Some(Position::of_arrival(opened.through_seq));
     }
@@ -91,7 +101,7 @@ fn next_url(request: &HttpRequest, cursor: &str) -> String {
     let mut url = format!("{}?", request.path());
     for pair in request.query_string().split('&').filter(|pair| !pair.is_empty()) {
         let name = form_urlencoded::parse(pair.as_bytes()).next();
-        if name.is_none_or(|(name, _)| name.trim_end_matches("[]") != "cursor") {
+        if name.is_none_or(|(name, _)| plain_name(&name) != "cursor") {
             // Writing to a string cannot fail.
             let _ = write!(url, "{pair}&");
         }

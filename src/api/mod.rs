@@ -6,6 +6,7 @@
 
 mod credentials;
 mod csv_rows;
+mod cut_lists;
 mod event;
 mod event_schema;
 mod export;
@@ -22,5 +23,9 @@ mod stats;
 mod stream;
 mod token;
 
+pub(crate) use credentials::{created_json, credential_json};
+pub(crate) use csv_rows::CsvRows;
+pub(crate) use list::next_position;
 pub use openapi::document as openapi_document;
 pub use routes::configure;
+pub(crate) use stats::response as stats_response;

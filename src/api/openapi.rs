@@ -124,6 +124,11 @@ fn events(limits: &QueryLimits) -> Vec<Endpoint> {
             .returns::<list::EventList>(200, "The matching events")
             .header("Link", Type::String, "The next page's URL, rel=\"next\"")
             .header("X-Limit-Clamped", Type::Integer, "The limit in force, if the request asked for more")
+            .header(
+                "X-List-Truncated",
+                Type::Integer,
+                "The default limit, if the request had none and more events match",
+            )
             .fails(QUERY),
         Endpoint::new(Post, "/v1/audit-log", "sendEvents", "Store events; the response means they are on disk")
             .needs(Scope::Ingest)
@@ -150,13 +155,24 @@ fn events(limits: &QueryLimits) -> Vec<Endpoint> {
             .parameters(parameters::of_stream(limits))
             .returns_text(messages, &["text/event-stream"])
             .fails(QUERY),
-        Endpoint::new(Get, "/v1/audit-log/{identifier}", "getEvent", "Get one event")
-            .needs(Scope::Read)
-            .parameters(vec![parameters::path("identifier", "The event's identifier", string().min_length(Some(1)))])
-            .returns::<event::EventResponse>(200, "The event")
-            .fails(QUERY)
-            .fails(&[error::NOT_FOUND, error::DAMAGED]),
+        event(
+            "/v1/audit-log/{identifier}",
+            "getEvent",
+            "Get one event, unless its identifier is stats, export or stream",
+        ),
+        event("/v1/events/{identifier}", "getEventByIdentifier", "Get one event"),
     ]
+}
+
+fn event(path: &'static str, id: &str, summary: &str) -> Endpoint {
+    let identifier = "The event's identifier, percent-encoded. Most clients resolve the identifiers . and .. as directories: use \
+                      the parameter identifier of the list for them";
+    Endpoint::new(Get, path, id, summary)
+        .needs(Scope::Read)
+        .parameters(vec![parameters::path("identifier", identifier, string().min_length(Some(1)))])
+        .returns::<event::EventResponse>(200, "The event")
+        .fails(QUERY)
+        .fails(&[error::NOT_FOUND, error::DAMAGED])
 }
 
 fn credentials() -> Vec<Endpoint> {

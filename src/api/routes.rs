@@ -21,6 +21,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/v1/audit-log/stream").route(get().to(stream::stream)).route(head().to(stream::stream)))
         .service(resource("/v1/audit-log/{identifier:.+}").route(get().to(event::one)).route(head().to(event::one)))
         .service(resource("/v1/auth/access_token").route(post().to(token::access_token)))
+        .service(resource("/v1/events/{identifier:.+}").route(get().to(event::one)).route(head().to(event::one)))
         .service(
             resource("/v1/credentials")
                 .route(get().to(credentials::list))

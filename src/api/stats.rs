@@ -24,10 +24,15 @@ pub(super) async fn stats(
     request: HttpRequest,
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
-    let pairs = parameters::decode(request.query_string())?;
-    let query = parse(pairs, Accepts::Stats, &context.query_limits)?.stats(&context.query_limits)?;
+    let decoded = parameters::decode_valid(request.query_string());
+    let query = parse(decoded, Accepts::Stats, &context.query_limits).valid()?.stats(&context.query_limits)?;
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
     Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
+}
+
+/// The response that reports these counts.
+pub(crate) fn response(stats: &Stats) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(StatsResponse::from(stats))
 }
 
 /// How many events match, and how they are distributed.

@@ -82,18 +82,19 @@ fn stream_limit(why: NoStreamPermit) -> ApiError {
 
 /// A query by arrival. Parameters that limit or order a list are rejected.
 fn parse(request: &HttpRequest, context: &Context) -> Result<Query, ApiError> {
-    let pairs = parameters::decode(request.query_string())?;
-    let mut params = list::parse(pairs, Accepts::List, &context.query_limits)?;
+    let decoded = parameters::decode_valid(request.query_string());
+    let mut params = list::parse(decoded, Accepts::List, &context.query_limits);
     for (name, is_given, message) in [
-        ("limit", params.limit.is_some(), "is for lists; a stream has no end"),
+        ("limit", params.limit.is_some(), "is for lists, as per_page is; a stream has no end"),
         ("count", params.count.is_some(), "is for lists; a stream has no end"),
         ("sort", params.sort == Some(Sort::Time), "must be received: a stream is by arrival"),
         ("order", params.order == Some(Order::Descending), "must be asc: a stream is by arrival"),
     ] {
         if is_given {
-            return Err(ParameterError::new(name, message).into());
+            params.problems.push(ParameterError::new(name, message));
         }
     }
+    let mut params = params.valid()?;
     // A browser that reconnects sends the same URL, and the cursor that it has reached in this header.
     if let Some(last) = request.headers().get("last-event-id").filter(|last| !last.is_empty()) {
         let last = last.to_str().map_err(|_| ParameterError::new("Last-Event-ID", "is not a cursor of this server"))?;

@@ -15,7 +15,7 @@ use crate::{
         session::Sessions,
     },
     model::{
-        credential::{ClientId, Credential, Secret, SecretHash},
+        credential::{ActorType, ClientId, Credential, Secret, SecretHash},
         ticket::Ticket,
         timestamp::Timestamp,
         token::{API_TOKEN_PREFIX, AccessTokens, parse_api_token},
@@ -117,9 +117,12 @@ impl Authenticator {
         let (credential, until) = if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
             (self.check_secret(&client_id, &secret, address, now).await?, None)
-        } else {
-            let (client_id, expires) = self.inner.tokens.read(token, now).ok_or(Denied::BadToken)?;
+        } else if let Some((client_id, expires)) = self.inner.tokens.read(token, now) {
             (self.find_usable(&client_id, now).await, Some(expires))
+        } else {
+            let ticket = self.inner.sessions.read_command(token, now).ok_or(Denied::BadToken)?;
+            let credential = Arc::new(Credential::of_command_line());
+            return Ok(Principal { credential, session: None, until: Some(ticket.expires) });
         };
         self.admit(credential, None, until, now).ok_or(Denied::BadToken)
     }
@@ -138,8 +141,9 @@ impl Authenticator {
     /// Whether the principal would still be authenticated.
     pub fn still_admits(&self, principal: &Principal, now: Timestamp) -> bool {
         let credentials = &self.inner.credentials;
-        let known = credentials.find(&principal.credential.client_id);
-        known.is_some_and(|credential| credential.is_usable(now))
+        let known = || credentials.find(&principal.credential.client_id);
+        (principal.credential.actor_type == ActorType::System
+            || known().is_some_and(|credential| credential.is_usable(now)))
             && principal.until.is_none_or(|until| now < until)
             && principal.session.as_ref().is_none_or(|ticket| !credentials.is_spent(&ticket.id))
     }

@@ -18,4 +18,4 @@ pub use credential_cache::Changes;
 pub use last_used::LastUsed;
 pub use limiter::{Exceeded, network};
 pub use recorder::Recorder;
-pub use session::{SessionToken, cancel_sign_in_code, sign_in_code};
+pub use session::{SessionToken, cancel_sign_in_code, command_line_token, sign_in_code};

@@ -16,11 +16,14 @@ use crate::model::{
 const RENEW_SECONDS: i64 = 60;
 /// Seconds that a sign-in link is valid: enough to copy it from a terminal into a browser.
 const LINK_SECONDS: i64 = 5 * 60;
+/// Seconds that the token of a command is valid. A live stream ends with it, and the command begins another one.
+const COMMAND_SECONDS: i64 = 5 * 60;
 
 /// Issues and verifies the tickets of sessions and links.
 pub(super) struct Sessions {
     tickets: Tickets,
     links: Tickets,
+    commands: Tickets,
     idle_seconds: i64,
     seconds: i64,
 }
@@ -30,6 +33,7 @@ impl Sessions {
         Self {
             tickets: Tickets::new(file_key, Purpose::Session),
             links: Tickets::new(file_key, Purpose::SignInLink),
+            commands: Tickets::new(file_key, Purpose::CommandLine),
             idle_seconds: idle_seconds.into(),
             seconds: seconds.into(),
         }
@@ -54,6 +58,10 @@ impl Sessions {
 
     pub(super) fn read_link(&self, code: &str, now: Timestamp) -> Option<Ticket> {
         self.links.read(code, now)
+    }
+
+    pub(super) fn read_command(&self, token: &str, now: Timestamp) -> Option<Ticket> {
+        self.commands.read(token, now)
     }
 
     /// When a session ends, even if it is in use.
@@ -88,6 +96,13 @@ impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionToken(…, {} s)", self.seconds)
     }
+}
+
+/// A token for the requests of a command on the server's machine, signed with the key of the file.
+pub fn command_line_token(file_key: &[u8], now: Timestamp) -> Option<String> {
+    let client_id = Credential::of_command_line().client_id;
+    let ticket = Ticket::begin(client_id, now, now.plus_seconds(COMMAND_SECONDS)).ok()?;
+    Tickets::new(file_key, Purpose::CommandLine).write(&ticket).ok()
 }
 
 /// The code of a link that signs in once, signed with the key of the file.

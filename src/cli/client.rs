@@ -14,6 +14,9 @@ use crate::cli::failure::Failure;
 /// How long a server may take to begin its response. A batch waits for the disk, but no request takes this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long a stream may last. Another one continues after it.
+const STREAM_FOR: Duration = Duration::from_secs(5 * 60);
+
 /// The server to use, and the token for it.
 #[derive(Args)]
 pub(super) struct ServerArguments {
@@ -33,7 +36,7 @@ pub(super) struct ServerArguments {
 pub(super) struct Client {
     agent: Agent,
     base: String,
-    authorization: String,
+    authorize: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl ServerArguments {
@@ -59,20 +62,40 @@ impl ServerArguments {
             .build()
             .new_agent();
         let base = url.trim_end_matches('/').to_owned();
-        Ok(Some(Client { agent, base, authorization: format!("Bearer {token}") }))
+        let authorization = format!("Bearer {token}");
+        Ok(Some(Client { agent, base, authorize: Arc::new(move || authorization.clone()) }))
     }
 }
 
 impl Client {
+    /// A client of a server on this machine. `token` makes a token for each request.
+    pub(super) fn local(base: String, token: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        let config = Agent::config_builder().proxy(None).http_status_as_error(false);
+        let agent = config.timeout_recv_response(Some(ANSWER_WITHIN)).build().new_agent();
+        Self { agent, base, authorize: Arc::new(move || format!("Bearer {}", token())) }
+    }
+
     /// Gets `path`, which begins with a slash and may have a query.
     pub(super) fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
-        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", (self.authorize)());
+        request.call().map_err(|error| self.unreachable(&error))
+    }
+
+    /// Opens a stream of server-sent events after a cursor. It ends after [`STREAM_FOR`] at the latest, so that a connection
+    /// whose other end is gone does not last.
+    pub(super) fn stream(&self, path: &str, cursor: Option<&str>) -> Result<Response<Body>, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", (self.authorize)());
+        let request = match cursor {
+            Some(cursor) => request.header("last-event-id", cursor),
+            None => request,
+        };
+        let request = request.config().timeout_recv_body(Some(STREAM_FOR)).build();
         request.call().map_err(|error| self.unreachable(&error))
     }
 
     /// Sends `body` to `path`.
     pub(super) fn post(&self, path: &str, body: &[u8]) -> Result<Response<Body>, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", (self.authorize)());
         request.content_type("application/x-ndjson").send(body).map_err(|error| self.unreachable(&error))
     }
 

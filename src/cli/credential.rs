@@ -4,6 +4,7 @@
 use clap::Subcommand;
 
 use crate::{
+    api,
     cli::{failure::Failure, output::Output},
     config::Config,
     model::{
@@ -39,10 +40,17 @@ pub(super) enum CredentialCommand {
         /// Lifetime, such as 90d or 12h; without it, the credential is valid until it is revoked
         #[arg(long, value_name = "DURATION", value_parser = duration::parse_seconds)]
         expires: Option<u64>,
+        /// Print the credential as JSON, with clientId, clientSecret and apiToken
+        #[arg(long)]
+        json: bool,
     },
     /// List all credentials, including revoked ones
-    #[command(after_help = "Example:\n  auditbox credential list")]
-    List,
+    #[command(after_help = "Examples:\n  auditbox credential list\n  auditbox credential list --json | jq -r .name")]
+    List {
+        /// Print one credential per line as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Disable a credential; `enable` enables it again
     #[command(after_help = "Example:\n  auditbox credential disable ci")]
     Disable {
@@ -69,14 +77,14 @@ pub(super) enum CredentialCommand {
 /// Runs one of the commands.
 pub(super) fn run(config: &Config, command: CredentialCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
-        CredentialCommand::Create { name, scopes, actor_type, expires } => {
+        CredentialCommand::Create { name, scopes, actor_type, expires, json } => {
             let now = Timestamp::now();
             let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
             let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
                 .map_err(|error| Failure::new(format!("the system provides no random numbers: {error}")))?;
-            create(config, &issued, out)
+            create(config, &issued, json, out)
         }
-        CredentialCommand::List => list(config, out),
+        CredentialCommand::List { json } => list(config, json, out),
         CredentialCommand::Disable { credential } => {
             change(config, &credential, "disabled", CredentialChange::Disable, out)
         }
@@ -100,12 +108,16 @@ pub(super) fn show_secret(issued: &Issued, out: &mut Output) -> String {
 }
 
 /// Creates a credential and shows its secret. If the secret cannot be shown, the credential is revoked.
-fn create(config: &Config, issued: &Issued, out: &mut Output) -> Result<(), Failure> {
+fn create(config: &Config, issued: &Issued, json: bool, out: &mut Output) -> Result<(), Failure> {
     let credential = &issued.credential;
     apply(config, credential, &CredentialChange::Create(credential.clone()))?;
-    out.line("The secret and the token are shown only now:");
-    out.line("");
-    show_secret(issued, out);
+    if json {
+        out.event(&api::created_json(issued, Timestamp::now())?);
+    } else {
+        out.line("The secret and the token are shown only now:");
+        out.line("");
+        show_secret(issued, out);
+    }
     out.deliver().map_err(|failure| {
         let revoked = apply(config, credential, &CredentialChange::Withdraw(credential.client_id.clone()));
         failure.with_advice(not_shown(credential, revoked, "Create another one with another name."))
@@ -125,8 +137,14 @@ pub(super) fn not_shown(credential: &Credential, revoked: Result<(), Failure>, n
     }
 }
 
-fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
-    let now = Timestamp::now();
+fn list(config: &Config, json: bool, out: &mut Output) -> Result<(), Failure> {
+    let (credentials, now) = (store::credentials(&config.database.path)?, Timestamp::now());
+    if json {
+        for credential in &credentials {
+            out.event(&api::credential_json(credential, now)?);
+        }
+        return Ok(());
+    }
     let row = |credential: Credential| {
         [
             credential.name.as_str().to_owned(),
@@ -137,8 +155,11 @@ fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
             credential.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         ]
     };
-    let credentials = store::credentials(&config.database.path)?;
-    out.table(&["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"], credentials.into_iter().map(row));
+    out.table(
+        &["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"],
+        &["NAME", "SCOPES", "TYPE"],
+        credentials.into_iter().map(row),
+    );
     Ok(())
 }
 

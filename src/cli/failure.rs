@@ -32,6 +32,16 @@ impl Failure {
         Self { code: ExitCode::from(2), ..Self::new(message) }
     }
 
+    /// Whether the arguments are invalid.
+    pub(super) fn is_of_usage(&self) -> bool {
+        self.code == ExitCode::from(2)
+    }
+
+    /// The same failure as one of invalid arguments.
+    pub(super) fn of_usage(self) -> Self {
+        Self { code: ExitCode::from(2), ..self }
+    }
+
     /// Adds what to do next.
     pub(super) fn with_advice(self, advice: impl Into<String>) -> Self {
         Self { advice: Some(advice.into()), ..self }
@@ -75,5 +85,14 @@ macro_rules! failures {
     };
 }
 
-failures!(BackupError, OpenError, CloseError, ReadError, WriteError, AppendError, ChangeError);
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Refused(error) => Self::usage(error.to_string()),
+            error => Self::new(error.to_string()),
+        }
+    }
+}
+
+failures!(BackupError, OpenError, CloseError, WriteError, AppendError, ChangeError);
 failures!(FieldError, StartError, std::io::Error, serde_json::Error);

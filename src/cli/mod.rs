@@ -9,16 +9,18 @@ mod client;
 mod credential;
 mod demo;
 mod doctor;
+mod events;
 mod failure;
 mod generate;
 mod import;
+mod input;
+mod layout;
+mod local;
 mod login_link;
 mod output;
 mod preset;
-mod query;
 mod retention;
 mod serve;
-mod source;
 mod status;
 mod usage;
 
@@ -46,7 +48,7 @@ Examples:
   auditbox                                   serve on 127.0.0.1:8686, events in ./auditbox.db
   auditbox demo                              a temporary log with synthetic events
   auditbox import events.ndjson.zst          add the events of a file to the log
-  auditbox query --entity api --status FAILURE"
+  auditbox query --entity api --status FAILURE --from 24h"
 )]
 struct CommandLine {
     /// Configuration file; without one, every setting has its default (see config.example.toml)
@@ -62,7 +64,11 @@ enum Command {
     #[command(after_help = "Example:\n  auditbox serve --config /etc/auditbox.toml")]
     Serve,
     Import(import::ImportArguments),
-    Query(query::QueryArguments),
+    Query(events::QueryArguments),
+    Tail(events::TailArguments),
+    Export(events::ExportArguments),
+    Stats(events::StatsArguments),
+    Event(events::EventArguments),
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
     LoginLink(login_link::LoginLinkArguments),
@@ -119,7 +125,11 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config()?, out),
         Command::Import(arguments) => import::run(&config()?, &arguments, out),
-        Command::Query(arguments) => query::run(&config()?, &arguments, out),
+        Command::Query(arguments) => events::query(&config()?, &arguments, out),
+        Command::Tail(arguments) => events::tail(&config()?, &arguments, out),
+        Command::Export(arguments) => events::export(&config()?, &arguments, out),
+        Command::Stats(arguments) => events::stats(&config()?, &arguments, out),
+        Command::Event(arguments) => events::event(&config()?, &arguments, out),
         Command::Credential(command) => credential::run(&config()?, command, out),
         Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
         Command::Preset(command) => preset::run(&config()?, &command, out),

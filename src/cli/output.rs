@@ -7,21 +7,30 @@
 //! (`| head`) is not a failure; a full disk is.
 
 use std::{
+    env,
     fmt::Display,
     io::{self, BufWriter, ErrorKind, IsTerminal, Write},
 };
 
-use comfy_table::{ContentArrangement, Table, presets};
+use terminal_size::{Width, terminal_size};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    cli::failure::Failure,
+    cli::{failure::Failure, layout},
     model::printable::{printable, printable_json, printable_lines},
 };
+
+/// The width of a terminal that does not say how wide it is.
+const WIDTH: usize = 80;
+/// Begins the color of failures, and ends it (ECMA-48, SGR).
+const RED: (&str, &str) = ("\u{1b}[31m", "\u{1b}[0m");
 
 /// A command's results.
 pub(super) struct Output {
     writer: BufWriter<Box<dyn Write>>,
     is_terminal: bool,
+    /// Whether failures are red: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    has_colors: bool,
     /// The first error; later writes are skipped.
     failed: Option<io::Error>,
 }
@@ -31,11 +40,13 @@ impl Output {
     pub(super) fn of_process() -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        Self::new(Box::new(stdout), is_terminal)
+        let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self { has_colors: is_terminal && !is_plain, ..Self::new(Box::new(stdout), is_terminal) }
     }
 
     fn new(writer: Box<dyn Write>, is_terminal: bool) -> Self {
-        Self { writer: BufWriter::new(writer), is_terminal, failed: None }
+        Self { writer: BufWriter::new(writer), is_terminal, has_colors: false, failed: None }
     }
 
     /// Writes a text as one line.
@@ -50,14 +61,52 @@ impl Output {
         self.end_line();
     }
 
-    /// Writes a stored event as one line: its line breaks can only be white space between JSON tokens.
-    pub(super) fn event(&mut self, body: &str) {
+    /// Writes a stored event as one line: its line breaks can only be white space between JSON tokens. Returns whether there
+    /// may be a reader for more.
+    pub(super) fn event(&mut self, body: &str) -> bool {
         if self.is_terminal {
             self.write(&printable_json(body));
         } else {
             self.write(&body.replace(['\n', '\r'], " "));
         }
         self.end_line();
+        !self.is_lost()
+    }
+
+    /// Writes a text as one line, in red if it is about a failure.
+    pub(super) fn row(&mut self, text: &str, is_failure: bool) {
+        let (start, end) = if is_failure && self.has_colors { RED } else { ("", "") };
+        self.write(start);
+        self.write(&printable(text));
+        self.write(end);
+        self.end_line();
+    }
+
+    /// Writes lines byte for byte; on a terminal, with hidden characters escaped.
+    pub(super) fn text_lines(&mut self, text: &[u8]) {
+        if self.is_terminal {
+            let text = String::from_utf8_lossy(text).replace("\r\n", "\n");
+            self.write(&printable_lines(&text));
+        } else {
+            self.generated(text);
+        }
+    }
+
+    /// Whether the output is a terminal.
+    pub(super) const fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// The width of the terminal in columns; `None` if the output is not a terminal.
+    pub(super) fn width(&self) -> Option<usize> {
+        let width =
+            || terminal_size().map(|(Width(width), _)| width).filter(|width| *width > 0).map_or(WIDTH, usize::from);
+        self.is_terminal.then(width)
+    }
+
+    /// Whether nothing can be written any more.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// Writes a text that is safe for a terminal, byte for byte.
@@ -67,20 +116,25 @@ impl Output {
         }
     }
 
-    /// Writes rows with a header; on a terminal, as wide as the terminal.
-    pub(super) fn table<R>(&mut self, header: &[&str], rows: impl IntoIterator<Item = R>)
+    /// Writes rows with a header, one line each. On a terminal that is too narrow, the columns with these headers are cut.
+    pub(super) fn table<R>(&mut self, header: &[&str], cut: &[&str], rows: impl IntoIterator<Item = R>)
     where
         R: IntoIterator<Item = String>,
     {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(header);
-        if self.is_terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        let shown = |row: R| row.into_iter().map(|cell| printable(&cell).into_owned()).collect();
+        let rows: Vec<Vec<String>> = rows.into_iter().map(shown).collect();
+        let width = |(index, name): (usize, &&str)| {
+            rows.iter().map(|row| row[index].width()).chain([name.width()]).max().unwrap_or(0)
+        };
+        let mut widths: Vec<usize> = header.iter().enumerate().map(width).collect();
+        if let Some(room) = self.width() {
+            let is_fixed: Vec<bool> = header.iter().map(|name| !cut.contains(name)).collect();
+            layout::fit(&mut widths, &is_fixed, room);
         }
-        for row in rows {
-            table.add_row(row.into_iter().map(|cell| printable(&cell).into_owned()));
+        self.row(&layout::line(header.iter().copied(), &widths), false);
+        for row in &rows {
+            self.row(&layout::line(row.iter().map(String::as_str), &widths), false);
         }
-        self.lines(table);
     }
 
     /// Flushes the output; fails if anything could not be written.
@@ -169,12 +223,12 @@ mod tests {
         let event = "{\"k\":\r\n\"a\\n\u{9b}\u{202e}\u{7f}b\"}";
         for is_terminal in [false, true] {
             assert_eq!(written(is_terminal, |out| out.line(hostile)), format!("{shown}\n"));
-            let table = written(is_terminal, |out| out.table(&["A"], [[hostile.to_owned()]]));
+            let table = written(is_terminal, |out| out.table(&["A"], &[], [[hostile.to_owned()]]));
             assert_eq!(table.lines().map(str::trim).collect::<Vec<_>>(), ["A", shown]);
             assert_eq!(written(is_terminal, |out| out.lines("a\n\u{1b}b\n\n")), "a\n\\u{1b}b\n");
         }
-        assert_eq!(written(false, |out| out.event(event)), "{\"k\":  \"a\\n\u{9b}\u{202e}\u{7f}b\"}\n");
-        let on_terminal = written(true, |out| out.event(event));
+        assert_eq!(written(false, |out| assert!(out.event(event))), "{\"k\":  \"a\\n\u{9b}\u{202e}\u{7f}b\"}\n");
+        let on_terminal = written(true, |out| assert!(out.event(event)));
         assert_eq!(on_terminal, "{\"k\":  \"a\\n\\u009b\\u202e\\u007fb\"}\n");
     }
 

@@ -1,12 +1,15 @@
 //! `preset`: lists presets, shows one, and tries one on a file of records.
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::{
-    cli::{failure::Failure, output::Output, source},
+    cli::{failure::Failure, input, output::Output},
     config::Config,
     model::{
         limits::EventLimits,
@@ -19,8 +22,13 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Maximum number of records that are shown in full.
 const RECORDS_SHOWN: usize = 100;
 
-/// Presets, which map records of other systems to events
+/// Try the presets that turn records of other systems into events
 #[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  auditbox preset list
+  auditbox preset show cloudtrail
+  auditbox preset test cloudtrail sample.json.gz")]
 pub(super) enum PresetCommand {
     /// List the presets: those of the program, and those of the configuration
     #[command(after_help = "Example:\n  auditbox preset list")]
@@ -91,7 +99,7 @@ fn list(presets: &Presets, out: &mut Output) {
         let origin = if presets.own().any(|own| own.name() == mapping.name()) { "configuration" } else { "auditbox" };
         [mapping.name_and_version(), origin.to_owned(), mapping.title().to_owned()]
     });
-    out.table(&["PRESET", "FROM", "FORMAT"], rows);
+    out.table(&["PRESET", "FROM", "FORMAT"], &["FORMAT"], rows);
 }
 
 /// What became of the records of a file.
@@ -103,27 +111,25 @@ struct Counts {
     bad: usize,
 }
 
-fn try_file(mapping: &Mapping, file: &PathBuf, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
+fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Output) -> Result<(), Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", file.display()));
-    source::check(file).map_err(|error| unreadable(&error))?;
+    input::check(file).map_err(|error| unreadable(&error))?;
     let mut bytes = Vec::new();
-    let input = source::open(file, |_| ()).map_err(|error| unreadable(&error))?;
+    let input = input::open(file, |_| ()).map_err(|error| unreadable(&error))?;
     input.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(&format_args!("is larger than {FILE_BYTES_MAX} bytes: use a sample")));
     }
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error.utf8_error()))?;
     let mut counts = Counts::default();
-    for document in mapping.documents(&text) {
-        match document.text.and_then(|text| mapping.records(text)) {
-            Ok(records) => {
-                for record in &records {
-                    one_record(mapping, record, document.line, limits, &mut counts, out);
-                }
-            }
+    for document in mapping.documents(&bytes) {
+        match document
+            .map_err(|error| error.message)
+            .and_then(|text| mapping.records(text).map_err(|error| error.to_string()))
+        {
+            Ok(records) => records.iter().for_each(|record| one_record(mapping, record, limits, &mut counts, out)),
             Err(error) => {
                 counts.bad += 1;
-                out.line(format_args!("line {}: {error}", document.line));
+                out.line(error);
             }
         }
     }
@@ -132,35 +138,28 @@ fn try_file(mapping: &Mapping, file: &PathBuf, limits: &EventLimits, out: &mut O
         out.line(format_args!("The first {RECORDS_SHOWN} records are shown."));
     }
     out.line(format_args!(
-        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} documents could not be read"
+        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} could not be read"
     ));
-    if bad > 0 { Err(Failure::new(format!("{bad} documents could not be read"))) } else { Ok(()) }
+    if bad > 0 { Err(Failure::new(format!("{bad} records could not be read"))) } else { Ok(()) }
 }
 
-fn one_record(
-    mapping: &Mapping,
-    record: &Record<'_>,
-    line: usize,
-    limits: &EventLimits,
-    counts: &mut Counts,
-    out: &mut Output,
-) {
+fn one_record(mapping: &Mapping, record: &Record<'_>, limits: &EventLimits, counts: &mut Counts, out: &mut Output) {
+    counts.records += 1;
     let mapped = match mapping.map(record, limits) {
         Ok(mapped) => mapped,
         Err(error) => {
             counts.bad += 1;
-            out.line(format_args!("line {line}: {error}"));
+            out.line(format_args!("record {}: {error}", counts.records));
             return;
         }
     };
-    counts.records += 1;
     counts.with_problems += usize::from(!mapped.problems().is_empty());
     let event = without_record(&mapped);
     counts.unmapped += usize::from(event["resourceType"] == UNMAPPED);
     if counts.records > RECORDS_SHOWN {
         return;
     }
-    out.line(format_args!("record {}, line {line}", counts.records));
+    out.line(format_args!("record {}", counts.records));
     out.lines(format_args!("{event:#}"));
     if !mapped.problems().is_empty() {
         out.line(format_args!("problems: {}", mapped.problems().join("; ")));

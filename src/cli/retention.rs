@@ -45,7 +45,11 @@ pub(super) fn run(config: &Config, arguments: &RetentionArguments, out: &mut Out
         out.line("No event has expired.");
         return Ok(());
     }
-    out.table(&["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"], dues.iter().map(row));
+    out.table(
+        &["RULE", "BEFORE", "RESOURCE TYPE", "EVENTS", "EARLIEST", "LATEST"],
+        &["RULE", "RESOURCE TYPE"],
+        dues.iter().map(row),
+    );
     let events: u64 = dues.iter().map(|due| due.count).sum();
     let counted = match config.retention.kept_by() {
         KeepBy::Both => "Ages count from an event's own time or its receipt, whichever is later.",

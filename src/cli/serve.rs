@@ -3,7 +3,7 @@
 use std::env;
 
 use crate::{
-    cli::{bar::TerminalProgress, credential, failure::Failure, login_link, output::Output, status},
+    cli::{bar::TerminalProgress, credential, failure::Failure, local, login_link, output::Output, status},
     config::Config,
     logging,
     model::{
@@ -78,6 +78,7 @@ pub(super) fn serve(config: &Config, start: Start, store: Store, out: &mut Outpu
         let mut config = config.clone();
         config.server.listen = application.address();
         let url = status::own_url(&config);
+        let _published = local::Published::new(&config);
         let path = config.database.path.display();
         out.line(format_args!("auditbox {} serves {path} at {url}", env!("CARGO_PKG_VERSION")));
         if let Some(issued) = &first {

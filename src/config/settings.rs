@@ -136,6 +136,8 @@ settings! {
         enabled: bool = true;
         /// The last words of the keys whose values are masked.
         names: Vec<String> = mask::NAMES.iter().map(|name| (*name).to_owned()).collect();
+        /// The last words of keys whose values stay, although their last words are among `names`.
+        keep: Vec<String> = mask::KEEP.iter().map(|name| (*name).to_owned()).collect();
     }
 
     /// `[self_audit]`: auditbox's own events.
@@ -252,7 +254,8 @@ impl MaskConfig {
         if !self.enabled {
             return Ok(Mask::off());
         }
-        Mask::parse(self.names.iter().map(String::as_str)).map_err(|text| problem("mask", "names", text))
+        let mask = Mask::parse(self.names.iter().map(String::as_str)).map_err(|text| problem("mask", "names", text))?;
+        mask.keep(self.keep.iter().map(String::as_str)).map_err(|text| problem("mask", "keep", text))
     }
 }
 

@@ -159,8 +159,11 @@ impl SettingSource {
                 self.resource_types = Some(given);
                 continue;
             }
-            if let (PRESETS, Value::Table(presets)) = (section.as_str(), &given) {
-                self.presets.clone_from(presets);
+            if section == PRESETS {
+                let Value::Table(presets) = given else {
+                    return invalid(format!("[{PRESETS}]"), "must hold a section for each preset".to_owned());
+                };
+                self.presets = presets;
                 continue;
             }
             let of_section = || keys.iter().filter(|key| key.section == section);

@@ -45,6 +45,23 @@ fn the_example_is_the_default_and_names_every_key() {
 }
 
 #[test]
+fn presets_are_read_tested_and_printed() {
+    let preset = "[presets.doors]\naction = { from = '/a.b', map = { 'x\"y' = 'OPEN', '*' = '*' } }\n'trigger.at' = '/when'\n\n\
+        [[presets.doors.tests]]\nrecord = '{\"a.b\":\"x\\\"y\"}'\nevent.action = 'OPEN'\nevent.resourceType = 'unmapped'\n";
+    let loaded = read(preset, &[]).unwrap();
+    assert_eq!(loaded.config.presets.get("doors").unwrap().tests(), 1);
+    assert_eq!(load(&loaded.effective, &[]).unwrap(), loaded.config, "{}", loaded.effective);
+    assert_ne!(load("[presets.doors]\naction = '/b'", &[]).unwrap(), loaded.config);
+    refused("\n[presets.doors]\nactoin = '/a'", &[], &[":3: [presets.doors] actoin is not a key; the keys are"]);
+    refused("[presets.doors]\naction = 'a'", &[], &[":2: [presets.doors] action must be a pointer such as"]);
+    refused(&preset.replace("'OPEN'\nevent.res", "'SHUT'\nevent.res"), &[], &[":5: [presets.doors] test 1 fails"]);
+    refused("presets = 1", &[], &["[presets] must hold a section for each preset"]);
+    refused("[presets]\ndoors = 1", &[], &[":2: [presets.doors] doors must be a table"]);
+    // Variables cannot set presets.
+    assert_eq!(load("", &[("AUDITBOX_PRESETS_DOORS", "x")]).unwrap(), Config::default());
+}
+
+#[test]
 fn the_printed_configuration_is_a_file_with_the_same_settings() {
     let hostile = r#"a\"b\\c\u001b[2J\u009b\u202e\U000e0041\n'é 🦀"#;
     let entry = format!("[[resource_types]]\nvalue = \"{hostile}\"\nlabel = 'L'\n");
@@ -251,6 +268,9 @@ fn what_is_masked_is_the_operators_choice() {
     refused("", &[("AUDITBOX_MASK_ENABLED", "no")], &["[mask] enabled must be true or false"]);
     refused("[mask]\nenabled = 'no'", &[], &["[mask] enabled must be true or false"]);
     refused("[mask]\nnames = []", &[], &["[mask] names must list 1 to 200 names"]);
+    assert!(!names("[mask]\nkeep = ['api-token']").names_secret(b"apiToken"));
+    assert!(names("[mask]\nkeep = []").names_secret(b"hashed_token") && !names("").names_secret(b"hashed_token"));
+    refused("[mask]\nkeep = ['ö']", &[], &["[mask] keep must list names of 2 to 64"]);
     for name in ["x", "-_-", "a\\u0007b", &"x".repeat(65)] {
         refused(&format!("[mask]\nnames = [\"{name}\"]"), &[], &["[mask] names must list names of 2 to 64"]);
     }

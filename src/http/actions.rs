@@ -30,6 +30,7 @@ const ACTIONS: &[ActionRow] = &[
     ("GET", "/v1/audit-log/export", "audit_log.export", Recording::AtEnd),
     ("GET", "/v1/audit-log/stream", "audit_log.stream", Recording::Soon),
     ("GET", "/v1/audit-log/{identifier:.+}", "audit_log.get", Recording::Soon),
+    ("GET", "/v1/events/{identifier:.+}", "audit_log.get", Recording::Soon),
     ("POST", "/v1/auth/access_token", "access_token.create", Recording::Soon),
     ("GET", "/v1/credentials", "credential.list", Recording::Soon),
     ("POST", "/v1/credentials", "credential.create", Recording::Before),

@@ -6,21 +6,32 @@ use std::borrow::Cow;
 use actix_web::HttpRequest;
 use percent_encoding::percent_decode;
 
-use crate::{http::error::ApiError, model::error::ParameterError};
+use crate::{
+    http::error::ApiError,
+    model::error::{ParameterError, ParameterErrors},
+};
 
 /// A name and its value.
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+pub(crate) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The pairs of a query string, in order.
-pub(crate) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterError> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    let decoded = pairs.map(|pair| {
+pub(crate) fn decode(query: &str) -> Result<Vec<Pair<'_>>, ParameterErrors> {
+    let (pairs, problems) = decode_valid(query);
+    if problems.is_empty() { Ok(pairs) } else { Err(ParameterErrors(problems)) }
+}
+
+/// The valid pairs of a query string, in order, and what is wrong with the others.
+pub(crate) fn decode_valid(query: &str) -> (Vec<Pair<'_>>, Vec<ParameterError>) {
+    let (mut pairs, mut problems) = (Vec::new(), Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = text(name).ok_or_else(|| ParameterError::new("", "a parameter name is not valid UTF-8"))?;
-        let value = text(value).ok_or_else(|| ParameterError::new(name.as_ref(), "is not valid UTF-8"))?;
-        Ok((name, value))
-    });
-    decoded.collect()
+        match (text(name), text(value)) {
+            (Some(name), Some(value)) => pairs.push((name, value)),
+            (Some(name), None) => problems.push(ParameterError::new(name, "is not valid UTF-8")),
+            (None, _) => problems.push(ParameterError::new("", "a parameter name is not valid UTF-8")),
+        }
+    }
+    (pairs, problems)
 }
 
 fn text(encoded: &str) -> Option<Cow<'_, str>> {
@@ -50,6 +61,8 @@ mod tests {
         let decoded = decode("a=1&b%5B%5D=x+y%2Bz&&c&d=%C3%A9%").unwrap();
         let expected = [("a", "1"), ("b[]", "x y+z"), ("c", ""), ("d", "é%")];
         assert_eq!(decoded, expected.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
-        assert_eq!(decode("entity=%ff").unwrap_err(), ParameterError::new("entity", "is not valid UTF-8"));
+        let error = ParameterError::new("entity", "is not valid UTF-8");
+        assert_eq!(decode("entity=%ff").unwrap_err(), error.clone().into());
+        assert_eq!(decode_valid("a=1&entity=%ff"), (vec![("a".into(), "1".into())], vec![error]));
     }
 }

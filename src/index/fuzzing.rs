@@ -11,7 +11,7 @@ use crate::{
         postings,
         times::{BLOCK_EVENTS, TimeBlock},
     },
-    model::search::SearchWord,
+    model::search::SearchText,
 };
 
 /// Reads `bytes` as every kind of row, for a chunk of `length` events, at most 65,536.
@@ -33,9 +33,7 @@ pub fn read_rows(bytes: &[u8], length: u32, word: &str) {
     }
     if let Some(block) = KeyBlock::decode(bytes) {
         let _ = block.add_exact(word, &mut bits);
-        for word in SearchWord::parse_all(word).unwrap_or_default() {
-            let _ = block.add_holding(&word, &mut bits);
-        }
+        let _ = block.add_holding(&SearchText::word(word, false), &mut bits);
         let _ = block.add_passing(|value| value.len() % 2 == 0, &mut bits);
         within(&bits);
     }

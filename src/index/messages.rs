@@ -1,8 +1,8 @@
-//! Reading long messages, of which the index has only some of the words.
+//! Reading the messages of events that the index cannot decide about.
 //!
-//! The index keeps a bounded number of words per event, and a bounded number of bytes per word. A message may exceed both.
-//! Such an event may match a search word that the index does not have, and only its message decides. This layer reads no
-//! bodies, so it asks its caller for the decision.
+//! The index keeps a bounded number of words per event, and a bounded number of bytes per word. A message may exceed both, and then
+//! it may contain a word that the index does not have. The index does not keep the order of words either, which decides about
+//! a phrase. This layer reads no bodies, so it asks its caller for the decision.
 
 use std::{cell::Cell, fmt::Debug};
 
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::{
     index::error::{IndexError, Result},
-    model::{error::ParameterError, search::SearchWord},
+    model::{error::ParameterError, search::SearchText},
 };
 
 /// Maximum number of messages that one query reads on each of its threads. Reading one takes about 20 µs, so this is about
@@ -19,9 +19,10 @@ pub(super) const READ_MAX: u32 = 100_000;
 
 /// Reads messages of events.
 pub trait Messages: Debug + Send + Sync {
-    /// Whether the message of the event with this seq, read on this connection, contains all of these words. For a damaged
-    /// event the answer is yes, so that the event is reported to the client instead of being left out silently.
-    fn hold(&self, connection: &Connection, seq: i64, words: &[&SearchWord]) -> Result<bool>;
+    /// Whether the message of the event with this seq, read on this connection, permits the event to match all of these texts:
+    /// it contains those that are searched for, and none of the excluded ones. For a damaged event the answer is yes, so that
+    /// the event is reported to the client instead of being left out silently.
+    fn permits(&self, connection: &Connection, seq: i64, words: &[&SearchText]) -> Result<bool>;
 }
 
 /// Reads messages for one query, on the connection of its snapshot.
@@ -36,17 +37,17 @@ impl<'s> MessageReader<'s> {
         Self { messages, connection, read: Cell::new(0) }
     }
 
-    /// Whether the message of an event contains all of these words.
-    pub(super) fn hold(&self, seq: i64, words: &[&SearchWord]) -> Result<bool> {
+    /// Whether the message of an event permits it to match all of these texts.
+    pub(super) fn permits(&self, seq: i64, texts: &[&SearchText]) -> Result<bool> {
         self.read.set(self.read.get() + 1);
         if self.read.get() > READ_MAX {
             let message = format!(
-                "would have to read more than {READ_MAX} long messages; narrow the range of time (from, to), or add \
+                "would have to read more than {READ_MAX} messages; narrow the range of time (from, to), or add \
                  another filter"
             );
             return Err(IndexError::Refused(ParameterError::new("q", message)));
         }
-        self.messages.hold(self.connection, seq, words)
+        self.messages.permits(self.connection, seq, texts)
     }
 }
 
@@ -59,7 +60,7 @@ pub(super) mod tests {
     pub(in crate::index) struct Unread;
 
     impl Messages for Unread {
-        fn hold(&self, _: &Connection, _: i64, _: &[&SearchWord]) -> Result<bool> {
+        fn permits(&self, _: &Connection, _: i64, _: &[&SearchText]) -> Result<bool> {
             unreachable!()
         }
     }

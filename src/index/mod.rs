@@ -8,7 +8,8 @@
 //! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where long messages
 //! decide, `messages` asks the caller), writing events, connections, and HTTP.
 //!
-//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `messages` and `snapshot`, then `query`.
+//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `messages` and
+//! `snapshot`, then `query`.
 
 mod chunk;
 mod damaged_id;
@@ -21,6 +22,7 @@ mod messages;
 mod pace;
 mod query;
 mod snapshot;
+mod spellings;
 mod state;
 mod term_cache;
 mod terms;

@@ -24,6 +24,7 @@ use crate::{
         error::Result,
         messages::{MessageReader, Messages},
         pace::{PacedConnection, Watch, begin_snapshot},
+        spellings::Spellings,
         state::{IndexState, SealedChunks, SharedChunk},
         terms::PredicateCache,
     },
@@ -40,6 +41,7 @@ pub struct Index {
     /// The number and the bytes of full chunks in memory. Kept outside the state for threads that must not wait for a lock.
     unsealed: (AtomicUsize, AtomicUsize),
     pub(super) predicates: PredicateCache,
+    pub(super) spellings: Spellings,
     messages: Box<dyn Messages>,
 }
 
@@ -62,6 +64,7 @@ impl Index {
             probed: RwLock::new(sealed),
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
             predicates: PredicateCache::default(),
+            spellings: Spellings::default(),
             messages,
         }
     }

@@ -20,7 +20,8 @@ use crate::{
     model::{
         field::Field,
         filter::Predicate,
-        search::{self, SearchWord},
+        search::{self, SearchText},
+        verbs,
     },
 };
 
@@ -31,7 +32,7 @@ const ORDINALS_EACH_MAX: usize = CACHED_ORDINALS_MAX / 4;
 /// Up to this many new terms are all tested, instead of only those with a matching beginning.
 const FEW_TERMS: u32 = 200;
 /// Terms that one statement reads. This takes a millisecond or two; then the query can be ended or renew its snapshot.
-const SLICE_TERMS: u32 = 4_096;
+pub(super) const SLICE_TERMS: u32 = 4_096;
 /// The cost of a cached predicate in addition to its text and its ordinals, in ordinals of four bytes.
 const CONDITION_COST: usize = 100;
 
@@ -188,8 +189,12 @@ pub fn has_term(connection: &Connection, field: Field, ordinal: u32) -> rusqlite
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Condition {
     Predicate(Predicate),
-    /// The value contains this word.
-    Word(String),
+    /// The value contains this search text.
+    Text(String),
+    /// The value is a word of messages that contains this part of a search text.
+    Part(String),
+    /// The value is an action whose sentence has this text.
+    Says(String),
     /// The value may be the beginning of a longer word.
     IsCut,
 }
@@ -199,7 +204,9 @@ impl Condition {
     fn cost(&self) -> usize {
         let text = match self {
             Self::Predicate(Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text))
-            | Self::Word(text) => text.len(),
+            | Self::Text(text)
+            | Self::Part(text)
+            | Self::Says(text) => text.len(),
             Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) | Self::IsCut => 0,
         };
         CONDITION_COST + text / 4
@@ -229,14 +236,19 @@ impl PredicateCache {
         }
     }
 
-    /// The terms of a field that contain a search word.
-    pub(super) fn holding(&self, paced: &PacedConnection<'_>, field: Field, word: &SearchWord) -> Result<Ordinals> {
-        self.tested(paced, field, Condition::Word(word.text.clone()), None, |value| word.is_in(value))
+    /// The terms of a field that contain a search text.
+    pub(super) fn holding(&self, paced: &PacedConnection<'_>, field: Field, text: &SearchText) -> Result<Ordinals> {
+        self.tested(paced, field, Condition::Text(text.text.clone()), None, |value| text.is_in(field, value))
     }
 
-    /// The words of messages that contain a part of a search word.
+    /// The words of messages that contain a part of a search text.
     pub(super) fn words_holding(&self, paced: &PacedConnection<'_>, part: &str) -> Result<Ordinals> {
-        self.tested(paced, Field::Word, Condition::Word(part.to_owned()), None, |value| search::holds_part(value, part))
+        self.tested(paced, Field::Word, Condition::Part(part.to_owned()), None, |value| search::holds_part(value, part))
+    }
+
+    /// The actions whose sentences have this folded text: see [`verbs::says`].
+    pub(super) fn saying(&self, paced: &PacedConnection<'_>, text: &str) -> Result<Ordinals> {
+        self.tested(paced, Field::Action, Condition::Says(text.to_owned()), None, |action| verbs::says(action, text))
     }
 
     /// The words of messages of which only the beginning may be stored.
@@ -447,8 +459,8 @@ mod tests {
                 let found = index.predicates.passing(&snapshot.paced, Field::Path, &predicate).unwrap();
                 assert_eq!(*found, *expected, "{predicate:?}");
             }
-            let word = SearchWord::parse_all("-1").unwrap().remove(0);
-            let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(value);
+            let word = SearchText::word("-1", false);
+            let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(Field::Path, value);
             let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
             assert_eq!(*index.predicates.holding(&snapshot.paced, Field::Path, &word).unwrap(), *expected);
         };

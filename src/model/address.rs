@@ -1,20 +1,48 @@
-//! The address in a text that names a client.
+//! The IP addresses in a text.
+//!
+//! Senders store what they have: an address, an address with a port, or a whole `X-Forwarded-For` or `Forwarded` header. The
+//! text does not change, and a filter by address finds each address in it.
 
 use std::net::IpAddr;
 
-/// The address of the client in `203.0.113.7`, `203.0.113.7:443`, `[2001:db8::1]:443`, `fe80::1%eth0`, or at the beginning of a list
-/// of forwarded addresses (`203.0.113.7, 10.0.0.1`). `None` for other text. An IPv4 address that arrived over an IPv6 socket is the
-/// same address.
-pub fn client(text: &str) -> Option<IpAddr> {
-    let first = text.split(',').next().unwrap_or_default().trim_end();
-    let in_brackets = first.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(address, _)| address);
-    let address = in_brackets.unwrap_or(first).split('%').next().unwrap_or_default();
-    let parsed = address.parse::<IpAddr>().ok();
-    let before_port = || {
-        let (host, port) = address.split_once(':')?;
-        port.parse::<u16>().ok().and_then(|_| host.parse::<IpAddr>().ok())
-    };
-    parsed.or_else(before_port).map(|address| address.to_canonical())
+/// The addresses in a text, in order. An IPv4 address that arrived over an IPv6 socket is the IPv4 address.
+///
+/// Recognized forms: an address alone, with a port (`10.0.0.1:443`, `[2001:db8::1]:443`), with a zone (`fe80::1%eth0`, RFC 4007
+/// section 11), in a list, in the `for` of a `Forwarded` header (RFC 7239 section 6), and in other text that separates it
+/// (`tcp://10.0.0.1:80`).
+pub fn addresses(text: &str) -> impl Iterator<Item = IpAddr> {
+    text.split(is_separator).filter_map(address_in)
+}
+
+/// An address alone.
+pub fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// Whether a character is neither part of an address nor of what may follow one without a separator.
+fn is_separator(char: char) -> bool {
+    !(char.is_alphanumeric() || matches!(char, '.' | ':' | '%' | '[' | ']'))
+}
+
+/// The address in a text without separators.
+fn address_in(text: &str) -> Option<IpAddr> {
+    if let Some((_, bracketed)) = text.split_once('[') {
+        return parse_address(without_zone(bracketed.split(']').next().unwrap_or_default()));
+    }
+    let text = without_zone(text).trim_matches('.').trim_end_matches(']');
+    if let Some(address) = parse_address(text) {
+        return Some(address);
+    }
+    // All eight groups and a port: with fewer groups, the port looks like a group.
+    if let Some(address) = text.rsplit_once(':').and_then(|(before, _)| parse_address(before)) {
+        return Some(address);
+    }
+    // `ipv4:10.0.0.1:443`
+    text.split(':').filter(|part| part.contains('.')).find_map(parse_address)
+}
+
+fn without_zone(text: &str) -> &str {
+    text.split('%').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -22,28 +50,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_the_host_of_the_first_address() {
-        for (text, expected) in [
-            ("203.0.113.7", Some("203.0.113.7")),
-            ("203.0.113.7:443", Some("203.0.113.7")),
-            ("2001:db8::1", Some("2001:db8::1")),
-            ("[2001:db8::1]:443", Some("2001:db8::1")),
-            ("[2001:db8::1]", Some("2001:db8::1")),
-            ("fe80::1%eth0", Some("fe80::1")),
-            ("[fe80::1%eth0]:443", Some("fe80::1")),
-            ("::ffff:203.0.113.7", Some("203.0.113.7")),
-            ("[::ffff:203.0.113.7]:80", Some("203.0.113.7")),
-            ("203.0.113.7, 10.0.0.1", Some("203.0.113.7")),
-            ("203.0.113.7:51000,10.0.0.1", Some("203.0.113.7")),
-            ("unknown, 10.0.0.1", None),
-            ("203.0.113.7:99999", None),
-            ("203.0.113.7:", None),
-            ("lambda.amazonaws.com", None),
-            ("private", None),
-            ("", None),
-            ("[", None),
+    fn every_address_of_a_text_is_found() {
+        for (text, found) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("198.51.100.196:50332", "198.51.100.196"),
+            ("203.0.113.7, 10.0.0.1", "203.0.113.7 10.0.0.1"),
+            ("203.0.113.7,10.0.0.1:80\t2001:db8::1", "203.0.113.7 10.0.0.1 2001:db8::1"),
+            ("[2001:db8::2]:443", "2001:db8::2"),
+            ("[2001:DB8::2]", "2001:db8::2"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%25eth0.100]:80", "fe80::1"),
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60 203.0.113.43"),
+            ("For=\"[2001:db8:cafe::17]:4711\", for=unknown, for=_hidden", "2001:db8:cafe::17"),
+            ("\"10.0.0.1\"", "10.0.0.1"),
+            ("('10.0.0.1', 50332)", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("[::ffff:10.0.0.1]:443", "10.0.0.1"),
+            ("::ffff:10.0.0.1:443", "10.0.0.1"),
+            ("2001:db8:0:0:0:0:0:2:443", "2001:db8::2"),
+            ("ipv4:10.0.0.1:443", "10.0.0.1"),
+            ("ipv6:[2001:db8::2]:443", "2001:db8::2"),
+            ("tcp://10.0.0.1:80/", "10.0.0.1"),
+            ("10.0.0.1->10.0.0.2", "10.0.0.1 10.0.0.2"),
+            ("10.0.0.1.", "10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.0"),
+            ("pod/10.0.0.1", "10.0.0.1"),
+            ("2001:db8::", "2001:db8::"),
+            ("unknown", ""),
+            ("AWS Internal", ""),
+            ("10.0.0.07", ""),
+            ("v10.0.0.1", ""),
+            ("10.0.0.1.5", ""),
+            ("ip-10-0-0-1.ec2.internal:80", ""),
+            ("12:30", ""),
+            ("", ""),
         ] {
-            assert_eq!(client(text).map(|address| address.to_string()).as_deref(), expected, "{text}");
+            let all: Vec<_> = addresses(text).map(|address| address.to_string()).collect();
+            assert_eq!(all.join(" "), found, "{text}");
         }
     }
 }

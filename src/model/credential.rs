@@ -10,7 +10,13 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::model::{event::OWN_ORIGIN, random, ticket_id::TicketId, timestamp::Timestamp};
+use crate::model::{
+    event::OWN_ORIGIN,
+    printable::{self, Piece},
+    random,
+    ticket_id::TicketId,
+    timestamp::Timestamp,
+};
 
 /// Minimum number of characters of a chosen secret. A shorter one could be guessed by trying secrets against a
 /// stolen file.
@@ -21,6 +27,10 @@ const TEXT_CHARS_MAX: usize = 128;
 pub const MAKE_ADMINISTRATOR: &str = "auditbox credential create --name NAME --scope admin,read --type user";
 /// `receivedBy` of events that were imported directly into the file.
 pub const IMPORT_NAME: &str = "import";
+/// The name of the actor of commands on the server's machine, in auditbox's own records.
+pub const COMMAND_LINE_NAME: &str = "command line";
+/// The client id of commands on the server's machine.
+const COMMAND_LINE_ID: &str = "command-line";
 
 /// One permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +104,8 @@ pub enum ActorType {
     User,
     /// A program.
     ServiceAccount,
+    /// auditbox itself. No stored credential has this type.
+    System,
 }
 
 impl ActorType {
@@ -111,6 +123,7 @@ impl ActorType {
         match self {
             Self::User => "user",
             Self::ServiceAccount => "service_account",
+            Self::System => "system",
         }
     }
 }
@@ -120,16 +133,38 @@ impl ActorType {
 pub struct CredentialName(String);
 
 impl CredentialName {
-    /// Reads a name: 1 to 128 characters without control characters, and not a name that auditbox itself uses.
+    /// Reads the name of a new credential: 1 to 128 characters, all of them visible, and not a name that auditbox itself uses.
+    /// Two names must not look alike, so the only white space is the single space between words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if [OWN_ORIGIN, IMPORT_NAME].contains(&text) {
+        let unfit = printable::pieces(text).find_map(|piece| match piece {
+            Piece::Hidden(char) => Some((char, printable::kind_of_hidden(char))),
+            Piece::Text(text) => {
+                text.chars().find(|char| *char != ' ' && char.is_whitespace()).map(|char| (char, "space"))
+            }
+        });
+        if let Some((char, kind)) = unfit {
+            let kind = match kind {
+                "space" => "a space of another kind",
+                "invisible" => "an invisible character",
+                "directional" => "a directional character",
+                _ => "a control character",
+            };
+            return Err(format!("must not contain U+{:04X}, which is {kind}", u32::from(char)));
+        }
+        if text.trim() != text || text.contains("  ") {
+            return Err("must not begin or end with a space, nor contain two in a row".to_owned());
+        }
+        Self::stored(text)
+    }
+
+    /// Reads the name of an existing credential. Earlier versions accepted more names.
+    pub fn stored(text: &str) -> Result<Self, String> {
+        if [OWN_ORIGIN, IMPORT_NAME, COMMAND_LINE_NAME].contains(&text) {
             return Err(format!("{text:?} is reserved for auditbox"));
         }
         let length = text.chars().count();
-        if length == 0 || length > TEXT_CHARS_MAX || text.chars().any(char::is_control) || text.trim() != text {
-            return Err(format!(
-                "must be 1 to {TEXT_CHARS_MAX} characters, without control characters and without spaces around it"
-            ));
+        if length == 0 || length > TEXT_CHARS_MAX {
+            return Err(format!("must be 1 to {TEXT_CHARS_MAX} characters"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -265,6 +300,21 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// The credential of commands on the server's machine, which no file contains: they may read, as they can read the file.
+    pub fn of_command_line() -> Self {
+        Self {
+            client_id: ClientId(COMMAND_LINE_ID.to_owned()),
+            name: CredentialName(COMMAND_LINE_NAME.to_owned()),
+            actor_type: ActorType::System,
+            scopes: Scopes(1 << (Scope::Read as u8)),
+            secret_hash: SecretHash::of_nobody(),
+            created_at: Timestamp::from_micros(0),
+            expires_at: None,
+            disabled_at: None,
+            revoked_at: None,
+        }
+    }
+
     /// Whether it is valid at `now`.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.state(now) == "active"
@@ -365,5 +415,36 @@ impl CredentialChange {
             Self::Revoke(_) | Self::Withdraw(_) => "credential.revoke",
             Self::Spend(..) => "session.end",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_only_visible_characters() {
+        for name in ["ci-deploy", "Ada Lovelace", "José", "مريم", "می\u{200c}خواهم", "שרה", "👩\u{200d}💻 team", "a"]
+        {
+            assert_eq!(CredentialName::parse(name).map(|name| name.0), Ok(name.to_owned()));
+        }
+        let long = "x".repeat(TEXT_CHARS_MAX + 1);
+        for (name, message) in [
+            ("admin\u{202e}", "must not contain U+202E, which is a directional character"),
+            ("ad\u{200b}min", "must not contain U+200B, which is an invisible character"),
+            ("ad\u{200d}min", "must not contain U+200D, which is an invisible character"),
+            ("ad\u{7}min", "must not contain U+0007, which is a control character"),
+            ("ad\nmin", "must not contain U+000A, which is a control character"),
+            ("ad\u{a0}min", "must not contain U+00A0, which is a space of another kind"),
+            (" admin", "must not begin or end with a space, nor contain two in a row"),
+            ("ad  min", "must not begin or end with a space, nor contain two in a row"),
+            ("", "must be 1 to 128 characters"),
+            (long.as_str(), "must be 1 to 128 characters"),
+            ("import", "\"import\" is reserved for auditbox"),
+        ] {
+            assert_eq!(CredentialName::parse(name).unwrap_err(), message, "{name:?}");
+        }
+        // A file may hold a name that an earlier version accepted.
+        assert!(CredentialName::stored("admin\u{202e}").is_ok());
     }
 }

@@ -86,8 +86,20 @@ pub fn encode(cursor: Cursor, fingerprint: Fingerprint) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Checks that a text is a cursor, of whichever query. The error says what is wrong with it.
+pub fn check(text: &str) -> Result<(), &'static str> {
+    read(text).map(|_| ())
+}
+
 /// Reads a cursor made for the query of this fingerprint. The error says what is wrong with it.
 pub fn decode(text: &str, fingerprint: Fingerprint) -> Result<Cursor, &'static str> {
+    match read(text)? {
+        (own, cursor) if own == fingerprint => Ok(cursor),
+        _ => Err("belongs to a query with other filters or another order; begin again without it"),
+    }
+}
+
+fn read(text: &str) -> Result<(Fingerprint, Cursor), &'static str> {
     const UNREADABLE: &str = "is not a cursor of this server; begin again without it";
     // A longer text is not a cursor, so it is not decoded.
     if text.len() > 2 * WITH_EPOCH.1 {
@@ -102,13 +114,13 @@ pub fn decode(text: &str, fingerprint: Fingerprint) -> Result<Cursor, &'static s
         }
         _ => return Err(UNREADABLE),
     };
-    if bytes[1..9] != fingerprint.0 {
-        return Err("belongs to a query with other filters or another order; begin again without it");
-    }
-    Ok(Cursor {
+    let mut fingerprint = [0; 8];
+    fingerprint.copy_from_slice(&bytes[1..9]);
+    let cursor = Cursor {
         position: Position { timestamp: Timestamp::from_micros(number(&bytes[9..17])), seq: number(&bytes[17..25]) },
         epoch: has_epoch.then(|| EpochId::from_number(number(&bytes[25..]))),
-    })
+    };
+    Ok((Fingerprint(fingerprint), cursor))
 }
 
 fn number(bytes: &[u8]) -> i64 {

@@ -68,7 +68,11 @@ impl From<ParameterError> for ParameterErrors {
 impl fmt::Display for ParameterErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problems: Vec<_> = self.0.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect();
-        f.write_str(&problems.join("; "))
+        f.write_str(&problems.join("; "))?;
+        match self.0.len().saturating_sub(PROBLEMS_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

@@ -21,8 +21,10 @@ use uuid::Uuid;
 use crate::model::{
     error::FieldError,
     field::{Field, Object},
+    fold::fold,
     json,
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
+    mask::Masked,
     timestamp::Timestamp,
     values::Values,
 };
@@ -110,8 +112,10 @@ pub struct Event {
 /// An event that is parsed and validated, but not yet completed by the server.
 #[derive(Debug)]
 pub struct EventDraft<'a> {
-    /// JSON pointers to the masked values.
-    masked: &'a [String],
+    /// What was masked.
+    masked: Option<&'a Masked>,
+    /// The value of `mapping`.
+    mapping: Option<&'a str>,
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
@@ -169,8 +173,14 @@ const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
 /// Keys that only the server sets, in the order in which it writes them.
-const SERVER_KEYS: [&str; 4] = [RECEIVED_AT, "receivedBy", "masked", ORDERED_BY];
+pub const SERVER_KEYS: [&str; 6] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, MAPPING, ORDERED_BY];
 const RECEIVED_AT: &str = "receivedAt";
+/// The key with the JSON pointers (RFC 6901) to the masked values.
+pub const MASKED: &str = "masked";
+/// The key with the JSON pointers, relative to `diff.before` and `diff.after`, to the masked values that differ between the two.
+pub const MASKED_CHANGED: &str = "maskedChanged";
+/// A key that an event has if a preset made it of another system's record.
+pub const MAPPING: &str = "mapping";
 /// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
 pub const ORDERED_BY: &str = "orderedBy";
 
@@ -189,16 +199,24 @@ impl<'a> EventDraft<'a> {
                 return Err(FieldError::new(key, "is required"));
             }
         }
-        if sender == Sender::Client && draft.values.first(Field::Origin) == Some(OWN_ORIGIN) {
+        // In any case, as filters compare it.
+        let is_own = draft.values.first(Field::Origin).is_some_and(|origin| fold(origin) == OWN_ORIGIN);
+        if sender == Sender::Client && is_own {
             let message = format!("{OWN_ORIGIN:?} is reserved for the events that auditbox records about itself");
             return Err(FieldError::new("trigger.origin", message));
         }
         Ok(draft)
     }
 
-    /// Adds the pointers to masked values.
-    pub(super) fn with_masked(mut self, pointers: &'a [String]) -> Self {
-        self.masked = pointers;
+    /// Adds what was masked.
+    pub(super) fn with_masked(mut self, masked: &'a Masked) -> Self {
+        self.masked = Some(masked);
+        self
+    }
+
+    /// Adds how a preset made the event, a JSON object: [`crate::model::mapping::MappedRecord::provenance`].
+    pub fn with_mapping(mut self, provenance: &'a str) -> Self {
+        self.mapping = Some(provenance);
         self
     }
 
@@ -269,8 +287,18 @@ impl<'a> EventDraft<'a> {
     fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
         let (filled, added) = (DefaultedFields::default(), Added::default());
-        let mut draft =
-            Self { masked: &[], top, trigger, at: None, filled, future_seconds_max: 0, added, values, bounds };
+        let mut draft = Self {
+            masked: None,
+            mapping: None,
+            top,
+            trigger,
+            at: None,
+            filled,
+            future_seconds_max: 0,
+            added,
+            values,
+            bounds,
+        };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
             match server {
@@ -299,7 +327,13 @@ impl<'a> EventDraft<'a> {
         if let Some(additions) = additions {
             out.string(SERVER_KEYS[0], additions.received_at);
             out.string(SERVER_KEYS[1], additions.received_by);
-            out.strings(SERVER_KEYS[2], self.masked);
+            if let Some(masked) = self.masked {
+                out.strings(MASKED, &masked.pointers);
+                masked.changed.iter().for_each(|changed| out.strings(MASKED_CHANGED, changed));
+            }
+            if let Some(mapping) = self.mapping {
+                out.raw(MAPPING, mapping);
+            }
             if additions.is_ordered_by_receipt {
                 out.string(ORDERED_BY, RECEIVED_AT);
             }

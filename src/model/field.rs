@@ -130,7 +130,7 @@ const KEY_CHARS_SHOWN: usize = 128;
 pub enum Matching {
     /// Equal, byte for byte.
     Exact,
-    /// Equal without regard to case.
+    /// Equal without regard to case and to the encoding of accents.
     IgnoreCase,
     /// Equal, byte for byte. Text other than these values is rejected.
     OneOf(&'static [&'static str]),
@@ -138,7 +138,7 @@ pub enum Matching {
     Prefix,
     /// A status code (`403`) or a class (`4xx`).
     StatusCode,
-    /// An address or a CIDR range. Other text is compared literally.
+    /// An address or a CIDR range, which matches a value that contains such an address. Other text is compared literally.
     Network,
 }
 
@@ -202,9 +202,16 @@ pub const FIELDS: &[FieldSpec] = &[
         &[(Object::Context, "webhookEventId")],
     )
     .per_chunk(),
-    row(Field::Origin, &["origin"], "Origin", "Where the event came from", &[(Object::Trigger, "origin")])
-        .bytes_max(256)
-        .comma_list(),
+    row(
+        Field::Origin,
+        &["origin"],
+        "Origin",
+        "Where the event came from, in any case",
+        &[(Object::Trigger, "origin")],
+    )
+    .bytes_max(256)
+    .matching(Matching::IgnoreCase)
+    .comma_list(),
     row(
         Field::Installation,
         &["InstallationId"],
@@ -223,7 +230,10 @@ pub const FIELDS: &[FieldSpec] = &[
     .matching(Matching::IgnoreCase)
     .comma_list()
     .searched(),
-    row(Field::Action, &["action"], "Action", "What was done", &[(Object::Event, "action")]).bytes_max(128).searched(),
+    row(Field::Action, &["action"], "Action", "What was done, in any case", &[(Object::Event, "action")])
+        .bytes_max(128)
+        .matching(Matching::IgnoreCase)
+        .searched(),
     row(Field::Status, &["status"], "Status", "How it ended", &[(Object::Event, "status")])
         .matching(Matching::OneOf(&["SUCCESS", "FAILURE"])),
     row(
@@ -238,9 +248,10 @@ pub const FIELDS: &[FieldSpec] = &[
         Field::Actor,
         &["actor"],
         "Actor",
-        "Who did it: their user id, name or e-mail address",
+        "Who did it: their user id, e-mail address or name, in any case",
         &[(Object::By, "userId"), (Object::By, "email"), (Object::By, "name")],
     )
+    .matching(Matching::IgnoreCase)
     .further(Field::ActorName)
     .searched(),
     row(
@@ -279,13 +290,15 @@ pub const FIELDS: &[FieldSpec] = &[
         Field::Ip,
         &["ip"],
         "Address",
-        "The request's IP address, or a CIDR range such as 10.0.0.0/8",
+        "An IP address in the request's address, which may have a port or be a list; or a CIDR range such as 10.0.0.0/8",
         &[(Object::Request, "ip")],
     )
     .matching(Matching::Network)
     .comma_list(),
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
-    row(Field::ActorName, &[], "Actor's other name", "Another name of the actor", &[]).searched(),
+    row(Field::ActorName, &[], "Actor's other name", "Another name of the actor", &[])
+        .matching(Matching::IgnoreCase)
+        .searched(),
 ];
 
 /// Default maximum number of bytes of a value. Names and identifiers are shorter.

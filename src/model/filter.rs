@@ -1,15 +1,13 @@
 //! A query's filter: an AND of clauses, each an OR of predicates on one field, within a time range.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use crate::model::{
-    address,
+    address::{addresses, parse_address},
     event::OWN_ORIGIN,
     field::{Field, FieldSpec, Matching},
-    fold::fold,
-    search::SearchWord,
+    fold::{beginnings_of, fold},
+    search::SearchText,
     term_text,
     timestamp::Timestamp,
 };
@@ -44,7 +42,7 @@ pub enum Predicate {
     Prefix(String),
     /// A status code with this first digit.
     StatusClass(char),
-    /// An address in this range. A single address is a range of one.
+    /// The value contains an address in this range. A single address is a range of one.
     Network(IpNet),
 }
 
@@ -79,7 +77,7 @@ impl Predicate {
             Self::IgnoreCase(text) => fold(value) == *text || term_text::is_of(value, Matching::IgnoreCase, text),
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
-            Self::Network(range) => address::client(value).is_some_and(|address| range.contains(&address)),
+            Self::Network(range) => addresses(value).any(|address| range.contains(&address)),
         }
     }
 
@@ -88,13 +86,9 @@ impl Predicate {
         match self {
             Self::Exact(text) | Self::Prefix(text) => Some(vec![text.clone()]),
             Self::StatusClass(digit) => Some(vec![digit.to_string()]),
-            Self::Network(IpNet::V4(range)) => {
-                let (text, fixed) = (range.network().to_string(), usize::from(range.prefix_len() / 8));
-                let dotted = text.split_inclusive('.').take(fixed).collect();
-                // The other spellings are IPv6 addresses whose first group is 0, also in brackets.
-                Some(vec![dotted, "0".to_owned(), ":".to_owned(), "[".to_owned()])
-            }
-            Self::IgnoreCase(_) | Self::Network(IpNet::V6(_)) => None,
+            Self::IgnoreCase(text) => beginnings_of(text),
+            // Any text may precede the address.
+            Self::Network(_) => None,
         }
     }
 }
@@ -122,14 +116,9 @@ fn parse_network(spec: &FieldSpec, text: &str) -> Result<Predicate, String> {
     }
 }
 
-/// An IPv4 address that arrived over an IPv6 socket is the same address.
-fn parse_address(text: &str) -> Option<IpAddr> {
-    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
-}
-
 /// A predicate on one field: true if any of its values satisfies any of the predicates; if `negated`, true if none
 /// does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clause {
     /// The field.
     pub field: Field,
@@ -139,6 +128,15 @@ pub struct Clause {
     pub predicates: Vec<Predicate>,
 }
 
+/// A term of a search.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SearchTerm {
+    /// A word or a phrase that occurs, or does not occur, in the event.
+    Text(SearchText),
+    /// A condition on one field. It stays separate from the clause of a parameter on the same field: an event must pass both.
+    Field(Clause),
+}
+
 /// An AND of clauses within a time range.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
@@ -146,8 +144,8 @@ pub struct Filter {
     pub clauses: Vec<Clause>,
     /// The time range.
     pub time: TimeRange,
-    /// The words of a search, all of which must match.
-    pub search: Vec<SearchWord>,
+    /// The terms of a search, all of which must match.
+    pub search: Vec<SearchTerm>,
 }
 
 impl Filter {
@@ -162,12 +160,17 @@ impl Filter {
     /// Excludes auditbox's own records, unless the filter asks for them by their origin, by their resource type, or by
     /// an identifier.
     pub fn hide_own_unless_asked_for(&mut self) {
-        let asked = self.clauses.iter().filter(|clause| !clause.negated).any(|clause| match clause.field {
-            Field::Identifier => true,
-            Field::Origin => clause.predicates.iter().any(|predicate| predicate.matches(OWN_ORIGIN)),
-            Field::ResourceType => clause.predicates.iter().any(|predicate| predicate.matches(OWN_RESOURCE_TYPE)),
-            _ => false,
+        let searched = self.search.iter().filter_map(|term| match term {
+            SearchTerm::Field(clause) => Some(clause),
+            SearchTerm::Text(_) => None,
         });
+        let asked =
+            self.clauses.iter().chain(searched).filter(|clause| !clause.negated).any(|clause| match clause.field {
+                Field::Identifier => true,
+                Field::Origin => clause.predicates.iter().any(|predicate| predicate.matches(OWN_ORIGIN)),
+                Field::ResourceType => clause.predicates.iter().any(|predicate| predicate.matches(OWN_RESOURCE_TYPE)),
+                _ => false,
+            });
         if !asked {
             self.add(Field::Origin, true, Predicate::Exact(OWN_ORIGIN.to_owned()));
         }
@@ -175,7 +178,11 @@ impl Filter {
 
     /// Brings the filter into one canonical form for all its spellings.
     pub fn normalise(&mut self) {
-        for clause in &mut self.clauses {
+        let searched = self.search.iter_mut().filter_map(|term| match term {
+            SearchTerm::Field(clause) => Some(clause),
+            SearchTerm::Text(_) => None,
+        });
+        for clause in self.clauses.iter_mut().chain(searched) {
             clause.predicates.sort_unstable();
             clause.predicates.dedup();
         }
@@ -203,21 +210,34 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.0/8", "10.1.2.3:443") && passes(Field::Ip, "10.1.2.3:443", "10.1.2.3:443"));
         assert!(passes(Field::Ip, "2001:db8::/32", "[2001:db8::1]:443, 10.0.0.1"));
         assert!(passes(Field::Ip, "pod/10.0.0.1", "pod/10.0.0.1"));
+        assert!(passes(Field::Ip, "10.0.0.0/8", "203.0.113.7, 10.0.0.1:443"));
+        assert!(passes(Field::Ip, "203.0.113.7, 10.0.0.1:443", "203.0.113.7, 10.0.0.1:443"));
         assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
     }
 
     #[test]
     fn what_passes_begins_as_it_is_said_to() {
-        let addresses =
-            ["10.1.2.3", "10.12.2.3", "0.0.0.1", "::ffff:10.1.2.3", "0:0:0:0:0:FFFF:a01:203", "2001:db8::1",
-            "10.1.2.3:80", "10.1.2.3, 10.9.9.9", "[::ffff:10.1.2.3]:80", "[2001:db8::1%eth0]:443"];
-        let values = addresses.into_iter().chain(["403", "pod/10.1.2.3", "/v1/entities", "DELETE"]);
+        let addresses = [
+            "10.1.2.3",
+            "10.12.2.3",
+            "0.0.0.1",
+            "::ffff:10.1.2.3",
+            "0:0:0:0:0:FFFF:a01:203",
+            "2001:db8::1",
+            "10.1.2.3:80",
+            "10.1.2.3, 10.9.9.9",
+            "[::ffff:10.1.2.3]:80",
+            "[2001:db8::1%eth0]:443",
+        ];
+        let values =
+            addresses.into_iter().chain(["403", "pod/10.1.2.3", "/v1/entities", "DELETE", "ADA.LOVELACE@EXAMPLE.ORG"]);
         let texts =
             ["10.1.2.3", "10.1.0.0/16", "10.0.0.0/7", "0.0.0.0/0", "::ffff:10.1.2.3", "2001:db8::/32", "pod/10.1.2.3"];
         let predicates = texts.map(|text| (Field::Ip, text)).into_iter().chain([
             (Field::StatusCode, "4xx"),
             (Field::Path, "/v1"),
             (Field::Method, "delete"),
+            (Field::Actor, "Ada.Lovelace@example.org"),
         ]);
         let predicates: Vec<_> =
             predicates.map(|(field, text)| Predicate::parse(field.spec(), text).unwrap()).collect();
@@ -232,12 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn names_match_in_any_case_and_encoding() {
+        for field in [Field::Actor, Field::Action, Field::Origin] {
+            assert!(passes(field, "FIRST.LAST@Example.org", "first.last@example.org"), "{field:?}");
+            assert!(passes(field, "M\u{fc}ller", "MU\u{308}LLER"), "{field:?}");
+            assert!(!passes(field, "Muller", "M\u{fc}ller"), "{field:?}");
+        }
+        assert!(!passes(Field::Entity, "Checkout", "checkout"));
+    }
+
+    #[test]
     fn a_long_value_is_found_by_its_whole_text_and_by_its_shortened_form() {
         for (field, value) in [
             (Field::Entity, "e".repeat(1_101)),
             (Field::Action, "é".repeat(70)),
             (Field::ResourceType, "Straße".repeat(30)),
             (Field::Path, "/é".repeat(5_000)),
+            (Field::Actor, "12345".repeat(300)),
+            (Field::Action, "Delete ".repeat(30)),
             (Field::Ip, "10.0.0.1, ".repeat(200)),
         ] {
             let term = term_text::term_text(field.spec(), &value).into_owned();

@@ -5,12 +5,14 @@
 #![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
 
 use crate::model::{
+    address::addresses,
     batch::{self, AfterError},
     cursor::{self, Fingerprint},
     event::{self, EventDraft, Receipt, Sender},
     field::{FIELDS, Field},
     filter::Predicate,
     limits::EventLimits,
+    search_language,
     timestamp::Timestamp,
     token::parse_api_token,
     values::{self, Values},
@@ -64,9 +66,18 @@ pub fn read_text(text: &str) {
         assert_eq!(cursor::encode(cursor, fingerprint), text);
     }
     let _ = parse_api_token(text);
+    if let Ok(terms) = search_language::parse(text) {
+        assert!(terms.len() <= search_language::SEARCH_WORDS_MAX);
+    }
+    for address in addresses(text) {
+        assert_eq!(addresses(&address.to_string()).collect::<Vec<_>>(), [address]);
+    }
     for spec in FIELDS {
-        if let Ok(predicate) = Predicate::parse(spec, text) {
-            let _ = predicate.matches(text);
+        if let Ok(predicate) = Predicate::parse(spec, text)
+            && predicate.matches(text)
+            && let Some(beginnings) = predicate.beginnings()
+        {
+            assert!(beginnings.iter().any(|beginning| text.starts_with(beginning.as_str())), "{predicate:?}");
         }
     }
 }
@@ -141,8 +152,9 @@ mod tests {
             range in "[0-9a-f.:]{1,20}/[0-9]{0,3}",
             zone in "[+-][0-9]{0,2}:?[0-9]{0,2}|[+-].{0,4}|Europe/[A-Z][a-z]{4,8}|Etc/GMT[+-][0-9]{1,2}",
             cursor in "[A-Za-z0-9_-]{30,50}",
+            search in "(-?(actor|ip|status|acotr)?:?\"?[a-zA-Z0-9ßſﬁü.,:\\[\\]%\\\\ -]{0,8}\"? ?){0,4}",
         ) {
-            for text in [text, time, range, zone, cursor] {
+            for text in [text, time, range, zone, cursor, search] {
                 read_text(&text);
             }
         }

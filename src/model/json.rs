@@ -257,7 +257,7 @@ pub fn check_depth(value: &RawValue, depth_max: usize) -> Result<(), String> {
 }
 
 /// The index of the closing quote of the JSON string whose content begins at `start`.
-pub(super) fn end_of_string(text: &[u8], start: usize) -> usize {
+pub(crate) fn end_of_string(text: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(step) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
         at += step;

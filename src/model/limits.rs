@@ -23,7 +23,7 @@ pub const OBJECT_KEYS_MAX: usize = 1_000;
 pub const FUTURE_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 /// Maximum number of keys in a stored event, including those that the server adds: defaults, and what the server knows.
-pub const STORED_KEYS_MAX: usize = OBJECT_KEYS_MAX + 8;
+pub const STORED_KEYS_MAX: usize = OBJECT_KEYS_MAX + 9;
 
 /// The limits of an event.
 #[derive(Debug, Clone, Copy)]

@@ -8,23 +8,23 @@ use crate::model::{
     error::FieldError,
     event::{EventDraft, Sender},
     limits::EventLimits,
-    mask::Mask,
+    mask::{Mask, Masked},
 };
 
 /// A masked event, which can be parsed.
 #[derive(Debug)]
 pub struct MaskedEvent<'a> {
     raw: &'a RawValue,
-    masked: Option<(Box<RawValue>, Vec<String>)>,
+    masked: Option<(Box<RawValue>, Masked)>,
 }
 
 impl<'a> MaskedEvent<'a> {
     /// Masks an event, after checking its size as sent.
     pub fn new(raw: &'a RawValue, limits: &EventLimits, mask: &Mask) -> Result<Self, FieldError> {
         limits.check_bytes(raw.get().len())?;
-        let masked = mask.apply(raw.get()).map(|masked| {
-            let text = RawValue::from_string(masked.text);
-            text.map(|text| (text, masked.pointers)).map_err(|error| FieldError::new("", error.to_string()))
+        let masked = mask.apply(raw.get()).map(|mut masked| {
+            let text = RawValue::from_string(std::mem::take(&mut masked.text));
+            text.map(|text| (text, masked)).map_err(|error| FieldError::new("", error.to_string()))
         });
         Ok(Self { raw, masked: masked.transpose()? })
     }
@@ -34,9 +34,9 @@ impl<'a> MaskedEvent<'a> {
         match &self.masked {
             None => EventDraft::parse(self.raw, limits, sender),
             // The text that replaces a secret may be longer than the secret.
-            Some((raw, pointers)) => {
+            Some((raw, masked)) => {
                 let limits = EventLimits { event_bytes_max: usize::MAX, ..*limits };
-                Ok(EventDraft::parse(raw, &limits, sender)?.with_masked(pointers))
+                Ok(EventDraft::parse(raw, &limits, sender)?.with_masked(masked))
             }
         }
     }

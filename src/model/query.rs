@@ -46,6 +46,8 @@ pub struct Query {
     /// Whether to count all matching events.
     pub count: bool,
     fingerprint: Fingerprint,
+    /// The fingerprint of the same query in an earlier version.
+    earlier_fingerprint: Option<Fingerprint>,
 }
 
 /// A parameter that is not a filter, as the API documentation and the command line list it.
@@ -59,10 +61,23 @@ pub struct Control {
 
 /// Every parameter that is not a filter on a field.
 pub const CONTROLS: &[Control] = &[
-    Control { name: "q", summary: "Words, each of which must be in a name, identifier, path or the message" },
+    Control {
+        name: "q",
+        summary: "A search: words, \"phrases in quotes\" and field:value, all of which must match; a hyphen excludes (-word, -field:a,b)",
+    },
     Control { name: "search", summary: "The same as q" },
-    Control { name: "from", summary: "Earliest event time, included: RFC 3339 with any offset" },
-    Control { name: "to", summary: "Latest event time, included: RFC 3339 with any offset" },
+    Control {
+        name: "from",
+        summary: "Earliest event time, included: RFC 3339 with any offset, or a date, or a date and a time in tz",
+    },
+    Control {
+        name: "to",
+        summary: "Latest event time, included up to the end of the given day, minute, second or fraction; written like from",
+    },
+    Control {
+        name: "tz",
+        summary: "The time zone of dates and of times without an offset, and of the days in a histogram: UTC (the default), Europe/Berlin, +02:00",
+    },
     Control { name: "limit", summary: "Maximum number of events; a number above the server's maximum is clamped" },
     Control { name: "includes", summary: "The only keys each event is returned with; may be repeated" },
     Control { name: "sort", summary: "time (event time, the default) or received (arrival)" },
@@ -74,8 +89,8 @@ pub const CONTROLS: &[Control] = &[
     Control { name: "count", summary: "true to include the number of matching events" },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
-    Control { name: "page", summary: "Accepted and ignored; use cursor" },
-    Control { name: "per_page", summary: "Accepted and ignored; use limit" },
+    Control { name: "page", summary: "Only 1 is accepted; later pages begin at a cursor" },
+    Control { name: "per_page", summary: "The same as limit" },
 ];
 
 /// The keys that `includes` may name.
@@ -93,6 +108,8 @@ pub const INCLUDABLE: &[&str] = &[
     "receivedAt",
     "receivedBy",
     "masked",
+    "maskedChanged",
+    "mapping",
     "orderedBy",
 ];
 
@@ -106,6 +123,11 @@ impl Includes {
         let find = |name: &str| INCLUDABLE.iter().copied().find(|key| key.eq_ignore_ascii_case(name.trim()));
         let keys: Option<Vec<_>> = names.map(find).collect();
         keys.map(Self).ok_or_else(|| format!("must be of {}", INCLUDABLE.join(", ")))
+    }
+
+    /// The keys, in the order in which they were chosen.
+    pub fn keys(&self) -> &[&'static str] {
+        &self.0
     }
 
     /// The chosen keys of a stored event, as a JSON object. Values are copied without being parsed. A body that is not
@@ -146,6 +168,7 @@ impl Query {
             after: None,
             count: false,
             fingerprint,
+            earlier_fingerprint: None,
         }
     }
 
@@ -169,9 +192,15 @@ impl Query {
         Self { limit, limit_clamped, includes, count, ..Self::new(self.filter, sort, order) }
     }
 
+    /// Accepts the cursors of another query too: the same one as an earlier version wrote it.
+    pub fn accept_cursors_of(&mut self, earlier: &Self) {
+        self.earlier_fingerprint = Some(earlier.fingerprint);
+    }
+
     /// This query after the position that `cursor` encodes. `parameter` is the name that an error gives.
     pub fn continue_after(mut self, parameter: &str, cursor: &str) -> Result<Self, ParameterError> {
-        let after = cursor::decode(cursor, self.fingerprint);
+        let earlier = self.earlier_fingerprint.and_then(|fingerprint| cursor::decode(cursor, fingerprint).ok());
+        let after = earlier.map_or_else(|| cursor::decode(cursor, self.fingerprint), Ok);
         self.after = Some(after.map_err(|message| ParameterError::new(parameter, message))?);
         Ok(self)
     }

@@ -1,6 +1,7 @@
-//! Full-text search: words, each of which may occur anywhere in the names of an event or in its message.
+//! Full-text search: words and phrases, each of which may occur anywhere in the names of an event, in the verb of its action, or
+//! in its message. `search_language` parses them.
 //!
-//! The index keeps a bounded number of words of a message. Every other searched value is kept as one text. A search word is
+//! The index keeps a bounded number of words of a message. Every other searched value is kept as one text. A search text is
 //! therefore compared in two forms: whole, within a name; and split into parts, within the words of a message. Case is folded
 //! at each comparison ([`fold`]), so the form in which the index keeps words does not affect the result.
 
@@ -8,8 +9,9 @@ use std::collections::BTreeSet;
 
 use crate::model::{
     field::{FIELDS, Field},
-    fold::fold,
+    fold::{composed, fold},
     term_text::readable,
+    verbs,
 };
 
 /// Maximum number of distinct words of one message that the index keeps. A message with this number of words may have more, so
@@ -18,56 +20,89 @@ use crate::model::{
 pub const MESSAGE_WORDS_MAX: usize = 256;
 /// Maximum number of bytes of a word that the index keeps.
 const WORD_BYTES_MAX: usize = 1_024;
-/// Maximum number of words in one search.
-pub const SEARCH_WORDS_MAX: usize = 32;
-/// Maximum number of bytes of one search.
-pub const SEARCH_BYTES_MAX: usize = 1_024;
 
-/// A search word.
+/// A word or a phrase of a search.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SearchWord {
-    /// The word, folded.
+pub struct SearchText {
+    /// The text, folded.
     pub text: String,
-    /// The folded parts of the word, split as messages are. Each must occur in a word of the message. Empty for a word without a
-    /// letter or digit, which no word of a message contains.
+    /// The folded parts of the text, split as messages are. Each must occur in a word of the message. Empty for a text without a
+    /// letter or digit, which no message contains.
     pub parts: Vec<String>,
+    /// For a phrase whose parts do not decide: the text that a message with single spaces between its words must contain.
+    sequence: Option<String>,
+    /// Whether an event must not contain the text.
+    pub negated: bool,
 }
 
-impl SearchWord {
-    /// Parses a search into words, which are separated by white space. The error describes what is wrong.
-    pub fn parse_all(text: &str) -> Result<Vec<Self>, String> {
-        if text.len() > SEARCH_BYTES_MAX {
-            return Err(format!("is longer than {SEARCH_BYTES_MAX} bytes"));
-        }
-        let words: Vec<Self> = text.split_whitespace().map(Self::new).collect();
-        match words.len() {
-            0 => Err("must not be empty".to_owned()),
-            1..=SEARCH_WORDS_MAX => Ok(words),
-            _ => Err(format!("has more than {SEARCH_WORDS_MAX} words")),
-        }
+impl SearchText {
+    /// A word. Its parts may occur in any order in a message.
+    pub fn word(word: &str, negated: bool) -> Self {
+        let parts: BTreeSet<_> = words(&composed(word)).map(|part| fold(part).into_owned()).collect();
+        Self { text: fold(word).into_owned(), parts: parts.into_iter().collect(), sequence: None, negated }
     }
 
-    fn new(word: &str) -> Self {
-        let parts: BTreeSet<_> = words(word).map(|part| fold(part).into_owned()).collect();
-        Self { text: fold(word).into_owned(), parts: parts.into_iter().collect() }
+    /// A phrase. Its parts are consecutive words of a message. Without a space or another separator at an end, the phrase may
+    /// end within a word there.
+    pub fn phrase(phrase: &str, negated: bool) -> Self {
+        let word = Self::word(phrase, negated);
+        let phrase = composed(phrase);
+        let ends = |is_separator: bool| if is_separator { " " } else { "" };
+        let sequence = format!(
+            "{}{}{}",
+            ends(phrase.starts_with(is_separator)),
+            words(&phrase).map(fold).collect::<Vec<_>>().join(" "),
+            ends(phrase.ends_with(is_separator)),
+        );
+        let is_decided = word.parts.first().is_none_or(|part| *part == sequence);
+        Self { sequence: (!is_decided).then_some(sequence), ..word }
     }
 
-    /// Whether the value of a field other than [`Field::Word`] contains this word.
-    pub fn is_in(&self, value: &str) -> bool {
+    /// Whether a message that has all parts must be read, because their order decides.
+    pub const fn needs_order(&self) -> bool {
+        self.sequence.is_some()
+    }
+
+    /// Whether a value of a searched field other than [`Field::Word`] contains this text. A verb in the base form or the past
+    /// tense is in the actions that mean it.
+    pub fn is_in(&self, field: Field, value: &str) -> bool {
+        self.is_in_key(value) || (field == Field::Action && verbs::says(readable(value), &self.text))
+    }
+
+    /// Whether a key contains this text.
+    pub fn is_in_key(&self, value: &str) -> bool {
         fold(readable(value)).contains(&self.text)
     }
 
-    /// Whether a message contains this word.
+    /// Whether a message contains this text.
     pub fn is_in_message(&self, message: &str) -> bool {
+        if self.parts.is_empty() {
+            return false;
+        }
+        let message = composed(message);
+        if let Some(sequence) = &self.sequence {
+            let mut read = String::with_capacity(message.len() + 2);
+            for word in words(&message) {
+                read.push(' ');
+                read.push_str(&fold(word));
+            }
+            read.push(' ');
+            return read.contains(sequence);
+        }
         let mut missing: Vec<_> = self.parts.iter().collect();
-        for word in words(message) {
+        for word in words(&message) {
             let word = fold(word);
             missing.retain(|part| !word.contains(part.as_str()));
             if missing.is_empty() {
-                return !self.parts.is_empty();
+                return true;
             }
         }
         false
+    }
+
+    /// Whether an event with this message can match, as far as the message decides.
+    pub fn permits_message(&self, message: &str) -> bool {
+        self.is_in_message(message) != self.negated
     }
 }
 
@@ -76,7 +111,7 @@ pub fn may_be_cut(word: &str) -> bool {
     word.len() > WORD_BYTES_MAX - char::MAX_LEN_UTF8
 }
 
-/// Whether an indexed word contains a part of a search word.
+/// Whether an indexed word contains a part of a search text.
 pub fn holds_part(word: &str, part: &str) -> bool {
     fold(word).contains(part)
 }
@@ -89,7 +124,7 @@ pub fn searched_fields() -> impl Iterator<Item = Field> {
 /// The words of a message that the index keeps: distinct, in lower case, and bounded in number and length.
 pub fn message_words(text: &str) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
-    for word in words(text) {
+    for word in words(&composed(text)) {
         let mut word = word.to_lowercase();
         word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
         kept.insert(word);
@@ -102,7 +137,11 @@ pub fn message_words(text: &str) -> BTreeSet<String> {
 
 /// The words of a text: runs of letters and digits.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty())
+    text.split(is_separator).filter(|word| !word.is_empty())
+}
+
+fn is_separator(char: char) -> bool {
+    !char.is_alphanumeric()
 }
 
 #[cfg(test)]
@@ -110,49 +149,58 @@ mod tests {
     use super::*;
 
     /// Searches one event as the index does.
-    fn finds(search: &str, values: &[(Field, &str)]) -> bool {
-        let in_name = |word: &SearchWord| {
-            searched_fields()
-                .any(|searched| values.iter().any(|(field, value)| *field == searched && word.is_in(value)))
-        };
+    fn finds(text: &SearchText, values: &[(Field, &str)]) -> bool {
+        let in_name = searched_fields()
+            .any(|searched| values.iter().any(|(field, value)| *field == searched && text.is_in(*field, value)));
         let is_word =
             |part: &String| values.iter().any(|(field, value)| *field == Field::Word && holds_part(value, part));
-        let words = SearchWord::parse_all(search).unwrap();
-        words.iter().all(|word| in_name(word) || (!word.parts.is_empty() && word.parts.iter().all(is_word)))
+        in_name || (!text.parts.is_empty() && text.parts.iter().all(is_word))
+    }
+
+    fn word(text: &str) -> SearchText {
+        SearchText::word(text, false)
     }
 
     #[test]
     fn words_are_found_within_names_and_messages_in_any_case() {
         let event = [(Field::Entity, "Checkout-API"), (Field::Word, "timeout"), (Field::Word, "14100")];
-        for search in ["checkout", "OUT-AP", "timeout", "out", "(#14100)", "api TIME"] {
-            assert!(finds(search, &event), "{search}");
+        for search in ["checkout", "OUT-AP", "timeout", "out", "(#14100)", "api", "TIME"] {
+            assert!(finds(&word(search), &event), "{search}");
         }
-        for search in ["checkouts", "api time2", "#", "timeout14100"] {
-            assert!(!finds(search, &event), "{search}");
+        for search in ["checkouts", "time2", "#", "timeout14100"] {
+            assert!(!finds(&word(search), &event), "{search}");
         }
     }
 
     #[test]
     fn the_digest_of_a_long_value_is_not_searched() {
         let term = crate::model::term_text::term_text(Field::Entity.spec(), &"checkout ".repeat(200)).into_owned();
-        assert!(finds("checkout", &[(Field::Entity, &term)]));
-        assert!(!finds("sha256", &[(Field::Entity, &term)]));
+        assert!(finds(&word("checkout"), &[(Field::Entity, &term)]));
+        assert!(!finds(&word("sha256"), &[(Field::Entity, &term)]));
     }
 
     #[test]
     fn only_searched_fields_are_searched() {
-        assert!(!finds("API", &[(Field::Origin, "API")]));
-        assert!(finds("É", &[(Field::Action, "é")]));
+        assert!(!finds(&word("API"), &[(Field::Origin, "API")]));
+        assert!(finds(&word("É"), &[(Field::Action, "é")]));
     }
 
     #[test]
-    fn words_and_searches_are_bounded() {
+    fn the_verb_of_an_action_is_found_in_the_form_that_pages_show() {
+        for action in ["DELETE", "ledger.delete", "DeleteLedger"] {
+            assert!(finds(&word("Deleted"), &[(Field::Action, action)]), "{action}");
+            assert!(!finds(&word("ted"), &[(Field::Action, action)]), "{action}");
+        }
+        assert!(finds(&SearchText::phrase("deleted ledger", false), &[(Field::Action, "ledger.delete")]));
+        assert!(finds(&word("rolled"), &[(Field::Action, "rollback")]));
+        assert!(!finds(&word("deleted"), &[(Field::Entity, "delete")]));
+    }
+
+    #[test]
+    fn kept_words_are_bounded() {
         let long = (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(message_words(&long).len(), MESSAGE_WORDS_MAX);
         assert!(message_words(&"é".repeat(5_000)).iter().all(|word| word.len() <= WORD_BYTES_MAX));
-        assert!(SearchWord::parse_all(&long).is_err());
-        assert!(SearchWord::parse_all(&"a ".repeat(33)).is_err());
-        assert!(SearchWord::parse_all(" ").is_err());
     }
 
     #[test]
@@ -168,17 +216,37 @@ mod tests {
     #[test]
     fn reading_a_message_finds_what_its_index_finds() {
         let holds = |search: &str, message: &str| {
-            let words = SearchWord::parse_all(search).unwrap();
-            let read = words.iter().all(|word| word.is_in_message(message));
+            let text = word(search);
+            let read = text.is_in_message(message);
             let kept = message_words(message);
-            let indexed = words.iter().all(|word| {
-                !word.parts.is_empty() && word.parts.iter().all(|part| kept.iter().any(|own| holds_part(own, part)))
-            });
+            let indexed =
+                !text.parts.is_empty() && text.parts.iter().all(|part| kept.iter().any(|own| holds_part(own, part)));
             assert_eq!(read, indexed, "{search} in {message}");
             read
         };
-        assert!(holds("OUT (#14100) οδος", "Timeout: pool #14100, ΟΔΟΣ"));
-        assert!(!holds("pool14100", "pool #14100"));
-        assert!(!holds("#", "pool #14100"));
+        for search in ["OUT", "(#14100)", "οδος", "14100:timeout", "m\u{fc}ller", "MU\u{308}LLER"] {
+            assert!(holds(search, "Timeout: pool #14100, ΟΔΟΣ, Mu\u{308}ller"), "{search}");
+        }
+        for search in ["pool14100", "#", "muller"] {
+            assert!(!holds(search, "Timeout: pool #14100, Mu\u{308}ller"), "{search}");
+        }
+    }
+
+    #[test]
+    fn a_phrase_is_consecutive_words() {
+        let message = "Timeout: connection pool #14100 of ΟΔΟΣ";
+        for phrase in
+            ["connection pool", "nection pool 14", "Pool: #14100", "timeout, CONNECTION", " pool ", "(pool)", "out"]
+        {
+            assert!(SearchText::phrase(phrase, false).is_in_message(message), "{phrase}");
+        }
+        for phrase in ["pool connection", "timeout pool", "connection pools", " out", "time ", "#", "connection  po ol"]
+        {
+            assert!(!SearchText::phrase(phrase, false).is_in_message(message), "{phrase}");
+        }
+        for (phrase, needs_order) in [("timeout", false), ("a b", true), ("timeout!", true), ("#", false), ("", false)]
+        {
+            assert_eq!(SearchText::phrase(phrase, false).needs_order(), needs_order, "{phrase}");
+        }
     }
 }

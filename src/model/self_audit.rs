@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::model::{
+    credential::COMMAND_LINE_NAME,
     error::FieldError,
     event::{Event, EventDraft, OWN_ORIGIN, Receipt, Sender},
     filter::OWN_RESOURCE_TYPE,
@@ -118,11 +119,8 @@ impl SelfAuditRequest {
 
 /// The record of a command: `action` on the credential called `name`.
 pub fn command_line_event(action: &str, name: &str, client_id: &str) -> Result<Event, FieldError> {
-    system_event(action, "credential", COMMAND_LINE, &json!({ "entity": client_id }), &json!({ "name": name }))
+    system_event(action, "credential", COMMAND_LINE_NAME, &json!({ "entity": client_id }), &json!({ "name": name }))
 }
-
-/// The name of the actor in records of commands.
-const COMMAND_LINE: &str = "command line";
 
 /// The resource type of records about the log itself, mainly of deletions.
 pub const RECORD_RESOURCE_TYPE: &str = "audit_log";
@@ -135,12 +133,12 @@ pub fn retention_event(details: &Value) -> Result<Event, FieldError> {
 /// The record of an operator's confirmation that the clock is right although it is far ahead of the log.
 pub fn clock_event(before: Option<Timestamp>) -> Result<Event, FieldError> {
     let details = json!({ "before": before.map(|before| before.to_string()) });
-    system_event("retention.trust_clock", RECORD_RESOURCE_TYPE, COMMAND_LINE, &json!({}), &details)
+    system_event("retention.trust_clock", RECORD_RESOURCE_TYPE, COMMAND_LINE_NAME, &json!({}), &details)
 }
 
 /// The record of a restore, in the restored log. `details` describes the replaced log and the changes to credentials.
 pub fn restore_event(details: &Value) -> Result<Event, FieldError> {
-    system_event("audit_log.restore", RECORD_RESOURCE_TYPE, COMMAND_LINE, &json!({}), details)
+    system_event("audit_log.restore", RECORD_RESOURCE_TYPE, COMMAND_LINE_NAME, &json!({}), details)
 }
 
 /// The record of a change that no authenticated request made.

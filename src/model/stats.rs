@@ -25,10 +25,6 @@ pub const STATS_CONTROLS: &[Control] = &[
         name: "histogram",
         summary: "auto, or the width of the buckets: 1m, 5m, 15m, 1h, 3h, 12h, 1d, 1w, 1mo, 1y, 10y, 100y; they end at to, else now",
     },
-    Control {
-        name: "tz",
-        summary: "The time zone whose days the buckets follow: UTC (the default), Europe/Berlin, +02:00",
-    },
 ];
 
 /// A parsed query for counts.

@@ -1,5 +1,7 @@
 //! Tickets, with which people use the pages: a session, kept in a browser's cookie, and a link that signs in once.
 //!
+//! A command on the server's machine has a ticket for the requests that it makes itself.
+//!
 //! A ticket is a signed token that names a credential and has an identity, by which it can be revoked. Each purpose has its
 //! own key, derived from the file's key. A ticket is therefore never accepted for another purpose, nor is an access token
 //! accepted as a ticket. The permissions of the credential are looked up at each use.
@@ -20,6 +22,8 @@ pub enum Purpose {
     Session,
     /// Signing in, once.
     SignInLink,
+    /// Requests of a command on the server's machine.
+    CommandLine,
 }
 
 impl Purpose {
@@ -27,6 +31,7 @@ impl Purpose {
         match self {
             Self::Session => b"auditbox session",
             Self::SignInLink => b"auditbox sign-in link",
+            Self::CommandLine => b"auditbox command line",
         }
     }
 }

@@ -51,7 +51,7 @@ impl Timestamp {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         // Billionths of the unit: nine digits of the fraction, which are exact.
         let billionths = match (whole.parse::<i128>(), format!("{fraction:0<9.9}").parse::<i128>()) {
-            (Ok(whole), Ok(fraction)) if !text.starts_with('-') => whole * 1_000_000_000 + fraction,
+            (Ok(whole), Ok(fraction)) if !text.contains(['-', 'e', 'E']) => whole * 1_000_000_000 + fraction,
             // An exponent or a sign.
             #[expect(clippy::cast_possible_truncation, reason = "below 10 to the 29th")]
             _ => (number * 1e9) as i128,
@@ -129,6 +129,7 @@ mod tests {
             ("1714564800", "2024-05-01T12:00:00.000000Z", "seconds"),
             ("1714564800.123456789", "2024-05-01T12:00:00.123456Z", "seconds"),
             ("1.7145648e9", "2024-05-01T12:00:00.000000Z", "seconds"),
+            ("1.7145648005e9", "2024-05-01T12:00:00.500000Z", "seconds"),
             ("1714564800123", "2024-05-01T12:00:00.123000Z", "milliseconds"),
             ("1714564800123.5", "2024-05-01T12:00:00.123500Z", "milliseconds"),
             ("1714564800123456", "2024-05-01T12:00:00.123456Z", "microseconds"),

@@ -5,6 +5,15 @@
 
 use std::borrow::Cow;
 
+use crate::model::fold::fold;
+
+/// Words that only join the parts of a sentence: "deleted tag of application checkout".
+pub const JOINING: &[&str] = &["in", "of", "on", "to"];
+/// Words by which a sentence says that an action failed: "tried to delete", "failed: timer expired".
+pub const FAILED: &[&str] = &["failed", "tried", "failure"];
+/// What a sentence about a failed action begins with, if its verb is known.
+pub const TRIED_TO: &str = "tried to ";
+
 /// Verbs with a regular past tense.
 const REGULAR: &str = "\
     add approve archive assign attach cancel change connect create delete deliver deploy destroy detach disable \
@@ -52,12 +61,61 @@ impl Verb {
         found.map(|(_, base, past)| Self { base: Cow::Borrowed(base), past: Cow::Borrowed(past) })
     }
 
-    /// The verb of an action with these words, and the other words. The verb is the last word or the first: `app.deploy`,
-    /// `CreateAccessKey`.
-    pub fn of_action(words: &[String]) -> Option<(Self, &[String])> {
-        let ends = [words.split_last(), words.split_first()].into_iter().flatten();
-        ends.into_iter().find_map(|(end, rest)| Some((Self::of_word(end)?, rest)))
+    /// The verb of an action with these words, and the other words, which name its object. The verb is the last word or the
+    /// first: `app.deploy`, `CreateAccessKey`. `None` if the meaning is uncertain: if both may be the verb, as in
+    /// `delete.request`, unless the other one is `kind`, the words of the resource type; or if the other words may not name an
+    /// object, as in `delete_failed`, `bulk.delete` and `scale_up`.
+    pub fn of_action<'w>(words: &'w [String], kind: &[String]) -> Option<(Self, &'w [String])> {
+        let readings: Vec<_> = Self::readings(words).collect();
+        let is_certain = readings.len() == 1;
+        readings.into_iter().find(|(_, object)| is_same(object, kind) || (is_certain && is_object(object)))
     }
+
+    /// The possible verbs of an action with these words, each with the other words.
+    fn readings(words: &[String]) -> impl Iterator<Item = (Self, &[String])> {
+        let first = words.split_first().filter(|(_, rest)| !rest.is_empty());
+        let ends = [words.split_last(), first].into_iter().flatten();
+        ends.filter_map(|(word, rest)| Some((Self::of_word(word)?, rest)))
+    }
+}
+
+/// Words that qualify a verb, or say how it ended, instead of naming its object. Particles change the verb's meaning.
+const NO_OBJECT: &str = "\
+    about after again against all any at attempt attempts auto automatic automatically back batch before bulk by complete \
+    down dry during end error errors fail failure finish for force from hard in into non none no not now of off ok on out over \
+    pending per post pre progress retry self soft success succeed temp timeout to un under up via warning with without";
+
+/// Whether words can only name the object of an action, or there are none.
+fn is_object(words: &[String]) -> bool {
+    let is_plain = |word: &String| !NO_OBJECT.split(' ').any(|known| known == word);
+    // A participle at the end says what became of something: `delete_failed`, `access.denied`.
+    let is_noun = |word: &String| !word.ends_with("ed") || word.ends_with("eed");
+    words.iter().all(is_plain) && words.last().is_none_or(is_noun)
+}
+
+/// Whether two codes have the same words, without regard to a plural.
+pub fn is_same(one: &[String], other: &[String]) -> bool {
+    let singular = |word: &'_ String| word.strip_suffix('s').unwrap_or(word).to_owned();
+    match (one.split_last(), other.split_last()) {
+        (Some((one, before)), Some((other, before_other))) => {
+            before == before_other && singular(one) == singular(other)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the sentence of an action has these words, in lower case: the verb in the base form or in the past tense, alone or
+/// with the other words of the action after it.
+pub fn says(action: &str, folded: &str) -> bool {
+    let words = words(action);
+    // The resource type, which may decide between two readings, is unknown here.
+    Verb::readings(&words).filter(|(_, rest)| is_object(rest)).any(|(verb, rest)| {
+        [&verb.past, &verb.base].into_iter().any(|form| {
+            let said =
+                std::iter::once(form.as_ref()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+            format!(" {} ", fold(&said)).contains(&format!(" {folded} "))
+        })
+    })
 }
 
 /// The words of a code, in lower case: `api_request`, `API-request` and `apiRequest` each have two.
@@ -86,21 +144,72 @@ pub fn words(code: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn read(action: &str, kind: &str) -> Option<(String, String)> {
+        let (action, kind) = (words(action), words(kind));
+        Verb::of_action(&action, &kind).map(|(verb, object)| (verb.past.into_owned(), object.join(" ")))
+    }
+
     #[test]
     fn the_verb_of_an_action_is_its_last_word_or_its_first() {
-        for (action, past, rest) in [
+        for (action, past, object) in [
             ("UPDATE", "updated", ""),
             ("app.deploy", "deployed", "app"),
             ("CreateAccessKey", "created", "access key"),
             ("user.get", "read", "user"),
             ("rollback", "rolled back", ""),
+            ("failed_login.delete", "deleted", "failed login"),
+            ("feed.update", "updated", "feed"),
         ] {
-            let words = words(action);
-            let (verb, others) = Verb::of_action(&words).unwrap();
-            assert_eq!((&*verb.past, others.join(" ").as_str()), (past, rest), "{action}");
+            assert_eq!(read(action, "x"), Some((past.to_owned(), object.to_owned())), "{action}");
         }
-        for action in ["TIMER_EXPIRED", "", "…"] {
-            assert_eq!(Verb::of_action(&words(action)), None, "{action}");
+        for action in ["TIMER_EXPIRED", "", "…", "session.end"] {
+            assert_eq!(read(action, "x"), None, "{action}");
+        }
+    }
+
+    #[test]
+    fn an_action_of_uncertain_meaning_has_no_verb() {
+        for action in [
+            "delete_failed",
+            "access.denied",
+            "user.deleted",
+            "bulk.delete",
+            "soft_delete",
+            "SCALE_UP",
+            "switch_off",
+            "delete.request",
+            "create.attempt",
+            "CREATE_BUILD",
+            "add_to_group",
+            "NOT_DELETE",
+            "build.success",
+        ] {
+            assert_eq!(read(action, "application"), None, "{action}");
+        }
+        // The resource type decides which of two verbs is the object.
+        assert_eq!(read("start_build", "Build"), Some(("started".to_owned(), "build".to_owned())));
+        assert_eq!(read("build.start", "builds"), Some(("started".to_owned(), "build".to_owned())));
+        assert_eq!(read("import.export", "import"), Some(("exported".to_owned(), "import".to_owned())));
+    }
+
+    #[test]
+    fn an_action_says_its_verb_in_both_forms() {
+        for (action, text) in [
+            ("ledger.delete", "deleted"),
+            ("ledger.delete", "delete ledger"),
+            ("ledger.delete", "deleted ledger"),
+            ("user.get", "read"),
+            ("rollback", "rolled back"),
+            ("upsert", "updated"),
+            ("import.export", "exported import"),
+            ("import.export", "imported export"),
+        ] {
+            assert!(says(action, text), "{action}: {text}");
+        }
+        for (action, text) in
+            [("ledger.delete", "ted"), ("ledger.delete", "ledger deleted"), ("TIMER_EXPIRED", "expired"), ("", "")]
+        {
+            assert!(!says(action, text), "{action}: {text}");
         }
     }
 }

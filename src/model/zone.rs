@@ -69,6 +69,12 @@ impl Zone {
         let instant = self.rules.to_ambiguous_zoned_datetime(local).compatible().ok()?.timestamp();
         Some(Timestamp::from_micros(instant.as_microsecond()))
     }
+
+    /// The same, but the last instant if the clock shows `local` twice.
+    pub fn last_instant(&self, local: DateTime) -> Option<Timestamp> {
+        let instant = self.rules.to_ambiguous_zoned_datetime(local).later().ok()?.timestamp();
+        Some(Timestamp::from_micros(instant.as_microsecond()))
+    }
 }
 
 impl fmt::Display for Zone {

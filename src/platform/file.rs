@@ -1,6 +1,7 @@
 //! The identity and the names of files, and reading and writing at an offset.
 
 use std::{
+    fmt,
     fs::{self, File, FileType},
     io,
     path::{Path, PathBuf},
@@ -12,6 +13,12 @@ use std::{
 pub struct FileIdentity {
     volume: u64,
     number: u64,
+}
+
+impl fmt::Display for FileIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.volume, self.number)
+    }
 }
 
 /// The identity of an open file.

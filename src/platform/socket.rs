@@ -54,12 +54,15 @@ pub const fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    #[actix_web::test]
-    async fn a_socket_sends_at_once() {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        assert!(!socket.nodelay().unwrap());
-        send_at_once(&socket);
-        assert!(socket.nodelay().unwrap());
+    #[test]
+    fn a_socket_sends_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            assert!(!socket.nodelay().unwrap());
+            send_at_once(&socket);
+            assert!(socket.nodelay().unwrap());
+        });
     }
 }

@@ -42,7 +42,7 @@ pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, Writ
 pub use event::chunks::CHUNK_EVENTS;
 pub use event::prepared::Prepared;
 pub use event::stored::Damaged;
-pub use file::location::not_a_regular_file;
+pub use file::location::{lock_file, not_a_regular_file};
 pub use file::lock::Lock;
 pub use file::progress::{Progress, Quiet};
 pub use maintenance::retention::{Due, EVERY as RETENTION_EVERY, Retention};
@@ -195,6 +195,14 @@ pub fn credentials(path: &Path) -> Result<Vec<Credential>, OpenError> {
     let path = &format::check_readable(path)?;
     open::reading(path)
         .and_then(|connection| credentials::all(&connection))
+        .map_err(|error| open::refused(path, &error))
+}
+
+/// The key of an existing file with which access tokens are signed. A server may have the file open.
+pub fn access_token_key(path: &Path) -> Result<Vec<u8>, OpenError> {
+    let path = &format::check_readable(path)?;
+    open::reading(path)
+        .and_then(|connection| credentials::access_token_key(&connection))
         .map_err(|error| open::refused(path, &error))
 }
 

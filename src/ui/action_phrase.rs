@@ -1,27 +1,33 @@
 //! Actions in words: `UPDATE` is "updated", `app.deploy` is "deployed app".
 //!
-//! An unknown action keeps its own words, so no phrase says more than the event.
+//! An action whose meaning is uncertain is shown verbatim, so no phrase says more or less than the event.
 
-use crate::model::verbs::{Verb, words};
+use crate::model::verbs::{self, Verb, words};
 
 /// An action in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ActionPhrase {
-    /// `updated`, `tried to update`, or the words of an unknown action.
-    pub(super) verb: String,
-    /// The object that the action itself names: `user` in `user.invite`.
-    pub(super) object: Option<String>,
+pub(super) enum ActionPhrase {
+    /// What was done.
+    Verb {
+        /// `updated`, or `tried to update`.
+        verb: String,
+        /// The object that the action names, if it is not the resource type: `tag` in `tag.delete`.
+        object: Option<String>,
+    },
+    /// The action itself, because its meaning is uncertain.
+    Verbatim(String),
 }
 
-/// The phrase of an action.
-pub(super) fn action_phrase(action: &str, failed: bool) -> ActionPhrase {
-    let words = words(action);
-    if let Some((Verb { base, past }, rest)) = Verb::of_action(&words) {
-        let verb = if failed { format!("tried to {base}") } else { past.into_owned() };
-        return ActionPhrase { verb, object: Some(rest.join(" ")).filter(|words| !words.is_empty()) };
-    }
-    let verb = if words.is_empty() { action.to_owned() } else { words.join(" ") };
-    ActionPhrase { verb: if failed { format!("failed: {verb}") } else { verb }, object: None }
+/// The phrase of an action on a resource type.
+pub(super) fn action_phrase(action: &str, resource_type: &str, failed: bool) -> ActionPhrase {
+    let (words, kind) = (words(action), words(resource_type));
+    let Some((Verb { base, past }, object)) = Verb::of_action(&words, &kind) else {
+        let action = if action.is_empty() { "(no action)" } else { action };
+        return ActionPhrase::Verbatim(if failed { format!("failed: {action}") } else { action.to_owned() });
+    };
+    let verb = if failed { format!("tried to {base}") } else { past.into_owned() };
+    let names_another = !object.is_empty() && !verbs::is_same(object, &kind);
+    ActionPhrase::Verb { verb, object: names_another.then(|| object.join(" ")) }
 }
 
 /// The kind of change that an action makes, for its color.
@@ -49,19 +55,24 @@ mod tests {
     fn actions_become_phrases() {
         for (action, verb, object) in [
             ("UPDATE", "updated", None),
-            ("app.deploy", "deployed", Some("app")),
+            ("tag.delete", "deleted", Some("tag")),
+            ("application.deploy", "deployed", None),
+            ("applications.list", "listed", None),
             ("audit_log.list", "listed", Some("audit log")),
             ("CreateAccessKey", "created", Some("access key")),
-            ("unlock", "unlocked", None),
-            ("user.get", "read", Some("user")),
-            ("TIMER_EXPIRED", "timer expired", None),
-            ("", "", None),
-            ("…", "…", None),
         ] {
-            let phrase = action_phrase(action, false);
-            assert_eq!((phrase.verb.as_str(), phrase.object.as_deref()), (verb, object), "{action}");
+            let expected = ActionPhrase::Verb { verb: verb.to_owned(), object: object.map(str::to_owned) };
+            assert_eq!(action_phrase(action, "Application", false), expected, "{action}");
         }
-        assert_eq!(action_phrase("rollback", true).verb, "tried to roll back");
-        assert_eq!(action_phrase("TIMER_EXPIRED", true).verb, "failed: timer expired");
+        for action in ["TIMER_EXPIRED", "delete_failed", "…"] {
+            assert_eq!(action_phrase(action, "x", false), ActionPhrase::Verbatim(action.to_owned()));
+        }
+        assert_eq!(action_phrase("", "x", false), ActionPhrase::Verbatim("(no action)".to_owned()));
+        let tried = ActionPhrase::Verb { verb: "tried to roll back".to_owned(), object: None };
+        assert_eq!(action_phrase("rollback", "x", true), tried);
+        assert_eq!(
+            action_phrase("TIMER_EXPIRED", "x", true),
+            ActionPhrase::Verbatim("failed: TIMER_EXPIRED".to_owned())
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! A stored event as a page shows it. Only one level is parsed, so a list of large events is as fast as one of small
 //! events.
 //!
-//! The parser does not trust the event: a member that is missing or has an unexpected type is not shown.
+//! The parser does not trust the event: a member that is missing or has an unexpected type is not shown as what it should be,
+//! but as one of the other members, so that nothing is left out.
 
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{FAILURE, ORDERED_BY, OWN_ORIGIN},
+    event::{FAILURE, MASKED, MASKED_CHANGED, ORDERED_BY, OWN_ORIGIN},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -33,6 +34,22 @@ pub(super) struct EventView {
     pub(super) request: Request,
     pub(super) before: Option<Box<RawValue>>,
     pub(super) after: Option<Box<RawValue>>,
+    /// JSON pointers to the masked values.
+    pub(super) masked: Vec<String>,
+    /// Relative pointers to the masked values of the diff that changed; `None` if that was not recorded.
+    pub(super) masked_changed: Option<Vec<String>>,
+    /// The members that have no place of their own on a page.
+    pub(super) others: Vec<OtherMember>,
+}
+
+/// A member that the server does not know, or that it cannot show as what it should be.
+#[derive(Debug, Clone)]
+pub(super) struct OtherMember {
+    /// The object that has the member: `""` is the event, `trigger.by` the actor.
+    pub(super) object: &'static str,
+    pub(super) key: String,
+    /// The value as stored.
+    pub(super) value: Box<RawValue>,
 }
 
 /// The actor.
@@ -55,8 +72,6 @@ pub(super) struct ContextView {
     pub(super) webhook_event: Option<String>,
     pub(super) integration: Option<String>,
     pub(super) action_type: Option<String>,
-    /// Other members: the key, and the value as stored.
-    pub(super) others: Vec<(String, String)>,
 }
 
 /// The request.
@@ -69,25 +84,28 @@ pub(super) struct Request {
     pub(super) user_agent: Option<String>,
 }
 
+impl ActorView {
+    /// The value by which the log counts the actor.
+    pub(super) fn identity(&self) -> Option<&str> {
+        self.id.as_deref().or(self.email.as_deref()).or(self.name.as_deref())
+    }
+}
+
 impl EventView {
     /// Parses a stored event.
     pub(super) fn read(body: &str) -> Self {
         let mut event = Self::default();
+        // Keys before `receivedAt` are the sender's, even if later versions of the server set them.
+        let mut are_additions = false;
         for (key, value) in members(body) {
+            are_additions |= key == "receivedAt";
             match key.as_str() {
-                "identifier" => event.identifier = text(value).unwrap_or_default(),
-                "action" => event.action = text(value).unwrap_or_default(),
-                "resourceType" => event.resource_type = text(value).unwrap_or_default(),
-                "status" => event.failed = text(value).is_some_and(|text| text.eq_ignore_ascii_case(FAILURE)),
-                "message" => event.message = text(value),
-                "receivedAt" => event.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
-                "receivedBy" => event.received_by = text(value),
-                ORDERED_BY => event.is_ordered_by_receipt = event.received_at.is_some(),
-                "trigger" => event.read_trigger(value.get()),
-                "context" => event.context = ContextView::read(value.get()),
-                "request" => event.request = Request::read(value.get()),
-                "diff" => event.read_diff(value.get()),
-                _ => {}
+                "trigger" if is_object(value) => event.read_trigger(value.get()),
+                "context" if is_object(value) => event.read_context(value.get()),
+                "request" if is_object(value) => event.read_request(value.get()),
+                "diff" if is_object(value) => event.read_diff(value.get()),
+                _ if are_additions && event.read_addition(&key, value) => {}
+                _ => event.read_member(key, value),
             }
         }
         event
@@ -109,18 +127,97 @@ impl EventView {
         self.origin.as_deref() == Some(OWN_ORIGIN)
     }
 
+    /// Reads a key that only the server sets. Returns whether it is one.
+    fn read_addition(&mut self, key: &str, value: &RawValue) -> bool {
+        let pointers = || serde_json::from_str(value.get()).ok();
+        match key {
+            "receivedAt" => self.received_at = text(value).and_then(|text| Timestamp::parse(&text)),
+            "receivedBy" => self.received_by = text(value),
+            MASKED => self.masked = pointers().unwrap_or_default(),
+            MASKED_CHANGED => self.masked_changed = pointers(),
+            ORDERED_BY => self.is_ordered_by_receipt = self.received_at.is_some(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn read_member(&mut self, key: String, value: &RawValue) {
+        let mut status = None;
+        let slots = [("message", &mut self.message), ("status", &mut status)];
+        let rest = take(key, value, slots);
+        self.failed |= status.is_some_and(|status: String| status.eq_ignore_ascii_case(FAILURE));
+        let Some(key) = rest else {
+            return;
+        };
+        match (key.as_str(), text(value)) {
+            ("identifier", Some(text)) => self.identifier = text,
+            ("action", Some(text)) => self.action = text,
+            ("resourceType", Some(text)) => self.resource_type = text,
+            _ => self.other("", key, value),
+        }
+    }
+
     fn read_trigger(&mut self, trigger: &str) {
         for (key, value) in members(trigger) {
-            match key.as_str() {
-                "at" => {
-                    self.at_as_sent = text(value);
-                    self.at = self.at_as_sent.as_deref().and_then(Timestamp::parse);
-                }
-                "origin" => self.origin = text(value),
-                "by" => self.actor = ActorView::read(value.get()),
-                _ => {}
+            if key == "by" && is_object(value) {
+                self.read_actor(value.get());
+            } else if let Some(key) = take(key, value, [("at", &mut self.at_as_sent), ("origin", &mut self.origin)]) {
+                self.other("trigger", key, value);
             }
         }
+        self.at = self.at_as_sent.as_deref().and_then(Timestamp::parse);
+    }
+
+    fn read_actor(&mut self, by: &str) {
+        for (key, value) in members(by) {
+            let actor = &mut self.actor;
+            let slots = [
+                ("userId", &mut actor.id),
+                ("name", &mut actor.name),
+                ("email", &mut actor.email),
+                ("type", &mut actor.kind),
+                ("orgId", &mut actor.organisation),
+            ];
+            if let Some(key) = take(key, value, slots) {
+                self.other("trigger.by", key, value);
+            }
+        }
+    }
+
+    fn read_context(&mut self, context: &str) {
+        for (key, value) in members(context) {
+            let context = &mut self.context;
+            let slots = [
+                ("entity", &mut context.entity),
+                ("blueprint", &mut context.blueprint),
+                ("runId", &mut context.run),
+                ("webhookId", &mut context.webhook),
+                ("webhookEventId", &mut context.webhook_event),
+                ("integrationId", &mut context.integration),
+                ("actionType", &mut context.action_type),
+            ];
+            if let Some(key) = take(key, value, slots) {
+                self.other("context", key, value);
+            }
+        }
+    }
+
+    fn read_request(&mut self, request: &str) {
+        for (key, value) in members(request) {
+            let request = &mut self.request;
+            let slots = [
+                ("method", &mut request.method),
+                ("path", &mut request.path),
+                ("ip", &mut request.ip),
+                ("userAgent", &mut request.user_agent),
+                ("statusCode", &mut request.status_code),
+            ];
+            if let Some(key) = take(key, value, slots) {
+                self.other("request", key, value);
+            }
+        }
+        // The code 0 means that there was no response.
+        self.request.status_code = self.request.status_code.take().map(whole).filter(|code| code != "0");
     }
 
     fn read_diff(&mut self, diff: &str) {
@@ -128,70 +225,35 @@ impl EventView {
             let side = match key.as_str() {
                 "before" => &mut self.before,
                 "after" => &mut self.after,
-                _ => continue,
+                _ => {
+                    self.other("diff", key, value);
+                    continue;
+                }
             };
             *side = Some(value.to_owned()).filter(|value| !json::is_null(value));
         }
     }
-}
 
-impl ActorView {
-    fn read(by: &str) -> Self {
-        let mut actor = Self::default();
-        for (key, value) in members(by) {
-            let slot = match key.as_str() {
-                "userId" => &mut actor.id,
-                "name" => &mut actor.name,
-                "email" => &mut actor.email,
-                "type" => &mut actor.kind,
-                "orgId" => &mut actor.organisation,
-                _ => continue,
-            };
-            *slot = text(value);
-        }
-        actor
+    fn other(&mut self, object: &'static str, key: String, value: &RawValue) {
+        self.others.push(OtherMember { object, key, value: value.to_owned() });
     }
 }
 
-impl ContextView {
-    fn read(context: &str) -> Self {
-        let mut read = Self::default();
-        for (key, value) in members(context) {
-            let slot = match key.as_str() {
-                "entity" => &mut read.entity,
-                "blueprint" => &mut read.blueprint,
-                "runId" => &mut read.run,
-                "webhookId" => &mut read.webhook,
-                "webhookEventId" => &mut read.webhook_event,
-                "integrationId" => &mut read.integration,
-                "actionType" => &mut read.action_type,
-                _ => {
-                    if !json::is_null(value) {
-                        read.others.push((key, value.get().to_owned()));
-                    }
-                    continue;
-                }
-            };
-            *slot = text(value);
-        }
-        read
-    }
+/// Reads a member into the slot of its key. Returns the key if there is no such slot, or if the value has no text.
+fn take<const N: usize>(key: String, value: &RawValue, slots: [(&str, &mut Option<String>); N]) -> Option<String> {
+    let Some((_, slot)) = slots.into_iter().find(|(name, _)| *name == key) else {
+        return Some(key);
+    };
+    *slot = text(value);
+    let is_nothing = matches!(value.get(), "null" | "\"\"");
+    (slot.is_none() && !is_nothing).then_some(key)
 }
 
-impl Request {
-    fn read(request: &str) -> Self {
-        let mut read = Self::default();
-        for (key, value) in members(request) {
-            match key.as_str() {
-                "method" => read.method = text(value),
-                "path" => read.path = text(value),
-                "ip" => read.ip = text(value),
-                "userAgent" => read.user_agent = text(value),
-                "statusCode" => read.status_code = text(value),
-                _ => {}
-            }
-        }
-        read
+/// A status code without a fraction: `200.0` is 200.
+fn whole(code: String) -> String {
+    match code.parse::<f64>() {
+        Ok(number) if number.fract() == 0.0 && number.abs() < 1_000_000.0 => format!("{number:.0}"),
+        _ => code,
     }
 }
 
@@ -200,8 +262,56 @@ fn members(object: &str) -> impl Iterator<Item = (String, &RawValue)> {
     members.into_iter().flatten().map(|(key, value)| (key.into_owned(), value))
 }
 
-/// The text of a scalar that is not empty. Text with a lone surrogate cannot be shown otherwise than as stored.
+fn is_object(value: &RawValue) -> bool {
+    value.get().starts_with('{')
+}
+
+/// The text of a scalar that is not empty.
 fn text(value: &RawValue) -> Option<String> {
-    let text = json::scalar_text(value).or_else(|| json::is_string(value).then(|| value.get().into()));
-    text.map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
+    json::lossy_text(value).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_read_generously_and_nothing_is_left_out() {
+        let event = EventView::read(
+            r#"{"identifier":7,"action":"A","resourceType":"x","status":"failure","message":"","maskedChanged":"own","trigger":{"at":5,"via":[1],
+            "by":{"userId":42,"name":"","email":{"x":1},"team":"t"}},"context":{"entity":"e","runId":null,"tags":["a"]},
+            "request":{"statusCode":"403","query":{}},"diff":{"before":null,"after":1,"note":2},"additionalData":null,"extra":true,
+            "receivedAt":"2024-07-03T09:46:40Z","receivedBy":"ci","masked":["/a"],"orderedBy":"receivedAt"}"#,
+        );
+        assert_eq!((event.identifier.as_str(), event.failed, event.message.as_deref()), ("7", true, None));
+        assert_eq!((event.actor_name(), event.request.status_code.as_deref()), (Some("42"), Some("403")));
+        assert_eq!(
+            (event.masked, event.masked_changed, event.is_ordered_by_receipt),
+            (vec!["/a".to_owned()], None, true)
+        );
+        assert!(event.before.is_none() && event.after.is_some());
+        let others = event.others.iter().map(|other| format!("{}.{}={}", other.object, other.key, other.value.get()));
+        assert_eq!(
+            others.collect::<Vec<_>>(),
+            [
+                r#".maskedChanged="own""#,
+                "trigger.via=[1]",
+                r#"trigger.by.email={"x":1}"#,
+                r#"trigger.by.team="t""#,
+                r#"context.tags=["a"]"#,
+                "request.query={}",
+                "diff.note=2",
+                ".additionalData=null",
+                ".extra=true",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_status_code_is_its_value() {
+        for (sent, code) in [("200.0", Some("200")), ("\"404\"", Some("404")), ("0", None), ("\"x\"", Some("x"))] {
+            let body = format!(r#"{{"request":{{"statusCode":{sent}}}}}"#);
+            assert_eq!(EventView::read(&body).request.status_code.as_deref(), code, "{sent}");
+        }
+    }
 }

@@ -6,7 +6,10 @@
 
 use serde_json::value::RawValue;
 
-use crate::ui::{event::Diff, event_view::EventView};
+use crate::ui::{
+    event::{Diff, MaskedValues},
+    event_view::EventView,
+};
 
 /// Maximum number of lines of a comparison: the listed ones and the equal ones that can be unfolded.
 const LINES_MAX: usize = 2_000;
@@ -24,7 +27,7 @@ pub fn compare(before: &str, after: &str) {
         (None, after.as_deref()),
         (before.as_deref(), before.as_deref()),
     ] {
-        let diff = Diff::of(before, after);
+        let diff = Diff::of(before, after, MaskedValues::default());
         assert!(diff.lines.len() + diff.equal.len() <= LINES_MAX);
         let shown = diff.lines.iter().chain(&diff.equal).flat_map(|line| [&line.before, &line.after]);
         let bytes: usize = shown.flatten().map(|shown| shown.text().len()).sum();

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
     http::Context,
-    model::{field::Field, filter::OWN_RESOURCE_TYPE, fold::fold},
+    model::{field::Field, filter::OWN_RESOURCE_TYPE, fold::fold, verbs::words},
     ui::wording,
 };
 
@@ -43,6 +43,16 @@ impl Labels {
             None if value == OWN_RESOURCE_TYPE => "Request to auditbox".to_owned(),
             None => wording::readable(value),
         }
+    }
+
+    /// The label of a resource type within a sentence: in lower case, unless it is a name such as `AWS::S3::Bucket`.
+    pub(super) fn resource_type_in_text(&self, value: &str) -> String {
+        let is_unknown = !self.resource_types.contains_key(fold(value).as_ref()) && value != OWN_RESOURCE_TYPE;
+        if !is_unknown {
+            return self.resource_type(value).to_lowercase();
+        }
+        let text = words(value).join(" ");
+        if value.contains("::") || text.is_empty() { value.to_owned() } else { text }
     }
 
     /// The label of a field's value, if it differs from the value.

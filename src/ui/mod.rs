@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod headers;
 mod labels;
 mod list;
+mod markup;
 mod page;
 mod params;
 mod routes;

@@ -21,6 +21,7 @@ use crate::{
     ui::{
         assets::{ICON, SCRIPT, STYLE},
         headers::{self, HEADERS},
+        markup::filters,
         wording,
     },
 };

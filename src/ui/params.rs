@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::model::{
     limits::QueryLimits,
-    list_params::{Accepts, ListParams, PagePosition, Preset, Range, Selection, exact},
+    list_params::{Accepts, ListParams, PagePosition, Preset, Range, Selection, exact, exact_end},
     query::{Order, Sort},
     timestamp::Timestamp,
     zone::Zone,
@@ -20,6 +20,8 @@ use crate::model::{
 const PATH: &str = "/audit-logs";
 /// The path of the API's list.
 const API_PATH: &str = "/v1/audit-log";
+/// The path before an event's identifier in the API.
+const API_EVENTS_PATH: &str = "/v1/events";
 
 /// The characters to encode in a path segment: all but the unreserved ones (RFC 3986, section 2.3), and also the dot.
 const WITHIN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
@@ -105,8 +107,9 @@ impl ListParams {
 
     fn bound_pairs(&self) -> impl Iterator<Item = UrlPair> {
         let bounds = self.range.bounds(self.at);
-        let bounds = [("from", bounds.from), ("to", bounds.to)].into_iter();
-        bounds.filter_map(|(name, instant)| Some((name.to_owned(), exact(&self.zone, instant?))))
+        let from = bounds.from.map(|from| ("from".to_owned(), exact(&self.zone, from)));
+        let to = bounds.to.map(|to| ("to".to_owned(), exact_end(&self.zone, to)));
+        from.into_iter().chain(to)
     }
 }
 
@@ -127,7 +130,7 @@ pub(in crate::ui) fn event_api_href(identifier: &str) -> String {
     if matches!(identifier, "." | "..") {
         return to_url(API_PATH, &[("identifier".to_owned(), identifier.to_owned())]);
     }
-    format!("{API_PATH}/{}", percent_encoding::utf8_percent_encode(identifier, WITHIN_PATH))
+    format!("{API_EVENTS_PATH}/{}", percent_encoding::utf8_percent_encode(identifier, WITHIN_PATH))
 }
 
 /// Selections as parameters. A single value that contains a comma is bracketed, so that it is not split.
@@ -204,7 +207,8 @@ mod tests {
 
     #[test]
     fn dot_identifiers_are_not_path_segments() {
-        assert_eq!(event_api_href("a/b é"), "/v1/audit-log/a%2Fb%20%C3%A9");
+        assert_eq!(event_api_href("a/b é"), "/v1/events/a%2Fb%20%C3%A9");
+        assert_eq!(event_api_href("stats"), "/v1/events/stats");
         for (identifier, of_page, of_api) in [
             (".", "/audit-logs?identifier=.&range=all&tz=UTC", "/v1/audit-log?identifier=."),
             ("..", "/audit-logs?identifier=..&range=all&tz=UTC", "/v1/audit-log?identifier=.."),

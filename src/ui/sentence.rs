@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    model::filter::OWN_RESOURCE_TYPE,
+    model::{filter::OWN_RESOURCE_TYPE, verbs::words},
     ui::{
         action_phrase::{ActionPhrase, action_phrase},
         event_view::EventView,
@@ -11,46 +11,97 @@ use crate::{
     },
 };
 
+/// Stands for an actor that the event does not name.
+const NO_ACTOR: &str = "(no actor)";
+
 /// The parts of the sentence, which pages style separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sentence {
     pub(super) who: String,
+    /// What was done, or the action itself.
     pub(super) verb: String,
+    /// Whether `verb` is the action itself, because its meaning is uncertain.
+    pub(super) is_verbatim: bool,
+    /// The object that the action names besides the resource: `tag` in "deleted tag of application checkout".
+    pub(super) object: Option<String>,
     /// The resource type, in lower case unless it is a name.
-    pub(super) kind: String,
-    /// The object of the action.
+    pub(super) kind: Option<String>,
+    /// The name of the resource.
     pub(super) subject: Option<String>,
-    /// The blueprint of the object.
+    /// The blueprint of the resource.
     pub(super) within: Option<String>,
 }
 
 impl Sentence {
     pub(super) fn new(event: &EventView, labels: &Labels) -> Self {
-        let ActionPhrase { verb, object } = action_phrase(&event.action, event.failed);
-        let context = &event.context;
-        let is_request = event.resource_type == OWN_RESOURCE_TYPE;
-        let kind = match object {
-            // The action of an `api_request` is more specific than its type.
-            Some(object) if is_request || object.len() > event.resource_type.len() => object,
-            _ => labels.resource_type(&event.resource_type).to_lowercase(),
+        let (verb, object, is_verbatim) = match action_phrase(&event.action, &event.resource_type, event.failed) {
+            ActionPhrase::Verb { verb, object } => (verb, object, false),
+            ActionPhrase::Verbatim(action) => (action, None, true),
         };
-        // Without an entity, the subject is the blueprint, the webhook or the run.
-        let (subject, within) = match (&context.entity, &context.blueprint) {
-            (Some(entity), blueprint) => (Some(entity.clone()), blueprint.clone()),
-            (None, Some(blueprint)) => (Some(blueprint.clone()), None),
-            (None, None) => (context.webhook.clone().or_else(|| context.run.clone()), None),
-        };
-        let within = within.filter(|within| !within.eq_ignore_ascii_case(&event.resource_type));
-        let who = event.actor_name().unwrap_or("Somebody").to_owned();
-        Self { who, verb, kind, subject, within }
+        // The action of an `api_request` is more specific than its type.
+        let is_named_by_action = object.is_some() && event.resource_type == OWN_RESOURCE_TYPE;
+        let kind = (!event.resource_type.is_empty() && !is_named_by_action)
+            .then(|| labels.resource_type_in_text(&event.resource_type));
+        let (subject, within) = subject(event);
+        let who = event.actor_name().unwrap_or(NO_ACTOR).to_owned();
+        Self { who, verb, is_verbatim, object, kind, subject, within }
     }
+
+    /// The word between the action and the resource.
+    pub(super) fn link(&self) -> &'static str {
+        match (self.is_verbatim, &self.object) {
+            _ if !self.has_resource() => "",
+            (true, _) => "on",
+            (false, Some(_)) => "of",
+            (false, None) => "",
+        }
+    }
+
+    /// The sentence with each part changed by `change`.
+    pub(super) fn map(self, change: impl Fn(&str) -> String) -> Self {
+        let part = |part: Option<String>| part.as_deref().map(&change);
+        Self {
+            who: change(&self.who),
+            verb: change(&self.verb),
+            is_verbatim: self.is_verbatim,
+            object: part(self.object),
+            kind: part(self.kind),
+            subject: part(self.subject),
+            within: part(self.within),
+        }
+    }
+
+    fn has_resource(&self) -> bool {
+        self.kind.is_some() || self.subject.is_some()
+    }
+}
+
+/// The name of the resource, and the blueprint that it belongs to. A blueprint, a run and a webhook are the resource only if
+/// the resource type says so.
+fn subject(event: &EventView) -> (Option<String>, Option<String>) {
+    let context = &event.context;
+    let kind = words(&event.resource_type);
+    let own_name = match kind.last().map(String::as_str) {
+        Some("blueprint") => &context.blueprint,
+        Some("run") => &context.run,
+        Some("webhook") => &context.webhook,
+        _ => &None,
+    };
+    let subject = context.entity.as_ref().or(own_name.as_ref());
+    let is_said =
+        |blueprint: &&String| words(blueprint) == kind || (subject == Some(*blueprint) && subject == own_name.as_ref());
+    let within = context.blueprint.as_ref().filter(|blueprint| !is_said(blueprint));
+    (subject.cloned(), within.cloned())
 }
 
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.who, self.verb, self.kind)?;
-        if let Some(subject) = &self.subject {
-            write!(f, " {subject}")?;
+        let colon = if self.is_verbatim { ":" } else { "" };
+        write!(f, "{}{colon} {}", self.who, self.verb)?;
+        let link = Some(self.link()).filter(|link| !link.is_empty());
+        let (object, kind, subject) = (self.object.as_deref(), self.kind.as_deref(), self.subject.as_deref());
+        for part in [object, link, kind, subject].into_iter().flatten() {
+            write!(f, " {part}")?;
         }
         if let Some(within) = &self.within {
             write!(f, " in {within}")?;
@@ -61,7 +112,11 @@ impl fmt::Display for Sentence {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+    use crate::model::verbs::Verb;
 
     fn sentence(event: &serde_json::Value) -> String {
         Sentence::new(&EventView::read(&event.to_string()), &Labels::none()).to_string()
@@ -69,18 +124,104 @@ mod tests {
 
     #[test]
     fn sentences_name_who_what_and_where() {
-        let by = serde_json::json!({ "by": { "userId": "u1", "name": "ci-token" } });
-        let event = serde_json::json!({
+        let by = json!({ "by": { "userId": "u1", "name": "ci-token" } });
+        let event = json!({
             "action": "UPDATE", "resourceType": "entity", "trigger": by,
             "context": { "entity": "api", "blueprint": "service" },
         });
         assert_eq!(sentence(&event), "ci-token updated entity api in service");
-        let event = serde_json::json!({
+        let event = json!({
             "action": "DELETE", "resourceType": "blueprint", "status": "FAILURE", "context": { "blueprint": "service" },
         });
-        assert_eq!(sentence(&event), "Somebody tried to delete blueprint service");
-        let event = serde_json::json!({ "action": "audit_log.list", "resourceType": "api_request", "trigger": by });
+        assert_eq!(sentence(&event), "(no actor) tried to delete blueprint service");
+        let event = json!({ "action": "audit_log.list", "resourceType": "api_request", "trigger": by });
         assert_eq!(sentence(&event), "ci-token listed audit log");
-        assert_eq!(sentence(&serde_json::json!([1])), "Somebody  ");
+        assert_eq!(sentence(&json!([1])), "(no actor): (no action)");
+    }
+
+    #[test]
+    fn the_object_of_the_action_is_named_whatever_its_length() {
+        for (action, kind, entity, expected) in [
+            ("tag.delete", "application", "checkout", "deleted tag of application checkout"),
+            ("key.delete", "cluster", "prod", "deleted key of cluster prod"),
+            ("mfa.disable", "user", "ada", "disabled mfa of user ada"),
+            ("environment_variable.update", "app", "web", "updated environment variable of app web"),
+            ("application.deploy", "application", "checkout", "deployed application checkout"),
+            ("users.delete", "user", "ada", "deleted user ada"),
+            ("delete_failed", "application", "checkout", ": delete_failed on application checkout"),
+        ] {
+            let event = json!({ "action": action, "resourceType": kind, "context": { "entity": entity } });
+            let space = if expected.starts_with(':') { "" } else { " " };
+            assert_eq!(sentence(&event), format!("(no actor){space}{expected}"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_resource_is_not_named_as_the_resource() {
+        let event = |kind: &str, context: serde_json::Value| {
+            sentence(&json!({ "action": "DELETE", "resourceType": kind, "context": context }))
+        };
+        assert_eq!(event("entity", json!({ "blueprint": "service" })), "(no actor) deleted entity in service");
+        assert_eq!(event("s3", json!({ "blueprint": "s3", "runId": "r1" })), "(no actor) deleted s3");
+        assert_eq!(event("action", json!({ "runId": "r1" })), "(no actor) deleted action");
+        assert_eq!(event("run", json!({ "runId": "r1" })), "(no actor) deleted run r1");
+        assert_eq!(event("webhook", json!({ "webhookId": "w1" })), "(no actor) deleted webhook w1");
+        let both = json!({ "entity": "service", "blueprint": "service" });
+        assert_eq!(event("entity", both), "(no actor) deleted entity service in service");
+    }
+
+    fn code() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            prop::sample::select(vec![
+                "delete",
+                "create",
+                "GET",
+                "update",
+                "rollback",
+                "request",
+                "upsert",
+                "build",
+                "failed",
+                "bulk",
+                "not",
+                "up",
+                "tag",
+                "tags",
+                "Application",
+                "user",
+                "mfa",
+                "api_request",
+                "İ",
+                "ß",
+                "v2",
+            ])
+            .prop_map(str::to_owned),
+            "[a-zA-Z]{1,8}",
+        ];
+        let separator = prop::sample::select(vec!["_", ".", "-", ":", "/", " ", "", "|"]);
+        prop::collection::vec((word, separator), 1..5)
+            .prop_map(|parts| parts.into_iter().map(|(word, separator)| word + separator).collect::<String>())
+    }
+
+    proptest! {
+        #[test]
+        fn a_sentence_holds_every_word_of_its_action_or_the_action(action in code(), kind in code(), failed in any::<bool>()) {
+            let status = if failed { "FAILURE" } else { "SUCCESS" };
+            let event = json!({ "action": action, "resourceType": kind, "status": status });
+            let parts = Sentence::new(&EventView::read(&event.to_string()), &Labels::none());
+            let text = parts.to_string();
+            if parts.is_verbatim {
+                prop_assert!(text.contains(&action), "{text}");
+                return Ok(());
+            }
+            let shown: Vec<_> = text.to_lowercase().split(' ').map(str::to_owned).collect();
+            let holds = |word: &str| shown.iter().any(|shown| shown.trim_end_matches('s') == word.trim_end_matches('s'));
+            let is_verb = |word: &str| {
+                Verb::of_word(word).is_some_and(|verb| text.contains(&*verb.past) || text.contains(&*verb.base))
+            };
+            for word in words(&action) {
+                prop_assert!(holds(&word) || is_verb(&word), "{word} of {action} is not in {text}");
+            }
+        }
     }
 }

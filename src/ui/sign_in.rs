@@ -25,7 +25,10 @@ use crate::{
         event::Event,
         timestamp::Timestamp,
     },
-    ui::page::{self, Shell},
+    ui::{
+        markup::filters,
+        page::{self, Shell},
+    },
 };
 
 /// Maximum size of a form: a client id, a secret or a code, and the page to go to.

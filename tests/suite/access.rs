@@ -37,6 +37,7 @@ const TABLE: &[Row] = &[
     // A valid stream would not end.
     ("GET", "/v1/audit-log/stream", "/v1/audit-log/stream?no_such_parameter=1", "", Scope("read")),
     ("GET", "/v1/audit-log/{identifier:.+}", "/v1/audit-log/e1", "", Scope("read")),
+    ("GET", "/v1/events/{identifier:.+}", "/v1/events/e1", "", Scope("read")),
     ("POST", "/v1/auth/access_token", "/v1/auth/access_token", "{}", Nothing),
     ("GET", "/v1/credentials", "/v1/credentials", "", Scope("admin")),
     ("POST", "/v1/credentials", "/v1/credentials", "{}", Scope("admin")),

@@ -263,7 +263,7 @@ fn malformed_requests_are_not_logged_unless_configured() {
 }
 
 #[test]
-fn a_hundred_thousand_parameters_are_rejected_quickly() {
+fn a_hundred_thousand_parameters_are_answered_quickly() {
     let server = Server::start();
     for pair in ["a", "&", "a=1&", "entity=1&", "entity[]=&", "=&", "%&", "not.not.entity=1&"] {
         let request = raw::head(&server, &format!("GET {LOG}?{}", pair.repeat(100_000)), &[]);
@@ -272,7 +272,7 @@ fn a_hundred_thousand_parameters_are_rejected_quickly() {
         }
         // As many as fit into one head.
         let answer = server.list(&pair.repeat(50_000 / pair.len()));
-        let expected = if pair == "&" { 200 } else { 422 };
+        let expected = if ["&", "entity[]=&"].contains(&pair) { 200 } else { 422 };
         assert_eq!(answer.status, expected, "{pair}: {}", &answer.text[..answer.text.len().min(500)]);
         assert!(answer.text.len() < 2_000, "{pair}: {} bytes", answer.text.len());
     }

@@ -147,6 +147,39 @@ fn a_value_of_any_length_is_kept_and_found_by_its_whole_text() {
     assert_eq!(server.get(&format!("/audit-logs?{}", query("entity", &entity("a")))).status, 200);
 }
 
+#[test]
+fn pages_and_links_stay_small_with_values_of_any_length() {
+    let server = Server::start();
+    let long = "checkout ".repeat(5_000);
+    let text = format!(
+        r#"{{"identifier":"long","action":"{long}","resourceType":"{long}","message":"{long}","trigger":{{"origin":"{long}","by":{{"userId":"{long}","orgId":"{long}","name":"{long}","email":"{long}","type":"{long}"}}}},"context":{{"entity":"{long}","blueprint":"{long}","runId":"{long}","webhookId":"{long}","actionType":"{long}"}},"request":{{"method":"{long}","path":"{long}","ip":"{long}","userAgent":"{long}"}}}}"#
+    );
+    for identifier in ["long", "longer"] {
+        let answer = server.post(LOG, &text.replace("\"long\"", &format!("\"{identifier}\"")));
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+    for path in [
+        "/audit-logs",
+        "/audit-logs/long",
+        "/audit-logs/long?within=list",
+        "/v1/audit-log/stats?facets=entity,actor,path",
+    ] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.text.len() < 700_000, "{path}: {} bytes", answer.text.len());
+    }
+    // A link to the events with the same value leads to both.
+    let page = server.get("/audit-logs/long").text;
+    let link = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let links: Vec<_> = link.filter(|link| link.contains("?entity=checkout")).collect();
+    assert!(!links.is_empty(), "{page}");
+    for link in links {
+        assert!(link.len() < 8_000, "{} bytes", link.len());
+        let page = server.get(&link.replace("&#38;", "&").replace("&amp;", "&"));
+        assert!(page.status == 200 && page.text.contains("/audit-logs/longer"), "{link}");
+    }
+}
+
 const FIRST: &str = r#"{"identifier":"s","action":"UPDATE","resourceType":"x","trigger":{"at":"2024-05-01T12:00:00Z","by":{"name":"é/\"b"}},"diff":{"before":{"n":1.0,"list":[1,{"a":"\ud800"}]},"after":{}},"additionalData":{"a":1,"b":[true,null]}}"#;
 
 #[test]

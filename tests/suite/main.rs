@@ -22,13 +22,16 @@
 //! | `examples` | the senders and followers in `examples/`, across restarts and lost responses |
 //! | `export` | every matching event, as a file |
 //! | `faults` | kills at any system call, power loss, full and failing disks: the promise of a 2xx response |
+//! | `formats` | records of other systems become events, and the command `preset` |
 //! | `future` | events from the future and from long ago: stored, without distorting any reader's view |
 //! | `held` | another program's read transaction, and the bound of the write-ahead log |
 //! | `hostile` | requests that no honest client makes: framing, floods, the ends of ranges |
+//! | `import` | what `auditbox import` reads, and which records without identifiers are the same |
 //! | `ingest` | ingest: forms, encodings, duplicates, conflicts, identifiers, exact bytes |
 //! | `kept` | unusual values, spellings and bodies: kept and found, and what is the same event |
 //! | `layers` | which layer may use which, read from the source |
 //! | `limits` | hostile sizes, depths and speeds, and a server that continues |
+//! | `local` | commands ask the server that runs on their file |
 //! | `long_queries` | long queries: their deadline, and the resources that they leave to others |
 //! | `mask` | secrets in events: replaced before they are stored |
 //! | `metrics` | Prometheus metrics, and the dashboard for them |
@@ -46,6 +49,7 @@
 //! | `properties` | any events and any queries: the results equal those of a plain filter |
 //! | `query` | every parameter of a list, and what it matches |
 //! | `readme` | the README's quick start and the guide's requests, run as pasted, and every link |
+//! | `reading` | the commands that read events, on the file and on a server |
 //! | `record` | auditbox's own records: of which requests, when, and visible to whom |
 //! | `refusals` | invalid events, each rejected by its field |
 //! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
@@ -92,14 +96,18 @@ mod errors;
 mod examples;
 mod export;
 mod faults;
+mod formats;
 mod future;
 mod harness;
 mod held;
 mod hostile;
+mod import;
 mod ingest;
 mod kept;
 mod layers;
 mod limits;
+#[cfg(unix)]
+mod local;
 mod long_queries;
 mod mask;
 mod metrics;
@@ -122,6 +130,8 @@ mod process;
 mod properties;
 mod query;
 mod raw;
+#[cfg(target_os = "linux")]
+mod reading;
 mod readme;
 mod record;
 mod refusals;

@@ -261,3 +261,51 @@ fn an_event_with_the_maximum_number_of_keys_is_read_back() {
     assert_eq!(server.post("/v1/audit-log", &event).json()["duplicates"], json!(1));
     assert_eq!(server.list("includes=identifier").json()["audits"], json!([{ "identifier": "many" }]));
 }
+
+#[test]
+fn digests_and_exceptions_stay() {
+    let digest = |name: &str| format!("{name}:{}", "0f".repeat(32));
+    let (sha, hmac) = (digest("sha256"), digest("hmac-sha256"));
+    let sent = |identifier: &str| {
+        json!({
+            "identifier": identifier, "action": "A", "resourceType": "x",
+            "request": { "path": format!("/p?token={sha}&secret=s") },
+            "additionalData": {
+                "hashed_token": "raw-digest", "oauthHashedToken": "another", "access_token": hmac, "token": "t",
+                "password": sha, "secret": "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+                "list": [format!("Cookie: {sha}"), "Cookie: a"], "pairs": [{ "name": "token", "value": hmac }],
+            },
+        })
+    };
+    let stored = |server: &Server| {
+        server.store(&[sent("d")]);
+        server.get("/v1/audit-log/d").json()["audit"].clone()
+    };
+    let event = stored(&Server::start());
+    assert_eq!(event["request"]["path"], format!("/p?token={sha}&secret=[masked]"));
+    let data = &event["additionalData"];
+    assert_eq!(
+        data,
+        &json!({
+            "hashed_token": "raw-digest", "oauthHashedToken": "another", "access_token": hmac, "token": "[masked]",
+            "password": "[masked]", "secret": "[masked]",
+            "list": [format!("Cookie: {sha}"), "Cookie: [masked]"], "pairs": [{ "name": "token", "value": hmac }],
+        })
+    );
+    // The operator's own exceptions replace the default ones.
+    let event = stored(&Server::start_with(&[("AUDITBOX_MASK_KEEP", "access-token, secret")]));
+    assert_eq!(event["additionalData"]["hashed_token"], "[masked]");
+    assert!(event["additionalData"]["secret"].as_str().unwrap().starts_with("$2b$"), "{event}");
+    // An event that an earlier version masked entirely is the same event.
+    let server = stored_digest_under_another_mask(&sent("d"));
+    let answer = server.post("/v1/audit-log", &sent("d").to_string());
+    assert_eq!((answer.status, &answer.json()["duplicates"]), (200, &json!(1)), "{}", answer.text);
+}
+
+/// Stores an event without exceptions and digests that stay, as far as settings allow, then restarts with the defaults.
+fn stored_digest_under_another_mask(event: &Value) -> Server {
+    let server = Server::start_with(&[("AUDITBOX_MASK_KEEP", "none-such")]);
+    server.store(std::slice::from_ref(event));
+    let (_, directory) = server.stop();
+    Server::start_in(directory, ON)
+}

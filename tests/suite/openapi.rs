@@ -67,6 +67,7 @@ const GOOD: &[(&str, &str, &str, u16)] = &[
     ("GET", "/v1/audit-log/stats?facets=action,status&histogram=1d&tz=Europe/Berlin", "", 200),
     ("GET", "/v1/audit-log/export?format=ndjson&entity=none", "", 200),
     ("GET", "/v1/audit-log/e1", "", 200),
+    ("GET", "/v1/events/e1", "", 200),
     (
         "POST",
         "/v1/auth/access_token",

@@ -6,6 +6,7 @@ mod event;
 mod filter;
 mod hostile;
 mod list;
+mod truth;
 
 use serde_json::{Value, json};
 

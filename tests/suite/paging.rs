@@ -114,7 +114,7 @@ fn a_cursor_is_valid_only_for_its_query() {
     for same in [
         "resources=odd&resources=even&limit=9",
         "resources=EVEN&resources=odd",
-        "resources[]=odd&resources=even&page=3",
+        "resources[0]=odd&resources=even&page=1",
         "includes=action&resources=odd&resources[]=even",
     ] {
         assert_eq!(server.list(&format!("{same}&cursor={cursor}")).status, 200, "{same}");

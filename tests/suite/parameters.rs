@@ -22,8 +22,12 @@ fn the_limit_takes_the_newest_and_rejects_invalid_counts() {
         assert_eq!(answer.identifiers(), ["5", "4", "3", "2"], "{above}");
         assert_eq!(answer.header("x-limit-clamped"), Some("4"));
     }
-    for text in ["0", "00", "1.5", "1.0", "7e16", "abc", "", "-1", "-0", "%2B5", "+5", "0x10", "%D9%A5", "1_000", "5 "]
-    {
+    for same in ["2.0", "2e0", "%2B2", "+2", " 2", "2 "] {
+        check(&server, &[(&format!("limit={}", same.replace(' ', "%20")), "5 4")]);
+    }
+    check(&server, &[("per_page=2", "5 4"), ("per_page=2.0&limit=2", "5 4")]);
+    check_refused(&server, &[("per_page=1&limit=2", "per_page"), ("per_page=0", "per_page")]);
+    for text in ["0", "00", "1.5", "7e16", "abc", "", "-1", "-0", "0x10", "%D9%A5", "1_000"] {
         check_refused(&server, &[(&format!("limit={text}").replace(' ', "%20"), "limit")]);
     }
     check_refused(&server, &[("limit=1&limit=2", "limit"), ("limit=1&limit[]=1", "limit")]);
@@ -43,7 +47,7 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
             ("not.not.entity=x", "not.not.entity"),
             ("not.=x", "not."),
             ("entity[][]=x", "entity[][]"),
-            ("entity[0]=x", "entity[0]"),
+            ("entity[x]=x", "entity[x]"),
             ("%C3%A9=x", "é"),
         ],
     );
@@ -56,12 +60,13 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
         &server,
         &[
             ("page=1&per_page=100", "a b"),
-            ("page=abc&per_page=", "a b"),
             ("include_deleted_entities=true", "a b"),
             ("include_deleted_entities=false", "a b"),
             ("sort=time&order=desc", "a b"),
         ],
     );
+    check_refused(&server, &[("page=2", "page"), ("page=0", "page"), ("page=abc", "page"), ("per_page=", "per_page")]);
+    assert!(server.list("page=2").json()["message"].as_str().unwrap().contains("cursor"));
     check_refused(
         &server,
         &[
@@ -94,12 +99,28 @@ fn every_rejected_parameter_is_named() {
         "{message}"
     );
     let many: String = (0..100).map(|n| format!("unknown{n}=1&")).collect();
-    assert_eq!(server.list(&many).json()["details"].as_array().unwrap().len(), 10);
+    let answer = server.list(&many).json();
+    assert_eq!(answer["details"].as_array().unwrap().len(), 10);
+    assert!(answer["message"].as_str().unwrap().ends_with("; and 90 more"), "{answer}");
+    for (path, names) in [
+        ("/v1/audit-log?cursor=x&from=soon&q=actor:&page=2", "q cursor from page"),
+        ("/v1/audit-log/export?format=xml&limit=0&foo=1", "foo limit format"),
+        ("/v1/audit-log/stream?limit=1&order=desc&status=x", "limit order status"),
+        ("/v1/audit-log/stats?histogram=2h&tz=Mars&facets=none", "histogram tz facets"),
+    ] {
+        let details = server.get(path).json()["details"].clone();
+        let mut named: Vec<_> =
+            details.as_array().unwrap().iter().map(|one| one["parameter"].as_str().unwrap()).collect();
+        let mut expected: Vec<_> = names.split(' ').collect();
+        named.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(named, expected, "{path}");
+    }
 }
 
 #[test]
-fn empty_values_are_rejected_by_name() {
-    let server = Server::start();
+fn an_empty_filter_is_none_and_an_empty_control_is_rejected() {
+    let server = server_with(&[("a", json!({ "context": { "entity": "e" } })), ("b", json!({}))]);
     for name in [
         "identifier",
         "entity",
@@ -124,17 +145,39 @@ fn empty_values_are_rejected_by_name() {
         "not.origin",
         "from",
         "to",
-        "limit",
-        "includes",
-        "sort",
-        "order",
-        "cursor",
-        "include_deleted_entities",
-        "include_own",
+        "q",
+        "search",
     ] {
+        for query in [format!("{name}="), name.to_owned(), format!("{name}[]="), format!("{name}[0]=")] {
+            check(&server, &[(&query, "a b")]);
+        }
+    }
+    check(&server, &[("entity=e&entity=", "a"), ("q=%20&entity=e", "a")]);
+    for name in
+        ["limit", "includes", "sort", "order", "cursor", "tz", "include_deleted_entities", "include_own", "count"]
+    {
         check_refused(&server, &[(&format!("{name}="), name), (name, name), (&format!("{name}[]="), name)]);
     }
-    check_refused(&server, &[("entity=a&entity=", "entity"), ("resources=&resources=a", "resources")]);
+}
+
+#[test]
+fn a_list_without_a_limit_that_is_cut_says_so() {
+    let server = Server::start_with(&[("AUDITBOX_LIMITS_LIST_DEFAULT", "2")]);
+    let event = |name: &str| json!({ "identifier": name, "action": "A", "resourceType": "x" });
+    server.store(&[event("a"), event("b")]);
+    let truncated = |query: &str| server.list(query).header("x-list-truncated").map(str::to_owned);
+    assert_eq!(truncated(""), None);
+    server.store(&[event("c")]);
+    for query in ["", "sort=received", "sort=received&order=asc", "entity="] {
+        assert_eq!(truncated(query).as_deref(), Some("2"), "{query}");
+    }
+    for query in ["limit=1", "per_page=2", "identifier=a"] {
+        assert_eq!(truncated(query), None, "{query}");
+    }
+    let log = server.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("was cut at the default limit")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("admin"), "{lines:?}");
 }
 
 #[test]
@@ -169,6 +212,9 @@ fn invalid_utf_8_is_rejected_and_not_replaced() {
     server.store(&[serde_json::json!({ "identifier": "\u{fffd}", "action": "A", "resourceType": "x" })]);
     assert_eq!(server.list("identifier=%EF%BF%BD").identifiers(), ["\u{fffd}"]);
     assert_eq!(server.list("identifier=%FF").refusal(), (422, "invalid_request".to_owned()));
+    let details = server.list("identifier=%FF&limit=0&entity=%FF").json()["details"].clone();
+    let named: Vec<_> = details.as_array().unwrap().iter().map(|detail| detail["parameter"].clone()).collect();
+    assert_eq!(named, ["identifier", "entity", "limit"]);
     assert_eq!(server.get("/v1/audit-log/%EF%BF%BD").status, 200);
     assert_eq!(server.get("/v1/audit-log/%FF").refusal(), (422, "invalid_request".to_owned()));
 }

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::harness::Server;
-use plain::{Bound, Encoding, Kind, PARAMETERS, Parameter, Plain, PlainQuery, Term};
+use plain::{Bound, Encoding, Kind, PARAMETERS, Parameter, Plain, PlainQuery, PlainSearch, Term};
 
 /// Events per request.
 const BATCH_EVENTS: usize = 2_000;
@@ -189,14 +189,15 @@ fn compare_counts(server: &Server, events: &[Plain], plain_query: &PlainQuery) -
     }
     for parameter in PARAMETERS.iter().filter(|parameter| FACETS.contains(&parameter.name)) {
         let (expected, facet) = (plain_query.values(events, parameter), &stats.facets[parameter.name]);
-        let listed: BTreeMap<_, _> = facet.values.iter().map(|value| (value.value.as_str(), value.count)).collect();
+        let listed: BTreeMap<_, _> =
+            facet.values.iter().map(|value| (parameter.as_counted(&value.value), value.count)).collect();
         let common = &facet.values[..expected.len().min(FACET_VALUES_MAX)];
         let least = common.last().map_or(0, |value| value.count);
         let is_right = listed.len() == facet.values.len()
             && facet.distinct == expected.len() as u64
-            && listed.iter().all(|(value, count)| expected.get(*value).copied().unwrap_or(0) == *count)
+            && listed.iter().all(|(value, count)| expected.get(value).copied().unwrap_or(0) == *count)
             && common.is_sorted_by_key(|value| Reverse(value.count))
-            && expected.iter().all(|(value, count)| *count <= least || listed.contains_key(value.as_str()));
+            && expected.iter().all(|(value, count)| *count <= least || listed.contains_key(value));
         if !is_right {
             return wrong(&format!("{}: {expected:?}", parameter.name));
         }
@@ -354,11 +355,14 @@ impl Sketch {
             }
         }
         let bound = |place: &Option<(Index, u8)>| place.map(|(index, spelling)| spell(index.get(events), spelling));
+        let (from, to) = (bound(&self.from), bound(&self.to).map(Bound::up_to_its_end));
+        // Such a range is rejected.
+        let is_empty = from.as_ref().zip(to.as_ref()).is_some_and(|(from, to)| from.micros > to.micros);
         PlainQuery {
             terms,
             search: self.search.and_then(|(index, part)| search(index.get(events), part)),
-            from: bound(&self.from),
-            to: bound(&self.to),
+            from: from.filter(|_| !is_empty),
+            to,
             by_arrival: self.by_arrival,
             ascending: self.ascending,
         }
@@ -384,8 +388,36 @@ impl TermSketch {
     }
 }
 
+/// Words that a search does not take literally: it skips them, or finds the actions and the failures that they mean.
+const MEANT: &[&str] = &[
+    "and",
+    "or",
+    "not",
+    "in",
+    "of",
+    "on",
+    "to",
+    "tried",
+    "failed",
+    "failure",
+    "read",
+    "change",
+    "send",
+    "sent",
+    "roll",
+    "back",
+    "create",
+    "update",
+    "ran",
+    "built",
+    "put",
+    "set",
+    "wrote",
+    "synchronize",
+];
+
 /// A part of one of the event's names or of its message, in another case.
-fn search(event: &Plain, part: u8) -> Option<String> {
+fn search(event: &Plain, part: u8) -> Option<PlainSearch> {
     let sources = ["/identifier", "/message", "/context/entity", "/context/runId", "/trigger/by/name", "/request/path"];
     let sources: Vec<_> = sources.iter().filter_map(|source| event.event.pointer(source)?.as_str()).collect();
     let text: Vec<char> = sources[usize::from(part) % sources.len()].chars().collect();
@@ -393,7 +425,12 @@ fn search(event: &Plain, part: u8) -> Option<String> {
     let begin = usize::from(part) % text.len();
     let text: String = text[begin..].iter().take(length).collect();
     let text = if part.is_multiple_of(2) { text.to_uppercase() } else { text };
-    (!text.trim().is_empty()).then_some(text)
+    let is_meant = |word: String| MEANT.contains(&&*word) || word.ends_with("ed");
+    if text.trim().is_empty() || plain::words(&text).any(is_meant) {
+        return None;
+    }
+    let is_phrase = part.is_multiple_of(3) || text.contains(['"', '“', '”', '„', ':', '-']);
+    Some(PlainSearch { text, is_phrase, excludes: is_phrase && part.is_multiple_of(5) })
 }
 
 /// A text that should match `value`; `None` if the result is not predictable.

@@ -121,19 +121,182 @@ fn check(server: &Server, search: &str) {
     assert_eq!(failures, of(35) as u64, "{search}");
 }
 
-#[test]
-fn every_word_of_a_long_message_is_found_and_counted() {
-    let server = Server::start_chunked(CHUNK_EVENTS);
-    server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
+/// Waits until two chunks are sealed. A third one is in memory.
+fn await_sealing(server: &Server) {
     let sealed = || -> i64 {
         let database = rusqlite::Connection::open(server.database()).unwrap();
         database.query_row("SELECT count(*) FROM chunk", [], |row| row.get(0)).unwrap()
     };
     eventually("the sealing of two chunks", || (sealed() == 2).then_some(()));
+}
+
+#[test]
+fn every_word_of_a_long_message_is_found_and_counted() {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
+    await_sealing(&server);
     for search in ["needle1", "eedle", "alpha599", "alpha3 alpha599", "alpha599 needle1", "needle0 alpha1", "alpha600"]
     {
         check(&server, search);
     }
+}
+
+/// Checks which of the events each search finds, newest first, in lists, counts and facets.
+fn check_terms(server: &Server, all: &[&str], searches: &[(&str, &str)]) {
+    for (search, expected) in searches {
+        let expected: Vec<_> = expected.split_whitespace().collect();
+        let q = query("q", search);
+        assert_eq!(server.list(&q).identifiers(), expected, "{search}");
+        assert_eq!(server.list(&format!("{q}&sort=received")).identifiers(), expected, "{search}");
+        let stats = server.get(&format!("/v1/audit-log/stats?{q}&facets=status&status=SUCCESS&status=FAILURE")).json();
+        assert_eq!(stats["count"], expected.len(), "{search}");
+        let values = stats["facets"]["status"]["values"].as_array().unwrap();
+        let sum: u64 = values.iter().map(|value| value["count"].as_u64().unwrap()).sum();
+        assert_eq!(sum, expected.len() as u64, "{search}: {stats}");
+        // Each term of one word can be turned around.
+        if !search.contains([' ', '-']) {
+            let others: Vec<_> = all.iter().filter(|name| !expected.contains(name)).copied().collect();
+            assert_eq!(server.list(&query("q", &format!("-{search}"))).identifiers(), others, "-{search}");
+        }
+    }
+}
+
+#[test]
+fn a_search_has_words_phrases_fields_and_exclusions() {
+    let server = Server::start();
+    let event = |name: &str, action: &str, status: &str, actor: &str, entity: &str, message: &str| {
+        json!({
+            "identifier": name, "action": action, "resourceType": "ledger", "status": status, "message": message,
+            "trigger": { "at": "2024-05-01T12:00:00Z", "by": { "userId": actor } }, "context": { "entity": entity },
+        })
+    };
+    let long: String = (0..600).map(|word| format!("w{word} ")).collect();
+    server.store(&[
+        event("n1", "ledger.delete", "SUCCESS", "Ada", "Two Words", "connection pool exhausted: node:18"),
+        event("n2", "DELETE", "FAILURE", "bob", "words, two", "pool of connections; connection lost, pool closed"),
+        event(
+            "n3",
+            "ledger.create",
+            "SUCCESS",
+            "ada",
+            "https://example.org/a:b",
+            "a time: 12:30 arn:aws:iam::1:role/x",
+        ),
+        event("n4", "TIMER_EXPIRED", "FAILURE", "ted", "c", &format!("{long} connection pool")),
+        event("n5", "READ", "SUCCESS", "eve", "actor:ada", &format!("{long} pool, connection")),
+    ]);
+    check_terms(
+        &server,
+        &["n5", "n4", "n3", "n2", "n1"],
+        &[
+            ("two words", "n2 n1"),
+            ("\"two words\"", "n1"),
+            ("\"two Word\"", "n1"),
+            ("connection", "n5 n4 n2 n1"),
+            ("connection pool", "n5 n4 n2 n1"),
+            ("\"connection pool\"", "n4 n1"),
+            ("\"pool, connection\"", "n5"),
+            ("\"connection: POOL\" exhausted", "n1"),
+            ("-\"connection pool\"", "n5 n3 n2"),
+            ("-\"connection pool\" pool", "n5 n2"),
+            ("pool -exhausted -w599", "n2"),
+            ("\"lost, pool\"", "n2"),
+            ("\"onnection po\"", "n4 n1"),
+            ("\" onnection po\"", ""),
+            ("actor:ADA", "n3 n1"),
+            ("user:ada,Bob", "n3 n2 n1"),
+            ("entity:\"Two Words\"", "n1"),
+            ("entity:\"words, two\",c", "n4 n2"),
+            ("-actor:ada,bob", "n5 n4"),
+            ("actor:ada actor:bob", ""),
+            ("action:delete,read status:failure", "n2"),
+            ("deleted", "n2 n1"),
+            ("Deleted ledger", "n2 n1"),
+            ("ada deleted ledger in \"two words\"", "n1"),
+            ("bob tried to delete ledger", "n2"),
+            ("\"tried to delete\"", "n2"),
+            ("\"deleted ledger\"", "n1"),
+            ("failed", "n4 n2"),
+            ("failed timer", "n4"),
+            ("ted", "n4 n1"),
+            ("created", "n3"),
+            ("https://example.org/a:b", "n3"),
+            ("12:30", "n5 n4 n3"),
+            ("arn:aws:iam", "n3"),
+            ("node:18", "n1"),
+            ("\"actor:ada\"", "n5"),
+            ("w599", "n5 n4"),
+            ("-w599 -ledger.create", "n2 n1"),
+        ],
+    );
+}
+
+#[test]
+fn an_invalid_search_is_rejected_with_the_reason() {
+    let server = Server::start();
+    for (search, message) in [
+        ("\"two words", "q: lacks the quotation mark"),
+        ("acotr:ada", "q: has no field \"acotr\": did you mean actor:?"),
+        ("status:maybe", "q: status:maybe: must be SUCCESS or FAILURE"),
+        ("actor: ada", "q: has no value after actor:"),
+        ("a OR b", "q: has no operator OR"),
+        (&"a ".repeat(33), "q: has more than 32 words"),
+    ] {
+        let answer = server.list(&query("q", search)).json();
+        assert_eq!((&answer["error"], &answer["details"][0]["parameter"]), (&json!("invalid_request"), &json!("q")));
+        assert!(answer["message"].as_str().unwrap().starts_with(message), "{answer}");
+    }
+}
+
+#[test]
+fn phrases_and_exclusions_are_the_same_in_sealed_chunks() {
+    let server = Server::start_chunked(CHUNK_EVENTS);
+    let event = |number: usize| {
+        let words = ["alpha beta gamma", "beta alpha gamma", "alphabeta gamma", "none"][number % 4];
+        json!({
+            "identifier": format!("e{number}"), "action": "user.delete", "resourceType": "x", "message": words,
+            "trigger": { "at": format!("2024-05-01T{:02}:{:02}:00Z", number / 60, number % 60) },
+        })
+    };
+    server.store(&(0..EVENTS).map(event).collect::<Vec<_>>());
+    await_sealing(&server);
+    for (search, rests) in [
+        ("\"alpha beta\"", &[0][..]),
+        ("\"beta alpha\"", &[1]),
+        ("\"pha beta g\"", &[0]),
+        ("-\"alpha beta\"", &[1, 2, 3]),
+        ("-\"alpha beta\" -none", &[1, 2]),
+        ("alpha beta", &[0, 1, 2]),
+        ("\" alpha\"", &[0, 1, 2]),
+        ("\" alpha \"", &[0, 1]),
+        ("\"deleted user\" none", &[3]),
+    ] {
+        let q = query("q", search);
+        let expected = names((0..EVENTS).rev().filter(|number| rests.contains(&(number % 4))));
+        assert_eq!(paged(&server, &q, 30), expected, "{search}");
+        assert_eq!(server.list(&format!("{q}&count=true&limit=1")).json()["count"], expected.len(), "{search}");
+    }
+}
+
+#[test]
+fn a_composed_letter_finds_a_decomposed_one() {
+    let server = Server::start();
+    let event = |name: &str, entity: &str, message: &str| {
+        json!({
+            "identifier": name, "action": "A", "resourceType": "x", "message": message, "context": { "entity": entity },
+            "trigger": { "at": "2024-05-01T12:00:00Z" },
+        })
+    };
+    server.store(&[
+        event("1", "Mu\u{308}ller", "none"),
+        event("2", "M\u{fc}ller", "none"),
+        event("3", "x", "an MU\u{308}LLER"),
+        event("4", "Muller", "none"),
+    ]);
+    for search in ["m\u{fc}ller", "mu\u{308}ller", "M\u{dc}LL"] {
+        assert_eq!(server.list(&query("q", search)).identifiers(), ["3", "2", "1"], "{search}");
+    }
+    assert_eq!(server.list("q=muller").identifiers(), ["4"]);
 }
 
 #[test]

@@ -48,6 +48,11 @@ pub const FAKETIME: Need = Need {
     enable: "install it (Debian: faketime), or set AUDITBOX_FAKETIME to libfaketimeMT.so.1",
     required_by: "AUDITBOX_REQUIRE_FAKETIME",
 };
+pub const FORMATS: Need = Need {
+    missing: "files of native records of other systems",
+    enable: "set AUDITBOX_FORMATS to the directory of the files",
+    required_by: "AUDITBOX_REQUIRE_FORMATS",
+};
 pub const FUSE: Need = Need {
     missing: "/dev/fuse, or the right to mount",
     enable: "run the tests as root on Linux with the fuse module loaded",

@@ -43,7 +43,7 @@ fn event(identifier: &str) -> Value {
 }
 
 /// The two ends of a pseudo-terminal: the terminal's, and the program's.
-fn terminal() -> (OwnedFd, OwnedFd) {
+pub(crate) fn terminal() -> (OwnedFd, OwnedFd) {
     let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&own).unwrap();
     unlockpt(&own).unwrap();
@@ -77,8 +77,12 @@ fn events_do_not_control_the_terminal() {
     sent["context"] = json!({ "entity": HOSTILE });
     sent[HOSTILE] = json!({ "k\u{85}": [HOSTILE] });
     server.store(&[sent.clone()]);
+    // Earlier versions accepted such names.
     let name = "n\u{202e}\u{200b}b";
-    assert_eq!(server.post("/v1/credentials", &json!({ "name": name, "scopes": ["read"] }).to_string()).status, 201);
+    assert_eq!(server.post("/v1/credentials", &json!({ "name": "old", "scopes": ["read"] }).to_string()).status, 201);
+    let file = rusqlite::Connection::open(server.database()).unwrap();
+    assert_eq!(file.execute("UPDATE credential SET name = ?1 WHERE name = 'old'", [name]).unwrap(), 1);
+    drop(file);
     for arguments in [&["query"][..], &["credential", "list"], &["credential", "disable", name]] {
         let output = run(server.directory(), arguments);
         assert!(output.status.success(), "{output:?}");
@@ -301,10 +305,17 @@ const COMPLETING: &[&[&str]] = &[
     &["import", "in.ndjson"],
     &["query"],
     &["query", "--json", "--limit", "300"],
+    &["export"],
+    &["export", "--format", "csv"],
+    &["stats"],
+    &["event", "e1"],
     &["credential", "--help"],
     &["credential", "list"],
     &["credential", "disable", "test-admin"],
     &["credential", "enable", "test-admin"],
+    &["preset", "list"],
+    &["preset", "show", "okta"],
+    &["preset", "test"],
     &["check-config"],
     &["healthcheck", "--url", "URL"],
     &["doctor"],
@@ -319,10 +330,12 @@ const COMPLETING: &[&[&str]] = &[
 const ONCE: &[&[&str]] = &[&["credential", "create"], &["credential", "revoke"], &["login-link"]];
 /// Commands that run a server.
 const SERVING: &[&[&str]] = &[&[], &["serve"], &["demo", "--events", "10"]];
+/// Commands that print until their output has no reader.
+const ENDLESS: &[&[&str]] = &[&["tail"]];
 
 #[test]
 fn every_command_of_the_help_is_tested_with_a_lost_output() {
-    let tested = || COMPLETING.iter().chain(ONCE).chain(SERVING);
+    let tested = || COMPLETING.iter().chain(ONCE).chain(SERVING).chain(ENDLESS);
     for command in COMMANDS {
         assert!(tested().any(|arguments| arguments.starts_with(command)), "{command:?}");
     }

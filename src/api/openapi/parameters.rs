@@ -1,7 +1,7 @@
 //! The query parameters of the operations, made from the tables that the server parses them by.
 
 use utoipa::openapi::{
-    ArrayBuilder, ObjectBuilder, RefOr, Required, Schema, Type,
+    ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, RefOr, Required, Schema, SchemaFormat, Type,
     path::{Parameter, ParameterBuilder, ParameterIn},
 };
 
@@ -16,7 +16,7 @@ use crate::{
         idempotency_key::KEY_CHARS_MAX,
         limits::QueryLimits,
         query::{CONTROLS, Control, INCLUDABLE},
-        search::{SEARCH_BYTES_MAX, SEARCH_WORDS_MAX},
+        search_language::SEARCH_BYTES_MAX,
         stats::STATS_CONTROLS,
         zone::Interval,
     },
@@ -96,7 +96,7 @@ fn filter(spec: &FieldSpec) -> ArrayBuilder {
     let value = match spec.matching {
         Matching::OneOf(values) => string().enum_values(Some(values.iter().copied())),
         Matching::StatusCode => string().pattern(Some(STATUS_CODE)),
-        _ => string().min_length(Some(1)).pattern(Some(NO_NUL)),
+        _ => string().pattern(Some(NO_NUL)),
     };
     ArrayBuilder::new().items(value)
 }
@@ -104,19 +104,19 @@ fn filter(spec: &FieldSpec) -> ArrayBuilder {
 fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
     let choice = |values: [&str; 2]| string().enum_values(Some(values)).default(Some(values[0].into()));
     match name {
-        "from" | "to" => string().format(Some(DATE_TIME)).into(),
-        "limit" => ObjectBuilder::new()
+        "from" | "to" => {
+            let date = string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
+            OneOfBuilder::new().item(string().format(Some(DATE_TIME))).item(date).into()
+        }
+        "limit" | "per_page" => ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
             .default(Some(limits.list_default.into()))
             .description(Some(format!("At most {}", limits.list_max)))
             .into(),
         "includes" => ArrayBuilder::new().items(string().enum_values(Some(INCLUDABLE.iter().copied()))).into(),
-        "q" | "search" => string()
-            .min_length(Some(1))
-            .max_length(Some(SEARCH_BYTES_MAX))
-            .pattern(Some(format!("^\\s*\\S+(\\s+\\S+){{0,{}}}\\s*$", SEARCH_WORDS_MAX - 1)))
-            .into(),
+        "q" | "search" => string().max_length(Some(SEARCH_BYTES_MAX)).into(),
+        "page" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(1)).into(),
         "facets" => {
             let names = FIELDS.iter().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).copied();
             ArrayBuilder::new().items(string().enum_values(Some(names))).into()

@@ -17,7 +17,7 @@ use crate::{
         hash::value_hash,
         varint::{Bytes, numbers, push_varint},
     },
-    model::search::SearchWord,
+    model::search::SearchText,
 };
 
 /// Target size of a block's values in bytes. Larger blocks compress better and take longer to search.
@@ -100,14 +100,14 @@ impl KeyBlock {
         }
     }
 
-    /// Adds the positions of the events whose value contains a word. `None` if the block is damaged.
-    pub(in crate::index) fn add_holding(&self, word: &SearchWord, bits: &mut Bitset) -> Option<()> {
+    /// Adds the positions of the events whose value contains a search text. `None` if the block is damaged.
+    pub(in crate::index) fn add_holding(&self, text: &SearchText, bits: &mut Bitset) -> Option<()> {
         let values = std::str::from_utf8(self.values()).ok()?;
-        // One search over all values first: most blocks do not contain the word.
-        if !word.is_in(values) {
+        // One search over all values first: most blocks do not contain the text.
+        if !text.is_in_key(values) {
             return Some(());
         }
-        self.add_passing(|value| word.is_in(value), bits)
+        self.add_passing(|value| text.is_in_key(value), bits)
     }
 
     /// Adds the positions of the events whose value matches. `None` if the block is damaged.
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(found(|block, bits| block.add_exact(value, bits)), *positions, "{value}");
         }
         assert!(found(|block, bits| block.add_exact("run", bits)).is_empty());
-        let words = |text| SearchWord::parse_all(text).unwrap().remove(0);
+        let words = |text| SearchText::word(text, false);
         assert_eq!(found(|block, bits| block.add_holding(&words("RUN-1"), bits)), [0, 1, 2, 3]);
         assert_eq!(found(|block, bits| block.add_holding(&words("É"), bits)), [4, 5]);
         assert!(found(|block, bits| block.add_holding(&words("runs"), bits)).is_empty());

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::{
     index::{encode::bitset::Bitset, error::Result, messages::MessageReader, query::view::View},
-    model::search::SearchWord,
+    model::search::SearchText,
 };
 
-/// For each search word, the events of a chunk whose messages decide whether they match.
-pub(in crate::index) type Undecided = Vec<(Arc<SearchWord>, Bitset)>;
+/// For each search text, the events of a chunk whose messages decide whether they match.
+pub(in crate::index) type Undecided = Vec<(Arc<SearchText>, Bitset)>;
 
-/// The events of a chunk that match a filter, some of them only if their messages contain the search words.
+/// The events of a chunk that match a filter, some of them only if their messages permit it.
 pub(in crate::index) struct Candidates {
     /// All candidates.
     pub(in crate::index) bits: Bitset,
@@ -34,8 +34,8 @@ impl Candidates {
     /// Whether the candidate at this position, which has this seq, matches.
     pub(in crate::index) fn hold(&self, position: u16, seq: i64, reader: &MessageReader<'_>) -> Result<bool> {
         let undecided = self.undecided.iter().filter(|(_, events)| events.holds(position));
-        let words: Vec<_> = undecided.map(|(word, _)| &**word).collect();
-        if words.is_empty() { Ok(true) } else { reader.hold(seq, &words) }
+        let texts: Vec<_> = undecided.map(|(text, _)| &**text).collect();
+        if texts.is_empty() { Ok(true) } else { reader.permits(seq, &texts) }
     }
 
     /// The events that match, after all undecided messages are read.
@@ -67,7 +67,7 @@ mod tests {
     struct Same(bool);
 
     impl Messages for Same {
-        fn hold(&self, _: &Connection, _: i64, _: &[&SearchWord]) -> Result<bool> {
+        fn permits(&self, _: &Connection, _: i64, _: &[&SearchText]) -> Result<bool> {
             Ok(self.0)
         }
     }
@@ -75,13 +75,13 @@ mod tests {
     #[test]
     fn a_query_that_reads_too_many_messages_is_refused() {
         let connection = Connection::open_in_memory().unwrap();
-        let words = SearchWord::parse_all("a").unwrap();
+        let text = Arc::new(SearchText::word("a", false));
         let candidates = |undecided: &[u16]| {
             let mut events = Bitset::none(10);
             for position in undecided {
                 events.insert(*position);
             }
-            Candidates::new(Bitset::all(10), vec![(Arc::new(words[0].clone()), events)])
+            Candidates::new(Bitset::all(10), vec![(Arc::clone(&text), events)])
         };
         let reader = MessageReader::new(&Same(false), &connection);
         // Messages of certain matches are not read.

@@ -17,8 +17,9 @@ use crate::{
     },
     model::{
         field::{Field, TermStorage},
-        filter::{Clause, Filter, Predicate},
-        search::{SearchWord, searched_fields},
+        filter::{Clause, Filter, Predicate, SearchTerm},
+        search::{SearchText, searched_fields},
+        verbs,
     },
 };
 
@@ -29,19 +30,27 @@ pub(in crate::index) struct Resolved {
 
 /// A clause. An event passes it if one of its sources contains the event; a negated clause, if none does.
 pub(in crate::index) struct ResolvedClause {
-    /// The field of the clause; `None` for a search word, which is looked for in several fields.
+    /// The field of a parameter's clause; `None` for a term of a search, which counts for the facets of all fields.
     pub(in crate::index) field: Option<Field>,
     negated: bool,
     sources: Vec<Source>,
-    /// For a search word: the long messages that may contain it although the index does not know.
-    long: Option<LongMessages>,
+    /// For a search text: the events whose messages may contain it although the index cannot tell.
+    unsure: Option<UnsureMessages>,
 }
 
-/// Finds the events whose messages may contain a search word outside the part that the index has.
-struct LongMessages {
-    word: Arc<SearchWord>,
+/// Finds the events whose messages decide whether they contain a search text.
+struct UnsureMessages {
+    text: Arc<SearchText>,
+    /// Messages with all words of a phrase, of which the index does not know the order.
+    words: Option<Source>,
     /// Words of which the index may have only the beginning.
     cut: Ordinals,
+}
+
+/// The events of a chunk that a clause's sources contain: those that certainly do, and those whose messages decide it.
+struct Found {
+    sure: Bitset,
+    unsure: Option<(Arc<SearchText>, Bitset)>,
 }
 
 /// A set of events, by something that they have.
@@ -50,18 +59,21 @@ enum Source {
     Terms(Field, Ordinals),
     /// Events with a key that matches one of these predicates.
     Keys(Field, Vec<Predicate>),
-    /// Events with a key that contains this word.
-    KeysHolding(Field, SearchWord),
-    /// Events whose messages have at least one word of each of these sets.
-    Words(Vec<Ordinals>),
+    /// Events with a key that contains this text.
+    KeysHolding(Field, Arc<SearchText>),
+    /// Events with at least one term of each of these sets.
+    All(Vec<(Field, Ordinals)>),
 }
 
 impl Snapshot<'_> {
     /// Looks up the filter's values in the term dictionary.
     pub(in crate::index) fn resolve(&self, filter: &Filter) -> Result<Resolved> {
         let clauses = filter.clauses.iter().map(|clause| self.resolve_clause(clause));
-        let words = filter.search.iter().map(|word| self.resolve_word(word));
-        Ok(Resolved { clauses: clauses.chain(words).collect::<Result<_>>()? })
+        let terms = filter.search.iter().map(|term| match term {
+            SearchTerm::Field(clause) => Ok(ResolvedClause { field: None, ..self.resolve_clause(clause)? }),
+            SearchTerm::Text(text) => self.resolve_text(text),
+        });
+        Ok(Resolved { clauses: clauses.chain(terms).collect::<Result<_>>()? })
     }
 
     fn resolve_clause(&self, clause: &Clause) -> Result<ResolvedClause> {
@@ -72,7 +84,7 @@ impl Snapshot<'_> {
             })
         };
         let sources = clause.field.spec().fields().map(source).collect::<Result<_>>()?;
-        Ok(ResolvedClause { field: Some(clause.field), negated: clause.negated, sources, long: None })
+        Ok(ResolvedClause { field: Some(clause.field), negated: clause.negated, sources, unsure: None })
     }
 
     /// The terms of a field that match one of the predicates.
@@ -90,21 +102,43 @@ impl Snapshot<'_> {
         Ok(all.into())
     }
 
-    fn resolve_word(&self, word: &SearchWord) -> Result<ResolvedClause> {
-        let (predicates, mut sources) = (&self.index.predicates, Vec::new());
+    fn resolve_text(&self, text: &SearchText) -> Result<ResolvedClause> {
+        let (predicates, text, mut sources) = (&self.index.predicates, Arc::new(text.clone()), Vec::new());
         for field in searched_fields() {
             sources.push(match field.spec().sharing {
-                TermStorage::PerChunk => Source::KeysHolding(field, word.clone()),
-                TermStorage::LogWide => Source::Terms(field, predicates.holding(&self.paced, field, word)?),
+                TermStorage::PerChunk => Source::KeysHolding(field, Arc::clone(&text)),
+                TermStorage::LogWide => Source::Terms(field, predicates.holding(&self.paced, field, &text)?),
             });
         }
-        let mut long = None;
-        if !word.parts.is_empty() {
-            let parts = word.parts.iter().map(|part| predicates.words_holding(&self.paced, part));
-            sources.push(Source::Words(parts.collect::<Result<_>>()?));
-            long = Some(LongMessages { word: Arc::new(word.clone()), cut: predicates.cut_words(&self.paced)? });
+        sources.extend(self.said_of_failures(&text.text)?);
+        let mut unsure = None;
+        if !text.parts.is_empty() {
+            let parts = text.parts.iter().map(|part| Ok((Field::Word, predicates.words_holding(&self.paced, part)?)));
+            let words = Source::All(parts.collect::<Result<_>>()?);
+            let cut = predicates.cut_words(&self.paced)?;
+            let words = if text.needs_order() {
+                Some(words)
+            } else {
+                sources.push(words);
+                None
+            };
+            unsure = Some(UnsureMessages { text: Arc::clone(&text), words, cut });
         }
-        Ok(ResolvedClause { field: None, negated: false, sources, long })
+        Ok(ResolvedClause { field: None, negated: text.negated, sources, unsure })
+    }
+
+    /// The failed events, if their sentences on the pages have this text: "failed", "tried to delete".
+    fn said_of_failures(&self, text: &str) -> Result<Option<Source>> {
+        let predicates = &self.index.predicates;
+        let failure = || predicates.passing(&self.paced, Field::Status, &Predicate::Exact("FAILURE".to_owned()));
+        if verbs::FAILED.contains(&text) {
+            return Ok(Some(Source::Terms(Field::Status, failure()?)));
+        }
+        let Some(tried) = text.strip_prefix(verbs::TRIED_TO) else {
+            return Ok(None);
+        };
+        let actions = predicates.saying(&self.paced, tried)?;
+        Ok(Some(Source::All(vec![(Field::Status, failure()?), (Field::Action, actions)])))
     }
 }
 
@@ -119,16 +153,18 @@ impl Resolved {
                 break;
             }
             let clause = &self.clauses[index];
-            let own = clause.events(view, &mut undecided)?;
+            let found = clause.find(view)?;
             if clause.negated {
-                bits.take_out(&own);
+                bits.take_out(&found.sure);
             } else {
-                let count = own.count();
+                let passing = found.possible();
+                let count = passing.count();
                 if narrowest.is_none_or(|(_, least)| count < least) {
                     narrowest = Some((index, count));
                 }
-                bits.keep(&own);
+                bits.keep(&passing);
             }
+            undecided.extend(found.unsure);
         }
         if let Some((index, _)) = narrowest {
             self.clauses.swap(0, index);
@@ -140,44 +176,68 @@ impl Resolved {
 impl ResolvedClause {
     /// The events of a chunk that pass the clause. Events whose messages decide are also added to `undecided`.
     pub(in crate::index) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
-        let own = self.events(view, undecided)?;
-        if !self.negated {
-            return Ok(own);
-        }
-        let mut others = Bitset::all(view.length());
-        others.take_out(&own);
-        Ok(others)
+        let found = self.find(view)?;
+        let passing = if self.negated {
+            let mut others = Bitset::all(view.length());
+            others.take_out(&found.sure);
+            others
+        } else {
+            found.possible()
+        };
+        undecided.extend(found.unsure);
+        Ok(passing)
     }
 
     /// The events of a chunk that one of the clause's sources contains, whether the clause is negated or not.
-    fn events(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
-        let mut bits = Bitset::none(view.length());
+    fn find(&self, view: &View<'_>) -> Result<Found> {
+        let mut sure = Bitset::none(view.length());
         for source in &self.sources {
-            view.step()?;
-            match source {
-                Source::Terms(field, ordinals) => view.add_terms(*field, ordinals, &mut bits)?,
-                Source::Keys(field, predicates) => view.add_keys(*field, predicates, &mut bits)?,
-                Source::KeysHolding(field, word) => view.add_keys_holding(*field, word, &mut bits)?,
-                Source::Words(parts) => {
-                    let mut all = Bitset::all(view.length());
-                    for part in parts {
-                        view.step()?;
-                        let mut some = Bitset::none(view.length());
-                        view.add_terms(Field::Word, part, &mut some)?;
-                        all.keep(&some);
-                    }
-                    bits.add(&all);
+            source.add_to(&mut sure, view)?;
+        }
+        let Some(UnsureMessages { text, words, cut }) = &self.unsure else {
+            return Ok(Found { sure, unsure: None });
+        };
+        let mut unsure = Bitset::none(view.length());
+        view.add_terms(Field::Word, cut, &mut unsure)?;
+        view.add_wordy(&mut unsure)?;
+        if let Some(words) = words {
+            words.add_to(&mut unsure, view)?;
+        }
+        unsure.take_out(&sure);
+        Ok(Found { sure, unsure: Some((Arc::clone(text), unsure)) })
+    }
+}
+
+impl Found {
+    /// The events that the sources contain, or may contain.
+    fn possible(&self) -> Bitset {
+        let mut events = self.sure.clone();
+        if let Some((_, unsure)) = &self.unsure {
+            events.add(unsure);
+        }
+        events
+    }
+}
+
+impl Source {
+    /// Adds the source's events in a chunk.
+    fn add_to(&self, bits: &mut Bitset, view: &View<'_>) -> Result<()> {
+        view.step()?;
+        match self {
+            Self::Terms(field, ordinals) => view.add_terms(*field, ordinals, bits),
+            Self::Keys(field, predicates) => view.add_keys(*field, predicates, bits),
+            Self::KeysHolding(field, text) => view.add_keys_holding(*field, text, bits),
+            Self::All(sets) => {
+                let mut all = Bitset::all(view.length());
+                for (field, ordinals) in sets {
+                    view.step()?;
+                    let mut some = Bitset::none(view.length());
+                    view.add_terms(*field, ordinals, &mut some)?;
+                    all.keep(&some);
                 }
+                bits.add(&all);
+                Ok(())
             }
         }
-        if let Some(LongMessages { word, cut }) = &self.long {
-            let mut long = Bitset::none(view.length());
-            view.add_terms(Field::Word, cut, &mut long)?;
-            view.add_wordy(&mut long)?;
-            long.take_out(&bits);
-            bits.add(&long);
-            undecided.push((Arc::clone(word), long));
-        }
-        Ok(bits)
     }
 }

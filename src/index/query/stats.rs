@@ -13,7 +13,7 @@ use crate::{
         messages::MessageReader,
         query::{candidates::Candidates, parallel::ParallelSnapshot, resolve::Resolved, view::View},
         snapshot::{Chunk, Snapshot},
-        terms,
+        spellings, terms,
     },
     model::{
         error::ParameterError,
@@ -97,6 +97,8 @@ impl Snapshot<'_> {
 
     fn facet(&self, tally: Tally, filter: &Filter) -> Result<Facet> {
         let Tally { field, counts } = tally;
+        let respelled = self.index.spellings.of(&self.paced, field)?;
+        let (counts, mut commonest) = spellings::merge(&counts, &respelled);
         let seen = || (0..).zip(&counts).filter(|(_, count)| **count > 0);
         let distinct = seen().count() as u64;
         let mut ordinals: Vec<u32> = seen().map(|(ordinal, _)| ordinal).collect();
@@ -107,14 +109,18 @@ impl Snapshot<'_> {
             ordinals.truncate(FACET_VALUES_MAX);
         }
         ordinals.sort_unstable_by_key(most_first);
-        for ordinal in self.named_terms(field, filter)? {
+        for named in self.named_terms(field, filter)? {
+            let ordinal = respelled.get(&named).copied().unwrap_or(named);
             if !ordinals.contains(&ordinal) {
                 ordinals.push(ordinal);
+                // Its other spellings may be deleted.
+                commonest.insert(ordinal, named);
             }
         }
         let mut values = Vec::with_capacity(ordinals.len());
         for ordinal in ordinals {
-            if let Some(value) = terms::value(self.paced.connection, field, ordinal)? {
+            let shown = commonest.get(&ordinal).copied().unwrap_or(ordinal);
+            if let Some(value) = terms::value(self.paced.connection, field, shown)? {
                 values.push(FacetValue { value, count: count_of(ordinal) });
             }
         }

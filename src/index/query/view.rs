@@ -17,7 +17,7 @@ use crate::{
         cursor::Position,
         field::Field,
         filter::{Predicate, TimeRange},
-        search::SearchWord,
+        search::SearchText,
         timestamp::Timestamp,
     },
 };
@@ -133,12 +133,12 @@ impl View<'_> {
         }
     }
 
-    /// Adds the events with a key that contains a word.
-    pub(in crate::index) fn add_keys_holding(&self, field: Field, word: &SearchWord, bits: &mut Bitset) -> Result<()> {
+    /// Adds the events with a key that contains a search text.
+    pub(in crate::index) fn add_keys_holding(&self, field: Field, text: &SearchText, bits: &mut Bitset) -> Result<()> {
         match &self.kind {
-            Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(word, bits)),
+            Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(text, bits)),
             Kind::Memory(chunk) => {
-                add_keys(chunk, field, |value| word.is_in(value), bits);
+                add_keys(chunk, field, |value| text.is_in_key(value), bits);
                 Ok(())
             }
         }

@@ -34,12 +34,9 @@ impl ObjectWriter {
         json::push_string(&mut self.0, value);
     }
 
-    /// Adds a list of strings, unless it is empty.
     pub(super) fn strings(&mut self, key: &str, values: &[String]) {
-        if !values.is_empty() {
-            // Writing strings into memory cannot fail.
-            self.raw(key, &serde_json::to_string(values).unwrap_or_default());
-        }
+        // Writing strings into memory cannot fail.
+        self.raw(key, &serde_json::to_string(values).unwrap_or_default());
     }
 
     pub(super) fn parts(&mut self, keys: &[&str], parts: &Parts<'_>) {

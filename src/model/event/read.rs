@@ -105,7 +105,7 @@ impl<'a> EventDraft<'a> {
     fn read_text(&mut self, object: Object, key: &str, value: &RawValue) -> Result<(), FieldError> {
         let refuse = |message: String| Err(FieldError::new(object.path(key), message));
         let row = Field::at(object, key);
-        // Nobody compares a text without a row, so it may contain what no filter could name.
+        // Filters compare only texts with a row. Others may contain lone surrogates.
         let read = if row.is_some() { json::scalar_text } else { json::lossy_text };
         let Some(text) = read(value) else {
             let message = if json::is_string(value) { HOLDS_SURROGATE } else { "must be a string or a number" };
@@ -153,7 +153,7 @@ fn read_time(value: &RawValue) -> Result<Timestamp, FieldError> {
     })
 }
 
-/// Reads a status code, a number or its text, by its value; `None` if there is none, which many programs write as 0.
+/// Reads a status code, a number or its text, by its value; `None` if the code is absent. Many programs write 0 for that.
 fn read_status_code(value: &RawValue) -> Result<Option<String>, FieldError> {
     if json::is_null(value) || json::is_empty_string(value) {
         return Ok(None);
@@ -166,8 +166,8 @@ fn read_status_code(value: &RawValue) -> Result<Option<String>, FieldError> {
     }
 }
 
-/// The members of an object that the server reads. The nesting of values that it does not read is checked here; of the others,
-/// when they are read, so that an error has the most specific path.
+/// The members of an object that the server reads. This checks the nesting of each member, except of an object that the server
+/// reads too: reading it checks its own members, so that an error has the most specific path.
 pub(super) fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'_>, FieldError> {
     if !value.get().starts_with('{') {
         return Err(FieldError::new(object.name(), "must be an object"));

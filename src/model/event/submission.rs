@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::{DefaultedFields, RECEIVED_AT, SERVER_KEYS};
+use super::{DefaultedFields, MASKED, RECEIVED_AT, SERVER_KEYS};
 use crate::model::{
     field::Object,
     json::{self, Members},
@@ -101,6 +101,6 @@ fn is_same_time(one: Option<&Node<'_>>, other: Option<&Node<'_>>) -> bool {
 /// The pointers to the masked values of a stored event.
 fn masked_pointers(body: &str) -> Vec<String> {
     let members = Members::read(body, STORED_KEYS_MAX).ok();
-    let masked = members.and_then(|members| members.into_iter().find(|(key, _)| key == SERVER_KEYS[2]));
+    let masked = members.and_then(|members| members.into_iter().find(|(key, _)| key == MASKED));
     masked.and_then(|(_, pointers)| serde_json::from_str(pointers.get()).ok()).unwrap_or_default()
 }

@@ -6,20 +6,22 @@
 
 mod range;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 
-pub use range::{Preset, Range, exact, to_fields};
-pub use read::Accepts;
+pub use range::{Preset, Range, exact, exact_end, to_fields};
+pub use read::{Accepts, plain_name};
 
 use crate::model::{
     error::ParameterError,
     field::Field,
-    filter::{Clause, Filter, Predicate},
+    filter::{Clause, Filter, Predicate, SearchTerm},
     limits::QueryLimits,
     query::{Includes, Order, Query, Sort},
-    search::SearchWord,
     stats::{HistogramQuery, StatsQuery},
+    term_text,
     timestamp::Timestamp,
     zone::Zone,
 };
@@ -40,12 +42,12 @@ pub struct Selection {
     predicates: Vec<Predicate>,
 }
 
-/// The words of a search.
+/// A search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// The given text.
+    /// The given text, unchanged.
     pub text: String,
-    words: Vec<SearchWord>,
+    terms: Vec<SearchTerm>,
 }
 
 /// The position of a page in its list.
@@ -66,6 +68,8 @@ pub struct ListParams {
     pub selections: Vec<Selection>,
     /// The search.
     pub search: Option<Search>,
+    /// The text of an invalid search, which its author can correct.
+    pub rejected_search: Option<String>,
     /// The time range.
     pub range: Range,
     /// Whether to include auditbox's own records.
@@ -104,6 +108,7 @@ impl ListParams {
         Self {
             selections: Vec::new(),
             search: None,
+            rejected_search: None,
             range: Range::Last(Preset::DEFAULT),
             include_own: false,
             sort: None,
@@ -128,13 +133,14 @@ impl ListParams {
         Self { zone: self.zone.clone(), range: Range::Last(Preset::All), ..Self::none(self.at) }
     }
 
-    /// This list narrowed to events with `value`, or without it; `None` if the field cannot be queried for the value.
+    /// This list narrowed to events with `value`, or without it; `None` if the field cannot be queried for the value. A long
+    /// value is named by its shortened form, so that links stay short.
     pub fn with(mut self, field: Field, negated: bool, value: &str) -> Option<Self> {
         let predicate = Predicate::parse(field.spec(), value).ok()?;
         self.select(Selection {
             field,
             negated,
-            values: vec![value.to_owned()],
+            values: vec![term_text::asked(field.spec(), value).into_owned()],
             list: None,
             predicates: vec![predicate],
         });
@@ -155,7 +161,8 @@ impl ListParams {
 
     /// The first page of this list.
     pub fn first_page(&self) -> Self {
-        Self { position: PagePosition::First, pinned: false, problems: Vec::new(), ..self.clone() }
+        let (position, problems) = (PagePosition::First, Vec::new());
+        Self { position, pinned: false, problems, rejected_search: None, ..self.clone() }
     }
 
     /// Another page of the same list.
@@ -175,21 +182,36 @@ impl ListParams {
 
     /// The filter.
     pub fn filter(&self) -> Filter {
-        let clause = |Selection { field, negated, predicates, .. }: &Selection| Clause {
-            field: *field,
-            negated: *negated,
-            predicates: predicates.clone(),
+        self.filter_with(|selection| selection.predicates.clone())
+    }
+
+    fn filter_with(&self, predicates: impl Fn(&Selection) -> Vec<Predicate>) -> Filter {
+        let clause = |selection: &Selection| Clause {
+            field: selection.field,
+            negated: selection.negated,
+            predicates: predicates(selection),
         };
         let mut filter = Filter {
             clauses: self.selections.iter().map(clause).collect(),
             time: self.range.bounds(self.at),
-            search: self.search.iter().flat_map(|search| search.words.clone()).collect(),
+            search: self.search.iter().flat_map(|search| search.terms.clone()).collect(),
         };
         if !self.include_own {
             filter.hide_own_unless_asked_for();
         }
         filter.normalise();
         filter
+    }
+
+    /// The filter of the same parameters in earlier versions, which compared these fields byte for byte. A program that follows the
+    /// log may have a cursor that one of them made.
+    fn filter_of_earlier_version(&self) -> Filter {
+        self.filter_with(|selection| match selection.field {
+            Field::Origin | Field::Action | Field::Actor => {
+                selection.values.iter().chain(&selection.list).cloned().map(Predicate::Exact).collect()
+            }
+            _ => selection.predicates.clone(),
+        })
     }
 
     /// The query for this page of the list. The order of a page before a cursor is reversed.
@@ -201,7 +223,10 @@ impl ListParams {
         (query.includes, query.count) = (self.includes.clone(), self.count == Some(true));
         match &self.position {
             PagePosition::First => Ok(query),
-            PagePosition::After(cursor) => query.continue_after("cursor", cursor),
+            PagePosition::After(cursor) => {
+                query.accept_cursors_of(&Query::new(self.filter_of_earlier_version(), sort, order));
+                query.continue_after("cursor", cursor)
+            }
             PagePosition::Before(cursor) => query.reversed().continue_after("newer", cursor),
         }
     }

@@ -1,9 +1,6 @@
 //! Time ranges as people choose them: the last days, or from one day to another, both included.
 
-use jiff::{
-    ToSpan,
-    civil::{Date, DateTime, Time},
-};
+use jiff::civil::{Date, DateTime, Time};
 
 use crate::model::{filter::TimeRange, timestamp::Timestamp, zone::Zone};
 
@@ -100,39 +97,104 @@ pub(super) enum RangeEnd {
     To,
 }
 
-/// Parses an instant as a form or a person writes it: RFC 3339, or a date, or a date and a time in `zone`. A range ends
-/// with the end of the given day, minute or second.
+/// Parses an instant: RFC 3339, or a date, or a date and a time, in `zone` if they have no offset. `time` is the time that a form
+/// sends apart from the date. A range ends with the end of the given day, hour, minute, second or fraction of a second.
 pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Result<Timestamp, &'static str> {
-    instant(text, time, zone, end).ok_or("is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z")
+    let covered = covered(text.trim(), time, zone);
+    let (first, last) = covered.ok_or(
+        "is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00",
+    )?;
+    Ok(match end {
+        RangeEnd::From => first,
+        RangeEnd::To => last,
+    })
 }
 
-fn instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Option<Timestamp> {
+/// The first and the last instant that a text means.
+fn covered(text: &str, time: &str, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
+    // A plus sign that was sent without encoding arrives as a space.
     if let Some(instant) = Timestamp::parse(&text.replace(' ', "+")) {
-        return Some(instant);
+        let width = text.split_once('.').map_or(1_000_000, |(_, fraction)| {
+            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            fraction_width(digits)
+        });
+        let begin = instant.micros().div_euclid(width) * width;
+        return Some((instant, Timestamp::from_micros(begin + width - 1)));
     }
-    let (date, time) = match text.split_once(['T', ' ']) {
-        Some((date, within)) => (date, within),
-        None => (text, time),
-    };
-    let date: Date = date.parse().ok()?;
-    let (first, after) = match time.matches(':').count() {
-        0 if time.is_empty() => (date.to_datetime(Time::midnight()), 1.day()),
-        1 => (date.to_datetime(time.parse().ok()?), 1.minute()),
-        _ => (date.to_datetime(time.parse().ok()?), 1.second()),
-    };
-    match end {
-        RangeEnd::From => zone.instant(first),
-        RangeEnd::To => Some(Timestamp::from_micros(zone.instant(first.checked_add(after).ok()?)?.micros() - 1)),
+    let (date, within) = text.split_at_checked(10)?;
+    let is_date = date
+        .bytes()
+        .enumerate()
+        .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
+    let date: Date = date.parse().ok().filter(|_| is_date)?;
+    if within.is_empty() {
+        return on(date, time.trim(), zone);
     }
+    let within = within.strip_prefix(['T', 't', ' '])?;
+    let (time, zone) = match (within.strip_suffix(['Z', 'z']), within.rfind(['+', '-', ' '])) {
+        (Some(time), _) => (time, &Zone::utc()),
+        (None, Some(at)) => (within[..at].trim_end(), &Zone::parse(&within[at..]).ok()?),
+        (None, None) => (within, zone),
+    };
+    if time.is_empty() { None } else { on(date, time, zone) }
+}
+
+/// The first and the last instant of a time on a day.
+fn on(date: Date, time: &str, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
+    let (first, last) = times(time)?;
+    let (first, last) = (zone.instant(date.to_datetime(first))?, zone.last_instant(date.to_datetime(last))?);
+    (first.nameable() == first && last.nameable() == last).then_some((first, last))
+}
+
+/// The first and the last time of day that a text means: all day, an hour (`10`), a minute, a second, or a fraction of one.
+fn times(text: &str) -> Option<(Time, Time)> {
+    if text.is_empty() {
+        return Some((Time::midnight(), Time::new(23, 59, 59, 999_999_000).ok()?));
+    }
+    let (text, fraction) = text.split_once('.').map_or((text, None), |(text, fraction)| (text, Some(fraction)));
+    let parts = text.split(':').map(|part| part.parse().ok().filter(|_| part.len() == 2 && !part.starts_with('+')));
+    let parts: Vec<i8> = parts.collect::<Option<_>>()?;
+    if parts.len() > 3 {
+        return None;
+    }
+    let (micros, width): (i64, i64) = match fraction {
+        None => (0, 1_000_000),
+        Some(digits) if parts.len() == 3 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let six: String = digits.chars().chain("000000".chars()).take(6).collect();
+            (six.parse().ok()?, fraction_width(digits.len()))
+        }
+        Some(_) => return None,
+    };
+    let at = |minute: i8, second: i8, micros: i64| {
+        let [minute, second] =
+            [(1, minute), (2, second)].map(|(index, other)| parts.get(index).copied().unwrap_or(other));
+        Time::new(*parts.first()?, minute, second, i32::try_from(micros * 1_000).ok()?).ok()
+    };
+    Some((at(0, 0, micros)?, at(59, 59, micros + width - 1)?))
+}
+
+/// The width in microseconds of a fraction of a second with this number of digits.
+fn fraction_width(digits: usize) -> i64 {
+    (digits..6).fold(1, |width, _| width * 10)
 }
 
 /// RFC 3339 in `zone`, to the microsecond where it is not a whole second.
 pub fn exact(zone: &Zone, at: Timestamp) -> String {
+    written(zone, at, at.micros().rem_euclid(1_000_000) != 0)
+}
+
+/// The end of a range in RFC 3339, to the microsecond: without it, the range would end with the end of the second.
+pub fn exact_end(zone: &Zone, at: Timestamp) -> String {
+    written(zone, at, true)
+}
+
+fn written(zone: &Zone, at: Timestamp, with_micros: bool) -> String {
     let whole = zone.format(at);
-    match at.micros().rem_euclid(1_000_000) {
-        0 => whole,
+    let micros = at.micros().rem_euclid(1_000_000);
+    match whole.len() {
+        _ if !with_micros => whole,
         // Before the offset, which has six characters.
-        micros if whole.len() == 25 => format!("{}.{micros:06}{}", &whole[..19], &whole[19..]),
+        25 => format!("{}.{micros:06}{}", &whole[..19], &whole[19..]),
         _ => at.to_string(),
     }
 }
@@ -161,10 +223,67 @@ mod tests {
         assert_eq!(parse("2024-03-31", "", RangeEnd::To).as_deref(), Some("2024-03-31T23:59:59.999999+02:00"));
         assert_eq!(parse("2024-05-01", "10:30", RangeEnd::To).as_deref(), Some("2024-05-01T10:30:59.999999+02:00"));
         assert_eq!(parse("2024-05-01T10:30:05", "", RangeEnd::From).as_deref(), Some("2024-05-01T10:30:05+02:00"));
-        assert_eq!(parse("2024-05-01T10:30:05Z", "", RangeEnd::To).as_deref(), Some("2024-05-01T12:30:05+02:00"));
-        assert_eq!(parse("2024-05-01T10:30:05 02:00", "", RangeEnd::To).as_deref(), Some("2024-05-01T10:30:05+02:00"));
-        for text in ["yesterday", "2024-02-30", "2024-05-01T25:00", "9999-12-31"] {
+        for text in [
+            "yesterday",
+            "",
+            "2024-05",
+            "2024-02-30",
+            "2024-05-01T25:00",
+            "2024-05-01T1:00",
+            "2024-05-01T10:00.5",
+            "2024-05-01T10:00:00.",
+            "2024-05-01T10:00:00:00",
+            "2024-05-01T+1:00",
+            "2024-05-01X10:00",
+            "2024-05-01Z",
+            "2024-W18-3",
+            "1714564800",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31",
+        ] {
             assert_eq!(parse(text, "", RangeEnd::To), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_less_precise_time_covers_all_of_it() {
+        let berlin = Zone::parse("Europe/Berlin").unwrap();
+        for (text, first, last) in [
+            ("2024-05-01", "2024-04-30T22:00:00.000000Z", "2024-05-01T21:59:59.999999Z"),
+            ("2024-05-01T10", "2024-05-01T08:00:00.000000Z", "2024-05-01T08:59:59.999999Z"),
+            ("2024-05-01T10Z", "2024-05-01T10:00:00.000000Z", "2024-05-01T10:59:59.999999Z"),
+            ("2024-05-01T10:30", "2024-05-01T08:30:00.000000Z", "2024-05-01T08:30:59.999999Z"),
+            ("2024-05-01T10:30Z", "2024-05-01T10:30:00.000000Z", "2024-05-01T10:30:59.999999Z"),
+            ("2024-05-01 10:30 -02:00", "2024-05-01T12:30:00.000000Z", "2024-05-01T12:30:59.999999Z"),
+            ("2024-05-01 10:30:05", "2024-05-01T08:30:05.000000Z", "2024-05-01T08:30:05.999999Z"),
+            ("2024-05-01t10:30:05z", "2024-05-01T10:30:05.000000Z", "2024-05-01T10:30:05.999999Z"),
+            ("2024-05-01 10:30:05Z", "2024-05-01T10:30:05.000000Z", "2024-05-01T10:30:05.999999Z"),
+            ("2024-05-01T10:30:05 02:00", "2024-05-01T08:30:05.000000Z", "2024-05-01T08:30:05.999999Z"),
+            ("2024-05-01T10:30:05+0200", "2024-05-01T08:30:05.000000Z", "2024-05-01T08:30:05.999999Z"),
+            ("2024-05-01T10:30:05.5Z", "2024-05-01T10:30:05.500000Z", "2024-05-01T10:30:05.599999Z"),
+            ("2024-05-01T10:30:05.511Z", "2024-05-01T10:30:05.511000Z", "2024-05-01T10:30:05.511999Z"),
+            ("2024-05-01T10:30:05.511", "2024-05-01T08:30:05.511000Z", "2024-05-01T08:30:05.511999Z"),
+            ("2024-05-01T10:30:05.123456789Z", "2024-05-01T10:30:05.123456Z", "2024-05-01T10:30:05.123456Z"),
+            ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59.000000Z", "1969-12-31T23:59:59.999999Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z", "9999-12-31T23:59:59.999999Z"),
+            // Clocks show this hour twice, and the hour in spring never.
+            ("2024-10-27T02:30", "2024-10-27T00:30:00.000000Z", "2024-10-27T01:30:59.999999Z"),
+            ("2024-10-27T01:59", "2024-10-26T23:59:00.000000Z", "2024-10-26T23:59:59.999999Z"),
+            ("2024-03-31T02:30", "2024-03-31T01:30:00.000000Z", "2024-03-31T01:30:59.999999Z"),
+        ] {
+            let parse = |end| parse_instant(text, "", &berlin, end).unwrap().to_string();
+            assert_eq!([parse(RangeEnd::From), parse(RangeEnd::To)], [first, last], "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_range_is_written_to_the_microsecond() {
+        for zone in [Zone::utc(), Zone::parse("Europe/Berlin").unwrap()] {
+            for micros in [0, 1, -1, 999_999, 1_714_564_800_000_000] {
+                let at = Timestamp::from_micros(micros);
+                assert_eq!(parse_instant(&exact_end(&zone, at), "", &zone, RangeEnd::To), Ok(at));
+                assert_eq!(parse_instant(&exact(&zone, at), "", &zone, RangeEnd::From), Ok(at));
+            }
         }
     }
 

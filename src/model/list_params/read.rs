@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::model::{
+    cursor,
     error::{ParameterError, ParameterErrors},
     field::{FIELDS, Field, FieldSpec},
     filter::Predicate,
@@ -15,14 +16,14 @@ use crate::model::{
         range::{RangeEnd, parse_instant},
     },
     query::{CONTROLS, Includes, Order, Query, Sort},
-    search::SearchWord,
+    search_language,
     stats::{HistogramQuery, STATS_CONTROLS},
     timestamp::Timestamp,
     zone::Zone,
 };
 
 /// The parameters that only a page has.
-const PAGE: &[&str] = &["range", "at", "newer", "facets", "tz"];
+const PAGE: &[&str] = &["range", "at", "newer", "facets"];
 /// The parameters that only a page's form sends. A URL with one of these is rewritten.
 const FORM: &[&str] = &["from_time", "to_time", "kept", "fields"];
 /// Prefix of the parameter that excludes the values of a field: `not.action=CREATE`.
@@ -37,7 +38,7 @@ pub enum Accepts {
     List,
     /// Those of a list and of counting.
     Stats,
-    /// Those of a list, a page and its form. An empty value means no filter: it is an empty form field.
+    /// Those of a list, a page and its form. An empty value of any parameter is an empty form field.
     Page,
 }
 
@@ -87,42 +88,65 @@ impl ListParams {
     }
 
     fn read_range(&mut self, given: &mut Given<'_>) {
-        if given.accepts != Accepts::Page {
-            let (from, to) = (given.read("from", parse_time), given.read("to", parse_time));
-            self.range = Range::Between { from, to };
-            return;
-        }
-        self.range = Range::Last(given.read("range", Preset::parse).unwrap_or(Preset::DEFAULT));
+        let is_page = given.accepts == Accepts::Page;
         let [from, to] = [("from", RangeEnd::From), ("to", RangeEnd::To)].map(|(name, end)| {
-            let time = given.once(&format!("{name}_time")).unwrap_or_default();
+            // The form of a page has separate fields for the date and the time.
+            let time = if is_page { given.once(&format!("{name}_time")).unwrap_or_default() } else { String::new() };
             given.read(name, |text| parse_instant(text, &time, &self.zone, end))
         });
-        if from.is_some() || to.is_some() {
-            self.range = Range::Between { from, to };
+        self.range = Range::Between { from, to };
+        if is_page && from.is_none() && to.is_none() {
+            self.range = Range::Last(given.read("range", Preset::parse).unwrap_or(Preset::DEFAULT));
         }
-        if from.zip(to).is_some_and(|(from, to)| from > to) {
-            given.problems.push(ParameterError::new("to", "is before from"));
+        if let Some((from, to)) = from.zip(to).filter(|(from, to)| from > to) {
+            given
+                .problems
+                .push(ParameterError::new("from", format!("is after to: no event is between {from} and {to}")));
         }
     }
 
-    fn read_controls(&mut self, given: &mut Given<'_>, now: Timestamp) {
+    fn read_search(&mut self, given: &mut Given<'_>) {
         for name in ["q", "search"] {
-            let read = |text: &str| Ok(Search { words: SearchWord::parse_all(text)?, text: text.trim().to_owned() });
-            let found = given.read::<_, String>(name, read);
-            match (&mut self.search, found) {
+            let mut rejected = None;
+            let found = given.read(name, |text| match search_language::parse(text) {
+                Ok(terms) => Ok(Search { text: text.to_owned(), terms }),
+                Err(message) => {
+                    rejected = Some(text.to_owned());
+                    Err(message)
+                }
+            });
+            self.rejected_search = self.rejected_search.take().or(rejected);
+            // White space alone searches for nothing.
+            match (&mut self.search, found.filter(|search| !search.terms.is_empty())) {
                 (Some(search), Some(more)) => {
                     search.text = format!("{} {}", search.text, more.text);
-                    search.words.extend(more.words);
+                    search.terms.extend(more.terms);
                 }
                 (search, found) => *search = search.take().or(found),
             }
         }
+    }
+
+    fn read_limit(&mut self, given: &mut Given<'_>) {
+        let (limit, per_page) = (given.read("limit", parse_limit), given.read("per_page", parse_limit));
+        if limit.zip(per_page).is_some_and(|(limit, per_page)| limit != per_page) {
+            given.problems.push(ParameterError::new("per_page", "differs from limit, which means the same"));
+        }
+        self.limit = limit.or(per_page);
+        given.read("page", |text| match parse_limit(text) {
+            Ok(1) => Ok(()),
+            _ => Err("must be 1: a later page begins at a cursor; send the next of the previous response as cursor"),
+        });
+    }
+
+    fn read_controls(&mut self, given: &mut Given<'_>, now: Timestamp) {
+        self.read_search(given);
         self.include_own = given.flag("include_own").unwrap_or_default();
         given.flag("include_deleted_entities");
         self.count = given.flag("count");
         self.sort = given.choice("sort", [("time", Sort::Time), ("received", Sort::Received)]);
         self.order = given.choice("order", [("desc", Order::Descending), ("asc", Order::Ascending)]);
-        self.limit = given.read("limit", parse_limit);
+        self.read_limit(given);
         if let Some(includes) = given.values.get("includes") {
             let names = includes.values.iter().flat_map(|list| list.split(','));
             match Includes::parse(names) {
@@ -131,7 +155,7 @@ impl ListParams {
             }
         }
         for (name, position) in [("cursor", PagePosition::After as fn(_) -> _), ("newer", PagePosition::Before)] {
-            if let Some(cursor) = given.once(name) {
+            if let Some(cursor) = given.read(name, |text| cursor::check(text).map(|()| text.to_owned())) {
                 self.position = position(cursor);
             }
         }
@@ -241,7 +265,14 @@ impl Values<'_> {
     }
 }
 
-/// Parameters by name; `name[]` is `name`.
+/// The name of a parameter without the brackets of an element: `name[]`, `name[0]`.
+pub fn plain_name(name: &str) -> &str {
+    let is_index = |index: &&str| index.bytes().all(|byte| byte.is_ascii_digit());
+    let element = name.strip_suffix(']').and_then(|name| name.rsplit_once('['));
+    element.filter(|(_, index)| is_index(index)).map_or(name, |(plain, _)| plain)
+}
+
+/// Parameters by plain name.
 struct Given<'a> {
     values: HashMap<String, Values<'a>>,
     accepts: Accepts,
@@ -251,12 +282,16 @@ struct Given<'a> {
 
 impl<'a> Given<'a> {
     fn add(&mut self, name: &str, value: Cow<'a, str>) {
-        let plain = name.strip_suffix("[]").unwrap_or(name);
+        let plain = plain_name(name);
         if !self.accepts.accepts(plain) {
             self.problems.push(ParameterError::unknown(name));
             return;
         }
-        let is_empty = self.accepts == Accepts::Page && value.trim().is_empty();
+        let is_empty = match self.accepts {
+            Accepts::Page => value.trim().is_empty(),
+            // Generated clients send every filter that they know. An empty control is more likely a mistake.
+            Accepts::List | Accepts::Stats => value.is_empty() && is_filter(plain),
+        };
         self.tidy &= !is_empty && !plain.starts_with(MODE) && !FORM.contains(&plain);
         // A page's URL holds instants: they mean the same to the API and in every zone.
         self.tidy &= !matches!(plain, "from" | "to") || parse_time(&value).is_ok();
@@ -293,103 +328,42 @@ impl<'a> Given<'a> {
     }
 }
 
+/// Whether a parameter selects events.
+fn is_filter(plain: &str) -> bool {
+    matches!(plain, "q" | "search" | "from" | "to")
+        || Field::of_parameter(plain.strip_prefix(NOT).unwrap_or(plain)).is_some()
+}
+
 /// Parses an RFC 3339 time. An unencoded plus sign arrives as a space; no other space belongs in a time.
 fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
     Timestamp::parse(&text.replace(' ', "+"))
         .ok_or("is not an RFC 3339 time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00")
 }
 
-/// A limit with more digits than a number can hold is above any maximum.
+/// Parses a whole number of at least 1. Digits may say any number: above the maximum, a limit is clamped. Generated clients also
+/// write numbers as floating-point ones (`50.0`, `5e1`), which hold whole numbers up to 2^53.
 fn parse_limit(text: &str) -> Result<usize, &'static str> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("must be a whole number, at least 1");
-    }
-    match text.parse().unwrap_or(usize::MAX) {
+    const INVALID: &str = "must be a whole number, at least 1";
+    // A plus sign that was sent without encoding arrives as a space.
+    let number = text.trim().replace(' ', "+");
+    let number = number.strip_prefix('+').unwrap_or(&number);
+    let is_decimal = number.starts_with(|first: char| first.is_ascii_digit())
+        && number.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
+    let value = if number.bytes().all(|byte| byte.is_ascii_digit()) {
+        number.parse::<u64>().unwrap_or(u64::MAX)
+    } else {
+        let float =
+            number.parse::<f64>().ok().filter(|float| float.fract() == 0.0 && (0.0..=EXACT_MAX).contains(float));
+        // The range makes the conversion exact.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 2^53")]
+        float.map(|float| float as u64).ok_or(INVALID)?
+    };
+    match value {
+        _ if !is_decimal => Err(INVALID),
         0 => Err("must be at least 1"),
-        limit => Ok(limit),
+        limit => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(query: &str, accepts: Accepts) -> ListParams {
-        let now = Timestamp::parse("2024-05-02T10:00:00Z").unwrap();
-        ListParams::parse(form_urlencoded::parse(query.as_bytes()), accepts, &QueryLimits::default(), now)
-    }
-
-    #[test]
-    fn every_problem_is_reported_and_the_rest_applies() {
-        for (query, parameter) in [
-            ("status=BROKEN", "status"),
-            ("from=soon", "from"),
-            ("tz=Nowhere", "tz"),
-            ("range=2h", "range"),
-            ("nonsense=1", "nonsense"),
-            ("order=up", "order"),
-            ("facets=identifier", "facets"),
-            ("q=a&q=b", "q"),
-        ] {
-            let params = parse(&format!("action=A&{query}"), Accepts::Page);
-            assert_eq!(params.problems[0].parameter, parameter);
-            assert_eq!(params.selection(Field::Action, false).unwrap().values, ["A"], "{query}");
-        }
-        let problems = parse("a=1&limit=0&status=BROKEN&b=2", Accepts::List).valid().unwrap_err().0;
-        let names: Vec<_> = problems.iter().map(|problem| problem.parameter.as_str()).collect();
-        assert_eq!(names, ["a", "b", "limit", "status"]);
-    }
-
-    #[test]
-    fn a_page_understands_every_list_of_the_api_as_the_api_does() {
-        for query in [
-            "",
-            "resources=a,b&resource_type=c",
-            "origin=a,b",
-            "origin=,&not.origin[]=a,b",
-            "status_code=4xx,5xx&not.ip=10.0.0.0/8",
-            "q=x&search=y z&include_own=true",
-            "sort=received&order=asc&limit=5&includes=action",
-            "from=2024-05-01T00:00:00 02:00&to=2024-05-02T00:00:00Z&origin=auditbox",
-        ] {
-            let limits = QueryLimits::default();
-            let [list, page] = [Accepts::List, Accepts::Page].map(|accepts| parse(query, accepts).valid().unwrap());
-            let page = if query.contains("from=") { page } else { page.within(Range::Last(Preset::All)) };
-            assert_eq!(list.filter(), page.filter(), "{query}");
-            let [list, page] = [list, page].map(|params| params.query(&limits).unwrap());
-            assert_eq!((list.sort, list.order, list.limit), (page.sort, page.order, page.limit));
-        }
-    }
-
-    #[test]
-    fn a_form_adds_modes_and_the_selection_from_before_its_fields_arrived() {
-        let actions = |query: &str| {
-            let params = parse(query, Accepts::Page);
-            assert!(params.problems.is_empty() && !params.tidy, "{query}");
-            params
-                .selections
-                .iter()
-                .map(|selection| (selection.negated, selection.values.join(" ")))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(actions("action=A&action=&mode.action=not&mode.actor=is"), [(true, "A".to_owned())]);
-        assert_eq!(actions("kept=action%3DA%26not.action%3DB"), [(false, "A".to_owned()), (true, "B".to_owned())]);
-        assert_eq!(actions("kept=action%3DA&fields=shown"), []);
-    }
-
-    #[test]
-    fn facets_are_countable_fields_and_each_counts_once() {
-        let stats = |query: &str| parse(query, Accepts::Stats).valid().map(|params| params.facets);
-        assert_eq!(
-            stats("facets=action,resource_type&facets[]=action&entity=api").unwrap(),
-            [Field::Action, Field::ResourceType]
-        );
-        for query in ["facets=identifier", "facets=run_id", "facets=", "facets=q", "facets=nonsense"] {
-            assert_eq!(stats(query).unwrap_err().0[0].parameter, "facets", "{query}");
-        }
-        for (query, name) in [("histogram=2h", "histogram"), ("tz=Nowhere", "tz"), ("tz=UTC&tz=UTC", "tz")] {
-            assert_eq!(stats(query).unwrap_err().0[0].parameter, name);
-        }
-        assert_eq!(parse("tz=UTC", Accepts::List).problems[0].parameter, "tz");
-    }
-}
+/// 2^53: up to here, a floating-point number is exactly the whole number that was written.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;

@@ -1,7 +1,7 @@
 //! Lines of access logs in the common and the combined format of Apache and nginx, also with a virtual host in front.
 //!
 //! `client ident user [time] "request" status bytes "referer" "user agent"`. In quotes, a backslash escapes a character, or
-//! a byte as `\xhh`. A `-` stands for nothing.
+//! a byte as `\xhh`. A `-` means that the value is absent.
 
 use std::borrow::Cow;
 

@@ -1,10 +1,11 @@
-//! From input to records: the documents of a text, and the records of a document.
+//! From input to records: the documents of a body, and the records of a document.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use crate::model::{
+    batch::{self, AfterError, PieceError},
     json,
     mapping::{Mapping, RecordError, combined, otlp, walk},
 };
@@ -68,28 +69,16 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A piece of a text that holds one or more records: a JSON value, or a line.
-#[derive(Debug)]
-pub struct Document<'a> {
-    /// The line on which the document begins, from 1.
-    pub line: usize,
-    /// The text of the document; an error if it is not JSON.
-    pub text: Result<&'a str, RecordError>,
-}
-
-/// The documents of a text. After a document that is not JSON, the next line is read.
-#[derive(Debug)]
-pub struct Documents<'a> {
-    rest: &'a str,
-    line: usize,
-    are_lines: bool,
-}
-
 impl Mapping {
-    /// Splits a text into documents: JSON values in a row, with or without line breaks; or lines, if the format is text.
-    pub fn documents<'a>(&self, text: &'a str) -> Documents<'a> {
-        let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Documents { rest, line: 1, are_lines: self.input == Input::Combined }
+    /// Splits a body into documents: JSON values in a row or in an array; or lines, if the format is text. A part that cannot be
+    /// read takes the place of a document and costs no other.
+    pub fn documents<'a>(&self, body: &'a [u8]) -> Vec<Result<&'a str, PieceError>> {
+        if self.input == Input::Combined {
+            return lines(body);
+        }
+        // The number of values is not limited here.
+        let pieces = batch::split(body, usize::MAX, AfterError::Resume).unwrap_or_default();
+        pieces.into_iter().map(|piece| piece.map(RawValue::get)).collect()
     }
 
     /// The records of a document: the elements of an array, the records of an envelope, or the document itself.
@@ -166,45 +155,14 @@ pub(super) fn parse(text: &str) -> Result<&RawValue, RecordError> {
     serde_json::from_str(text).map_err(|error| RecordError::NotJson(error.to_string()))
 }
 
-impl<'a> Documents<'a> {
-    /// Takes the first `length` bytes of the rest.
-    fn take(&mut self, length: usize) -> &'a str {
-        let (taken, rest) = self.rest.split_at(length);
-        self.line += memchr::memchr_iter(b'\n', taken.as_bytes()).count();
-        self.rest = rest;
-        taken
-    }
-
-    fn take_line(&mut self) -> &'a str {
-        let length = self.rest.find('\n').map_or(self.rest.len(), |at| at + 1);
-        self.take(length)
-    }
-}
-
-impl<'a> Iterator for Documents<'a> {
-    type Item = Document<'a>;
-
-    fn next(&mut self) -> Option<Document<'a>> {
-        let space = self.rest.len() - self.rest.trim_start().len();
-        self.take(space);
-        let line = self.line;
-        if self.rest.is_empty() {
-            return None;
-        }
-        if self.are_lines {
-            return Some(Document { line, text: Ok(self.take_line().trim_end()) });
-        }
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<&'a RawValue>();
-        match values.next()? {
-            Ok(raw) => {
-                let length = values.byte_offset();
-                self.take(length);
-                Some(Document { line, text: Ok(raw.get()) })
-            }
-            Err(error) => {
-                self.take_line();
-                Some(Document { line, text: Err(RecordError::NotJson(error.to_string())) })
-            }
-        }
-    }
+/// The lines of a text that are not empty.
+fn lines(body: &[u8]) -> Vec<Result<&str, PieceError>> {
+    let lines = body.split(|byte| *byte == b'\n').enumerate();
+    let texts = lines.map(|(index, line)| {
+        std::str::from_utf8(line).map(str::trim).map_err(|error| PieceError {
+            line: index + 1,
+            message: format!("line {}: not UTF-8 at byte {}", index + 1, error.valid_up_to()),
+        })
+    });
+    texts.filter(|text| text.as_ref().map_or(true, |text| !text.is_empty())).collect()
 }

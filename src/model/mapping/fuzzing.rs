@@ -2,13 +2,13 @@
 //!
 //! For tests and fuzzers only.
 
-#![allow(clippy::missing_panics_doc, reason = "a check that fails is what a fuzzer looks for")]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a check that fails is what a fuzzer looks for")]
 
 use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 
-use super::{EMBEDDED, Mapping, MappedRecord};
+use super::{EMBEDDED, MappedRecord, Mapping};
 use crate::model::{
     event::{EventDraft, Receipt, Sender},
     json::Members,
@@ -21,10 +21,11 @@ static PRESETS: LazyLock<Vec<Mapping>> =
 
 /// Maps the records of a text with every preset. Each record becomes an event that is accepted, and that holds the record.
 pub fn map_records(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
     for mapping in PRESETS.iter() {
-        for document in mapping.documents(text) {
-            let records = document.text.and_then(|text| mapping.records(text)).unwrap_or_default();
+        for document in mapping.documents(bytes) {
+            let Ok(document) = document else { continue };
+            let records = mapping.records(document).unwrap_or_default();
+            mapping.recognizes(document);
             for record in &records {
                 let mapped = mapping.map(record, &EventLimits::default()).unwrap();
                 let source = record.source();
@@ -35,7 +36,6 @@ pub fn map_records(bytes: &[u8]) {
                 }
             }
         }
-        mapping.recognizes(text);
     }
 }
 
@@ -67,23 +67,74 @@ mod tests {
 
     /// Pieces of records, which are joined in any order. Many are keys that presets look for.
     const PIECES: &[&str] = &[
-        "{", "}", "[", "]", ",", ":", "\"", "\\", "null", "true", "1e999", "-0", " ", "\n", "\u{feff}", "é", "\"\\ud800\"",
-        "\"\\u0000\"", "\"action\":", "\"Records\":[", "\"items\":[", "\"events\":[", "\"eventName\":\"X\"", "\"verb\":\"get\"",
-        "\"user\":{\"username\":\"u\"}", "\"time\":", "\"ts\":1767323045.5", "\"status\":", "404", "\"resourceLogs\":[",
-        "\"scopeLogs\":[", "\"logRecords\":[", "\"attributes\":[{\"key\":\"user.id\",\"value\":{\"stringValue\":\"x\"}}]",
-        "\"parameters\":[{\"name\":\"OLD_VALUE\",\"value\":", "\"properties\":\"{\\\"id\\\":1}\"", "\"trigger\":{\"origin\":\"auditbox\"}",
-        "\"diff\":{\"before\":", "\"2026-01-02T03:04:05Z\"", "203.0.113.7 - - [02/Jan/2026:03:04:05 +0000] \"GET / HTTP/1.1\" 200 6",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "null",
+        "true",
+        "1e999",
+        "-0",
+        " ",
+        "\n",
+        "\u{feff}",
+        "é",
+        "\"\\ud800\"",
+        "\"\\u0000\"",
+        "\"action\":",
+        "\"Records\":[",
+        "\"items\":[",
+        "\"events\":[",
+        "\"eventName\":\"X\"",
+        "\"verb\":\"get\"",
+        "\"user\":{\"username\":\"u\"}",
+        "\"time\":",
+        "\"ts\":1767323045.5",
+        "\"status\":",
+        "404",
+        "\"resourceLogs\":[",
+        "\"scopeLogs\":[",
+        "\"logRecords\":[",
+        "\"attributes\":[{\"key\":\"user.id\",\"value\":{\"stringValue\":\"x\"}}]",
+        "\"parameters\":[{\"name\":\"OLD_VALUE\",\"value\":",
+        "\"properties\":\"{\\\"id\\\":1}\"",
+        "\"trigger\":{\"origin\":\"auditbox\"}",
+        "\"diff\":{\"before\":",
+        "\"2026-01-02T03:04:05Z\"",
+        "203.0.113.7 - - [02/Jan/2026:03:04:05 +0000] \"GET / HTTP/1.1\" 200 6",
         "{\"a\":1}",
     ];
 
     /// Lines of presets.
     const LINES: &[&str] = &[
-        "action = \"/a/b\"", "action = [\"/a/b/0\", \"=X\"]", "resourceType = \"{/n}-{/time}\"", "records = \"/a\"",
-        "identifier = { from = \"/n\", split = \"x\", take = -1 }", "trigger.at = \"/time\"", "trigger.at = \"/n\"",
-        "context.entity = \"/a/b/[k=v]/k\"", "diff.after = { from = \"/a\", json = \"/b\" }", "diff.before = \"/a\"",
-        "status = { from = \"/n\", map = { \"1|*\" = \"FAILURE\" } }", "request.statusCode = \"/n\"", "zone = \"+02:00\"",
-        "input = \"otlp\"", "input = \"combined\"", "version = 2", "[context]", "entity = \"/n\"", "[[tests]]", "record = \"{}\"",
-        "= \"", "\"\"\"", "a.b.c = { d = [", "action = \"=\"",
+        "action = \"/a/b\"",
+        "action = [\"/a/b/0\", \"=X\"]",
+        "resourceType = \"{/n}-{/time}\"",
+        "records = \"/a\"",
+        "identifier = { from = \"/n\", split = \"x\", take = -1 }",
+        "trigger.at = \"/time\"",
+        "trigger.at = \"/n\"",
+        "context.entity = \"/a/b/[k=v]/k\"",
+        "diff.after = { from = \"/a\", json = \"/b\" }",
+        "diff.before = \"/a\"",
+        "status = { from = \"/n\", map = { \"1|*\" = \"FAILURE\" } }",
+        "request.statusCode = \"/n\"",
+        "zone = \"+02:00\"",
+        "input = \"otlp\"",
+        "input = \"combined\"",
+        "version = 2",
+        "[context]",
+        "entity = \"/n\"",
+        "[[tests]]",
+        "record = \"{}\"",
+        "= \"",
+        "\"\"\"",
+        "a.b.c = { d = [",
+        "action = \"=\"",
     ];
 
     proptest! {

@@ -1,11 +1,11 @@
 //! Tables from patterns to texts.
 //!
-//! A pattern is a text in which `*` stands for any characters and `?` for one. A key of a table is one or more patterns
-//! joined by `|`. A value that is `*` stands for the text itself.
+//! In a pattern, `*` matches any characters and `?` matches one. A key of a table is one or more patterns joined by `|`. The
+//! value `*` means the text itself.
 
 use std::{borrow::Cow, collections::HashMap};
 
-/// The value that stands for the text itself.
+/// The value that means the text itself.
 const ITSELF: &str = "*";
 
 /// A table that maps texts to texts. An exact pattern wins over one with wildcards, and a longer one over a shorter one.
@@ -60,7 +60,7 @@ fn is_glob(pattern: &str) -> bool {
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // After the last `*`: where to continue in the pattern, and the end of the text that the `*` stands for.
+    // After the last `*`: where to continue in the pattern, and the end of the text that the `*` matches.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {

@@ -34,7 +34,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub use documents::{Document, Documents, Record};
+pub use documents::Record;
 pub use presets::{EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
 pub use toml_reader::PresetError;
@@ -218,16 +218,16 @@ impl Mapping {
 }
 
 impl Outcome<'_> {
-    /// Adds what every event has. A record in which nothing was found is marked as unmapped, whatever the preset's constants say.
+    /// Adds what every event has. A record in which nothing was found is marked as unmapped. Then the preset's constants do not count.
     fn complete(&mut self, mapping: &Mapping, is_mapped: bool) {
-        for (key, default) in [("action", DEFAULT_ACTION), ("resourceType", UNMAPPED)] {
+        for (target, default) in [(target::ACTION, DEFAULT_ACTION), (target::RESOURCE_TYPE, UNMAPPED)] {
             if !is_mapped {
-                self.remove(target::index_of(key));
+                self.remove(target);
             }
-            self.add(target::index_of(key), default);
+            self.add(target, default);
         }
         if mapping.name != OWN_ORIGIN {
-            self.add(target::find("trigger.origin").unwrap_or_default(), &mapping.name);
+            self.add(target::ORIGIN, &mapping.name);
         }
     }
 
@@ -246,14 +246,13 @@ impl Outcome<'_> {
 
     fn extend_identifier(&mut self, record: &str) {
         let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(record)[..9]);
-        let identifier = target::index_of("identifier");
-        let known = self.values.iter().find(|(target, _)| *target == identifier);
+        let known = self.values.iter().find(|(target, _)| *target == target::IDENTIFIER);
         let text = known.and_then(|(_, value)| walk::scalar(value)).unwrap_or_default();
         // An identifier has at most 256 bytes.
         let end = text.floor_char_boundary(240);
         let extended = format!("{}~{hash}", &text[..end]);
-        self.remove(identifier);
-        self.add(identifier, &extended);
+        self.remove(target::IDENTIFIER);
+        self.add(target::IDENTIFIER, &extended);
         self.problems
             .push("identifier: belongs to an event with other content, so a hash of the record follows it".to_owned());
     }

@@ -123,10 +123,10 @@ impl Source {
 }
 
 fn read(value: &str, takes_json: bool) -> Option<Found<'_>> {
-    match takes_json {
-        false => scalar(value).map(Found::Text),
-        true => Some(Found::Json(Cow::Borrowed(value))).filter(|_| value != "null"),
+    if takes_json {
+        return Some(Found::Json(Cow::Borrowed(value))).filter(|_| value != "null");
     }
+    scalar(value).map(Found::Text)
 }
 
 /// A part of a JSON text.
@@ -146,7 +146,7 @@ impl Inner {
         Self { tree }
     }
 
-    /// Reads a string that holds JSON. A value that is no string is taken as it is.
+    /// Reads a string that holds JSON. Any other value is used directly.
     fn read<'a>(&self, value: &'a str, takes_json: bool) -> Option<Found<'a>> {
         let Some(content) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
             return self.part(value).and_then(|part| read(part, takes_json));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    event::OWN_ORIGIN,
+    event::{FAILURE, OWN_ORIGIN},
     field::{Field, Object},
     json,
     mapping::time,
@@ -23,6 +23,10 @@ pub(super) struct Target {
 pub(super) enum Kind {
     /// A text.
     Text,
+    /// A text of limited length, which decides which events are the same.
+    Identifier,
+    /// A text other than the origin of auditbox's own events.
+    Origin,
     /// `SUCCESS` or `FAILURE`.
     Status,
     /// An instant.
@@ -37,15 +41,21 @@ const fn text(object: Object, key: &'static str) -> Target {
     Target { object, key, kind: Kind::Text }
 }
 
+/// The indexes of the keys that the engine itself sets.
+pub(super) const IDENTIFIER: usize = 0;
+pub(super) const ACTION: usize = 1;
+pub(super) const RESOURCE_TYPE: usize = 2;
+pub(super) const ORIGIN: usize = 6;
+
 /// Every key, in the order in which an event has them.
 pub(super) const TARGETS: &[Target] = &[
-    text(Object::Event, "identifier"),
+    Target { object: Object::Event, key: "identifier", kind: Kind::Identifier },
     text(Object::Event, "action"),
     text(Object::Event, "resourceType"),
     Target { object: Object::Event, key: "status", kind: Kind::Status },
     text(Object::Event, "message"),
     Target { object: Object::Trigger, key: "at", kind: Kind::Time },
-    text(Object::Trigger, "origin"),
+    Target { object: Object::Trigger, key: "origin", kind: Kind::Origin },
     text(Object::By, "userId"),
     text(Object::By, "orgId"),
     text(Object::By, "type"),
@@ -67,9 +77,6 @@ pub(super) const TARGETS: &[Target] = &[
     Target { object: Object::Diff, key: "after", kind: Kind::Json },
 ];
 
-/// Maximum number of bytes of a text that is not searched.
-const TEXT_BYTES_MAX: usize = 8_192;
-
 impl Target {
     /// The key's dotted path: `trigger.by.name`.
     pub(super) fn path(&self) -> String {
@@ -80,24 +87,24 @@ impl Target {
     pub(super) fn value(&self, text: Cow<'_, str>, zone: &Zone) -> Result<String, String> {
         let text = match self.kind {
             Kind::Time => time::rfc3339(&text, zone).ok_or("is not a time")?.into(),
-            Kind::Status if !matches!(&*text, "SUCCESS" | "FAILURE") => return Err("must be SUCCESS or FAILURE".into()),
+            Kind::Status if !["SUCCESS", FAILURE].iter().any(|status| status.eq_ignore_ascii_case(&text)) => {
+                return Err("must be SUCCESS or FAILURE".to_owned());
+            }
             Kind::StatusCode => {
-                let is_code = text.len() == 3 && text.parse().is_ok_and(|code: u16| (100..=999).contains(&code));
-                return if is_code { Ok(text.into_owned()) } else { Err("is not a number from 100 to 999".into()) };
+                let code = text.parse().ok().filter(|code: &f64| code.fract() == 0.0);
+                let code = code.filter(|code| *code == 0.0 || (100.0..=999.0).contains(code));
+                return code
+                    .map(|code| code.abs().to_string())
+                    .ok_or_else(|| "is not a number from 100 to 999".to_owned());
+            }
+            Kind::Origin if text == OWN_ORIGIN => {
+                return Err(format!("`{OWN_ORIGIN}` is reserved for the events that auditbox records about itself"));
+            }
+            Kind::Identifier if text.len() > Field::Identifier.spec().bytes_max => {
+                return Err(format!("is longer than {} bytes", Field::Identifier.spec().bytes_max));
             }
             _ => text,
         };
-        if (self.object, self.key) == (Object::Trigger, "origin") && text == OWN_ORIGIN {
-            return Err(format!("`{OWN_ORIGIN}` is reserved for the events that auditbox records about itself"));
-        }
-        let bytes_max = match (Field::at(self.object, self.key), self.key) {
-            (Some(spec), _) => spec.bytes_max,
-            (None, "orgId" | "userAgent") => TEXT_BYTES_MAX,
-            (None, _) => usize::MAX,
-        };
-        if text.len() > bytes_max {
-            return Err(format!("is longer than {bytes_max} bytes"));
-        }
         if text.contains('\0') {
             return Err("contains a NUL character".to_owned());
         }
@@ -110,11 +117,6 @@ impl Target {
 /// The index of the target with this dotted path.
 pub(super) fn find(path: &str) -> Option<usize> {
     TARGETS.iter().position(|target| target.path() == path)
-}
-
-/// The index of a target of the event itself.
-pub(super) fn index_of(key: &str) -> usize {
-    find(key).unwrap_or_default()
 }
 
 /// The keys below an object of the event: `userId, orgId, …` for `trigger.by`. Empty if there is no such object.
@@ -194,6 +196,8 @@ mod tests {
             }
         }
         assert_eq!(keys_below("trigger"), ["at", "origin", "by"]);
+        let known = ["identifier", "action", "resourceType", "trigger.origin"].map(|path| find(path).unwrap());
+        assert_eq!(known, [IDENTIFIER, ACTION, RESOURCE_TYPE, ORIGIN]);
         assert_eq!(keys_below("nothing"), [""; 0]);
     }
 
@@ -203,14 +207,17 @@ mod tests {
         let value = |path: &str, text: &str| TARGETS[find(path).unwrap()].value(text.to_owned().into(), &zone);
         assert_eq!(value("action", "a\"b"), Ok("\"a\\\"b\"".to_owned()));
         assert_eq!(value("request.statusCode", "404"), Ok("404".to_owned()));
+        assert_eq!(value("request.statusCode", "0"), Ok("0".to_owned()));
+        assert_eq!(value("status", "failure"), Ok("\"failure\"".to_owned()));
         for (path, text) in [
             ("action", "a\0b"),
-            ("action", &*"x".repeat(129)),
+            ("identifier", &*"x".repeat(257)),
             ("trigger.at", "yesterday"),
             ("status", "OK"),
             ("trigger.origin", "auditbox"),
-            ("request.statusCode", "+99"),
-            ("request.statusCode", "0"),
+            ("request.statusCode", "-200"),
+            ("request.statusCode", "99"),
+            ("request.statusCode", "NaN"),
         ] {
             assert!(value(path, text).is_err(), "{path}");
         }

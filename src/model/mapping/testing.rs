@@ -7,7 +7,7 @@ use crate::model::{
     limits::EventLimits,
     mapping::{
         Mapping, Outcome, Record,
-        target::{self, Kind, TARGETS},
+        target::{self, Kind, TARGETS, Target},
         toml_reader::{Entry, PresetError, Reader},
         walk::{self, Node},
     },
@@ -83,18 +83,17 @@ impl Test {
         let Outcome { values, problems, .. } = mapping.find(record.fields());
         let mut found: Vec<_> = values.iter().map(|(target, value)| (*target, text_of(*target, value))).collect();
         // The default of the origin need not be repeated in each test.
-        let origin = target::find("trigger.origin");
-        if !self.event.iter().any(|(target, _)| Some(*target) == origin) {
-            found.retain(|(target, text)| Some(*target) != origin || *text != mapping.name);
+        if !self.event.iter().any(|(target, _)| *target == target::ORIGIN) {
+            found.retain(|(target, text)| *target != target::ORIGIN || *text != mapping.name);
         }
-        for target in 0..TARGETS.len() {
+        for (target, Target { object, key, .. }) in TARGETS.iter().enumerate() {
             let of = |values: &[(usize, String)]| {
                 values.iter().find(|(known, _)| *known == target).map(|(_, text)| text.clone())
             };
             let (expected, found) = (of(&self.event).map(|text| normal(target, text)), of(&found));
             if expected != found {
                 let show = |text: Option<String>| text.map_or_else(|| "nothing".to_owned(), |text| format!("`{text}`"));
-                let path = TARGETS[target].path();
+                let path = object.path(key);
                 return Err(format!("{path} must be {}, but is {}", show(expected), show(found)));
             }
         }

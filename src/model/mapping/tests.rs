@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::model::{
-    event::{EventDraft, Sender},
+    event::{self, EventDraft, Receipt, Sender},
     mask::Mask,
     masked_event::MaskedEvent,
+    timestamp::Timestamp,
 };
 
 fn mapping(preset: &str) -> Mapping {
@@ -112,7 +113,7 @@ fn what_an_event_does_not_take_is_omitted_and_reported() {
     );
     let long = "x".repeat(300);
     let record =
-        format!(r#"{{"a":"{long}","b":"B","t":"2026-02-30","c":7,"s":"maybe","o":"auditbox","i":"a\u0000b"}}"#);
+        format!(r#"{{"a":"a\u0000b","b":"B","t":"2026-02-30","c":7,"s":"maybe","o":"auditbox","i":"{long}"}}"#);
     let event = event(&mapping, &record);
     assert_eq!(event["action"], "B");
     assert_eq!((event.get("identifier"), event.get("status"), event.get("request")), (None, None, None));
@@ -132,6 +133,27 @@ fn the_provenance_names_the_preset_the_door_and_the_problems() {
     };
     assert_eq!(provenance("{\"a\":1}"), serde_json::json!({"preset": "mine@3", "door": "import"}));
     assert_eq!(provenance("{\"a\":1,\"t\":\"?\"}")["problems"], serde_json::json!(["trigger.at: is not a time"]));
+}
+
+#[test]
+fn the_stored_event_has_the_provenance_which_no_sender_can_set() {
+    let mapping = mapping("identifier = \"/i\"\naction = \"/a\"\ntrigger.at = \"/t\"");
+    let accept = |door: &str| {
+        let mapped = mapping.map(&one(&mapping, r#"{"i":"1","a":"x","t":"?"}"#), &EventLimits::default()).unwrap();
+        let limits = MappedRecord::limits(&EventLimits::default());
+        let provenance = mapped.provenance(door);
+        let draft = EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap().with_mapping(&provenance);
+        draft.accept(&Receipt { at: Timestamp::from_micros(1_700_000_000_000_000), by: "sender" })
+    };
+    let (one, other) = (accept("import"), accept("hec"));
+    let expected = r#""receivedBy":"sender","mapping":{"preset":"mine@1","door":"import","problems":["trigger.at: is not a time"]}}"#;
+    assert!(one.body.ends_with(expected), "{}", one.body);
+    // The same record by another door is a retry, and the event is found by the same values.
+    assert!(event::same_submission((&one.body, one.filled), (&other.body, other.filled)));
+    assert_eq!(event::searchable(&one.body).map(|(at, _)| at), Some(one.timestamp));
+    let sent = serde_json::from_str(r#"{"action":"A","resourceType":"x","mapping":{}}"#).unwrap();
+    let error = EventDraft::parse(sent, &EventLimits::default(), Sender::Client).unwrap_err();
+    assert_eq!(error.to_string(), "mapping: is set by the server");
 }
 
 #[test]
@@ -167,24 +189,16 @@ fn a_record_over_the_limit_is_an_error_of_that_record_alone() {
 #[test]
 fn a_document_that_is_not_json_costs_no_other() {
     let mapping = mapping("action = \"/a\"");
-    let text = "\u{feff}{\"a\":1}\n{\"a\":\n\n{\"a\":2} {\"a\":3}\nnonsense\n[{\"a\":4},\n{\"a\":5}]\n";
-    let mut seen = Vec::new();
-    for Document { line, text } in mapping.documents(text) {
-        match text.and_then(|text| mapping.records(text)) {
-            Ok(records) => seen.extend(records.iter().map(|record| (line, record.source().to_owned()))),
-            Err(_) => seen.push((line, "error".to_owned())),
-        }
-    }
-    let expected = [
-        (1, "{\"a\":1}"),
-        (2, "error"),
-        (4, "{\"a\":2}"),
-        (4, "{\"a\":3}"),
-        (5, "error"),
-        (6, "{\"a\":4}"),
-        (6, "{\"a\":5}"),
-    ];
-    assert_eq!(seen, expected.map(|(line, text)| (line, text.to_owned())));
+    let seen = |mapping: &Mapping, body: &[u8]| -> Vec<String> {
+        let documents = mapping.documents(body).into_iter();
+        documents.map(|document| document.map_or_else(|error| format!("line {}", error.line), str::to_owned)).collect()
+    };
+    let body = b"\xef\xbb\xbf{\"a\":1}\nnonsense\n\n{\"a\":2} {\"a\":3}\n{\"a\":\"\xff\"}\n{\"a\":4}\n";
+    let expected = ["{\"a\":1}", "line 2", "{\"a\":2}", "{\"a\":3}", "line 5", "{\"a\":4}"];
+    assert_eq!(seen(&mapping, body), expected);
+    assert_eq!(seen(&mapping, b"[{\"a\":1},\n{\"a\":2}]"), ["{\"a\":1}", "{\"a\":2}"]);
+    let lines = self::mapping("input = \"combined\"");
+    assert_eq!(seen(&lines, b"one\r\n\n \xff\ntwo"), ["one", "line 3", "two"]);
 }
 
 #[test]

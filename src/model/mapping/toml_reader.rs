@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, PresetError> {
 }
 
 fn line_at(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    memchr::memchr_iter(b'\n', &text.as_bytes()[..at.min(text.len())]).count() + 1
 }
 
 impl<'t> Reader<'t> {

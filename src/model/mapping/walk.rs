@@ -155,8 +155,8 @@ impl Selector {
     }
 }
 
-/// The text of a scalar that holds something: the decoded string, or the number, `true` or `false` as written. An array
-/// stands for its first such element. `None` for `null`, an empty string or an object.
+/// The text of a scalar that holds something: the decoded string, or the number, `true` or `false` as written. Of an
+/// array, the first such element counts. `None` for `null`, an empty string or an object.
 pub(super) fn scalar(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first()? {
         b'[' => {
@@ -176,8 +176,7 @@ pub(super) fn scalar(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Decodes the content of a JSON string. A content that no text can represent, because it escapes half a character, is
-/// returned as written.
+/// Decodes the content of a JSON string, with U+FFFD in place of each lone surrogate.
 pub(super) fn text_of(content: &str) -> Cow<'_, str> {
     unescape(content.as_bytes()).unwrap_or(Cow::Borrowed(content))
 }
@@ -268,7 +267,7 @@ mod tests {
             ("\"\"", None),
             ("null", None),
             ("{\"a\":1}", None),
-            ("\"\\ud800\"", Some("\\ud800")),
+            ("\"\\ud800\"", Some("\u{fffd}")),
         ] {
             assert_eq!(scalar(value).as_deref(), text, "{value}");
         }

@@ -5,12 +5,18 @@
 //! words anywhere in a key would remove `tokenCount` and `secretName`, which an audit log is for. Matching whole keys would
 //! miss `githubToken`. Case and separators are ignored.
 //!
+//! Some values stay although their key is such a name: those of keys on the list of exceptions (`[mask] keep`), and values that
+//! identify themselves as digests (`digest`), because people trace a leaked token by them. What changed is recorded before the
+//! values are replaced (`changed`).
+//!
 //! `scan` looks once through the text for strings that may be such keys. Only if it finds one does `walk` determine their
 //! meaning and replace values. Nothing is parsed into a tree, and every byte outside a secret stays unchanged. `same`
 //! compares events whose secrets are replaced.
 //!
 //! What belongs here: which values are secrets, and how they are replaced. Reading events belongs to `event`.
 
+mod changed;
+mod digest;
 mod names;
 mod same;
 mod scan;
@@ -19,7 +25,7 @@ mod tests;
 mod url;
 mod walk;
 
-pub use names::{MASKED, Mask, NAMES};
+pub use names::{KEEP, MASKED, Mask, NAMES};
 pub(crate) use same::{MaskedTree, same_but_for_masks};
 pub use url::without_parameter;
 pub use walk::Masked;

@@ -25,6 +25,8 @@ pub const NAMES: &[&str] = &[
     "jwt",
     "otp",
 ];
+/// The default exceptions: names of keys whose values stay, although the keys end with the name of a secret.
+pub const KEEP: &[&str] = &["hashed_token"];
 /// Maximum number of names. Each is compared with every key that has the same last two bytes.
 const NAMES_MAX: usize = 200;
 /// Maximum number of bytes of a name.
@@ -35,49 +37,96 @@ const SEPARATORS_MAX: usize = 4;
 /// Decides whether the value of a key is a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
-    /// The names, in lower case and without separators.
-    names: Vec<Vec<u8>>,
-    /// The hashes of the names' last two bytes, as a set of bits. For most keys this check is the only cost.
-    ends: [u64; 16],
+    secrets: Names,
+    /// The exceptions.
+    kept: Names,
 }
 
 impl Default for Mask {
     fn default() -> Self {
-        NAMES.iter().fold(Self::off(), |mask, name| mask.with(name))
+        let mask = NAMES.iter().fold(Self::off(), |mask, name| mask.with(name));
+        Self { kept: KEEP.iter().fold(Names::none(), |names, name| names.with(name)), ..mask }
     }
 }
 
 impl Mask {
     /// A mask without names, which replaces nothing.
     pub const fn off() -> Self {
-        Self { names: Vec::new(), ends: [0; 16] }
+        Self { secrets: Names::none(), kept: Names::none() }
     }
 
     /// Whether the mask replaces nothing.
     pub(super) fn is_off(&self) -> bool {
-        self.names.is_empty()
+        self.secrets.names.is_empty()
     }
 
     /// Parses the names that an operator chose.
     pub fn parse<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, String> {
-        let mut mask = Self::off();
-        for name in names {
+        let secrets = Names::parse(names)?;
+        if secrets.names.is_empty() {
+            return Err(format!("must list 1 to {NAMES_MAX} names; enabled = false masks nothing"));
+        }
+        Ok(Self { secrets, kept: Names::none() })
+    }
+
+    /// Sets the names of keys whose values stay.
+    pub fn keep<'n>(self, names: impl IntoIterator<Item = &'n str>) -> Result<Self, String> {
+        Ok(Self { kept: Names::parse(names)?, ..self })
+    }
+
+    /// Adds a name.
+    pub(super) fn with(self, name: &str) -> Self {
+        Self { secrets: self.secrets.with(name), ..self }
+    }
+
+    /// Whether the value of a decoded key is a secret.
+    pub fn names_secret(&self, key: &[u8]) -> bool {
+        self.secrets.name(key) && !self.kept.name(key)
+    }
+
+    /// Whether `key` ends with the name of a secret, at any position.
+    pub(super) fn ends_in_name(&self, key: &[u8]) -> bool {
+        self.secrets.end(key, |_| true)
+    }
+
+    /// Whether a text may end with the name of a secret, by its last two bytes. This rejects nearly all texts that do not.
+    pub(super) fn is_likely(&self, text: &[u8]) -> bool {
+        self.secrets.may_end(text)
+    }
+}
+
+/// A list of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Names {
+    /// The names, in lower case and without separators.
+    names: Vec<Vec<u8>>,
+    /// The hashes of the names' last two bytes, as a set of bits. For most keys this check is the only cost.
+    ends: [u64; 16],
+}
+
+impl Names {
+    const fn none() -> Self {
+        Self { names: Vec::new(), ends: [0; 16] }
+    }
+
+    fn parse<'n>(list: impl IntoIterator<Item = &'n str>) -> Result<Self, String> {
+        let mut names = Self::none();
+        for name in list {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || is_separator(byte);
             if fold(name).len() < 2 || name.len() > NAME_BYTES_MAX || !name.bytes().all(fits) {
                 let text =
                     format!("must list names of 2 to {NAME_BYTES_MAX} letters and digits of ASCII, not `{name}`");
                 return Err(text);
             }
-            mask = mask.with(name);
+            names = names.with(name);
         }
-        if mask.names.is_empty() || mask.names.len() > NAMES_MAX {
-            return Err(format!("must list 1 to {NAMES_MAX} names; enabled = false masks nothing"));
+        if names.names.len() > NAMES_MAX {
+            return Err(format!("must list at most {NAMES_MAX} names"));
         }
-        Ok(mask)
+        Ok(names)
     }
 
-    /// Adds a name.
-    pub(super) fn with(mut self, name: &str) -> Self {
+    fn with(mut self, name: &str) -> Self {
         let name = fold(name);
         if let [.., before, last] = name[..] {
             let (word, bit) = place(before, last);
@@ -87,15 +136,15 @@ impl Mask {
         self
     }
 
-    /// Whether the value of a decoded key is a secret.
-    pub fn names_secret(&self, key: &[u8]) -> bool {
-        let is_name = |key: &[u8]| self.ends_in_name(key, |at| starts_word(key, at));
+    /// Whether the last words of a decoded key are one of the names.
+    fn name(&self, key: &[u8]) -> bool {
+        let is_name = |key: &[u8]| self.end(key, |at| starts_word(key, at));
         // Forms name a repeated password `password2`.
         key.last().is_some_and(u8::is_ascii_alphanumeric) && (is_name(key) || is_name(without_number(key)))
     }
 
     /// Whether `key` ends with a name, at a position that `may` accepts.
-    pub(super) fn ends_in_name(&self, key: &[u8], may: impl Fn(usize) -> bool) -> bool {
+    fn end(&self, key: &[u8], may: impl Fn(usize) -> bool) -> bool {
         let Some((last, at)) = letter_before(key, key.len()) else {
             return false;
         };
@@ -106,8 +155,8 @@ impl Mask {
         self.ends[word] & bit != 0 && self.names.iter().any(|name| beginning_of(name, key).is_some_and(&may))
     }
 
-    /// Whether a text may end with a name, by its last two bytes. This rejects nearly all texts that do not.
-    pub(super) fn is_likely(&self, text: &[u8]) -> bool {
+    /// Whether a text may end with a name, by its last two bytes.
+    fn may_end(&self, text: &[u8]) -> bool {
         let [.., before, last] = *text else {
             return false;
         };

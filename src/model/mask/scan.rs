@@ -33,7 +33,7 @@ impl Mask {
     }
 
     fn may_end(&self, text: &[u8]) -> bool {
-        let ends = |text: &[u8]| self.is_likely(text) && self.ends_in_name(text, |_| true);
+        let ends = |text: &[u8]| self.is_likely(text) && self.ends_in_name(text);
         ends(text) || (text.last().is_some_and(u8::is_ascii_digit) && ends(without_number(text)))
     }
 }

@@ -325,6 +325,14 @@ fn plainly(text: &str, key: Option<&str>, in_list: bool, odd: u8) -> Option<Stri
     is_url.then(|| "\"/p?token=[masked]&a=b\"".to_owned())
 }
 
+#[test]
+fn a_key_with_a_lone_surrogate_is_read_like_any_other() {
+    let event = r#"{"additionalData":{"\ud800_password":"hide","a\udc00":{"token":"hide"}}}"#;
+    let (text, pointers) = masked(event);
+    assert_eq!(text, event.replace("hide", MASKED));
+    assert_eq!(pointers, ["/additionalData/\u{fffd}_password", "/additionalData/a\u{fffd}/token"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,17 +1,20 @@
 //! Masking in paths and URLs: the values of parameters with the names of secrets.
 
-use crate::model::mask::names::{MASKED, Mask};
+use crate::model::mask::{
+    digest,
+    names::{MASKED, Mask},
+};
 
 impl Mask {
     /// Replaces the secrets in the query of a path or a URL; `None` if it has none.
     pub fn query_of(&self, url: &str) -> Option<String> {
-        replace_where(url, |name| self.names_secret(name))
+        replace_where(url, |name, value| self.names_secret(name) && !digest::stays(name, value))
     }
 }
 
 /// Replaces the value of the parameter with exactly this name in a path; `None` if there is no such parameter.
 pub fn without_parameter(url: &str, name: &str) -> Option<String> {
-    replace_where(url, |decoded| decoded == name.as_bytes())
+    replace_where(url, |decoded, _| decoded == name.as_bytes())
 }
 
 /// Whether the value of a key is read as a URL, or as the query of one.
@@ -19,13 +22,13 @@ pub(super) fn is_url_key(key: &str) -> bool {
     ["path", "url", "uri", "query", "referer"].iter().any(|known| key.eq_ignore_ascii_case(known))
 }
 
-/// Whether a parameter has the name of a secret.
-fn holds(url: &str, is_secret: &impl Fn(&[u8]) -> bool) -> bool {
+/// Whether a parameter is a secret, by its name and value.
+fn holds(url: &str, is_secret: &impl Fn(&[u8], &str) -> bool) -> bool {
     url.split(SEPARATORS).any(|pair| is_hidden(pair, is_secret))
 }
 
 /// The URL with its secrets replaced; `None` if it has none.
-fn replace_where(url: &str, is_secret: impl Fn(&[u8]) -> bool) -> Option<String> {
+fn replace_where(url: &str, is_secret: impl Fn(&[u8], &str) -> bool) -> Option<String> {
     if !holds(url, &is_secret) {
         return None;
     }
@@ -48,11 +51,11 @@ fn replace_where(url: &str, is_secret: impl Fn(&[u8]) -> bool) -> Option<String>
 /// only if it contains an equals sign.
 const SEPARATORS: [char; 4] = ['?', '&', ';', '#'];
 
-fn is_hidden(pair: &str, is_secret: &impl Fn(&[u8]) -> bool) -> bool {
+fn is_hidden(pair: &str, is_secret: &impl Fn(&[u8], &str) -> bool) -> bool {
     let Some((name, value)) = pair.split_once('=') else {
         return false;
     };
-    !value.is_empty() && is_secret(name.as_bytes())
+    !value.is_empty() && is_secret(name.as_bytes(), value)
 }
 
 /// Whether two URLs are equal except for parameters that are masked in one of them. `may_first` and `may_second` return, for

@@ -9,6 +9,8 @@ use crate::model::{
     field::Object,
     json,
     mask::{
+        changed::MaskedDiff,
+        digest,
         names::{MASKED, Mask},
         url::is_url_key,
     },
@@ -28,7 +30,14 @@ pub(super) const QUOTED: &str = "\"[masked]\"";
 struct Edit {
     place: Range<usize>,
     new: Cow<'static, str>,
-    pointer: Option<String>,
+    pointer: Option<Pointer>,
+}
+
+/// A JSON pointer to a replaced value.
+struct Pointer {
+    text: String,
+    /// Whether it is the pointer of the value itself, not of an enclosing one because that is too long.
+    is_exact: bool,
 }
 
 /// An object or an array that contains the current position.
@@ -42,8 +51,8 @@ struct Frame {
     index: usize,
     /// Whether the next string is a key.
     awaits_key: bool,
-    /// Whether the value of this object's member `name` is the name of a secret.
-    names_secret: bool,
+    /// The content of this object's member `name`, if it is the name of a secret.
+    secret_name: Option<Range<usize>>,
     /// The value and the key of this object's member `value`. The range ends at 0 while the walk is inside the value.
     value: Option<(Range<usize>, Range<usize>)>,
 }
@@ -63,6 +72,10 @@ pub struct Masked {
     /// JSON pointers (RFC 6901) to the replaced values. Their number and length are bounded: instead of a long pointer, the list
     /// has that of an enclosing value, and instead of further pointers the empty one, which means the whole event.
     pub pointers: Vec<String>,
+    /// Pointers, relative to `diff.before` and `diff.after`, to the replaced values that differ between the two, or that only one
+    /// of them has. `None` if no value within them is replaced. A pointer to an enclosing value means that it is unknown which
+    /// values in it differ.
+    pub changed: Option<Vec<String>>,
 }
 
 impl Mask {
@@ -121,9 +134,12 @@ impl Walk<'_, '_> {
     /// Handles the value that begins at `at`. Returns where the walk continues: after the value, or inside it.
     fn value(&mut self, at: usize) -> Option<usize> {
         let opens = self.text.as_bytes()[at];
-        if self.is_secret() {
+        if let Some(name) = self.secret_name() {
             let end = json::end_of_value(self.text.as_bytes(), at);
-            self.hide(at..end);
+            if self.is_hidden(&name, &(at..end)) {
+                let pointer = self.pointer(None);
+                self.edits.push(Edit { place: at..end, new: Cow::Borrowed(QUOTED), pointer });
+            }
             return Some(end);
         }
         if matches!(opens, b'{' | b'[') {
@@ -145,7 +161,7 @@ impl Walk<'_, '_> {
     fn enter(&mut self, is_array: bool) {
         let object = self.inner();
         let frame =
-            Frame { object, is_array, key: 0..0, index: 0, awaits_key: !is_array, names_secret: false, value: None };
+            Frame { object, is_array, key: 0..0, index: 0, awaits_key: !is_array, secret_name: None, value: None };
         self.stack.push(frame);
     }
 
@@ -158,19 +174,29 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether the current member is a secret, by its key or by another member of the object. Keys that the server reads are
+    /// The name by which the current member is a secret: its key, or another member of the object. Keys that the server reads are
     /// never secrets, because events are found by their values.
-    fn is_secret(&self) -> bool {
-        let Some(frame) = self.stack.last().filter(|frame| !frame.is_array) else {
-            return false;
-        };
-        let Some(key) = self.decoded(&frame.key) else {
-            return false;
-        };
+    fn secret_name(&self) -> Option<Range<usize>> {
+        let frame = self.stack.last().filter(|frame| !frame.is_array)?;
+        let key = self.decoded(&frame.key)?;
         if frame.object.is_some_and(|object| object.reads(&key)) {
-            return false;
+            return None;
         }
-        self.mask.names_secret(key.as_bytes()) || (frame.names_secret && is_value_key(&key))
+        if self.mask.names_secret(key.as_bytes()) {
+            return Some(frame.key.clone());
+        }
+        frame.secret_name.clone().filter(|_| is_value_key(&key))
+    }
+
+    /// Whether the value at `place`, with the name of a secret, is replaced.
+    fn is_hidden(&self, name: &Range<usize>, place: &Range<usize>) -> bool {
+        let value = &self.text[place.clone()];
+        let stays = || {
+            let content = value.strip_prefix('"').map(|_| place.start + 1..place.end - 1);
+            let (name, content) = (self.decoded(name), content.and_then(|content| self.decoded(&content)));
+            name.zip(content).is_some_and(|(name, content)| digest::stays(name.as_bytes(), &content))
+        };
+        is_worth_hiding(value) && !stays()
     }
 
     fn decoded(&self, range: &Range<usize>) -> Option<Cow<'_, str>> {
@@ -225,7 +251,7 @@ impl Walk<'_, '_> {
         }
         let value = &text[colon + 1..];
         let start = content.start + colon + 1 + (value.len() - value.trim_start_matches(' ').len());
-        if start < content.end {
+        if start < content.end && !digest::stays(&text.as_bytes()[..colon], &self.text[start..content.end]) {
             let pointer = self.pointer(None);
             self.edits.push(Edit { place: start..content.end, new: Cow::Borrowed(MASKED), pointer });
         }
@@ -250,27 +276,21 @@ impl Walk<'_, '_> {
         let Some(frame) = self.stack.last_mut() else {
             return;
         };
-        frame.names_secret = true;
+        frame.secret_name = Some(content.clone());
         if let Some((place, key)) = frame.value.take()
-            && is_worth_hiding(&self.text[place.clone()])
+            && self.is_hidden(content, &place)
         {
             let pointer = self.pointer(Some(&key));
             self.edits.push(Edit { place, new: Cow::Borrowed(QUOTED), pointer });
         }
     }
 
-    fn hide(&mut self, place: Range<usize>) {
-        if is_worth_hiding(&self.text[place.clone()]) {
-            let pointer = self.pointer(None);
-            self.edits.push(Edit { place, new: Cow::Borrowed(QUOTED), pointer });
-        }
-    }
-
     /// The pointer of the current value, or of the member `key` of the current object; `None` if there are enough pointers.
-    fn pointer(&self, key: Option<&Range<usize>>) -> Option<String> {
+    fn pointer(&self, key: Option<&Range<usize>>) -> Option<Pointer> {
         if self.edits.len() > POINTERS_MAX {
             return None;
         }
+        let enclosing = |text: String| Some(Pointer { text, is_exact: false });
         let mut pointer = String::new();
         let (last, outer) = self.stack.split_last()?;
         let steps = outer.iter().map(|frame| (frame, &frame.key)).chain([(last, key.unwrap_or(&last.key))]);
@@ -282,21 +302,21 @@ impl Walk<'_, '_> {
             } else if key.len() <= POINTER_BYTES_MAX {
                 push_step(&mut pointer, &self.decoded(key)?);
             } else {
-                return Some(pointer);
+                return enclosing(pointer);
             }
             if pointer.len() > POINTER_BYTES_MAX {
                 pointer.truncate(before);
-                return Some(pointer);
+                return enclosing(pointer);
             }
         }
-        Some(pointer)
+        Some(Pointer { text: pointer, is_exact: true })
     }
 
     fn write(mut self) -> Masked {
         // A name may follow a value that already has replaced parts. Then the whole value is replaced and counts once.
         self.edits.sort_by_key(|edit| (edit.place.start, std::cmp::Reverse(edit.place.end)));
         let (mut text, mut pointers) = (String::with_capacity(self.text.len() + 64), Vec::new());
-        let (mut copied, mut is_cut) = (0, false);
+        let (mut copied, mut is_cut, mut diff) = (0, false, MaskedDiff::default());
         for edit in self.edits {
             if edit.place.start < copied {
                 continue;
@@ -304,20 +324,19 @@ impl Walk<'_, '_> {
             text.push_str(&self.text[copied..edit.place.start]);
             text.push_str(&edit.new);
             copied = edit.place.end;
-            match edit.pointer {
-                Some(pointer) if pointers.len() < POINTERS_MAX => {
-                    if pointers.last() != Some(&pointer) {
-                        pointers.push(pointer);
-                    }
-                }
-                _ => is_cut = true,
+            let pointer = edit.pointer.unwrap_or_else(|| Pointer { text: String::new(), is_exact: false });
+            diff.add(&pointer.text, pointer.is_exact, edit.place);
+            if pointers.len() == POINTERS_MAX || pointer.text.is_empty() {
+                is_cut = true;
+            } else if pointers.last() != Some(&pointer.text) {
+                pointers.push(pointer.text);
             }
         }
         text.push_str(&self.text[copied..]);
         if is_cut {
             pointers.push(String::new());
         }
-        Masked { text, pointers }
+        Masked { text, pointers, changed: diff.changed(self.text) }
     }
 }
 

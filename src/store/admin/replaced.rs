@@ -132,7 +132,7 @@ fn keep(transaction: &Connection, present: &Credential, now: Timestamp) -> rusql
         if !credentials::has_name(transaction, &kept.name)? {
             break;
         }
-        if let Ok(name) = CredentialName::parse(&name) {
+        if let Ok(name) = CredentialName::stored(&name) {
             kept.name = name;
             what = format!("named {:?} before, {}, not in the backup", present.name.as_str(), present.state(now));
         }

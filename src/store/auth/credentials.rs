@@ -175,7 +175,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
     let instant = |column: usize| row.get::<_, Option<i64>>(column).map(|micros| micros.map(Timestamp::from_micros));
     Ok(Credential {
         client_id: ClientId::parse(&text(0)?).map_err(|error| damaged(0, error))?,
-        name: CredentialName::parse(&text(1)?).map_err(|error| damaged(1, error))?,
+        name: CredentialName::stored(&text(1)?).map_err(|error| damaged(1, error))?,
         actor_type: ActorType::parse(&text(2)?).map_err(|error| damaged(2, error))?,
         scopes: Scopes::parse(&text(3)?).map_err(|error| damaged(3, error))?,
         secret_hash: SecretHash::from_bytes(row.get(4)?),

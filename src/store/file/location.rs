@@ -112,6 +112,11 @@ pub fn not_a_regular_file(path: &Path) -> Option<&'static str> {
     file::irregular_kind(fs::metadata(path).ok()?.file_type())
 }
 
+/// The lock file of the database at `path`; `None` if no database can be there.
+pub fn lock_file(path: &Path) -> Option<PathBuf> {
+    real_path(path).ok().map(|real| companion(&real, LOCK))
+}
+
 /// The file whose name is that of `path` with `suffix` after it.
 pub(in crate::store) fn companion(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

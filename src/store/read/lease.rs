@@ -118,6 +118,11 @@ impl Lease {
 
     /// The event with this identifier.
     pub fn by_identifier(&self, identifier: &str) -> Result<Option<String>, ReadError> {
+        Ok(self.arrival_and_event(identifier)?.map(|(_, event)| event))
+    }
+
+    /// The event with this identifier, after its number in the order of arrival.
+    pub fn arrival_and_event(&self, identifier: &str) -> Result<Option<(i64, String)>, ReadError> {
         self.reader.watched(&self.cancel, |connection, watch| {
             let snapshot = self.reader.index.watched(connection, watch)?;
             let Some(seq) = snapshot.find_identifier(identifier)? else {
@@ -125,7 +130,7 @@ impl Lease {
             };
             let position = Position::of_arrival(seq);
             let found = self.fetch(connection, &[position], 1)?.events.pop();
-            found.map(|(_, event)| event.map_err(ReadError::Damaged)).transpose()
+            found.map(|(_, event)| Ok((seq, event.map_err(ReadError::Damaged)?))).transpose()
         })
     }
 

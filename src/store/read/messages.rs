@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{
     index::{IndexError, Messages},
-    model::{event, search::SearchWord},
+    model::{event, search::SearchText},
     store::event::{codec::BodyCodec, stored::Fetch},
 };
 
@@ -20,7 +20,7 @@ impl StoredMessages {
 }
 
 impl Messages for StoredMessages {
-    fn hold(&self, connection: &Connection, seq: i64, words: &[&SearchWord]) -> Result<bool, IndexError> {
+    fn permits(&self, connection: &Connection, seq: i64, texts: &[&SearchText]) -> Result<bool, IndexError> {
         let found = Fetch::new(connection, &self.0)?.event(seq)?;
         Ok(match found {
             // Retention has dropped the event since.
@@ -28,7 +28,7 @@ impl Messages for StoredMessages {
             Some(Err(_)) => true,
             Some(Ok(body)) => {
                 let message = event::message(&body).unwrap_or_default();
-                words.iter().all(|word| word.is_in_message(&message))
+                texts.iter().all(|text| text.permits_message(&message))
             }
         })
     }

@@ -336,7 +336,8 @@
     if (!event.target.matches?.("[data-find]")) return;
     const words = event.target.value.toLowerCase();
     for (const item of all(".options li", event.target.closest("fieldset"))) {
-      item.hidden = !item.textContent.toLowerCase().includes(words) && !one("input:checked", item);
+      const text = `${item.textContent} ${one("label", item).title}`.toLowerCase();
+      item.hidden = !text.includes(words) && !one("input:checked", item);
     }
   });
   document.addEventListener("keydown", (event) => {

@@ -14,6 +14,7 @@ use crate::{
     ui::{
         credentials::{SECTION, change_of},
         formatted_time::FormattedTime,
+        markup::filters,
         page::{self, Shell},
     },
 };

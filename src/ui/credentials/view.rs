@@ -9,7 +9,7 @@ use crate::{
         timestamp::Timestamp,
         zone::Zone,
     },
-    ui::{formatted_time::FormattedTime, page::Shell, wording},
+    ui::{formatted_time::FormattedTime, markup::filters, page::Shell, wording},
 };
 
 /// The lifetimes to choose from, and their labels.

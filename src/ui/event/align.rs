@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use serde_json::value::RawValue;
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use similar::{Algorithm, capture_diff_slices};
 
 use crate::model::json::{self, Members};
 
@@ -34,35 +34,53 @@ impl<'a> DiffParts<'a> {
     }
 }
 
-/// An index with its element before and after.
-type Pair<'a> = (String, Option<&'a str>, Option<&'a str>);
+/// An element of two arrays.
+pub(super) struct Pair<'a> {
+    /// The identifier or the index that the page shows.
+    pub(super) label: String,
+    /// The element before and after, each with its index.
+    pub(super) sides: [Option<(usize, &'a str)>; 2],
+}
+
+impl<'a> Pair<'a> {
+    fn at(before: Option<(usize, &'a str)>, after: Option<(usize, &'a str)>) -> Self {
+        let index = after.or(before).map_or(0, |(index, _)| index);
+        Self { label: index.to_string(), sides: [before, after] }
+    }
+}
 
 /// Pairs elements of two arrays, in order.
 pub(super) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
     if before.len() + after.len() > ELEMENTS_MAX {
         let longest = before.len().max(after.len());
-        let at = |side: &[&'a str], index: usize| side.get(index).copied();
-        return (0..longest).map(|index| (index.to_string(), at(before, index), at(after, index))).collect();
+        return (0..longest).map(|index| Pair::at(element(before, index), element(after, index))).collect();
     }
     identified(before, after).unwrap_or_else(|| common(before, after))
 }
 
+fn element<'a>(side: &[&'a str], index: usize) -> Option<(usize, &'a str)> {
+    side.get(index).map(|element| (index, *element))
+}
+
 /// Pairs elements by identifier, if every element has one that is unique in its array.
 fn identified<'a>(before: &[&'a str], after: &[&'a str]) -> Option<Vec<Pair<'a>>> {
-    let (earlier, later) = (by_identifier(before)?, by_identifier(after)?);
-    let later_by_id: HashMap<&str, &'a str> = later.iter().map(|(id, element)| (id.as_str(), *element)).collect();
-    let before: HashMap<&str, &'a str> = earlier.iter().map(|(id, element)| (id.as_str(), *element)).collect();
-    let mut pairs: Vec<Pair<'a>> = earlier
-        .iter()
-        .map(|(id, element)| (id.clone(), Some(*element), later_by_id.get(id.as_str()).copied()))
-        .collect();
-    let new = later.iter().filter(|(id, _)| !before.contains_key(id.as_str()));
-    pairs.extend(new.map(|(id, element)| (id.clone(), None, Some(*element))));
+    let (earlier, later) = (identifiers(before)?, identifiers(after)?);
+    let index = |identifiers: &[String]| -> HashMap<String, usize> {
+        identifiers.iter().enumerate().map(|(index, id)| (id.clone(), index)).collect()
+    };
+    let (earlier_by_id, later_by_id) = (index(&earlier), index(&later));
+    let old = earlier.into_iter().enumerate().map(|(index, id)| {
+        let after = later_by_id.get(&id).and_then(|index| element(after, *index));
+        Pair { sides: [element(before, index), after], label: id }
+    });
+    let mut pairs: Vec<_> = old.collect();
+    let new = later.into_iter().enumerate().filter(|(_, id)| !earlier_by_id.contains_key(id));
+    pairs.extend(new.map(|(index, id)| Pair { label: id, sides: [None, element(after, index)] }));
     Some(pairs)
 }
 
-fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
-    let identifier = |element: &'a str| {
+fn identifiers(elements: &[&str]) -> Option<Vec<String>> {
+    let identifier = |element: &&str| {
         let DiffParts::Object(members) = DiffParts::of(element) else {
             return None;
         };
@@ -72,33 +90,20 @@ fn by_identifier<'a>(elements: &[&'a str]) -> Option<Vec<(String, &'a str)>> {
             json::text(value).map(Cow::into_owned)
         })
     };
-    let named: Option<Vec<_>> = elements.iter().map(|element| Some((identifier(element)?, *element))).collect();
+    let identifiers: Vec<_> = elements.iter().map(identifier).collect::<Option<_>>()?;
     let mut seen = std::collections::HashSet::new();
-    named.filter(|elements| elements.iter().all(|(id, _)| seen.insert(id.clone())))
+    identifiers.iter().all(|id| seen.insert(id.clone())).then_some(identifiers)
 }
 
 /// Pairs equal elements along the longest common subsequence, and the elements in between in order.
 fn common<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
     let mut pairs = Vec::new();
     for operation in capture_diff_slices(Algorithm::Myers, before, after) {
-        match operation {
-            DiffOp::Equal { old_index, new_index, len } => pairs.extend((0..len).map(|step| {
-                ((new_index + step).to_string(), Some(before[old_index + step]), Some(after[new_index + step]))
-            })),
-            DiffOp::Delete { old_index, old_len, .. } => {
-                pairs.extend((old_index..old_index + old_len).map(|old| (old.to_string(), Some(before[old]), None)));
-            }
-            DiffOp::Insert { new_index, new_len, .. } => {
-                pairs.extend((new_index..new_index + new_len).map(|new| (new.to_string(), None, Some(after[new]))));
-            }
-            DiffOp::Replace { old_index, old_len, new_index, new_len } => {
-                for step in 0..old_len.max(new_len) {
-                    let old = (step < old_len).then(|| before[old_index + step]);
-                    let new = (step < new_len).then(|| after[new_index + step]);
-                    let index = if new.is_some() { new_index + step } else { old_index + step };
-                    pairs.push((index.to_string(), old, new));
-                }
-            }
+        let (old, new) = (operation.old_range(), operation.new_range());
+        for step in 0..old.len().max(new.len()) {
+            let old = old.clone().nth(step).and_then(|index| element(before, index));
+            let new = new.clone().nth(step).and_then(|index| element(after, index));
+            pairs.push(Pair::at(old, new));
         }
     }
     pairs

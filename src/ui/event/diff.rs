@@ -1,7 +1,7 @@
-//! Compares two JSON objects field by field. Other values are one field.
+//! Compares two JSON values field by field. A value that is not an object is one field.
 //!
-//! Values are compared as text, ignoring white space between tokens, so `1.0` and `1` differ and no number loses
-//! digits. Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
+//! Values are compared as text, ignoring white space between tokens and the spelling of strings, so `1.0` and `1` differ and no
+//! number loses digits. Masked values are equal as text; the event records which of them changed (`masked`). Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
 //! longest common subsequence. The work is bounded: at most [`LINES_MAX`] lines, and parts that are too large to align
 //! are compared by position.
 
@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use crate::{
     model::json,
     ui::event::{
-        align::{self, DiffParts},
+        align::{self, DiffParts, Pair},
+        masked::{MaskedChange, MaskedValues, Pointers},
         value::Shown,
     },
 };
@@ -24,12 +25,17 @@ const EQUAL_MAX: usize = 300;
 /// Maximum number of bytes of all values together. Above it, each is truncated to a few words.
 const SHOWN_BYTES_MAX: usize = 192 * 1024;
 
+/// The name of a value that is neither an object nor in one.
+const WHOLE: &str = "(whole value)";
+
 /// The change of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ui) enum DiffChange {
     Added,
     Removed,
     Changed,
+    /// It is masked, and was not recorded whether it changed.
+    Unknown,
     Equal,
 }
 
@@ -40,6 +46,7 @@ impl DiffChange {
             Self::Added => "added",
             Self::Removed => "removed",
             Self::Changed => "changed",
+            Self::Unknown => "unknown",
             Self::Equal => "unchanged",
         }
     }
@@ -53,6 +60,8 @@ pub(in crate::ui) struct DiffLine {
     pub(in crate::ui) change: DiffChange,
     pub(in crate::ui) before: Option<Shown>,
     pub(in crate::ui) after: Option<Shown>,
+    /// For a masked value that both sides have: whether it changed.
+    pub(in crate::ui) note: &'static str,
 }
 
 /// A comparison.
@@ -66,48 +75,61 @@ pub(in crate::ui) struct Diff {
     pub(in crate::ui) equal: Vec<DiffLine>,
     /// The number of equal fields that are not listed.
     pub(in crate::ui) equal_left_out: usize,
+    masked: MaskedValues,
     shown_bytes: usize,
+}
+
+/// A value in the two texts: its path on the page and its pointers.
+#[derive(Default)]
+struct Place {
+    path: String,
+    pointers: Pointers,
 }
 
 impl Diff {
     /// Compares before with after; either may be absent.
-    pub(in crate::ui) fn of(before: Option<&RawValue>, after: Option<&RawValue>) -> Self {
-        let mut diff = Self::default();
+    pub(in crate::ui) fn of(before: Option<&RawValue>, after: Option<&RawValue>, masked: MaskedValues) -> Self {
+        let mut diff = Self { masked, ..Self::default() };
         let compact = |side: Option<&RawValue>| side.map(|side| compact(side.get()));
         let (before, after) = (compact(before), compact(after));
         let (before, after) = (before.as_deref(), after.as_deref());
-        if [before, after].into_iter().flatten().all(|side| side.starts_with('{')) {
-            diff.compare("", before, after);
+        let are_objects = [before, after].into_iter().flatten().all(|side| side.starts_with('{'));
+        let place = Place::default();
+        if are_objects || (before == after && diff.masked.may_touch(&place.pointers)) {
+            diff.compare(&place, before, after);
         } else {
-            diff.whole(before, after);
+            diff.whole(&place, before, after);
         }
         diff
     }
 
     /// Compares values of which one is not an object, as one field.
-    fn whole(&mut self, before: Option<&str>, after: Option<&str>) {
-        const PATH: &str = "(whole value)";
-        match (before, after) {
-            (Some(before), Some(after)) if before == after => self.equal(PATH, before),
+    fn whole(&mut self, place: &Place, before: Option<&str>, after: Option<&str>) {
+        let (change, shown) = match (before, after) {
+            (Some(before), Some(after)) if before == after => return self.equal("", before, ""),
             (Some(before), Some(after)) => {
                 let (before, after) = Shown::pair(before, after, self.room());
-                self.push(PATH, DiffChange::Changed, Some(before), Some(after));
+                (DiffChange::Changed, [Some(before), Some(after)])
             }
-            (side, None) => {
-                let shown = side.map(|side| Shown::alone(side, self.room()));
-                self.push(PATH, DiffChange::Removed, shown, None);
-            }
-            (None, side) => {
-                let shown = side.map(|side| Shown::alone(side, self.room()));
-                self.push(PATH, DiffChange::Added, None, shown);
-            }
-        }
+            (Some(before), None) => (DiffChange::Removed, [Some(Shown::alone(before, self.room())), None]),
+            (None, Some(after)) => (DiffChange::Added, [None, Some(Shown::alone(after, self.room()))]),
+            (None, None) => return,
+        };
+        self.push(place, change, shown, "");
+    }
+
+    /// Adds a value as fields of its own, as if it were new, and returns their number.
+    pub(super) fn add_fields(&mut self, path: &str, value: &RawValue) -> usize {
+        let before = self.lines.len();
+        let place = Place { path: bounded(path.to_owned()), pointers: Pointers::default() };
+        self.compare(&place, None, Some(&compact(value.get())));
+        self.lines.len() - before
     }
 
     /// A summary in words.
     pub(in crate::ui) fn summary(&self) -> String {
         let count = |change: DiffChange| self.lines.iter().filter(|line| line.change == change).count();
-        let mut counts: Vec<_> = [DiffChange::Changed, DiffChange::Added, DiffChange::Removed]
+        let mut counts: Vec<_> = [DiffChange::Changed, DiffChange::Added, DiffChange::Removed, DiffChange::Unknown]
             .into_iter()
             .map(|change| (count(change), change.word()))
             .collect();
@@ -121,79 +143,104 @@ impl Diff {
         self.equal.len() + self.equal_left_out
     }
 
-    fn compare(&mut self, path: &str, before: Option<&str>, after: Option<&str>) {
+    fn compare(&mut self, place: &Place, before: Option<&str>, after: Option<&str>) {
         // Further differences are counted without being split.
         if self.lines.len() >= LINES_MAX && before != after {
             self.lines_left_out += 1;
             return;
         }
         match (before, after) {
-            (Some(before), Some(after)) if before == after => self.equal(path, before),
-            (Some(before), Some(after)) => self.compare_both(path, before, after),
-            (Some(side), None) => self.one_sided(path, side, DiffChange::Removed),
-            (None, Some(side)) => self.one_sided(path, side, DiffChange::Added),
+            (Some(before), Some(after)) if before == after && !self.masked.may_touch(&place.pointers) => {
+                self.equal(&place.path, before, "");
+            }
+            (Some(before), Some(after)) => self.compare_both(place, before, after),
+            (Some(side), None) => self.one_sided(place, side, DiffChange::Removed),
+            (None, Some(side)) => self.one_sided(place, side, DiffChange::Added),
             (None, None) => {}
         }
     }
 
-    fn compare_both(&mut self, path: &str, before: &str, after: &str) {
+    fn compare_both(&mut self, place: &Place, before: &str, after: &str) {
         match (DiffParts::of(before), DiffParts::of(after)) {
-            (DiffParts::Object(before), DiffParts::Object(after)) => self.compare_objects(path, &before, &after),
-            (DiffParts::Array(before), DiffParts::Array(after)) => {
-                for (index, before, after) in align::arrays(&before, &after) {
-                    self.compare(&bounded(format!("{path}[{index}]")), before, after);
+            (DiffParts::Object(earlier), DiffParts::Object(later)) if !(earlier.is_empty() && later.is_empty()) => {
+                self.compare_objects(place, &earlier, &later);
+            }
+            (DiffParts::Array(earlier), DiffParts::Array(later)) if !(earlier.is_empty() && later.is_empty()) => {
+                for pair in align::arrays(&earlier, &later) {
+                    let inner = self.element(place, &pair);
+                    let [before, after] = pair.sides.map(|side| side.map(|(_, element)| element));
+                    self.compare(&inner, before, after);
                 }
             }
+            _ if before == after => self.compare_masked(place, before),
             _ => {
-                let (before, after) = Shown::pair(before, after, self.room());
-                self.push(path, DiffChange::Changed, Some(before), Some(after));
+                let (earlier, later) = Shown::pair(before, after, self.room());
+                let (earlier, later) = (self.shown(place, 0, before, earlier), self.shown(place, 1, after, later));
+                self.push(place, DiffChange::Changed, [Some(earlier), Some(later)], "");
             }
         }
     }
 
-    fn compare_objects(&mut self, path: &str, before: &[(String, &str)], after: &[(String, &str)]) {
+    /// A value that is equal on both sides as stored. If it is masked, it may have changed.
+    fn compare_masked(&mut self, place: &Place, value: &str) {
+        if ![0, 1].iter().all(|side| self.masked.holds(&place.pointers, *side, value)) {
+            self.equal(&place.path, value, "");
+            return;
+        }
+        let change = self.masked.change(&place.pointers);
+        let kind = match change {
+            MaskedChange::Unchanged => return self.equal(&place.path, value, change.note()),
+            MaskedChange::Changed => DiffChange::Changed,
+            MaskedChange::Unknown => DiffChange::Unknown,
+        };
+        let sides = [0, 1].map(|side| Some(self.shown(place, side, value, Shown::alone(value, self.room() / 2))));
+        self.push(place, kind, sides, change.note());
+    }
+
+    fn compare_objects(&mut self, place: &Place, before: &[(String, &str)], after: &[(String, &str)]) {
         let later: HashMap<&str, &str> = after.iter().map(|(key, value)| (key.as_str(), *value)).collect();
         let earlier: HashMap<&str, &str> = before.iter().map(|(key, value)| (key.as_str(), *value)).collect();
         for (key, value) in before {
-            self.compare(&bounded(join(path, key)), Some(value), later.get(key.as_str()).copied());
+            self.compare(&self.member(place, key), Some(value), later.get(key.as_str()).copied());
         }
         for (key, value) in after.iter().filter(|(key, _)| !earlier.contains_key(key.as_str())) {
-            self.compare(&bounded(join(path, key)), None, Some(value));
+            self.compare(&self.member(place, key), None, Some(value));
         }
     }
 
     /// A value that only one side has. Objects and arrays of them are split into their fields.
-    fn one_sided(&mut self, path: &str, side: &str, change: DiffChange) {
-        let pick = |value| if change == DiffChange::Added { (None, Some(value)) } else { (Some(value), None) };
+    fn one_sided(&mut self, place: &Place, side: &str, change: DiffChange) {
+        let is_added = change == DiffChange::Added;
+        let pick = |value| if is_added { (None, Some(value)) } else { (Some(value), None) };
         match DiffParts::of(side) {
             DiffParts::Object(members) if !members.is_empty() => {
                 for (key, value) in &members {
                     let (before, after) = pick(*value);
-                    self.compare(&bounded(join(path, key)), before, after);
+                    self.compare(&self.member(place, key), before, after);
                 }
             }
             DiffParts::Array(elements) if elements.iter().any(|element| element.starts_with(['{', '['])) => {
-                for (index, element) in elements.iter().enumerate() {
-                    let (before, after) = pick(*element);
-                    self.compare(&bounded(format!("{path}[{index}]")), before, after);
+                for pair in align::arrays(&elements, &[]) {
+                    let inner = self.element(place, &pair);
+                    let (before, after) = pick(pair.sides[0].map_or("", |(_, element)| element));
+                    self.compare(&inner, before, after);
                 }
             }
             _ => {
-                let (before, after) = pick(side);
-                let room = self.room();
-                let show = |side: Option<&str>| side.map(|side| Shown::alone(side, room));
-                self.push(path, change, show(before), show(after));
+                let shown = self.shown(place, usize::from(is_added), side, Shown::alone(side, self.room()));
+                let sides = if is_added { [None, Some(shown)] } else { [Some(shown), None] };
+                self.push(place, change, sides, "");
             }
         }
     }
 
-    fn equal(&mut self, path: &str, value: &str) {
+    fn equal(&mut self, path: &str, value: &str, note: &'static str) {
         if let DiffParts::Object(members) = DiffParts::of(value)
             && !members.is_empty()
             && self.equal.len() < EQUAL_MAX
         {
             for (key, value) in &members {
-                self.equal(&bounded(join(path, key)), value);
+                self.equal(&bounded(join(path, key)), value, note);
             }
             return;
         }
@@ -202,18 +249,34 @@ impl Diff {
             return;
         }
         let shown = Shown::alone(value, self.room());
+        let shown = if note.is_empty() { shown } else { shown.masked() };
         self.shown_bytes += path.len() + shown.bytes();
-        self.equal.push(DiffLine {
-            path: path.to_owned(),
-            change: DiffChange::Equal,
-            before: None,
-            after: Some(shown),
-        });
+        let path = if path.is_empty() { WHOLE } else { path }.to_owned();
+        self.equal.push(DiffLine { path, change: DiffChange::Equal, before: None, after: Some(shown), note });
     }
 
-    fn push(&mut self, path: &str, change: DiffChange, before: Option<Shown>, after: Option<Shown>) {
-        self.shown_bytes += path.len() + [&before, &after].into_iter().flatten().map(Shown::bytes).sum::<usize>();
-        self.lines.push(DiffLine { path: path.to_owned(), change, before, after });
+    /// A value of one side, which is told apart if it is masked.
+    fn shown(&self, place: &Place, side: usize, value: &str, shown: Shown) -> Shown {
+        if self.masked.holds(&place.pointers, side, value) { shown.masked() } else { shown }
+    }
+
+    fn push(&mut self, place: &Place, change: DiffChange, sides: [Option<Shown>; 2], note: &'static str) {
+        self.shown_bytes += place.path.len() + sides.iter().flatten().map(Shown::bytes).sum::<usize>();
+        let path = if place.path.is_empty() { WHOLE } else { &place.path }.to_owned();
+        let [before, after] = sides;
+        self.lines.push(DiffLine { path, change, before, after, note });
+    }
+
+    fn member(&self, place: &Place, key: &str) -> Place {
+        let pointers = if self.masked.are_none() { Pointers::default() } else { place.pointers.member(key) };
+        Place { path: bounded(join(&place.path, key)), pointers }
+    }
+
+    fn element(&self, place: &Place, pair: &Pair<'_>) -> Place {
+        let index = |side: usize| pair.sides[side].or(pair.sides[1 - side]).map_or(0, |(index, _)| index);
+        let is_untracked = self.masked.are_none();
+        let pointers = if is_untracked { Pointers::default() } else { place.pointers.element([index(0), index(1)]) };
+        Place { path: bounded(format!("{}[{}]", place.path, pair.label)), pointers }
     }
 
     fn room(&self) -> usize {
@@ -232,7 +295,7 @@ fn bounded(path: String) -> String {
 }
 
 /// The path of a member. A key that could be read as several keys is quoted.
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty() && !key.contains(['.', '[', ']', '"', ' ']);
     match (path.is_empty(), plain) {
         (true, true) => key.to_owned(),
@@ -245,20 +308,22 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// The text without white space between tokens.
+/// The text without white space between tokens, and with one spelling of each string.
 fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for char in text.chars() {
-        if in_string {
-            out.push(char);
-            in_string = escaped || char != '"';
-            escaped = !escaped && char == '\\';
-        } else if !char.is_ascii_whitespace() {
-            out.push(char);
-            in_string = char == '"';
+    let mut rest = text;
+    while let Some(open) = rest.find('"') {
+        out.extend(rest[..open].chars().filter(|char| !char.is_ascii_whitespace()));
+        let end = json::end_of_string(rest.as_bytes(), open + 1).min(rest.len());
+        let content = &rest[open + 1..end];
+        // A string with a lone surrogate keeps its spelling.
+        match content.contains('\\').then(|| serde_json::from_str::<String>(&rest[open..=end])) {
+            Some(Ok(decoded)) => json::push_string(&mut out, &decoded),
+            _ => out.extend(["\"", content, "\""]),
         }
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
+    out.extend(rest.chars().filter(|char| !char.is_ascii_whitespace()));
     out
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json, value::RawValue};
 
 use super::*;
+use crate::ui::event_view::EventView;
 
 fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap()
@@ -10,7 +11,7 @@ fn raw(value: &Value) -> Box<RawValue> {
 
 fn diff(before: &Value, after: &Value) -> Diff {
     let side = |value: &Value| Some(raw(value)).filter(|value| value.get() != "null");
-    Diff::of(side(before).as_deref(), side(after).as_deref())
+    Diff::of(side(before).as_deref(), side(after).as_deref(), MaskedValues::default())
 }
 
 fn lines_of(diff: &Diff) -> Vec<String> {
@@ -28,11 +29,11 @@ fn nested_fields_are_added_removed_and_changed() {
     assert_eq!(
         lines_of(&diff),
         [
-            "changed deep.x: old>new",
+            r#"changed deep.x: "old">"new""#,
             "removed deep.gone: true>",
             "added deep.more: >null",
-            "removed list[1]: b>",
-            "added list[2]: >d",
+            r#"removed list[1]: "b">"#,
+            r#"added list[2]: >"d""#,
         ]
     );
     let equal: Vec<_> = diff.equal.iter().map(|line| line.path.as_str()).collect();
@@ -42,7 +43,7 @@ fn nested_fields_are_added_removed_and_changed() {
 #[test]
 fn a_whole_object_that_comes_or_goes_is_taken_apart() {
     let object = json!({ "a": { "b": "x", "empty": {} }, "tags": ["p", "q"], "steps": [{ "run": 1 }] });
-    let expected = ["a.b: >x", "a.empty: >{}", r#"tags: >["p","q"]"#, "steps[0].run: >1"];
+    let expected = [r#"a.b: >"x""#, "a.empty: >{}", r#"tags: >["p","q"]"#, "steps[0].run: >1"];
     assert_eq!(lines_of(&diff(&Value::Null, &object)), expected.map(|line| format!("added {line}")));
     assert_eq!(diff(&object, &Value::Null).summary(), "4 removed");
     assert!(diff(&Value::Null, &Value::Null).lines.is_empty());
@@ -51,7 +52,7 @@ fn a_whole_object_that_comes_or_goes_is_taken_apart() {
 #[test]
 fn a_value_that_is_not_an_object_is_one_field() {
     for (before, after, expected) in [
-        (json!("on"), json!("off"), "changed (whole value): on>off"),
+        (json!("on"), json!("off"), r#"changed (whole value): "on">"off""#),
         (json!({ "a": 1 }), json!([1]), r#"changed (whole value): {"a":1}>[1]"#),
         (json!([{ "a": 1 }]), Value::Null, r#"removed (whole value): [{"a":1}]>"#),
         (Value::Null, json!(7), "added (whole value): >7"),
@@ -62,7 +63,7 @@ fn a_value_that_is_not_an_object_is_one_field() {
     assert!(equal.lines.is_empty() && equal.equal_count() == 1);
     // A string that cannot be decoded is shown as stored.
     let sides = [r#""a\ud800""#, r#""a\ud801""#].map(|text| RawValue::from_string(text.to_owned()).unwrap());
-    let shown = lines_of(&Diff::of(Some(&sides[0]), Some(&sides[1])));
+    let shown = lines_of(&Diff::of(Some(&sides[0]), Some(&sides[1]), MaskedValues::default()));
     assert_eq!(shown, [r#"changed (whole value): "a\ud800">"a\ud801""#]);
 }
 
@@ -72,7 +73,7 @@ fn elements_are_known_by_their_identifiers() {
     let after = json!({ "rules": [{ "id": "b", "level": 3 }, { "id": "a", "level": 1 }, { "id": "c", "level": 1 }] });
     assert_eq!(
         lines_of(&diff(&before, &after)),
-        ["changed rules[b].level: 2>3", "added rules[c].id: >c", "added rules[c].level: >1"]
+        ["changed rules[b].level: 2>3", r#"added rules[c].id: >"c""#, "added rules[c].level: >1"]
     );
 }
 
@@ -80,7 +81,7 @@ fn elements_are_known_by_their_identifiers() {
 fn numbers_keep_their_digits_and_white_space_means_nothing() {
     let sides = [r#"{ "n": 1.0, "big":9007199254740993, "s":"a  b" }"#, r#"{"n":1,"big":9007199254740992,"s":"a  b"}"#]
         .map(|text| RawValue::from_string(text.to_owned()).unwrap());
-    let diff = Diff::of(Some(&sides[0]), Some(&sides[1]));
+    let diff = Diff::of(Some(&sides[0]), Some(&sides[1]), MaskedValues::default());
     assert_eq!(lines_of(&diff), ["changed n: 1.0>1", "changed big: 9007199254740993>9007199254740992"]);
     assert_eq!(diff.equal.len(), 1);
 }
@@ -108,7 +109,7 @@ fn odd_keys_and_texts_cannot_be_mistaken() {
     let before = json!({ "a.b": { "": "", " x": " padded" }, "\"": "null" });
     assert_eq!(
         lines_of(&diff(&before, &Value::Null)),
-        ["removed [\"a.b\"][\"\"]: \"\">", "removed [\"a.b\"][\" x\"]: \" padded\">", "removed [\"\\\"\"]: null>",]
+        [r#"removed ["a.b"][""]: "">"#, r#"removed ["a.b"][" x"]: " padded">"#, r#"removed ["\""]: "null">"#,]
     );
 }
 
@@ -140,5 +141,80 @@ fn deep_nesting_is_compared_to_its_bottom() {
     let deep = |bottom: &str| (0..60).fold(json!(bottom), |inner, _| json!({ "in": [inner] }));
     let lines = lines_of(&diff(&deep("a"), &deep("b")));
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].ends_with(": a>b"));
+    assert!(lines[0].ends_with(r#": "a">"b""#));
+}
+
+#[test]
+fn a_number_and_a_string_of_its_digits_differ_visibly() {
+    assert_eq!(
+        lines_of(&diff(&json!({ "n": 1, "s": "null" }), &json!({ "n": "1", "s": null }))),
+        [r#"changed n: 1>"1""#, r#"changed s: "null">null"#,]
+    );
+}
+
+#[test]
+fn a_string_is_its_value_in_any_spelling() {
+    let sides = [r#"{"a":"\u00e9","b":"\ud800","c":"/"}"#, r#"{"a":"é","b":"\ud801","c":"\/"}"#]
+        .map(|text| RawValue::from_string(text.to_owned()).unwrap());
+    let diff = Diff::of(Some(&sides[0]), Some(&sides[1]), MaskedValues::default());
+    assert_eq!(lines_of(&diff), [r#"changed b: "\ud800">"\ud801""#]);
+}
+
+/// The lines and the equal fields of a stored event, with their notes.
+fn noted(event: &Value) -> Vec<String> {
+    let event = EventView::read(&event.to_string());
+    let diff = Diff::of(event.before.as_deref(), event.after.as_deref(), MaskedValues::of(&event));
+    let line = |line: &DiffLine| format!("{} {}: {}", line.change.word(), line.path, line.note);
+    diff.lines.iter().chain(&diff.equal).map(line).collect()
+}
+
+#[test]
+fn a_masked_value_is_changed_unchanged_or_unknown_but_never_just_equal() {
+    let side =
+        |host: &str| json!({ "password": "[masked]", "host": host, "keys": [{ "name": "k", "token": "[masked]" }] });
+    let mut event = json!({
+        "diff": { "before": side("a"), "after": side("b") }, "receivedAt": "2024-05-01T12:00:00Z",
+        "masked": ["/diff/before/password", "/diff/before/keys/0/token", "/diff/after/password", "/diff/after/keys/0/token"],
+    });
+    let host = "changed host: ";
+    let unknown = [
+        "unknown password: unknown whether it changed (masked)",
+        "unknown keys[k].token: unknown whether it changed (masked)",
+    ];
+    assert_eq!(noted(&event), [unknown[0], host, unknown[1], "unchanged keys[k].name: "]);
+    event["maskedChanged"] = json!(["/password"]);
+    let token = "unchanged keys[k].token: unchanged (masked)";
+    assert_eq!(noted(&event), ["changed password: changed (masked)", host, "unchanged keys[k].name: ", token]);
+    event["maskedChanged"] = json!([]);
+    let password = "unchanged password: unchanged (masked)";
+    assert_eq!(noted(&event), [host, password, "unchanged keys[k].name: ", token]);
+    // An enclosing pointer: it is unknown which values in it changed.
+    event["maskedChanged"] = json!(["/keys"]);
+    assert_eq!(noted(&event), [host, unknown[1], password, "unchanged keys[k].name: "]);
+    event["maskedChanged"] = json!(["", "/password"]);
+    assert_eq!(noted(&event), ["changed password: changed (masked)", host, unknown[1], "unchanged keys[k].name: "]);
+    // The key of a sender is not the server's.
+    let text = json!({ "maskedChanged": [], "diff": event["diff"], "receivedAt": event["receivedAt"], "masked": event["masked"] });
+    assert_eq!(noted(&text)[0], unknown[0]);
+    // Without a list of masked places, `[masked]` is what the sender wrote.
+    event.as_object_mut().unwrap().remove("masked");
+    assert_eq!(noted(&event)[..2], [host, "unchanged password: "]);
+}
+
+#[test]
+fn a_masked_value_that_moved_is_unknown() {
+    let element = |id: &str| json!({ "id": id, "token": "[masked]" });
+    let event = json!({
+        "diff": { "before": { "l": [element("a"), element("b")] }, "after": { "l": [element("b")] } }, "receivedAt": "2024-05-01T12:00:00Z",
+        "masked": ["/diff/before/l/0/token", "/diff/before/l/1/token", "/diff/after/l/0/token"], "maskedChanged": ["/l/0/token", "/l/1/token"],
+    });
+    assert_eq!(
+        noted(&event),
+        [
+            "removed l[a].id: ",
+            "removed l[a].token: ",
+            "unknown l[b].token: unknown whether it changed (masked)",
+            "unchanged l[b].id: ",
+        ]
+    );
 }

@@ -6,14 +6,12 @@ use crate::{
         event_view::EventView,
         formatted_time::{self, FormattedTime},
         labels::Labels,
-        wording::{self, truncated},
+        wording::truncated,
     },
 };
 
 /// Seconds between an event and its receipt above which the page shows the difference.
 const SKEW_SECONDS: i64 = 5;
-/// Maximum number of context members shown that the server does not know. The others are in the raw event.
-const OTHERS_MAX: usize = 20;
 /// Maximum number of characters of a value.
 const CHARS_MAX: usize = 600;
 
@@ -105,15 +103,10 @@ pub(super) fn groups(event: &EventView, params: &ListParams, labels: &Labels) ->
         facts.of("Webhook event", Field::WebhookEvent, context.webhook_event.as_deref()),
         facts.of("Installation", Field::Installation, context.integration.as_deref()),
     ];
-    let others = context.others.iter().take(OTHERS_MAX).map(|(key, value)| {
-        let text = serde_json::from_str::<String>(value).unwrap_or_else(|_| value.clone());
-        Some(Fact { label: wording::readable(key), value: cut(&text), code: None, links: None })
-    });
     let groups = [
         ("Who", who.into_iter().flatten().collect::<Vec<_>>()),
         ("What", what.into_iter().flatten().collect()),
         ("From where", from.into_iter().flatten().collect()),
-        ("Further context", others.flatten().collect()),
     ];
     let groups = groups.into_iter().filter(|(_, facts)| !facts.is_empty());
     groups.map(|(title, facts)| FactGroup { title, facts }).collect()

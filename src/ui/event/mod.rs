@@ -3,6 +3,8 @@
 mod align;
 mod diff;
 mod facts;
+mod masked;
+mod others;
 mod pretty;
 mod related;
 mod value;
@@ -11,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 
 pub(in crate::ui) use diff::Diff;
+pub(in crate::ui) use masked::MaskedValues;
 
 use crate::{
     http::{
@@ -19,17 +22,19 @@ use crate::{
         error::NOT_FOUND,
         origin, parameters,
     },
-    model::{limits::QueryLimits, list_params::ListParams},
+    model::{limits::QueryLimits, list_params::ListParams, printable::printable_json},
     store::Lease,
     ui::{
         action_phrase::tone,
         event::{
             facts::{FactGroup, Times},
+            others::Others,
             related::Related,
         },
         event_view::EventView,
         formatted_time::grouped,
         labels::Labels,
+        markup::filters,
         page::{self, Shell},
         params::{self, event_href},
         sentence::Sentence,
@@ -48,14 +53,19 @@ const RAW_BYTES_MAX: usize = 64 * 1024;
 /// The parts of an event that its page and an expanded row share.
 struct EventSections {
     sentence: Sentence,
+    /// The action as stored.
+    action: String,
     tone: &'static str,
     failed: bool,
     message: Option<String>,
     times: Times,
     groups: Vec<FactGroup>,
     diff: Option<Diff>,
+    others: Option<Others>,
     raw: String,
     raw_is_cut: bool,
+    /// Whether characters of the event are shown as escapes.
+    raw_has_escapes: bool,
     raw_size: String,
     api_href: String,
 }
@@ -125,27 +135,35 @@ fn find(
     labels: &Labels,
     limits: &QueryLimits,
 ) -> Result<Option<(EventSections, Vec<Related>)>, ApiError> {
-    let Some(body) = lease.by_identifier(identifier)? else {
+    let Some((seq, body)) = lease.arrival_and_event(identifier)? else {
         return Ok(None);
     };
     let event = EventView::read(&body);
-    let related = if with_related { related::find(lease, &event, params, labels, limits)? } else { Vec::new() };
+    let related = if with_related {
+        related::find(lease, &related::Centre { seq, body: &body, event: &event }, params, labels, limits)?
+    } else {
+        Vec::new()
+    };
     Ok(Some((sections(&event, &body, params, labels), related)))
 }
 
 fn sections(event: &EventView, body: &str, params: &ListParams, labels: &Labels) -> EventSections {
     let has_diff = event.before.is_some() || event.after.is_some();
-    let (raw, raw_is_cut) = pretty::pretty(body, RAW_BYTES_MAX);
+    let printable = printable_json(body);
+    let (raw, raw_is_cut) = pretty::pretty(&printable, RAW_BYTES_MAX);
     EventSections {
         sentence: Sentence::new(event, labels),
+        action: event.action.clone(),
         tone: tone(&event.action),
         failed: event.failed,
         message: event.message.clone(),
         times: Times::of(event, &params.zone, params.at),
         groups: facts::groups(event, params, labels),
-        diff: has_diff.then(|| Diff::of(event.before.as_deref(), event.after.as_deref())),
+        diff: has_diff.then(|| Diff::of(event.before.as_deref(), event.after.as_deref(), MaskedValues::of(event))),
+        others: Others::of(event),
         raw,
         raw_is_cut,
+        raw_has_escapes: printable.len() > body.len(),
         raw_size: grouped(body.len() as u64),
         api_href: params::event_api_href(&event.identifier),
     }

@@ -1,9 +1,12 @@
-//! Formats a value of a diff: strings as their text, everything else as stored. Changes within a text are marked. Long
+//! Formats a value of a diff: strings as their text in quotes, everything else as stored, so that the number 1 differs from the
+//! string "1". Changes within a text are marked. Long
 //! values are folded; very long ones are also truncated.
+
+use std::borrow::Cow;
 
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-use crate::model::json;
+use crate::model::mask::MASKED;
 
 /// Maximum number of characters of a value that is not folded.
 const OPEN_CHARS: usize = 240;
@@ -32,7 +35,7 @@ pub(in crate::ui) struct Piece {
 /// A value that is ready to be shown.
 #[derive(Debug, Clone)]
 pub(in crate::ui) struct Shown {
-    /// `string`, `number` and so on, for its color.
+    /// `string`, `number` and so on, for its color. A string is shown in quotes, which `pieces` do not have.
     pub(in crate::ui) kind: &'static str,
     pub(in crate::ui) pieces: Vec<Piece>,
     /// The summary while the value is folded; empty if it is not.
@@ -63,9 +66,26 @@ impl Shown {
         (Self::new(before_kind, &before, old, room / 2), Self::new(after_kind, &after, new, room / 2))
     }
 
-    /// The text without marks.
+    /// The text without marks, with the quotes of a string.
     pub(in crate::ui) fn text(&self) -> String {
-        self.pieces.iter().map(|piece| piece.text.as_str()).collect()
+        let text: String = self.pieces.iter().map(|piece| piece.text.as_str()).collect();
+        if self.is_string() { format!("\"{text}\"") } else { text }
+    }
+
+    /// Whether the value is shown as JSON.
+    pub(in crate::ui) fn is_json(&self) -> bool {
+        matches!(self.kind, "object" | "array")
+    }
+
+    /// Whether the value is shown in quotes.
+    pub(in crate::ui) fn is_string(&self) -> bool {
+        self.kind == "string"
+    }
+
+    /// The value as one that is replaced by the mask, which is not a string of the sender.
+    pub(super) fn masked(self) -> Self {
+        let is_whole = self.is_string() && self.pieces.iter().map(|piece| piece.text.as_str()).eq([MASKED]);
+        Self { kind: if is_whole { "masked" } else { self.kind }, ..self }
     }
 
     /// Whether the value fits into a table row.
@@ -93,7 +113,7 @@ impl Shown {
     }
 }
 
-/// The kind and the text of a value. A string that is blank, or begins or ends with white space, keeps its quotes.
+/// The kind and the text of a value, without the quotes of a string.
 fn read(raw: &str) -> (&'static str, String) {
     let kind = match raw.as_bytes().first() {
         Some(b'"') => "string",
@@ -103,11 +123,12 @@ fn read(raw: &str) -> (&'static str, String) {
         Some(b't' | b'f') => "boolean",
         _ => "number",
     };
-    let text = (kind == "string").then(|| serde_json::from_str(raw).ok().and_then(json::text)).flatten();
-    match text {
-        Some(text) if !text.trim().is_empty() && text.trim().len() == text.len() => (kind, text.into_owned()),
-        _ => (kind, raw.to_owned()),
-    }
+    let text = match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        // A text with a lone surrogate is shown with its escapes.
+        Some(content) => serde_json::from_str(raw).map_or(Cow::Borrowed(content), Cow::<str>::Owned),
+        None => Cow::Borrowed(raw),
+    };
+    (kind, text.into_owned())
 }
 
 fn marked(before: &str, after: &str) -> (Vec<Piece>, Vec<Piece>) {

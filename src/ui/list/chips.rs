@@ -10,6 +10,7 @@ use crate::{
     ui::{
         formatted_time,
         labels::Labels,
+        list::actors::ActorNames,
         wording::{NAME_CHARS, truncated},
     },
 };
@@ -22,34 +23,48 @@ const VALUES_SHOWN: usize = 4;
 pub(in crate::ui) struct Chip {
     pub(in crate::ui) field: String,
     pub(in crate::ui) relation: &'static str,
-    pub(in crate::ui) values: String,
+    /// The values with the text between them. Each part is shown on its own, so that none changes the order of the others.
+    pub(in crate::ui) values: Vec<String>,
     /// The URL of the page without this part.
     pub(in crate::ui) remove: String,
     /// Whether this part is a default filter.
     pub(in crate::ui) is_default: bool,
 }
 
+impl Chip {
+    /// The values as one text.
+    pub(in crate::ui) fn text(&self) -> String {
+        self.values.concat()
+    }
+}
+
 /// Every part of the filter.
-pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels) -> Vec<Chip> {
+pub(in crate::ui) fn chips(params: &ListParams, labels: &Labels, actors: &ActorNames) -> Vec<Chip> {
     let mut chips = vec![];
     chips.extend(range(params));
     if let Some(search) = &params.search {
         let remove = ListParams { search: None, ..params.first_page() }.href();
-        let values = truncated(&search.text, NAME_CHARS);
+        let values = vec![truncated(&search.text, NAME_CHARS)];
         chips.push(Chip { field: "Search".to_owned(), relation: "contains", values, remove, is_default: false });
     }
-    chips.extend(params.selections.iter().map(|selection| chip(params, selection, labels)));
+    chips.extend(params.selections.iter().map(|selection| chip(params, selection, (labels, actors))));
     if params.hides_own() {
         let remove = ListParams { include_own: true, ..params.first_page() }.href();
-        let (field, values) = ("Hidden".to_owned(), "requests to auditbox itself".to_owned());
+        let (field, values) = ("Hidden".to_owned(), vec!["requests to auditbox itself".to_owned()]);
         chips.push(Chip { field, relation: "are", values, remove, is_default: true });
     }
     if params.include_own {
         let remove = ListParams { include_own: false, ..params.first_page() }.href();
-        let (field, values) = ("Shown".to_owned(), "requests to auditbox itself too".to_owned());
+        let (field, values) = ("Shown".to_owned(), vec!["requests to auditbox itself too".to_owned()]);
         chips.push(Chip { field, relation: "are", values, remove, is_default: false });
     }
     chips
+}
+
+/// The actors that the chips name.
+pub(in crate::ui) fn named_actors(params: &ListParams) -> impl Iterator<Item = &str> {
+    let selections = params.selections.iter().filter(|selection| selection.field == Field::Actor);
+    selections.flat_map(|selection| selection.values.iter().take(VALUES_SHOWN)).map(String::as_str)
 }
 
 /// The relation and the time range, in words.
@@ -77,10 +92,10 @@ fn range(params: &ListParams) -> Option<Chip> {
     let (relation, values) = range_text(params);
     let remove = params.within(Range::Last(Preset::All)).href();
     let is_default = params.range == Range::Last(Preset::DEFAULT);
-    Some(Chip { field: "Time".to_owned(), relation, values, remove, is_default })
+    Some(Chip { field: "Time".to_owned(), relation, values: vec![values], remove, is_default })
 }
 
-fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
+fn chip(params: &ListParams, selection: &Selection, (labels, actors): (&Labels, &ActorNames)) -> Chip {
     let field = selection.field;
     let relation = match (selection.negated, selection.values.len(), field) {
         (false, 1, Field::Path) => "begins with",
@@ -90,10 +105,12 @@ fn chip(params: &ListParams, selection: &Selection, labels: &Labels) -> Chip {
         (false, ..) => "is any of",
         (true, ..) => "is none of",
     };
-    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| truncated(&labels.of(field, value), NAME_CHARS));
-    let mut values = shown.collect::<Vec<_>>().join(", ");
+    let actor = |value: &str| actors.label(value).filter(|_| field == Field::Actor);
+    let label = |value: &String| actor(value).unwrap_or_else(|| labels.of(field, value).into_owned());
+    let shown = selection.values.iter().take(VALUES_SHOWN).map(|value| truncated(&label(value), NAME_CHARS));
+    let mut values: Vec<_> = shown.flat_map(|value| [", ".to_owned(), value]).skip(1).collect();
     if let Some(more) = selection.values.len().checked_sub(VALUES_SHOWN).filter(|more| *more > 0) {
-        values = format!("{values} and {more} more");
+        values.push(format!(" and {more} more"));
     }
     let remove = params.without(field, selection.negated).href();
     Chip { field: field.spec().label.to_owned(), relation, values, remove, is_default: false }

@@ -1,7 +1,5 @@
 //! The filter menus: for each field, the values to select, their counts, and the selected values.
 
-use std::collections::HashMap;
-
 use crate::{
     model::{
         field::{Field, FieldSpec, Matching},
@@ -9,7 +7,7 @@ use crate::{
         list_params::ListParams,
         stats::{Facet, Stats},
     },
-    ui::{formatted_time::grouped, labels::Labels, list::rows::EventRow},
+    ui::{formatted_time::grouped, labels::Labels, list::actors::ActorNames},
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
@@ -82,36 +80,20 @@ pub(in crate::ui) fn counted(params: &ListParams) -> Vec<Field> {
     counted.map(|(field, _)| *field).collect()
 }
 
-/// Names of actors by user id or e-mail address.
-#[derive(Debug, Clone, Default)]
-pub(in crate::ui) struct Aliases(HashMap<String, String>);
-
-impl Aliases {
-    /// The actors of a page's events.
-    pub(in crate::ui) fn of<'a>(rows: impl IntoIterator<Item = &'a EventRow>) -> Self {
-        let pairs = rows.into_iter().flat_map(|row| row.aliases.iter().map(|alias| (alias.clone(), row.actor.clone())));
-        Self(pairs.collect())
-    }
-
-    /// Removes the other names of an actor. An actor with a name, an address and a user id would appear three times
-    /// with the same count.
-    fn keep_names(&self, facet: &mut Facet) {
-        let counts: HashMap<String, u64> =
-            facet.values.iter().map(|counted| (counted.value.clone(), counted.count)).collect();
-        facet.values.retain(|counted| {
-            let name = self.0.get(&counted.value);
-            name.and_then(|name| counts.get(name)).is_none_or(|count| *count != counted.count)
-        });
-    }
-}
-
 /// Every menu.
-pub(in crate::ui) fn menus(params: &ListParams, mut stats: Stats, labels: &Labels, aliases: &Aliases) -> Vec<Menu> {
-    stats.facets.iter_mut().filter(|facet| facet.field == Field::Actor).for_each(|facet| aliases.keep_names(facet));
-    MENUS.iter().filter_map(|(field, _)| menu(*field, params, &stats, labels)).collect()
+pub(in crate::ui) fn menus(params: &ListParams, stats: &Stats, labels: &Labels, actors: &ActorNames) -> Vec<Menu> {
+    MENUS.iter().filter_map(|(field, _)| menu(*field, params, stats, (labels, actors))).collect()
 }
 
-fn menu(field: Field, params: &ListParams, stats: &Stats, labels: &Labels) -> Option<Menu> {
+/// The actors that the menus list.
+pub(super) fn listed_actors<'s>(params: &'s ListParams, stats: &'s Stats) -> impl Iterator<Item = &'s str> {
+    let chosen = params.selections.iter().filter(|selection| selection.field == Field::Actor);
+    let counted = stats.facets.iter().filter(|facet| facet.field == Field::Actor);
+    let counted = counted.flat_map(|facet| facet.values.iter().take(OPTIONS_MAX)).map(|counted| counted.value.as_str());
+    chosen.flat_map(|selection| selection.values.iter().map(String::as_str)).chain(counted)
+}
+
+fn menu(field: Field, params: &ListParams, stats: &Stats, names: (&Labels, &ActorNames)) -> Option<Menu> {
     let spec = field.spec();
     let name = spec.name()?;
     let facet = stats.facets.iter().find(|facet| facet.field == field);
@@ -119,7 +101,7 @@ fn menu(field: Field, params: &ListParams, stats: &Stats, labels: &Labels) -> Op
     let excluding = params.selection(field, true);
     let chosen = including.or(excluding);
     let values = chosen.map_or(&[][..], |selection| &selection.values);
-    let options = options(spec, name, facet, values, labels);
+    let options = options(spec, name, facet, values, names);
     let listed = options.iter().filter(|option| option.count.is_some()).count() as u64;
     let more = facet.map_or(0, |facet| facet.distinct.saturating_sub(listed));
     let count_href = (facet.is_none() && spec.is_countable()).then(|| {
@@ -144,7 +126,14 @@ fn menu(field: Field, params: &ListParams, stats: &Stats, labels: &Labels) -> Op
     })
 }
 
-fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String], labels: &Labels) -> Vec<Choice> {
+fn options(
+    spec: &FieldSpec,
+    name: &str,
+    facet: Option<&Facet>,
+    chosen: &[String],
+    (labels, actors): (&Labels, &ActorNames),
+) -> Vec<Choice> {
+    let actor = |value: &str| actors.label(value).filter(|_| spec.field == Field::Actor);
     let same = |value: &str, other: &str| match spec.matching {
         Matching::IgnoreCase => fold(value) == fold(other),
         _ => value == other,
@@ -152,7 +141,7 @@ fn options(spec: &FieldSpec, name: &str, facet: Option<&Facet>, chosen: &[String
     let choice = |value: &str, count: Option<u64>, is_chosen| Choice {
         // A comma is part of the value, however the form is sent.
         name: if spec.comma_list && value.contains(',') { format!("{name}[]") } else { name.to_owned() },
-        label: labels.of(spec.field, value).into_owned(),
+        label: actor(value).unwrap_or_else(|| labels.of(spec.field, value).into_owned()),
         title: labels.hint(spec.field, value),
         value: value.to_owned(),
         count: count.map(grouped),

@@ -13,10 +13,7 @@ use crate::{
     store::{Lease, Opened, PageReader, ReadError, Slice},
     ui::{
         labels::Labels,
-        list::{
-            fields::{self, Aliases},
-            rows::EventRow,
-        },
+        list::{actors::ActorNames, chips, fields, rows::EventRow},
     },
 };
 
@@ -51,38 +48,32 @@ impl ListData {
     pub(super) const fn is_bad(&self) -> bool {
         matches!(self, Self::Bad(_))
     }
-
-    pub(super) fn aliases(&self) -> Aliases {
-        match self {
-            Self::Page(page) => Aliases::of(&page.rows),
-            _ => Aliases::default(),
-        }
-    }
 }
 
-/// Loads a page, and the cursor from which a live tail continues after it.
+/// Loads a page, the cursor from which a live tail continues after it, and the names of the selected actors.
 pub(super) fn load(
     lease: &Lease,
     params: &ListParams,
     labels: &Labels,
     limits: &QueryLimits,
-) -> Result<(ListData, Option<String>), ApiError> {
+) -> Result<(ListData, Option<String>, ActorNames), ApiError> {
     if !params.problems.is_empty() {
-        return Ok((ListData::Bad(params.problems.clone()), None));
+        return Ok((ListData::Bad(params.problems.clone()), None, ActorNames::default()));
     }
     let (page, through_seq) = match page(lease, params, labels, limits) {
         Ok(loaded) => loaded,
-        Err(ReadError::Refused(problem)) => return Ok((ListData::Bad(vec![problem]), None)),
+        Err(ReadError::Refused(problem)) => return Ok((ListData::Bad(vec![problem]), None, ActorNames::default())),
         Err(error) => return Err(error.into()),
     };
     let tail = params.first_page().query(limits)?.by_arrival();
     let live = tail.cursor(lease.cursor_at(Position::of_arrival(through_seq)));
+    let actors = ActorNames::find(lease, chips::named_actors(params), params, limits);
     if !page.rows.is_empty() {
-        return Ok((ListData::Page(page), Some(live)));
+        return Ok((ListData::Page(page), Some(live), actors));
     }
     let all = ListParams { limit: Some(1), ..params.all() };
     let is_empty = PageReader::list(lease, all.query(limits)?, 0)?.ends.is_none();
-    Ok((if is_empty { ListData::Nothing } else { ListData::NoMatch }, Some(live)))
+    Ok((if is_empty { ListData::Nothing } else { ListData::NoMatch }, Some(live), actors))
 }
 
 /// A page, and the sequence number of the newest event that it could have shown.
@@ -124,9 +115,11 @@ fn page(
     Ok((page, through_seq))
 }
 
-/// Counts the matching events, by field and over time.
-pub(super) fn count(lease: &Lease, params: &ListParams, limits: &QueryLimits) -> Result<Stats, ApiError> {
+/// Counts the matching events, by field and over time, and finds the names of the actors that the menus list.
+pub(super) fn count(lease: &Lease, params: &ListParams, limits: &QueryLimits) -> Result<(Stats, ActorNames), ApiError> {
     let histogram = HistogramQuery { interval: None, zone: params.zone.clone(), now: Timestamp::now() };
     let params = ListParams { facets: fields::counted(params), histogram: Some(histogram), ..params.first_page() };
-    Ok(lease.stats(&params.stats(limits)?)?)
+    let stats = lease.stats(&params.stats(limits)?)?;
+    let actors = ActorNames::find(lease, fields::listed_actors(&params, &stats), &params, limits);
+    Ok((stats, actors))
 }

@@ -3,6 +3,7 @@
 //! The response begins with the rows. The chart and the filter menus follow in the same response, as soon as the events
 //! are counted. If counting fails, the rows are still shown.
 
+mod actors;
 mod chart;
 mod chips;
 mod fields;
@@ -13,7 +14,6 @@ mod view;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use askama::Template;
 
-use fields::Aliases;
 pub(in crate::ui) use rows::EventRow;
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         parameters,
         reading::ReadAccess,
     },
-    model::{limits::QueryLimits, list_params::ListParams, timestamp::Timestamp},
+    model::{limits::QueryLimits, list_params::ListParams},
     ui::{
         labels::Labels,
         page::{self, Shell},
@@ -51,33 +51,25 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
     }
     let reading = context.reading(caller, request);
     let (list, names) = (params.clone(), labels.clone());
-    let (found, live) = reading.begin(move |lease| load::load(lease, &list, &names, &limits)).await?;
+    let (found, live, actors) = reading.begin(move |lease| load::load(lease, &list, &names, &limits)).await?;
     let status = if found.is_bad() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let aliases = found.aliases();
     let shell = Shell::new(request, SECTION, "Audit log");
-    let top = view::top(shell, request, &params, (found, live), &labels, context);
+    let top = view::top(shell, request, &params, (found, live), (&labels, &actors), context);
     let top = top.render().map_err(ApiError::internal)?;
-    let rest = rest(reading, limits, params, labels, aliases);
+    let rest = rest(reading, limits, params, labels);
     Ok(stream::two_parts(request, page::response(status), top, rest))
 }
 
-/// The parameters of the request. A query string that is not UTF-8 counts as one problem.
+/// The parameters of the request. Invalid UTF-8 is a problem like others.
 fn read(request: &HttpRequest, limits: &QueryLimits) -> ListParams {
-    let params = match parameters::decode(request.query_string()) {
-        Ok(pairs) => params::parse(pairs, limits),
-        Err(problem) => ListParams { problems: vec![problem], ..ListParams::none(Timestamp::now()) },
-    };
-    ListParams { limit: Some(load::PAGE_EVENTS), count: Some(true), ..params }
+    let (pairs, mut problems) = parameters::decode_valid(request.query_string());
+    let mut params = params::parse(pairs, limits);
+    problems.append(&mut params.problems);
+    ListParams { problems, limit: Some(load::PAGE_EVENTS), count: Some(true), ..params }
 }
 
 /// The chart and the menus, once they have been counted.
-async fn rest(
-    reading: ReadAccess,
-    limits: QueryLimits,
-    params: ListParams,
-    labels: Labels,
-    aliases: Aliases,
-) -> String {
+async fn rest(reading: ReadAccess, limits: QueryLimits, params: ListParams, labels: Labels) -> String {
     let list = params.clone();
     let counted = match reading.go_on(move |lease| load::count(lease, &list, &limits)).await {
         Ok(counted) => Ok(counted),
@@ -89,5 +81,5 @@ async fn rest(
         }
     };
     // The first part of the page is already sent, so an error here only leaves out the second.
-    view::bottom(&params, counted, &labels, &aliases).render().unwrap_or_default()
+    view::bottom(&params, counted, &labels).render().unwrap_or_default()
 }

@@ -5,11 +5,11 @@ use crate::{
     store::Damaged,
     ui::{
         action_phrase::tone,
-        event::Diff,
+        event::{Diff, MaskedValues},
         event_view::EventView,
         formatted_time::FormattedTime,
         labels::Labels,
-        params,
+        markup, params,
         sentence::Sentence,
         wording::{self, truncated},
     },
@@ -34,18 +34,18 @@ pub(in crate::ui) struct EventRow {
     pub(in crate::ui) is_ordered_by_receipt: bool,
     pub(in crate::ui) failed: bool,
     pub(in crate::ui) tone: &'static str,
+    /// The action as stored.
+    pub(in crate::ui) action: String,
     pub(in crate::ui) sentence: Sentence,
-    /// The message, the changes, the title of the object, or the path of the request.
-    pub(in crate::ui) detail: String,
-    pub(in crate::ui) actor_more: String,
+    /// The message, the changes, the title of the object, or the path of the request. Each part is shown on its own, so that
+    /// none changes the order of the others.
+    pub(in crate::ui) detail: Vec<String>,
+    /// The actor's type and the origin, with the text between them.
+    pub(in crate::ui) actor_more: [String; 3],
     pub(in crate::ui) resource: String,
     pub(in crate::ui) method: String,
     pub(in crate::ui) status_code: String,
     pub(in crate::ui) ip: String,
-    /// The actor's full name.
-    pub(in crate::ui) actor: String,
-    /// The actor's id and e-mail address, if they are not the name.
-    pub(in crate::ui) aliases: Vec<String>,
     /// If the event is damaged: a message that identifies it.
     pub(in crate::ui) damaged: Option<String>,
 }
@@ -53,11 +53,11 @@ pub(in crate::ui) struct EventRow {
 impl EventRow {
     pub(in crate::ui) fn new(body: &str, labels: &Labels, zone: &Zone, now: Timestamp) -> Self {
         let event = EventView::read(body);
-        let sentence = bounded(Sentence::new(&event, labels));
-        let name = event.actor_name().unwrap_or_default().to_owned();
+        let sentence = Sentence::new(&event, labels).map(cut);
         let origin = event.origin.as_deref().map(cut).unwrap_or_default();
         let kind = event.actor.kind.as_deref().map(|kind| cut(&wording::readable(kind)));
-        let actor_more = kind.map_or_else(|| origin.clone(), |kind| format!("{kind} · {origin}"));
+        let dot = if kind.is_some() && !origin.is_empty() { " · " } else { "" };
+        let actor_more = [kind.unwrap_or_default(), dot.to_owned(), origin];
         let request = &event.request;
         let text = |part: &Option<String>| part.as_deref().map(cut).unwrap_or_default();
         Self {
@@ -66,6 +66,7 @@ impl EventRow {
             is_ordered_by_receipt: event.is_ordered_by_receipt,
             failed: event.failed,
             tone: tone(&event.action),
+            action: cut(&event.action),
             detail: detail(&event),
             sentence,
             actor_more,
@@ -73,8 +74,6 @@ impl EventRow {
             method: text(&request.method),
             status_code: text(&request.status_code),
             ip: text(&request.ip),
-            actor: name.clone(),
-            aliases: [event.actor.id, event.actor.email].into_iter().flatten().filter(|alias| *alias != name).collect(),
             damaged: None,
         }
     }
@@ -95,22 +94,27 @@ impl EventRow {
         }
     }
 
+    /// The detail as one text.
+    pub(in crate::ui) fn detail_text(&self) -> String {
+        self.detail.concat()
+    }
+
     /// Whether the event has a request.
     pub(in crate::ui) fn has_request(&self) -> bool {
         !(self.method.is_empty() && self.status_code.is_empty())
     }
 }
 
-fn detail(event: &EventView) -> String {
+fn detail(event: &EventView) -> Vec<String> {
     if let Some(message) = &event.message {
-        return cut(message);
+        return vec![cut(&message.lines().collect::<Vec<_>>().join(" "))];
     }
     let (before, after) = (event.before.as_deref(), event.after.as_deref());
     let bytes: usize = [before, after].into_iter().flatten().map(|side| side.get().len()).sum();
     if let (Some(before), Some(after)) = (before, after)
         && bytes <= DIFF_BYTES_MAX
     {
-        return changes(&Diff::of(Some(before), Some(after)));
+        return changes(&Diff::of(Some(before), Some(after), MaskedValues::of(event)));
     }
     // Of a created or deleted object, the title says more than the identifier.
     let title = after.or(before).filter(|_| bytes <= DIFF_BYTES_MAX).and_then(|side| {
@@ -119,34 +123,33 @@ fn detail(event: &EventView) -> String {
         json::text(title).map(|title| cut(&title))
     });
     let title = title.filter(|title| Some(title) != event.context.entity.as_ref());
-    title.or_else(|| event.request.path.as_deref().map(cut)).unwrap_or_default()
+    title.or_else(|| event.request.path.as_deref().map(cut)).into_iter().collect()
 }
 
 /// The names of the changed fields, with the values before and after if both are short.
-fn changes(diff: &Diff) -> String {
+fn changes(diff: &Diff) -> Vec<String> {
     let (noise, changed): (Vec<_>, Vec<_>) = diff.lines.iter().partition(|line| NOISE.contains(&line.path.as_str()));
     let changed = if changed.is_empty() { noise } else { changed };
-    let name = |path: &str| path.strip_prefix("properties.").unwrap_or(path).to_owned();
-    let text = changed.iter().take(CHANGES_SHOWN).map(|line| match (&line.before, &line.after) {
-        (Some(before), Some(after)) if before.is_short() && after.is_short() => {
-            format!("{}: {} → {}", name(&line.path), before.text(), after.text())
+    let mut parts = Vec::new();
+    for line in changed.iter().take(CHANGES_SHOWN) {
+        if !parts.is_empty() {
+            parts.push("; ".to_owned());
         }
-        _ => name(&line.path),
-    });
-    let text = text.collect::<Vec<_>>().join("; ");
-    let more = (changed.len() + diff.lines_left_out).saturating_sub(CHANGES_SHOWN);
-    if more > 0 { cut(&format!("{text}; {more} more")) } else { cut(&text) }
-}
-
-fn bounded(sentence: Sentence) -> Sentence {
-    let Sentence { who, verb, kind, subject, within } = sentence;
-    Sentence {
-        who: cut(&who),
-        verb: cut(&verb),
-        kind: cut(&kind),
-        subject: subject.as_deref().map(cut),
-        within: within.as_deref().map(cut),
+        let path = cut(line.path.strip_prefix("properties.").unwrap_or(&line.path));
+        parts.extend(markup::keys(&path).flat_map(|(key, punctuation)| [key.to_owned(), punctuation.to_owned()]));
+        match (&line.before, &line.after) {
+            _ if !line.note.is_empty() => parts.push(format!(": {}", line.note)),
+            (Some(before), Some(after)) if before.is_short() && after.is_short() => {
+                parts.extend([": ".to_owned(), before.text(), " → ".to_owned(), after.text()]);
+            }
+            _ => {}
+        }
     }
+    let more = (changed.len() + diff.lines_left_out).saturating_sub(CHANGES_SHOWN);
+    if more > 0 {
+        parts.push(format!("; {more} more"));
+    }
+    parts
 }
 
 fn cut(text: &str) -> String {

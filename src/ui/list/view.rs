@@ -14,12 +14,14 @@ use crate::{
         formatted_time::grouped,
         labels::Labels,
         list::{
+            actors::ActorNames,
             chart::{Chart, Outside},
             chips::{self, Chip},
-            fields::{self, Aliases, Menu},
+            fields::{self, Menu},
             load::{ListData, ListPage},
             rows::EventRow,
         },
+        markup::filters,
         page::Shell,
     },
 };
@@ -93,10 +95,10 @@ pub(super) fn top(
     request: &HttpRequest,
     params: &ListParams,
     (found, live): (ListData, Option<String>),
-    labels: &Labels,
+    (labels, actors): (&Labels, &ActorNames),
     context: &Context,
 ) -> Top {
-    let chips = chips::chips(params, labels);
+    let chips = chips::chips(params, labels, actors);
     let cleared = ListParams { zone: params.zone.clone(), ..ListParams::none(params.at) };
     let can_clear = chips.iter().any(|chip| !chip.is_default) || params.range != cleared.range;
     let own = ListParams { include_own: true, ..params.all() };
@@ -119,18 +121,13 @@ pub(super) fn top(
     }
 }
 
-pub(super) fn bottom(
-    params: &ListParams,
-    counted: Result<Stats, String>,
-    labels: &Labels,
-    aliases: &Aliases,
-) -> Bottom {
+pub(super) fn bottom(params: &ListParams, counted: Result<(Stats, ActorNames), String>, labels: &Labels) -> Bottom {
     match counted {
-        Ok(stats) => Bottom {
+        Ok((stats, actors)) => Bottom {
             chart: stats.histogram.as_ref().and_then(|histogram| Chart::new(histogram, params)),
             outside: stats.histogram.as_ref().map_or_else(Vec::new, |histogram| Outside::of(histogram, params)),
             chart_note: "There are no events to count.".to_owned(),
-            menus: fields::menus(params, stats, labels, aliases),
+            menus: fields::menus(params, &stats, labels, &actors),
         },
         Err(message) => {
             let chart_note = format!("The events could not be counted: {message}.");
@@ -187,7 +184,13 @@ fn form(params: &ListParams) -> Form {
         Range::Between { from, to } => (from, to),
     };
     Form {
-        words: params.search.as_ref().map_or_else(String::new, |search| search.text.clone()),
+        words: params
+            .search
+            .as_ref()
+            .map(|search| &search.text)
+            .or(params.rejected_search.as_ref())
+            .cloned()
+            .unwrap_or_default(),
         hidden,
         range: chips::range_text(params).1,
         presets: Preset::ALL.map(preset).into(),

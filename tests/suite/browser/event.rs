@@ -26,8 +26,8 @@ fn the_page_of_an_update_shows_the_changes_field_by_field() {
         let found = found.unwrap_or_else(|| panic!("{path} is not in {rows}"));
         found.as_array().unwrap().iter().map(|cell| cell.as_str().unwrap().trim().to_owned()).collect()
     };
-    assert_eq!(line("version"), ["changed", "version", "1.4.0", "1.5.0"]);
-    assert_eq!(line("owner.team"), ["changed", "owner.team", "one", "two"]);
+    assert_eq!(line("version"), ["changed", "version", "\"1.4.0\"", "\"1.5.0\""]);
+    assert_eq!(line("owner.team"), ["changed", "owner.team", "\"one\"", "\"two\""]);
     assert_eq!(line("added"), ["added", "added", "", "7"]);
     assert_eq!(line("gone"), ["removed", "gone", "true", ""]);
     // Changed words within a text are marked.

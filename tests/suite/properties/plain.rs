@@ -77,13 +77,13 @@ pub const PARAMETERS: &[Parameter] = &[
     parameter("run_id", &["/context/runId"], Kind::Exact, false),
     parameter("webhookId", &["/context/webhookId"], Kind::Exact, false),
     parameter("webhookEventId", &["/context/webhookEventId"], Kind::Exact, false),
-    parameter("origin", &["/trigger/origin"], Kind::Exact, true),
+    parameter("origin", &["/trigger/origin"], Kind::IgnoreCase, true),
     parameter("InstallationId", &["/context/integrationId"], Kind::Exact, false),
     parameter("resources", &["/resourceType"], Kind::IgnoreCase, true),
-    parameter("action", &["/action"], Kind::Exact, false),
+    parameter("action", &["/action"], Kind::IgnoreCase, false),
     parameter("status", &["/status"], Kind::Choice(&["SUCCESS", "FAILURE"]), false),
     parameter("actionType", &["/context/actionType"], Kind::Choice(&["automation", "self-service"]), false),
-    parameter("actor", &["/trigger/by/userId", "/trigger/by/email", "/trigger/by/name"], Kind::Exact, false),
+    parameter("actor", &["/trigger/by/userId", "/trigger/by/email", "/trigger/by/name"], Kind::IgnoreCase, false),
     parameter("actor_type", &["/trigger/by/type"], Kind::Exact, true),
     parameter("method", &["/request/method"], Kind::IgnoreCase, true),
     parameter("path", &["/request/path"], Kind::Prefix, false),
@@ -107,13 +107,19 @@ impl Parameter {
     /// The values that an event counts for. An actor counts once, whatever the number of their names.
     fn counted(&self, event: &Value) -> BTreeSet<String> {
         let values = self.values(event).into_iter();
-        if self.name == "actor" { values.take(1).collect() } else { values.collect() }
+        let values: Vec<_> = if self.name == "actor" { values.take(1).collect() } else { values.collect() };
+        values.into_iter().map(|value| self.as_counted(&value)).collect()
+    }
+
+    /// What two values have in common that count as one.
+    pub fn as_counted(&self, value: &str) -> String {
+        if self.kind == Kind::IgnoreCase { fold(value) } else { value.to_owned() }
     }
 
     fn matches(&self, text: &str, value: &str) -> bool {
         match self.kind {
             Kind::Exact | Kind::Choice(_) => text == value,
-            Kind::IgnoreCase => text.to_lowercase() == value.to_lowercase(),
+            Kind::IgnoreCase => fold(text) == fold(value),
             Kind::Prefix => value.starts_with(text),
             Kind::StatusCode => match text.as_bytes() {
                 [class, b'x' | b'X', b'x' | b'X'] => *class == value.as_bytes()[0],
@@ -128,15 +134,29 @@ impl Parameter {
 fn same_network(text: &str, value: &str) -> bool {
     let range = text.split_once('/').and_then(|(network, length)| Some((bits(network)?, length.parse().ok()?)));
     let range = range.or_else(|| bits(text).map(|address| (address, address.1)));
-    match (range, bits(value)) {
-        (Some(((network, width), length)), Some((value, value_width))) => {
-            // Shifting by all 128 bits is undefined; then no bit of the address matters.
-            let significant = |bits: u128| bits.checked_shr(width - length).unwrap_or(0);
-            width == value_width && significant(network) == significant(value)
-        }
-        (Some(_), None) => false,
-        (None, _) => text == value,
-    }
+    let Some(((network, width), length)) = range else {
+        return text == value;
+    };
+    // Shifting by all 128 bits is undefined; then no bit of the address matters.
+    let significant = |bits: u128| bits.checked_shr(width - length).unwrap_or(0);
+    addresses(value)
+        .into_iter()
+        .any(|(address, own_width)| width == own_width && significant(network) == significant(address))
+}
+
+/// The addresses in a list, with or without ports.
+fn addresses(value: &str) -> Vec<(u128, u32)> {
+    let one = |text: &str| {
+        let before_port = || text.rsplit_once(':').and_then(|(address, _)| bits(address.trim_matches(['[', ']'])));
+        bits(text).or_else(before_port)
+    };
+    value.split([',', ' ']).filter_map(one).collect()
+}
+
+/// A text without its case, and in the composed form.
+pub fn fold(text: &str) -> String {
+    let composed = icu_normalizer::ComposingNormalizerBorrowed::new_nfc();
+    composed.normalize(&composed.normalize(text).to_lowercase()).into_owned()
 }
 
 /// An address as a number, and its width in bits. An IPv4 address written as IPv6 counts as IPv4.
@@ -211,6 +231,18 @@ pub struct Bound {
     pub micros: i64,
 }
 
+impl Bound {
+    /// This bound as the end of a range: a time covers all of its last digit.
+    pub fn up_to_its_end(self) -> Self {
+        let digits = self
+            .text
+            .split_once('.')
+            .map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count());
+        let width = 10_i64.pow(6_u32.saturating_sub(u32::try_from(digits).unwrap()));
+        Self { micros: self.micros.div_euclid(width) * width + width - 1, ..self }
+    }
+}
+
 /// The values that a search covers, in addition to the message.
 const SEARCHED: &[&str] = &[
     "/identifier",
@@ -225,28 +257,74 @@ const SEARCHED: &[&str] = &[
     "/request/path",
 ];
 
-/// Runs of letters and digits, in lower case.
+/// Words that a search skips next to others.
+const JOINING: &[&str] = &["in", "of", "on", "to"];
+
+/// Runs of letters and digits, folded.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+    let folded = fold(text);
+    let words = folded.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// Whether every word of a search occurs in a name of the event, or in its message.
-fn is_found(search: &str, event: &Value) -> bool {
-    let names: Vec<_> =
-        SEARCHED.iter().filter_map(|source| event.pointer(source)?.as_str()).map(str::to_lowercase).collect();
-    let message: Vec<_> = words(event["message"].as_str().unwrap_or_default()).collect();
-    search.split_whitespace().all(|word| {
-        let mut parts = words(word).peekable();
-        let in_message = parts.peek().is_some() && parts.all(|part| message.iter().any(|word| word.contains(&part)));
-        in_message || names.iter().any(|name| name.contains(&word.to_lowercase()))
-    })
+/// A search for words, or for or without one phrase.
+#[derive(Debug)]
+pub struct PlainSearch {
+    pub text: String,
+    pub is_phrase: bool,
+    pub excludes: bool,
+}
+
+impl PlainSearch {
+    /// The text of `q`.
+    fn sent(&self) -> String {
+        let sign = if self.excludes { "-" } else { "" };
+        if !self.is_phrase {
+            return self.text.clone();
+        }
+        let escaped: String = self
+            .text
+            .chars()
+            .flat_map(|char| [Some('\\').filter(|_| "\"\\“”„".contains(char)), Some(char)])
+            .flatten()
+            .collect();
+        format!("{sign}\"{escaped}\"")
+    }
+
+    fn holds(&self, event: &Value) -> bool {
+        let names: Vec<_> = SEARCHED.iter().filter_map(|source| event.pointer(source)?.as_str()).map(fold).collect();
+        let message: Vec<_> = words(event["message"].as_str().unwrap_or_default()).collect();
+        let in_names = |text: &str| names.iter().any(|name| name.contains(&fold(text)));
+        if self.is_phrase {
+            let mut read = words(&self.text).collect::<Vec<_>>().join(" ");
+            let has_words = !read.is_empty();
+            let is_separator = |char: Option<char>| char.is_some_and(|char| !char.is_alphanumeric());
+            if is_separator(self.text.chars().next()) {
+                read.insert(0, ' ');
+            }
+            if is_separator(self.text.chars().next_back()) {
+                read.push(' ');
+            }
+            let in_message = has_words && format!(" {} ", message.join(" ")).contains(&read);
+            return (in_message || in_names(&self.text)) != self.excludes;
+        }
+        let joins = |word: &&str| *word == "AND" || JOINING.contains(&word.to_ascii_lowercase().as_str());
+        let (joining, others): (Vec<_>, Vec<_>) = self.text.split_whitespace().partition(joins);
+        let wanted = if others.is_empty() { joining } else { others };
+        wanted.into_iter().all(|word| {
+            let mut parts = words(word).peekable();
+            let in_message =
+                parts.peek().is_some() && parts.all(|part| message.iter().any(|word| word.contains(&part)));
+            in_message || in_names(word)
+        })
+    }
 }
 
 /// A complete query.
 #[derive(Debug)]
 pub struct PlainQuery {
     pub terms: Vec<Term>,
-    pub search: Option<String>,
+    pub search: Option<PlainSearch>,
     pub from: Option<Bound>,
     pub to: Option<Bound>,
     pub by_arrival: bool,
@@ -263,7 +341,7 @@ impl PlainQuery {
             }
         }
         if let Some(search) = &self.search {
-            query.append_pair("q", search);
+            query.append_pair("q", &search.sent());
         }
         for (name, bound) in [("from", &self.from), ("to", &self.to)] {
             if let Some(bound) = bound {
@@ -306,7 +384,7 @@ impl PlainQuery {
     fn holds(&self, plain: &Plain, aside: Option<&str>) -> bool {
         self.from.as_ref().is_none_or(|from| from.micros <= plain.micros)
             && self.to.as_ref().is_none_or(|to| plain.micros <= to.micros)
-            && self.search.as_ref().is_none_or(|search| is_found(search, &plain.event))
+            && self.search.as_ref().is_none_or(|search| search.holds(&plain.event))
             && self.terms.iter().all(|term| aside == Some(term.parameter.name) || term.holds(&plain.event))
     }
 }

@@ -1,0 +1,120 @@
+//! `stats`: how many events match, their most common values, and how they spread over time.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    api,
+    cli::{
+        client::{Client, ServerArguments},
+        events::{
+            flags::{Asked, Flags, Given},
+            log::{self, Log},
+            table::grouped,
+        },
+        failure::Failure,
+        output::Output,
+    },
+    config::Config,
+    model::list_params::Accepts,
+    store::Reader,
+};
+
+/// The facets of a command that names none and wants no histogram.
+const FACETS: &str = "action,resources,actor,status";
+/// Number of values of a facet that are printed without --json.
+const VALUES_SHOWN: usize = 10;
+/// Width of the longest bar.
+const BAR_WIDTH: u64 = 40;
+
+/// The flags of `stats`.
+pub(super) struct StatsFlags;
+
+impl Flags for StatsFlags {
+    const WITHOUT: &'static [&'static str] = &["limit", "includes", "sort", "order", "cursor", "count"];
+    const ACCEPTS: Accepts = Accepts::Stats;
+}
+
+/// Count events: how many match, their most common values, and how they spread over time
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  auditbox stats --from 7d
+  auditbox stats --facets actor,entity --status FAILURE --json
+  auditbox stats --histogram 1d --tz Europe/Berlin --from 2024-05-01")]
+pub(in crate::cli) struct StatsArguments {
+    /// Print the response of GET /v1/audit-log/stats
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    filters: Given<StatsFlags>,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Prints the counts.
+pub(in crate::cli) fn run(config: &Config, arguments: &StatsArguments, out: &mut Output) -> Result<(), Failure> {
+    let is_chosen = ["facets", "histogram"].iter().any(|name| arguments.filters.has(name));
+    let facets = [("facets", FACETS.to_owned())];
+    let asked = arguments.filters.parse(config, if is_chosen { &[] } else { &facets })?;
+    let stats = count(&Log::open(config, &arguments.server)?, &asked)?;
+    if arguments.json {
+        out.event(&stats.to_string());
+        return Ok(());
+    }
+    out.line(format_args!("{} events", grouped(stats["count"].as_u64().unwrap_or(0))));
+    for (name, facet) in stats["facets"].as_object().into_iter().flatten() {
+        print_facet(name, facet, out);
+    }
+    if stats["histogram"].is_object() {
+        print_histogram(&stats["histogram"], out);
+    }
+    Ok(())
+}
+
+fn count(log: &Log, asked: &Asked) -> Result<Value, Failure> {
+    let ask = |client: &Client| {
+        let mut response = log::success(client.get(&format!("/v1/audit-log/stats?{}", asked.query_string(&[])))?)?;
+        let text = response.body_mut().read_to_string().map_err(|error| Failure::new(error.to_string()))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let read = |reader: &Reader| {
+        let query = asked.params.stats(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(api::stats_response(&reader.unbounded().stats(&query)?)?)
+    };
+    log.read(ask, || false, read)
+}
+
+fn print_facet(name: &str, facet: &Value, out: &mut Output) {
+    let values = facet["values"].as_array().map(Vec::as_slice).unwrap_or_default();
+    out.line("");
+    let distinct = facet["distinct"].as_u64().unwrap_or(0);
+    out.line(format_args!("{}, {} distinct", name, grouped(distinct)));
+    for value in values.iter().take(VALUES_SHOWN) {
+        let count = grouped(value["count"].as_u64().unwrap_or(0));
+        out.line(format_args!("{count:>14}  {}", value["value"].as_str().unwrap_or_default()));
+    }
+    if distinct > VALUES_SHOWN as u64 {
+        out.line(format_args!("{:>14}  more; --json has up to 100", grouped(distinct - VALUES_SHOWN as u64)));
+    }
+}
+
+fn print_histogram(histogram: &Value, out: &mut Output) {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let buckets = histogram["buckets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let total = |bucket: &Value| number(&bucket["success"]) + number(&bucket["failure"]);
+    let most = buckets.iter().map(total).max().unwrap_or(0).max(1);
+    out.line("");
+    for (what, key) in [("before", "before"), ("after", "after")] {
+        if number(&histogram[key]) > 0 {
+            out.line(format_args!("{} events {what} these", grouped(number(&histogram[key]))));
+        }
+    }
+    for bucket in buckets {
+        let (count, failed) = (total(bucket), number(&bucket["failure"]));
+        let bar = "#".repeat(usize::try_from((count * BAR_WIDTH).div_ceil(most)).unwrap_or(0));
+        let failed = if failed == 0 { String::new() } else { format!(" {} failed", grouped(failed)) };
+        let start = bucket["start"].as_str().unwrap_or_default();
+        out.row(format!("{start}  {:>11}  {bar}{failed}", grouped(count)).trim_end(), !failed.is_empty());
+    }
+}

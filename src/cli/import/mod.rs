@@ -1,0 +1,338 @@
+//! `import`: events from files, directly into the database file or through a running server.
+//!
+//! An interrupted import can be run again: it loses no event and stores none twice. An event without an identifier gets one
+//! that is derived from its source, its place and its text (`source.rs`), so that this holds for it too.
+
+mod batches;
+mod source;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    cli::{client::ServerArguments, failure::Failure, input, output::Output, serve},
+    config::{Config, LimitsConfig},
+    model::{
+        error::FieldError,
+        event::Sender,
+        limits::EventLimits,
+        mask::Mask,
+        masked_event::MaskedEvent,
+        records::{self, IMPORTED, Place, Record, Records, SentRecord},
+        retention::{KeepBy, Rules},
+        timestamp::Timestamp,
+    },
+    store::Store,
+    terminal,
+};
+use batches::{BATCH_EVENTS, Batches, Fate, IN_FLIGHT, Sent, Target};
+use source::Source;
+
+/// Bytes that a stored event may have besides those that its sender sent: the keys that a server sets.
+const SERVER_BYTES: usize = 64 * 1024;
+
+/// Import events from files
+///
+/// A file contains events as POST /v1/audit-log accepts them, an export, or a saved response of the list: NDJSON, JSON over
+/// several lines, or arrays; plain, gzip or zstd; UTF-8 or UTF-16. - is standard input.
+///
+/// Writes to the configured file, which no server may have open; with --url, sends to a running server. Events that are
+/// already stored count as duplicates: run an interrupted import again.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  auditbox import events.ndjson.zst
+  auditbox import /var/log/app/audit.log /var/log/app/audit.log.1.gz
+  zcat old.ndjson.gz | auditbox import - --source app --url http://127.0.0.1:8686 --token abx_…")]
+pub(super) struct ImportArguments {
+    /// The files, in order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Report invalid records and continue, instead of stopping at the first
+    #[arg(long)]
+    skip_bad: bool,
+    /// Keep receivedAt, receivedBy and the other keys that a server has set, as members of the key "imported"
+    #[arg(long)]
+    keep_received: bool,
+    /// Name of the source: records without identifiers are duplicates of equal ones from the same source. By default, the
+    /// path of each file without endings such as .1 or .gz
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Imports the files and prints how many events were stored.
+pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output) -> Result<(), Failure> {
+    for path in &arguments.files {
+        input::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    }
+    let (target, store) = match arguments.server.client()? {
+        Some(client) => (Target::Server(client), None),
+        None => {
+            // The configured limits are for a server with many senders. Here the queue must hold this import's batches.
+            let limits = LimitsConfig {
+                queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
+                queue_bytes_max: LimitsConfig::default().queue_bytes_max,
+                ..config.limits.clone()
+            };
+            let store = serve::open(&Config { limits, ..config.clone() })?;
+            (Target::File(store.writer.clone()), Some(store))
+        }
+    };
+    let mut import = Import {
+        arguments,
+        limits: config.limits.event(),
+        retention: config.retention.clone(),
+        // A server masks events by its own configuration.
+        mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
+        batches: Batches::new(target),
+        progress: progress(&arguments.files),
+        started: Instant::now(),
+        yields: arguments.files.iter().map(|_| Yield::default()).collect(),
+        counts: Counts::default(),
+        notices: Vec::new(),
+    };
+    let outcome = import.files();
+    import.progress.finish_and_clear();
+    out.line(import.summary());
+    out.flush();
+    import.notices().iter().for_each(terminal::line);
+    let closed = store.map_or(Ok(()), Store::close);
+    outcome.map_err(|failure| {
+        failure.with_advice("The events counted above are stored. Fix the problem and run the same import again.")
+    })?;
+    Ok(closed?)
+}
+
+#[derive(Default)]
+struct Counts {
+    stored: u64,
+    duplicates: u64,
+    bad: u64,
+    /// auditbox's own records, which were skipped.
+    own: u64,
+    /// Stored events that have expired by their own time.
+    past: u64,
+    /// Records with keys that only a server sets.
+    received: u64,
+    /// Events that got an identifier that another import would not give them.
+    nameless: u64,
+}
+
+/// What one file contributed.
+#[derive(Default)]
+struct Yield {
+    records: u64,
+    /// The events that are in the log now.
+    in_log: u64,
+}
+
+struct Import<'a> {
+    arguments: &'a ImportArguments,
+    limits: EventLimits,
+    retention: Rules,
+    mask: Mask,
+    batches: Batches,
+    progress: ProgressBar,
+    started: Instant,
+    yields: Vec<Yield>,
+    counts: Counts,
+    notices: Vec<String>,
+}
+
+impl Import<'_> {
+    /// Reads the files. Also after an error, waits for the batches that were sent and counts their events.
+    fn files(&mut self) -> Result<(), Failure> {
+        let read = (0..self.arguments.files.len()).try_for_each(|file| self.file(file));
+        let sent = read.and_then(|()| self.send());
+        let mut settled = Ok(());
+        while let Some(results) = self.batches.settle() {
+            settled = settled.and(results.and_then(|results| self.count(results)));
+        }
+        sent.and(settled).and_then(|()| self.check_yields())
+    }
+
+    /// A file has failed if it has records and none of them is in the log, also if each was skipped for a good reason.
+    fn check_yields(&self) -> Result<(), Failure> {
+        for (path, Yield { records, in_log }) in self.arguments.files.iter().zip(&self.yields) {
+            if *records > 0 && *in_log == 0 {
+                let path = path.display();
+                return Err(Failure::new(format!("{path}: none of its {records} records was stored or known")));
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, file: usize) -> Result<(), Failure> {
+        let path = self.arguments.files[file].clone();
+        let in_file = |message: String| Failure::new(format!("{}: {message}", path.display()));
+        let unreadable = |error: std::io::Error| in_file(error.to_string());
+        let progress = self.progress.clone();
+        let mut source = Source::of(&path, self.arguments.source.as_deref()).map_err(unreadable)?;
+        let input = input::open(&path, move |bytes| progress.inc(bytes as u64)).map_err(unreadable)?;
+        // A stored event is longer than the sent one. The limit for events comes after.
+        let bytes_max = self.limits.event_bytes_max.saturating_mul(2).saturating_add(SERVER_BYTES);
+        let mut records = Records::new(input, bytes_max);
+        for record in records.by_ref() {
+            let record = record.map_err(unreadable)?;
+            let place = record.place;
+            self.yields[file].records += 1;
+            if let Err(message) = self.take(file, record, &mut source) {
+                self.bad(file, place, &message)?;
+            }
+            if self.batches.is_full() {
+                self.send()?;
+            }
+        }
+        self.note_tail(&path, records.tail());
+        Ok(())
+    }
+
+    /// Checks a record before it is sent, for both destinations, so that an error names its line.
+    fn take(&mut self, file: usize, record: Record, source: &mut Source) -> Result<(), String> {
+        let (place, envelope) = (record.place, record.envelope);
+        let named = |text: &str, message: String| match records::recognize(text, envelope) {
+            Some(format) => format!("this is {format}, which import does not read"),
+            None => message,
+        };
+        let text = record.text.map_err(|bad| named(&bad.start, bad.message))?;
+        source.read(&text);
+        let event = SentRecord::of(&text, self.arguments.keep_received);
+        if event.is_own {
+            self.counts.own += 1;
+            return Ok(());
+        }
+        let refuse = |message: String| named(&text, message);
+        let raw: &RawValue = serde_json::from_str(&event.text).map_err(|error| refuse(format!("not JSON: {error}")))?;
+        let in_words = |error: FieldError| refuse(error.to_string());
+        let sent = MaskedEvent::new(raw, &self.limits, &self.mask).map_err(in_words)?;
+        let mut draft = sent.read(&self.limits, Sender::Client).map_err(in_words)?;
+        if draft.identifier().is_none() {
+            draft.name(&source.identifier(self.yields[file].records, &text));
+            self.counts.nameless += u64::from(source.is_nameless);
+        }
+        self.counts.received += u64::from(event.was_received);
+        let now = Timestamp::now();
+        let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);
+        let is_past = draft.happened_at().is_some_and(past);
+        self.batches.add(Sent { file, place, is_past }, draft, text.len());
+        Ok(())
+    }
+
+    /// Notes what the response of a list says after its events: that it is not complete.
+    fn note_tail(&mut self, path: &Path, tail: &[u8]) {
+        let members = tail.get(1..).map(|members| [b"{", members].concat());
+        let Some(Ok(tail)) = members.map(|members| serde_json::from_slice::<Value>(&members)) else { return };
+        if tail["next"].is_string() {
+            self.notices.push(format!("{}: this is one page of a list, and more follow it", path.display()));
+        }
+        if let Some(damaged) = tail["damaged"]["count"].as_u64() {
+            self.notices.push(format!("{}: the list lacks {damaged} damaged events", path.display()));
+        }
+    }
+
+    fn bad(&mut self, file: usize, place: Place, message: &str) -> Result<(), Failure> {
+        let path = self.arguments.files[file].display();
+        if !self.arguments.skip_bad {
+            return Err(Failure::new(format!("{path}: {place}: {message} (--skip-bad skips such records)")));
+        }
+        self.counts.bad += 1;
+        self.progress.suspend(|| terminal::line(format_args!("{path}: {place}: {message}")));
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        let results = self.batches.send()?;
+        self.count(results)
+    }
+
+    fn count(&mut self, results: Vec<(Sent, Fate)>) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for (sent, fate) in results {
+            match fate {
+                Fate::Stored => {
+                    self.counts.stored += 1;
+                    self.counts.past += u64::from(sent.is_past);
+                    self.yields[sent.file].in_log += 1;
+                }
+                Fate::Duplicate => {
+                    self.counts.duplicates += 1;
+                    self.yields[sent.file].in_log += 1;
+                }
+                // The rest of the batch still has to be counted.
+                Fate::Bad(message) => outcome = outcome.and(self.bad(sent.file, sent.place, &message)),
+            }
+        }
+        self.progress.set_message(format!("{} events", self.counts.stored + self.counts.duplicates));
+        outcome
+    }
+
+    fn summary(&self) -> String {
+        let Counts { stored, duplicates, bad, own, .. } = self.counts;
+        let seconds = self.started.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = (stored + duplicates) as f64 / seconds.max(0.001);
+        let own = if own == 0 { String::new() } else { format!(", {own} own records of auditbox skipped") };
+        format!(
+            "{stored} stored, {duplicates} duplicates, {bad} bad records{own} in {seconds:.1} s ({rate:.0} events/s)"
+        )
+    }
+
+    /// What the reader of the summary should know.
+    fn notices(&self) -> Vec<String> {
+        let Counts { received, nameless, .. } = self.counts;
+        let mut notices = self.notices.clone();
+        if received > 0 && !self.arguments.keep_received {
+            notices.push(format!(
+                "{received} records came from another log. What its server had recorded about them (receivedAt, receivedBy \
+                 and others) was left out; --keep-received keeps it under {IMPORTED:?}."
+            ));
+        }
+        if nameless > 0 {
+            notices.push(format!(
+                "{nameless} events had no identifier, and standard input has no name: the same input would be stored again. \
+                 To prevent this, name it with --source."
+            ));
+        }
+        notices.extend(self.retention_warning());
+        notices
+    }
+
+    /// A warning if events were imported that are older than the log keeps them: they will be deleted.
+    fn retention_warning(&self) -> Option<String> {
+        let past = Some(self.counts.past).filter(|past| *past > 0)?;
+        let what = match self.retention.kept_by() {
+            KeepBy::Both => "They stay for as long as [retention] keeps events, counted from now (keep_by = \"both\").",
+            KeepBy::EventTime => {
+                "The server deletes them within an hour (keep_by = \"event_time\"). To keep them, set keep_by = \"both\" or raise \
+                 the number of days before you start the server."
+            }
+        };
+        let whose = match self.batches.target() {
+            Target::File(_) => "",
+            Target::Server(_) => " This follows this command's configuration; the server follows its own.",
+        };
+        Some(format!(
+            "Warning: {past} of the stored events are older than [retention] keeps such events. {what}{whose}"
+        ))
+    }
+}
+
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let lengths: Option<Vec<u64>> = files.iter().map(|path| Some(path.metadata().ok()?.len())).collect();
+    let (bar, template) = match lengths {
+        Some(lengths) => (
+            ProgressBar::new(lengths.iter().sum()),
+            "{wide_bar} {bytes}/{total_bytes}  {msg}  {bytes_per_sec}  {eta} left",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {bytes_per_sec}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,135 @@
+//! Identifiers for records without one: the same in every import of the same record of the same source.
+//!
+//! A source is a file by its directory and its name without the endings of rotation and compression, or the name that
+//! `--source` gives. The first record distinguishes its files: a rotated file keeps its beginning, and the new file has another
+//! one. Within a file, a record is known by its number and its text. So `audit.log.1` and `audit.log.gz` hold
+//! the events of `audit.log`, a file that has grown has new events only at its end, and two equal records are two events.
+
+use std::{io, path::Path};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::cli::input;
+
+/// Endings that compression adds.
+const COMPRESSED: [&str; 5] = [".gz", ".zst", ".zstd", ".bz2", ".xz"];
+/// Maximum number of digits of a rotated file's number.
+const NUMBER_DIGITS_MAX: usize = 4;
+/// Number of digits of a date.
+const DATE_DIGITS: usize = 8;
+
+/// The source of one input.
+pub(super) struct Source {
+    /// The state of the hash after the source and the first record.
+    start: Sha256,
+    has_first: bool,
+    /// Whether another import of the same input would be another source.
+    pub(super) is_nameless: bool,
+}
+
+impl Source {
+    /// The source with this name, or else that of the input at `path`. A stream without a name is another source in each import.
+    pub(super) fn of(path: &Path, name: Option<&str>) -> io::Result<Self> {
+        let start = Sha256::new();
+        let (start, is_nameless) = match name {
+            Some(name) => (start.chain_update(b"name\0").chain_update(name), false),
+            None if input::is_stream(path) => (start.chain_update(b"stream\0").chain_update(Uuid::new_v4()), true),
+            None => {
+                let path = path.canonicalize()?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let directory = path.parent().unwrap_or(Path::new("")).as_os_str().as_encoded_bytes();
+                (
+                    start.chain_update(b"file\0").chain_update(directory).chain_update(b"/").chain_update(base(&name)),
+                    false,
+                )
+            }
+        };
+        Ok(Self { start: start.chain_update(b"\0"), has_first: false, is_nameless })
+    }
+
+    /// Notes a readable record, with or without an identifier: the first one distinguishes the files of a source.
+    pub(super) fn read(&mut self, text: &str) {
+        if !self.has_first {
+            self.has_first = true;
+            self.start.update(Sha256::digest(text));
+        }
+    }
+
+    /// The identifier of the record with this number in its file.
+    pub(super) fn identifier(&self, number: u64, text: &str) -> String {
+        let digest = self.start.clone().chain_update(number.to_le_bytes()).chain_update(text).finalize();
+        format!("import_{}", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
+    }
+}
+
+/// A file's name without the endings that compression and rotation add.
+fn base(name: &str) -> &str {
+    let mut base = name;
+    while let Some(plain) = COMPRESSED.iter().find_map(|ending| base.strip_suffix(ending)) {
+        base = plain;
+    }
+    let is_number =
+        |text: &str| (1..=NUMBER_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((plain, last)) = base.rsplit_once('.')
+        && (is_number(last) || last == "old")
+    {
+        base = plain;
+    } else {
+        let plain = base.trim_end_matches(|char: char| char.is_ascii_digit() || matches!(char, '-' | '.' | '_'));
+        let date = &base[plain.len()..];
+        let digits = date.bytes().filter(u8::is_ascii_digit).count();
+        if digits >= DATE_DIGITS && date.starts_with(['-', '.', '_']) {
+            base = plain;
+        }
+    }
+    if base.is_empty() { name } else { base }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotation_and_compression_keep_the_name() {
+        for name in [
+            "audit.log",
+            "audit.log.1",
+            "audit.log.12.gz",
+            "audit.log.gz",
+            "audit.log.zst",
+            "audit.log.old",
+            "audit.log-20240501",
+            "audit.log-20240501.gz",
+            "audit.log.2024-05-01",
+            "audit.log-20240501-1714521600.gz",
+        ] {
+            assert_eq!(base(name), "audit.log", "{name}");
+        }
+        for name in ["audit.log", "node-1", "events2024", "e.ndjson", "a.20240", ".1", ".gz", "20240501", "1"] {
+            assert_eq!(base(name), name);
+        }
+    }
+
+    #[test]
+    fn a_named_source_decides_alone() {
+        let identifier = |path: &str, name: Option<&str>, first: &str, number| {
+            let mut source = Source::of(Path::new(path), name).unwrap();
+            source.read(first);
+            source.read("later");
+            source.identifier(number, "text")
+        };
+        assert_eq!(identifier("-", Some("a"), "x", 1), identifier("nowhere", Some("a"), "x", 1));
+        for other in [
+            identifier("-", Some("b"), "x", 1),
+            identifier("-", Some("a"), "y", 1),
+            identifier("-", Some("a"), "x", 2),
+            identifier("-", None, "x", 1),
+        ] {
+            assert_ne!(identifier("-", Some("a"), "x", 1), other);
+        }
+        // A stream has no name that another import would know.
+        assert_ne!(identifier("-", None, "x", 1), identifier("-", None, "x", 1));
+    }
+}

@@ -1,0 +1,193 @@
+//! Recognizes records of other programs by their distinctive keys, to name them in errors.
+
+use serde_json::value::RawValue;
+
+use crate::model::json::{self, Members};
+
+/// Maximum number of keys of a record that is examined.
+const KEYS_MAX: usize = 10_000;
+
+/// A format: its name, and the keys that all its records have. `key=text` also requires a string that begins with the
+/// text. A first entry `key[]` requires that the record is in a list under that key.
+type Format = (&'static str, &'static [&'static str]);
+
+/// The formats of JSON records. The first one that fits counts, so stricter rows come before looser ones.
+const OBJECTS: &[Format] = &[
+    ("a damaged event of an auditbox export", &["damaged", ""]),
+    ("a Kubernetes EventList", &["items[]", "kind=Event", "verb"]),
+    ("a Kubernetes EventList", &["kind=EventList"]),
+    ("a Kubernetes audit event", &["kind=Event", "apiVersion=audit.k8s.io"]),
+    ("a Kubernetes audit event", &["kind=Event", "verb"]),
+    ("a Kubernetes audit event", &["auditID", "verb", "requestURI"]),
+    ("a Kubernetes event of the cluster, not of its audit log", &["kind=Event", "involvedObject"]),
+    ("an AWS CloudTrail record", &["eventSource", "eventName"]),
+    ("a Google Workspace activity", &["kind=admin#reports"]),
+    ("a Google Cloud audit log entry", &["protoPayload"]),
+    ("a Google Cloud log entry", &["logName", "insertId"]),
+    ("an Azure Activity Log record", &["operationName", "resourceId"]),
+    ("a Microsoft Entra audit record", &["activityDisplayName", "initiatedBy"]),
+    ("a Microsoft 365 audit record", &["Operation", "Workload", "CreationTime"]),
+    ("an Okta System Log event", &["eventType", "published"]),
+    ("an Okta System Log event", &["eventType", "outcome", "actor"]),
+    ("an Auth0 log event", &["log_id"]),
+    ("an Auth0 log event", &["date", "type", "client_id", "connection"]),
+    ("an OTLP log export", &["resourceLogs"]),
+    ("an OTLP trace export", &["resourceSpans"]),
+    ("a CloudEvent", &["specversion", "source", "type"]),
+    ("a HashiCorp Vault audit record", &["type", "auth", "request"]),
+    ("a Docker registry notification", &["events[]", "target", "request", "actor"]),
+    ("a GitLab audit event", &["author_id", "target_type"]),
+    ("a GitLab audit event", &["author_id", "entity_type"]),
+    ("a Slack audit log entry", &["date_create", "action", "actor"]),
+    ("a GitHub audit log entry", &["action", "@timestamp"]),
+    ("a GitHub audit log entry", &["action", "_document_id"]),
+    ("a GitHub audit log entry", &["action", "created_at", "actor"]),
+    ("a Teleport audit event", &["event", "code", "uid"]),
+    ("an OCSF event", &["class_uid"]),
+    ("an ECS document", &["@timestamp", "ecs"]),
+    ("an ECS document", &["@timestamp", "ecs.version"]),
+    ("a journald record", &["__REALTIME_TIMESTAMP"]),
+    ("a journald record", &["_BOOT_ID", "MESSAGE"]),
+    ("a record of auditd", &["SYSCALL", "ID"]),
+    ("a Caddy access log entry", &["logger=http.log.access"]),
+    ("a Splunk HEC event", &["event", "sourcetype"]),
+    ("a Docker container log line", &["log", "stream", "time"]),
+    ("a document of an Elasticsearch search", &["_index", "_source"]),
+    ("an Elasticsearch bulk request", &["index", ""]),
+    ("an Elasticsearch bulk request", &["create", ""]),
+    ("an error response of auditbox or of Port", &["ok", "error", "message"]),
+];
+
+/// The formats of other texts, by their beginning.
+const TEXTS: &[(&str, &str)] = &[
+    ("a stream of server-sent events", "data: {"),
+    ("a stream of server-sent events", "id: "),
+    ("a stream of server-sent events", "retry: "),
+    ("a CSV export of auditbox", "trigger.at,"),
+    ("a CEF record", "CEF:"),
+    ("a LEEF record", "LEEF:"),
+    ("a record of auditd", "type="),
+    ("XML", "<?xml"),
+    ("XML", "<Event"),
+    ("a SQLite database", "SQLite format 3\0"),
+    ("a ZIP archive", "PK\u{3}\u{4}"),
+    ("a bzip2 file", "BZh"),
+    ("a file compressed with xz", "\u{fffd}7zXZ\0"),
+    ("a file compressed with LZ4", "\u{4}\"M\u{18}"),
+    ("a Parquet file", "PAR1"),
+    ("an Avro file", "Obj\u{1}"),
+    ("a Windows event log", "ElfFile\0"),
+];
+
+/// The name of the format of a text that is not an event of auditbox, with its article. `envelope` is the key of the list
+/// that holds it.
+pub fn recognize(text: &str, envelope: Option<&str>) -> Option<&'static str> {
+    let text = text.trim_start();
+    if !text.starts_with('{') {
+        return recognize_text(text);
+    }
+    let members: Vec<_> = Members::read(text, KEYS_MAX).ok()?.into_iter().collect();
+    let find = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
+    if find("action").is_some() && find("resourceType").is_some() {
+        return None;
+    }
+    let fits = |condition: &&str| match (condition.strip_suffix("[]"), condition.split_once('=')) {
+        (Some(list), _) => envelope == Some(list),
+        (_, Some((key, start))) => find(key).and_then(string).is_some_and(|text| text.starts_with(start)),
+        // The other key is the only one.
+        _ if condition.is_empty() => members.len() == 1,
+        _ => find(condition).is_some(),
+    };
+    OBJECTS.iter().find(|(_, conditions)| conditions.iter().all(fits)).map(|(name, _)| *name)
+}
+
+fn string(value: &RawValue) -> Option<String> {
+    json::text(value).map(std::borrow::Cow::into_owned)
+}
+
+fn recognize_text(text: &str) -> Option<&'static str> {
+    if let Some((name, _)) = TEXTS.iter().find(|(_, start)| text.starts_with(start)) {
+        return Some(name);
+    }
+    if text.contains("CEF:") || text.contains("LEEF:") {
+        return Some(if text.contains("CEF:0|") || text.contains("CEF:1|") { "a CEF record" } else { "a LEEF record" });
+    }
+    let priority = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    if priority.is_some_and(|(number, _)| (1..=3).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Some("a syslog message");
+    }
+    let words: Vec<&str> = text.splitn(5, ' ').collect();
+    let is_time = |word: &str| word.len() == 8 && word.bytes().filter(|byte| *byte == b':').count() == 2;
+    match words.as_slice() {
+        [month, _, time, ..] if MONTHS.contains(month) && is_time(time) => Some("a syslog message"),
+        // A day below ten is padded with a space.
+        [month, "", _, time, ..] if MONTHS.contains(month) && is_time(time) => Some("a syslog message"),
+        [_, _, _, time, zone] if time.starts_with('[') && zone.contains("] \"") => {
+            Some("an access log in the Common Log Format")
+        }
+        _ => None,
+    }
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_other_programs_are_named() {
+        for (name, text) in [
+            ("a Kubernetes audit event", r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"1"}"#),
+            ("a Kubernetes EventList", r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[]}"#),
+            ("an AWS CloudTrail record", r#"{"eventVersion":"1","eventSource":"s3.amazonaws.com","eventName":"Get"}"#),
+            ("a GitHub audit log entry", r#"{"action":"org.add_member","actor":"cat","created_at":1621305118553}"#),
+            ("an Okta System Log event", r#"{"eventType":"user.session.start","published":"2024","uuid":"1"}"#),
+            ("an Azure Activity Log record", r#"{"operationName":"X","resourceId":"/S","correlationId":"1"}"#),
+            ("a Google Cloud audit log entry", r#"{"protoPayload":{},"logName":"x"}"#),
+            ("an Auth0 log event", r#"{"log_id":"1","data":{"type":"s"}}"#),
+            ("an OTLP log export", r#"{"resourceLogs":[]}"#),
+            ("a journald record", r#"{"__REALTIME_TIMESTAMP":"1","MESSAGE":"x"}"#),
+            ("a CloudEvent", r#"{"specversion":"1.0","source":"s","type":"t","id":"1"}"#),
+            ("a HashiCorp Vault audit record", r#"{"time":"2024","type":"request","auth":{},"request":{}}"#),
+            ("an Elasticsearch bulk request", r#"{"index":{"_index":"x"}}"#),
+            ("a syslog message", "<134>1 2024-05-01T12:00:00Z host app 1 - - x"),
+            ("a syslog message", "May  1 12:00:00 host sshd[1]: Accepted"),
+            ("a syslog message", "May 11 12:00:00 host sshd[1]: Accepted"),
+            ("a CEF record", "<134>May 1 12:00:00 h CEF:0|V|P|1|2|n|5|src=1.2.3.4"),
+            ("a LEEF record", "LEEF:2.0|V|P|1|2|^|a=b"),
+            ("a record of auditd", "type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e"),
+            (
+                "an access log in the Common Log Format",
+                r#"192.0.2.1 - ada [01/May/2024:12:00:00 +0000] "GET / HTTP/1.1" 200 1"#,
+            ),
+            ("a CSV export of auditbox", "trigger.at,identifier,action"),
+        ] {
+            assert_eq!(recognize(text, None), Some(name), "{text}");
+        }
+        let kubernetes = r#"{"kind":"Event","verb":"create"}"#;
+        assert_eq!(recognize(kubernetes, Some("items")), Some("a Kubernetes EventList"));
+        let registry = r#"{"id":"1","action":"push","target":{},"request":{},"actor":{}}"#;
+        assert_eq!(recognize(registry, Some("events")), Some("a Docker registry notification"));
+    }
+
+    #[test]
+    fn events_and_unknown_texts_have_no_name() {
+        for text in [
+            "",
+            "not json",
+            "{",
+            "{}",
+            "[]",
+            r#"{"action":"A","@timestamp":1,"resourceType":"x"}"#,
+            r#"{"action":"A"}"#,
+            r#"{"index":1,"more":2}"#,
+            r#"{"kind":7,"apiVersion":"audit.k8s.io/v1"}"#,
+            "<html>",
+            "a b c d e f",
+        ] {
+            assert_eq!(recognize(text, None), None, "{text}");
+        }
+    }
+}

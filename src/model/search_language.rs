@@ -1,0 +1,391 @@
+//! The search language: the text of `q`, parsed into terms.
+//!
+//! A term is a word, a `"phrase in quotes"`, or `field:value`; a hyphen before it excludes what it matches. Terms are separated by
+//! white space, and an event must pass all of them. Fields have the names of the API's parameters and take the same values.
+//! A colon after any other word is part of the word, so that `https://…`, `12:30` and `arn:aws:…` can be searched for; only a
+//! likely misspelling of a field is rejected. Quotes take everything literally.
+
+use crate::model::{
+    field::{FIELDS, Field, FieldSpec, Matching},
+    filter::{Clause, Predicate, SearchTerm},
+    printable::shortened,
+    search::SearchText,
+    verbs::JOINING,
+};
+
+/// Maximum number of words, phrases and values in one search.
+pub const SEARCH_WORDS_MAX: usize = 32;
+/// Maximum number of bytes of one search.
+pub const SEARCH_BYTES_MAX: usize = 1_024;
+/// Maximum number of characters of a search in an error.
+const SHOWN_CHARS: usize = 60;
+
+/// Further names of fields, without separators and in lower case.
+const ALIASES: &[(&str, Field)] = &[
+    ("id", Field::Identifier),
+    ("run", Field::Run),
+    ("webhook", Field::Webhook),
+    ("webhookevent", Field::WebhookEvent),
+    ("installation", Field::Installation),
+    ("integration", Field::Installation),
+    ("resourcetypes", Field::ResourceType),
+    ("user", Field::Actor),
+    ("by", Field::Actor),
+    ("actions", Field::Action),
+    ("address", Field::Ip),
+];
+/// Names of the range of time in other languages.
+const TIMES: &[&str] = &["from", "to", "after", "before", "since", "until"];
+/// The shortest name of a field in which a misspelling is recognized. A shorter one is too similar to other words.
+const MISSPELT_CHARS_MIN: usize = 5;
+/// From this length on, two letters may be wrong.
+const TWO_WRONG_CHARS_MIN: usize = 9;
+
+/// Parses a search. The error describes what is wrong. A search without terms is empty.
+pub fn parse(text: &str) -> Result<Vec<SearchTerm>, String> {
+    if text.len() > SEARCH_BYTES_MAX {
+        return Err(format!("is longer than {SEARCH_BYTES_MAX} bytes"));
+    }
+    if text.contains('\0') {
+        return Err("contains a NUL character, which no value can".to_owned());
+    }
+    let mut parser = Parser { rest: text, words: 0 };
+    let mut terms = Vec::new();
+    while let Some(term) = parser.term()? {
+        terms.push(term);
+    }
+    if parser.words > SEARCH_WORDS_MAX {
+        return Err(format!("has more than {SEARCH_WORDS_MAX} words"));
+    }
+    // Alone, such a word is searched for.
+    if terms.iter().any(|(_, is_joining)| !is_joining) {
+        terms.retain(|(_, is_joining)| !is_joining);
+    }
+    Ok(terms.into_iter().map(|(term, _)| term).collect())
+}
+
+struct Parser<'t> {
+    rest: &'t str,
+    /// The number of words, phrases and values that were parsed.
+    words: usize,
+}
+
+impl Parser<'_> {
+    /// The next term, and whether it is a word that only joins others.
+    fn term(&mut self) -> Result<Option<(SearchTerm, bool)>, String> {
+        self.rest = self.rest.trim_start();
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let negated = self.skip_hyphen();
+        if let Some(phrase) = self.quoted()? {
+            self.words += 1;
+            return Ok(Some((SearchTerm::Text(SearchText::phrase(&phrase, negated)), false)));
+        }
+        let word = self.rest.split(char::is_whitespace).next().unwrap_or_default();
+        if let Some((name, value)) = word.split_once(':')
+            && let Some(spec) = field_of(name, value)?
+        {
+            self.rest = &self.rest[name.len() + 1..];
+            return Ok(Some((SearchTerm::Field(self.clause(name, spec, negated)?), false)));
+        }
+        self.rest = &self.rest[word.len()..];
+        self.words += 1;
+        let is_joining = !negated && (JOINING.contains(&word.to_ascii_lowercase().as_str()) || word == "AND");
+        if matches!(word, "OR" | "NOT") {
+            let instead = if word == "OR" { "field:a,b finds either value" } else { "-word excludes a word" };
+            return Err(format!(
+                "has no operator {word}: {instead}; to search for the word, write \"{word}\" in quotes"
+            ));
+        }
+        Ok(Some((SearchTerm::Text(SearchText::word(word, negated)), is_joining)))
+    }
+
+    /// Skips the hyphen that excludes the next term. Two hyphens, or a single one without a word, are part of a word.
+    fn skip_hyphen(&mut self) -> bool {
+        let Some(after) = self.rest.strip_prefix('-') else {
+            return false;
+        };
+        let excludes = after.starts_with(|next: char| next != '-' && !next.is_whitespace());
+        if excludes {
+            self.rest = after;
+        }
+        excludes
+    }
+
+    /// The text in the quotation marks that begin here, if there are any. A backslash before a quotation mark or another
+    /// backslash takes it literally.
+    fn quoted(&mut self) -> Result<Option<String>, String> {
+        let Some(quoted) = self.rest.strip_prefix(is_quote) else {
+            return Ok(None);
+        };
+        let (mut text, mut chars) = (String::new(), quoted.char_indices().peekable());
+        while let Some((at, char)) = chars.next() {
+            if is_quote(char) {
+                self.rest = &quoted[at + char.len_utf8()..];
+                if text.is_empty() {
+                    return Err("contains quotation marks without text between them".to_owned());
+                }
+                return Ok(Some(text));
+            }
+            let literal = chars.next_if(|(_, next)| char == '\\' && (is_quote(*next) || *next == '\\'));
+            text.push(literal.map_or(char, |(_, next)| next));
+        }
+        Err(format!("lacks the quotation mark at the end of {}", shortened(self.rest, SHOWN_CHARS)))
+    }
+
+    /// The values after a field's name and colon.
+    fn clause(&mut self, name: &str, spec: &FieldSpec, negated: bool) -> Result<Clause, String> {
+        let (mut values, mut has_quotes, whole) = (Vec::new(), false, self.rest);
+        loop {
+            match self.quoted()? {
+                Some(value) => {
+                    has_quotes = true;
+                    values.push(value);
+                }
+                None => {
+                    let value =
+                        self.rest.split(|char: char| char == ',' || char.is_whitespace()).next().unwrap_or_default();
+                    self.rest = &self.rest[value.len()..];
+                    if value.is_empty() {
+                        return Err(format!(
+                            "has no value after {name}: and before a space: write {name}:value or {name}:a,b, or search for \
+                             the text with \"{name}:\" in quotes"
+                        ));
+                    }
+                    values.push(value.to_owned());
+                }
+            }
+            let Some(after) = self.rest.strip_prefix(',') else { break };
+            self.rest = after;
+        }
+        self.words += values.len();
+        let mut predicates = Vec::with_capacity(values.len() + 1);
+        for value in &values {
+            let predicate = Predicate::parse(spec, in_its_case(spec, value));
+            predicates
+                .push(predicate.map_err(|message| format!("{name}:{}: {message}", shortened(value, SHOWN_CHARS)))?);
+        }
+        if values.len() > 1 && !has_quotes {
+            // As in a parameter, a value may itself contain the comma.
+            predicates.extend(Predicate::parse(spec, &whole[..whole.len() - self.rest.len()]).ok());
+        }
+        Ok(Clause { field: spec.field, negated, predicates })
+    }
+}
+
+/// The field that a term with this name and value asks for; `None` if the name is not that of a field. A name that is likely a
+/// misspelling of one is an error.
+fn field_of(name: &str, value: &str) -> Result<Option<&'static FieldSpec>, String> {
+    // `a::b`
+    if value.starts_with(':') {
+        return Ok(None);
+    }
+    let plain = plain(name);
+    if let Some((_, field)) = names().find(|(known, _)| *known == plain) {
+        return Ok(Some(field.spec()));
+    }
+    // `https://…`, and text that merely ends with a colon.
+    if value.is_empty() || value.starts_with('/') {
+        return Ok(None);
+    }
+    let escape = format!(
+        "to search for the text, write it in quotes: \"{}\"",
+        shortened(&format!("{name}:{value}"), SHOWN_CHARS)
+    );
+    if TIMES.contains(&plain.as_str()) && value.starts_with(|first: char| first.is_ascii_digit()) {
+        return Err(format!("does not take times ({name}:): use the range of time, from and to; {escape}"));
+    }
+    let similar = |known: &str| {
+        let wrong_max = 1 + usize::from(known.len() >= TWO_WRONG_CHARS_MIN);
+        known.len() >= MISSPELT_CHARS_MIN && differences(known, &plain) <= wrong_max
+    };
+    match names().find(|(known, _)| similar(known)) {
+        Some((_, field)) => {
+            let known = field.spec().name().unwrap_or_default();
+            Err(format!("has no field {:?}: did you mean {known}:? Otherwise, {escape}", shortened(name, SHOWN_CHARS)))
+        }
+        None => Ok(None),
+    }
+}
+
+/// The names of the fields, in plain form.
+fn names() -> impl Iterator<Item = (String, Field)> {
+    let parameters = FIELDS.iter().flat_map(|spec| spec.parameters.iter().map(|name| (plain(name), spec.field)));
+    parameters.chain(ALIASES.iter().map(|(name, field)| ((*name).to_owned(), *field)))
+}
+
+/// A name without separators, in lower case: `statusCode`, `status_code` and `status-code` are the same field.
+fn plain(name: &str) -> String {
+    name.chars().filter(|char| !matches!(char, '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
+}
+
+/// A value of a closed list in the case of that list: people write `status:failure`.
+fn in_its_case<'v>(spec: &FieldSpec, value: &'v str) -> &'v str {
+    match spec.matching {
+        Matching::OneOf(values) => {
+            values.iter().copied().find(|known| known.eq_ignore_ascii_case(value)).unwrap_or(value)
+        }
+        _ => value,
+    }
+}
+
+/// Whether a character begins or ends a phrase. Some keyboards write typographic marks.
+fn is_quote(char: char) -> bool {
+    matches!(char, '"' | '“' | '”' | '„')
+}
+
+/// The number of letters to insert, to remove, to replace, or to swap with the next one, to make one text of the other (the
+/// optimal string alignment distance).
+fn differences(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    if one.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
+    for (row, letter) in (1..).zip(&one) {
+        let mut costs = vec![row];
+        for (column, opposite) in (1..).zip(&other) {
+            let replaced = rows[row - 1][column - 1] + usize::from(letter != opposite);
+            let mut least = replaced.min(rows[row - 1][column] + 1).min(costs[column - 1] + 1);
+            if row > 1 && column > 1 && *letter == other[column - 2] && one[row - 2] == *opposite {
+                least = least.min(rows[row - 2][column - 2] + 1);
+            }
+            costs.push(least);
+        }
+        rows.push(costs);
+    }
+    rows[one.len()][other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The terms of a search in a short form: `-` for an excluded term, quotes for a phrase, the label and the values of a field.
+    fn terms(text: &str) -> String {
+        let shown = parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).into_iter().map(|term| match term {
+            SearchTerm::Text(text) => {
+                let quote = if text.needs_order() { "\"" } else { "" };
+                format!("{}{quote}{}{quote}", if text.negated { "-" } else { "" }, text.text)
+            }
+            SearchTerm::Field(Clause { field, negated, predicates }) => {
+                let values = predicates.iter().map(|predicate| match predicate {
+                    Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text) => text.clone(),
+                    Predicate::StatusClass(digit) => format!("{digit}xx"),
+                    Predicate::Network(range) => range.to_string(),
+                });
+                let sign = if negated { "-" } else { "" };
+                format!("{sign}{}={}", field.spec().label, values.collect::<Vec<_>>().join("|"))
+            }
+        });
+        shown.collect::<Vec<_>>().join(" ; ")
+    }
+
+    #[test]
+    fn a_search_is_words_phrases_and_fields() {
+        for (text, expected) in [
+            ("", ""),
+            ("  two\u{a0}Words ", "two ; words"),
+            ("\"Two words\"", "\"two words\""),
+            ("“Two words” „three”", "\"two words\" ; three"),
+            ("a\"b c\"", "a\"b ; c\""),
+            ("\"a b\"c", "\"a b\" ; c"),
+            (r#""say \"x y\" \\ \n""#, r#""say "x y" \ \n""#),
+            ("-out -\"a b\" -actor:ada", "-out ; -\"a b\" ; -Actor=ada"),
+            ("- -- --force", "- ; -- ; --force"),
+            ("actor:Ada entity:Checkout", "Actor=ada ; Entity=Checkout"),
+            ("action:a,b", "Action=a|b|a,b"),
+            ("entity:\"a,b\",c", "Entity=a,b|c"),
+            ("entity:\"two words\" x", "Entity=two words ; x"),
+            ("entity:a:b", "Entity=a:b"),
+            ("ACTOR:x Resource-Type:y statusCode:4xx,500", "Actor=x ; Resource type=y ; Status code=4xx|500"),
+            ("id:x run:y user:z by:z ip:10.0.0.0/8", "Identifier=x ; Run=y ; Actor=z ; Actor=z ; Address=10.0.0.0/8"),
+            ("status:failure actionType:Automation", "Status=FAILURE ; Action type=automation"),
+        ] {
+            assert_eq!(terms(text), expected, "{text}");
+        }
+        for spec in FIELDS {
+            for name in spec.parameters {
+                let value = match spec.matching {
+                    Matching::OneOf(values) => values[0],
+                    Matching::StatusCode => "403",
+                    _ => "x",
+                };
+                assert_eq!(terms(&format!("{name}:{value}")), format!("{}={value}", spec.label));
+            }
+        }
+    }
+
+    #[test]
+    fn a_colon_in_other_text_is_part_of_the_word() {
+        for text in [
+            "https://example.org/a:b",
+            "12:30",
+            "arn:aws:iam::1:role/x",
+            "std::vec",
+            "2001:db8::1",
+            "[::1]:443",
+            "error:",
+            ":",
+            "node:18",
+            "component:default/checkout",
+            "iam:passrole",
+            "severity:high",
+            "to:bob",
+            "actor::x",
+        ] {
+            assert_eq!(terms(text), text);
+        }
+    }
+
+    #[test]
+    fn words_of_sentences_that_join_others_are_skipped() {
+        assert_eq!(terms("deleted tag of application In x AND y"), "deleted ; tag ; application ; x ; y");
+        assert_eq!(terms("of"), "of");
+        assert_eq!(terms("-of x"), "-of ; x");
+        assert_eq!(terms("\"of\" x"), "of ; x");
+    }
+
+    #[test]
+    fn errors_name_the_fault_and_the_way_out() {
+        for (text, expected) in [
+            (
+                "acotr:ada",
+                "has no field \"acotr\": did you mean actor:? Otherwise, to search for the text, write it in quotes: \"acotr:ada\"",
+            ),
+            ("x entiy:ada", "did you mean entity:?"),
+            ("resource:db", "did you mean resources:?"),
+            ("identifer:x", "did you mean identifier:?"),
+            ("blurpint:x", "did you mean blueprint:?"),
+            ("\"two words", "lacks the quotation mark at the end of \"two words"),
+            ("actor:\"ada", "lacks the quotation mark at the end of \"ada"),
+            ("\"\"", "quotation marks without text"),
+            ("actor:", "has no value after actor:"),
+            ("actor: ada", "has no value after actor:"),
+            ("actor:ada, bob", "has no value after actor:"),
+            ("status:broken", "status:broken: must be SUCCESS or FAILURE"),
+            ("status_code:abc", "status_code:abc: must be a status code"),
+            ("from:2024-05-01", "use the range of time, from and to"),
+            ("a OR b", "field:a,b finds either value"),
+            ("NOT a", "-word excludes a word"),
+            ("a\0", "NUL"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        assert_eq!(terms("\"acotr:ada\" \"OR\" \"actor:\""), "\"acotr:ada\" ; or ; \"actor:\"");
+    }
+
+    #[test]
+    fn searches_are_bounded() {
+        assert!(parse(&"a ".repeat(SEARCH_WORDS_MAX)).is_ok());
+        for text in [
+            "a ".repeat(SEARCH_WORDS_MAX + 1),
+            format!("actor:{}", "a,".repeat(SEARCH_WORDS_MAX) + "a"),
+            "a".repeat(SEARCH_BYTES_MAX + 1),
+        ] {
+            assert!(parse(&text).is_err(), "{text}");
+        }
+    }
+}
