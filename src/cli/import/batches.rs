@@ -12,6 +12,7 @@ use crate::{
     model::{
         credential::IMPORT_NAME,
         event::{EventDraft, Receipt},
+        mapping,
         records::Place,
         timestamp::Timestamp,
     },
@@ -37,7 +38,23 @@ pub(super) enum Target {
 pub(super) enum Fate {
     Stored,
     Duplicate,
+    /// Its identifier belongs to an event with other content.
+    Conflict,
     Bad(String),
+}
+
+/// What to do if an event's identifier belongs to an event with other content.
+pub(super) enum OnConflict {
+    /// Report the record as invalid.
+    Refuse,
+    /// Map the record again, with another identifier.
+    MapAgain {
+        /// The index of its preset.
+        format: usize,
+        record: mapping::Record<'static>,
+    },
+    /// Count the record as known. Its identifier is derived from its text, so the other event is an earlier mapping of it.
+    IsKnown,
 }
 
 /// An event that was sent.
@@ -47,6 +64,7 @@ pub(super) struct Sent {
     pub(super) place: Place,
     /// Whether the event has expired by its own time.
     pub(super) is_past: bool,
+    pub(super) on_conflict: OnConflict,
 }
 
 /// A batch that was sent: its events, and a function that waits for their results.
@@ -97,6 +115,11 @@ impl Batches {
         self.bytes += bytes;
     }
 
+    /// Whether results of events are outstanding.
+    pub(super) fn is_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.events.len() >= BATCH_EVENTS || self.bytes >= BATCH_BYTES
     }
@@ -135,7 +158,7 @@ impl From<Outcome> for Fate {
         match outcome {
             Outcome::Stored => Self::Stored,
             Outcome::Duplicate => Self::Duplicate,
-            Outcome::Conflict => Self::Bad("its identifier already belongs to an event with other content".to_owned()),
+            Outcome::Conflict => Self::Conflict,
         }
     }
 }

@@ -59,6 +59,11 @@ impl<'a> Record<'a> {
         &self.raw
     }
 
+    /// The same record, independent of its document.
+    pub fn into_owned(self) -> Record<'static> {
+        Record { raw: Cow::Owned(self.raw.into_owned()), fields: self.fields }
+    }
+
     /// The record as JSON text.
     pub fn source(&self) -> &str {
         self.raw.get()
@@ -70,10 +75,20 @@ impl<'a> Record<'a> {
 }
 
 impl Mapping {
+    /// Whether each line of a text is a document, because the format is not JSON.
+    pub fn reads_lines(&self) -> bool {
+        self.input == Input::Combined
+    }
+
+    /// The keys under which a document of the format may hold its records in an array.
+    pub fn envelopes(&self) -> Vec<&str> {
+        self.envelope.members().collect()
+    }
+
     /// Splits a body into documents: JSON values in a row or in an array; or lines, if the format is text. A part that cannot be
     /// read takes the place of a document and costs no other.
     pub fn documents<'a>(&self, body: &'a [u8]) -> Vec<Result<&'a str, PieceError>> {
-        if self.input == Input::Combined {
+        if self.reads_lines() {
             return lines(body);
         }
         // The number of values is not limited here.
@@ -81,9 +96,14 @@ impl Mapping {
         pieces.into_iter().map(|piece| piece.map(RawValue::get)).collect()
     }
 
+    /// The record in an element of an envelope's array.
+    pub fn element<'a>(&self, element: &'a str) -> Result<Record<'a>, RecordError> {
+        parse(element).map(Record::new)
+    }
+
     /// The records of a document: the elements of an array, the records of an envelope, or the document itself.
     pub fn records<'a>(&self, document: &'a str) -> Result<Vec<Record<'a>>, RecordError> {
-        if self.input == Input::Combined {
+        if self.reads_lines() {
             return Ok(vec![combined::record(document)]);
         }
         let raw = parse(document)?;
@@ -111,7 +131,7 @@ impl Mapping {
         match inside {
             Some(list) if list.starts_with('[') => {
                 for element in elements(list) {
-                    records.push(Record::new(parse(element)?));
+                    records.push(self.element(element)?);
                 }
             }
             Some(record) => records.push(Record::new(parse(record)?)),
@@ -122,7 +142,7 @@ impl Mapping {
 
     /// Whether a document looks like one of this format: each pointer of `when` leads to a matching value in its first record.
     pub fn recognizes(&self, document: &str) -> bool {
-        if self.input == Input::Combined {
+        if self.reads_lines() {
             return combined::fields(document).is_some();
         }
         let records = self.records(document).unwrap_or_default();

@@ -101,6 +101,11 @@ impl Presets {
         names
     }
 
+    /// All presets, compiled, in the order of their names.
+    pub fn all(&self) -> Vec<Mapping> {
+        self.names().into_iter().filter_map(|name| self.get(name)).collect()
+    }
+
     /// The presets of the configuration.
     pub fn own(&self) -> impl Iterator<Item = &Mapping> {
         self.0.values()
@@ -109,9 +114,16 @@ impl Presets {
     /// The name of the preset that a document looks most like; `None` if it looks like none. Records of one format may lack
     /// what tells them apart from others, so this is for suggestions and for `auto` only.
     pub fn recognize(&self, document: &str) -> Option<String> {
-        let all = self.names().into_iter().filter_map(|name| self.get(name));
-        let like = all.filter(|mapping| mapping.recognizes(document));
-        like.max_by_key(|mapping| mapping.when.len()).map(|mapping| mapping.name)
+        let all = self.all();
+        Mapping::most_like(&all, document).map(|place| all[place].name.clone())
+    }
+}
+
+impl Mapping {
+    /// The index of the preset that a document looks most like.
+    pub fn most_like(all: &[Self], document: &str) -> Option<usize> {
+        let like = all.iter().enumerate().filter(|(_, mapping)| mapping.recognizes(document));
+        like.max_by_key(|(_, mapping)| mapping.when.len()).map(|(place, _)| place)
     }
 }
 

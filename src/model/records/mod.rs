@@ -8,6 +8,7 @@
 //! itself where the next one can be recognized.
 
 mod foreign;
+mod lines;
 mod reader;
 mod scan;
 mod submission;
@@ -15,7 +16,8 @@ mod submission;
 mod tests;
 mod utf8;
 
-pub use foreign::recognize;
+pub use foreign::{Foreign, recognize};
+pub use lines::Lines;
 pub use reader::{Bad, Place, Record, Records};
 pub use submission::{IMPORTED, SentRecord};
 
