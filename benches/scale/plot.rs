@@ -55,9 +55,9 @@ impl Svg {
         self.push(format_args!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"));
     }
 
-    fn bar(&mut self, x: f64, y: f64, width: f64, height: f64, colour: &str) {
+    fn bar(&mut self, x: f64, y: f64, width: f64, height: f64, color: &str) {
         self.push(format_args!(
-            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\"/>"
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{color}\"/>"
         ));
     }
 

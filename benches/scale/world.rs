@@ -56,7 +56,7 @@ pub(crate) const MESSAGES: &[&str] = &[
     "permission denied: the role Member may not change this resource",
     "the relation 'owner' names a team that does not exist",
     "rate limit reached, try again in 12 seconds",
-    "quota of 500 pages reached for this organisation",
+    "quota of 500 pages reached for this organization",
     "conflict: the resource was changed by somebody else since it was read",
     "the runner did not report back within 10 minutes; the run was marked as failed",
 ];

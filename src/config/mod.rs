@@ -22,7 +22,7 @@ pub use settings::{
     TlsFiles,
 };
 
-use crate::model::{mapping::Presets, mask::Mask, resource_type::Catalogue, retention::Rules};
+use crate::model::{mapping::Presets, mask::Mask, resource_type::Catalog, retention::Rules};
 use settings::Settings;
 use source::SettingSource;
 
@@ -46,7 +46,7 @@ pub struct Config {
     /// `[log]`: the server log on standard error.
     pub log: LogConfig,
     /// `[[resource_types]]`: the names of resource types on the pages.
-    pub resource_types: Catalogue,
+    pub resource_types: Catalog,
     /// `[presets.NAME]`: how records of other systems become events.
     pub presets: Presets,
 }

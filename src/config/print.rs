@@ -3,10 +3,10 @@
 use toml::{Table, Value};
 
 use super::settings::SectionValues;
-use crate::model::{mapping::SECTION as PRESETS, printable::is_hidden, resource_type::Catalogue};
+use crate::model::{mapping::SECTION as PRESETS, printable::is_hidden, resource_type::Catalog};
 
 /// A file with every key.
-pub(super) fn file(sections: &[SectionValues], resource_types: &Catalogue, presets: &Table) -> String {
+pub(super) fn file(sections: &[SectionValues], resource_types: &Catalog, presets: &Table) -> String {
     let mut parts = Vec::new();
     if resource_types.entries().is_empty() {
         parts.push("resource_types = []\n".to_owned());

@@ -23,7 +23,7 @@ use crate::model::{
     limits::{self, EventLimits, QueryLimits},
     mapping::Presets,
     mask::{self, Mask},
-    resource_type::Catalogue,
+    resource_type::Catalog,
     retention::{KeepBy, Rules},
     self_audit::Record,
 };
@@ -169,7 +169,7 @@ settings! {
 
 impl Settings {
     /// The checked configuration, or the first problem. This does not open any file.
-    pub(super) fn into_config(self, resource_types: Catalogue) -> Result<Config, Problem> {
+    pub(super) fn into_config(self, resource_types: Catalog) -> Result<Config, Problem> {
         self.check_at_most()?;
         let Self { server, database, auth, limits, mask, self_audit, retention, log } = self;
         server.check()?;

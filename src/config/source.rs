@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     mapping::{PresetError, Presets, SECTION as PRESETS},
-    resource_type::Catalogue,
+    resource_type::Catalog,
 };
 
 const VARIABLE_PREFIX: &str = "AUDITBOX_";
@@ -94,9 +94,9 @@ impl SettingSource {
         T::read(&given.value, range).map_err(|text| self.blame(Problem { section, key, text }))
     }
 
-    /// The catalogue of resource types that the file sets, or the default one.
-    pub(super) fn resource_types(&self) -> Result<Catalogue, ConfigError> {
-        let Some(value) = &self.resource_types else { return Ok(Catalogue::default()) };
+    /// The catalog of resource types that the file sets, or the default one.
+    pub(super) fn resource_types(&self) -> Result<Catalog, ConfigError> {
+        let Some(value) = &self.resource_types else { return Ok(Catalog::default()) };
         let invalid = |key: &str, problem: String| {
             key_error(self.file(), format!("[[{RESOURCE_TYPES}]] {key}").trim_end().to_owned(), problem)
         };
@@ -115,7 +115,7 @@ impl SettingSource {
             });
             entries.push((value?, label?, description?));
         }
-        Catalogue::parse(entries).map_err(|(key, text)| invalid(key, text))
+        Catalog::parse(entries).map_err(|(key, text)| invalid(key, text))
     }
 
     /// The presets that the file sets, compiled and tested.

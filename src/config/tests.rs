@@ -237,7 +237,7 @@ fn tls_takes_both_files_or_neither() {
 }
 
 #[test]
-fn the_catalogue_of_resource_types_is_the_operators_own() {
+fn the_catalog_of_resource_types_is_the_operators_own() {
     let entry = "[[resource_types]]\nvalue = 'AWS::S3::Bucket'\nlabel = 'Bucket'\n";
     let config = load(entry, &[]).unwrap();
     let [only] = config.resource_types.entries() else { panic!("{config:?}") };
@@ -246,7 +246,7 @@ fn the_catalogue_of_resource_types_is_the_operators_own() {
     for (text, parts) in [
         ("[[resource_types]]\nvalue = 'a'", "[[resource_types]] label must be a string"),
         ("[[resource_types]]\nvalue = 'a'\nlabel = 1", "[[resource_types]] label must be a string"),
-        ("[[resource_types]]\nvalue = 'a'\nlabel = 'A'\ncolour = 'red'", "[[resource_types]] colour is not a key"),
+        ("[[resource_types]]\nvalue = 'a'\nlabel = 'A'\ncolor = 'red'", "[[resource_types]] color is not a key"),
         ("[resource_types]\nvalue = 'a'", "[[resource_types]] must be a list"),
         ("resource_types = ['a']", "[[resource_types]] must be a list"),
         (&format!("{entry}{entry}"), "`AWS::S3::Bucket` is listed twice"),

@@ -47,7 +47,7 @@ use crate::{
     model::{
         limits::{EventLimits, QueryLimits},
         mask::Mask,
-        resource_type::Catalogue,
+        resource_type::Catalog,
         self_audit::RequestMask,
         timestamp::Timestamp,
     },
@@ -81,7 +81,7 @@ pub struct Context {
     /// Proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Display names of resource types.
-    pub resource_types: Catalogue,
+    pub resource_types: Catalog,
     /// The open live streams.
     pub streams: Streams,
     /// Counters of requests.

@@ -54,7 +54,7 @@ impl<'c> PacedConnection<'c> {
         Self { connection, published, drops, watch, begun: Cell::new(Instant::now()) }
     }
 
-    /// Call this between two pieces of a query's work, while no statement is running. It ends a query that is cancelled or
+    /// Call this between two pieces of a query's work, while no statement is running. It ends a query that is canceled or
     /// has reached its deadline, and renews a snapshot that was held for long. Without a [`Watch`] it does nothing.
     pub(super) fn step(&self) -> Result<()> {
         let Some(watch) = &self.watch else {

@@ -16,13 +16,13 @@ pub enum Ended {
     Deadline(Duration),
     /// The client disconnected.
     #[error("the client closed the connection while the query ran")]
-    Cancelled,
+    Canceled,
 }
 
 /// The bounds of one query. Cancelling one clone cancels all. A query calls [`Cancel::check`] between two pieces of its work.
 #[derive(Debug, Clone)]
 pub struct Cancel {
-    is_cancelled: Arc<AtomicBool>,
+    is_canceled: Arc<AtomicBool>,
     /// When the query must end, and the time it was given.
     deadline: Option<(Instant, Duration)>,
 }
@@ -30,17 +30,17 @@ pub struct Cancel {
 impl Cancel {
     /// Bounds without a deadline.
     pub fn never() -> Self {
-        Self { is_cancelled: Arc::default(), deadline: None }
+        Self { is_canceled: Arc::default(), deadline: None }
     }
 
     /// Bounds that end a query after `within`, counted from now.
     pub fn within(within: Duration) -> Self {
-        Self { is_cancelled: Arc::default(), deadline: Some((Instant::now() + within, within)) }
+        Self { is_canceled: Arc::default(), deadline: Some((Instant::now() + within, within)) }
     }
 
     /// Ends the query at its next check.
     pub fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::Relaxed);
+        self.is_canceled.store(true, Ordering::Relaxed);
     }
 
     /// Cancels the query when the returned guard is dropped. This has no effect after the query has ended.
@@ -50,8 +50,8 @@ impl Cancel {
 
     /// Whether the query may continue.
     pub fn check(&self) -> Result<(), Ended> {
-        if self.is_cancelled.load(Ordering::Relaxed) {
-            return Err(Ended::Cancelled);
+        if self.is_canceled.load(Ordering::Relaxed) {
+            return Err(Ended::Canceled);
         }
         match self.deadline {
             Some((deadline, within)) if Instant::now() >= deadline => Err(Ended::Deadline(within)),
@@ -75,12 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_ends_at_its_deadline_or_when_it_is_cancelled() {
+    fn a_query_ends_at_its_deadline_or_when_it_is_canceled() {
         let day = Duration::from_secs(86_400);
         let query = Cancel::within(day);
         assert_eq!(query.check(), Ok(()));
         drop(query.clone().when_dropped());
-        assert_eq!(query.check(), Err(Ended::Cancelled));
+        assert_eq!(query.check(), Err(Ended::Canceled));
         assert_eq!(Cancel::within(Duration::ZERO).check(), Err(Ended::Deadline(Duration::ZERO)));
         assert_eq!(Cancel::never().check(), Ok(()));
     }

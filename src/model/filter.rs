@@ -177,7 +177,7 @@ impl Filter {
     }
 
     /// Brings the filter into one canonical form for all its spellings.
-    pub fn normalise(&mut self) {
+    pub fn normalize(&mut self) {
         let searched = self.search.iter_mut().filter_map(|term| match term {
             SearchTerm::Field(clause) => Some(clause),
             SearchTerm::Text(_) => None,

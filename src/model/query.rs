@@ -156,7 +156,7 @@ impl Includes {
 impl Query {
     /// A query without limit or position.
     pub fn new(filter: Filter, sort: Sort, order: Order) -> Self {
-        // The filter is normalised, so all spellings of a query share their cursors.
+        // The filter is normalized, so all spellings of a query share their cursors.
         let fingerprint = Fingerprint::of(&format!("{sort:?} {order:?} {filter:?}"));
         Self {
             filter,

@@ -1,5 +1,5 @@
-//! The catalogue of resource types, with the labels that people read. An event may have any type. A type that is not in the
-//! catalogue is shown literally.
+//! The catalog of resource types, with the labels that people read. An event may have any type. A type that is not in the
+//! catalog is shown literally.
 
 use std::collections::HashSet;
 
@@ -34,7 +34,7 @@ pub const KNOWN: &[(&str, &str, &str)] = &[
     ("secret", "Secret", "A secret's existence and name, never its value"),
 ];
 
-/// An entry of the catalogue.
+/// An entry of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceType {
     value: String,
@@ -75,26 +75,26 @@ impl ResourceType {
     }
 }
 
-/// The entries of a catalogue, in display order.
+/// The entries of a catalog, in display order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Catalogue(Vec<ResourceType>);
+pub struct Catalog(Vec<ResourceType>);
 
-impl Catalogue {
-    /// A catalogue of these entries. The error names the invalid part.
+impl Catalog {
+    /// A catalog of these entries. The error names the invalid part.
     pub fn parse<'a>(
         entries: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Result<Self, (&'static str, String)> {
-        let (mut catalogue, mut seen) = (Vec::new(), HashSet::new());
+        let (mut catalog, mut seen) = (Vec::new(), HashSet::new());
         for (value, label, description) in entries {
             if !seen.insert(fold(value).into_owned()) {
                 return Err(("value", format!("`{value}` is listed twice")));
             }
-            if catalogue.len() == ENTRIES_MAX {
+            if catalog.len() == ENTRIES_MAX {
                 return Err(("value", format!("`{value}` exceeds the maximum of {ENTRIES_MAX} entries")));
             }
-            catalogue.push(ResourceType::parse(value, label, description)?);
+            catalog.push(ResourceType::parse(value, label, description)?);
         }
-        Ok(Self(catalogue))
+        Ok(Self(catalog))
     }
 
     /// The entries, in order.
@@ -103,7 +103,7 @@ impl Catalogue {
     }
 }
 
-impl Default for Catalogue {
+impl Default for Catalog {
     fn default() -> Self {
         let entry = |&(value, label, description): &(&str, &str, &str)| ResourceType {
             value: value.to_owned(),
@@ -119,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_known_types_are_a_valid_catalogue() {
-        assert_eq!(Catalogue::parse(KNOWN.iter().copied()), Ok(Catalogue::default()));
+    fn the_known_types_are_a_valid_catalog() {
+        assert_eq!(Catalog::parse(KNOWN.iter().copied()), Ok(Catalog::default()));
     }
 
     #[test]
@@ -135,6 +135,6 @@ mod tests {
         ] {
             assert_eq!(ResourceType::parse(value, label, description).unwrap_err().0, part);
         }
-        assert!(Catalogue::parse([("a", "A", ""), ("A", "B", "")]).unwrap_err().1.contains("twice"));
+        assert!(Catalog::parse([("a", "A", ""), ("A", "B", "")]).unwrap_err().1.contains("twice"));
     }
 }

@@ -30,6 +30,7 @@ const IRREGULAR: &[(&str, &str, &str)] = &[
     ("patch", "change", "changed"),
     ("put", "put", "put"),
     ("read", "read", "read"),
+    ("resync", "resynchronize", "resynchronized"),
     ("rollback", "roll back", "rolled back"),
     ("run", "run", "ran"),
     ("send", "send", "sent"),

@@ -320,7 +320,7 @@ impl From<Ended> for ReadError {
     fn from(ended: Ended) -> Self {
         match ended {
             Ended::Deadline(within) => Self::TooLong { within, advice: "send it again later".to_owned() },
-            Ended::Cancelled => Self::Abandoned,
+            Ended::Canceled => Self::Abandoned,
         }
     }
 }

@@ -136,7 +136,7 @@ impl Workshop {
         SERVICES
     }
 
-    /// A change of the catalogue.
+    /// A change of the catalog.
     fn change(&mut self, draft: &mut Draft<'_>, kind: usize) -> String {
         // Some changes to services are made by a run.
         let run = match self.open_runs.last() {

@@ -34,7 +34,7 @@ pub(super) enum Shape {
 /// How events about a kind are generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// A change of the catalogue, with before and after.
+    /// A change of the catalog, with before and after.
     Change,
     /// A request to the deployment platform, with method, path and status code.
     Request,
@@ -59,7 +59,7 @@ pub(super) enum Size {
 #[derive(Debug)]
 pub(super) struct ResourceKind {
     pub(super) resource_type: &'static str,
-    /// The kind in the catalogue; for entities, their blueprint.
+    /// The kind in the catalog; for entities, their blueprint.
     pub(super) blueprint: &'static str,
     pub(super) style: Style,
     /// How often events are about it, among the actors who work on it.

@@ -1,7 +1,7 @@
 //! Synthetic events for trying auditbox out and for measuring it.
 //!
 //! They imitate the internal developer portal of a small company and the platform that it deploys to: changes of the
-//! catalogue, with before and after, and requests to an API. Nothing in them is real.
+//! catalog, with before and after, and requests to an API. Nothing in them is real.
 //!
 //! The same seed, count and times always produce the same events. The generator does no I/O and reads neither the clock
 //! nor the system's random numbers. What belongs here: the content of synthetic events. Writing them anywhere belongs to the

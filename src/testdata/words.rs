@@ -5,7 +5,7 @@ pub(super) const DOMAINS: [&str; 48] = [
     "checkout",
     "payments",
     "search",
-    "catalogue",
+    "catalog",
     "identity",
     "orders",
     "shipping",
@@ -118,7 +118,7 @@ pub(super) const RULES: [&str; 6] =
 /// Levels of rules.
 pub(super) const LEVELS: [&str; 4] = ["Bronze", "Silver", "Gold", "Disabled"];
 
-/// Why a change of the catalogue was rejected.
+/// Why a change of the catalog was rejected.
 pub(super) const REFUSALS: [&str; 8] = [
     "Property \"replicas.max\" must not be greater than 40",
     "Relation \"environment\" points to an entity that does not exist",

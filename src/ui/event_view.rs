@@ -59,7 +59,7 @@ pub(super) struct ActorView {
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
     pub(super) kind: Option<String>,
-    pub(super) organisation: Option<String>,
+    pub(super) organization: Option<String>,
 }
 
 /// The context.
@@ -176,7 +176,7 @@ impl EventView {
                 ("name", &mut actor.name),
                 ("email", &mut actor.email),
                 ("type", &mut actor.kind),
-                ("orgId", &mut actor.organisation),
+                ("orgId", &mut actor.organization),
             ];
             if let Some(key) = take(key, value, slots) {
                 self.other("trigger.by", key, value);

@@ -1,4 +1,4 @@
-//! Labels for values: from the operator's catalogue of resource types, and readable words for everything else.
+//! Labels for values: from the operator's catalog of resource types, and readable words for everything else.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -16,27 +16,27 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// Labels from a catalogue of (value, label, description).
-    pub(super) fn new<'a>(catalogue: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
-        let resource_types = catalogue
+    /// Labels from a catalog of (value, label, description).
+    pub(super) fn new<'a>(catalog: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
+        let resource_types = catalog
             .into_iter()
             .map(|(value, label, description)| (fold(value).into_owned(), (label.to_owned(), description.to_owned())));
         Self { resource_types: resource_types.collect() }
     }
 
-    /// Labels from the operator's catalogue.
+    /// Labels from the operator's catalog.
     pub(super) fn of_context(context: &Context) -> Self {
         let entries = context.resource_types.entries().iter();
         Self::new(entries.map(|entry| (entry.value(), entry.label(), entry.description())))
     }
 
-    /// An empty catalogue.
+    /// An empty catalog.
     #[cfg(test)]
     pub(super) fn none() -> Self {
         Self::new([])
     }
 
-    /// The label of a resource type. A type that is not in the catalogue is made readable.
+    /// The label of a resource type. A type that is not in the catalog is made readable.
     pub(super) fn resource_type(&self, value: &str) -> String {
         match self.resource_types.get(fold(value).as_ref()) {
             Some((label, _)) => label.clone(),

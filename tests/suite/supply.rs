@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
 fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let plain = expression.replace('/', " OR ").replace(['(', ')'], " ");
     let one_of = |part: &str| {
-        part.split(" AND ").all(|licence| allowed.contains(&licence.split_whitespace().collect::<Vec<_>>().join(" ")))
+        part.split(" AND ").all(|license| allowed.contains(&license.split_whitespace().collect::<Vec<_>>().join(" ")))
     };
     if !expression.contains('(') {
         return plain.split(" OR ").any(one_of);
@@ -41,7 +41,7 @@ fn the_bundled_sqlite_has_the_expected_options() {
 fn every_crate_has_an_allowed_license_and_comes_from_the_registry() {
     let policy: toml::Table = read("deny.toml").parse().unwrap();
     let allowed = policy["licenses"]["allow"].as_array().unwrap();
-    let allowed: BTreeSet<_> = allowed.iter().map(|licence| licence.as_str().unwrap().to_owned()).collect();
+    let allowed: BTreeSet<_> = allowed.iter().map(|license| license.as_str().unwrap().to_owned()).collect();
     let metadata = metadata();
     let shipped = shipped(&metadata);
     assert!(shipped.len() > 100);
@@ -51,8 +51,8 @@ fn every_crate_has_an_allowed_license_and_comes_from_the_registry() {
         if package["name"] != "auditbox" && shipped.contains(package["id"].as_str().unwrap()) {
             let is_banned = |ban: &toml::Value| package["name"] == ban["crate"].as_str().unwrap();
             assert!(!banned.iter().any(is_banned), "{} is banned by deny.toml", package["name"]);
-            let licence = package["license"].as_str().unwrap_or_default();
-            assert!(is_met(licence, &allowed), "{}: {licence}", package["name"]);
+            let license = package["license"].as_str().unwrap_or_default();
+            assert!(is_met(license, &allowed), "{}: {license}", package["name"]);
             assert_eq!(
                 package["source"], "registry+https://github.com/rust-lang/crates.io-index",
                 "{}",

@@ -199,7 +199,7 @@ impl ListParams {
         if !self.include_own {
             filter.hide_own_unless_asked_for();
         }
-        filter.normalise();
+        filter.normalize();
         filter
     }
 

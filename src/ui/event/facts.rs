@@ -79,7 +79,7 @@ pub(super) fn groups(event: &EventView, params: &ListParams, labels: &Labels) ->
         facts.of("E-mail", Field::Actor, actor.email.as_deref()),
         facts.of("Id", Field::Actor, actor.id.as_deref()),
         facts.of("Type", Field::ActorType, actor.kind.as_deref()),
-        plain("Organisation", actor.organisation.as_deref()),
+        plain("Organization", actor.organization.as_deref()),
         plain("Received from", event.received_by.as_deref()),
     ];
     let what = [
