@@ -1,4 +1,4 @@
-//! Records of other systems on their way into the log: `import --format`.
+//! Records of other systems on their way into the log: `import --format`, and `POST /v1/audit-log?format=`.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     cli::{bad, counts, directory, err, good, out, piped},
     formats::{FILES, formats},
-    harness::run,
+    harness::{Answer, Server, run},
 };
 
 /// The member `additionalData` of an event, byte for byte.
@@ -193,4 +193,155 @@ fn without_a_preset_the_error_names_the_one_to_use() {
         let said = bad(directory.path(), &["import", "in"], 1);
         assert!(said.contains(&format!(": use --format {preset} (")), "{said}");
     }
+}
+
+/// The numbers of stored, known and rejected records of a response.
+fn outcome(answer: &Answer) -> (u64, u64, u64) {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let answer = answer.json();
+    assert_eq!(
+        answer["results"].as_array().unwrap().len() as u64,
+        ["accepted", "duplicates", "rejected"].iter().map(|key| answer[key].as_u64().unwrap()).sum::<u64>()
+    );
+    (answer["accepted"].as_u64().unwrap(), answer["duplicates"].as_u64().unwrap(), answer["rejected"].as_u64().unwrap())
+}
+
+#[test]
+fn a_server_maps_native_records_of_every_format() {
+    let Some(formats) = formats() else { return };
+    for (file, preset, _) in FILES {
+        let (server, file) = (Server::start(), formats.join(file));
+        let (records, total) = records_of(&file, preset);
+        let body = fs::read_to_string(&file).unwrap();
+        let path = format!("/v1/audit-log?format={preset}&source=file");
+        let (stored, duplicates, rejected) = outcome(&server.post(&path, &body));
+        assert_eq!((stored + duplicates, rejected), (total, 0), "{preset}");
+        assert!(stored >= records.len() as u64, "{preset}: {stored} of {}", records.len());
+        check(&good(server.directory(), &["export"]), &file, preset, "api");
+        assert_eq!(outcome(&server.post(&path, &body)), (0, total, 0), "{preset}");
+    }
+}
+
+/// The identifier, the action and the record of each event.
+fn facts(events: &str) -> Vec<String> {
+    let fact = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        format!("{} {} {}", event["identifier"], event["action"], record_of(line))
+    };
+    distinct(events.lines().map(fact).collect())
+}
+
+#[test]
+fn import_sends_native_records_to_a_server_that_maps_them() {
+    let Some(formats) = formats() else { return };
+    for (file, preset, _) in FILES {
+        let (server, directory, file) = (Server::start(), directory(), formats.join(file));
+        let total = records_of(&file, preset).1;
+        let token = server.credential("importer", &["ingest"]);
+        let local = ["--format", preset, file.to_str().unwrap()];
+        let remote = [&local[..], &["--url", &server.url, "--token", &token]].concat();
+        let (stored, duplicates, bad) = imported(directory.path(), &remote);
+        assert_eq!((stored + duplicates, bad), (total, 0), "{preset}");
+        assert_eq!(imported(directory.path(), &remote), (0, total, 0), "{preset}");
+        let on_server = good(server.directory(), &["export"]);
+        check(&on_server, &file, preset, "api");
+        // A database file gets the same events.
+        assert_eq!(imported(directory.path(), &local), (stored, duplicates, 0), "{preset}");
+        assert!(facts(&on_server) == facts(&good(directory.path(), &["export"])), "{preset}");
+    }
+}
+
+#[test]
+fn a_server_gets_records_of_several_formats_in_one_import() {
+    let server = Server::start();
+    let (one, two) = (trail("a", "One"), trail("a", "Two"));
+    let text = format!("{LINE}\n{one}\n{LINE}\n{{\"x\" 1}}\n{two}\n{LINE}\n{LINE}\n");
+    fs::write(server.directory().join("in"), text).unwrap();
+    let arguments = ["--format", "auto", "--skip-bad", "in", "--url", &server.url, "--token", &server.token];
+    assert_eq!(imported(server.directory(), &arguments), (6, 0, 1));
+    assert_eq!(imported(server.directory(), &arguments), (0, 6, 1));
+    let events = good(server.directory(), &["export"]);
+    let with = |part: &str| events.lines().filter(|line| line.contains(part)).count();
+    assert_eq!((with("combined@1"), with("cloudtrail@1"), with("\"identifier\":\"a~")), (4, 2, 1), "{events}");
+}
+
+#[test]
+fn a_bad_record_of_a_request_costs_no_other() {
+    let server = Server::start();
+    let (one, two) = (trail("a", "One"), trail("a", "Two"));
+    let large = json!({ "eventName": "x".repeat(1024 * 1024) });
+    let body = format!("{one}\n{{\"x\" 1}}\n{{\"Records\":[{two},{large},{one}]}}\n");
+    let answer = server.post("/v1/audit-log?format=cloudtrail", &body);
+    assert_eq!(outcome(&answer), (2, 1, 2));
+    let results = answer.json()["results"].clone();
+    let statuses: Vec<_> = (0..5).map(|index| results[index]["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [201, 422, 201, 422, 200], "{results}");
+    assert_eq!((&results[1]["line"], &results[0]["identifier"]), (&json!(2), &json!("a")), "{results}");
+    assert!(results[2]["identifier"].as_str().unwrap().starts_with("a~"), "{results}");
+    assert_eq!(results[3]["message"], "the record is larger than 1048576 bytes");
+    let list = server.list("").text;
+    assert!(list.contains(r#""mapping":{"preset":"cloudtrail@1","door":"api""#) && !list.contains("hunter2"), "{list}");
+}
+
+#[test]
+fn records_without_identifiers_are_known_by_their_source_or_the_requests_key() {
+    let server = Server::start();
+    let post = |query: &str, body: &str| outcome(&server.post(&format!("/v1/audit-log?format=combined{query}"), body));
+    let lines = format!("{LINE}\n{LINE}\n");
+    assert_eq!(post("&source=web-1", &lines), (2, 0, 0));
+    assert_eq!(post("&source=web-1", &format!("{lines}{LINE}")), (1, 2, 0));
+    assert_eq!(post("&source=web-1&first=3&partial=true", &lines), (1, 1, 0));
+    assert_eq!(post("&source=web-2", &lines), (2, 0, 0));
+    // Without a source, nothing tells a record from an equal one.
+    assert_eq!(post("", &lines), (2, 0, 0));
+    assert_eq!(post("", &lines), (2, 0, 0));
+    let authorization = format!("Bearer {}", server.token);
+    let headers = [("authorization", &*authorization), ("idempotency-key", "k1")];
+    for is_replayed in [false, true] {
+        let answer = server.request("POST", "/v1/audit-log?format=combined", &headers, lines.as_bytes());
+        assert_eq!(outcome(&answer), (2, 0, 0));
+        assert_eq!(answer.header("idempotency-replayed").is_some(), is_replayed);
+    }
+    assert_eq!(server.list("").json()["audits"].as_array().unwrap().len(), 12);
+}
+
+#[test]
+fn the_parameters_of_a_format_are_checked() {
+    let server = Server::start();
+    for (query, message) in [
+        ("format=cloudtrial", "format: is not a preset; the presets are auditbox, auditd-json, auth0"),
+        ("format=okta&partial=false", "partial: must be true or absent with format"),
+        ("format=okta&source=", "source: must not be empty"),
+        ("format=okta&first=2", "first: needs source"),
+        ("format=okta&source=x&first=-1", "first: must be a whole number"),
+        ("source=x", "source: needs format"),
+        ("first=1", "first: needs format and source"),
+    ] {
+        let answer = server.post(&format!("/v1/audit-log?{query}"), "{}");
+        assert_eq!(answer.refusal(), (422, "invalid_request".to_owned()), "{query}");
+        assert!(answer.text.contains(message), "{query}: {}", answer.text);
+    }
+    // A request has at most 10,000 records, in whatever they are enclosed.
+    let many = vec!["{}"; 10_001].join(",");
+    let records = format!("{{\"Records\":[{many}]}}");
+    let log_records = format!("{{\"resourceLogs\":[{{\"scopeLogs\":[{{\"logRecords\":[{many}]}}]}}]}}");
+    let lines = "x\n".repeat(10_001);
+    for (format, body) in
+        [("cloudtrail", &records), ("cloudtrail", &format!("[{many}]")), ("otlp", &log_records), ("combined", &lines)]
+    {
+        let answer = server.post(&format!("/v1/audit-log?format={format}"), body);
+        assert_eq!(answer.status, 422, "{format}: {}", answer.text);
+        assert!(answer.text.contains("more than 10000 events in one request"), "{}", answer.text);
+    }
+    assert_eq!(outcome(&server.post("/v1/audit-log?format=okta", "")), (0, 0, 0));
+}
+
+#[test]
+fn a_preset_of_the_servers_configuration_maps_records() {
+    let directory = directory();
+    let preset = "[presets.shop]\naction = '=ORDER'\ncontext.entity = '/order'\nresourceType = '=order'\n";
+    fs::write(directory.path().join("auditbox.toml"), preset).unwrap();
+    let server = Server::start_in(directory, &[("AUDITBOX_CONFIG", "auditbox.toml")]);
+    assert_eq!(outcome(&server.post("/v1/audit-log?format=shop", r#"{"order":7}{"order":8}"#)), (2, 0, 0));
+    assert_eq!(server.list("entity=8").json()["audits"][0]["additionalData"], json!({ "order": 8 }));
 }

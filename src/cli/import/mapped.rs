@@ -7,7 +7,7 @@ use crate::{
         failure::Failure,
         import::{
             Import,
-            batches::{OnConflict, Sent},
+            batches::{OnConflict, RawRecord, Sent, Target},
             source::Source,
         },
     },
@@ -78,8 +78,13 @@ impl Import<'_> {
         let is_one = records.len() == 1;
         for (index, record) in records.into_iter().enumerate() {
             self.yields[file].records += 1;
+            let number = self.yields[file].records;
+            source.read(record.source());
             if let Some(formats) = &mut self.formats {
                 formats.count(format);
+                if !self.batches.takes(formats.mapping(format).name(), source.key(), number) {
+                    self.send()?;
+                }
             }
             if let Err(message) = self.map(file, place, format, record, source) {
                 let of = if is_one { String::new() } else { format!("record {} of this document: ", index + 1) };
@@ -92,21 +97,30 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Maps a record, and adds its event to the batch.
+    /// Maps a record, and adds it to the batch. A server maps it again: here, only so that an error names its line.
     fn map(
         &mut self,
         file: usize,
         place: Place,
         format: usize,
         record: mapping::Record<'_>,
-        source: &mut Source,
+        source: &Source,
     ) -> Result<(), String> {
         let Some(formats) = &self.formats else { return Ok(()) };
-        source.read(record.source());
-        let identifier = source.identifier(self.yields[file].records, record.source());
-        let mapped = formats.mapping(format).map(&record, &self.limits).map_err(|error| error.to_string())?;
+        let (mapping, number) = (formats.mapping(format), self.yields[file].records);
+        let mapped = mapping.map(&record, &self.limits).map_err(|error| error.to_string())?;
+        let identifier = records::derived_identifier(source.key(), number, record.source());
+        let raw = match self.batches.target() {
+            Target::Server(_) => Some(RawRecord {
+                text: mapping.text_of(&record).into_owned(),
+                preset: mapping.name().to_owned(),
+                source: source.key().to_owned(),
+                number,
+            }),
+            Target::File(_) => None,
+        };
         let on_conflict = OnConflict::MapAgain { format, record: record.into_owned() };
-        let is_nameless = self.add(Sent { file, place, is_past: false, on_conflict }, &mapped, &identifier)?;
+        let is_nameless = self.add(Sent { file, place, is_past: false, on_conflict }, &mapped, &identifier, raw)?;
         self.counts.nameless += u64::from(is_nameless && source.is_nameless);
         Ok(())
     }
@@ -120,7 +134,7 @@ impl Import<'_> {
             let (file, place) = (sent.file, sent.place);
             let mapped = formats.mapping(format).map_again(&record, &self.limits).map_err(|error| error.to_string());
             let again = Sent { on_conflict: OnConflict::IsKnown, ..sent };
-            if let Err(message) = mapped.and_then(|mapped| self.add(again, &mapped, "").map(drop)) {
+            if let Err(message) = mapped.and_then(|mapped| self.add(again, &mapped, "", None).map(drop)) {
                 self.bad(file, place, &message)?;
             }
             if self.batches.is_full() {
@@ -131,8 +145,15 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Adds a mapped record to the batch, with `identifier` if it has none. Returns whether it has none.
-    fn add(&mut self, mut sent: Sent, mapped: &MappedRecord, identifier: &str) -> Result<bool, String> {
+    /// Adds a mapped record to the batch, with `identifier` if it has none. A server gets the raw record. Returns whether the
+    /// record has no identifier.
+    fn add(
+        &mut self,
+        mut sent: Sent,
+        mapped: &MappedRecord,
+        identifier: &str,
+        raw: Option<RawRecord>,
+    ) -> Result<bool, String> {
         let limits = MappedRecord::limits(&self.limits);
         let event = MaskedEvent::new(mapped.event(), &limits, &self.mask).map_err(|error| error.to_string())?;
         let mut draft = event.read(&limits, Sender::Client).map_err(|error| error.to_string())?;
@@ -144,8 +165,13 @@ impl Import<'_> {
         let now = Timestamp::now();
         let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);
         sent.is_past = draft.happened_at().is_some_and(past);
-        let provenance = mapped.provenance(DOOR);
-        self.batches.add(sent, draft.with_mapping(&provenance), mapped.event().get().len());
+        match raw {
+            Some(raw) => self.batches.add_record(sent, raw),
+            None => {
+                let provenance = mapped.provenance(DOOR);
+                self.batches.add(sent, draft.with_mapping(&provenance), mapped.event().get().len());
+            }
+        }
         Ok(is_nameless)
     }
 }

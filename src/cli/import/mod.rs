@@ -82,11 +82,6 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
         input::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
     let formats = arguments.format.as_deref().map(|name| Formats::named(name, &config.presets)).transpose()?;
-    if formats.is_some() && arguments.server.url.is_some() {
-        return Err(Failure::usage(
-            "--format imports into the file: leave out --url, while no server has the file open",
-        ));
-    }
     let (target, store) = match arguments.server.client()? {
         Some(client) => (Target::Server(client), None),
         None => {

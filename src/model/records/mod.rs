@@ -7,6 +7,7 @@
 //! Records are read one by one, so a text may have any size, and each is named by its line. A broken record costs only
 //! itself where the next one can be recognized.
 
+mod derived;
 mod foreign;
 mod lines;
 mod reader;
@@ -16,6 +17,7 @@ mod submission;
 mod tests;
 mod utf8;
 
+pub use derived::derived_identifier;
 pub use foreign::{Foreign, recognize};
 pub use lines::Lines;
 pub use reader::{Bad, Place, Record, Records};
