@@ -57,10 +57,10 @@ CREATE TABLE event (
 --
 -- There are many entities, and in a large file neighboring events rarely share one. With an index ordered by entity
 -- alone, each commit would write to pages all over the index, and to more of them the larger the file is. This index
--- therefore starts a new part every 65,536 events. SQLite searches each part (skip-scan), because of the statistics
--- below.
+-- therefore starts a new part every 4,096 events, of about 25 pages. SQLite searches each part (skip-scan), because of
+-- the statistics below. (With parts of 65,536 events, commits of 500 events wrote 2.3 times as much.)
 CREATE INDEX event_timestamp ON event (timestamp);
-CREATE INDEX event_entity    ON event (seq >> 16, entity, timestamp) WHERE entity IS NOT NULL;
+CREATE INDEX event_entity    ON event (seq >> 12, entity, timestamp) WHERE entity IS NOT NULL;
 CREATE INDEX event_blueprint ON event (blueprint, timestamp)         WHERE blueprint IS NOT NULL;
 
 CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
@@ -186,7 +186,7 @@ BEGIN SELECT RAISE(ABORT, 'a credential is revoked, never deleted'); END;
 ANALYZE sqlite_schema;
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('event', 'event_timestamp', '10000000 1'),
-    ('event', 'event_entity',    '10000000 65536 64 1'),
+    ('event', 'event_entity',    '10000000 4096 4 1'),
     ('event', 'event_blueprint', '10000000 100000 1'),
     ('term',  'term',            '1000000 50000 1'),
     ('term',  'term_value',      '1000000 50000 1');

@@ -8,7 +8,8 @@
 //! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where long messages
 //! decide, `messages` asks the caller), writing events, connections, and HTTP.
 //!
-//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `terms`, `spellings`, `messages` and `snapshot`, then `query`.
+//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `messages` and
+//! `snapshot`, then `query`.
 
 mod chunk;
 mod damaged_id;
@@ -23,6 +24,7 @@ mod query;
 mod snapshot;
 mod spellings;
 mod state;
+mod term_cache;
 mod terms;
 
 pub use chunk::memory::{Entry, MemoryChunk};
@@ -43,4 +45,5 @@ pub use query::parallel::ParallelSnapshot;
 pub use query::search::{Hits, Reach};
 pub use snapshot::{Index, Snapshot, Stage};
 pub use state::SharedChunk;
+pub use term_cache::{KnownTerms, TermCache};
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};

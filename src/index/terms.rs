@@ -15,6 +15,7 @@ use crate::{
         chunk::memory::{OrdinalSet, term_fields},
         error::Result,
         pace::PacedConnection,
+        term_cache::{KnownTerms, TermCache},
     },
     model::{
         field::Field,
@@ -24,10 +25,6 @@ use crate::{
     },
 };
 
-/// Maximum number of bytes in each of the two generations of the writer's cache. Most events repeat values of recent events.
-const CACHED_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// Bytes that a cached term takes in addition to its value.
-const CACHED_BYTES_EACH: usize = 64;
 /// Maximum number of cached ordinals, over all predicates: 8 MB.
 const CACHED_ORDINALS_MAX: usize = 2_000_000;
 /// Maximum number of cached ordinals of one predicate.
@@ -45,64 +42,63 @@ pub(super) type Ordinals = Arc<[u32]>;
 /// The writer's access to the term dictionary: looks up terms, with a cache, and adds new ones to the file.
 #[derive(Debug, Default)]
 pub struct TermWriter {
-    young: CacheGeneration,
-    old: CacheGeneration,
-}
-
-/// Terms by field and value.
-#[derive(Debug, Default)]
-struct CacheGeneration {
-    fields: HashMap<Field, HashMap<Box<str>, u32>>,
-    bytes: usize,
-}
-
-impl CacheGeneration {
-    fn get(&self, field: Field, value: &str) -> Option<u32> {
-        self.fields.get(&field)?.get(value).copied()
-    }
-
-    fn insert(&mut self, field: Field, value: &str, ordinal: u32) {
-        self.fields.entry(field).or_default().insert(Box::from(value), ordinal);
-        self.bytes += value.len() + CACHED_BYTES_EACH;
-    }
+    cache: Arc<TermCache>,
+    generation: u64,
+    /// Terms that were added to the file in a transaction that is not committed.
+    added: HashMap<Field, HashMap<Box<str>, u32>>,
 }
 
 impl TermWriter {
-    /// The ordinal of a value. A new value is added to the term dictionary in the connection's transaction.
+    /// The cache, for threads that prepare events.
+    pub fn cache(&self) -> Arc<TermCache> {
+        Arc::clone(&self.cache)
+    }
+
+    /// The ordinals that were looked up when an event was prepared; none if terms were deleted since.
+    pub fn valid<'k>(&self, known: &'k KnownTerms) -> &'k [Option<u32>] {
+        known.of_generation(self.generation)
+    }
+
+    /// The ordinal of a value. A new value is added to the term dictionary in the connection's transaction. After its commit,
+    /// call [`TermWriter::committed`]; after a rollback, [`TermWriter::forget`].
     pub fn ordinal(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u32> {
         if let Some(ordinal) = self.known(connection, field, value)? {
             return Ok(ordinal);
         }
         let ordinal = add(connection, field, value)?;
-        self.remember(field, value, ordinal);
+        self.added.entry(field).or_default().insert(Box::from(value), ordinal);
         Ok(ordinal)
     }
 
     /// The ordinal of a value that is in the term dictionary.
     pub fn known(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
-        if let Some(ordinal) = self.young.get(field, value) {
+        if let Some(ordinal) = self.added.get(&field).and_then(|added| added.get(value)) {
+            return Ok(Some(*ordinal));
+        }
+        if let Some(ordinal) = self.cache.get(field, value) {
             return Ok(Some(ordinal));
         }
-        let found = match self.old.get(field, value) {
-            Some(ordinal) => Some(ordinal),
-            None => find(connection, field, value)?,
-        };
+        let found = find(connection, field, value)?;
         if let Some(ordinal) = found {
-            self.remember(field, value, ordinal);
+            self.cache.insert(field, value, ordinal);
         }
         Ok(found)
     }
 
-    fn remember(&mut self, field: Field, value: &str, ordinal: u32) {
-        if self.young.bytes >= CACHED_BYTES_MAX {
-            self.old = std::mem::take(&mut self.young);
+    /// Makes the terms that the transaction added known to the threads that prepare events.
+    pub fn committed(&mut self) {
+        for (field, added) in self.added.drain() {
+            for (value, ordinal) in added {
+                self.cache.insert(field, &value, ordinal);
+            }
         }
-        self.young.insert(field, value, ordinal);
     }
 
-    /// Empties the cache. Call this after a rollback, because the terms that the transaction added do not exist.
+    /// Empties the cache. Call this after a rollback, because the terms that the transaction added do not exist, and after
+    /// terms were deleted.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        self.added.clear();
+        self.generation = self.cache.clear();
     }
 }
 
@@ -404,10 +400,36 @@ mod tests {
     use super::*;
     use crate::{
         index::{messages::tests::Unread, pace::Watch, snapshot::Index},
-        model::cancel::Cancel,
+        model::{cancel::Cancel, values::Values},
     };
 
     const TERMS: u32 = 3 * SLICE_TERMS;
+
+    #[test]
+    fn other_threads_learn_of_a_term_when_it_is_committed() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE term (field INTEGER, ordinal INTEGER, value TEXT, PRIMARY KEY (field, ordinal)) \
+                      WITHOUT ROWID; CREATE UNIQUE INDEX v ON term (field, value); BEGIN";
+        connection.execute_batch(tables).unwrap();
+        let (mut terms, mut values) = (TermWriter::default(), Values::default());
+        let cache = terms.cache();
+        values.push(Field::Entity, "a");
+        assert_eq!(terms.ordinal(&connection, Field::Entity, "a").unwrap(), 0);
+        assert_eq!(terms.valid(&cache.known(&values)), [None]);
+        connection.execute_batch("ROLLBACK; BEGIN").unwrap();
+        terms.forget();
+        // The ordinal now belongs to another value.
+        assert_eq!(terms.ordinal(&connection, Field::Entity, "b").unwrap(), 0);
+        assert_eq!(terms.ordinal(&connection, Field::Entity, "a").unwrap(), 1);
+        connection.execute_batch("COMMIT").unwrap();
+        terms.committed();
+        let known = cache.known(&values);
+        assert_eq!(terms.valid(&known), [Some(1)]);
+        delete_terms(&connection, Field::Entity, &[0, 1]).unwrap();
+        terms.forget();
+        assert!(terms.valid(&known).is_empty());
+        assert_eq!(terms.ordinal(&connection, Field::Entity, "a").unwrap(), 2);
+    }
 
     #[test]
     fn reading_in_slices_finds_the_same_terms_as_reading_all_at_once() {

@@ -6,10 +6,11 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Removes all differences of case and of encoding: two texts look the same apart from case if their folded forms are equal.
 ///
-/// Normalization Form C (Unicode Standard Annex 15) gives each accented letter one encoding: ü is one character, however it was
-/// typed. Unicode's full case folding (The Unicode Standard, section 3.13, `toCasefold`), unlike lower case, makes σ and final ς
-/// the same letter, and ß the same as SS. Folding may separate an accent, so the result is normalized again. A letter does not fold differently because of the letters next to
-/// it, so a part of a text that begins and ends with whole letters folds as it does within the text.
+/// Normalization Form C (Unicode Standard Annex 15) gives each accented letter one encoding: ü is one character,
+/// however it was typed. Unicode's full case folding (The Unicode Standard, section 3.13, `toCasefold`), unlike lower
+/// case, makes σ and final ς the same letter, and ß the same as SS. Folding may separate an accent, so the result is
+/// normalized again. A letter does not fold differently because of the letters next to it, so a part of a text that
+/// begins and ends with whole letters folds as it does within the text.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -249,5 +249,6 @@ fn load_newest(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let full = replay::extend(&open::reading(path)?, index, bodies, Terms::Added(terms, &transaction), progress)?;
     transaction.commit()?;
+    terms.committed();
     Ok(full)
 }

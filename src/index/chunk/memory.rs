@@ -47,6 +47,12 @@ impl Entry {
         self.seq
     }
 
+    /// The event's first term of a field.
+    pub fn first(&self, field: Field) -> Option<u32> {
+        let first = self.terms.get(self.terms.partition_point(|(found, _)| *found < field));
+        first.filter(|(found, _)| *found == field).map(|(_, ordinal)| *ordinal)
+    }
+
     /// Whether the event has a term.
     pub fn has(&self, field: Field, ordinal: u32) -> bool {
         self.terms.binary_search(&(field, ordinal)).is_ok()

@@ -29,7 +29,8 @@ const CROWDED_SHARE: usize = 20;
 const SLICES: usize = 240;
 /// Minimum number of events for skipping any. Fewer events have no typical time.
 const EVENTS_MIN: u64 = 10;
-/// Maximum number of rounds. Each round except the last few narrows the range by [`CROWDED_SHARE`] or more: the calendar has less than 20^8 minutes.
+/// Maximum number of rounds. Each round except the last few narrows the range by [`CROWDED_SHARE`] or more: the
+/// calendar has less than 20^8 minutes.
 const ROUNDS_MAX: usize = 8;
 
 const EARLIEST: Timestamp = Timestamp::from_micros(i64::MIN);

@@ -221,7 +221,7 @@ fn differ(connection: &Connection, bodies: &BodyCodec, seqs: &[i64]) -> Result<b
 mod tests {
     use super::*;
     use crate::{
-        index::TermWriter,
+        index::{KnownTerms, TermWriter},
         model::{
             event::{EventDraft, Receipt, Sender},
             limits::EventLimits,
@@ -246,7 +246,7 @@ mod tests {
                 EventDraft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
             let event = draft.unwrap().accept(&Receipt { at: Timestamp::now(), by: "test" });
             let probe = crate::index::IdentifierProbe::new(&event.identifier);
-            let prepared = Prepared::new(event, &bodies, probe);
+            let prepared = Prepared::new(event, &bodies, probe, KnownTerms::default());
             events::insert(&connection, &mut terms, seq, &prepared).unwrap();
         }
         (connection, bodies)

@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
-    index::{IdentifierProbe, TermWriter},
+    index::{IdentifierProbe, KnownTerms, TermWriter},
     model::{credential::CredentialChange, event::Event, self_audit, timestamp::Timestamp},
     store::{
         auth::credentials,
@@ -80,7 +80,7 @@ fn open_for_a_change(path: &Path) -> Result<Connection, OpenError> {
 /// Stores an audit record of auditbox itself in the caller's transaction.
 pub(in crate::store) fn append(transaction: &Connection, record: Event) -> rusqlite::Result<()> {
     let probe = IdentifierProbe::new(&record.identifier);
-    let record = Prepared::new(record, &BodyCodec::load(transaction)?, probe);
+    let record = Prepared::new(record, &BodyCodec::load(transaction)?, probe, KnownTerms::default());
     let seq = row::last_seq(transaction)? + 1;
     row::insert(transaction, &mut TermWriter::default(), seq, &record).map(drop)
 }

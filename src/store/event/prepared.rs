@@ -2,7 +2,7 @@
 //! queue.
 
 use crate::{
-    index::IdentifierProbe,
+    index::{IdentifierProbe, KnownTerms},
     model::{
         event::{DefaultedFields, Event},
         timestamp::Timestamp,
@@ -17,6 +17,8 @@ pub struct Prepared {
     pub(in crate::store) identifier: String,
     pub(in crate::store) timestamp: Timestamp,
     pub(in crate::store) values: Values,
+    /// The terms of the values, as far as they were known when the event was prepared.
+    pub(in crate::store) known: KnownTerms,
     pub(in crate::store) filled: DefaultedFields,
     pub(in crate::store) stored: Vec<u8>,
     pub(in crate::store) content: Content,
@@ -25,9 +27,10 @@ pub struct Prepared {
 
 impl Prepared {
     /// Compresses the event's body.
-    pub(in crate::store) fn new(event: Event, bodies: &BodyCodec, probe: IdentifierProbe) -> Self {
+    pub(in crate::store) fn new(event: Event, bodies: &BodyCodec, probe: IdentifierProbe, known: KnownTerms) -> Self {
         Self {
             probe,
+            known,
             stored: bodies.encode(&event.body),
             content: Content::of(&event.identifier, &event.body),
             identifier: event.identifier,
@@ -49,6 +52,10 @@ impl Prepared {
 
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.identifier.len() + self.values.as_bytes().len() + self.stored.len()
+        size_of::<Self>()
+            + self.known.bytes()
+            + self.identifier.len()
+            + self.values.as_bytes().len()
+            + self.stored.len()
     }
 }

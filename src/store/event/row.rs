@@ -24,13 +24,16 @@ pub(in crate::store) fn insert(
     seq: i64,
     event: &Prepared,
 ) -> rusqlite::Result<Entry> {
-    let mut term = |field, value: &str| terms.ordinal(connection, field, value);
-    let mut first = |field| event.values.first(field).map(|value| term(field, value).map(i64::from)).transpose();
+    let mut known = terms.valid(&event.known).iter();
+    let entry = entry(seq, event.timestamp, &event.values, |field, value| match known.next() {
+        Some(Some(ordinal)) => Ok(Some(*ordinal)),
+        Some(None) | None => terms.ordinal(connection, field, value).map(Some),
+    })?;
     let columns = Columns {
         seq,
         timestamp: event.timestamp.micros(),
-        entity: first(Field::Entity)?,
-        blueprint: first(Field::Blueprint)?,
+        entity: entry.first(Field::Entity).map(i64::from),
+        blueprint: entry.first(Field::Blueprint).map(i64::from),
         filled: event.filled.code().into(),
     };
     let Columns { timestamp, entity, blueprint, filled, .. } = columns;
@@ -40,10 +43,11 @@ pub(in crate::store) fn insert(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![seq, timestamp, entity, blueprint, filled, event.stored, event.content.in_row(&columns)])?;
-    entry(seq, event.timestamp, &event.values, |field, value| term(field, value).map(Some))
+    Ok(entry)
 }
 
-/// The index entry of an event with these values. `ordinal` looks up a term; unknown terms are omitted.
+/// The index entry of an event with these values. `ordinal` looks up a term, in the order of the values; unknown terms are
+/// omitted.
 pub(in crate::store) fn entry(
     seq: i64,
     timestamp: Timestamp,

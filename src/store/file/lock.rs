@@ -7,9 +7,10 @@
 //! - NFS and SMB turn `flock(2)` into a lock of the whole file, which conflicts with SQLite's own locks.
 //! - A lock on another file protects one name, or needs a directory that every process can write to.
 //!
-//! A file next to the database (`.lock`) is locked first, with `flock`. A server writes its address into it for commands. It protects a database that does not
-//! exist yet or is being replaced (`auditbox restore`), and older builds lock nothing else. They name it after the path
-//! that they were given, so the one next to a symbolic link is locked too.
+//! A file next to the database (`.lock`) is locked first, with `flock`. A server writes its address into it for
+//! commands. It protects a database that does not exist yet or is being replaced (`auditbox restore`), and older builds
+//! lock nothing else. They name it after the path that they were given, so the one next to a symbolic link is locked
+//! too.
 //!
 //! The kernel releases all of it when the process ends, however it ends, so there is never a stale lock.
 

@@ -13,7 +13,7 @@ use crate::{
     platform::sync,
     store::{
         error::OpenError,
-        event::{codec::BodyCodec, epoch, row, zstd_dictionary},
+        event::{codec::BodyCodec, epoch, row, stored, zstd_dictionary},
         file::{
             checkpoint,
             format::{self, APPLICATION_ID, FORMAT, SCHEMA},
@@ -128,8 +128,8 @@ fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<
     begin_from_3(connection)
 }
 
-/// The index of format 3 had every name of an actor as a value of the same field. After this transaction no older
-/// auditbox opens the file.
+/// The index of format 3 had every name of an actor as a value of the same field, and its index of entities for SQL had
+/// larger parts. After this transaction no older auditbox opens the file.
 fn begin_from_3(connection: &Connection) -> rusqlite::Result<()> {
     set(connection, format::OUTDATED_CHUNKS, 0)?;
     connection.pragma_update(None, "user_version", FORMAT)
@@ -206,8 +206,23 @@ fn finish_from_1(connection: &mut Connection, progress: &dyn Progress) -> rusqli
         }
         move_events(&transaction, &mut terms, done)?;
         transaction.commit()?;
+        terms.committed();
         checkpoint::empty(connection)?;
     }
+}
+
+/// Replaces the index of entities, if it is still that of format 3.
+fn renew_entity_index(connection: &mut Connection, progress: &dyn Progress) -> rusqlite::Result<()> {
+    let is_former = "SELECT instr(sql, '>> 16') > 0 FROM sqlite_schema WHERE name = 'event_entity'";
+    if !connection.query_row(is_former, [], |row| row.get::<_, bool>(0))? {
+        return Ok(());
+    }
+    progress.advance("making an index for SQL", 0, 0);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("DROP INDEX event_entity")?;
+    complete(&transaction)?;
+    transaction.commit()?;
+    checkpoint::empty(connection)
 }
 
 /// Rebuilds the chunks whose rows are still those of format 3. Values that no event has any more stay in the term
@@ -218,6 +233,12 @@ fn finish_from_3(connection: &mut Connection, path: &Path, progress: &dyn Progre
     };
     // The rows of an interrupted retention may be replaced: they must not stay readable on free pages.
     connection.pragma_update(None, "secure_delete", true)?;
+    match renew_entity_index(connection, progress) {
+        Err(error) if stored::is_damage(&error) => tracing::error!(
+            %error, "the file is damaged: the index of entities for SQL keeps its former parts; run auditbox doctor"
+        ),
+        renewed => renewed?,
+    }
     let bodies = BodyCodec::load(connection)?;
     let done = |transaction: &Connection, number: u32| {
         let sql = "UPDATE setting SET value = ?1 WHERE name = ?2";

@@ -45,8 +45,8 @@ pub(in crate::store) fn rebuild(
 }
 
 /// Rebuilds the sealed chunks from `first` on, each in one transaction, in which `done` records that the chunk is
-/// finished. A chunk that damage prevents from being rebuilt stays as it is, and so does one with damaged events: its
-/// present rows have values that these events have lost.
+/// finished. A chunk that damage prevents from being rebuilt keeps its rows, and so does one with damaged events: its rows
+/// have values that these events have lost.
 pub(in crate::store) fn renew(
     path: &Path,
     connection: &mut Connection,
@@ -120,6 +120,7 @@ impl<'b> Rebuilder<'b> {
         };
         also(&transaction)?;
         transaction.commit()?;
+        terms.committed();
         for other in [Generation::First, Generation::Second].into_iter().filter(|other| Some(*other) != side) {
             index::delete_orphans_in(connection, ChunkSlot { number, generation: other })?;
         }
@@ -184,6 +185,7 @@ pub(in crate::store) fn complete(
             }
         }
         transaction.commit()?;
+        terms.committed();
         checkpoint::empty(connection)?;
     }
     Ok(())

@@ -100,6 +100,7 @@ pub(in crate::store) fn prepare(path: &Path, parts: WriterParts, limits: QueueLi
         queue: Arc::new(Queue::new(limits)),
         index: Arc::clone(&parts.index),
         bodies: parts.bodies.clone(),
+        terms: parts.terms.cache(),
         wake: Wake::new(),
         room: parts.checkpoints.room(),
         counters: Arc::new(Counters::new(path.to_owned())),
@@ -203,6 +204,7 @@ impl WriterThread {
         let seqs = (through_seq, row::last_seq(&transaction)?);
         let entries = replay::entries((&transaction, bodies), seqs, Terms::Added(terms, &transaction))?;
         transaction.commit()?;
+        terms.committed();
         let full = index.publish(&entries);
         self.wake.everyone();
         on_published(full);
@@ -307,6 +309,7 @@ impl WriterThread {
         }
         let (entries, wal_bytes) = (batch.entries, batch.wal_bytes);
         transaction.commit()?;
+        terms.committed();
         checkpoints.wrote(wal_bytes);
         Ok(Attempt::Committed(entries))
     }

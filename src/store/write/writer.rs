@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fs, sync::Arc, thread, time::Duration};
 
 use crate::{
-    index::Index,
+    index::{Index, TermCache},
     model::{
         credential::{ClientId, CredentialChange},
         event::Event,
@@ -47,17 +47,19 @@ pub struct Writer {
     pub(in crate::store) queue: Arc<Queue<Box<dyn QueuedJob>>>,
     pub(in crate::store) index: Arc<Index>,
     pub(in crate::store) bodies: BodyCodec,
+    pub(in crate::store) terms: Arc<TermCache>,
     pub(in crate::store) wake: Wake,
     pub(in crate::store) room: WalRoom,
     pub(in crate::store) counters: Arc<Counters>,
 }
 
 impl Writer {
-    /// Prepares an event for writing. This compresses its body and checks Bloom filters, so it does not belong on the
-    /// writer's thread.
+    /// Prepares an event for writing. This compresses its body, checks Bloom filters and looks up terms, so it does not
+    /// belong on the writer's thread.
     pub fn prepare(&self, event: Event) -> Prepared {
         let probe = self.index.probe(&event.identifier);
-        Prepared::new(event, &self.bodies, probe)
+        let known = self.terms.known(&event.values);
+        Prepared::new(event, &self.bodies, probe, known)
     }
 
     /// A prepared event as it would be served; empty if it cannot be decoded.

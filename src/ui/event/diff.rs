@@ -1,9 +1,10 @@
 //! Compares two JSON values field by field. A value that is not an object is one field.
 //!
-//! Values are compared as text, ignoring white space between tokens and the spelling of strings, so `1.0` and `1` differ and no
-//! number loses digits. Masked values are equal as text; the event records which of them changed (`masked`). Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by their
-//! longest common subsequence. The work is bounded: at most [`LINES_MAX`] lines, and parts that are too large to align
-//! are compared by position.
+//! Values are compared as text, ignoring white space between tokens and the spelling of strings, so `1.0` and `1`
+//! differ and no number loses digits. Masked values are equal as text; the event records which of them changed
+//! (`masked`). Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by
+//! their longest common subsequence. The work is bounded: at most [`LINES_MAX`] lines, and parts that are too large to
+//! align are compared by position.
 
 use std::collections::HashMap;
 

@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    fs,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     process::Stdio,
@@ -190,4 +191,25 @@ fn a_chunk_with_a_damaged_event_keeps_its_index() {
         let found = server.list(&format!("actor={}", name.replace(' ', "%20"))).json();
         assert!(found["audits"].as_array().unwrap().len() > 15, "{found}");
     }
+}
+
+#[test]
+fn a_file_with_a_damaged_page_is_migrated_as_far_as_it_can_be_read() {
+    let (directory, path) = file_of_format_3();
+    let connection = Connection::open(&path).unwrap();
+    let leaf = "SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 6";
+    let page: u32 = connection.query_row(leaf, [], |row| row.get(0)).unwrap();
+    connection.close().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[(page as usize - 1) * 4_096] = 0x0f;
+    fs::write(&path, bytes).unwrap();
+    let server = Server::start_in(directory, &[]);
+    for message in
+        ["the index of entities for SQL keeps its former parts", "the index of a chunk keeps its former content"]
+    {
+        assert!(server.log().contains(message), "{}", server.log());
+    }
+    let list = server.list("sort=received&order=asc&limit=1000").json();
+    let (sound, damaged) = (list["audits"].as_array().unwrap().len(), list["damaged"]["count"].as_u64().unwrap());
+    assert!(sound > 100 && damaged > 0 && sound as u64 + damaged == 150, "{sound} {damaged}");
 }

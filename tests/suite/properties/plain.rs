@@ -148,7 +148,7 @@ fn same_network(text: &str, value: &str) -> bool {
 fn addresses(value: &str) -> Vec<(u128, u32)> {
     let one = |text: &str| {
         let before_port = || text.rsplit_once(':').and_then(|(address, _)| bits(address.trim_matches(['[', ']'])));
-        bits(text).or_else(before_port)
+        bits(text.trim_matches('.')).or_else(before_port)
     };
     value.split([',', ' ']).filter_map(one).collect()
 }
