@@ -63,7 +63,9 @@ impl Formats {
         // A line that is not JSON may be a record of a text format.
         let (text, problem) = match text {
             Ok(text) => (text, None),
-            Err(Bad { message, start }) if start.contains(REPLACEMENT) || start.starts_with('{') => {
+            Err(Bad { message, start })
+                if start.is_empty() || start.starts_with('{') || start.contains(REPLACEMENT) =>
+            {
                 return Err(message);
             }
             Err(Bad { message, start }) => (start.trim().to_owned(), Some(message)),
