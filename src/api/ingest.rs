@@ -1,5 +1,6 @@
 //! `POST /v1/audit-log`: ingest.
 
+mod mapped;
 mod replay;
 mod response;
 
@@ -32,6 +33,7 @@ use crate::{
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
+use mapped::Format;
 pub(super) use replay::{KEY_HEADER, REPLAYED_HEADER};
 use replay::{KEY_REUSED, SentEvents};
 pub(super) use response::IngestResponse;
@@ -49,7 +51,7 @@ pub(super) async fn ingest(
     context: Data<Context>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let policy = parse_policy(request.query_string())?;
+    let Parameters { policy, format } = Parameters::parse(request.query_string(), &context)?;
     let key = parse_key(request.headers(), &caller.0)?;
     let body = context.body_limits.read(request.headers(), payload).await?;
     // After the body has arrived: a client that is still sending may see its connection reset instead of the response.
@@ -65,6 +67,9 @@ pub(super) async fn ingest(
         events_max: context.batch_events_max,
         writer: context.writer.clone(),
     };
+    if let Some(format) = format {
+        return mapped::ingest(format, reading, body, &context, &caller.0, &request).await;
+    }
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
         reading.read(&body.bytes)
     } else {
@@ -79,17 +84,49 @@ pub(super) async fn ingest(
     }
 }
 
-fn parse_policy(query: &str) -> Result<Policy, ApiError> {
-    let mut policy = Policy::AllOrNothing;
-    for (name, value) in parameters::decode(query)? {
-        policy = match (name.as_ref(), value.as_ref()) {
-            ("partial", "true") => Policy::Partial,
-            ("partial", "false") => Policy::AllOrNothing,
-            ("partial", _) => return Err(ParameterError::new("partial", "must be true or false").into()),
-            (other, _) => return Err(ParameterError::unknown(other).into()),
+/// The parameters of a request.
+struct Parameters {
+    policy: Policy,
+    /// How the records of another system become events.
+    format: Option<Format>,
+}
+
+impl Parameters {
+    fn parse(query: &str, context: &Context) -> Result<Self, ApiError> {
+        let (mut partial, mut mapping, mut source, mut first) = (None, None, None, None);
+        let invalid = |name: &str, message: &str| ApiError::from(ParameterError::new(name, message));
+        for (name, value) in parameters::decode(query)? {
+            match (name.as_ref(), value.as_ref()) {
+                ("partial", "true") => partial = Some(true),
+                ("partial", "false") => partial = Some(false),
+                ("partial", _) => return Err(invalid("partial", "must be true or false")),
+                ("format", name) => {
+                    mapping = Some(context.presets.get(name).map_err(|error| invalid("format", &error))?);
+                }
+                ("source", "") => return Err(invalid("source", "must not be empty")),
+                ("source", name) => source = Some(name.to_owned()),
+                ("first", number) => {
+                    first = Some(number.parse().map_err(|_| invalid("first", "must be a whole number"))?);
+                }
+                (other, _) => return Err(ParameterError::unknown(other).into()),
+            }
+        }
+        let policy = if partial == Some(true) { Policy::Partial } else { Policy::AllOrNothing };
+        let Some(mapping) = mapping else {
+            return match (source, first) {
+                (None, None) => Ok(Self { policy, format: None }),
+                (Some(_), _) => Err(invalid("source", "needs format")),
+                (None, Some(_)) => Err(invalid("first", "needs format and source")),
+            };
         };
+        if partial == Some(false) {
+            return Err(invalid("partial", "must be true or absent with format: each record is stored by itself"));
+        }
+        if source.is_none() && first.is_some() {
+            return Err(invalid("first", "needs source"));
+        }
+        Ok(Self { policy: Policy::Partial, format: Some(Format { mapping, source, first: first.unwrap_or(1) }) })
     }
-    Ok(policy)
 }
 
 fn parse_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, ApiError> {
@@ -192,43 +229,72 @@ async fn store_good(
     request: &HttpRequest,
     access: &ReadAccess,
 ) -> Result<HttpResponse, ApiError> {
-    let total = items.len();
-    let (mut results, mut batch, mut places) = (Vec::with_capacity(total), Vec::new(), Vec::new());
+    let (good, results) = separate(items);
+    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let sent = SentEvents::of(&batch);
+    let outcomes = append(context, batch, Policy::Partial).await?;
+    Stored { results, places, sent, outcomes }.respond(context, request, access).await
+}
+
+/// Events and the results of errors, each with its index.
+type Separated<T> = (Vec<(usize, T)>, Vec<(usize, EventResult)>);
+
+/// Separates the events from the errors, each with its index.
+fn separate<T>(items: Vec<Result<T, ItemError>>) -> Separated<T> {
+    let (mut good, mut results) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         match item {
-            Ok(event) => {
-                places.push(index);
-                batch.push(event);
-            }
+            Ok(event) => good.push((index, event)),
             Err(error) => results.push((index, EventResult::invalid(index, error))),
         }
     }
-    let sent = SentEvents::of(&batch);
-    let outcomes = append(context, batch, Policy::Partial).await?;
-    let count = |outcomes: &[Outcome], wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    let conflicts = count(&outcomes, Outcome::Conflict);
-    context.metrics.ingested(Ingested::Stored, count(&outcomes, Outcome::Stored));
-    context.metrics.ingested(Ingested::Duplicate, count(&outcomes, Outcome::Duplicate));
-    context.metrics.ingested(Ingested::Conflict, conflicts);
-    context.metrics.ingested(Ingested::Rejected, results.len());
-    let rejected = results.len() + conflicts;
-    if rejected > 0 {
-        request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were rejected")));
-    }
-    let replay = sent.replay(outcomes, None, access).await?;
-    let (accepted, duplicates) =
-        (count(&replay.outcomes, Outcome::Stored), count(&replay.outcomes, Outcome::Duplicate));
-    let valid = places.into_iter().zip(sent.identifiers.into_iter().zip(sent.are_assigned)).zip(&replay.outcomes);
-    results.extend(valid.map(|((index, (identifier, is_assigned)), outcome)| match outcome {
-        Outcome::Conflict if is_assigned => {
-            let error = FieldError::new("", format!("{KEY_HEADER}: {KEY_REUSED}"));
-            (index, EventResult::invalid(index, error.into()))
+    (good, results)
+}
+
+/// What became of a request whose valid events were stored.
+struct Stored {
+    /// The results of invalid events.
+    results: Vec<(usize, EventResult)>,
+    /// The indexes of the others.
+    places: Vec<usize>,
+    sent: SentEvents,
+    outcomes: Vec<Outcome>,
+}
+
+impl Stored {
+    async fn respond(
+        self,
+        context: &Context,
+        request: &HttpRequest,
+        access: &ReadAccess,
+    ) -> Result<HttpResponse, ApiError> {
+        let Self { mut results, places, sent, outcomes } = self;
+        let total = results.len() + places.len();
+        let count = |outcomes: &[Outcome], wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+        let conflicts = count(&outcomes, Outcome::Conflict);
+        context.metrics.ingested(Ingested::Stored, count(&outcomes, Outcome::Stored));
+        context.metrics.ingested(Ingested::Duplicate, count(&outcomes, Outcome::Duplicate));
+        context.metrics.ingested(Ingested::Conflict, conflicts);
+        context.metrics.ingested(Ingested::Rejected, results.len());
+        let rejected = results.len() + conflicts;
+        if rejected > 0 {
+            request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were rejected")));
         }
-        outcome => (index, EventResult::valid(index, identifier, *outcome)),
-    }));
-    results.sort_by_key(|(index, _)| *index);
-    let results = results.into_iter().map(|(_, result)| result).collect();
-    Ok(replay.respond(IngestResponse::of_good(accepted, duplicates, rejected, results)))
+        let replay = sent.replay(outcomes, None, access).await?;
+        let (accepted, duplicates) =
+            (count(&replay.outcomes, Outcome::Stored), count(&replay.outcomes, Outcome::Duplicate));
+        let valid = places.into_iter().zip(sent.identifiers.into_iter().zip(sent.are_assigned)).zip(&replay.outcomes);
+        results.extend(valid.map(|((index, (identifier, is_assigned)), outcome)| match outcome {
+            Outcome::Conflict if is_assigned => {
+                let error = FieldError::new("", format!("{KEY_HEADER}: {KEY_REUSED}"));
+                (index, EventResult::invalid(index, error.into()))
+            }
+            outcome => (index, EventResult::valid(index, identifier, *outcome)),
+        }));
+        results.sort_by_key(|(index, _)| *index);
+        let results = results.into_iter().map(|(_, result)| result).collect();
+        Ok(replay.respond(IngestResponse::of_good(accepted, duplicates, rejected, results)))
+    }
 }
 
 async fn append(context: &Context, batch: Vec<Prepared>, policy: Policy) -> Result<Vec<Outcome>, AppendError> {

@@ -46,6 +46,7 @@ use crate::{
     auth::{Authenticator, Recorder},
     model::{
         limits::{EventLimits, QueryLimits},
+        mapping::CompiledPresets,
         mask::Mask,
         resource_type::Catalog,
         self_audit::RequestMask,
@@ -68,6 +69,8 @@ pub struct Context {
     pub event_limits: EventLimits,
     /// The rules that mask secrets in events.
     pub mask: Arc<Mask>,
+    /// What turns records of other systems into events.
+    pub presets: CompiledPresets,
     /// The rules that mask secrets in the recorded paths of requests to this server.
     pub request_mask: RequestMask,
     /// Limits of queries.

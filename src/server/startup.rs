@@ -25,7 +25,7 @@ use crate::{
     auth::{Authenticator, AuthenticatorOptions, LastUsed, Recorder},
     config::Config,
     http::{self, BodyLimits, Connections, Context, Streams},
-    model::{self_audit::RequestMask, timestamp::Timestamp},
+    model::{mapping::CompiledPresets, self_audit::RequestMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
         socket,
@@ -152,6 +152,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
         recorder,
         event_limits: limits.event(),
         mask: Arc::new(config.mask.clone()),
+        presets: CompiledPresets::new(config.presets.clone()),
         request_mask: RequestMask::default(),
         query_limits: limits.query(),
         query_within: Duration::from_secs(limits.query_seconds),

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{harness::run, skip::FORMATS};
 
 /// The files of native records, their presets, and pointers to the values that a time, an actor and an entity can come from.
-const FILES: &[(&str, &str, [&[&str]; 3])] = &[
+pub(crate) const FILES: &[(&str, &str, [&[&str]; 3])] = &[
     ("cloudtrail.ndjson", "cloudtrail", [&["/eventTime"], &["/userIdentity"], &["/resources/0", "/requestParameters"]]),
     (
         "kubernetes.ndjson",
@@ -39,7 +39,7 @@ const FILES: &[(&str, &str, [&[&str]; 3])] = &[
 ];
 
 /// The directory of the files: in `shared/data` next to the project. Without it, the test is skipped.
-fn formats() -> Option<PathBuf> {
+pub(crate) fn formats() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/formats");
     let path = std::env::var_os("AUDITBOX_FORMATS").map_or(path, PathBuf::from);
     FORMATS.is_met(path.is_dir()).then_some(path)

@@ -33,6 +33,7 @@
 //! | `limits` | hostile sizes, depths and speeds, and a server that continues |
 //! | `local` | commands ask the server that runs on their file |
 //! | `long_queries` | long queries: their deadline, and the resources that they leave to others |
+//! | `mapped` | records of other systems on their way into the log: `import --format`, `?format=` |
 //! | `mask` | secrets in events: replaced before they are stored |
 //! | `metrics` | Prometheus metrics, and the dashboard for them |
 //! | `migrations` | the file: new, older, newer, of another program, damaged; its triggers and its indexes |
@@ -109,6 +110,7 @@ mod limits;
 #[cfg(unix)]
 mod local;
 mod long_queries;
+mod mapped;
 mod mask;
 mod metrics;
 mod migrations;

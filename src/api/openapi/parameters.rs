@@ -41,8 +41,17 @@ pub(super) fn of_ingest() -> Vec<Parameter> {
     let partial = "true to store the valid events of a batch that has invalid ones";
     let key = "Marks the retry of a request whose events have no identifiers: the same key from the same credential stores \
                them once. It is remembered for as long as the events are kept";
+    let format =
+        "The preset that maps the records of the body to events. Each record is stored by itself, as with partial=true";
+    let source = "With format: the name of the records' source. A record without an identifier gets one from its source, its \
+                  number and its text, so that sending it again stores nothing";
+    let first = "With source: the number of the first record in the source";
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).default(Some(1.into()));
     vec![
         query("partial", partial, ObjectBuilder::new().schema_type(Type::Boolean)),
+        query("format", format, string()),
+        query("source", source, string().min_length(Some(1))),
+        query("first", first, number),
         parameter(KEY_HEADER, ParameterIn::Header, key, string().min_length(Some(1)).max_length(Some(KEY_CHARS_MAX))),
     ]
 }

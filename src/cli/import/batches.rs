@@ -12,6 +12,7 @@ use crate::{
     model::{
         credential::IMPORT_NAME,
         event::{EventDraft, Receipt},
+        mapping,
         records::Place,
         timestamp::Timestamp,
     },
@@ -27,6 +28,9 @@ pub(super) const IN_FLIGHT: usize = 4;
 /// Attempts per batch with a server that asks to retry later.
 const TRIES: u32 = 60;
 
+/// Where a server takes events.
+const EVENTS: &str = "/v1/audit-log?partial=true";
+
 /// The destination of the events.
 pub(super) enum Target {
     File(Writer),
@@ -37,7 +41,23 @@ pub(super) enum Target {
 pub(super) enum Fate {
     Stored,
     Duplicate,
+    /// Its identifier belongs to an event with other content.
+    Conflict,
     Bad(String),
+}
+
+/// What to do if an event's identifier belongs to an event with other content.
+pub(super) enum OnConflict {
+    /// Report the record as invalid.
+    Refuse,
+    /// Map the record again, with another identifier.
+    MapAgain {
+        /// The index of its preset.
+        format: usize,
+        record: mapping::Record<'static>,
+    },
+    /// Count the record as known. Its identifier is derived from its text, so the other event is an earlier mapping of it.
+    IsKnown,
 }
 
 /// An event that was sent.
@@ -47,6 +67,7 @@ pub(super) struct Sent {
     pub(super) place: Place,
     /// Whether the event has expired by its own time.
     pub(super) is_past: bool,
+    pub(super) on_conflict: OnConflict,
 }
 
 /// A batch that was sent: its events, and a function that waits for their results.
@@ -55,12 +76,40 @@ struct InFlight {
     fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>>,
 }
 
+/// A record as a server takes it.
+pub(super) struct RawRecord {
+    pub(super) text: String,
+    pub(super) preset: String,
+    /// The key of its source.
+    pub(super) source: String,
+    /// Its number in the source.
+    pub(super) number: u64,
+}
+
+/// Records that are sent together: those of one preset that follow one another in one source.
+struct Run {
+    preset: String,
+    source: String,
+    first: u64,
+    next: u64,
+}
+
+impl Run {
+    /// The path that takes them.
+    fn path(&self) -> String {
+        // Names of presets and keys of sources need no encoding.
+        format!("{EVENTS}&format={}&source={}&first={}", self.preset, self.source, self.first)
+    }
+}
+
 /// Sends events, and waits for their results in the same order.
 pub(super) struct Batches {
     target: Target,
     events: Vec<Sent>,
     prepared: Vec<Prepared>,
     text: String,
+    /// What the records in the text are, if they are not events.
+    run: Option<Run>,
     bytes: usize,
     in_flight: VecDeque<InFlight>,
 }
@@ -72,6 +121,7 @@ impl Batches {
             events: Vec::new(),
             prepared: Vec::new(),
             text: String::new(),
+            run: None,
             bytes: 0,
             in_flight: VecDeque::new(),
         }
@@ -97,6 +147,31 @@ impl Batches {
         self.bytes += bytes;
     }
 
+    /// Whether results of events are outstanding.
+    pub(super) fn is_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Whether this record may join the batch.
+    pub(super) fn takes(&self, preset: &str, source: &str, number: u64) -> bool {
+        let is_next = |run: &Run| run.preset == preset && run.source == source && run.next == number;
+        self.run.as_ref().is_none_or(is_next)
+    }
+
+    /// Adds a record that the server maps.
+    pub(super) fn add_record(&mut self, sent: Sent, record: RawRecord) {
+        self.text.push_str(&record.text);
+        self.text.push('\n');
+        self.events.push(sent);
+        self.bytes += record.text.len();
+        let RawRecord { preset, source, number, .. } = record;
+        let next = number + 1;
+        match &mut self.run {
+            Some(run) => run.next = next,
+            None => self.run = Some(Run { preset, source, first: number, next }),
+        }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.events.len() >= BATCH_EVENTS || self.bytes >= BATCH_BYTES
     }
@@ -115,7 +190,8 @@ impl Batches {
             }
             Target::Server(client) => {
                 let (client, text) = (client.clone(), std::mem::take(&mut self.text));
-                let sending = thread::spawn(move || post(&client, text.as_bytes()));
+                let path = self.run.take().map_or_else(|| EVENTS.to_owned(), |run| run.path());
+                let sending = thread::spawn(move || post(&client, &path, text.as_bytes()));
                 Box::new(move || sending.join().unwrap_or_else(|_| Err(Failure::new("a sending thread failed"))))
             }
         };
@@ -126,7 +202,14 @@ impl Batches {
     /// Waits for the results of the oldest batch in flight, if there is one.
     pub(super) fn settle(&mut self) -> Option<Result<Vec<(Sent, Fate)>, Failure>> {
         let batch = self.in_flight.pop_front()?;
-        Some((batch.fates)().map(|fates| batch.events.into_iter().zip(fates).collect()))
+        let (sent, fates) = (batch.events, (batch.fates)());
+        Some(fates.and_then(|fates| {
+            if fates.len() != sent.len() {
+                let (results, records) = (fates.len(), sent.len());
+                return Err(Failure::new(format!("the server's response has {results} results for {records} records")));
+            }
+            Ok(sent.into_iter().zip(fates).collect())
+        }))
     }
 }
 
@@ -135,15 +218,15 @@ impl From<Outcome> for Fate {
         match outcome {
             Outcome::Stored => Self::Stored,
             Outcome::Duplicate => Self::Duplicate,
-            Outcome::Conflict => Self::Bad("its identifier already belongs to an event with other content".to_owned()),
+            Outcome::Conflict => Self::Conflict,
         }
     }
 }
 
 /// Sends a batch; waits and retries if the server asks for it.
-fn post(client: &Client, batch: &[u8]) -> Result<Vec<Fate>, Failure> {
+fn post(client: &Client, path: &str, batch: &[u8]) -> Result<Vec<Fate>, Failure> {
     for _ in 0..TRIES {
-        let mut response = client.post("/v1/audit-log?partial=true", batch)?;
+        let mut response = client.post(path, batch)?;
         let later = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         match (response.status().as_u16(), later) {
             (200, _) => {

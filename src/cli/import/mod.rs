@@ -4,6 +4,8 @@
 //! that is derived from its source, its place and its text (`source.rs`), so that this holds for it too.
 
 mod batches;
+mod formats;
+mod mapped;
 mod source;
 
 use std::{
@@ -24,14 +26,15 @@ use crate::{
         limits::EventLimits,
         mask::Mask,
         masked_event::MaskedEvent,
-        records::{self, IMPORTED, Place, Record, Records, SentRecord},
+        records::{IMPORTED, Place, Record, Records, SentRecord},
         retention::{KeepBy, Rules},
         timestamp::Timestamp,
     },
     store::Store,
     terminal,
 };
-use batches::{BATCH_EVENTS, Batches, Fate, IN_FLIGHT, Sent, Target};
+use batches::{BATCH_EVENTS, Batches, Fate, IN_FLIGHT, OnConflict, Sent, Target};
+use formats::{Formats, Known};
 use source::Source;
 
 /// Bytes that a stored event may have besides those that its sender sent: the keys that a server sets.
@@ -40,7 +43,8 @@ const SERVER_BYTES: usize = 64 * 1024;
 /// Import events from files
 ///
 /// A file contains events as POST /v1/audit-log accepts them, an export, or a saved response of the list: NDJSON, JSON over
-/// several lines, or arrays; plain, gzip or zstd; UTF-8 or UTF-16. - is standard input.
+/// several lines, or arrays; plain, gzip or zstd; UTF-8 or UTF-16. - is standard input. With --format, it contains records of
+/// another system.
 ///
 /// Writes to the configured file, which no server may have open; with --url, sends to a running server. Events that are
 /// already stored count as duplicates: run an interrupted import again.
@@ -49,11 +53,15 @@ const SERVER_BYTES: usize = 64 * 1024;
 Examples:
   auditbox import events.ndjson.zst
   auditbox import /var/log/app/audit.log /var/log/app/audit.log.1.gz
+  auditbox import --format cloudtrail logs/*.json.gz
   zcat old.ndjson.gz | auditbox import - --source app --url http://127.0.0.1:8686 --token abx_…")]
 pub(super) struct ImportArguments {
     /// The files, in order
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The preset that maps the records (auditbox preset list), or auto to recognize the format of each
+    #[arg(long, value_name = "NAME", conflicts_with = "keep_received")]
+    format: Option<String>,
     /// Report invalid records and continue, instead of stopping at the first
     #[arg(long)]
     skip_bad: bool,
@@ -73,6 +81,7 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     for path in &arguments.files {
         input::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
+    let formats = arguments.format.as_deref().map(|name| Formats::named(name, &config.presets)).transpose()?;
     let (target, store) = match arguments.server.client()? {
         Some(client) => (Target::Server(client), None),
         None => {
@@ -88,6 +97,9 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     };
     let mut import = Import {
         arguments,
+        formats,
+        known: Known::new(&config.presets),
+        conflicts: Vec::new(),
         limits: config.limits.event(),
         retention: config.retention.clone(),
         // A server masks events by its own configuration.
@@ -102,6 +114,9 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     let outcome = import.files();
     import.progress.finish_and_clear();
     out.line(import.summary());
+    if let Some(recognized) = import.formats.as_ref().and_then(Formats::recognized) {
+        out.line(recognized);
+    }
     out.flush();
     import.notices().iter().for_each(terminal::line);
     let closed = store.map_or(Ok(()), Store::close);
@@ -136,6 +151,11 @@ struct Yield {
 
 struct Import<'a> {
     arguments: &'a ImportArguments,
+    /// The presets that map the records, if these are not events.
+    formats: Option<Formats>,
+    known: Known,
+    /// Records to map again.
+    conflicts: Vec<Sent>,
     limits: EventLimits,
     retention: Rules,
     mask: Mask,
@@ -151,12 +171,17 @@ impl Import<'_> {
     /// Reads the files. Also after an error, waits for the batches that were sent and counts their events.
     fn files(&mut self) -> Result<(), Failure> {
         let read = (0..self.arguments.files.len()).try_for_each(|file| self.file(file));
-        let sent = read.and_then(|()| self.send());
-        let mut settled = Ok(());
-        while let Some(results) = self.batches.settle() {
-            settled = settled.and(results.and_then(|results| self.count(results)));
+        let mut outcome = read.and_then(|()| self.send());
+        loop {
+            while let Some(results) = self.batches.settle() {
+                outcome = outcome.and(results.and_then(|results| self.count(results)));
+            }
+            outcome = outcome.and_then(|()| self.map_conflicts()).and_then(|()| self.send());
+            if outcome.is_err() || !self.batches.is_in_flight() {
+                break;
+            }
         }
-        sent.and(settled).and_then(|()| self.check_yields())
+        outcome.and_then(|()| self.check_yields())
     }
 
     /// A file has failed if it has records and none of them is in the log, also if each was skipped for a good reason.
@@ -177,6 +202,9 @@ impl Import<'_> {
         let progress = self.progress.clone();
         let mut source = Source::of(&path, self.arguments.source.as_deref()).map_err(unreadable)?;
         let input = input::open(&path, move |bytes| progress.inc(bytes as u64)).map_err(unreadable)?;
+        if self.formats.is_some() {
+            return self.mapped_file(file, input, &mut source);
+        }
         // A stored event is longer than the sent one. The limit for events comes after.
         let bytes_max = self.limits.event_bytes_max.saturating_mul(2).saturating_add(SERVER_BYTES);
         let mut records = Records::new(input, bytes_max);
@@ -196,12 +224,10 @@ impl Import<'_> {
     }
 
     /// Checks a record before it is sent, for both destinations, so that an error names its line.
-    fn take(&mut self, file: usize, record: Record, source: &mut Source) -> Result<(), String> {
+    fn take(&mut self, file: usize, record: Record<'_>, source: &mut Source) -> Result<(), String> {
         let (place, envelope) = (record.place, record.envelope);
-        let named = |text: &str, message: String| match records::recognize(text, envelope) {
-            Some(format) => format!("this is {format}, which import does not read"),
-            None => message,
-        };
+        let known = &self.known;
+        let named = |text: &str, message: String| known.describe(text, envelope).unwrap_or(message);
         let text = record.text.map_err(|bad| named(&bad.start, bad.message))?;
         source.read(&text);
         let event = SentRecord::of(&text, self.arguments.keep_received);
@@ -222,7 +248,7 @@ impl Import<'_> {
         let now = Timestamp::now();
         let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);
         let is_past = draft.happened_at().is_some_and(past);
-        self.batches.add(Sent { file, place, is_past }, draft, text.len());
+        self.batches.add(Sent { file, place, is_past, on_conflict: OnConflict::Refuse }, draft, text.len());
         Ok(())
     }
 
@@ -250,7 +276,8 @@ impl Import<'_> {
 
     fn send(&mut self) -> Result<(), Failure> {
         let results = self.batches.send()?;
-        self.count(results)
+        self.count(results)?;
+        self.map_conflicts()
     }
 
     fn count(&mut self, results: Vec<(Sent, Fate)>) -> Result<(), Failure> {
@@ -262,16 +289,26 @@ impl Import<'_> {
                     self.counts.past += u64::from(sent.is_past);
                     self.yields[sent.file].in_log += 1;
                 }
-                Fate::Duplicate => {
-                    self.counts.duplicates += 1;
-                    self.yields[sent.file].in_log += 1;
-                }
+                Fate::Duplicate => self.duplicate(&sent),
+                Fate::Conflict => match sent.on_conflict {
+                    OnConflict::MapAgain { .. } => self.conflicts.push(sent),
+                    OnConflict::IsKnown => self.duplicate(&sent),
+                    OnConflict::Refuse => {
+                        let message = "its identifier already belongs to an event with other content";
+                        outcome = outcome.and(self.bad(sent.file, sent.place, message));
+                    }
+                },
                 // The rest of the batch still has to be counted.
                 Fate::Bad(message) => outcome = outcome.and(self.bad(sent.file, sent.place, &message)),
             }
         }
         self.progress.set_message(format!("{} events", self.counts.stored + self.counts.duplicates));
         outcome
+    }
+
+    fn duplicate(&mut self, sent: &Sent) {
+        self.counts.duplicates += 1;
+        self.yields[sent.file].in_log += 1;
     }
 
     fn summary(&self) -> String {

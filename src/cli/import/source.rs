@@ -25,6 +25,7 @@ pub(super) struct Source {
     /// The state of the hash after the source and the first record.
     start: Sha256,
     has_first: bool,
+    key: String,
     /// Whether another import of the same input would be another source.
     pub(super) is_nameless: bool,
 }
@@ -46,7 +47,7 @@ impl Source {
                 )
             }
         };
-        Ok(Self { start: start.chain_update(b"\0"), has_first: false, is_nameless })
+        Ok(Self { start: start.chain_update(b"\0"), has_first: false, key: String::new(), is_nameless })
     }
 
     /// Notes a readable record, with or without an identifier: the first one distinguishes the files of a source.
@@ -54,7 +55,13 @@ impl Source {
         if !self.has_first {
             self.has_first = true;
             self.start.update(Sha256::digest(text));
+            self.key = BASE64_URL_SAFE_NO_PAD.encode(&self.start.clone().finalize()[..16]);
         }
+    }
+
+    /// A text that stands for the source, once its first record is known.
+    pub(super) fn key(&self) -> &str {
+        &self.key
     }
 
     /// The identifier of the record with this number in its file.

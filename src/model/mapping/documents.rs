@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    batch::{self, AfterError, PieceError},
+    batch::{self, AfterError, PieceError, TooMany},
     json,
     mapping::{Mapping, RecordError, combined, otlp, walk},
 };
@@ -33,6 +33,9 @@ impl Input {
     }
 }
 
+/// A document of a body, or what cannot be read as one.
+pub type Document<'a> = Result<&'a str, PieceError>;
+
 /// A record, which becomes one event.
 #[derive(Debug)]
 pub struct Record<'a> {
@@ -43,7 +46,7 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn new(raw: &'a RawValue) -> Self {
+    pub(super) fn new(raw: &'a RawValue) -> Self {
         Self { raw: Cow::Borrowed(raw), fields: None }
     }
 
@@ -59,6 +62,11 @@ impl<'a> Record<'a> {
         &self.raw
     }
 
+    /// The same record, independent of its document.
+    pub fn into_owned(self) -> Record<'static> {
+        Record { raw: Cow::Owned(self.raw.into_owned()), fields: self.fields }
+    }
+
     /// The record as JSON text.
     pub fn source(&self) -> &str {
         self.raw.get()
@@ -70,38 +78,74 @@ impl<'a> Record<'a> {
 }
 
 impl Mapping {
+    /// Whether each line of a text is a document, because the format is not JSON.
+    pub fn reads_lines(&self) -> bool {
+        self.input == Input::Combined
+    }
+
+    /// The keys under which a document of the format may hold its records in an array.
+    pub fn envelopes(&self) -> Vec<&str> {
+        self.envelope.members().collect()
+    }
+
     /// Splits a body into documents: JSON values in a row or in an array; or lines, if the format is text. A part that cannot be
     /// read takes the place of a document and costs no other.
     pub fn documents<'a>(&self, body: &'a [u8]) -> Vec<Result<&'a str, PieceError>> {
-        if self.input == Input::Combined {
-            return lines(body);
+        self.documents_within(body, usize::MAX).unwrap_or_default()
+    }
+
+    /// The documents of a body that has at most `documents_max`.
+    pub fn documents_within<'a>(&self, body: &'a [u8], documents_max: usize) -> Result<Vec<Document<'a>>, TooMany> {
+        if self.reads_lines() {
+            let lines: Vec<_> = lines(body).take(documents_max.saturating_add(1)).collect();
+            return if lines.len() > documents_max { Err(TooMany) } else { Ok(lines) };
         }
-        // The number of values is not limited here.
-        let pieces = batch::split(body, usize::MAX, AfterError::Resume).unwrap_or_default();
-        pieces.into_iter().map(|piece| piece.map(RawValue::get)).collect()
+        let pieces = batch::split(body, documents_max, AfterError::Resume)?;
+        Ok(pieces.into_iter().map(|piece| piece.map(RawValue::get)).collect())
+    }
+
+    /// A record as it stands in a document.
+    pub fn text_of<'r>(&self, record: &'r Record<'_>) -> Cow<'r, str> {
+        let text = if self.reads_lines() { json::text(record.raw()) } else { None };
+        text.unwrap_or(Cow::Borrowed(record.source()))
+    }
+
+    /// The record in an element of an envelope's array.
+    pub fn element<'a>(&self, element: &'a str) -> Result<Record<'a>, RecordError> {
+        parse(element).map(Record::new)
     }
 
     /// The records of a document: the elements of an array, the records of an envelope, or the document itself.
     pub fn records<'a>(&self, document: &'a str) -> Result<Vec<Record<'a>>, RecordError> {
-        if self.input == Input::Combined {
+        self.records_within(document, usize::MAX)
+    }
+
+    /// The records of a document that has at most `records_max`.
+    pub fn records_within<'a>(&self, document: &'a str, records_max: usize) -> Result<Vec<Record<'a>>, RecordError> {
+        if self.reads_lines() {
             return Ok(vec![combined::record(document)]);
         }
         let raw = parse(document)?;
         let mut records = Vec::new();
         if raw.get().starts_with('[') {
-            for element in elements(raw.get()) {
-                self.open(parse(element)?, &mut records)?;
+            for element in elements(raw.get(), records_max)? {
+                self.open(parse(element)?, records_max, &mut records)?;
             }
         } else {
-            self.open(raw, &mut records)?;
+            self.open(raw, records_max, &mut records)?;
         }
         Ok(records)
     }
 
     /// Adds the records of an envelope, or the value itself if it is a record.
-    fn open<'a>(&self, raw: &'a RawValue, records: &mut Vec<Record<'a>>) -> Result<(), RecordError> {
+    fn open<'a>(
+        &self,
+        raw: &'a RawValue,
+        records_max: usize,
+        records: &mut Vec<Record<'a>>,
+    ) -> Result<(), RecordError> {
         if self.input == Input::Otlp {
-            return otlp::open(raw, records);
+            return otlp::open(raw, records_max, records);
         }
         let mut slots = vec![None; self.envelopes];
         if self.envelopes > 0 {
@@ -110,8 +154,8 @@ impl Mapping {
         let inside = slots.into_iter().flatten().find(|value| value.starts_with(['{', '[']));
         match inside {
             Some(list) if list.starts_with('[') => {
-                for element in elements(list) {
-                    records.push(Record::new(parse(element)?));
+                for element in elements(list, records_max - records.len().min(records_max))? {
+                    records.push(self.element(element)?);
                 }
             }
             Some(record) => records.push(Record::new(parse(record)?)),
@@ -122,7 +166,7 @@ impl Mapping {
 
     /// Whether a document looks like one of this format: each pointer of `when` leads to a matching value in its first record.
     pub fn recognizes(&self, document: &str) -> bool {
-        if self.input == Input::Combined {
+        if self.reads_lines() {
             return combined::fields(document).is_some();
         }
         let records = self.records(document).unwrap_or_default();
@@ -140,15 +184,18 @@ impl Mapping {
     }
 }
 
-/// The elements of an array, as written.
-pub(super) fn elements(list: &str) -> Vec<&str> {
-    let mut elements = Vec::new();
+/// The elements of an array of at most `elements_max`, as written.
+pub(super) fn elements(list: &str, elements_max: usize) -> Result<Vec<&str>, RecordError> {
+    let (mut elements, mut is_within) = (Vec::new(), true);
     walk::array(list, 0, |_, at| {
         let end = json::end_of_value(list.as_bytes(), at);
-        elements.push(&list[at..end]);
+        is_within = elements.len() < elements_max;
+        if is_within {
+            elements.push(&list[at..end]);
+        }
         end
     });
-    elements
+    if is_within { Ok(elements) } else { Err(RecordError::TooMany) }
 }
 
 pub(super) fn parse(text: &str) -> Result<&RawValue, RecordError> {
@@ -156,7 +203,7 @@ pub(super) fn parse(text: &str) -> Result<&RawValue, RecordError> {
 }
 
 /// The lines of a text that are not empty.
-fn lines(body: &[u8]) -> Vec<Result<&str, PieceError>> {
+fn lines(body: &[u8]) -> impl Iterator<Item = Document<'_>> {
     let lines = body.split(|byte| *byte == b'\n').enumerate();
     let texts = lines.map(|(index, line)| {
         std::str::from_utf8(line).map(str::trim).map_err(|error| PieceError {
@@ -164,5 +211,5 @@ fn lines(body: &[u8]) -> Vec<Result<&str, PieceError>> {
             message: format!("line {}: not UTF-8 at byte {}", index + 1, error.valid_up_to()),
         })
     });
-    texts.filter(|text| text.as_ref().map_or(true, |text| !text.is_empty())).collect()
+    texts.filter(|text| text.as_ref().map_or(true, |text| !text.is_empty()))
 }

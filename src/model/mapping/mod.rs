@@ -34,8 +34,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub use documents::Record;
-pub use presets::{EMBEDDED, Presets, SECTION};
+pub use documents::{Document, Record};
+pub use presets::{CompiledPresets, EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
 pub use toml_reader::PresetError;
 
@@ -91,6 +91,8 @@ pub enum RecordError {
     TooLarge(usize),
     /// The record is not JSON, for the reason given.
     NotJson(String),
+    /// A document has more records than the input may have.
+    TooMany,
 }
 
 impl fmt::Display for RecordError {
@@ -98,6 +100,7 @@ impl fmt::Display for RecordError {
         match self {
             Self::TooLarge(bytes_max) => write!(f, "the record is larger than {bytes_max} bytes"),
             Self::NotJson(reason) => write!(f, "the record is not JSON: {reason}"),
+            Self::TooMany => f.write_str("the document has too many records"),
         }
     }
 }

@@ -14,20 +14,34 @@ use crate::model::{
     },
 };
 
-/// Adds the log records of a request. A document that is no request is a log record by itself.
-pub(super) fn open<'a>(raw: &'a RawValue, records: &mut Vec<Record<'a>>) -> Result<(), RecordError> {
-    let list = |value: Option<&'a str>| value.filter(|value| value.starts_with('[')).map_or_else(Vec::new, elements);
-    let [resources] = members(raw.get(), ["resourceLogs"]);
+/// Adds the log records of a request. A document that is no request is a log record by itself, or a record of this form.
+pub(super) fn open<'a>(
+    raw: &'a RawValue,
+    records_max: usize,
+    records: &mut Vec<Record<'a>>,
+) -> Result<(), RecordError> {
+    let list = |value: Option<&'a str>| {
+        let list = value.filter(|value| value.starts_with('['));
+        list.map_or(Ok(Vec::new()), |list| elements(list, records_max))
+    };
+    let [resources, log_record] = members(raw.get(), ["resourceLogs", "logRecord"]);
+    if resources.is_none() && log_record.is_some() {
+        records.push(Record::new(raw));
+        return Ok(());
+    }
     if resources.is_none() {
         let fields = format!("{{\"logRecord\":{}}}", raw.get());
         records.push(Record::with_fields(std::borrow::Cow::Borrowed(raw), fields));
         return Ok(());
     }
-    for logs in list(resources) {
+    for logs in list(resources)? {
         let [resource, scopes] = members(logs, ["resource", "scopeLogs"]);
-        for logs in list(scopes) {
+        for logs in list(scopes)? {
             let [scope, log_records] = members(logs, ["scope", "logRecords"]);
-            for log_record in list(log_records) {
+            for log_record in list(log_records)? {
+                if records.len() >= records_max {
+                    return Err(RecordError::TooMany);
+                }
                 let text = format!(
                     "{{\"resource\":{},\"scope\":{},\"logRecord\":{log_record}}}",
                     resource.unwrap_or("null"),

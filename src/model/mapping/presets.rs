@@ -1,6 +1,8 @@
 //! The presets that are part of the program, and those of the configuration.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::model::mapping::{
     Mapping, PresetError,
@@ -101,17 +103,50 @@ impl Presets {
         names
     }
 
+    /// All presets, compiled, in the order of their names.
+    pub fn all(&self) -> Vec<Mapping> {
+        self.names().into_iter().filter_map(|name| self.get(name)).collect()
+    }
+
     /// The presets of the configuration.
     pub fn own(&self) -> impl Iterator<Item = &Mapping> {
         self.0.values()
     }
+}
 
-    /// The name of the preset that a document looks most like; `None` if it looks like none. Records of one format may lack
-    /// what tells them apart from others, so this is for suggestions and for `auto` only.
-    pub fn recognize(&self, document: &str) -> Option<String> {
-        let all = self.names().into_iter().filter_map(|name| self.get(name));
-        let like = all.filter(|mapping| mapping.recognizes(document));
-        like.max_by_key(|mapping| mapping.when.len()).map(|mapping| mapping.name)
+/// The presets of a server, each compiled at its first use.
+#[derive(Debug, Default)]
+pub struct CompiledPresets {
+    presets: Presets,
+    compiled: Mutex<BTreeMap<String, Arc<Mapping>>>,
+}
+
+impl CompiledPresets {
+    /// None of these presets is compiled yet.
+    pub fn new(presets: Presets) -> Self {
+        Self { presets, compiled: Mutex::default() }
+    }
+
+    /// The preset with this name. The error names the presets.
+    pub fn get(&self, name: &str) -> Result<Arc<Mapping>, String> {
+        let mut compiled = self.compiled.lock();
+        if let Some(mapping) = compiled.get(name) {
+            return Ok(Arc::clone(mapping));
+        }
+        let mapping = self.presets.get(name).map(Arc::new);
+        let mapping =
+            mapping.ok_or_else(|| format!("is not a preset; the presets are {}", self.presets.names().join(", ")))?;
+        compiled.insert(name.to_owned(), Arc::clone(&mapping));
+        Ok(mapping)
+    }
+}
+
+impl Mapping {
+    /// The index of the preset that a document looks most like; `None` if it looks like none. Records of one format may lack what
+    /// tells them apart from others, so this is for suggestions and for `auto` only.
+    pub fn most_like(all: &[Self], document: &str) -> Option<usize> {
+        let like = all.iter().enumerate().filter(|(_, mapping)| mapping.recognizes(document));
+        like.max_by_key(|(_, mapping)| mapping.when.len()).map(|(place, _)| place)
     }
 }
 

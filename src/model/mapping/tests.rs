@@ -316,7 +316,7 @@ fn presets_of_a_configuration_add_to_the_embedded_ones_or_replace_them() {
 
 #[test]
 fn the_test_records_are_recognized() {
-    let presets = Presets::default();
+    let all = Presets::default().all();
     for (document, name) in [
         (
             r#"{"Records":[{"eventSource":"s3.amazonaws.com","eventName":"GetObject","awsRegion":"us-east-1"}]}"#,
@@ -325,10 +325,43 @@ fn the_test_records_are_recognized() {
         (r#"{"kind":"EventList","items":[{"kind":"Event","verb":"get"}]}"#, Some("kubernetes")),
         (r#"{"specversion":"1.0","source":"/x","type":"a.b","id":"1"}"#, Some("cloudevents")),
         (r#"203.0.113.7 - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 612"#, Some("combined")),
+        (r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1"}]}]}]}"#, Some("otlp")),
         (r#"{"action":"CREATE","resourceType":"x"}"#, None),
         ("{}", None),
         ("nonsense", None),
     ] {
-        assert_eq!(presets.recognize(document).as_deref(), name, "{document}");
+        assert_eq!(Mapping::most_like(&all, document).map(|place| all[place].name()), name, "{document}");
     }
+}
+
+#[test]
+fn a_record_of_an_event_is_mapped_like_the_original() {
+    let document = r#"{"resourceLogs":[{"resource":{"a":1},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1544712660300000000"}]}]}]}"#;
+    let mapping = Mapping::named("otlp").unwrap();
+    let records = mapping.records(document).unwrap();
+    let again = mapping.records(records[0].source()).unwrap();
+    assert_eq!((again.len(), again[0].source()), (1, records[0].source()));
+    let event = |record| mapping.map(record, &EventLimits::default()).unwrap().event().get().to_owned();
+    assert_eq!(event(&again[0]), event(&records[0]));
+}
+
+#[test]
+fn the_number_of_records_is_limited_in_every_enclosure() {
+    let cloudtrail = Mapping::named("cloudtrail").unwrap();
+    let otlp = Mapping::named("otlp").unwrap();
+    let logs = |records: &str| format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#);
+    for (mapping, list) in [
+        (&cloudtrail, "[{},{}]".to_owned()),
+        (&cloudtrail, r#"{"Records":[{},{}]}"#.to_owned()),
+        (&cloudtrail, r#"[{"Records":[{}]},{}]"#.to_owned()),
+        (&cloudtrail, r#"[{"Records":[]},{"Records":[{},{}]}]"#.to_owned()),
+        (&otlp, logs("{},{}")),
+        (&otlp, format!("[{},{}]", logs("{}"), logs("{}"))),
+    ] {
+        assert_eq!(mapping.records_within(&list, 2).unwrap().len(), 2, "{list}");
+        assert_eq!(mapping.records_within(&list, 1).unwrap_err(), RecordError::TooMany, "{list}");
+    }
+    let lines = Mapping::named("combined").unwrap();
+    assert_eq!(lines.documents_within(b"a\n\nb\n", 2).unwrap().len(), 2);
+    assert!(lines.documents_within(b"a\nb\n", 1).is_err());
 }

@@ -44,6 +44,11 @@ impl Node {
         }
     }
 
+    /// The keys of the outermost object whose values have a slot.
+    pub(super) fn members(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter(|(_, node)| node.slot.is_some()).map(|(key, _)| key.as_str())
+    }
+
     /// Fills the slots with the values of the record `text`.
     pub(super) fn fill<'a>(&self, text: &'a str, slots: &mut Slots<'a>) {
         self.visit(text, skip_space(text, 0), slots);

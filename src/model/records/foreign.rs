@@ -7,55 +7,64 @@ use crate::model::json::{self, Members};
 /// Maximum number of keys of a record that is examined.
 const KEYS_MAX: usize = 10_000;
 
-/// A format: its name, and the keys that all its records have. `key=text` also requires a string that begins with the
+/// A format: its name, the embedded preset for it, and the keys that all its records have. `key=text` also requires a string that begins with the
 /// text. A first entry `key[]` requires that the record is in a list under that key.
-type Format = (&'static str, &'static [&'static str]);
+type Format = (&'static str, Option<&'static str>, &'static [&'static str]);
+
+/// A format of another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// Its name, with its article.
+    pub name: &'static str,
+    /// The name of the embedded preset that maps its records.
+    pub preset: Option<&'static str>,
+}
 
 /// The formats of JSON records. The first one that fits counts, so stricter rows come before looser ones.
 const OBJECTS: &[Format] = &[
-    ("a damaged event of an auditbox export", &["damaged", ""]),
-    ("a Kubernetes EventList", &["items[]", "kind=Event", "verb"]),
-    ("a Kubernetes EventList", &["kind=EventList"]),
-    ("a Kubernetes audit event", &["kind=Event", "apiVersion=audit.k8s.io"]),
-    ("a Kubernetes audit event", &["kind=Event", "verb"]),
-    ("a Kubernetes audit event", &["auditID", "verb", "requestURI"]),
-    ("a Kubernetes event of the cluster, not of its audit log", &["kind=Event", "involvedObject"]),
-    ("an AWS CloudTrail record", &["eventSource", "eventName"]),
-    ("a Google Workspace activity", &["kind=admin#reports"]),
-    ("a Google Cloud audit log entry", &["protoPayload"]),
-    ("a Google Cloud log entry", &["logName", "insertId"]),
-    ("an Azure Activity Log record", &["operationName", "resourceId"]),
-    ("a Microsoft Entra audit record", &["activityDisplayName", "initiatedBy"]),
-    ("a Microsoft 365 audit record", &["Operation", "Workload", "CreationTime"]),
-    ("an Okta System Log event", &["eventType", "published"]),
-    ("an Okta System Log event", &["eventType", "outcome", "actor"]),
-    ("an Auth0 log event", &["log_id"]),
-    ("an Auth0 log event", &["date", "type", "client_id", "connection"]),
-    ("an OTLP log export", &["resourceLogs"]),
-    ("an OTLP trace export", &["resourceSpans"]),
-    ("a CloudEvent", &["specversion", "source", "type"]),
-    ("a HashiCorp Vault audit record", &["type", "auth", "request"]),
-    ("a Docker registry notification", &["events[]", "target", "request", "actor"]),
-    ("a GitLab audit event", &["author_id", "target_type"]),
-    ("a GitLab audit event", &["author_id", "entity_type"]),
-    ("a Slack audit log entry", &["date_create", "action", "actor"]),
-    ("a GitHub audit log entry", &["action", "@timestamp"]),
-    ("a GitHub audit log entry", &["action", "_document_id"]),
-    ("a GitHub audit log entry", &["action", "created_at", "actor"]),
-    ("a Teleport audit event", &["event", "code", "uid"]),
-    ("an OCSF event", &["class_uid"]),
-    ("an ECS document", &["@timestamp", "ecs"]),
-    ("an ECS document", &["@timestamp", "ecs.version"]),
-    ("a journald record", &["__REALTIME_TIMESTAMP"]),
-    ("a journald record", &["_BOOT_ID", "MESSAGE"]),
-    ("a record of auditd", &["SYSCALL", "ID"]),
-    ("a Caddy access log entry", &["logger=http.log.access"]),
-    ("a Splunk HEC event", &["event", "sourcetype"]),
-    ("a Docker container log line", &["log", "stream", "time"]),
-    ("a document of an Elasticsearch search", &["_index", "_source"]),
-    ("an Elasticsearch bulk request", &["index", ""]),
-    ("an Elasticsearch bulk request", &["create", ""]),
-    ("an error response of auditbox or of Port", &["ok", "error", "message"]),
+    ("a damaged event of an auditbox export", None, &["damaged", ""]),
+    ("a Kubernetes EventList", Some("kubernetes"), &["items[]", "kind=Event", "verb"]),
+    ("a Kubernetes EventList", Some("kubernetes"), &["kind=EventList"]),
+    ("a Kubernetes audit event", Some("kubernetes"), &["kind=Event", "apiVersion=audit.k8s.io"]),
+    ("a Kubernetes audit event", Some("kubernetes"), &["kind=Event", "verb"]),
+    ("a Kubernetes audit event", Some("kubernetes"), &["auditID", "verb", "requestURI"]),
+    ("a Kubernetes event of the cluster, not of its audit log", None, &["kind=Event", "involvedObject"]),
+    ("an AWS CloudTrail record", Some("cloudtrail"), &["eventSource", "eventName"]),
+    ("a Google Workspace activity", Some("google-workspace"), &["kind=admin#reports"]),
+    ("a Google Cloud audit log entry", Some("gcp"), &["protoPayload"]),
+    ("a Google Cloud log entry", Some("gcp"), &["logName", "insertId"]),
+    ("an Azure Activity Log record", Some("azure"), &["operationName", "resourceId"]),
+    ("a Microsoft Entra audit record", Some("azure"), &["activityDisplayName", "initiatedBy"]),
+    ("a Microsoft 365 audit record", None, &["Operation", "Workload", "CreationTime"]),
+    ("an Okta System Log event", Some("okta"), &["eventType", "published"]),
+    ("an Okta System Log event", Some("okta"), &["eventType", "outcome", "actor"]),
+    ("an Auth0 log event", Some("auth0"), &["log_id"]),
+    ("an Auth0 log event", Some("auth0"), &["date", "type", "client_id", "connection"]),
+    ("an OTLP log export", Some("otlp"), &["resourceLogs"]),
+    ("an OTLP trace export", None, &["resourceSpans"]),
+    ("a CloudEvent", Some("cloudevents"), &["specversion", "source", "type"]),
+    ("a HashiCorp Vault audit record", Some("vault"), &["type", "auth", "request"]),
+    ("a Docker registry notification", Some("docker-registry"), &["events[]", "target", "request", "actor"]),
+    ("a GitLab audit event", Some("gitlab"), &["author_id", "target_type"]),
+    ("a GitLab audit event", Some("gitlab"), &["author_id", "entity_type"]),
+    ("a Slack audit log entry", Some("slack"), &["date_create", "action", "actor"]),
+    ("a GitHub audit log entry", Some("github"), &["action", "@timestamp"]),
+    ("a GitHub audit log entry", Some("github"), &["action", "_document_id"]),
+    ("a GitHub audit log entry", Some("github"), &["action", "created_at", "actor"]),
+    ("a Teleport audit event", Some("teleport"), &["event", "code", "uid"]),
+    ("an OCSF event", Some("ocsf"), &["class_uid"]),
+    ("an ECS document", Some("ecs"), &["@timestamp", "ecs"]),
+    ("an ECS document", Some("ecs"), &["@timestamp", "ecs.version"]),
+    ("a journald record", None, &["__REALTIME_TIMESTAMP"]),
+    ("a journald record", None, &["_BOOT_ID", "MESSAGE"]),
+    ("a record of auditd", Some("auditd-json"), &["SYSCALL", "ID"]),
+    ("a Caddy access log entry", Some("caddy"), &["logger=http.log.access"]),
+    ("a Splunk HEC event", None, &["event", "sourcetype"]),
+    ("a Docker container log line", None, &["log", "stream", "time"]),
+    ("a document of an Elasticsearch search", Some("ecs"), &["_index", "_source"]),
+    ("an Elasticsearch bulk request", None, &["index", ""]),
+    ("an Elasticsearch bulk request", None, &["create", ""]),
+    ("an error response of auditbox or of Port", None, &["ok", "error", "message"]),
 ];
 
 /// The formats of other texts, by their beginning.
@@ -79,12 +88,13 @@ const TEXTS: &[(&str, &str)] = &[
     ("a Windows event log", "ElfFile\0"),
 ];
 
-/// The name of the format of a text that is not an event of auditbox, with its article. `envelope` is the key of the list
+/// The format of a text that is not an event of auditbox. `envelope` is the key of the list
 /// that holds it.
-pub fn recognize(text: &str, envelope: Option<&str>) -> Option<&'static str> {
+pub fn recognize(text: &str, envelope: Option<&str>) -> Option<Foreign> {
     let text = text.trim_start();
     if !text.starts_with('{') {
-        return recognize_text(text);
+        let name = recognize_text(text)?;
+        return Some(Foreign { name, preset: (name == ACCESS_LOG).then_some("combined") });
     }
     let members: Vec<_> = Members::read(text, KEYS_MAX).ok()?.into_iter().collect();
     let find = |key: &str| members.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
@@ -98,7 +108,8 @@ pub fn recognize(text: &str, envelope: Option<&str>) -> Option<&'static str> {
         _ if condition.is_empty() => members.len() == 1,
         _ => find(condition).is_some(),
     };
-    OBJECTS.iter().find(|(_, conditions)| conditions.iter().all(fits)).map(|(name, _)| *name)
+    let (name, preset, _) = OBJECTS.iter().find(|(_, _, conditions)| conditions.iter().all(fits))?;
+    Some(Foreign { name, preset: *preset })
 }
 
 fn string(value: &RawValue) -> Option<String> {
@@ -123,18 +134,30 @@ fn recognize_text(text: &str) -> Option<&'static str> {
         [month, _, time, ..] if MONTHS.contains(month) && is_time(time) => Some("a syslog message"),
         // A day below ten is padded with a space.
         [month, "", _, time, ..] if MONTHS.contains(month) && is_time(time) => Some("a syslog message"),
-        [_, _, _, time, zone] if time.starts_with('[') && zone.contains("] \"") => {
-            Some("an access log in the Common Log Format")
-        }
+        [_, _, _, time, zone] if time.starts_with('[') && zone.contains("] \"") => Some(ACCESS_LOG),
         _ => None,
     }
 }
 
+const ACCESS_LOG: &str = "an access log in the Common Log Format";
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mapping::Mapping;
+
+    fn name_of(text: &str, envelope: Option<&str>) -> Option<&'static str> {
+        recognize(text, envelope).map(|format| format.name)
+    }
+
+    #[test]
+    fn every_named_preset_exists() {
+        let named: Vec<_> = OBJECTS.iter().filter_map(|(_, preset, _)| *preset).collect();
+        assert!(named.len() > 20 && named.iter().all(|name| Mapping::named(name).is_some()), "{named:?}");
+        let line = r#"192.0.2.1 - ada [01/May/2024:12:00:00 +0000] "GET / HTTP/1.1" 200 1"#;
+        assert_eq!(recognize(line, None).unwrap().preset, Some("combined"));
+    }
 
     #[test]
     fn records_of_other_programs_are_named() {
@@ -164,12 +187,12 @@ mod tests {
             ),
             ("a CSV export of auditbox", "trigger.at,identifier,action"),
         ] {
-            assert_eq!(recognize(text, None), Some(name), "{text}");
+            assert_eq!(name_of(text, None), Some(name), "{text}");
         }
         let kubernetes = r#"{"kind":"Event","verb":"create"}"#;
-        assert_eq!(recognize(kubernetes, Some("items")), Some("a Kubernetes EventList"));
+        assert_eq!(name_of(kubernetes, Some("items")), Some("a Kubernetes EventList"));
         let registry = r#"{"id":"1","action":"push","target":{},"request":{},"actor":{}}"#;
-        assert_eq!(recognize(registry, Some("events")), Some("a Docker registry notification"));
+        assert_eq!(name_of(registry, Some("events")), Some("a Docker registry notification"));
     }
 
     #[test]

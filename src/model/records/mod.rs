@@ -7,7 +7,9 @@
 //! Records are read one by one, so a text may have any size, and each is named by its line. A broken record costs only
 //! itself where the next one can be recognized.
 
+mod derived;
 mod foreign;
+mod lines;
 mod reader;
 mod scan;
 mod submission;
@@ -15,7 +17,9 @@ mod submission;
 mod tests;
 mod utf8;
 
-pub use foreign::recognize;
+pub use derived::derived_identifier;
+pub use foreign::{Foreign, recognize};
+pub use lines::Lines;
 pub use reader::{Bad, Place, Record, Records};
 pub use submission::{IMPORTED, SentRecord};
 

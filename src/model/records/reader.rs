@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::model::records::{
-    foreign,
-    scan::{Found, Scan},
+    ENVELOPES, foreign,
+    scan::{Found, Scan, end_of_brackets},
     utf8::Utf8,
 };
 
@@ -47,27 +47,31 @@ pub struct Bad {
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<'a> {
     /// Where it begins.
     pub place: Place,
     /// The key of the list that holds it, if an envelope does.
-    pub envelope: Option<&'static str>,
+    pub envelope: Option<&'a str>,
     /// The object, or why the text is not one.
     pub text: Result<String, Bad>,
 }
 
 /// What encloses the next record.
 #[derive(Debug)]
-enum Level {
+enum Level<'a> {
     /// An array, of an envelope if it has a key.
-    List { envelope: Option<&'static str>, place: Place },
+    List { envelope: Option<&'a str>, place: Place },
     /// An envelope, after its list.
     Envelope { place: Place },
 }
 
 /// The records of a text.
-pub struct Records<R> {
+pub struct Records<'a, R> {
     input: Utf8<R>,
+    /// The keys under which an object holds records in an array.
+    envelopes: &'a [&'a str],
+    /// Whether the records are events, and not records of another system.
+    are_events: bool,
     bytes_max: usize,
     buffer: Vec<u8>,
     /// The position in the buffer. The bytes before it have been used.
@@ -78,15 +82,27 @@ pub struct Records<R> {
     column: usize,
     /// Number of records that begin before the position, on its line.
     on_line: u64,
-    levels: Vec<Level>,
+    levels: Vec<Level<'a>>,
     tail: Vec<u8>,
 }
 
-impl<R: Read> Records<R> {
-    /// The records of `input`, of at most `bytes_max` bytes each.
+impl<R: Read> Records<'static, R> {
+    /// The events of `input`, of at most `bytes_max` bytes each.
     pub const fn new(input: R, bytes_max: usize) -> Self {
+        let mut records = Self::of_system(input, bytes_max, &ENVELOPES);
+        records.are_events = true;
+        records
+    }
+}
+
+impl<'a, R: Read> Records<'a, R> {
+    /// The records of another system, of at most `bytes_max` bytes each. Those of an array under one of the keys `envelopes`
+    /// are read one by one. A text that is no record is kept in full.
+    pub const fn of_system(input: R, bytes_max: usize, envelopes: &'a [&'a str]) -> Self {
         Self {
             input: Utf8::new(input),
+            envelopes,
+            are_events: false,
             bytes_max,
             buffer: Vec::new(),
             at: 0,
@@ -105,7 +121,7 @@ impl<R: Read> Records<R> {
     }
 
     /// The next record; `None` at the end of the text.
-    fn find(&mut self) -> io::Result<Option<Record>> {
+    fn find(&mut self) -> io::Result<Option<Record<'a>>> {
         loop {
             let Some(byte) = self.skip_space()? else { return Ok(self.end()) };
             if matches!(self.levels.last(), Some(Level::Envelope { .. })) {
@@ -136,7 +152,7 @@ impl<R: Read> Records<R> {
     }
 
     /// What is missing at the end of the text, if anything is.
-    fn end(&mut self) -> Option<Record> {
+    fn end(&mut self) -> Option<Record<'a>> {
         let (place, what) = match self.levels.pop()? {
             Level::List { place, .. } => (place, "the list that begins here does not end"),
             Level::Envelope { place } => (place, "the object that begins here does not end"),
@@ -147,7 +163,7 @@ impl<R: Read> Records<R> {
 
     /// Skips what may be between records: white space, commas, byte order marks, and the separators of RFC 7464.
     fn skip_space(&mut self) -> io::Result<Option<u8>> {
-        let is_between = |levels: &[Level]| !matches!(levels.last(), Some(Level::Envelope { .. }));
+        let is_between = |levels: &[Level<'_>]| !matches!(levels.last(), Some(Level::Envelope { .. }));
         loop {
             match self.rest().first().copied() {
                 None if !self.fill()? => return Ok(None),
@@ -179,13 +195,14 @@ impl<R: Read> Records<R> {
     }
 
     /// Reads the object at the position: a record, or an envelope, which it enters.
-    fn object(&mut self) -> io::Result<Option<Record>> {
+    fn object(&mut self) -> io::Result<Option<Record<'a>>> {
         let place = self.place();
-        let (mut scan, mut length, mut first) = (Scan::new(), 0, None);
+        let (mut scan, mut length, mut first) = (Scan::new(self.envelopes), 0, None);
         loop {
             let (more, found) = scan.run(&self.buffer[self.at + length..]);
             length += more;
-            let is_envelope = !scan.is_event && self.may_be_envelope();
+            let is_event = self.are_events && scan.is_event;
+            let is_envelope = !is_event && self.may_be_envelope();
             let list = first.filter(|_| is_envelope);
             let fault = match found {
                 Found::End => return Ok(self.end_object(place, length, list)),
@@ -213,10 +230,13 @@ impl<R: Read> Records<R> {
         self.levels.iter().all(|level| matches!(level, Level::List { envelope: None, .. }))
     }
 
-    fn end_object(&mut self, place: Place, length: usize, list: Option<(&'static str, usize)>) -> Option<Record> {
+    fn end_object(&mut self, place: Place, length: usize, list: Option<(&'a str, usize)>) -> Option<Record<'a>> {
         let bytes = &self.rest()[..length];
         // A list within one record of a foreign format is a part of it.
-        let is_foreign = || std::str::from_utf8(bytes).is_ok_and(|text| foreign::recognize(text, None).is_some());
+        let is_foreign = || {
+            let text = std::str::from_utf8(bytes);
+            self.are_events && text.is_ok_and(|text| foreign::recognize(text, None).is_some())
+        };
         if let Some((key, start)) = list.filter(|_| !is_foreign()) {
             return self.enter(place, key, start);
         }
@@ -235,7 +255,7 @@ impl<R: Read> Records<R> {
     }
 
     /// Enters the list of an envelope, whose first element is `start` bytes after the position.
-    fn enter(&mut self, place: Place, key: &'static str, start: usize) -> Option<Record> {
+    fn enter(&mut self, place: Place, key: &'a str, start: usize) -> Option<Record<'a>> {
         self.advance(start);
         // The envelope itself is no record.
         self.on_line = 0;
@@ -246,8 +266,8 @@ impl<R: Read> Records<R> {
     }
 
     /// Skips the members of an envelope after a list, to its end or to its next list.
-    fn leave_envelope(&mut self) -> io::Result<Option<Record>> {
-        let mut scan = Scan::after_value();
+    fn leave_envelope(&mut self) -> io::Result<Option<Record<'a>>> {
+        let mut scan = Scan::after_value(self.envelopes);
         loop {
             let (length, found) = scan.run(self.rest());
             if self.tail.len() <= self.bytes_max {
@@ -278,7 +298,7 @@ impl<R: Read> Records<R> {
     }
 
     /// Skips an object with more bytes than are held in memory.
-    fn skip_long(&mut self, place: Place, mut scan: Scan, length: usize) -> io::Result<Record> {
+    fn skip_long(&mut self, place: Place, mut scan: Scan<'a>, length: usize) -> io::Result<Record<'a>> {
         let (record, column) = (self.bad(place, self.too_long(), 0), self.column);
         self.advance(length);
         loop {
@@ -302,7 +322,7 @@ impl<R: Read> Records<R> {
 
     /// Skips a broken object at the position: to its end if that is on its first line, else to the line that seems to
     /// begin the next record.
-    fn skip_broken(&mut self, place: Place, fault: &str) -> io::Result<Record> {
+    fn skip_broken(&mut self, place: Place, fault: &str) -> io::Result<Record<'a>> {
         let line = self.line_length()?;
         let message = format!("not JSON: {fault}");
         match end_of_brackets(&self.rest()[..line]) {
@@ -316,7 +336,7 @@ impl<R: Read> Records<R> {
     }
 
     /// Skips lines up to one that seems to begin a record. The first has `line` bytes.
-    fn skip_lines(&mut self, place: Place, message: String, line: usize) -> io::Result<Record> {
+    fn skip_lines(&mut self, place: Place, message: String, line: usize) -> io::Result<Record<'a>> {
         let (record, column) = (self.bad(place, message, line), self.column);
         self.skip_to_record(column)?;
         Ok(record)
@@ -343,7 +363,7 @@ impl<R: Read> Records<R> {
     }
 
     /// A text that is no object: it ends with its line, or where its list continues.
-    fn garbage(&mut self) -> io::Result<Record> {
+    fn garbage(&mut self) -> io::Result<Record<'a>> {
         let (place, line) = (self.place(), self.line_length()?);
         let text = &self.rest()[..line];
         let length = if self.levels.is_empty() {
@@ -401,8 +421,9 @@ impl<R: Read> Records<R> {
     }
 
     /// A text of `length` bytes at the position that is no record.
-    fn bad(&self, place: Place, message: String, length: usize) -> Record {
-        let start = &self.rest()[..length.min(SHOWN_BYTES_MAX).min(self.rest().len())];
+    fn bad(&self, place: Place, message: String, length: usize) -> Record<'a> {
+        let shown = if self.are_events { length.min(SHOWN_BYTES_MAX) } else { length };
+        let start = &self.rest()[..shown.min(self.rest().len())];
         let envelope = match self.levels.last() {
             Some(Level::List { envelope, .. }) => *envelope,
             _ => None,
@@ -450,34 +471,10 @@ impl<R: Read> Records<R> {
     }
 }
 
-impl<R: Read> Iterator for Records<R> {
-    type Item = io::Result<Record>;
+impl<'a, R: Read> Iterator for Records<'a, R> {
+    type Item = io::Result<Record<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.find().transpose()
     }
-}
-
-/// The end of an object by its brackets alone.
-fn end_of_brackets(text: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(&byte) = text.get(at) {
-        at += 1;
-        match byte {
-            b'"' => loop {
-                at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
-                match text[at - 1] {
-                    b'"' => break,
-                    _ => at += 1,
-                }
-            },
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
 }

@@ -3,7 +3,7 @@
 //! The check ends a broken object early, so that little of what follows it is read as a part of it. Words (numbers and
 //! literals) and escapes are left to the parser that reads the complete record.
 
-use crate::model::{json, records::ENVELOPES};
+use crate::model::json;
 
 /// Maximum nesting. It is far above that of an event, whose parser names the field that is nested too deeply. It bounds
 /// how many lines of a broken text can be taken for one object.
@@ -12,7 +12,9 @@ const NESTING_MAX: usize = 512;
 const KEY_BYTES_MAX: usize = 32;
 
 /// A scan of one object, from its opening brace.
-pub(super) struct Scan {
+pub(super) struct Scan<'a> {
+    /// The keys of an envelope.
+    envelopes: &'a [&'a str],
     /// For each open value, whether it is an object.
     open: Vec<bool>,
     state: State,
@@ -44,29 +46,30 @@ enum State {
 
 /// What a scan has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Found<'a> {
     /// Nothing yet; more bytes are needed.
     More,
     /// The object ends here.
     End,
     /// An array begins here under one of the keys of an envelope.
-    List(&'static str),
+    List(&'a str),
     /// The text is not JSON.
     Fault(&'static str),
 }
 
-impl Scan {
-    pub(super) const fn new() -> Self {
-        Self { open: Vec::new(), state: State::Start, key: Vec::new(), is_event: false }
+impl<'a> Scan<'a> {
+    /// A scan that reports arrays under these keys of the object.
+    pub(super) const fn new(envelopes: &'a [&'a str]) -> Self {
+        Self { envelopes, open: Vec::new(), state: State::Start, key: Vec::new(), is_event: false }
     }
 
     /// A scan that continues in an object after one of its values.
-    pub(super) fn after_value() -> Self {
-        Self { open: vec![true], state: State::Next, ..Self::new() }
+    pub(super) fn after_value(envelopes: &'a [&'a str]) -> Self {
+        Self { open: vec![true], state: State::Next, ..Self::new(envelopes) }
     }
 
     /// Scans further bytes. Returns how many it has taken, and what it found at their end.
-    pub(super) fn run(&mut self, bytes: &[u8]) -> (usize, Found) {
+    pub(super) fn run(&mut self, bytes: &[u8]) -> (usize, Found<'a>) {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if let State::String { is_key } = self.state {
@@ -100,7 +103,7 @@ impl Scan {
     }
 
     /// Takes a byte outside of strings.
-    fn step(&mut self, byte: u8) -> Found {
+    fn step(&mut self, byte: u8) -> Found<'a> {
         if let State::Escape { is_key } = self.state {
             self.keep_key(is_key, &[byte]);
             self.state = State::String { is_key };
@@ -136,12 +139,12 @@ impl Scan {
         }
     }
 
-    const fn become_state(&mut self, state: State) -> Found {
+    const fn become_state(&mut self, state: State) -> Found<'a> {
         self.state = state;
         Found::More
     }
 
-    fn open(&mut self, is_object: bool) -> Found {
+    fn open(&mut self, is_object: bool) -> Found<'a> {
         if self.open.len() == NESTING_MAX {
             return Found::Fault("nested too deeply");
         }
@@ -152,12 +155,12 @@ impl Scan {
     }
 
     /// The envelope's key whose value begins here, if it is an array.
-    fn note_key(&self, is_object: bool) -> Option<&'static str> {
+    fn note_key(&self, is_object: bool) -> Option<&'a str> {
         let key = json::unescape(&self.key)?;
-        ENVELOPES.into_iter().find(|name| *name == key && !is_object)
+        self.envelopes.iter().copied().find(|name| *name == key && !is_object)
     }
 
-    fn close(&mut self) -> Found {
+    fn close(&mut self) -> Found<'a> {
         self.open.pop();
         self.state = State::Next;
         if self.open.is_empty() { Found::End } else { Found::More }
@@ -180,13 +183,38 @@ impl State {
     }
 }
 
+/// The end of an object by its brackets alone.
+pub(super) fn end_of_brackets(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'"' => loop {
+                at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
+                match text[at - 1] {
+                    b'"' => break,
+                    _ => at += 1,
+                }
+            },
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::records::ENVELOPES;
 
     /// What a scan finds in a text that arrives in pieces, and where.
-    fn scan(text: &str, piece: usize) -> (usize, Found) {
-        let (mut scan, mut at) = (Scan::new(), 0);
+    fn scan(text: &str, piece: usize) -> (usize, Found<'static>) {
+        let (mut scan, mut at) = (Scan::new(&ENVELOPES), 0);
         while at < text.len() {
             let end = text.len().min(at + piece);
             let (length, found) = scan.run(&text.as_bytes()[at..end]);

@@ -21,7 +21,7 @@ impl Read for Pieces<'_> {
     }
 }
 
-fn read_in(text: &[u8], bytes_max: usize, piece: usize) -> Vec<Record> {
+fn read_in(text: &[u8], bytes_max: usize, piece: usize) -> Vec<Record<'static>> {
     Records::new(Pieces { text, piece }, bytes_max).map(Result::unwrap).collect()
 }
 
@@ -31,7 +31,7 @@ fn read(text: &str, bytes_max: usize) -> Vec<String> {
     for piece in [1, 2, 7] {
         assert_eq!(read_in(text.as_bytes(), bytes_max, piece), found, "{text:?}");
     }
-    let shown = |record: Record| format!("{} {}", record.place, record.text.unwrap_or_else(|_| "bad".to_owned()));
+    let shown = |record: Record<'_>| format!("{} {}", record.place, record.text.unwrap_or_else(|_| "bad".to_owned()));
     found.into_iter().map(|record| shown(record).trim_start_matches("line ").to_owned()).collect()
 }
 

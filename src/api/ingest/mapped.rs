@@ -1,0 +1,178 @@
+//! Ingest of records of other systems: a preset maps each to an event, and stores it by itself.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+
+use super::{INLINE_BYTES_MAX, ItemError, Reading, SentEvents, Stored, append, separate};
+use crate::{
+    http::{ApiError, Context, body::Body, caller::Caller, metrics::Ingested},
+    model::{
+        batch::TooMany,
+        error::FieldError,
+        event::{Receipt, Sender},
+        mapping::{MappedRecord, Mapping, Record, RecordError},
+        masked_event::MaskedEvent,
+        records,
+    },
+    store::{Outcome, Policy, Prepared},
+};
+
+/// How the records arrive, as their events record it.
+const DOOR: &str = "api";
+
+/// How records become events.
+pub(super) struct Format {
+    pub(super) mapping: Arc<Mapping>,
+    /// The source of the records. Those without identifiers get one that is derived from it.
+    pub(super) source: Option<String>,
+    /// The number of the first record in the source.
+    pub(super) first: u64,
+}
+
+/// What to do if an event's identifier belongs to an event with other content.
+enum OnConflict {
+    /// Reject the event.
+    Refuse,
+    /// Map the record again, with another identifier.
+    MapAgain(Record<'static>),
+    /// Count the event as a duplicate. Its identifier is derived from its text, so the other event is an earlier mapping of it.
+    IsKnown,
+}
+
+type Item = Result<(Prepared, OnConflict), ItemError>;
+
+/// Stores the records of a body, and responds with the result of each.
+pub(super) async fn ingest(
+    format: Format,
+    reading: Reading,
+    body: Body,
+    context: &Data<Context>,
+    caller: &Caller,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let batch = Arc::new(Batch { format, reading });
+    let items = if body.bytes.len() <= INLINE_BYTES_MAX {
+        batch.read(&body.bytes)
+    } else {
+        let batch = Arc::clone(&batch);
+        context.body_limits.work(move || batch.read(&body.bytes)).await?
+    };
+    let items = items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
+    let (good, results) = separate(items);
+    let (places, good): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let (events, conflicts): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let sent = SentEvents::of(&events);
+    let outcomes = append(context, events, Policy::Partial).await?;
+    let mut stored = Stored { results, places, sent, outcomes };
+    batch.settle(&mut stored, conflicts, context).await?;
+    stored.respond(context, request, &context.reading(caller, request)).await
+}
+
+/// The records of a request.
+struct Batch {
+    format: Format,
+    reading: Reading,
+}
+
+impl Batch {
+    fn read(&self, body: &[u8]) -> Result<Vec<Item>, ApiError> {
+        let events_max = self.reading.events_max;
+        let too_many = || ApiError::invalid(format!("body: more than {events_max} events in one request"));
+        let mapping = &self.format.mapping;
+        let mut items: Vec<Item> = Vec::new();
+        for document in mapping.documents_within(body, events_max).map_err(|TooMany| too_many())? {
+            let records = match document {
+                Ok(text) => match mapping.records_within(text, events_max) {
+                    Err(RecordError::TooMany) => return Err(too_many()),
+                    records => records.map_err(invalid),
+                },
+                Err(error) => Err(error.into()),
+            };
+            match records {
+                Ok(records) => {
+                    if items.len() + records.len() > events_max {
+                        return Err(too_many());
+                    }
+                    for record in records {
+                        let item = self.record(items.len(), record);
+                        items.push(item);
+                    }
+                }
+                Err(error) => items.push(Err(error)),
+            }
+        }
+        Ok(items)
+    }
+
+    /// Maps the record with this index.
+    fn record(&self, index: usize, record: Record<'_>) -> Item {
+        let Format { mapping, source, first } = &self.format;
+        let mapped = mapping.map(&record, &self.reading.limits).map_err(invalid)?;
+        let derived = source
+            .as_ref()
+            .map(|source| records::derived_identifier(source, first.saturating_add(index as u64), record.source()));
+        let (event, is_own) = self.prepare(&mapped, index, derived.as_deref())?;
+        let on_conflict = match derived {
+            _ if is_own => OnConflict::MapAgain(record.into_owned()),
+            Some(_) => OnConflict::IsKnown,
+            None => OnConflict::Refuse,
+        };
+        Ok((event, on_conflict))
+    }
+
+    /// Completes a mapped record. Also returns whether it has its own identifier; otherwise it gets the derived one, or the one
+    /// that follows from the request's key.
+    fn prepare(
+        &self,
+        mapped: &MappedRecord,
+        index: usize,
+        derived: Option<&str>,
+    ) -> Result<(Prepared, bool), FieldError> {
+        let Reading { at, by, key, mask, writer, .. } = &self.reading;
+        let limits = MappedRecord::limits(&self.reading.limits);
+        let sent = MaskedEvent::new(mapped.event(), &limits, mask)?;
+        let mut draft = sent.read(&limits, Sender::Client)?;
+        let is_own = draft.identifier().is_some();
+        if let Some(derived) = derived {
+            draft.name(derived);
+        } else if let Some(key) = key {
+            draft.assign(&key.identifier(index));
+        }
+        let provenance = mapped.provenance(DOOR);
+        let event = draft.with_mapping(&provenance).accept(&Receipt { at: *at, by });
+        Ok((writer.prepare(event), is_own))
+    }
+
+    /// Stores the records whose identifiers belong to events with other content.
+    async fn settle(&self, stored: &mut Stored, conflicts: Vec<OnConflict>, context: &Context) -> Result<(), ApiError> {
+        let (mut events, mut places) = (Vec::new(), Vec::new());
+        for (place, on_conflict) in conflicts.into_iter().enumerate() {
+            match on_conflict {
+                _ if stored.outcomes[place] != Outcome::Conflict => {}
+                OnConflict::Refuse => {}
+                OnConflict::IsKnown => stored.outcomes[place] = Outcome::Duplicate,
+                OnConflict::MapAgain(record) => {
+                    let mapped = self.format.mapping.map_again(&record, &self.reading.limits);
+                    let event = mapped.map(|mapped| self.prepare(&mapped, place, None));
+                    // The record was mapped before, so it can be mapped again.
+                    if let Ok(Ok((event, _))) = event {
+                        event.identifier().clone_into(&mut stored.sent.identifiers[place]);
+                        events.push(event);
+                        places.push(place);
+                    }
+                }
+            }
+        }
+        for (place, outcome) in places.into_iter().zip(append(context, events, Policy::Partial).await?) {
+            // The identifier follows from the record, so another event with it is an earlier mapping of the record.
+            stored.outcomes[place] = if outcome == Outcome::Conflict { Outcome::Duplicate } else { outcome };
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn invalid(error: RecordError) -> ItemError {
+    FieldError::new("", error.to_string()).into()
+}
