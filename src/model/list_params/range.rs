@@ -142,8 +142,10 @@ fn covered(text: &str, time: &str, zone: &Zone) -> Option<(Timestamp, Timestamp)
 /// The first and the last instant of a time on a day.
 fn on(date: Date, time: &str, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
     let (first, last) = times(time)?;
-    let (first, last) = (zone.instant(date.to_datetime(first))?, zone.last_instant(date.to_datetime(last))?);
-    (first.nameable() == first && last.nameable() == last).then_some((first, last))
+    let ((first, _), (_, last)) = (zone.instants(date.to_datetime(first))?, zone.instants(date.to_datetime(last))?);
+    // Of a day at an end of the calendar, a part may lie outside.
+    let (within_first, within_last) = (first.nameable(), last.nameable());
+    (within_first <= last && first <= within_last).then_some((within_first, within_last))
 }
 
 /// The first and the last time of day that a text means: all day, an hour (`10`), a minute, a second, or a fraction of one.
@@ -239,7 +241,7 @@ mod tests {
             "2024-W18-3",
             "1714564800",
             "0000-01-01T00:00:00+00:01",
-            "9999-12-31",
+            "9999-12-31T23:59:59-23:59",
         ] {
             assert_eq!(parse(text, "", RangeEnd::To), None, "{text}");
         }
@@ -266,10 +268,16 @@ mod tests {
             ("2024-05-01T10:30:05.123456789Z", "2024-05-01T10:30:05.123456Z", "2024-05-01T10:30:05.123456Z"),
             ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59.000000Z", "1969-12-31T23:59:59.999999Z"),
             ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z", "9999-12-31T23:59:59.999999Z"),
+            // Of the days at both ends of the calendar, a part has no name in UTC.
+            ("9999-12-31", "9999-12-30T23:00:00.000000Z", "9999-12-31T22:59:59.999999Z"),
+            ("9999-12-31T00:00-12:00", "9999-12-31T12:00:00.000000Z", "9999-12-31T12:00:59.999999Z"),
+            ("0000-01-01", "0000-01-01T00:00:00.000000Z", "0000-01-01T23:06:31.999999Z"),
             // Clocks show this hour twice, and the hour in spring never.
             ("2024-10-27T02:30", "2024-10-27T00:30:00.000000Z", "2024-10-27T01:30:59.999999Z"),
             ("2024-10-27T01:59", "2024-10-26T23:59:00.000000Z", "2024-10-26T23:59:59.999999Z"),
-            ("2024-03-31T02:30", "2024-03-31T01:30:00.000000Z", "2024-03-31T01:30:59.999999Z"),
+            ("2024-03-31T02:30", "2024-03-31T01:00:00.000000Z", "2024-03-31T01:00:00.000000Z"),
+            ("2024-03-31T02", "2024-03-31T01:00:00.000000Z", "2024-03-31T01:00:00.000000Z"),
+            ("2024-03-31T03", "2024-03-31T01:00:00.000000Z", "2024-03-31T01:59:59.999999Z"),
         ] {
             let parse = |end| parse_instant(text, "", &berlin, end).unwrap().to_string();
             assert_eq!([parse(RangeEnd::From), parse(RangeEnd::To)], [first, last], "{text}");

@@ -158,6 +158,30 @@ fn times_without_an_offset_are_in_the_zone() {
 }
 
 #[test]
+fn a_range_may_begin_and_end_where_clocks_go_forward_or_the_calendar_ends() {
+    for (query, from, to) in [
+        ("from=2026-03-29T02:30:00&tz=Europe/Berlin", "2026-03-29T01:00:00.000000Z", ""),
+        (
+            "from=2026-03-29T02:30&to=2026-03-29T02:45&tz=Europe/Berlin",
+            "2026-03-29T01:00:00.000000Z",
+            "2026-03-29T01:00:00.000000Z",
+        ),
+        (
+            "from=2026-03-29T02:45&to=2026-03-29T03:00&tz=Europe/Berlin",
+            "2026-03-29T01:00:00.000000Z",
+            "2026-03-29T01:00:59.999999Z",
+        ),
+        ("to=9999-12-31", "", "9999-12-31T23:59:59.999999Z"),
+        ("to=9999-12-31&tz=-12:00", "", "9999-12-31T23:59:59.999999Z"),
+        ("from=0000-01-01&tz=%2B14:00", "0000-01-01T00:00:00.000000Z", ""),
+    ] {
+        let time = parse(query, Accepts::List).valid().unwrap().filter().time;
+        let [found_from, found_to] = [time.from, time.to].map(|at| at.map_or_else(String::new, |at| at.to_string()));
+        assert_eq!([found_from.as_str(), &found_to], [from, to], "{query}");
+    }
+}
+
+#[test]
 fn a_search_keeps_its_text_and_an_invalid_one_can_be_corrected() {
     let params = parse("q=+Two++\"words+x\"+-actor:ada+", Accepts::Page);
     assert_eq!(params.search.as_ref().unwrap().text, " Two  \"words x\" -actor:ada ");
