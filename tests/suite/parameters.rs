@@ -119,7 +119,7 @@ fn every_rejected_parameter_is_named() {
 }
 
 #[test]
-fn an_empty_filter_is_none_and_an_empty_control_is_rejected() {
+fn an_empty_parameter_is_absent_but_an_empty_limit_is_rejected() {
     let server = server_with(&[("a", json!({ "context": { "entity": "e" } })), ("b", json!({}))]);
     for name in [
         "identifier",
@@ -147,15 +147,22 @@ fn an_empty_filter_is_none_and_an_empty_control_is_rejected() {
         "to",
         "q",
         "search",
+        "includes",
+        "sort",
+        "order",
+        "cursor",
+        "tz",
+        "page",
+        "include_deleted_entities",
+        "include_own",
+        "count",
     ] {
         for query in [format!("{name}="), name.to_owned(), format!("{name}[]="), format!("{name}[0]=")] {
             check(&server, &[(&query, "a b")]);
         }
     }
     check(&server, &[("entity=e&entity=", "a"), ("q=%20&entity=e", "a")]);
-    for name in
-        ["limit", "includes", "sort", "order", "cursor", "tz", "include_deleted_entities", "include_own", "count"]
-    {
+    for name in ["limit", "per_page"] {
         check_refused(&server, &[(&format!("{name}="), name), (name, name), (&format!("{name}[]="), name)]);
     }
 }

@@ -289,8 +289,8 @@ impl<'a> Given<'a> {
         }
         let is_empty = match self.accepts {
             Accepts::Page => value.trim().is_empty(),
-            // Generated clients send every filter that they know. An empty control is more likely a mistake.
-            Accepts::List | Accepts::Stats => value.is_empty() && is_filter(plain),
+            // Generated clients send every parameter that they know. Port's clients expect an empty limit to be refused.
+            Accepts::List | Accepts::Stats => value.is_empty() && !matches!(plain, "limit" | "per_page"),
         };
         self.tidy &= !is_empty && !plain.starts_with(MODE) && !FORM.contains(&plain);
         // A page's URL holds instants: they mean the same to the API and in every zone.
@@ -326,12 +326,6 @@ impl<'a> Given<'a> {
             _ => Err(format!("must be {first} or {second}")),
         })
     }
-}
-
-/// Whether a parameter selects events.
-fn is_filter(plain: &str) -> bool {
-    matches!(plain, "q" | "search" | "from" | "to")
-        || Field::of_parameter(plain.strip_prefix(NOT).unwrap_or(plain)).is_some()
 }
 
 /// Parses an RFC 3339 time. An unencoded plus sign arrives as a space; no other space belongs in a time.
