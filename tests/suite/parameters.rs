@@ -63,6 +63,7 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
             ("include_deleted_entities=true", "a b"),
             ("include_deleted_entities=false", "a b"),
             ("sort=time&order=desc", "a b"),
+            ("sort=TIME&order=Desc&count=True&include_own=0", "a b"),
         ],
     );
     check_refused(&server, &[("page=2", "page"), ("page=0", "page"), ("page=abc", "page"), ("per_page=", "per_page")]);
@@ -70,7 +71,7 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
     check_refused(
         &server,
         &[
-            ("include_deleted_entities=1", "include_deleted_entities"),
+            ("include_deleted_entities=2", "include_deleted_entities"),
             ("include_own=yes", "include_own"),
             ("sort=name", "sort"),
             ("order=up", "order"),

@@ -315,14 +315,22 @@ impl<'a> Given<'a> {
         parsed.map_err(|message| self.problems.push(ParameterError::new(name, message))).ok()
     }
 
+    /// A boolean, which some clients write with a capital or as a digit.
     fn flag(&mut self, name: &str) -> Option<bool> {
-        self.choice(name, [("true", true), ("false", false)])
+        self.read(name, |text| match text {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ if text.eq_ignore_ascii_case("true") => Ok(true),
+            _ if text.eq_ignore_ascii_case("false") => Ok(false),
+            _ => Err("must be true or false"),
+        })
     }
 
+    /// One of two words, in any case.
     fn choice<T>(&mut self, name: &str, [(first, one), (second, other)]: [(&str, T); 2]) -> Option<T> {
         self.read(name, |text| match text {
-            _ if text == first => Ok(one),
-            _ if text == second => Ok(other),
+            _ if text.eq_ignore_ascii_case(first) => Ok(one),
+            _ if text.eq_ignore_ascii_case(second) => Ok(other),
             _ => Err(format!("must be {first} or {second}")),
         })
     }

@@ -155,6 +155,29 @@ fn an_empty_control_is_absent() {
 }
 
 #[test]
+fn booleans_and_choices_are_read_in_any_case() {
+    for (text, expected) in [
+        ("true", true),
+        ("True", true),
+        ("TRUE", true),
+        ("1", true),
+        ("false", false),
+        ("False", false),
+        ("FALSE", false),
+        ("0", false),
+    ] {
+        let query = format!("count={text}&include_own={text}&include_deleted_entities={text}");
+        let params = parse(&query, Accepts::List).valid().unwrap();
+        assert_eq!((params.count, params.include_own), (Some(expected), expected), "{text}");
+    }
+    for text in ["yes", "no", "2", "01", "t", "true,false", "%20"] {
+        assert_eq!(parse(&format!("count={text}"), Accepts::List).problems[0].message, "must be true or false", "{text}");
+    }
+    let params = parse("sort=Received&order=ASC", Accepts::List).valid().unwrap();
+    assert_eq!((params.sort, params.order), (Some(Sort::Received), Some(Order::Ascending)));
+}
+
+#[test]
 fn times_without_an_offset_are_in_the_zone() {
     let bounds = |query: &str, accepts| {
         let time = parse(query, accepts).valid().unwrap().filter().time;
