@@ -63,9 +63,11 @@ impl Predicate {
                 Ok(Self::Exact(term_text::asked(spec, text).into_owned()))
             }
             Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
-            Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
+            Matching::OneOf(values) if values.contains(&canonical(spec, text)) => {
+                Ok(Self::Exact(canonical(spec, text).to_owned()))
+            }
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
-            Matching::StatusCode => parse_status_code(text),
+            Matching::StatusCode => parse_status_code(canonical(spec, text)),
             Matching::Network => parse_network(spec, text),
         }
     }
@@ -90,6 +92,19 @@ impl Predicate {
             // Any text may precede the address.
             Self::Network(_) => None,
         }
+    }
+}
+
+/// A parameter's text as the stored values are written: a value of a closed list in the case of that list (`success`), and a
+/// status code without the decimals that generated clients add (`403.0`). Any other text is unchanged.
+pub fn canonical<'t>(spec: &FieldSpec, text: &'t str) -> &'t str {
+    match spec.matching {
+        Matching::OneOf(values) => values.iter().copied().find(|known| known.eq_ignore_ascii_case(text)).unwrap_or(text),
+        Matching::StatusCode => match text.split_once('.') {
+            Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+            _ => text,
+        },
+        _ => text,
     }
 }
 
@@ -287,11 +302,21 @@ mod tests {
     }
 
     #[test]
+    fn values_of_closed_lists_match_in_any_case() {
+        for text in ["SUCCESS", "success", "Success"] {
+            assert!(passes(Field::Status, text, "SUCCESS") && !passes(Field::Status, text, "FAILURE"), "{text}");
+        }
+        assert!(passes(Field::ActionType, "Self-Service", "self-service"));
+        assert!(Predicate::parse(Field::Status.spec(), "succes").is_err());
+    }
+
+    #[test]
     fn status_codes_match_by_number_and_class() {
         assert!(passes(Field::StatusCode, "4xx", "403"));
         assert!(!passes(Field::StatusCode, "4xx", "200"));
         assert!(passes(Field::StatusCode, "403", "403"));
-        for text in ["4x", "x4x", "40", "4034", "0xx", "abc"] {
+        assert!(passes(Field::StatusCode, "403.0", "403") && passes(Field::StatusCode, "403.", "403"));
+        for text in ["4x", "x4x", "40", "4034", "0xx", "abc", "403.5", "40.0", "403.0.0", ".0"] {
             assert!(Predicate::parse(Field::StatusCode.spec(), text).is_err(), "{text}");
         }
     }

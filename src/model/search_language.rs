@@ -6,7 +6,7 @@
 //! likely misspelling of a field is rejected. Quotes take everything literally.
 
 use crate::model::{
-    field::{FIELDS, Field, FieldSpec, Matching},
+    field::{FIELDS, Field, FieldSpec},
     filter::{Clause, Predicate, SearchTerm},
     printable::shortened,
     search::SearchText,
@@ -162,7 +162,7 @@ impl Parser<'_> {
         self.words += values.len();
         let mut predicates = Vec::with_capacity(values.len() + 1);
         for value in &values {
-            let predicate = Predicate::parse(spec, in_its_case(spec, value));
+            let predicate = Predicate::parse(spec, value);
             predicates
                 .push(predicate.map_err(|message| format!("{name}:{}: {message}", shortened(value, SHOWN_CHARS)))?);
         }
@@ -220,16 +220,6 @@ fn plain(name: &str) -> String {
     name.chars().filter(|char| !matches!(char, '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
 }
 
-/// A value of a closed list in the case of that list: people write `status:failure`.
-fn in_its_case<'v>(spec: &FieldSpec, value: &'v str) -> &'v str {
-    match spec.matching {
-        Matching::OneOf(values) => {
-            values.iter().copied().find(|known| known.eq_ignore_ascii_case(value)).unwrap_or(value)
-        }
-        _ => value,
-    }
-}
-
 /// Whether a character begins or ends a phrase. Some keyboards write typographic marks.
 fn is_quote(char: char) -> bool {
     matches!(char, '"' | '“' | '”' | '„')
@@ -261,6 +251,7 @@ fn differences(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::field::Matching;
 
     /// The terms of a search in a short form: `-` for an excluded term, quotes for a phrase, the label and the values of a field.
     fn terms(text: &str) -> String {

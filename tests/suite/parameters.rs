@@ -75,7 +75,7 @@ fn unknown_parameters_are_named_and_harmless_ones_ignored() {
             ("include_own=yes", "include_own"),
             ("sort=name", "sort"),
             ("order=up", "order"),
-            ("status=success", "status"),
+            ("status=succeeded", "status"),
             ("actionType=manual", "actionType"),
             ("status_code=40", "status_code"),
             ("status_code=4xx,abc", "status_code"),

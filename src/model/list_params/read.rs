@@ -9,7 +9,7 @@ use crate::model::{
     cursor,
     error::{ParameterError, ParameterErrors},
     field::{FIELDS, Field, FieldSpec},
-    filter::Predicate,
+    filter::{Predicate, canonical},
     limits::QueryLimits,
     list_params::{
         ListParams, PagePosition, Preset, Range, Search, Selection,
@@ -220,7 +220,7 @@ impl ListParams {
         for value in values {
             match Predicate::parse(spec, &value) {
                 Ok(predicate) => {
-                    selection.values.push(value);
+                    selection.values.push(canonical(spec, &value).to_owned());
                     selection.predicates.push(predicate);
                 }
                 Err(message) => {

@@ -178,6 +178,17 @@ fn booleans_and_choices_are_read_in_any_case() {
 }
 
 #[test]
+fn values_of_closed_lists_are_selected_as_they_are_stored() {
+    let values = |query: &str| parse(query, Accepts::Page).valid().unwrap().selections.remove(0).values;
+    assert_eq!(values("status=success&status=FAILURE&status=Success"), ["SUCCESS", "FAILURE"]);
+    assert_eq!(values("not.actionType=SELF-SERVICE"), ["self-service"]);
+    assert_eq!(values("status_code=403.0,4xx"), ["403", "4xx"]);
+    for (query, same) in [("status=failure", "status=FAILURE"), ("status_code=403.0", "status_code=403")] {
+        assert_eq!(parse(query, Accepts::List).filter(), parse(same, Accepts::List).filter());
+    }
+}
+
+#[test]
 fn times_without_an_offset_are_in_the_zone() {
     let bounds = |query: &str, accepts| {
         let time = parse(query, accepts).valid().unwrap().filter().time;
