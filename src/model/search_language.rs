@@ -147,6 +147,13 @@ impl Parser<'_> {
                     let value =
                         self.rest.split(|char: char| char == ',' || char.is_whitespace()).next().unwrap_or_default();
                     self.rest = &self.rest[value.len()..];
+                    if value.is_empty() && (self.rest.starts_with(',') || !values.is_empty()) {
+                        let given = whole.split(char::is_whitespace).next().unwrap_or_default();
+                        return Err(format!(
+                            "has an empty value: {}: write {name}:value or {name}:a,b, and put a value that has a comma in quotes",
+                            shortened(&format!("{name}:{given}"), SHOWN_CHARS)
+                        ));
+                    }
                     if value.is_empty() {
                         return Err(format!(
                             "has no value after {name}: and before a space: write {name}:value or {name}:a,b, or search for \
@@ -354,7 +361,12 @@ mod tests {
             ("\"\"", "quotation marks without text"),
             ("actor:", "has no value after actor:"),
             ("actor: ada", "has no value after actor:"),
-            ("actor:ada, bob", "has no value after actor:"),
+            ("actor:ada, bob", "has an empty value: actor:ada,: "),
+            ("actor:ada,", "has an empty value: actor:ada,: "),
+            ("entity:,", "has an empty value: entity:,: "),
+            ("x entity:a,,b y", "has an empty value: entity:a,,b: "),
+            ("-entity:,a", "has an empty value: entity:,a: "),
+            ("origin:\"a\",", "has an empty value: origin:\"a\",: "),
             ("status:broken", "status:broken: must be SUCCESS or FAILURE"),
             ("status_code:abc", "status_code:abc: must be a status code"),
             ("from:2024-05-01", "use the range of time, from and to"),

@@ -255,11 +255,8 @@ impl Values<'_> {
             && list.contains(',')
         {
             let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
-            let parts: Vec<_> = parts.map(str::to_owned).collect();
-            // A list without parts is a value: a parameter that is sent as a filter must filter, or be rejected.
-            if !parts.is_empty() {
-                return (parts, Some(list.clone().into_owned()));
-            }
+            // A list without parts is empty, like an empty value.
+            return (parts.map(str::to_owned).collect(), Some(list.clone().into_owned()));
         }
         (self.values.into_iter().map(Cow::into_owned).collect(), None)
     }

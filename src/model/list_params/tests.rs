@@ -35,7 +35,8 @@ fn a_page_understands_every_list_of_the_api_as_the_api_does() {
         "",
         "resources=a,b&resource_type=c",
         "origin=a,b",
-        "origin=,&not.origin[]=a,b",
+        "origin=,&resources= , &not.origin[]=a,b",
+        "origin[]=,&entity=,",
         "status_code=4xx,5xx&not.ip=10.0.0.0/8",
         "q=x&search=y z&include_own=true",
         "sort=received&order=asc&limit=5&includes=action",
@@ -130,7 +131,11 @@ fn an_empty_filter_is_none_and_brackets_may_have_an_index() {
     {
         assert_eq!(parse(query, Accepts::List).valid().map(|params| params.filter()), Ok(all.clone()), "{query}");
     }
+    for query in ["origin=,", "resources=,,", "not.origin=%20,%20", "status_code=,", "ip=,"] {
+        assert_eq!(parse(query, Accepts::List).valid().map(|params| params.filter()), Ok(all.clone()), "{query}");
+    }
     let values = |query: &str| parse(query, Accepts::List).selections[0].values.clone();
+    assert_eq!((values("origin[]=,"), values("entity=,")), (vec![",".to_owned()], vec![",".to_owned()]));
     assert_eq!(values("resources[0]=a,b&resources[1]=c&resources="), ["a,b", "c"]);
     assert_eq!(values("resources[10]=a"), ["a"]);
     for name in ["resources[x]", "resources[0][1]", "resources]", "resources[-1]"] {
@@ -148,7 +153,7 @@ fn an_empty_control_is_absent() {
             let params = parse(&query, Accepts::Stats).valid().unwrap_or_else(|error| panic!("{query}: {error}"));
             assert_eq!((params.position, params.sort, params.order), (PagePosition::First, None, None), "{query}");
             assert_eq!((params.count, params.includes, params.include_own), (None, None, false), "{query}");
-            assert_eq!((params.facets, params.histogram, params.zone), (Vec::new(), None, Zone::utc()), "{query}");
+            assert_eq!((params.facets, params.histogram.is_none(), params.zone), (Vec::new(), true, Zone::utc()), "{query}");
         }
     }
     assert_eq!(parse("sort=&sort=received&count=true&count=", Accepts::List).valid().unwrap().count, Some(true));
