@@ -1,6 +1,8 @@
 //! A query's filter: an AND of clauses, each an OR of predicates on one field, within a time range.
 
-use ipnet::IpNet;
+use std::net::Ipv6Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::{
     address::{addresses, parse_address},
@@ -14,6 +16,9 @@ use crate::model::{
 
 /// The resource type of auditbox's own records of requests.
 pub const OWN_RESOURCE_TYPE: &str = "api_request";
+
+/// The length of the prefix that all IPv4-mapped addresses have: `::ffff:0:0/96`.
+const MAPPED_PREFIX_LENGTH: u8 = 96;
 
 /// Events between two instants, both included. A missing bound is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,13 +127,31 @@ fn parse_network(spec: &FieldSpec, text: &str) -> Result<Predicate, String> {
     if let Some(address) = parse_address(text) {
         return Ok(Predicate::Network(IpNet::from(address)));
     }
-    match text.parse::<IpNet>() {
-        Ok(range) => Ok(Predicate::Network(range.trunc())),
-        Err(_) if text.split_once('/').is_some_and(|(address, _)| parse_address(address).is_some()) => {
-            Err("must be an address, or a range such as 10.0.0.0/8".to_owned())
+    match text.split_once('/').map(|(address, length)| (without_zone(address), length)) {
+        Some((address, length)) if parse_address(address).is_some() => {
+            let range = format!("{address}/{length}").parse::<IpNet>();
+            let range = range.map_err(|_| "must be an address, or a range such as 10.0.0.0/8".to_owned())?;
+            Ok(Predicate::Network(canonical_range(range.trunc())))
         }
-        Err(_) => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
+        _ => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
     }
+}
+
+/// An IPv6 address without its zone (RFC 4007 section 11.7): a range matches in every zone. Any other text is unchanged.
+fn without_zone(text: &str) -> &str {
+    match text.split_once('%') {
+        Some((address, _)) if address.parse::<Ipv6Addr>().is_ok() => address,
+        _ => text,
+    }
+}
+
+/// A range of IPv4-mapped addresses (RFC 4291 section 2.5.5.2) as the range of IPv4 addresses that it means, because the addresses
+/// in values are compared in that form. Any other range is unchanged.
+fn canonical_range(range: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = range else { return range };
+    let length = mapped.prefix_len().checked_sub(MAPPED_PREFIX_LENGTH);
+    let plain = mapped.addr().to_ipv4_mapped().zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    plain.map_or(range, IpNet::V4)
 }
 
 /// A predicate on one field: true if any of its values satisfies any of the predicates; if `negated`, true if none
@@ -228,6 +251,31 @@ mod tests {
         assert!(passes(Field::Ip, "10.0.0.0/8", "203.0.113.7, 10.0.0.1:443"));
         assert!(passes(Field::Ip, "203.0.113.7, 10.0.0.1:443", "203.0.113.7, 10.0.0.1:443"));
         assert!(Predicate::parse(Field::Ip.spec(), "10.0.0.0/33").is_err());
+    }
+
+    #[test]
+    fn a_range_of_mapped_addresses_is_one_of_ipv4_addresses() {
+        for value in ["10.0.0.1", "::ffff:10.0.0.1", "[::ffff:a00:1]:443"] {
+            for text in ["::ffff:0:0/96", "::ffff:10.0.0.0/104", "::FFFF:a00:1/128", "0:0:0:0:0:ffff:a00:1/100"] {
+                assert!(passes(Field::Ip, text, value), "{text} {value}");
+            }
+            for text in ["::ffff:11.0.0.0/104", "::/0", "::/96", "2001:db8::/32"] {
+                assert!(!passes(Field::Ip, text, value), "{text} {value}");
+            }
+        }
+        assert!(!passes(Field::Ip, "::ffff:0:0/96", "2001:db8::1"));
+    }
+
+    #[test]
+    fn a_range_matches_in_every_zone() {
+        for text in ["fe80::1%eth0/64", "fe80::1%25en0.100/64", "fe80::/64"] {
+            assert!(passes(Field::Ip, text, "fe80::2%eth1") && passes(Field::Ip, text, "fe80::3"), "{text}");
+            assert!(!passes(Field::Ip, text, "fe80:0:0:1::2%eth0"), "{text}");
+        }
+        for text in ["fe80::1%eth0/129", "fe80::1%eth0/", "fe80::1/64%eth0"] {
+            assert!(Predicate::parse(Field::Ip.spec(), text).is_err(), "{text}");
+        }
+        assert!(passes(Field::Ip, "10.0.0.1%eth0/8", "10.0.0.1%eth0/8"));
     }
 
     #[test]
