@@ -2,7 +2,10 @@
 
 use jiff::civil::{Date, DateTime, Time};
 
-use crate::model::{filter::TimeRange, timestamp::Timestamp, zone::Zone};
+use crate::model::{duration, filter::TimeRange, timestamp::Timestamp, zone::Zone};
+
+/// The number of digits from which on a number is a time since 1970, since March 1973.
+const EPOCH_DIGITS_MIN: usize = 9;
 
 /// A range that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,15 +102,26 @@ pub(super) enum RangeEnd {
 
 /// Parses an instant: RFC 3339, or a date, or a date and a time, in `zone` if they have no offset. `time` is the time that a form
 /// sends apart from the date. A range ends with the end of the given day, hour, minute, second or fraction of a second.
-pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Result<Timestamp, &'static str> {
-    let covered = covered(text.trim(), time, zone);
-    let (first, last) = covered.ok_or(
-        "is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00",
-    )?;
+pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Result<Timestamp, String> {
+    let (first, last) = covered(text.trim(), time, zone).ok_or_else(|| not_a_time(text.trim()))?;
     Ok(match end {
         RangeEnd::From => first,
         RangeEnd::To => last,
     })
+}
+
+/// What is wrong with a text that is not an instant.
+fn not_a_time(text: &str) -> String {
+    // A shorter number is rather a year or a date.
+    let is_epoch = text.split('.').next().is_some_and(|whole| whole.len() >= EPOCH_DIGITS_MIN);
+    if let Some((at, unit)) = Timestamp::from_epoch(text).filter(|_| is_epoch) {
+        return format!("is a number, read as {unit} since 1970; send the time in RFC 3339: \"{at}\"");
+    }
+    if duration::parse_seconds(text).is_ok() {
+        return "is a duration, which only the command line takes; send the time itself, such as 2024-05-01T12:00:00Z"
+            .to_owned();
+    }
+    "is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00".to_owned()
 }
 
 /// The first and the last instant that a text means.
@@ -281,6 +295,23 @@ mod tests {
         ] {
             let parse = |end| parse_instant(text, "", &berlin, end).unwrap().to_string();
             assert_eq!([parse(RangeEnd::From), parse(RangeEnd::To)], [first, last], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_how_to_write_the_time() {
+        for (text, expected) in [
+            ("1714564800", "read as seconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.000000Z\""),
+            ("1714564800123", "read as milliseconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.123000Z\""),
+            ("1714564800.5", "\"2024-05-01T12:00:00.500000Z\""),
+            ("24h", "is a duration, which only the command line takes"),
+            ("1h 30m", "is a duration, which only the command line takes"),
+            ("2024", "is not a date such as 2024-05-01"),
+            ("20240501", "is not a date such as 2024-05-01"),
+            ("yesterday", "is not a date such as 2024-05-01"),
+        ] {
+            let error = parse_instant(text, "", &Zone::utc(), RangeEnd::From).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 

@@ -135,7 +135,7 @@ impl ListParams {
         self.limit = limit.or(per_page);
         given.read("page", |text| match parse_limit(text) {
             Ok(1) => Ok(()),
-            _ => Err("must be 1: a later page begins at a cursor; send the next of the previous response as cursor"),
+            _ => Err("must be 1: for a later page, send the previous response's `next` as `cursor`"),
         });
     }
 

@@ -120,7 +120,22 @@ fn only_the_first_page_has_a_number() {
     for text in ["0", "2", "2.0", "-1", "abc"] {
         let problems = parse(&format!("page={text}"), Accepts::List).problems;
         assert_eq!(problems[0].parameter, "page", "{text}");
-        assert!(problems[0].message.contains("cursor"), "{}", problems[0]);
+        assert!(problems[0].message.ends_with("send the previous response's `next` as `cursor`"), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn an_unknown_name_that_cannot_be_seen_is_quoted() {
+    for (query, shown) in [
+        ("=x", "\"\""),
+        ("%20=x", "\" \""),
+        ("a%0D%0Ab=x", r#""a\r\nb""#),
+        ("a%1B[2J=x", r#""a\u{1b}[2J""#),
+        ("a%E2%80%AEb=x", r#""a\u{202e}b""#),
+        ("runId=x", "runId"),
+        ("\u{e9}=x", "\u{e9}"),
+    ] {
+        assert_eq!(parse(query, Accepts::List).problems[0].parameter, shown, "{query}");
     }
 }
 
