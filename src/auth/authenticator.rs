@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use crate::{
     },
     model::{
         credential::{ActorType, ClientId, Credential, Secret, SecretHash},
+        file_proof::{FileProof, local_address},
         ticket::Ticket,
         timestamp::Timestamp,
         token::{API_TOKEN_PREFIX, AccessTokens, parse_api_token},
@@ -92,6 +93,7 @@ pub(super) struct Inner {
     limiter: Limiter,
     rejections: Rejections,
     tokens: AccessTokens,
+    proof: FileProof,
     pub(super) sessions: Sessions,
     access_token_seconds: i64,
 }
@@ -103,6 +105,7 @@ impl Authenticator {
         let key = reader.access_token_key()?;
         let inner = Inner {
             tokens: AccessTokens::new(&key),
+            proof: FileProof::new(&key),
             sessions: Sessions::new(&key, options.session_idle_seconds, options.session_seconds),
             credentials: Arc::new(CredentialCache::load(reader.clone())?),
             limiter: Limiter::new(options.failed_logins_max, window),
@@ -110,6 +113,11 @@ impl Authenticator {
             access_token_seconds: options.access_token_seconds.into(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Proves to a command that the server at `address` has the file open; `None` if the challenge is not one.
+    pub fn prove(&self, challenge: &str, address: SocketAddr) -> Option<String> {
+        self.inner.proof.prove(challenge, local_address(address))
     }
 
     /// Authenticates a client by the Bearer token that it presents from `address`.

@@ -31,12 +31,15 @@ pub(super) struct ServerArguments {
     ca: Option<PathBuf>,
 }
 
+type Authorize = dyn Fn(&Agent) -> Result<String, Failure> + Send + Sync;
+
 /// A connection to a server; clones share it.
 #[derive(Clone)]
 pub(super) struct Client {
     agent: Agent,
     base: String,
-    authorize: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Returns the token for a request to the server that the agent reaches.
+    authorize: Arc<Authorize>,
 }
 
 impl ServerArguments {
@@ -62,29 +65,41 @@ impl ServerArguments {
             .build()
             .new_agent();
         let base = url.trim_end_matches('/').to_owned();
-        let authorization = format!("Bearer {token}");
-        Ok(Some(Client { agent, base, authorize: Arc::new(move || authorization.clone()) }))
+        let token = token.clone();
+        Ok(Some(Client { agent, base, authorize: Arc::new(move |_| Ok(token.clone())) }))
     }
 }
 
 impl Client {
-    /// A client of a server on this machine. `token` makes a token for each request.
-    pub(super) fn local(base: String, token: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        let config = Agent::config_builder().proxy(None).http_status_as_error(false);
+    /// A client of a server on this machine. `authorize` makes a token for each request, if the server may have one.
+    pub(super) fn local(
+        base: String,
+        authorize: impl Fn(&Agent) -> Result<String, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        let config = Agent::config_builder().proxy(None).http_status_as_error(false).max_redirects(0);
         let agent = config.timeout_recv_response(Some(ANSWER_WITHIN)).build().new_agent();
-        Self { agent, base, authorize: Arc::new(move || format!("Bearer {}", token())) }
+        Self { agent, base, authorize: Arc::new(authorize) }
+    }
+
+    /// Whether a token can be made for the server.
+    pub(super) fn is_authorized(&self) -> bool {
+        self.authorization().is_ok()
+    }
+
+    fn authorization(&self) -> Result<String, Failure> {
+        (self.authorize)(&self.agent).map(|token| format!("Bearer {token}"))
     }
 
     /// Gets `path`, which begins with a slash and may have a query.
     pub(super) fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
-        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", (self.authorize)());
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", self.authorization()?);
         request.call().map_err(|error| self.unreachable(&error))
     }
 
     /// Opens a stream of server-sent events after a cursor. It ends after [`STREAM_FOR`] at the latest, so that a connection
     /// whose other end is gone does not last.
     pub(super) fn stream(&self, path: &str, cursor: Option<&str>) -> Result<Response<Body>, Failure> {
-        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", (self.authorize)());
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", self.authorization()?);
         let request = match cursor {
             Some(cursor) => request.header("last-event-id", cursor),
             None => request,
@@ -95,7 +110,7 @@ impl Client {
 
     /// Sends `body` to `path`.
     pub(super) fn post(&self, path: &str, body: &[u8]) -> Result<Response<Body>, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", (self.authorize)());
+        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.authorization()?);
         request.content_type("application/x-ndjson").send(body).map_err(|error| self.unreachable(&error))
     }
 

@@ -4,6 +4,10 @@
 //! can read the database can read the key in it, and signs a short-lived token with that key. So it asks the server, which
 //! has the index in memory, instead of reading the index from the file. A token is sent to this machine only.
 //!
+//! An address stays when a server is killed, and then any program may listen there. So the address counts only while a
+//! process holds the lock of the database, and before each request the server proves that it has the file open
+//! ([`FileProof`]). Only after that is a token sent.
+//!
 //! Everything here is optional: without an address, or if the server does not respond, the command reads the file. A server
 //! with TLS leaves no address, because its certificate is for another name.
 
@@ -11,7 +15,17 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use ureq::Agent;
 
-use crate::{auth, cli::client::Client, config::Config, model::timestamp::Timestamp, platform::file, store};
+use crate::{
+    auth,
+    cli::{client::Client, failure::Failure},
+    config::Config,
+    model::{
+        file_proof::{self, FileProof, local_address},
+        timestamp::Timestamp,
+    },
+    platform::{file, lock},
+    store,
+};
 
 /// How long a server may take to respond to the first request. It answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -23,14 +37,7 @@ impl<'p> Published<'p> {
     /// Leaves the address of the server of `config`, whose real port is set, for commands.
     pub(super) fn new(config: &'p Config) -> Self {
         let path = config.database.path.as_path();
-        let mut address = config.server.listen;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
-        }
+        let address = local_address(config.server.listen);
         let is_reachable = config.server.tls().is_none() && address.ip().is_loopback();
         let identity = file::identity_at(path).ok().filter(|_| is_reachable);
         let written = identity.and_then(|identity| write(path, &format!("{address} {identity}\n")));
@@ -40,7 +47,7 @@ impl<'p> Published<'p> {
 
 impl Drop for Published<'_> {
     fn drop(&mut self) {
-        // An address that stays leads to nothing.
+        // An address that stays is not used without the lock.
         let _ = self.0.and_then(|path| write(path, ""));
     }
 }
@@ -58,10 +65,36 @@ pub(super) fn find(path: &Path) -> Option<Client> {
     if file::identity_at(path).ok()?.to_string() != identity {
         return None;
     }
-    let base = format!("http://{address}");
-    let agent = Agent::config_builder().proxy(None).timeout_global(Some(ANSWER_WITHIN)).build().new_agent();
-    let health = agent.get(format!("{base}/healthz")).call();
-    let key = health.ok().and_then(|_| store::access_token_key(path).ok())?;
-    let authorize = move || auth::command_line_token(&key, Timestamp::now()).unwrap_or_default();
-    Some(Client::local(base, authorize))
+    // Before SQLite opens the file in this process: closing the file would end SQLite's locks.
+    if !lock::may_be_locked(&fs::File::open(path).ok()?) {
+        return None;
+    }
+    let key = store::access_token_key(path).ok()?;
+    let proof = FileProof::new(&key);
+    let authorize = move |agent: &Agent| {
+        prove(agent, address, &proof)?;
+        auth::command_line_token(&key, Timestamp::now()).ok_or_else(|| Failure::new("no token could be made"))
+    };
+    let client = Client::local(format!("http://{address}"), authorize);
+    client.is_authorized().then_some(client)
+}
+
+/// Succeeds if the server at `address` proves that it has the file open.
+fn prove(agent: &Agent, address: SocketAddr, proof: &FileProof) -> Result<(), Failure> {
+    let challenge = FileProof::challenge().map_err(|error| Failure::new(error.to_string()))?;
+    let request = agent.get(format!("http://{address}/healthz")).header(file_proof::CHALLENGE, &challenge);
+    let mut response = request
+        .config()
+        .timeout_global(Some(ANSWER_WITHIN))
+        .build()
+        .call()
+        .map_err(|error| Failure::new(format!("http://{address}: {error}")))?;
+    let given = response.headers().get(file_proof::PROOF).and_then(|value| value.to_str().ok());
+    let is_proven = given.is_some_and(|given| proof.is_proven(&challenge, address, given));
+    // A connection whose response was read serves the next request too.
+    drop(response.body_mut().read_to_vec());
+    if is_proven {
+        return Ok(());
+    }
+    Err(Failure::new(format!("http://{address}: the program there has another database")))
 }

@@ -1,6 +1,6 @@
 //! `healthcheck`: for supervisors.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use ureq::{Agent, tls::TlsConfig};
@@ -8,6 +8,7 @@ use ureq::{Agent, tls::TlsConfig};
 use crate::{
     cli::{failure::Failure, output::Output},
     config::Config,
+    model::file_proof::local_address,
 };
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -47,11 +48,5 @@ pub(super) fn healthcheck(config: &Config, arguments: &StatusArguments, out: &mu
 /// The URL of this configuration's server on this machine.
 pub(super) fn own_url(config: &Config) -> String {
     let scheme = if config.server.tls().is_some() { "https" } else { "http" };
-    let mut address = config.server.listen;
-    if address.ip().is_unspecified() {
-        let loopback: IpAddr =
-            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-        address.set_ip(loopback);
-    }
-    format!("{scheme}://{address}")
+    format!("{scheme}://{}", local_address(config.server.listen))
 }

@@ -26,7 +26,11 @@ pub(crate) mod session;
 mod streams;
 mod unread;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
@@ -57,6 +61,8 @@ use crate::{
 
 /// The handles and limits that all handlers share.
 pub struct Context {
+    /// The address on which the server listens.
+    pub address: SocketAddr,
     /// Reads from the file.
     pub reader: Reader,
     /// Writes to the file.

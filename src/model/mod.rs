@@ -13,6 +13,7 @@ pub mod epoch;
 pub mod error;
 pub mod event;
 pub mod field;
+pub mod file_proof;
 pub mod filter;
 pub mod fold;
 #[cfg(any(test, fuzzing))]

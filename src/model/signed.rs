@@ -85,7 +85,8 @@ impl SigningKey {
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
 
-    fn mac(&self, text: &str) -> Hmac<Sha256> {
+    /// The code of a text, to write or to compare.
+    pub(super) fn mac(&self, text: &str) -> Hmac<Sha256> {
         self.0.clone().chain_update(text)
     }
 }

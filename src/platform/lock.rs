@@ -31,20 +31,43 @@ pub fn try_lock_all_names(file: &File) -> Result<(), TryLockError> {
     use nix::{
         errno::Errno,
         fcntl::{FcntlArg, fcntl},
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&all_names())) {
+        Ok(_) => Ok(()),
+        Err(Errno::EAGAIN | Errno::EACCES) => Err(TryLockError::WouldBlock),
+        Err(error) => Err(TryLockError::Error(error.into())),
+    }
+}
+
+/// Whether a process may hold the lock of [`try_lock_all_names`] on this file. Locks nothing.
+#[cfg(target_os = "linux")]
+pub fn may_be_locked(file: &File) -> bool {
+    use nix::{
+        fcntl::{FcntlArg, fcntl},
         libc,
     };
+    let mut lock = all_names();
+    let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock));
+    asked.is_err() || i32::from(lock.l_type) != libc::F_UNLCK
+}
+
+/// These systems have no such lock.
+#[cfg(not(target_os = "linux"))]
+pub const fn may_be_locked(_: &File) -> bool {
+    true
+}
+
+/// The exclusive lock on the byte.
+#[cfg(target_os = "linux")]
+const fn all_names() -> nix::libc::flock {
+    use nix::libc;
     const LOCK_BYTE: libc::off_t = 0x4000_0000 + 1024;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the constants are 1 and 0; C declares them wider than the fields"
     )]
     let (l_type, l_whence) = (libc::F_WRLCK as libc::c_short, libc::SEEK_SET as libc::c_short);
-    let lock = libc::flock { l_type, l_whence, l_start: LOCK_BYTE, l_len: 1, l_pid: 0 };
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(()),
-        Err(Errno::EAGAIN | Errno::EACCES) => Err(TryLockError::WouldBlock),
-        Err(error) => Err(TryLockError::Error(error.into())),
-    }
+    libc::flock { l_type, l_whence, l_start: LOCK_BYTE, l_len: 1, l_pid: 0 }
 }
 
 /// Locks nothing, since these systems have no such lock that leaves SQLite's own locks alone: on macOS, `flock` conflicts with

@@ -106,7 +106,7 @@ impl Application {
         let signals = StopSignals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
-        let context = Data::new(context(config, &store, recorder.clone(), streams.clone())?);
+        let context = Data::new(context(config, address, &store, recorder.clone(), streams.clone())?);
         let uses = LastUsed::keep(&context.authenticator, store.writer.clone());
         let (server, connections) = serve(config, endpoint, context)?;
         Ok(Self { server, address, recorder, uses, store, signals, streams, connections })
@@ -132,7 +132,13 @@ impl Application {
     }
 }
 
-fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams) -> Result<Context, StartError> {
+fn context(
+    config: &Config,
+    address: SocketAddr,
+    store: &Store,
+    recorder: Recorder,
+    streams: Streams,
+) -> Result<Context, StartError> {
     let authenticator = Authenticator::open(
         &store.own_reader,
         AuthenticatorOptions {
@@ -146,6 +152,7 @@ fn context(config: &Config, store: &Store, recorder: Recorder, streams: Streams)
     authenticator.watch();
     let limits = &config.limits;
     Ok(Context {
+        address,
         reader: store.reader.clone(),
         writer: store.writer.clone(),
         authenticator,

@@ -1,6 +1,12 @@
 //! Commands that find the server that runs on their file, and ask it instead of reading the file.
 
-use std::fs;
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener},
+    sync::mpsc,
+    thread,
+};
 
 use auditbox::{auth::command_line_token, model::timestamp::Timestamp};
 use serde_json::Value;
@@ -64,6 +70,64 @@ fn a_copy_or_a_file_without_its_server_is_read() {
         fs::write(directory.path().join("auditbox.db.lock"), text).unwrap();
         assert_eq!(identifiers(&good(directory.path(), &["query", "--json"])).len(), 4);
     }
+}
+
+/// Another program: it answers every request with 200 and a forged list. Returns its address and what it reads.
+fn impostor() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, (sender, requests)) = (listener.local_addr().unwrap().to_string(), mpsc::channel());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut buffer) = (stream.unwrap(), [0; 4096]);
+            let length = stream.read(&mut buffer).unwrap_or(0);
+            sender.send(String::from_utf8_lossy(&buffer[..length]).to_lowercase()).unwrap();
+            let body = r#"{"audits":[{"identifier":"forged"}],"next":null}"#;
+            let head =
+                "HTTP/1.1 200 OK\r\nconnection: close\r\nx-auditbox-proof: AAAA\r\ncontent-type: application/json";
+            let sent = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            assert!(sent.is_ok() || sent.unwrap_err().kind() == ErrorKind::BrokenPipe);
+            drop(stream.shutdown(Shutdown::Write));
+        }
+    });
+    (address, requests)
+}
+
+#[test]
+fn another_program_at_the_address_gets_no_token_and_is_not_believed() {
+    let mut server = Server::start();
+    server.store(&events("e", 3));
+    let lock = server.directory().join("auditbox.db.lock");
+    let (own, identity) = fs::read_to_string(&lock)
+        .unwrap()
+        .trim_end()
+        .split_once(' ')
+        .map(|(own, id)| (own.to_owned(), id.to_owned()))
+        .unwrap();
+    let (address, requests) = impostor();
+    fs::write(&lock, format!("{address} {identity}\n")).unwrap();
+    // A process holds the lock, so the program there must prove that it is the server. It cannot.
+    for command in [&["query", "--json"][..], &["export"], &["event", "e1"], &["stats", "--json"]] {
+        let printed = good(server.directory(), command);
+        assert!(printed.contains("e1") || printed.contains("\"count\":3"), "{command:?}: {printed}");
+        assert!(!printed.contains("forged"), "{printed}");
+    }
+    let received: Vec<_> = requests.try_iter().collect();
+    assert_eq!(received.len(), 4, "{received:?}");
+    assert!(received.iter().all(|request| request.contains("x-auditbox-challenge")), "{received:?}");
+    assert!(!received.iter().any(|request| request.contains("authorization")), "{received:?}");
+    // The server proves it for its own address and a challenge of the right form only.
+    let challenge = "A".repeat(43);
+    let proof = |challenge: &str| {
+        let response =
+            ureq::get(format!("http://{own}/healthz")).header("x-auditbox-challenge", challenge).call().unwrap();
+        response.headers().get("x-auditbox-proof").map(|proof| proof.to_str().unwrap().to_owned())
+    };
+    assert_eq!(proof(&challenge).unwrap().len(), 43);
+    assert_eq!(proof("short"), None);
+    // Once the server is killed, nothing is asked.
+    server.kill();
+    assert_eq!(identifiers(&good(server.directory(), &["query", "--json"])).len(), 3);
+    assert!(requests.try_iter().next().is_none());
 }
 
 #[test]
