@@ -104,7 +104,9 @@ impl Predicate {
 /// status code without the decimals that generated clients add (`403.0`). Any other text is unchanged.
 pub fn canonical<'t>(spec: &FieldSpec, text: &'t str) -> &'t str {
     match spec.matching {
-        Matching::OneOf(values) => values.iter().copied().find(|known| known.eq_ignore_ascii_case(text)).unwrap_or(text),
+        Matching::OneOf(values) => {
+            values.iter().copied().find(|known| known.eq_ignore_ascii_case(text)).unwrap_or(text)
+        }
         Matching::StatusCode => match text.split_once('.') {
             Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
             _ => text,
@@ -150,7 +152,8 @@ fn without_zone(text: &str) -> &str {
 fn canonical_range(range: IpNet) -> IpNet {
     let IpNet::V6(mapped) = range else { return range };
     let length = mapped.prefix_len().checked_sub(MAPPED_PREFIX_LENGTH);
-    let plain = mapped.addr().to_ipv4_mapped().zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    let plain =
+        mapped.addr().to_ipv4_mapped().zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
     plain.map_or(range, IpNet::V4)
 }
 

@@ -331,7 +331,7 @@ mod tests {
             ("\"a b\"c", "\"a b\" ; c"),
             (r#""say \"x y\" \\ \n""#, r#""say "x y" \ \n""#),
             ("-out -\"a b\" -actor:ada", "-out ; -\"a b\" ; -Actor=ada"),
-            ("\"-\" -- --force", "\"-\" ; -- ; --force"),
+            ("\"-\" -- --force", "- ; -- ; --force"),
             ("actor:Ada entity:Checkout", "Actor=ada ; Entity=Checkout"),
             ("action:a,b", "Action=a|b|a,b"),
             ("entity:\"a,b\",c", "Entity=a,b|c"),
@@ -424,7 +424,10 @@ mod tests {
     fn names_of_keys_and_parameters_lead_to_the_field() {
         for (text, expected) in [
             ("type:user", "has no field \"type\": use resources: for the type of the resource, actor_type: for that"),
-            ("code:403", "use status_code: for the status code; to search for the text, write it in quotes: \"code:403\""),
+            (
+                "code:403",
+                "use status_code: for the status code; to search for the text, write it in quotes: \"code:403\"",
+            ),
             ("name:ada", "use actor: for the name"),
             ("Email:ada@example.org", "use actor: for the e-mail address"),
             ("message:timeout", "write the words of the message without a name"),

@@ -301,11 +301,12 @@ fn a_less_precise_time_covers_all_of_it() {
             ("from=2024-05-01&to=2024-05-01", "evening minute half"),
             ("from=2024-05-01&to=2024-05-01&tz=Europe/Berlin", "minute half"),
             ("from=2024-05-02&tz=%2B02:00", "evening"),
+            ("to=2024-05-01&tz=", "evening minute half"),
         ],
     );
     let answer = server.list("from=2024-05-02&to=2024-05-01").json();
     assert!(answer["message"].as_str().unwrap().starts_with("from: is after to: "), "{answer}");
-    check_refused(&server, &[("tz=Nowhere", "tz"), ("to=2024-05-01&tz=", "tz")]);
+    check_refused(&server, &[("tz=Nowhere", "tz")]);
 }
 
 #[test]
@@ -384,12 +385,7 @@ fn includes_selects_keys_and_keeps_their_bytes() {
     }
     check_refused(
         &server,
-        &[
-            ("includes=own", "includes"),
-            ("includes=", "includes"),
-            ("includes=diff,", "includes"),
-            ("includes=diff;action", "includes"),
-        ],
+        &[("includes=own", "includes"), ("includes=diff,", "includes"), ("includes=diff;action", "includes")],
     );
     server.store(&[json!({ "identifier": "bare", "action": "A", "resourceType": "x", "trigger": { "at": "2001-01-01T00:00:00Z" } })]);
     assert_eq!(server.list("includes=message,diff&order=asc").json()["audits"][0], json!({}));

@@ -302,7 +302,10 @@ mod tests {
     fn an_error_says_how_to_write_the_time() {
         for (text, expected) in [
             ("1714564800", "read as seconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.000000Z\""),
-            ("1714564800123", "read as milliseconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.123000Z\""),
+            (
+                "1714564800123",
+                "read as milliseconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.123000Z\"",
+            ),
             ("1714564800.5", "\"2024-05-01T12:00:00.500000Z\""),
             ("24h", "is a duration, which only the command line takes"),
             ("1h 30m", "is a duration, which only the command line takes"),

@@ -161,14 +161,27 @@ fn an_empty_filter_is_none_and_brackets_may_have_an_index() {
 #[test]
 fn an_empty_control_is_absent() {
     for name in [
-        "page", "cursor", "sort", "order", "count", "include_own", "include_deleted_entities", "tz", "includes", "facets",
+        "page",
+        "cursor",
+        "sort",
+        "order",
+        "count",
+        "include_own",
+        "include_deleted_entities",
+        "tz",
+        "includes",
+        "facets",
         "histogram",
     ] {
         for query in [format!("{name}="), name.to_owned(), format!("{name}[]=&action=")] {
             let params = parse(&query, Accepts::Stats).valid().unwrap_or_else(|error| panic!("{query}: {error}"));
             assert_eq!((params.position, params.sort, params.order), (PagePosition::First, None, None), "{query}");
             assert_eq!((params.count, params.includes, params.include_own), (None, None, false), "{query}");
-            assert_eq!((params.facets, params.histogram.is_none(), params.zone), (Vec::new(), true, Zone::utc()), "{query}");
+            assert_eq!(
+                (params.facets, params.histogram.is_none(), params.zone),
+                (Vec::new(), true, Zone::utc()),
+                "{query}"
+            );
         }
     }
     assert_eq!(parse("sort=&sort=received&count=true&count=", Accepts::List).valid().unwrap().count, Some(true));
@@ -191,7 +204,11 @@ fn booleans_and_choices_are_read_in_any_case() {
         assert_eq!((params.count, params.include_own), (Some(expected), expected), "{text}");
     }
     for text in ["yes", "no", "2", "01", "t", "true,false", "%20"] {
-        assert_eq!(parse(&format!("count={text}"), Accepts::List).problems[0].message, "must be true or false", "{text}");
+        assert_eq!(
+            parse(&format!("count={text}"), Accepts::List).problems[0].message,
+            "must be true or false",
+            "{text}"
+        );
     }
     let params = parse("sort=Received&order=ASC", Accepts::List).valid().unwrap();
     assert_eq!((params.sort, params.order), (Some(Sort::Received), Some(Order::Ascending)));
