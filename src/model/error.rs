@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::printable::shortened;
+use crate::model::printable::{is_hidden, shortened};
 
 /// Maximum number of characters of an unknown parameter in an error.
 const NAME_CHARS_SHOWN: usize = 128;
@@ -49,9 +49,13 @@ impl ParameterError {
         Self { parameter: parameter.into(), message: message.into(), resume: None }
     }
 
-    /// Rejects a parameter that the endpoint does not have. A long name is truncated in the error.
+    /// Rejects a parameter that the endpoint does not have. A long name is truncated in the error. An
+    /// empty name, and one with characters that cannot be seen, is quoted and escaped.
     pub fn unknown(name: &str) -> Self {
-        Self::new(shortened(name, NAME_CHARS_SHOWN), "is not a parameter of this endpoint")
+        let shown = shortened(name, NAME_CHARS_SHOWN);
+        let is_visible = !name.trim().is_empty() && !shown.contains(is_hidden);
+        let shown = if is_visible { shown.into_owned() } else { format!("{shown:?}") };
+        Self::new(shown, "is not a parameter of this endpoint")
     }
 }
 

@@ -1,6 +1,8 @@
 //! A query's filter: an AND of clauses, each an OR of predicates on one field, within a time range.
 
-use ipnet::IpNet;
+use std::net::Ipv6Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::{
     address::{addresses, parse_address},
@@ -14,6 +16,9 @@ use crate::model::{
 
 /// The resource type of auditbox's own records of requests.
 pub const OWN_RESOURCE_TYPE: &str = "api_request";
+
+/// The length of the prefix that all IPv4-mapped addresses have: `::ffff:0:0/96`.
+const MAPPED_PREFIX_LENGTH: u8 = 96;
 
 /// Events between two instants, both included. A missing bound is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,9 +68,11 @@ impl Predicate {
                 Ok(Self::Exact(term_text::asked(spec, text).into_owned()))
             }
             Matching::Prefix => Ok(Self::Prefix(text.to_owned())),
-            Matching::OneOf(values) if values.contains(&text) => Ok(Self::Exact(text.to_owned())),
+            Matching::OneOf(values) if values.contains(&canonical(spec, text)) => {
+                Ok(Self::Exact(canonical(spec, text).to_owned()))
+            }
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
-            Matching::StatusCode => parse_status_code(text),
+            Matching::StatusCode => parse_status_code(canonical(spec, text)),
             Matching::Network => parse_network(spec, text),
         }
     }
@@ -93,6 +100,21 @@ impl Predicate {
     }
 }
 
+/// A parameter's text as the stored values are written: a value of a closed list in the case of that list (`success`), and a
+/// status code without the decimals that generated clients add (`403.0`). Any other text is unchanged.
+pub fn canonical<'t>(spec: &FieldSpec, text: &'t str) -> &'t str {
+    match spec.matching {
+        Matching::OneOf(values) => {
+            values.iter().copied().find(|known| known.eq_ignore_ascii_case(text)).unwrap_or(text)
+        }
+        Matching::StatusCode => match text.split_once('.') {
+            Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+            _ => text,
+        },
+        _ => text,
+    }
+}
+
 fn parse_status_code(text: &str) -> Result<Predicate, String> {
     match text.as_bytes() {
         [digit @ b'1'..=b'9', b'x' | b'X', b'x' | b'X'] => Ok(Predicate::StatusClass(char::from(*digit))),
@@ -107,13 +129,32 @@ fn parse_network(spec: &FieldSpec, text: &str) -> Result<Predicate, String> {
     if let Some(address) = parse_address(text) {
         return Ok(Predicate::Network(IpNet::from(address)));
     }
-    match text.parse::<IpNet>() {
-        Ok(range) => Ok(Predicate::Network(range.trunc())),
-        Err(_) if text.split_once('/').is_some_and(|(address, _)| parse_address(address).is_some()) => {
-            Err("must be an address, or a range such as 10.0.0.0/8".to_owned())
+    match text.split_once('/').map(|(address, length)| (without_zone(address), length)) {
+        Some((address, length)) if parse_address(address).is_some() => {
+            let range = format!("{address}/{length}").parse::<IpNet>();
+            let range = range.map_err(|_| "must be an address, or a range such as 10.0.0.0/8".to_owned())?;
+            Ok(Predicate::Network(canonical_range(range.trunc())))
         }
-        Err(_) => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
+        _ => Ok(Predicate::Exact(term_text::asked(spec, text).into_owned())),
     }
+}
+
+/// An IPv6 address without its zone (RFC 4007 section 11.7): a range matches in every zone. Any other text is unchanged.
+fn without_zone(text: &str) -> &str {
+    match text.split_once('%') {
+        Some((address, _)) if address.parse::<Ipv6Addr>().is_ok() => address,
+        _ => text,
+    }
+}
+
+/// A range of IPv4-mapped addresses (RFC 4291 section 2.5.5.2) as the range of IPv4 addresses that it means, because the addresses
+/// in values are compared in that form. Any other range is unchanged.
+fn canonical_range(range: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = range else { return range };
+    let length = mapped.prefix_len().checked_sub(MAPPED_PREFIX_LENGTH);
+    let plain =
+        mapped.addr().to_ipv4_mapped().zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    plain.map_or(range, IpNet::V4)
 }
 
 /// A predicate on one field: true if any of its values satisfies any of the predicates; if `negated`, true if none
@@ -216,6 +257,31 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_mapped_addresses_is_one_of_ipv4_addresses() {
+        for value in ["10.0.0.1", "::ffff:10.0.0.1", "[::ffff:a00:1]:443"] {
+            for text in ["::ffff:0:0/96", "::ffff:10.0.0.0/104", "::FFFF:a00:1/128", "0:0:0:0:0:ffff:a00:1/100"] {
+                assert!(passes(Field::Ip, text, value), "{text} {value}");
+            }
+            for text in ["::ffff:11.0.0.0/104", "::/0", "::/96", "2001:db8::/32"] {
+                assert!(!passes(Field::Ip, text, value), "{text} {value}");
+            }
+        }
+        assert!(!passes(Field::Ip, "::ffff:0:0/96", "2001:db8::1"));
+    }
+
+    #[test]
+    fn a_range_matches_in_every_zone() {
+        for text in ["fe80::1%eth0/64", "fe80::1%25en0.100/64", "fe80::/64"] {
+            assert!(passes(Field::Ip, text, "fe80::2%eth1") && passes(Field::Ip, text, "fe80::3"), "{text}");
+            assert!(!passes(Field::Ip, text, "fe80:0:0:1::2%eth0"), "{text}");
+        }
+        for text in ["fe80::1%eth0/129", "fe80::1%eth0/", "fe80::1/64%eth0"] {
+            assert!(Predicate::parse(Field::Ip.spec(), text).is_err(), "{text}");
+        }
+        assert!(passes(Field::Ip, "10.0.0.1%eth0/8", "10.0.0.1%eth0/8"));
+    }
+
+    #[test]
     fn what_passes_begins_as_it_is_said_to() {
         let addresses = [
             "10.1.2.3",
@@ -287,11 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn values_of_closed_lists_match_in_any_case() {
+        for text in ["SUCCESS", "success", "Success"] {
+            assert!(passes(Field::Status, text, "SUCCESS") && !passes(Field::Status, text, "FAILURE"), "{text}");
+        }
+        assert!(passes(Field::ActionType, "Self-Service", "self-service"));
+        assert!(Predicate::parse(Field::Status.spec(), "succes").is_err());
+    }
+
+    #[test]
     fn status_codes_match_by_number_and_class() {
         assert!(passes(Field::StatusCode, "4xx", "403"));
         assert!(!passes(Field::StatusCode, "4xx", "200"));
         assert!(passes(Field::StatusCode, "403", "403"));
-        for text in ["4x", "x4x", "40", "4034", "0xx", "abc"] {
+        assert!(passes(Field::StatusCode, "403.0", "403") && passes(Field::StatusCode, "403.", "403"));
+        for text in ["4x", "x4x", "40", "4034", "0xx", "abc", "403.5", "40.0", "403.0.0", ".0"] {
             assert!(Predicate::parse(Field::StatusCode.spec(), text).is_err(), "{text}");
         }
     }

@@ -6,7 +6,7 @@
 //! likely misspelling of a field is rejected. Quotes take everything literally.
 
 use crate::model::{
-    field::{FIELDS, Field, FieldSpec, Matching},
+    field::{FIELDS, Field, FieldSpec},
     filter::{Clause, Predicate, SearchTerm},
     printable::shortened,
     search::SearchText,
@@ -36,6 +36,19 @@ const ALIASES: &[(&str, Field)] = &[
 ];
 /// Names of the range of time in other languages.
 const TIMES: &[&str] = &["from", "to", "after", "before", "since", "until"];
+/// Names of parameters that do not choose events, in plain form.
+const CONTROLS: &[&str] =
+    &["limit", "perpage", "page", "cursor", "sort", "order", "count", "includes", "includeown", "tz"];
+/// Names of an event's keys that are not fields, in plain form, and what to write instead.
+const KEYS: &[(&str, &str)] = &[
+    ("type", "use resources: for the type of the resource, actor_type: for that of the actor"),
+    ("code", "use status_code: for the status code"),
+    ("name", "use actor: for the name of the actor"),
+    ("email", "use actor: for the e-mail address of the actor"),
+    ("message", "write the words of the message without a name"),
+];
+/// The objects of an event, which a path to a key may name before a dot.
+const OBJECTS: &[&str] = &["context", "trigger", "request", "by"];
 /// The shortest name of a field in which a misspelling is recognized. A shorter one is too similar to other words.
 const MISSPELT_CHARS_MIN: usize = 5;
 /// From this length on, two letters may be wrong.
@@ -78,6 +91,12 @@ impl Parser<'_> {
             return Ok(None);
         }
         let negated = self.skip_hyphen();
+        if self.rest.strip_prefix('-').is_some_and(|after| after.is_empty() || after.starts_with(char::is_whitespace)) {
+            return Err(
+                "has a hyphen without a word: write -word to exclude the word; to search for the hyphen, write \"-\" in quotes"
+                    .to_owned(),
+            );
+        }
         if let Some(phrase) = self.quoted()? {
             self.words += 1;
             return Ok(Some((SearchTerm::Text(SearchText::phrase(&phrase, negated)), false)));
@@ -101,7 +120,7 @@ impl Parser<'_> {
         Ok(Some((SearchTerm::Text(SearchText::word(word, negated)), is_joining)))
     }
 
-    /// Skips the hyphen that excludes the next term. Two hyphens, or a single one without a word, are part of a word.
+    /// Skips the hyphen that excludes the next term. Two hyphens are part of a word.
     fn skip_hyphen(&mut self) -> bool {
         let Some(after) = self.rest.strip_prefix('-') else {
             return false;
@@ -147,6 +166,13 @@ impl Parser<'_> {
                     let value =
                         self.rest.split(|char: char| char == ',' || char.is_whitespace()).next().unwrap_or_default();
                     self.rest = &self.rest[value.len()..];
+                    if value.is_empty() && (self.rest.starts_with(',') || !values.is_empty()) {
+                        let given = whole.split(char::is_whitespace).next().unwrap_or_default();
+                        return Err(format!(
+                            "has an empty value: {}: write {name}:value or {name}:a,b, and put a value that has a comma in quotes",
+                            shortened(&format!("{name}:{given}"), SHOWN_CHARS)
+                        ));
+                    }
                     if value.is_empty() {
                         return Err(format!(
                             "has no value after {name}: and before a space: write {name}:value or {name}:a,b, or search for \
@@ -162,7 +188,7 @@ impl Parser<'_> {
         self.words += values.len();
         let mut predicates = Vec::with_capacity(values.len() + 1);
         for value in &values {
-            let predicate = Predicate::parse(spec, in_its_case(spec, value));
+            let predicate = Predicate::parse(spec, value);
             predicates
                 .push(predicate.map_err(|message| format!("{name}:{}: {message}", shortened(value, SHOWN_CHARS)))?);
         }
@@ -196,6 +222,9 @@ fn field_of(name: &str, value: &str) -> Result<Option<&'static FieldSpec>, Strin
     if TIMES.contains(&plain.as_str()) && value.starts_with(|first: char| first.is_ascii_digit()) {
         return Err(format!("does not take times ({name}:): use the range of time, from and to; {escape}"));
     }
+    if let Some(instead) = instead_of(name, &plain, value) {
+        return Err(format!("has no field {:?}: {instead}; {escape}", shortened(name, SHOWN_CHARS)));
+    }
     let similar = |known: &str| {
         let wrong_max = 1 + usize::from(known.len() >= TWO_WRONG_CHARS_MIN);
         known.len() >= MISSPELT_CHARS_MIN && differences(known, &plain) <= wrong_max
@@ -209,6 +238,24 @@ fn field_of(name: &str, value: &str) -> Result<Option<&'static FieldSpec>, Strin
     }
 }
 
+/// What to write instead of a name that is a parameter or a key of an event, but not a field.
+fn instead_of(name: &str, plain_name: &str, value: &str) -> Option<String> {
+    if CONTROLS.contains(&plain_name) {
+        return Some("it is a parameter of its own, beside the search".to_owned());
+    }
+    let (objects, key) = name.rsplit_once('.').unwrap_or(("", name));
+    let field = || names().find(|(known, _)| *known == plain(key)).and_then(|(_, field)| field.spec().name());
+    if objects.eq_ignore_ascii_case("not") {
+        return field().map(|field| shortened(&format!("write -{field}:{value}"), SHOWN_CHARS).into_owned());
+    }
+    let is_path = objects.split('.').all(|object| OBJECTS.iter().any(|known| known.eq_ignore_ascii_case(object)));
+    if !objects.is_empty() && !is_path {
+        return None;
+    }
+    let known = KEYS.iter().find(|(known, _)| *known == plain(key)).map(|(_, instead)| (*instead).to_owned());
+    known.or_else(|| field().map(|field| format!("use {field}:")))
+}
+
 /// The names of the fields, in plain form.
 fn names() -> impl Iterator<Item = (String, Field)> {
     let parameters = FIELDS.iter().flat_map(|spec| spec.parameters.iter().map(|name| (plain(name), spec.field)));
@@ -218,16 +265,6 @@ fn names() -> impl Iterator<Item = (String, Field)> {
 /// A name without separators, in lower case: `statusCode`, `status_code` and `status-code` are the same field.
 fn plain(name: &str) -> String {
     name.chars().filter(|char| !matches!(char, '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
-}
-
-/// A value of a closed list in the case of that list: people write `status:failure`.
-fn in_its_case<'v>(spec: &FieldSpec, value: &'v str) -> &'v str {
-    match spec.matching {
-        Matching::OneOf(values) => {
-            values.iter().copied().find(|known| known.eq_ignore_ascii_case(value)).unwrap_or(value)
-        }
-        _ => value,
-    }
 }
 
 /// Whether a character begins or ends a phrase. Some keyboards write typographic marks.
@@ -261,6 +298,7 @@ fn differences(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::field::Matching;
 
     /// The terms of a search in a short form: `-` for an excluded term, quotes for a phrase, the label and the values of a field.
     fn terms(text: &str) -> String {
@@ -293,7 +331,7 @@ mod tests {
             ("\"a b\"c", "\"a b\" ; c"),
             (r#""say \"x y\" \\ \n""#, r#""say "x y" \ \n""#),
             ("-out -\"a b\" -actor:ada", "-out ; -\"a b\" ; -Actor=ada"),
-            ("- -- --force", "- ; -- ; --force"),
+            ("\"-\" -- --force", "- ; -- ; --force"),
             ("actor:Ada entity:Checkout", "Actor=ada ; Entity=Checkout"),
             ("action:a,b", "Action=a|b|a,b"),
             ("entity:\"a,b\",c", "Entity=a,b|c"),
@@ -363,7 +401,12 @@ mod tests {
             ("\"\"", "quotation marks without text"),
             ("actor:", "has no value after actor:"),
             ("actor: ada", "has no value after actor:"),
-            ("actor:ada, bob", "has no value after actor:"),
+            ("actor:ada, bob", "has an empty value: actor:ada,: "),
+            ("actor:ada,", "has an empty value: actor:ada,: "),
+            ("entity:,", "has an empty value: entity:,: "),
+            ("x entity:a,,b y", "has an empty value: entity:a,,b: "),
+            ("-entity:,a", "has an empty value: entity:,a: "),
+            ("origin:\"a\",", "has an empty value: origin:\"a\",: "),
             ("status:broken", "status:broken: must be SUCCESS or FAILURE"),
             ("status_code:abc", "status_code:abc: must be a status code"),
             ("from:2024-05-01", "use the range of time, from and to"),
@@ -375,6 +418,44 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
         }
         assert_eq!(terms("\"acotr:ada\" \"OR\" \"actor:\""), "\"acotr:ada\" ; or ; \"actor:\"");
+    }
+
+    #[test]
+    fn names_of_keys_and_parameters_lead_to_the_field() {
+        for (text, expected) in [
+            ("type:user", "has no field \"type\": use resources: for the type of the resource, actor_type: for that"),
+            (
+                "code:403",
+                "use status_code: for the status code; to search for the text, write it in quotes: \"code:403\"",
+            ),
+            ("name:ada", "use actor: for the name"),
+            ("Email:ada@example.org", "use actor: for the e-mail address"),
+            ("message:timeout", "write the words of the message without a name"),
+            ("-message:timeout", "write the words of the message without a name"),
+            ("not.actor:ada", "has no field \"not.actor\": write -actor:ada; to search for the text"),
+            ("not.resource_type:x", "write -resources:x;"),
+            ("limit:5", "has no field \"limit\": it is a parameter of its own, beside the search"),
+            ("sort:received", "it is a parameter of its own"),
+            ("include_own:true", "it is a parameter of its own"),
+            ("trigger.origin:UI", "use origin:;"),
+            ("trigger.by.email:ada", "use actor: for the e-mail address"),
+            ("context.entity:x", "use entity:;"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        for text in ["type:", "com.example.type:1", "name::x", "not.a:b", "x.limits:5"] {
+            assert_eq!(terms(text), text);
+        }
+        assert_eq!(terms("\"type:user\""), "\"type:user\"");
+    }
+
+    #[test]
+    fn a_hyphen_without_a_word_is_an_error() {
+        for text in ["-", "a - b", "a -", "- actor:ada"] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with("has a hyphen without a word: write -word"), "{text}: {error}");
+        }
     }
 
     #[test]

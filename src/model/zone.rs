@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::{
     ToSpan,
     civil::{DateTime, time},
-    tz::{Offset, TimeZone},
+    tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
 use crate::model::timestamp::Timestamp;
@@ -70,10 +70,23 @@ impl Zone {
         Some(Timestamp::from_micros(instant.as_microsecond()))
     }
 
-    /// The same, but the last instant if the clock shows `local` twice.
-    pub fn last_instant(&self, local: DateTime) -> Option<Timestamp> {
-        let instant = self.rules.to_ambiguous_zoned_datetime(local).later().ok()?.timestamp();
-        Some(Timestamp::from_micros(instant.as_microsecond()))
+    /// The first and the last instant at which a clock in this zone shows `local`. If it never does, because clocks go forward, both
+    /// are the instant at which they do. The instants may lie outside the years 0000 to 9999.
+    pub fn instants(&self, local: DateTime) -> Option<(Timestamp, Timestamp)> {
+        let since_1970 = local.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+        let micros = i64::try_from(since_1970.as_micros()).ok()?;
+        let at = |offset: Offset| Timestamp::from_micros(micros - i64::from(offset.seconds()) * 1_000_000);
+        match self.rules.to_ambiguous_zoned_datetime(local).offset() {
+            AmbiguousOffset::Unambiguous { offset } => Some((at(offset), at(offset))),
+            AmbiguousOffset::Fold { before, after } => Some((at(before), at(after))),
+            AmbiguousOffset::Gap { after, .. } => {
+                // With the later offset, the result is before the change.
+                let before_change = jiff::Timestamp::from_microsecond(at(after).micros()).ok()?;
+                let change = self.rules.following(before_change).next()?.timestamp();
+                let change = Timestamp::from_micros(change.as_microsecond());
+                Some((change, change))
+            }
+        }
     }
 }
 
@@ -247,6 +260,22 @@ mod tests {
         }
         for text in ["", "Mars/Olympus", "+", "+24:00", "+1:60", "+1x", "--1", "../UTC", "+5\u{52a}=", "-1é2"] {
             assert!(Zone::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_clock_shows_is_the_instant_at_which_clocks_go_forward() {
+        for (zone, local, first, last) in [
+            ("Europe/Berlin", "2026-03-29T02:00", "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),
+            ("Europe/Berlin", "2026-03-29T02:30", "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),
+            ("Europe/Berlin", "2026-03-29T03:00", "2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),
+            ("Europe/Berlin", "2026-10-25T02:30", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
+            ("America/New_York", "2026-03-08T02:59", "2026-03-08T07:00:00Z", "2026-03-08T07:00:00Z"),
+            ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z"),
+            ("UTC", "9999-12-31T23:59", "9999-12-31T23:59:00Z", "9999-12-31T23:59:00Z"),
+        ] {
+            let instants = Zone::parse(zone).unwrap().instants(local.parse().unwrap());
+            assert_eq!(instants, Some((at(first), at(last))), "{zone} {local}");
         }
     }
 

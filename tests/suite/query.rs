@@ -142,7 +142,11 @@ fn a_comma_separates_only_in_a_list_that_is_given_once() {
             ("origin[]=a,b", "ab"),
             ("origin=a,b&origin=a,b", "ab"),
             ("origin=a,b&origin=b", "ab b"),
-            ("origin=,", "c"),
+            ("origin=,", "ab a b c"),
+            ("status_code=,", "ab a b c"),
+            ("not.status_code=,,", "ab a b c"),
+            ("origin[]=,", "c"),
+            ("entity=,", "c"),
             ("origin=,,a,,", "a"),
             ("not.origin=a,b", "c"),
             ("not.origin[]=a,b", "a b c"),
@@ -150,7 +154,6 @@ fn a_comma_separates_only_in_a_list_that_is_given_once() {
             ("entity=a,b&entity=a", "ab a"),
         ],
     );
-    check_refused(&server, &[("status_code=,", "status_code"), ("not.status_code=,,", "not.status_code")]);
     check_refused(&server, &[("status=SUCCESS,FAILURE", "status")]);
 }
 
@@ -298,11 +301,12 @@ fn a_less_precise_time_covers_all_of_it() {
             ("from=2024-05-01&to=2024-05-01", "evening minute half"),
             ("from=2024-05-01&to=2024-05-01&tz=Europe/Berlin", "minute half"),
             ("from=2024-05-02&tz=%2B02:00", "evening"),
+            ("to=2024-05-01&tz=", "evening minute half"),
         ],
     );
     let answer = server.list("from=2024-05-02&to=2024-05-01").json();
     assert!(answer["message"].as_str().unwrap().starts_with("from: is after to: "), "{answer}");
-    check_refused(&server, &[("tz=Nowhere", "tz"), ("to=2024-05-01&tz=", "tz")]);
+    check_refused(&server, &[("tz=Nowhere", "tz")]);
 }
 
 #[test]
@@ -381,12 +385,7 @@ fn includes_selects_keys_and_keeps_their_bytes() {
     }
     check_refused(
         &server,
-        &[
-            ("includes=own", "includes"),
-            ("includes=", "includes"),
-            ("includes=diff,", "includes"),
-            ("includes=diff;action", "includes"),
-        ],
+        &[("includes=own", "includes"), ("includes=diff,", "includes"), ("includes=diff;action", "includes")],
     );
     server.store(&[json!({ "identifier": "bare", "action": "A", "resourceType": "x", "trigger": { "at": "2001-01-01T00:00:00Z" } })]);
     assert_eq!(server.list("includes=message,diff&order=asc").json()["audits"][0], json!({}));

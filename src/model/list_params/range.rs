@@ -2,7 +2,10 @@
 
 use jiff::civil::{Date, DateTime, Time};
 
-use crate::model::{filter::TimeRange, timestamp::Timestamp, zone::Zone};
+use crate::model::{duration, filter::TimeRange, timestamp::Timestamp, zone::Zone};
+
+/// The number of digits from which on a number is a time since 1970, since March 1973.
+const EPOCH_DIGITS_MIN: usize = 9;
 
 /// A range that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,15 +102,26 @@ pub(super) enum RangeEnd {
 
 /// Parses an instant: RFC 3339, or a date, or a date and a time, in `zone` if they have no offset. `time` is the time that a form
 /// sends apart from the date. A range ends with the end of the given day, hour, minute, second or fraction of a second.
-pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Result<Timestamp, &'static str> {
-    let covered = covered(text.trim(), time, zone);
-    let (first, last) = covered.ok_or(
-        "is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00",
-    )?;
+pub(super) fn parse_instant(text: &str, time: &str, zone: &Zone, end: RangeEnd) -> Result<Timestamp, String> {
+    let (first, last) = covered(text.trim(), time, zone).ok_or_else(|| not_a_time(text.trim()))?;
     Ok(match end {
         RangeEnd::From => first,
         RangeEnd::To => last,
     })
+}
+
+/// What is wrong with a text that is not an instant.
+fn not_a_time(text: &str) -> String {
+    // A shorter number is rather a year or a date.
+    let is_epoch = text.split('.').next().is_some_and(|whole| whole.len() >= EPOCH_DIGITS_MIN);
+    if let Some((at, unit)) = Timestamp::from_epoch(text).filter(|_| is_epoch) {
+        return format!("is a number, read as {unit} since 1970; send the time in RFC 3339: \"{at}\"");
+    }
+    if duration::parse_seconds(text).is_ok() {
+        return "is a duration, which only the command line takes; send the time itself, such as 2024-05-01T12:00:00Z"
+            .to_owned();
+    }
+    "is not a date such as 2024-05-01, nor a time such as 2024-05-01T12:00:00Z or 2024-05-01T12:00:00+02:00".to_owned()
 }
 
 /// The first and the last instant that a text means.
@@ -142,8 +156,10 @@ fn covered(text: &str, time: &str, zone: &Zone) -> Option<(Timestamp, Timestamp)
 /// The first and the last instant of a time on a day.
 fn on(date: Date, time: &str, zone: &Zone) -> Option<(Timestamp, Timestamp)> {
     let (first, last) = times(time)?;
-    let (first, last) = (zone.instant(date.to_datetime(first))?, zone.last_instant(date.to_datetime(last))?);
-    (first.nameable() == first && last.nameable() == last).then_some((first, last))
+    let ((first, _), (_, last)) = (zone.instants(date.to_datetime(first))?, zone.instants(date.to_datetime(last))?);
+    // Of a day at an end of the calendar, a part may lie outside.
+    let (within_first, within_last) = (first.nameable(), last.nameable());
+    (within_first <= last && first <= within_last).then_some((within_first, within_last))
 }
 
 /// The first and the last time of day that a text means: all day, an hour (`10`), a minute, a second, or a fraction of one.
@@ -239,7 +255,7 @@ mod tests {
             "2024-W18-3",
             "1714564800",
             "0000-01-01T00:00:00+00:01",
-            "9999-12-31",
+            "9999-12-31T23:59:59-23:59",
         ] {
             assert_eq!(parse(text, "", RangeEnd::To), None, "{text}");
         }
@@ -266,13 +282,39 @@ mod tests {
             ("2024-05-01T10:30:05.123456789Z", "2024-05-01T10:30:05.123456Z", "2024-05-01T10:30:05.123456Z"),
             ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59.000000Z", "1969-12-31T23:59:59.999999Z"),
             ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z", "9999-12-31T23:59:59.999999Z"),
+            // Of the days at both ends of the calendar, a part has no name in UTC.
+            ("9999-12-31", "9999-12-30T23:00:00.000000Z", "9999-12-31T22:59:59.999999Z"),
+            ("9999-12-31T00:00-12:00", "9999-12-31T12:00:00.000000Z", "9999-12-31T12:00:59.999999Z"),
+            ("0000-01-01", "0000-01-01T00:00:00.000000Z", "0000-01-01T23:06:31.999999Z"),
             // Clocks show this hour twice, and the hour in spring never.
             ("2024-10-27T02:30", "2024-10-27T00:30:00.000000Z", "2024-10-27T01:30:59.999999Z"),
             ("2024-10-27T01:59", "2024-10-26T23:59:00.000000Z", "2024-10-26T23:59:59.999999Z"),
-            ("2024-03-31T02:30", "2024-03-31T01:30:00.000000Z", "2024-03-31T01:30:59.999999Z"),
+            ("2024-03-31T02:30", "2024-03-31T01:00:00.000000Z", "2024-03-31T01:00:00.000000Z"),
+            ("2024-03-31T02", "2024-03-31T01:00:00.000000Z", "2024-03-31T01:00:00.000000Z"),
+            ("2024-03-31T03", "2024-03-31T01:00:00.000000Z", "2024-03-31T01:59:59.999999Z"),
         ] {
             let parse = |end| parse_instant(text, "", &berlin, end).unwrap().to_string();
             assert_eq!([parse(RangeEnd::From), parse(RangeEnd::To)], [first, last], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_how_to_write_the_time() {
+        for (text, expected) in [
+            ("1714564800", "read as seconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.000000Z\""),
+            (
+                "1714564800123",
+                "read as milliseconds since 1970; send the time in RFC 3339: \"2024-05-01T12:00:00.123000Z\"",
+            ),
+            ("1714564800.5", "\"2024-05-01T12:00:00.500000Z\""),
+            ("24h", "is a duration, which only the command line takes"),
+            ("1h 30m", "is a duration, which only the command line takes"),
+            ("2024", "is not a date such as 2024-05-01"),
+            ("20240501", "is not a date such as 2024-05-01"),
+            ("yesterday", "is not a date such as 2024-05-01"),
+        ] {
+            let error = parse_instant(text, "", &Zone::utc(), RangeEnd::From).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::model::{
     cursor,
     error::{ParameterError, ParameterErrors},
     field::{FIELDS, Field, FieldSpec},
-    filter::Predicate,
+    filter::{Predicate, canonical},
     limits::QueryLimits,
     list_params::{
         ListParams, PagePosition, Preset, Range, Search, Selection,
@@ -135,7 +135,7 @@ impl ListParams {
         self.limit = limit.or(per_page);
         given.read("page", |text| match parse_limit(text) {
             Ok(1) => Ok(()),
-            _ => Err("must be 1: a later page begins at a cursor; send the next of the previous response as cursor"),
+            _ => Err("must be 1: for a later page, send the previous response's `next` as `cursor`"),
         });
     }
 
@@ -220,7 +220,7 @@ impl ListParams {
         for value in values {
             match Predicate::parse(spec, &value) {
                 Ok(predicate) => {
-                    selection.values.push(value);
+                    selection.values.push(canonical(spec, &value).to_owned());
                     selection.predicates.push(predicate);
                 }
                 Err(message) => {
@@ -255,11 +255,8 @@ impl Values<'_> {
             && list.contains(',')
         {
             let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
-            let parts: Vec<_> = parts.map(str::to_owned).collect();
-            // A list without parts is a value: a parameter that is sent as a filter must filter, or be rejected.
-            if !parts.is_empty() {
-                return (parts, Some(list.clone().into_owned()));
-            }
+            // A list without parts is empty, like an empty value.
+            return (parts.map(str::to_owned).collect(), Some(list.clone().into_owned()));
         }
         (self.values.into_iter().map(Cow::into_owned).collect(), None)
     }
@@ -289,8 +286,8 @@ impl<'a> Given<'a> {
         }
         let is_empty = match self.accepts {
             Accepts::Page => value.trim().is_empty(),
-            // Generated clients send every filter that they know. An empty control is more likely a mistake.
-            Accepts::List | Accepts::Stats => value.is_empty() && is_filter(plain),
+            // Generated clients send every parameter that they know. Port's clients expect an empty limit to be refused.
+            Accepts::List | Accepts::Stats => value.is_empty() && !matches!(plain, "limit" | "per_page"),
         };
         self.tidy &= !is_empty && !plain.starts_with(MODE) && !FORM.contains(&plain);
         // A page's URL holds instants: they mean the same to the API and in every zone.
@@ -315,23 +312,25 @@ impl<'a> Given<'a> {
         parsed.map_err(|message| self.problems.push(ParameterError::new(name, message))).ok()
     }
 
+    /// A boolean, which some clients write with a capital or as a digit.
     fn flag(&mut self, name: &str) -> Option<bool> {
-        self.choice(name, [("true", true), ("false", false)])
+        self.read(name, |text| match text {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ if text.eq_ignore_ascii_case("true") => Ok(true),
+            _ if text.eq_ignore_ascii_case("false") => Ok(false),
+            _ => Err("must be true or false"),
+        })
     }
 
+    /// One of two words, in any case.
     fn choice<T>(&mut self, name: &str, [(first, one), (second, other)]: [(&str, T); 2]) -> Option<T> {
         self.read(name, |text| match text {
-            _ if text == first => Ok(one),
-            _ if text == second => Ok(other),
+            _ if text.eq_ignore_ascii_case(first) => Ok(one),
+            _ if text.eq_ignore_ascii_case(second) => Ok(other),
             _ => Err(format!("must be {first} or {second}")),
         })
     }
-}
-
-/// Whether a parameter selects events.
-fn is_filter(plain: &str) -> bool {
-    matches!(plain, "q" | "search" | "from" | "to")
-        || Field::of_parameter(plain.strip_prefix(NOT).unwrap_or(plain)).is_some()
 }
 
 /// Parses an RFC 3339 time. An unencoded plus sign arrives as a space; no other space belongs in a time.

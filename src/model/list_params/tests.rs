@@ -35,7 +35,8 @@ fn a_page_understands_every_list_of_the_api_as_the_api_does() {
         "",
         "resources=a,b&resource_type=c",
         "origin=a,b",
-        "origin=,&not.origin[]=a,b",
+        "origin=,&resources= , &not.origin[]=a,b",
+        "origin[]=,&entity=,",
         "status_code=4xx,5xx&not.ip=10.0.0.0/8",
         "q=x&search=y z&include_own=true",
         "sort=received&order=asc&limit=5&includes=action",
@@ -69,7 +70,7 @@ fn facets_are_countable_fields_and_each_counts_once() {
         stats("facets=action,resource_type&facets[]=action&entity=api").unwrap(),
         [Field::Action, Field::ResourceType]
     );
-    for query in ["facets=identifier", "facets=run_id", "facets=", "facets=q", "facets=nonsense"] {
+    for query in ["facets=identifier", "facets=run_id", "facets=,", "facets=q", "facets=nonsense"] {
         assert_eq!(stats(query).unwrap_err().0[0].parameter, "facets", "{query}");
     }
     for (query, name) in [("histogram=2h", "histogram"), ("tz=Nowhere", "tz"), ("tz=UTC&tz=UTC", "tz")] {
@@ -116,10 +117,25 @@ fn only_the_first_page_has_a_number() {
     for text in ["1", "1.0", "01"] {
         assert!(parse(&format!("page={text}"), Accepts::List).valid().is_ok(), "{text}");
     }
-    for text in ["0", "2", "2.0", "-1", "abc", ""] {
+    for text in ["0", "2", "2.0", "-1", "abc"] {
         let problems = parse(&format!("page={text}"), Accepts::List).problems;
         assert_eq!(problems[0].parameter, "page", "{text}");
-        assert!(problems[0].message.contains("cursor"), "{}", problems[0]);
+        assert!(problems[0].message.ends_with("send the previous response's `next` as `cursor`"), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn an_unknown_name_that_cannot_be_seen_is_quoted() {
+    for (query, shown) in [
+        ("=x", "\"\""),
+        ("%20=x", "\" \""),
+        ("a%0D%0Ab=x", r#""a\r\nb""#),
+        ("a%1B[2J=x", r#""a\u{1b}[2J""#),
+        ("a%E2%80%AEb=x", r#""a\u{202e}b""#),
+        ("runId=x", "runId"),
+        ("\u{e9}=x", "\u{e9}"),
+    ] {
+        assert_eq!(parse(query, Accepts::List).problems[0].parameter, shown, "{query}");
     }
 }
 
@@ -130,11 +146,82 @@ fn an_empty_filter_is_none_and_brackets_may_have_an_index() {
     {
         assert_eq!(parse(query, Accepts::List).valid().map(|params| params.filter()), Ok(all.clone()), "{query}");
     }
+    for query in ["origin=,", "resources=,,", "not.origin=%20,%20", "status_code=,", "ip=,"] {
+        assert_eq!(parse(query, Accepts::List).valid().map(|params| params.filter()), Ok(all.clone()), "{query}");
+    }
     let values = |query: &str| parse(query, Accepts::List).selections[0].values.clone();
+    assert_eq!((values("origin[]=,"), values("entity=,")), (vec![",".to_owned()], vec![",".to_owned()]));
     assert_eq!(values("resources[0]=a,b&resources[1]=c&resources="), ["a,b", "c"]);
     assert_eq!(values("resources[10]=a"), ["a"]);
     for name in ["resources[x]", "resources[0][1]", "resources]", "resources[-1]"] {
         assert_eq!(parse(&format!("{name}=a"), Accepts::List).problems[0].parameter, name);
+    }
+}
+
+#[test]
+fn an_empty_control_is_absent() {
+    for name in [
+        "page",
+        "cursor",
+        "sort",
+        "order",
+        "count",
+        "include_own",
+        "include_deleted_entities",
+        "tz",
+        "includes",
+        "facets",
+        "histogram",
+    ] {
+        for query in [format!("{name}="), name.to_owned(), format!("{name}[]=&action=")] {
+            let params = parse(&query, Accepts::Stats).valid().unwrap_or_else(|error| panic!("{query}: {error}"));
+            assert_eq!((params.position, params.sort, params.order), (PagePosition::First, None, None), "{query}");
+            assert_eq!((params.count, params.includes, params.include_own), (None, None, false), "{query}");
+            assert_eq!(
+                (params.facets, params.histogram.is_none(), params.zone),
+                (Vec::new(), true, Zone::utc()),
+                "{query}"
+            );
+        }
+    }
+    assert_eq!(parse("sort=&sort=received&count=true&count=", Accepts::List).valid().unwrap().count, Some(true));
+}
+
+#[test]
+fn booleans_and_choices_are_read_in_any_case() {
+    for (text, expected) in [
+        ("true", true),
+        ("True", true),
+        ("TRUE", true),
+        ("1", true),
+        ("false", false),
+        ("False", false),
+        ("FALSE", false),
+        ("0", false),
+    ] {
+        let query = format!("count={text}&include_own={text}&include_deleted_entities={text}");
+        let params = parse(&query, Accepts::List).valid().unwrap();
+        assert_eq!((params.count, params.include_own), (Some(expected), expected), "{text}");
+    }
+    for text in ["yes", "no", "2", "01", "t", "true,false", "%20"] {
+        assert_eq!(
+            parse(&format!("count={text}"), Accepts::List).problems[0].message,
+            "must be true or false",
+            "{text}"
+        );
+    }
+    let params = parse("sort=Received&order=ASC", Accepts::List).valid().unwrap();
+    assert_eq!((params.sort, params.order), (Some(Sort::Received), Some(Order::Ascending)));
+}
+
+#[test]
+fn values_of_closed_lists_are_selected_as_they_are_stored() {
+    let values = |query: &str| parse(query, Accepts::Page).valid().unwrap().selections.remove(0).values;
+    assert_eq!(values("status=success&status=FAILURE&status=Success"), ["SUCCESS", "FAILURE"]);
+    assert_eq!(values("not.actionType=SELF-SERVICE"), ["self-service"]);
+    assert_eq!(values("status_code=403.0,4xx"), ["403", "4xx"]);
+    for (query, same) in [("status=failure", "status=FAILURE"), ("status_code=403.0", "status_code=403")] {
+        assert_eq!(parse(query, Accepts::List).filter(), parse(same, Accepts::List).filter());
     }
 }
 
@@ -154,6 +241,30 @@ fn times_without_an_offset_are_in_the_zone() {
         let problem = parse("from=2024-05-02&to=2024-05-01", accepts).problems.remove(0);
         assert_eq!(problem.parameter, "from");
         assert!(problem.message.starts_with("is after to"), "{problem}");
+    }
+}
+
+#[test]
+fn a_range_may_begin_and_end_where_clocks_go_forward_or_the_calendar_ends() {
+    for (query, from, to) in [
+        ("from=2026-03-29T02:30:00&tz=Europe/Berlin", "2026-03-29T01:00:00.000000Z", ""),
+        (
+            "from=2026-03-29T02:30&to=2026-03-29T02:45&tz=Europe/Berlin",
+            "2026-03-29T01:00:00.000000Z",
+            "2026-03-29T01:00:00.000000Z",
+        ),
+        (
+            "from=2026-03-29T02:45&to=2026-03-29T03:00&tz=Europe/Berlin",
+            "2026-03-29T01:00:00.000000Z",
+            "2026-03-29T01:00:59.999999Z",
+        ),
+        ("to=9999-12-31", "", "9999-12-31T23:59:59.999999Z"),
+        ("to=9999-12-31&tz=-12:00", "", "9999-12-31T23:59:59.999999Z"),
+        ("from=0000-01-01&tz=%2B14:00", "0000-01-01T00:00:00.000000Z", ""),
+    ] {
+        let time = parse(query, Accepts::List).valid().unwrap().filter().time;
+        let [found_from, found_to] = [time.from, time.to].map(|at| at.map_or_else(String::new, |at| at.to_string()));
+        assert_eq!([found_from.as_str(), &found_to], [from, to], "{query}");
     }
 }
 
