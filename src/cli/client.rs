@@ -1,16 +1,18 @@
 //! Requests to a running server.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use ureq::{
     Agent, Body,
-    http::Response,
+    http::{Response, Uri},
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
 use crate::cli::failure::Failure;
 
+/// The variable that has the value of --url.
+const URL_VARIABLE: &str = "AUDITBOX_URL";
 /// How long a server may take to begin its response. A batch waits for the disk, but no request takes this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
@@ -21,7 +23,7 @@ const STREAM_FOR: Duration = Duration::from_secs(5 * 60);
 #[derive(Args)]
 pub(super) struct ServerArguments {
     /// Use the server at this URL instead of opening the file
-    #[arg(long, value_name = "URL", env = "AUDITBOX_URL")]
+    #[arg(long, value_name = "URL", env = URL_VARIABLE)]
     pub(super) url: Option<String>,
     /// API token (abx_…) or access token for that server
     #[arg(long, value_name = "TOKEN", env = "AUDITBOX_TOKEN", hide_env_values = true)]
@@ -45,10 +47,10 @@ pub(super) struct Client {
 impl ServerArguments {
     /// The client, if a URL was given.
     pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
-        let Some(url) = &self.url else {
+        let Some(base) = server_url(self.url.as_deref())? else {
             return Ok(None);
         };
-        let Some(token) = &self.token else {
+        let Some(token) = self.token.as_ref().filter(|token| !token.is_empty()) else {
             return Err(Failure::usage("--url needs --token (or AUDITBOX_TOKEN): the abx_… token of a credential"));
         };
         let mut tls = TlsConfig::builder();
@@ -64,10 +66,32 @@ impl ServerArguments {
             .timeout_recv_response(Some(ANSWER_WITHIN))
             .build()
             .new_agent();
-        let base = url.trim_end_matches('/').to_owned();
         let token = token.clone();
         Ok(Some(Client { agent, base, authorize: Arc::new(move |_| Ok(token.clone())) }))
     }
+}
+
+/// The value of --url without a slash at its end. Fails with a usage error if it is not the address of a server.
+pub(super) fn server_url(url: Option<&str>) -> Result<Option<String>, Failure> {
+    let Some(url) = url else { return Ok(None) };
+    // An empty variable is an unset one.
+    if url.is_empty() && env::var_os(URL_VARIABLE).is_some_and(|value| value.is_empty()) {
+        return Ok(None);
+    }
+    let is_server = !url.contains('#')
+        && url.parse::<Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+                && matches!(uri.path(), "" | "/")
+                && uri.query().is_none()
+        });
+    if is_server {
+        return Ok(Some(url.trim_end_matches('/').to_owned()));
+    }
+    Err(Failure::usage(format!(
+        "--url (or {URL_VARIABLE}): {url:?} is not the address of a server: use http:// or https:// and a host, without a path \
+         or a query, such as http://127.0.0.1:8686"
+    )))
 }
 
 impl Client {
@@ -115,17 +139,21 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
-        Failure::new(format!("{}: {error}; is the server running there?", self.base))
+        Failure::new(format!("{}: {error}", self.base)).with_advice("Is the server running there?")
     }
 }
 
 /// The error that a response describes.
-pub(super) fn refusal(mut response: Response<Body>) -> Failure {
+pub(super) fn refusal(response: Response<Body>) -> Failure {
     let status = response.status();
+    Failure::new(format!("the server answered {status}: {}", reason(response)))
+}
+
+/// The message of an error response.
+pub(super) fn reason(mut response: Response<Body>) -> String {
     let text = response.body_mut().read_to_string().unwrap_or_default();
-    let message = serde_json::from_str::<serde_json::Value>(&text)
+    serde_json::from_str::<serde_json::Value>(&text)
         .ok()
         .and_then(|envelope| envelope["message"].as_str().map(str::to_owned))
-        .unwrap_or(text);
-    Failure::new(format!("the server answered {status}: {message}"))
+        .unwrap_or(text)
 }

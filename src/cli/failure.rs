@@ -37,9 +37,9 @@ impl Failure {
         self.code == ExitCode::from(2)
     }
 
-    /// The same failure as one of invalid arguments.
-    pub(super) fn of_usage(self) -> Self {
-        Self { code: ExitCode::from(2), ..self }
+    /// The same failure in other words.
+    pub(super) fn in_words(self, words: impl FnOnce(&str) -> String) -> Self {
+        Self { message: words(&self.message), ..self }
     }
 
     /// Adds what to do next.

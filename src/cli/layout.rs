@@ -4,6 +4,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The space between two columns.
 const GAP: usize = 2;
+/// The width up to which cells are padded for a program: otherwise one long cell would make every row as long.
+const PADDED_MAX: usize = 40;
 /// The width below which a column is not made narrower.
 const WIDTH_MIN: usize = 6;
 
@@ -29,6 +31,16 @@ fn total(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
+/// One line of a table for a program: no cell is cut, and one that is wider than its column moves the cells after it.
+pub(super) fn whole_line<'c>(cells: impl Iterator<Item = &'c str>, widths: &[usize]) -> String {
+    let widths = widths.iter().map(|width| (*width).min(PADDED_MAX));
+    let cells = cells.zip(widths).map(|(cell, width)| {
+        let padding = width.saturating_sub(cell.width()) + GAP;
+        format!("{cell}{:padding$}", "")
+    });
+    cells.collect::<String>().trim_end().to_owned()
+}
+
 /// One line of a table.
 pub(super) fn line<'c>(cells: impl Iterator<Item = &'c str>, widths: &[usize]) -> String {
     let mut line = String::new();
@@ -42,7 +54,7 @@ pub(super) fn line<'c>(cells: impl Iterator<Item = &'c str>, widths: &[usize]) -
 }
 
 /// A text of at most this width, with an ellipsis in the place of its end.
-fn cut(text: &str, width_max: usize) -> String {
+pub(super) fn cut(text: &str, width_max: usize) -> String {
     if text.width() <= width_max {
         return text.to_owned();
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use ureq::{Agent, tls::TlsConfig};
 
 use crate::{
-    cli::{failure::Failure, output::Output},
+    cli::{client::server_url, failure::Failure, output::Output},
     config::Config,
     model::file_proof::local_address,
 };
@@ -24,7 +24,7 @@ pub(super) struct StatusArguments {
 
 /// Requests `/readyz`: a server that responds but accepts no events is not ready.
 pub(super) fn healthcheck(config: &Config, arguments: &StatusArguments, out: &mut Output) -> Result<(), Failure> {
-    let url = arguments.url.clone().unwrap_or_else(|| own_url(config));
+    let url = server_url(arguments.url.as_deref())?.unwrap_or_else(|| own_url(config));
     let agent = Agent::config_builder()
         // The server is nearby; a proxy for the internet does not lead to it.
         .proxy(None)
@@ -34,7 +34,7 @@ pub(super) fn healthcheck(config: &Config, arguments: &StatusArguments, out: &mu
         .tls_config(TlsConfig::builder().disable_verification(true).build())
         .build()
         .new_agent();
-    let answer = agent.get(format!("{}/readyz", url.trim_end_matches('/'))).call();
+    let answer = agent.get(format!("{url}/readyz")).call();
     match answer {
         Ok(response) if response.status().is_success() => {
             out.line(format_args!("{url} is ready"));

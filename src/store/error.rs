@@ -113,6 +113,12 @@ pub enum OpenError {
          start again", .0.display()
     )]
     ReadOnly(PathBuf),
+    /// This user may not open the file.
+    #[error(
+        "cannot open {}: this user may not read it or its directory; nothing was changed: run auditbox as the user who owns \
+         it, or have its owner permit it", .0.display()
+    )]
+    Denied(PathBuf),
     /// The file is damaged, or the disk failed.
     #[error(
         "cannot open {}: {message}; the file was not changed: make a copy of it and of its -wal file before anything \

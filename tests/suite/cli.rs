@@ -468,10 +468,14 @@ fn a_query_prints_a_table() {
     assert_eq!(words(lines[0]), ["TIME", "STATUS", "WHO", "ACTION", "RESOURCE", "ENTITY", "REQUEST"]);
     let row = ["2024-05-07T12:00:00Z", "SUCCESS", "ada", "CREATE", "entity", "svc-2 in service", "GET /api/v1/x 406"];
     assert_eq!(words(lines[1]), row);
-    assert_eq!(lines[2..], ["1 event"]);
+    assert_eq!(lines.len(), 2);
     let expected = server.list("action=CREATE&count=true&limit=2").json()["count"].to_string();
-    let counted = good(server.directory(), &["query", "--action", "CREATE", "--limit", "2"]);
-    assert_eq!(counted.lines().last().unwrap(), format!("2 of {expected}; use --limit N or --json for more"));
+    let counted = run(server.directory(), &["query", "--action", "CREATE", "--limit", "2"]);
+    assert_eq!(err(&counted).lines().next().unwrap(), format!("2 of {expected}; use --limit N or --json for more"));
+    // Standard output has only results.
+    assert_eq!(out(&counted).lines().count(), 3);
+    let none = run(server.directory(), &["query", "--entity", "nothing"]);
+    assert_eq!((out(&none), err(&none)), ("", "0 events\n"));
 }
 
 #[test]
@@ -480,16 +484,16 @@ fn a_table_contains_no_terminal_control_characters() {
     server.store(&[json!({ "identifier": "e1", "action": "\u{1b}[2J\u{9b}31m\r\n\u{7}", "resourceType": "x" })]);
     let printed = good(server.directory(), &["query"]);
     assert!(printed.chars().all(|char| char == '\n' || !char.is_control()), "{printed:?}");
-    assert_eq!(printed.lines().count(), 3, "{printed:?}");
+    assert_eq!(printed.lines().count(), 2, "{printed:?}");
 }
 
 #[test]
 fn a_table_without_a_limit_shows_the_newest_hundred_and_says_so_and_json_has_all() {
     let directory = directory();
     assert!(piped(directory.path(), &["import", "-"], ndjson(&events("e", 1_150)).as_bytes()).status.success());
-    let table = good(directory.path(), &["query"]);
-    assert_eq!(table.lines().count(), 102);
-    assert_eq!(table.lines().last(), Some("100 of 1,150; use --limit N or --json for more"));
+    let table = run(directory.path(), &["query"]);
+    assert_eq!(out(&table).lines().count(), 101);
+    assert_eq!(err(&table).lines().next(), Some("100 of 1,150; use --limit N or --json for more"));
     assert_eq!(good(directory.path(), &["query", "--json"]).lines().count(), 1_150);
     assert_eq!(good(directory.path(), &["query", "--json", "--limit", "200"]).lines().count(), 200);
 }
@@ -513,7 +517,8 @@ fn a_query_whose_reader_closes_the_pipe_succeeds() {
         let mut child = command.args(form).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), err(&output)), (Some(0), ""), "{form:?}");
+        let notice = if form.contains(&"--json") { "" } else { "2,000 events\n" };
+        assert_eq!((output.status.code(), err(&output)), (Some(0), notice), "{form:?}");
     }
 }
 

@@ -28,7 +28,7 @@ fn commands_ask_the_server_that_runs_on_the_file_and_are_recorded() {
     server.store(&events("e", 250));
     for (command, action, lines) in [
         (&["query", "--json"][..], "audit_log.list", 250),
-        (&["query", "--limit", "7"], "audit_log.list", 9),
+        (&["query", "--limit", "7"], "audit_log.list", 8),
         (&["event", "e7"], "audit_log.list", 1),
         (&["export"], "audit_log.export", 250),
         (&["stats", "--json"], "audit_log.stats", 1),

@@ -54,10 +54,10 @@ fn json_has_every_event_and_a_limited_list_ends_with_its_cursor() {
         let counted = query(&["--count", "--limit", "2"]);
         assert!(err(&counted).starts_with("1,250 events match\nnext cursor: "), "{}", err(&counted));
         let table = run(server.directory(), &[&["query"], more].concat());
-        assert_eq!(out(&table).lines().last(), Some("100 of 1,250; use --limit N or --json for more"));
-        assert!(err(&table).starts_with("next cursor: "), "{}", err(&table));
+        let notices = "100 of 1,250; use --limit N or --json for more\nnext cursor: ";
+        assert!(err(&table).starts_with(notices), "{}", err(&table));
         let whole = run(server.directory(), &[&["query", "--limit", "1250"], more].concat());
-        assert_eq!((out(&whole).lines().last(), err(&whole)), (Some("1,250 events"), ""));
+        assert_eq!((out(&whole).lines().count(), err(&whole)), (1_251, "1,250 events\n"));
     }
 }
 
@@ -186,7 +186,7 @@ fn a_table_has_one_line_per_event_on_a_terminal_of_any_width() {
     for columns in [80, 100, 132, 40] {
         let shown = on_terminal(directory.path(), &["query"], columns, &[("NO_COLOR", "1")]);
         let lines: Vec<_> = shown.lines().collect();
-        assert_eq!(lines.len(), 5, "{shown}");
+        assert_eq!(lines.len(), 4, "{shown}");
         for line in &lines {
             let width: usize = line.chars().map(|char| if char as u32 > 0x3000 { 2 } else { 1 }).sum();
             assert!(width <= usize::from(columns), "{columns}: {line}");
@@ -208,6 +208,101 @@ fn a_table_has_one_line_per_event_on_a_terminal_of_any_width() {
     let whole = good(directory.path(), &["query"]);
     assert!(whole.contains("a.very.long.name@an.example.com") && whole.contains("2024-05-01T12:00:00.123456+02:00"));
     assert!(!whole.contains('\u{1b}'));
+}
+
+#[test]
+fn a_time_of_receipt_is_whole_and_counts_fit_a_terminal() {
+    let directory = directory();
+    let sent = |number: usize| {
+        let mut event = event(&format!("e{number}"));
+        event["message"] = "a long message that needs most of a line on a terminal of eighty columns".into();
+        event["diff"] = json!({ "before": { "key": "a long value ".repeat(9) }, "after": null });
+        event["context"] = json!({ "entity": "an-entity-with-a-long-name-".repeat(5) });
+        event["status"] = "FAILURE".into();
+        event
+    };
+    let text = ndjson(&(0..20).map(sent).collect::<Vec<_>>());
+    assert!(piped(directory.path(), &["import", "-"], text.as_bytes()).status.success());
+    let plain = &[("NO_COLOR", "1")];
+    let shown = on_terminal(directory.path(), &["query", "--includes", "trigger,diff,message,receivedAt"], 80, plain);
+    for line in shown.lines().skip(1) {
+        let time = line.split_whitespace().last().unwrap();
+        assert!(time.len() == 20 && Timestamp::parse(time).is_some(), "{shown}");
+    }
+    for flags in
+        [&["--includes", "trigger,diff,message,receivedAt"][..], &["--facets", "entity"], &["--histogram", "1d"]]
+    {
+        let command = if flags[0] == "--includes" { "query" } else { "stats" };
+        let shown = on_terminal(directory.path(), &[&[command], flags].concat(), 80, plain);
+        assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    }
+    let whole = good(directory.path(), &["stats", "--facets", "entity"]);
+    assert!(whole.contains(&"an-entity-with-a-long-name-".repeat(5)), "{whole}");
+}
+
+#[test]
+fn one_long_cell_does_not_make_every_row_of_a_pipe_long() {
+    let directory = directory();
+    let mut sent = events("e", 100);
+    sent[50]["context"] = json!({ "entity": "x".repeat(10_000) });
+    sent[50]["request"] = json!({ "method": "GET", "path": "/last" });
+    assert!(piped(directory.path(), &["import", "-"], ndjson(&sent).as_bytes()).status.success());
+    let table = good(directory.path(), &["query"]);
+    assert!(table.contains(&("x".repeat(10_000) + "  GET /last")), "nothing is cut off");
+    assert!(table.len() < 40_000, "{}", table.len());
+}
+
+#[test]
+fn a_cursor_of_a_duration_is_printed_with_the_times_that_continue_it() {
+    let server = Server::start();
+    let now = Timestamp::now();
+    let sent = |number: i64| at(&format!("e{number}"), &now.plus_seconds(-60 - number).to_string());
+    server.store(&(0..5).map(sent).collect::<Vec<_>>());
+    for more in [&[][..], &by_url(&server)] {
+        let query =
+            |flags: &[&str]| run(server.directory(), &[&["query", "--json", "--limit", "3"], flags, more].concat());
+        let first = query(&["--from", "24h", "--to", "1s"]);
+        let said = err(&first);
+        let flags: Vec<_> = said.lines().nth(1).unwrap().split_once("continue with: ").unwrap().1.split(' ').collect();
+        let next = query(&flags);
+        assert_eq!(
+            (next.status.code(), identifiers(out(&next))),
+            (Some(0), vec!["e3".to_owned(), "e4".to_owned()]),
+            "{said}"
+        );
+        // Without a duration, the cursor is enough.
+        assert_eq!(err(&query(&[])).lines().count(), 1);
+    }
+}
+
+#[test]
+fn an_invalid_url_is_a_usage_error_and_an_empty_variable_is_none() {
+    let directory = directory();
+    assert!(piped(directory.path(), &["import", "-"], ndjson(&events("e", 2)).as_bytes()).status.success());
+    for url in ["", "ftp://x", "http://", "127.0.0.1:9200", "http://x/path", "http://x?a=b", "http://x/#a", "x y"] {
+        for command in [&["query"][..], &["tail"], &["import", "-"]] {
+            let message = bad(directory.path(), &[command, &["--token", "t", "--url", url]].concat(), 2);
+            assert!(message.contains("--url") && message.contains("http://127.0.0.1:8686"), "{url}: {message}");
+        }
+        assert!(bad(directory.path(), &["healthcheck", "--url", url], 2).contains("--url"), "{url}");
+    }
+    let output = program(directory.path()).args(["query", "--json"]).env("AUDITBOX_URL", "").output().unwrap();
+    assert_eq!((output.status.code(), out(&output).lines().count()), (Some(0), 2), "{}", err(&output));
+}
+
+#[test]
+fn errors_speak_of_durations_and_flags() {
+    let server = Server::start();
+    server.store(&[at("old", "2001-05-01T12:00:00Z"), event("new")]);
+    for more in [&[][..], &by_url(&server)] {
+        for time in ["24", "0h", "1mo"] {
+            let message = bad(server.directory(), &[&["query", "--from", time], more].concat(), 2);
+            assert!(message.contains("--from: ") && message.contains("24h or 7d"), "{message}");
+        }
+        let message =
+            bad(server.directory(), &[&["stats", "--histogram", "1h", "--from", "2001-05-01"], more].concat(), 2);
+        assert!(message.starts_with("auditbox: --histogram: "), "{message}");
+    }
 }
 
 #[test]
@@ -359,6 +454,45 @@ fn a_tail_continues_across_restarts_without_a_gap() {
     assert_eq!(found, expected);
 }
 
+#[test]
+fn a_tail_says_once_that_it_has_lost_the_connection_and_ends_with_its_cursor() {
+    let mut server = Server::start_with(&[("AUDITBOX_SERVER_LISTEN", &free_address())]);
+    server.store(&events("old", 3));
+    let token = server.credential("follower", &["read"]);
+    let cursor = end(&server);
+    let by_url = ["--url", &server.url.clone(), "--token", &token];
+    let mut command = program(server.directory());
+    command.args(["tail", "--json", "--cursor", &cursor]).args(by_url);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    server.store(&events("a", 1));
+    assert_eq!(identifiers(&lines.next().unwrap().unwrap()), ["a0"]);
+    server.kill();
+    let lost = said.next().unwrap().unwrap();
+    assert!(lost.starts_with("lost the connection (") && lost.ends_with("); connecting again"), "{lost}");
+    assert!(!lost.contains('?'), "{lost}");
+    server.start_again();
+    assert_eq!(said.next().unwrap().unwrap(), "connected again");
+    server.store(&events("b", 1));
+    assert_eq!(identifiers(&lines.next().unwrap().unwrap()), ["b0"]);
+    server.store(&events("c", 1));
+    assert_eq!(identifiers(&lines.next().unwrap().unwrap()), ["c0"]);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let ended = said.next().unwrap().unwrap();
+    let cursor = ended.strip_prefix("next cursor: ").unwrap();
+    server.store(&events("d", 1));
+    let mut command = program(server.directory());
+    let tail = Following::start(command.args(["tail", "--json", "--cursor", cursor]).args(by_url));
+    let mut next = identifiers(&tail.next());
+    // The cursor of an event is kept after the event is printed.
+    if next == ["c0"] {
+        next = identifiers(&tail.next());
+    }
+    assert_eq!(next, ["d0"]);
+}
+
 /// An address at which nothing listens.
 fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
@@ -375,6 +509,9 @@ fn a_tail_filters_and_prints_rows() {
     let tail = Following::start(&mut command);
     let in_zone = Following::start(command.args(["--tz", "Europe/Berlin"]));
     server.store(&events("new", 3));
+    for tail in [&tail, &in_zone] {
+        assert!(tail.next().starts_with("TIME  "));
+    }
     for (tail, time) in [(tail, "2024-05-01T12:00:00Z"), (in_zone, "2024-05-01T14:00:00+02:00")] {
         let row = tail.next();
         let words: Vec<_> = row.split_whitespace().collect();

@@ -147,7 +147,7 @@ fn arguments_file_names_and_configurations_do_not_control_the_terminal() {
         (&["credential", "create", "--name", "x", "--scope", HOSTILE], 2, r"a\u{1b}[2J"),
         (&["credential", "disable", HOSTILE], 1, "there is no"),
         (&["demo", "--events", HOSTILE], 2, r"a\u{1b}[2J"),
-        (&["healthcheck", "--url", HOSTILE], 1, r"a\u{1b}[2J"),
+        (&["healthcheck", "--url", HOSTILE], 2, r"a\u{1b}[2J"),
         (&["restore", "--force", HOSTILE], 1, r"a\u{1b}[2J"),
         (&["man", HOSTILE], 2, r"a\u{1b}[2J"),
         (&["completions", HOSTILE], 2, r"a\u{1b}[2J"),

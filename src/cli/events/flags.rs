@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     model::{
         duration,
-        field::FIELDS,
+        field::{FIELDS, FieldSpec},
         limits::QueryLimits,
         list_params::{Accepts, ListParams, PagePosition},
         query::{CONTROLS, Control},
@@ -34,6 +34,9 @@ const HELP: &[(&str, &str)] = &[
     ("count", "Also print the number of matching events"),
     ("include_own", "Include auditbox's records of requests made to itself"),
 ];
+/// What the API says of an invalid time, and what the command line says, where a time may be a duration.
+const NOT_A_DATE: &str = "is not a date";
+const NOT_A_TIME: &str = "is not a duration of a second or more such as 24h or 7d, nor a date";
 /// Parameters that are true or false.
 const SWITCHES: [&str; 2] = ["count", "include_own"];
 
@@ -60,6 +63,8 @@ pub(super) struct Asked {
     pub(super) limits: QueryLimits,
     /// The parameters for a server. Times are instants, because the clock and the time zone of this command count.
     pairs: Vec<(&'static str, String)>,
+    /// The times that the durations in --from and --to meant, as they are written in flags.
+    resolved: Vec<(&'static str, String)>,
 }
 
 impl<F: Flags> Given<F> {
@@ -80,16 +85,18 @@ impl<F: Flags> Given<F> {
             _ => (*name, value.clone()),
         });
         let mut pairs: Vec<_> = pairs.collect();
+        let given_as = self.pairs.iter().zip(&pairs).filter(|(given, read)| given.1 != read.1);
+        let resolved = given_as.map(|(_, read)| read.clone()).collect();
         let limits = QueryLimits { list_default: usize::MAX / 2, list_max: usize::MAX / 2, ..config.limits.query() };
         let given = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
         let params = ListParams::parse(given, F::ACCEPTS, &limits, now).valid();
-        let params = params.map_err(|error| Failure::usage(in_flags(&error.to_string(), &pairs)))?;
+        let params = params.map_err(|error| Failure::usage(in_flags(&error.to_string())))?;
         let range = params.range.bounds(now);
         let is_replaced = |name| matches!(name, "from" | "to" | "limit" | "cursor");
         pairs.retain(|(name, _)| !is_replaced(*name) && (*name != "tz" || F::ACCEPTS == Accepts::Stats));
         let times = [("from", range.from), ("to", range.to)].into_iter();
         pairs.extend(times.filter_map(|(name, at)| Some((name, at?.to_string()))));
-        Ok(Asked { params, limits, pairs })
+        Ok(Asked { params, limits, pairs, resolved })
     }
 }
 
@@ -104,6 +111,12 @@ impl Asked {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     }
 
+    /// The flags with the times that durations meant, each after a space; empty without durations.
+    pub(super) fn resolved_flags(&self) -> String {
+        let flags = self.resolved.iter().map(|(name, time)| format!(" --{} {time}", flag(name)));
+        flags.collect()
+    }
+
     /// The cursor after which to begin.
     pub(super) fn cursor(&self) -> Option<&str> {
         match &self.params.position {
@@ -114,10 +127,16 @@ impl Asked {
 }
 
 /// An error of parameters in the words of the command line.
-fn in_flags(message: &str, pairs: &[(&str, String)]) -> String {
-    let named = |part: &str| {
-        let own = pairs.iter().find_map(|(name, _)| Some((*name, part.strip_prefix(*name)?.strip_prefix(": ")?)));
-        own.map_or_else(|| part.to_owned(), |(name, rest)| format!("--{}: {rest}", flag(name)))
+pub(super) fn in_flags(message: &str) -> String {
+    let is_name = |name: &str| {
+        let known = name.strip_prefix("not.").unwrap_or(name);
+        let controls = CONTROLS.iter().chain(STATS_CONTROLS).map(|control| control.name);
+        FIELDS.iter().filter_map(FieldSpec::name).chain(controls).any(|own| own == known)
+    };
+    let named = |part: &str| match part.split_once(": ") {
+        Some((name @ ("from" | "to"), rest)) => format!("--{name}: {}", rest.replacen(NOT_A_DATE, NOT_A_TIME, 1)),
+        Some((name, rest)) if is_name(name) => format!("--{}: {rest}", flag(name)),
+        _ => part.to_owned(),
     };
     message.split("; ").map(named).collect::<Vec<_>>().join("; ")
 }

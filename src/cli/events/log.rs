@@ -13,8 +13,8 @@ use ureq::{Body, http::Response};
 use crate::{
     api,
     cli::{
-        client::{Client, ServerArguments, refusal},
-        events::flags::Asked,
+        client::{Client, ServerArguments, reason, refusal},
+        events::flags::{Asked, in_flags},
         failure::Failure,
         local,
     },
@@ -89,14 +89,16 @@ impl Log {
         has_begun: impl FnOnce() -> bool,
         read: impl FnOnce(&Reader) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        match self {
+        let answer = match self {
             Self::File(reader) => read(reader),
             Self::Server(client) => ask(client),
             Self::Local(client, path) => match ask(client) {
                 Err(failure) if !failure.is_of_usage() && !has_begun() => read(&store::open_for_reading(path)?),
                 answer => answer,
             },
-        }
+        };
+        // The names of parameters are those of flags.
+        answer.map_err(|failure| if failure.is_of_usage() { failure.in_words(in_flags) } else { failure })
     }
 
     /// Passes the events of a list to `each`, in order, until it returns false. Without a limit these are all events.
@@ -216,7 +218,7 @@ pub(super) fn success(response: Response<Body>) -> Result<Response<Body>, Failur
 /// The error that a response describes. Rejected parameters are a usage error, like those rejected before a request.
 pub(super) fn refused(response: Response<Body>) -> Failure {
     match response.status().as_u16() {
-        422 => refusal(response).of_usage(),
+        422 => Failure::usage(reason(response)),
         _ => refusal(response),
     }
 }

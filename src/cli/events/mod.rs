@@ -7,6 +7,7 @@ mod export;
 mod flags;
 mod log;
 mod query;
+mod resume;
 mod stats;
 mod table;
 mod tail;

@@ -8,6 +8,7 @@ use crate::{
         events::{
             flags::{Flags, Given},
             log::{Listed, Log},
+            resume,
             table::{self, Table},
         },
         failure::Failure,
@@ -68,17 +69,16 @@ pub(in crate::cli) fn run(config: &Config, arguments: &QueryArguments, out: &mut
             Table::new(asked.params.includes.as_ref(), &asked.params.zone, table::Times::of(&arguments.filters, out));
         let listed = log.list(&asked, &mut |event| table.add(event))?;
         table.print(out);
-        out.line(summary(&listed));
         listed
     };
     out.flush();
-    if arguments.json
-        && let Some(count) = listed.count
-    {
+    if !arguments.json {
+        terminal::line(summary(&listed));
+    } else if let Some(count) = listed.count {
         terminal::line(format_args!("{} events match", table::grouped(count)));
     }
     if let Some(next) = listed.next.as_ref().filter(|_| !out.is_lost()) {
-        terminal::line(format_args!("next cursor: {next}"));
+        resume::print(&asked, next);
     }
     report_damaged(&listed)
 }

@@ -13,10 +13,11 @@ use crate::{
             table::grouped,
         },
         failure::Failure,
+        layout,
         output::Output,
     },
     config::Config,
-    model::list_params::Accepts,
+    model::{list_params::Accepts, printable::printable},
     store::Reader,
 };
 
@@ -24,8 +25,12 @@ use crate::{
 const FACETS: &str = "action,resources,actor,status";
 /// Number of values of a facet that are printed without --json.
 const VALUES_SHOWN: usize = 10;
+/// Width of a count and the gap after it.
+const COUNT_WIDTH: usize = 16;
 /// Width of the longest bar.
-const BAR_WIDTH: u64 = 40;
+const BAR_WIDTH: usize = 40;
+/// Width of a line without a bar: a time with an offset, a count and two gaps.
+const BEFORE_BAR: usize = 25 + 2 + 11 + 2;
 
 /// The flags of `stats`.
 pub(super) struct StatsFlags;
@@ -92,7 +97,9 @@ fn print_facet(name: &str, facet: &Value, out: &mut Output) {
     out.line(format_args!("{}, {} distinct", name, grouped(distinct)));
     for value in values.iter().take(VALUES_SHOWN) {
         let count = grouped(value["count"].as_u64().unwrap_or(0));
-        out.line(format_args!("{count:>14}  {}", value["value"].as_str().unwrap_or_default()));
+        let value = printable(value["value"].as_str().unwrap_or_default());
+        let room = out.width().map_or(usize::MAX, |width| width.saturating_sub(COUNT_WIDTH));
+        out.line(format_args!("{count:>14}  {}", layout::cut(&value, room)));
     }
     if distinct > VALUES_SHOWN as u64 {
         out.line(format_args!("{:>14}  more; --json has up to 100", grouped(distinct - VALUES_SHOWN as u64)));
@@ -110,10 +117,16 @@ fn print_histogram(histogram: &Value, out: &mut Output) {
             out.line(format_args!("{} events {what} these", grouped(number(&histogram[key]))));
         }
     }
+    let failures = |bucket: &Value| match number(&bucket["failure"]) {
+        0 => String::new(),
+        failed => format!(" {} failed", grouped(failed)),
+    };
+    let failures_width = buckets.iter().map(|bucket| failures(bucket).len()).max().unwrap_or(0);
+    let room = out.width().unwrap_or(usize::MAX).saturating_sub(BEFORE_BAR + failures_width);
+    let bar_width = BAR_WIDTH.min(room) as u64;
     for bucket in buckets {
-        let (count, failed) = (total(bucket), number(&bucket["failure"]));
-        let bar = "#".repeat(usize::try_from((count * BAR_WIDTH).div_ceil(most)).unwrap_or(0));
-        let failed = if failed == 0 { String::new() } else { format!(" {} failed", grouped(failed)) };
+        let (count, failed) = (total(bucket), failures(bucket));
+        let bar = "#".repeat(usize::try_from((count * bar_width).div_ceil(most)).unwrap_or(0));
         let start = bucket["start"].as_str().unwrap_or_default();
         out.row(format!("{start}  {:>11}  {bar}{failed}", grouped(count)).trim_end(), !failed.is_empty());
     }

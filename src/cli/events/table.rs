@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// The key of the time of receipt.
+const RECEIVED_AT: &str = "receivedAt";
+
 /// How times are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
@@ -61,6 +64,8 @@ pub(super) struct Table {
     zone: Zone,
     times: Times,
     rows: Vec<Row>,
+    /// Whether [`Table::print_last`] has printed the header.
+    has_header: bool,
 }
 
 struct Row {
@@ -75,7 +80,7 @@ impl Table {
             || COLUMNS.to_vec(),
             |includes| includes.keys().iter().flat_map(|key| Column::of(key)).copied().collect(),
         );
-        Self { columns, zone: zone.clone(), times, rows: Vec::new() }
+        Self { columns, zone: zone.clone(), times, rows: Vec::new(), has_header: false }
     }
 
     /// Adds an event. Returns true: a table takes every event.
@@ -106,14 +111,18 @@ impl Table {
             layout::leave_out(&mut widths, room);
             used.truncate(widths.len());
         }
-        let chosen = |cells: &'_ [String]| layout::line(used.iter().map(|index| cells[*index].as_str()), &widths);
+        let is_terminal = out.is_terminal();
+        let chosen = |cells: &[String]| {
+            let cells = used.iter().map(|index| cells[*index].as_str());
+            if is_terminal { layout::line(cells, &widths) } else { layout::whole_line(cells, &widths) }
+        };
         out.row(&chosen(&header), false);
         for row in &self.rows {
             out.row(&chosen(&row.cells), row.is_failure);
         }
     }
 
-    /// Prints the last row without a header, in columns of a fixed width, and forgets it.
+    /// Prints the last row in columns of a fixed width, and forgets it. A header precedes the first one.
     pub(super) fn print_last(&mut self, out: &mut Output) {
         let Some(row) = self.rows.pop() else { return };
         let widths = self.columns.iter().zip(&row.cells).map(|(column, cell)| match out.width() {
@@ -126,6 +135,10 @@ impl Table {
             let is_fixed: Vec<bool> = self.columns.iter().map(Column::is_fixed).collect();
             layout::fit(&mut widths, &is_fixed, room);
             layout::leave_out(&mut widths, room);
+        }
+        if !std::mem::replace(&mut self.has_header, true) {
+            let header: Vec<String> = self.columns.iter().map(Column::label).collect();
+            out.row(&layout::line(header.iter().map(String::as_str), &widths), false);
         }
         out.row(&layout::line(row.cells.iter().map(String::as_str), &widths), row.is_failure);
     }
@@ -145,7 +158,7 @@ impl Column {
             "message" => &[Self::Key("message")],
             "diff" => &[Self::Key("diff")],
             "additionalData" => &[Self::Key("additionalData")],
-            "receivedAt" => &[Self::Key("receivedAt")],
+            RECEIVED_AT => &[Self::Key(RECEIVED_AT)],
             "receivedBy" => &[Self::Key("receivedBy")],
             "masked" => &[Self::Key("masked")],
             "maskedChanged" => &[Self::Key("maskedChanged")],
@@ -169,14 +182,14 @@ impl Column {
     }
 
     /// Whether a part of the text would mislead.
-    const fn is_fixed(&self) -> bool {
-        matches!(self, Self::Time | Self::Status)
+    fn is_fixed(&self) -> bool {
+        matches!(self, Self::Time | Self::Status | Self::Key(RECEIVED_AT))
     }
 
-    const fn usual_width(&self) -> usize {
+    fn usual_width(&self) -> usize {
         match self {
             Self::Status => 7,
-            Self::Time | Self::Who | Self::Action => 20,
+            Self::Time | Self::Who | Self::Action | Self::Key(RECEIVED_AT) => 20,
             Self::Origin | Self::Resource => 14,
             Self::Entity => 24,
             Self::Request | Self::Key(_) => 40,
@@ -197,6 +210,7 @@ impl Column {
             Self::Resource => plain(&event["resourceType"]),
             Self::Entity => join(&[&context["entity"], &context["blueprint"]], " in "),
             Self::Request => join(&[&request["method"], &request["path"], &request["statusCode"]], " "),
+            Self::Key(RECEIVED_AT) => shown(plain(&event[RECEIVED_AT]), zone, times),
             Self::Key(key) => match &event[key] {
                 Value::Null => String::new(),
                 Value::String(text) => text.clone(),
@@ -220,15 +234,20 @@ fn join(parts: &[&Value], between: &str) -> String {
 
 /// The time by which the log orders an event.
 fn time(event: &Value, zone: &Zone, times: Times) -> String {
-    let is_received = event[ORDERED_BY] == "receivedAt";
-    let stored = plain(if is_received { &event["receivedAt"] } else { &event["trigger"]["at"] });
+    let is_received = event[ORDERED_BY] == RECEIVED_AT;
+    let stored = plain(if is_received { &event[RECEIVED_AT] } else { &event["trigger"]["at"] });
+    let shown = shown(stored, zone, times);
+    if is_received { format!("{shown} (received)") } else { shown }
+}
+
+/// A stored time as it is shown.
+fn shown(stored: String, zone: &Zone, times: Times) -> String {
     let shown = match (times, Timestamp::parse(&stored)) {
         (Times::Stored, _) | (_, None) => stored,
         (Times::Short, Some(at)) => zone.format(at),
         (Times::Exact, Some(at)) => exact(zone, at),
     };
-    let shown = shown.strip_suffix("+00:00").map_or(shown.clone(), |utc| format!("{utc}Z"));
-    if is_received { format!("{shown} (received)") } else { shown }
+    shown.strip_suffix("+00:00").map_or(shown.clone(), |utc| format!("{utc}Z"))
 }
 
 /// A number with its digits in groups of three.

@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     io::{BufRead, BufReader},
+    mem,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -21,6 +22,7 @@ use crate::{
         events::{
             flags::{Asked, Flags, Given},
             log::{self, Log},
+            resume::Resume,
             table::{Table, Times},
         },
         failure::Failure,
@@ -77,7 +79,8 @@ pub(in crate::cli) fn run(config: &Config, arguments: &TailArguments, out: &mut 
     (asked.params.sort, asked.params.order) = (Some(Sort::Received), Some(Order::Ascending));
     let times = Times::of(&arguments.filters, out);
     let table = Table::new(asked.params.includes.as_ref(), &asked.params.zone, times);
-    let mut printer = Printer { out, table: (!arguments.json).then_some(table) };
+    let resume = Resume::print_when_interrupted(&asked);
+    let mut printer = Printer { resume, out, table: (!arguments.json).then_some(table) };
     let (has_begun, printer) = (Cell::new(false), RefCell::new(&mut printer));
     Log::open(config, &arguments.server)?.read(
         |client| follow_server(client, &asked, &has_begun, &mut printer.borrow_mut()),
@@ -88,6 +91,7 @@ pub(in crate::cli) fn run(config: &Config, arguments: &TailArguments, out: &mut 
 
 /// Prints events one by one.
 struct Printer<'o> {
+    resume: Resume,
     out: &'o mut Output,
     table: Option<Table>,
 }
@@ -115,12 +119,15 @@ fn follow_server(
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let path = format!("/v1/audit-log/stream?{}", asked.query_string(&[]));
-    let (mut cursor, mut wait) = (asked.cursor().map(str::to_owned), WAIT);
+    let (mut cursor, mut wait, mut is_lost) = (asked.cursor().map(str::to_owned), WAIT, false);
     loop {
         let response = client.stream(&path, cursor.as_deref());
         let interruption = match response {
             Ok(response) if response.status().is_success() => {
                 has_begun.set(true);
+                if mem::take(&mut is_lost) {
+                    terminal::line("connected again");
+                }
                 match read_stream(response, &mut cursor, printer) {
                     Ending::Unwanted => return Ok(()),
                     Ending::Broken(0) => "the server sent nothing".to_owned(),
@@ -142,7 +149,9 @@ fn follow_server(
             Err(failure) if !has_begun.get() => return Err(failure),
             Err(failure) => failure.to_string(),
         };
-        terminal::line(format_args!("{interruption}; connecting again"));
+        if !mem::replace(&mut is_lost, true) {
+            terminal::line(format_args!("lost the connection ({interruption}); connecting again"));
+        }
         thread::sleep(wait);
         wait = (wait * 2).min(WAIT_MAX);
     }
@@ -176,6 +185,7 @@ fn read_stream(response: Response<Body>, cursor: &mut Option<String>, printer: &
             }
             // Only now: an event that did not arrive in full is sent again.
             *cursor = id.take().or(cursor.take());
+            printer.resume.set(cursor.as_deref());
             is_damaged = false;
         }
     }
@@ -223,9 +233,11 @@ fn print_new(reader: &Reader, query: &mut Query, printer: &mut Printer<'_>) -> R
                 Err(damaged) => terminal::line(format_args!("damaged, left out: {}", damaged.to_json())),
             }
             query.after = Some(lease.cursor_at(position));
+            printer.resume.set(query.after.map(|after| query.cursor(after)).as_deref());
         }
     }
     query.after = events.query().after;
+    printer.resume.set(query.after.map(|after| query.cursor(after)).as_deref());
     Ok(true)
 }
 

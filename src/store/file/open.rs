@@ -111,6 +111,7 @@ pub(in crate::store) fn unusable(path: &Path, error: &IndexError) -> OpenError {
 pub(in crate::store) fn unavailable(path: &Path, error: &io::Error) -> OpenError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::Full(path.to_owned()),
+        io::ErrorKind::PermissionDenied => OpenError::Denied(path.to_owned()),
         io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.to_owned()),
         _ => failed(path, &error.to_string()),
     }
@@ -123,6 +124,12 @@ pub(in crate::store) fn failed(path: &Path, message: &str) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_this_user_may_not_read_is_not_called_damaged() {
+        let message = unavailable(Path::new("a.db"), &io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(message.contains("this user may not read it") && !message.contains("make a copy"), "{message}");
+    }
 
     #[test]
     fn a_connection_that_writes_flushes_the_disks_cache() {
