@@ -5,10 +5,14 @@ use std::{
     io::{self, Read},
 };
 
-use crate::model::records::{
-    foreign,
-    scan::{Found, Scan},
-    utf8::Utf8,
+use crate::model::{
+    broken,
+    records::{
+        foreign,
+        scan::{Found, Scan},
+        submission,
+        utf8::Utf8,
+    },
 };
 
 /// Bytes read at once.
@@ -73,6 +77,8 @@ pub struct Records<R> {
     /// The position in the buffer. The bytes before it have been used.
     at: usize,
     is_at_end: bool,
+    /// An error of the input that concerns what follows the buffer.
+    failure: Option<io::Error>,
     line: u64,
     /// Number of bytes between the last line break and the position.
     column: usize,
@@ -91,6 +97,7 @@ impl<R: Read> Records<R> {
             buffer: Vec::new(),
             at: 0,
             is_at_end: false,
+            failure: None,
             line: 1,
             column: 0,
             on_line: 0,
@@ -188,7 +195,7 @@ impl<R: Read> Records<R> {
             let is_envelope = !scan.is_event && self.may_be_envelope();
             let list = first.filter(|_| is_envelope);
             let fault = match found {
-                Found::End => return Ok(self.end_object(place, length, list)),
+                Found::End => return Ok(self.end_object(place, length, list, scan.is_event)),
                 Found::List(key) => {
                     first = first.or(Some((key, length)));
                     continue;
@@ -213,7 +220,13 @@ impl<R: Read> Records<R> {
         self.levels.iter().all(|level| matches!(level, Level::List { envelope: None, .. }))
     }
 
-    fn end_object(&mut self, place: Place, length: usize, list: Option<(&'static str, usize)>) -> Option<Record> {
+    fn end_object(
+        &mut self,
+        place: Place,
+        length: usize,
+        list: Option<(&'static str, usize)>,
+        is_event: bool,
+    ) -> Option<Record> {
         let bytes = &self.rest()[..length];
         // A list within one record of a foreign format is a part of it.
         let is_foreign = || std::str::from_utf8(bytes).is_ok_and(|text| foreign::recognize(text, None).is_some());
@@ -227,7 +240,10 @@ impl<R: Read> Records<R> {
         }
         let text = String::from_utf8(bytes.to_vec());
         let record = match text {
-            Ok(text) => Record { text: Ok(text), ..self.bad(place, String::new(), 0) },
+            Ok(text) => Record {
+                text: Ok(if is_event { text } else { submission::single(text) }),
+                ..self.bad(place, String::new(), 0)
+            },
             Err(error) => self.bad(place, format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()), length),
         };
         self.advance(length);
@@ -300,18 +316,37 @@ impl<R: Read> Records<R> {
         format!("larger than {} bytes", self.bytes_max)
     }
 
-    /// Skips a broken object at the position: to its end if that is on its first line, else to the line that seems to
-    /// begin the next record.
+    /// Skips a broken object at the position: to its end, or to the line that seems to begin the next record.
     fn skip_broken(&mut self, place: Place, fault: &str) -> io::Result<Record> {
         let line = self.line_length()?;
         let message = format!("not JSON: {fault}");
-        match end_of_brackets(&self.rest()[..line]) {
-            Some(length) => {
-                let record = self.bad(place, message, length);
-                self.advance(length);
-                Ok(record)
+        let end = broken::end_of_brackets(&self.rest()[..line]);
+        let record = self.bad(place, message, end.unwrap_or(line));
+        match end {
+            Some(length) => self.advance(length),
+            None => self.skip_several_lines()?,
+        }
+        Ok(record)
+    }
+
+    /// Skips a broken object at the position that does not end on its line.
+    fn skip_several_lines(&mut self) -> io::Result<()> {
+        let column = self.column;
+        loop {
+            let is_whole =
+                self.is_at_end || self.failure.is_some() || self.rest().len() > self.bytes_max.max(CHUNK_BYTES);
+            match broken::end(self.rest(), column, !self.levels.is_empty(), is_whole) {
+                Some(length) if length == self.rest().len() && !self.is_at_end => {
+                    self.advance(length);
+                    return self.skip_to_record(column);
+                }
+                Some(length) => {
+                    self.advance(length);
+                    return Ok(());
+                }
+                // What is in the buffer is read before the error is reported.
+                None => self.failure = self.fill().err(),
             }
-            None => self.skip_lines(place, message, line),
         }
     }
 
@@ -434,6 +469,9 @@ impl<R: Read> Records<R> {
         if self.is_at_end {
             return Ok(false);
         }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
         self.buffer.drain(..self.at);
         self.at = 0;
         let held = self.buffer.len();
@@ -456,28 +494,4 @@ impl<R: Read> Iterator for Records<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.find().transpose()
     }
-}
-
-/// The end of an object by its brackets alone.
-fn end_of_brackets(text: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(&byte) = text.get(at) {
-        at += 1;
-        match byte {
-            b'"' => loop {
-                at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
-                match text[at - 1] {
-                    b'"' => break,
-                    _ => at += 1,
-                }
-            },
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
 }
