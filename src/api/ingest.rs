@@ -22,7 +22,7 @@ use crate::{
         reading::ReadAccess,
     },
     model::{
-        batch::{self, AfterError, TooMany},
+        batch::{self, AfterError, Lines, TooMany},
         error::{FieldError, ParameterError},
         event::{Receipt, Sender},
         idempotency_key::IdempotencyKey,
@@ -53,7 +53,10 @@ pub(super) async fn ingest(
 ) -> Result<HttpResponse, ApiError> {
     let Parameters { policy, format } = Parameters::parse(request.query_string(), &context)?;
     let key = parse_key(request.headers(), &caller.0)?;
-    let body = context.body_limits.read(request.headers(), payload).await?;
+    let body = match policy {
+        Policy::AllOrNothing => context.body_limits.read(request.headers(), payload).await?,
+        Policy::Partial => context.body_limits.read_beginning(request.headers(), payload).await?,
+    };
     // After the body has arrived: a client that is still sending may see its connection reset instead of the response.
     // Before it is parsed: a request that will be rejected should cost nothing more.
     context.writer.check_room()?;
@@ -71,9 +74,9 @@ pub(super) async fn ingest(
         return mapped::ingest(format, reading, body, &context, &caller.0, &request).await;
     }
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
-        reading.read(&body.bytes)
+        reading.read(&body.bytes, body.cut_off)
     } else {
-        context.body_limits.work(move || reading.read(&body.bytes)).await?
+        context.body_limits.work(move || reading.read(&body.bytes, body.cut_off)).await?
     };
     // A body that is not made of events counts as one.
     let items = items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
@@ -156,7 +159,8 @@ struct Reading {
 type Item = Result<Prepared, ItemError>;
 
 impl Reading {
-    fn read(&self, body: &[u8]) -> Result<Vec<Item>, ApiError> {
+    /// Reads the events of a body. `cut_off` names the encoding of one that is cut off.
+    fn read(&self, body: &[u8], cut_off: Option<&str>) -> Result<Vec<Item>, ApiError> {
         let after_error = match self.policy {
             Policy::AllOrNothing => AfterError::Stop,
             Policy::Partial => AfterError::Resume,
@@ -171,6 +175,9 @@ impl Reading {
             let fault = ItemError::from(error).at(pieces.len());
             return Err(refused.with_details(vec![Detail::Event(fault)]));
         }
+        if let Some(encoding) = cut_off {
+            batch::cut_off(&mut pieces, body, encoding);
+        }
         let receipt = Receipt { at: self.at, by: &self.by };
         let read = |index, raw| {
             let sent = MaskedEvent::new(raw, &self.limits, &self.mask)?;
@@ -180,8 +187,11 @@ impl Reading {
             }
             Ok(self.writer.prepare(draft.accept(&receipt)))
         };
+        let mut lines = Lines::of(body);
         let items = pieces.into_iter().enumerate().map(|(index, piece)| match piece {
-            Ok(raw) => read(index, raw).map_err(|error: FieldError| ItemError::from(error)),
+            Ok(raw) => {
+                read(index, raw).map_err(|error: FieldError| ItemError { error, line: Some(lines.of_value(raw)) })
+            }
             Err(error) => Err(ItemError::from(error)),
         });
         Ok(items.collect())

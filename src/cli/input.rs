@@ -6,9 +6,7 @@ use std::{
     path::Path,
 };
 
-use flate2::bufread::MultiGzDecoder;
-
-use crate::store;
+use crate::{model::gzip::Gzip, store};
 
 /// Accepts a regular file, standard input for `-`, or an open descriptor of the process (`/dev/stdin`, `/dev/fd/3`, a shell's
 /// `<(…)`). Opening a named pipe would wait for a writer that may never come.
@@ -39,7 +37,7 @@ pub(super) fn open(path: &Path, count: impl FnMut(usize) + 'static) -> io::Resul
     let input: Box<dyn Read> = if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
     let mut input = BufReader::with_capacity(256 * 1024, Counting { input, count });
     match input.fill_buf()? {
-        [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(input))),
+        [0x1f, 0x8b, ..] => Ok(Box::new(Gzip::new(input))),
         // A frame, or a skippable one, with which parallel compressors begin (RFC 8878 section 3.1).
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
             Ok(Box::new(zstd::Decoder::with_buffer(input)?))

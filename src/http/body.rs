@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     http::error::{ApiError, MALFORMED_BODY, OVERLOADED, PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT},
+    model::gzip::Gzip,
     platform,
 };
 
@@ -52,6 +53,15 @@ impl BodyLimits {
 
     /// Reads a whole body and decodes its `Content-Encoding`.
     pub(crate) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
+        let body = self.read_beginning(headers, payload).await?;
+        match body.cut_off {
+            Some(name) => Err(ApiError::invalid(format!("body: is {name}, but cut off; send it again as a whole"))),
+            None => Ok(body),
+        }
+    }
+
+    /// The same. Of a compressed body that is cut off, reads the beginning.
+    pub(crate) async fn read_beginning(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
         let encoding = Encoding::of(headers)?;
         if announced_bytes(headers).is_some_and(|bytes| bytes > self.bytes_max) {
             return Err(self.too_large());
@@ -87,7 +97,7 @@ impl BodyLimits {
     }
 
     async fn receive(&self, mut payload: web::Payload) -> Result<Body, ApiError> {
-        let mut body = Body { bytes: Vec::new(), share: Share::of(self) };
+        let mut body = Body { bytes: Vec::new(), cut_off: None, share: Share::of(self) };
         while let Some(chunk) = payload.next().await {
             let chunk =
                 chunk.map_err(|error| ApiError::new(MALFORMED_BODY, format!("body: is incomplete: {error}")))?;
@@ -99,16 +109,21 @@ impl BodyLimits {
     pub(super) fn decode(&self, encoding: Encoding, encoded: &[u8]) -> Result<Body, ApiError> {
         let broken = |error: io::Error| ApiError::invalid(format!("body: is not {}: {error}", encoding.name()));
         let mut reader: Box<dyn Read + '_> = match encoding {
-            Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(encoded)),
+            Encoding::Gzip => Box::new(Gzip::new(encoded)),
             Encoding::Zstd => Box::new(zstd::Decoder::new(encoded).map_err(broken)?),
             Encoding::Identity => Box::new(encoded),
         };
-        let mut body = Body { bytes: Vec::new(), share: Share::of(self) };
+        let mut body = Body { bytes: Vec::new(), cut_off: None, share: Share::of(self) };
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            match reader.read(&mut chunk).map_err(broken)? {
-                0 => return Ok(body),
-                length => self.append(&mut body, &chunk[..length])?,
+            match reader.read(&mut chunk) {
+                Ok(0) => return Ok(body),
+                Ok(length) => self.append(&mut body, &chunk[..length])?,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    body.cut_off = Some(encoding.name());
+                    return Ok(body);
+                }
+                Err(error) => return Err(broken(error)),
             }
         }
     }
@@ -138,6 +153,8 @@ fn announced_bytes(headers: &HeaderMap) -> Option<usize> {
 /// A body, with its share of the memory budget.
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
+    /// The name of its encoding, if it ends before the end of the compressed stream.
+    pub(crate) cut_off: Option<&'static str>,
     share: Share,
 }
 
@@ -184,11 +201,12 @@ impl Encoding {
         }
     }
 
-    /// The encoding of a body, by its first bytes (RFC 1952 section 2.3.1, RFC 8878 section 3.1.1).
+    /// The encoding of a body, by its first bytes (RFC 1952 section 2.3.1, RFC 8878 section 3.1).
     fn detect(body: &[u8]) -> Self {
         match body {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A frame, or a skippable one, with which parallel compressors begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::Identity,
         }
     }

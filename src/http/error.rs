@@ -186,7 +186,7 @@ pub(crate) struct EventFault {
     /// The dotted path of the field; empty if the event as a whole is at fault.
     field: String,
     message: String,
-    /// The line of the body on which that part begins, from 1, if it is not JSON.
+    /// The line of the body on which that part begins, from 1, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     line: Option<usize>,

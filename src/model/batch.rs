@@ -6,7 +6,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::model::json;
+use crate::model::{broken, json};
 
 /// How often the bytes of a body may be read in vain. A body that is nothing but beginnings of values would be read to its end
 /// once for each of them.
@@ -35,8 +35,8 @@ pub struct TooMany;
 pub enum AfterError {
     /// Read nothing further.
     Stop,
-    /// Continue at the next line. If the part had begun to span several lines, continue at the next line that begins with an
-    /// object: other lines are part of the part. Within an array, nothing tells where the next element begins, so the rest of
+    /// Continue at the next line. If the part spans several lines, continue where its brackets close, or at the next line that
+    /// begins with an object of its own: see [`broken::end`]. Within an array, nothing tells where the next element begins, so the rest of
     /// the array is one part.
     Resume,
 }
@@ -63,6 +63,40 @@ pub fn split(body: &[u8], events_max: usize, after_error: AfterError) -> Result<
         }
     }
     Ok(pieces)
+}
+
+/// Notes in `pieces`, the parts of `body`, that the body is the beginning of a compressed one: the last part cannot be read.
+pub fn cut_off(pieces: &mut Vec<Piece<'_>>, body: &[u8], encoding: &str) {
+    let mut line = memchr::memchr_iter(b'\n', body).count() + 1;
+    if !body.ends_with(b"\n")
+        && let Some(Err(last)) = pieces.pop_if(|last| last.is_err())
+    {
+        line = last.line;
+    }
+    let message = format!("line {line}: the {encoding} stream is cut off: what follows is missing");
+    pieces.push(Err(PieceError { line, message }));
+}
+
+/// The lines on which the values of a body begin.
+pub struct Lines<'a> {
+    body: &'a [u8],
+    counted: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The lines of `body`.
+    pub const fn of(body: &'a [u8]) -> Self {
+        Self { body, counted: 0, line: 1 }
+    }
+
+    /// The number of the line on which a value of the body begins, from 1. Values are asked for in order.
+    pub fn of_value(&mut self, value: &'a RawValue) -> usize {
+        let start = value.get().as_ptr().addr() - self.body.as_ptr().addr();
+        self.line += memchr::memchr_iter(b'\n', self.body.get(self.counted..start).unwrap_or_default()).count();
+        self.counted = start;
+        self.line
+    }
 }
 
 /// Reads one body from its beginning to its end.
@@ -155,10 +189,7 @@ impl<'a> Splitter<'a> {
             return self.error(start, &format!("not UTF-8 at byte {} of the body", start + valid));
         };
         let mut found = self.syntax_error(start, error);
-        self.at = self.line_after(start);
-        while error.line() > 1 && self.at < self.body.len() && self.body[self.at] != b'{' {
-            self.at = self.line_after(self.at);
-        }
+        self.at = self.end_of_broken(start, error.line() > 1);
         let lines = memchr::memchr_iter(b'\n', &self.body[start..]).nth(error.line().saturating_sub(2));
         self.read_in_vain += lines.unwrap_or(0) + error.column();
         if self.read_in_vain > self.body.len() * READINGS_MAX {
@@ -168,6 +199,19 @@ impl<'a> Splitter<'a> {
         found
     }
 
+    /// Where the part that begins at `start` ends: with its line, unless it is an object that goes on.
+    fn end_of_broken(&self, start: usize, is_of_several_lines: bool) -> usize {
+        let line_end = self.line_after(start);
+        let is_object = self.body[start] == b'{';
+        if !is_object || (!is_of_several_lines && broken::end_of_brackets(&self.body[start..line_end]).is_some()) {
+            return line_end;
+        }
+        let line_start = memchr::memrchr(b'\n', &self.body[..start]).map_or(0, |last| last + 1);
+        let indent = self.body[line_start..start].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let length = broken::end(&self.body[start..], indent, false, true);
+        length.map_or(self.body.len(), |length| line_end.max(start + length))
+    }
+
     /// Where the line after the one with this byte begins.
     fn line_after(&self, at: usize) -> usize {
         memchr::memchr(b'\n', &self.body[at..]).map_or(self.body.len(), |length| at + length + 1)
@@ -175,10 +219,17 @@ impl<'a> Splitter<'a> {
 
     fn syntax_error(&mut self, start: usize, error: &serde_json::Error) -> PieceError {
         let (line, column) = self.position(start);
-        let (lines, columns) = (error.line().saturating_sub(1), if error.line() <= 1 { column - 1 } else { 0 });
         let text = error.to_string();
         let what = text.split(" at line ").next().unwrap_or(&text);
-        let message = format!("line {}, column {}: not JSON: {what}", line + lines, error.column() + columns);
+        let message = match error.line() {
+            0 | 1 => format!("line {line}, column {}: not JSON: {what}", (error.column() + column - 1).max(1)),
+            // The part has one line: that on which it begins.
+            further => format!(
+                "line {line}, column {column}: not JSON: {what} at line {}, column {}",
+                line + further - 1,
+                error.column().max(1)
+            ),
+        };
         PieceError { line, message }
     }
 
@@ -250,7 +301,7 @@ mod tests {
     #[test]
     fn an_error_costs_its_line() {
         for (body, expected) in [
-            ("{}\n{\"a\":\n{\"b\":1}", ["{}", "2: line 3, column 7: not JSON: EOF while parsing", "{\"b\":1}"]),
+            ("{}\n{\"a\":\n{\"b\":1}", ["{}", "2: line 2, column 1: not JSON: EOF while parsing", "{\"b\":1}"]),
             ("{}\n{\"a\":\"b\n{\"c\":1}\n", ["{}", "2: line 2, column 7: not JSON: control character", "{\"c\":1}"]),
             ("{}\r\nnonsense {\r\n {\"c\":1}", ["{}", "2: line 2, column 2: not JSON: expected ident", "{\"c\":1}"]),
             ("{}\n{\"a\":1}}\n{\"c\":1}", ["{}", "{\"a\":1}", "2: line 2, column 8: not JSON: expected value"]),
@@ -271,7 +322,25 @@ mod tests {
         let found = pieces(format!("{good}{}{good}", broken.replace("}}\n", "}\n")));
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!((found[0].as_str(), found[2].as_str()), (good.trim_end(), good.trim_end()));
-        assert!(found[1].starts_with("4: line 9, column 3: not JSON"), "{found:?}");
+        assert!(found[1].starts_with("4: line 4, column 1: not JSON"), "{found:?}");
+    }
+
+    #[test]
+    fn an_object_within_a_broken_one_is_no_value() {
+        for broken in [
+            "{\"a\": ,\"b\":\n{\"c\":1}\n}",
+            "{\"a\": ,\"b\":\n  {\"c\":1}\n}",
+            "{\"a\":1,\"b\":\n{\"c\":1}\n\"d\": }",
+            "{\n\"a\": ,\n\"b\": [\n{\"c\":1},\n{\"c\":2}\n]\n}",
+        ] {
+            for (before, after) in [("", "\n"), ("{}\n", "\n\n"), ("  ", "")] {
+                let found = pieces(format!("{before}{broken}{after}{{\"z\":1}}"));
+                assert_eq!(found.len(), 2 + usize::from(before == "{}\n"), "{broken}: {found:?}");
+                assert!(found.last().unwrap() == "{\"z\":1}", "{broken}: {found:?}");
+            }
+        }
+        let found = pieces("{\"a\":1,\"b\": [\n{\"c\":1}\n{\"d\":1}\n");
+        assert_eq!(found[1..], ["{\"c\":1}", "{\"d\":1}"], "{found:?}");
     }
 
     #[test]

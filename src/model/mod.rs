@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod batch;
+mod broken;
 pub mod cancel;
 pub mod credential;
 pub mod cursor;
@@ -18,6 +19,7 @@ pub mod filter;
 pub mod fold;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod gzip;
 pub mod idempotency_key;
 pub mod json;
 mod json_tree;

@@ -117,7 +117,7 @@ fn a_foreign_format_is_named() {
 
 #[test]
 fn a_file_of_which_nothing_is_in_the_log_fails() {
-    for text in ["{}\n{}\n", "nonsense", r#"{"trigger":{"origin":"auditbox"}}"#, "[{}]"] {
+    for text in ["{}\n{}\n", "nonsense", "{\"trigger\":{\"origin\":\"auditbox\"}}\n{}", "[{}]"] {
         let (_, output) = import(text.as_bytes(), &["--skip-bad"]);
         assert_eq!(output.status.code(), Some(1), "{text}: {}", out(&output));
         assert!(err(&output).contains("was stored or known"), "{}", err(&output));
@@ -126,6 +126,11 @@ fn a_file_of_which_nothing_is_in_the_log_fails() {
         let (_, output) = import(text.as_bytes(), &[]);
         assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (0, 0, 0)), "{text:?}: {}", err(&output));
     }
+    // auditbox's own records are skipped on purpose.
+    let own = "{\"trigger\":{\"origin\":\"auditbox\"}}\n".repeat(3);
+    let (_, output) = import(own.as_bytes(), &[]);
+    assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (0, 0, 0)), "{}", err(&output));
+    assert!(out(&output).contains("3 own records of auditbox skipped"), "{}", out(&output));
     // Each file counts alone.
     let directory = directory();
     fs::write(directory.path().join("good"), ndjson(&events("e", 2))).unwrap();
@@ -178,6 +183,37 @@ fn what_comes_out_goes_back_in() {
         assert!(again.lines().all(|line| line.contains("\"receivedBy\":\"import\"")));
         assert_eq!(counts(&good(directory.path(), &["import", "in"])), (0, 4, 0));
     }
+}
+
+#[test]
+fn the_response_with_one_event_is_imported() {
+    let (server, ..) = exported();
+    for identifier in ["plain", "timed"] {
+        let text = server.get(&format!("/v1/events/{identifier}")).text;
+        assert!(text.contains("\"audit\":{"), "{text}");
+        let (directory, output) = import(text.as_bytes(), &[]);
+        assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (1, 0, 0)), "{}", err(&output));
+        assert_eq!(identifiers(&good(directory.path(), &["query", "--json"])), [identifier]);
+    }
+}
+
+#[test]
+fn an_object_within_a_broken_record_is_not_stored() {
+    let broken = format!("{{\"action\":\"A\",\"resourceType\": ,\"additionalData\":\n{}\n}}\n", event("phx"));
+    let (directory, output) = import(format!("{broken}{}\n", event("e0")).as_bytes(), &["--skip-bad"]);
+    assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (1, 0, 1)), "{}", err(&output));
+    assert_eq!(identifiers(&good(directory.path(), &["query", "--json"])), ["e0"]);
+}
+
+#[test]
+fn the_lines_before_the_cut_of_a_compressed_file_are_stored() {
+    let whole = gzip(ndjson(&events("e", 40)).as_bytes());
+    let (_, output) = import(&whole[..whole.len() - 9], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    assert!(counts(out(&output)).0 >= 30, "{}", out(&output));
+    assert!(err(&output).contains("in: the gzip stream is cut off"), "{}", err(&output));
+    let (_, output) = import(&[whole, vec![0; 600]].concat(), &[]);
+    assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (40, 0, 0)), "{}", err(&output));
 }
 
 #[test]

@@ -355,3 +355,20 @@ fn events_are_found_by_any_identifier_in_the_path() {
         assert_eq!(server.get(&format!("{LOG}/{path}")).refusal(), (404, "not_found".to_owned()), "{path}");
     }
 }
+
+#[test]
+fn an_object_within_a_broken_event_is_not_stored() {
+    let server = Server::start();
+    for (broken, next) in [
+        ("{\"identifier\":\"b1\",\"action\":\"A\",\"resourceType\": ,\"additionalData\":\nINNER\n}\n", "n1"),
+        ("{\n\"action\":\"A\"\n\"resourceType\":\"x\",\n\"additionalData\":[\nINNER,\nINNER\n]\n}\n", "n2"),
+        // A truncated line costs only itself.
+        ("{\"action\":\"A\",\"additionalData\":\n", "n3"),
+        ("{\"action\":\"A\",\"additionalData\":[\n", "n4"),
+    ] {
+        let body = broken.replace("INNER", &least("phantom").to_string()) + &least(next).to_string();
+        let answer = server.post("/v1/audit-log?partial=true", &body).json();
+        assert_eq!([&answer["accepted"], &answer["rejected"]], [&json!(1), &json!(1)], "{answer}");
+    }
+    assert_eq!(server.list("sort=received&order=asc").identifiers(), ["n1", "n2", "n3", "n4"]);
+}

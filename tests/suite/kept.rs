@@ -308,7 +308,7 @@ fn with_partial_a_damaged_line_costs_that_line_only() {
     let answer = post(&server, PARTIAL, &[], &body);
     let found = results(&answer);
     let lines: Vec<_> = found.iter().map(|(status, line, _)| (*status, *line)).collect();
-    let expected = [(201, None), (422, Some(2)), (422, Some(3)), (422, Some(4)), (422, None), (201, None)];
+    let expected = [(201, None), (422, Some(2)), (422, Some(3)), (422, Some(4)), (422, Some(5)), (201, None)];
     assert_eq!(lines, expected, "{found:?}");
     assert!(found[1].2.contains("not UTF-8"), "{found:?}");
     assert_eq!([&answer.json()["accepted"], &answer.json()["rejected"]], [&json!(2), &json!(4)]);
@@ -328,7 +328,7 @@ fn with_partial_an_array_is_read_up_to_its_first_error_in_grammar() {
         [b"[", a.as_bytes(), b",\n{\"action\":\"\xff\"},\n{\"n\":1},", b.as_bytes(), b"\n,{\"x\" 1},7]"].concat();
     let found = results(&post(&server, PARTIAL, &[], &body));
     let lines: Vec<_> = found.iter().map(|(status, line, _)| (*status, *line)).collect();
-    assert_eq!(lines, [(201, None), (422, Some(2)), (422, None), (201, None), (422, Some(4))], "{found:?}");
+    assert_eq!(lines, [(201, None), (422, Some(2)), (422, Some(3)), (201, None), (422, Some(4))], "{found:?}");
     assert!(found[4].2.starts_with("line 4, column 7: not JSON"), "{found:?}");
     // An object that is nested in a broken event does not become an event.
     let nested =
@@ -396,7 +396,8 @@ fn a_key_for_other_content_and_an_invalid_key_are_rejected() {
     }
     let answer = post(&server, PARTIAL, &[(KEY, "k")], (bare("A") + &bare("C")).as_bytes());
     let found = results(&answer);
-    assert_eq!((found[0].0, found[1].0), (201, 422), "{found:?}");
+    assert_eq!((found[0].0, found[1].0), (200, 422), "{found:?}");
+    assert!(answer.header("idempotency-replayed").is_none());
     assert!(found[1].2.contains("Idempotency-Key"), "{found:?}");
     assert_eq!(server.list("").identifiers().len(), 2);
     let long = "k".repeat(256);
@@ -410,6 +411,70 @@ fn a_key_for_other_content_and_an_invalid_key_are_rejected() {
     // A request that was not stored has not used its key.
     assert_eq!(post(&server, LOG, &[(KEY, "new")], b"{\"action\":\"A\"}").refusal().0, 422);
     assert_eq!(post(&server, LOG, &[(KEY, "new")], bare("A").as_bytes()).status, 201);
+}
+
+#[test]
+fn a_request_that_stores_an_event_is_no_replay() {
+    let server = Server::start();
+    let bare = |action: &str| format!(r#"{{"action":"{action}","resourceType":"x"}}"#);
+    let [a, b, c] = ["A", "B", "C"].map(bare);
+    let send = |body: String| post(&server, PARTIAL, &[(KEY, "k3")], body.as_bytes());
+    let statuses = |answer: &Answer| results(answer).iter().map(|(status, ..)| *status).collect::<Vec<_>>();
+    let first = send(format!("{a}\n{{bad\n{c}\n"));
+    assert_eq!(statuses(&first), [201, 422, 201]);
+    let retry = send(format!("{a}\n{{bad\n{c}\n"));
+    assert_eq!((&retry.text, retry.header("idempotency-replayed")), (&first.text, Some("true")));
+    let repaired = send(format!("{a}\n{b}\n{c}\n"));
+    assert_eq!(statuses(&repaired), [200, 201, 200], "{}", repaired.text);
+    assert_eq!(repaired.header("idempotency-replayed"), None);
+    let own = send(format!("{a}\n{b}\n{c}\n{}", event("own", "")));
+    assert_eq!((statuses(&own), own.header("idempotency-replayed")), (vec![200, 200, 200, 201], None));
+    assert_eq!(server.list("").identifiers().len(), 4);
+}
+
+#[test]
+fn gzip_with_zeros_and_zstd_with_a_skippable_frame_are_read() {
+    let server = Server::start();
+    let padded = [gzip(event("g", "").as_bytes()), vec![0; 700]].concat();
+    let frame =
+        [&b"\x5a\x2a\x4d\x18\x01\0\0\0x"[..], &zstd::encode_all(event("z", "").as_bytes(), 3).unwrap()].concat();
+    for (name, body) in [("g", padded), ("z", frame)] {
+        let answer = post(&server, LOG, &[], &body);
+        assert_eq!(answer.json()["identifiers"], json!([name]), "{}", answer.text);
+    }
+}
+
+#[test]
+fn what_arrived_of_a_compressed_body_that_is_cut_off_is_stored_on_request() {
+    let server = Server::start();
+    let text: String = (0..300).map(|number| event(&format!("e{number}"), "") + "\n").collect();
+    for (name, whole) in [("gzip", gzip(text.as_bytes())), ("zstd", zstd::encode_all(text.as_bytes(), 3).unwrap())] {
+        let cut = &whole[..whole.len() - 6];
+        let refused = post(&server, LOG, &[], cut);
+        assert_eq!(refused.refusal().0, 422);
+        assert!(refused.text.contains(&format!("body: is {name}, but cut off")), "{}", refused.text);
+        let answer = post(&server, PARTIAL, &[], cut);
+        let found = results(&answer);
+        let (status, _, message) = found.last().unwrap();
+        assert_eq!((answer.status, *status, answer.json()["rejected"].clone()), (200, 422, json!(1)), "{name}");
+        assert!(message.contains(&format!("the {name} stream is cut off")), "{message}");
+        let stored = answer.json()["accepted"].as_u64().unwrap() + answer.json()["duplicates"].as_u64().unwrap();
+        assert_eq!(stored, found.len() as u64 - 1);
+        assert!(name == "zstd" || stored > 100, "{stored}");
+    }
+}
+
+#[test]
+fn an_error_names_the_line() {
+    let server = Server::start();
+    let deep = format!("{{\"action\":\"A\",\"resourceType\":\"x\",\"x\":{}{}}}", "[".repeat(100), "]".repeat(100));
+    let large = format!("{{\"action\":\"A\",\"resourceType\":\"x\",\"x\":\"{}\"}}", "y".repeat(2 * 1024 * 1024));
+    let answer = post(&server, PARTIAL, &[], format!("\n{deep}\n\n7\n{large}\n{{\"a\":\n").as_bytes());
+    let found = answer.json()["results"].as_array().unwrap().clone();
+    let lines: Vec<_> = found.iter().map(|result| result["line"].clone()).collect();
+    assert_eq!(lines, [json!(2), json!(4), json!(5), json!(6)], "{}", answer.text);
+    let message = found[3]["message"].as_str().unwrap();
+    assert!(message.starts_with("line 6, column 1: not JSON"), "{message}");
 }
 
 #[test]

@@ -56,6 +56,15 @@ impl SentEvents {
         next: Option<String>,
         access: &ReadAccess,
     ) -> Result<Replay, ApiError> {
+        // A request that stored an event, or has another one under an identifier of the key, is not the first one again.
+        let is_new = |(place, outcome): (usize, &Outcome)| match outcome {
+            Outcome::Stored => true,
+            Outcome::Conflict => self.are_assigned[place],
+            Outcome::Duplicate => false,
+        };
+        if outcomes.iter().enumerate().any(is_new) {
+            return Ok(Replay { outcomes, is_replayed: false });
+        }
         let known = |(place, outcome): (usize, &Outcome)| (*outcome == Outcome::Duplicate).then_some(place);
         let known: Vec<usize> = outcomes.iter().enumerate().filter_map(known).collect();
         let (assigned, own): (Vec<usize>, Vec<usize>) = known.into_iter().partition(|place| self.are_assigned[*place]);

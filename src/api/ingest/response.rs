@@ -17,8 +17,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct ItemError {
     pub(super) error: FieldError,
-    /// The line on which it begins, if that part of the body is not JSON.
-    line: Option<usize>,
+    /// The line on which it begins, if that is known.
+    pub(super) line: Option<usize>,
 }
 
 impl From<FieldError> for ItemError {

@@ -145,6 +145,8 @@ struct Counts {
 #[derive(Default)]
 struct Yield {
     records: u64,
+    /// auditbox's own records, which were skipped.
+    own: u64,
     /// The events that are in the log now.
     in_log: u64,
 }
@@ -184,10 +186,10 @@ impl Import<'_> {
         outcome.and_then(|()| self.check_yields())
     }
 
-    /// A file has failed if it has records and none of them is in the log, also if each was skipped for a good reason.
+    /// A file has failed if it has records other than auditbox's own and none of them is in the log.
     fn check_yields(&self) -> Result<(), Failure> {
-        for (path, Yield { records, in_log }) in self.arguments.files.iter().zip(&self.yields) {
-            if *records > 0 && *in_log == 0 {
+        for (path, Yield { records, own, in_log }) in self.arguments.files.iter().zip(&self.yields) {
+            if records > own && *in_log == 0 {
                 let path = path.display();
                 return Err(Failure::new(format!("{path}: none of its {records} records was stored or known")));
             }
@@ -209,7 +211,11 @@ impl Import<'_> {
         let bytes_max = self.limits.event_bytes_max.saturating_mul(2).saturating_add(SERVER_BYTES);
         let mut records = Records::new(input, bytes_max);
         for record in records.by_ref() {
-            let record = record.map_err(unreadable)?;
+            let record = match record {
+                Ok(record) => record,
+                // What could be read is kept.
+                Err(error) => return self.send().and(Err(unreadable(error))),
+            };
             let place = record.place;
             self.yields[file].records += 1;
             if let Err(message) = self.take(file, record, &mut source) {
@@ -233,6 +239,7 @@ impl Import<'_> {
         let event = SentRecord::of(&text, self.arguments.keep_received);
         if event.is_own {
             self.counts.own += 1;
+            self.yields[file].own += 1;
             return Ok(());
         }
         let refuse = |message: String| named(&text, message);

@@ -15,6 +15,8 @@ use crate::cli::input;
 
 /// Endings that compression adds.
 const COMPRESSED: [&str; 5] = [".gz", ".zst", ".zstd", ".bz2", ".xz"];
+/// Endings that mark an old file.
+const ROTATED: [&str; 3] = [".old", ".bak", "~"];
 /// Maximum number of digits of a rotated file's number.
 const NUMBER_DIGITS_MAX: usize = 4;
 /// Number of digits of a date.
@@ -71,27 +73,44 @@ impl Source {
     }
 }
 
-/// A file's name without the endings that compression and rotation add.
-fn base(name: &str) -> &str {
-    let mut base = name;
-    while let Some(plain) = COMPRESSED.iter().find_map(|ending| base.strip_suffix(ending)) {
-        base = plain;
+/// A file's name without what compression and rotation add, at its end or before its extension.
+fn base(name: &str) -> String {
+    let plain = without_compression(name);
+    let base = match without_rotation(plain) {
+        Some(base) => without_compression(base).to_owned(),
+        None => match plain.rsplit_once('.') {
+            Some((stem, extension)) if extension.starts_with(|char: char| char.is_ascii_alphabetic()) => {
+                format!("{}.{extension}", without_rotation(stem).unwrap_or(stem))
+            }
+            _ => plain.to_owned(),
+        },
+    };
+    if base.is_empty() { name.to_owned() } else { base }
+}
+
+fn without_compression(mut name: &str) -> &str {
+    while let Some(plain) = COMPRESSED.iter().find_map(|ending| name.strip_suffix(ending)) {
+        name = plain;
     }
+    name
+}
+
+/// The name before a number, a date or another mark of rotation at its end; `None` without one.
+fn without_rotation(name: &str) -> Option<&str> {
     let is_number =
         |text: &str| (1..=NUMBER_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if let Some((plain, last)) = base.rsplit_once('.')
-        && (is_number(last) || last == "old")
-    {
-        base = plain;
-    } else {
-        let plain = base.trim_end_matches(|char: char| char.is_ascii_digit() || matches!(char, '-' | '.' | '_'));
-        let date = &base[plain.len()..];
-        let digits = date.bytes().filter(u8::is_ascii_digit).count();
-        if digits >= DATE_DIGITS && date.starts_with(['-', '.', '_']) {
-            base = plain;
-        }
+    if let Some(plain) = ROTATED.iter().find_map(|ending| name.strip_suffix(ending)) {
+        return Some(plain).filter(|plain| !plain.is_empty());
     }
-    if base.is_empty() { name } else { base }
+    let date_start = name.trim_end_matches(|char: char| char.is_ascii_digit() || "-._T:Z".contains(char)).len();
+    let start = date_start + name[date_start..].find(['-', '.', '_'])?;
+    let digits = name[start..].bytes().filter(u8::is_ascii_digit).count();
+    let plain = match name.rsplit_once('.') {
+        _ if digits >= DATE_DIGITS => &name[..start],
+        Some((plain, last)) if is_number(last) => plain,
+        _ => return None,
+    };
+    Some(plain).filter(|plain| !plain.is_empty())
 }
 
 #[cfg(test)]
@@ -111,10 +130,33 @@ mod tests {
             "audit.log-20240501.gz",
             "audit.log.2024-05-01",
             "audit.log-20240501-1714521600.gz",
+            "audit-2026-05-02T18-30-00.000.log",
+            "audit-2026-05-02T18-30-00.000.log.gz",
+            "audit-2024-05-01.log",
+            "audit_2024-05-01.log",
+            "audit.2024-05-01T12:00:00Z.log",
+            "audit.1.log",
+            "audit.log.bak",
+            "audit.log~",
+            "audit.log.gz.1",
         ] {
             assert_eq!(base(name), "audit.log", "{name}");
         }
-        for name in ["audit.log", "node-1", "events2024", "e.ndjson", "a.20240", ".1", ".gz", "20240501", "1"] {
+        for name in [
+            "audit.log",
+            "node-1",
+            "events2024",
+            "e.ndjson",
+            "a.20240",
+            ".1",
+            ".gz",
+            "20240501",
+            "1",
+            "~",
+            "1.log",
+            "audit-v2.log",
+            "AUDIT.log",
+        ] {
             assert_eq!(base(name), name);
         }
     }

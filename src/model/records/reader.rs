@@ -1,5 +1,7 @@
 //! Finds the records of a text, one by one.
 
+mod skip;
+
 use std::{
     fmt,
     io::{self, Read},
@@ -7,7 +9,8 @@ use std::{
 
 use crate::model::records::{
     ENVELOPES, foreign,
-    scan::{Found, Scan, end_of_brackets},
+    scan::{Found, Scan},
+    submission,
     utf8::Utf8,
 };
 
@@ -77,6 +80,8 @@ pub struct Records<'a, R> {
     /// The position in the buffer. The bytes before it have been used.
     at: usize,
     is_at_end: bool,
+    /// An error of the input that concerns what follows the buffer.
+    failure: Option<io::Error>,
     line: u64,
     /// Number of bytes between the last line break and the position.
     column: usize,
@@ -107,6 +112,7 @@ impl<'a, R: Read> Records<'a, R> {
             buffer: Vec::new(),
             at: 0,
             is_at_end: false,
+            failure: None,
             line: 1,
             column: 0,
             on_line: 0,
@@ -205,7 +211,7 @@ impl<'a, R: Read> Records<'a, R> {
             let is_envelope = !is_event && self.may_be_envelope();
             let list = first.filter(|_| is_envelope);
             let fault = match found {
-                Found::End => return Ok(self.end_object(place, length, list)),
+                Found::End => return Ok(self.end_object(place, length, list, is_event || !self.are_events)),
                 Found::List(key) => {
                     first = first.or(Some((key, length)));
                     continue;
@@ -230,7 +236,13 @@ impl<'a, R: Read> Records<'a, R> {
         self.levels.iter().all(|level| matches!(level, Level::List { envelope: None, .. }))
     }
 
-    fn end_object(&mut self, place: Place, length: usize, list: Option<(&'a str, usize)>) -> Option<Record<'a>> {
+    fn end_object(
+        &mut self,
+        place: Place,
+        length: usize,
+        list: Option<(&'a str, usize)>,
+        is_event: bool,
+    ) -> Option<Record<'a>> {
         let bytes = &self.rest()[..length];
         // A list within one record of a foreign format is a part of it.
         let is_foreign = || {
@@ -247,7 +259,10 @@ impl<'a, R: Read> Records<'a, R> {
         }
         let text = String::from_utf8(bytes.to_vec());
         let record = match text {
-            Ok(text) => Record { text: Ok(text), ..self.bad(place, String::new(), 0) },
+            Ok(text) => Record {
+                text: Ok(if is_event { text } else { submission::single(text) }),
+                ..self.bad(place, String::new(), 0)
+            },
             Err(error) => self.bad(place, format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()), length),
         };
         self.advance(length);
@@ -293,71 +308,6 @@ impl<'a, R: Read> Records<'a, R> {
                     let here = self.place();
                     return self.skip_lines(here, format!("not JSON: {fault}"), 0).map(Some);
                 }
-            }
-        }
-    }
-
-    /// Skips an object with more bytes than are held in memory.
-    fn skip_long(&mut self, place: Place, mut scan: Scan<'a>, length: usize) -> io::Result<Record<'a>> {
-        let (record, column) = (self.bad(place, self.too_long(), 0), self.column);
-        self.advance(length);
-        loop {
-            let (length, found) = scan.run(self.rest());
-            self.advance(length);
-            match found {
-                Found::End => return Ok(record),
-                Found::More if !self.fill()? => return Ok(record),
-                Found::More | Found::List(_) => {}
-                Found::Fault(_) => {
-                    self.skip_to_record(column)?;
-                    return Ok(record);
-                }
-            }
-        }
-    }
-
-    fn too_long(&self) -> String {
-        format!("larger than {} bytes", self.bytes_max)
-    }
-
-    /// Skips a broken object at the position: to its end if that is on its first line, else to the line that seems to
-    /// begin the next record.
-    fn skip_broken(&mut self, place: Place, fault: &str) -> io::Result<Record<'a>> {
-        let line = self.line_length()?;
-        let message = format!("not JSON: {fault}");
-        match end_of_brackets(&self.rest()[..line]) {
-            Some(length) => {
-                let record = self.bad(place, message, length);
-                self.advance(length);
-                Ok(record)
-            }
-            None => self.skip_lines(place, message, line),
-        }
-    }
-
-    /// Skips lines up to one that seems to begin a record. The first has `line` bytes.
-    fn skip_lines(&mut self, place: Place, message: String, line: usize) -> io::Result<Record<'a>> {
-        let (record, column) = (self.bad(place, message, line), self.column);
-        self.skip_to_record(column)?;
-        Ok(record)
-    }
-
-    /// Skips to a line on which an object begins no deeper than at `column`, or at which a list ends.
-    fn skip_to_record(&mut self, column: usize) -> io::Result<()> {
-        loop {
-            self.skip_line()?;
-            let mut length = 0;
-            let first = loop {
-                match self.rest().get(length).copied() {
-                    Some(b' ' | b'\t' | b'\r' | b',') if length <= column => length += 1,
-                    Some(byte) => break byte,
-                    None if self.fill()? => {}
-                    None => return Ok(()),
-                }
-            };
-            let ends_list = first == b']' && !self.levels.is_empty();
-            if length <= column && (first == b'{' || ends_list) {
-                return Ok(());
             }
         }
     }
@@ -454,6 +404,9 @@ impl<'a, R: Read> Records<'a, R> {
     fn fill(&mut self) -> io::Result<bool> {
         if self.is_at_end {
             return Ok(false);
+        }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
         }
         self.buffer.drain(..self.at);
         self.at = 0;

@@ -183,30 +183,6 @@ impl State {
     }
 }
 
-/// The end of an object by its brackets alone.
-pub(super) fn end_of_brackets(text: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(&byte) = text.get(at) {
-        at += 1;
-        match byte {
-            b'"' => loop {
-                at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
-                match text[at - 1] {
-                    b'"' => break,
-                    _ => at += 1,
-                }
-            },
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

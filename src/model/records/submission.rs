@@ -11,6 +11,9 @@ use crate::model::{
 /// The key under which an imported event keeps what the log that it comes from had recorded about it.
 pub const IMPORTED: &str = "imported";
 
+/// Number of keys of the response with one event: `ok` and `audit`.
+const SINGLE_KEYS: usize = 2;
+
 /// A record as its sender would send it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SentRecord<'a> {
@@ -54,6 +57,16 @@ fn is_own_trigger(trigger: &str) -> bool {
             .any(|(key, value)| key == "origin" && json::text(value).is_some_and(|origin| origin == OWN_ORIGIN))
     };
     members.is_ok_and(origin)
+}
+
+/// The event of a response of `GET /v1/events/{identifier}`; any other text stays as it is.
+pub(super) fn single(text: String) -> String {
+    let Ok(members) = Members::read(&text, SINGLE_KEYS) else { return text };
+    let find = |key: &str| members.iter().find(|(name, _)| *name == key).map(|(_, value)| value.get());
+    match (find("ok"), find("audit")) {
+        (Some("true"), Some(event)) if event.starts_with('{') => event.to_owned(),
+        _ => text,
+    }
 }
 
 /// A JSON object that is being written.
