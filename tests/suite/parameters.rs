@@ -120,7 +120,7 @@ fn every_rejected_parameter_is_named() {
 }
 
 #[test]
-fn an_empty_parameter_is_absent_but_an_empty_limit_is_rejected() {
+fn an_empty_parameter_is_absent_but_an_empty_limit_or_cursor_is_rejected() {
     let server = server_with(&[("a", json!({ "context": { "entity": "e" } })), ("b", json!({}))]);
     for name in [
         "identifier",
@@ -151,7 +151,6 @@ fn an_empty_parameter_is_absent_but_an_empty_limit_is_rejected() {
         "includes",
         "sort",
         "order",
-        "cursor",
         "tz",
         "page",
         "include_deleted_entities",
@@ -163,7 +162,7 @@ fn an_empty_parameter_is_absent_but_an_empty_limit_is_rejected() {
         }
     }
     check(&server, &[("entity=e&entity=", "a"), ("q=%20&entity=e", "a")]);
-    for name in ["limit", "per_page"] {
+    for name in ["limit", "per_page", "cursor"] {
         check_refused(&server, &[(&format!("{name}="), name), (name, name), (&format!("{name}[]="), name)]);
     }
 }

@@ -286,8 +286,9 @@ impl<'a> Given<'a> {
         }
         let is_empty = match self.accepts {
             Accepts::Page => value.trim().is_empty(),
-            // Generated clients send every parameter that they know. Port's clients expect an empty limit to be refused.
-            Accepts::List | Accepts::Stats => value.is_empty() && !matches!(plain, "limit" | "per_page"),
+            // Generated clients send every parameter that they know. Port's clients expect an empty limit to be refused, and a
+            // follower whose cursor got lost must not begin again without notice.
+            Accepts::List | Accepts::Stats => value.is_empty() && !matches!(plain, "limit" | "per_page" | "cursor"),
         };
         self.tidy &= !is_empty && !plain.starts_with(MODE) && !FORM.contains(&plain);
         // A page's URL holds instants: they mean the same to the API and in every zone.

@@ -162,7 +162,6 @@ fn an_empty_filter_is_none_and_brackets_may_have_an_index() {
 fn an_empty_control_is_absent() {
     for name in [
         "page",
-        "cursor",
         "sort",
         "order",
         "count",

@@ -131,7 +131,7 @@ fn oversized_input_is_rejected_and_breaks_nothing() {
         (format!("entity={}", "x".repeat(5_000)), 200),
         ("from=0000-01-01T00:00:00Z&to=9999-12-31T23:59:59Z".to_owned(), 200),
         ("from=-9999-01-01".to_owned(), 422),
-        ("to=9999-12-31".to_owned(), 422),
+        ("to=10000-01-01".to_owned(), 422),
         ("at=0000-01-01T00:00:00Z".to_owned(), 200),
         ("at=-0001-12-31T23:59:59Z".to_owned(), 422),
     ] {
