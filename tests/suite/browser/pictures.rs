@@ -1,10 +1,10 @@
 //! Pictures of the pages that `auditbox demo` serves, for the documentation.
 //!
-//! `AUDITBOX_PICTURES=docs/images cargo test --test suite -- --ignored pictures` writes them to `docs/images`. They
-//! show the time of the run, so two runs never write the same bytes. `pngquant --quality 70-95 --speed 1 --strip`
-//! reduces them to a third of their size.
+//! `AUDITBOX_PICTURES=docs/images cargo test --test suite -- pictures` writes them to `docs/images`. Without the
+//! variable they go to a temporary directory. They show the time of the run, so two runs never write the same bytes.
+//! `pngquant --quality 70-95 --speed 1 --strip` reduces them to a third of their size.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::PathBuf};
 
 use serde_json::Value;
 
@@ -14,10 +14,9 @@ use crate::{
 };
 
 #[test]
-#[ignore = "writes the pictures of the documentation to the directory that AUDITBOX_PICTURES names"]
 fn the_main_pages_light_and_dark_wide_and_narrow() {
-    let directory =
-        env::var_os("AUDITBOX_PICTURES").expect("AUDITBOX_PICTURES must name a directory, such as docs/images");
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = env::var_os("AUDITBOX_PICTURES").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     let server = Server::start_demo(5_000);
     for (name, scopes) in [("ci-deploy", &["ingest"][..]), ("nightly-report", &["read"]), ("siem", &["read"])] {
         server.credential(name, scopes);
@@ -29,8 +28,9 @@ fn the_main_pages_light_and_dark_wide_and_narrow() {
             for (width, height) in [(1280, 800), (390, 844)] {
                 page.resize(width, height);
                 page.run("scrollTo(0, 0); document.activeElement.blur()", Vec::new());
-                let path = Path::new(&directory).join(format!("{name}-{scheme}-{width}.png"));
-                fs::write(path, page.picture()).unwrap();
+                let picture = page.picture();
+                assert_eq!(dimensions(&picture), [width, height], "{name}");
+                fs::write(directory.join(format!("{name}-{scheme}-{width}.png")), picture).unwrap();
             }
         }
         page.resize(1280, 800);
@@ -48,6 +48,11 @@ fn the_main_pages_light_and_dark_wide_and_narrow() {
     page.open("/credentials");
     page.until("the credentials are shown", || page.count("table tbody tr") > 3);
     picture("credentials");
+}
+
+/// The width and the height of a PNG file, in pixels, from its first chunk (RFC 2083, section 4.1.1).
+fn dimensions(picture: &[u8]) -> [u32; 2] {
+    [16, 20].map(|at| u32::from_be_bytes(picture[at..at + 4].try_into().unwrap()))
 }
 
 /// The page of a recent update: of those by people, the one that changes most fields.
