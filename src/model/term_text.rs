@@ -20,7 +20,7 @@ const DIGEST_BYTES: usize = 64;
 /// The number of bytes that follow the beginning of a shortened value.
 pub const END_BYTES: usize = MARK.len() + DIGEST_BYTES;
 
-/// The text under which the index keeps `value` of this field: at most [`FieldSpec::bytes_max`] bytes. Identifiers are always
+/// The text under which the index keeps `value` of this field: at most `bytes_max` bytes of its [`FieldSpec`]. Identifiers are always
 /// whole, because their limit is a limit of events.
 pub fn term_text<'v>(spec: &FieldSpec, value: &'v str) -> Cow<'v, str> {
     if spec.field == Field::Identifier || (value.len() <= spec.bytes_max && beginning(value).is_none()) {

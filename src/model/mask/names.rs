@@ -175,7 +175,7 @@ pub(super) fn is_separator(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.' | b' ')
 }
 
-/// The word and the bit in [`Mask::ends`] for a name that ends with these two bytes.
+/// The word and the bit in the `ends` of [`Names`] for a name that ends with these two bytes.
 fn place(before: u8, last: u8) -> (usize, u64) {
     let hash = (usize::from(before) * 31 + usize::from(last)) % 1024;
     (hash / 64, 1 << (hash % 64))
