@@ -36,7 +36,7 @@ pub enum AfterError {
     /// Read nothing further.
     Stop,
     /// Continue at the next line. If the part spans several lines, continue where its brackets close, or at the next line that
-    /// begins with an object of its own. Within an array, nothing tells where the next element begins, so the rest of
+    /// begins with another object. Within an array, nothing tells where the next element begins, so the rest of
     /// the array is one part.
     Resume,
 }

@@ -69,7 +69,7 @@ pub(super) fn end_of_brackets(text: &[u8]) -> Option<usize> {
 /// How the lines of an object after its first are indented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// It has one line so far.
+    /// Only its first line is known.
     OneLine,
     /// No more than the first.
     Flat,

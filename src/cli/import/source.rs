@@ -69,7 +69,7 @@ impl Source {
         }
     }
 
-    /// A text that stands for the source, once its first record is known.
+    /// A text that identifies the source, once its first record is known.
     pub(super) fn key(&self) -> &str {
         &self.key
     }

@@ -219,7 +219,7 @@ const LAYOUTS: [Layout; 6] = [
 ];
 
 impl Layout {
-    /// The records as a text. Of those with a number, so many thousandths are there, and no comma follows them.
+    /// The records as a text. A number says how many thousandths of the record remain; no comma follows such a record.
     fn write(self, records: &[(String, Option<usize>)]) -> Vec<u8> {
         let mut text = self.around[0].as_bytes().to_vec();
         for (index, (record, cut)) in records.iter().enumerate() {
