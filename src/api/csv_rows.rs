@@ -31,6 +31,7 @@ const FURTHER: &[(Object, &str)] = &[
     (Object::Event, "receivedBy"),
     (Object::Event, "masked"),
     (Object::Event, "maskedChanged"),
+    (Object::Event, "maskedUnknown"),
     (Object::Event, "mapping"),
     (Object::Event, "orderedBy"),
 ];

@@ -7,7 +7,7 @@ use utoipa::openapi::{
 use crate::{
     http::schema::schemas,
     model::{
-        event::{MAPPING, MASKED, MASKED_CHANGED, ORDERED_BY},
+        event::{MAPPING, MASKED, MASKED_CHANGED, MASKED_UNKNOWN, ORDERED_BY},
         field::{Field, Object},
         limits::OBJECT_KEYS_MAX,
     },
@@ -91,10 +91,10 @@ fn stored() -> ObjectBuilder {
         .max_items(Some(101))
         .description(Some(masked));
     let changed = "Present if masked values are in the diff: JSON pointers, relative to diff.before and diff.after, to those that \
-                   differ between the two or that only one of them has. A pointer to an enclosing value, such as \"\" for the \
-                   whole, means that it is unknown for the values in it that are not listed";
-    let masked_changed =
-        ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String)).description(Some(changed));
+                   differ between the two or that only one of them has. In a list whose elements have moved, positions are those \
+                   in diff.after. A sender of values that are \"[masked]\" already may state it";
+    let unknown = "Present if it is unknown whether some masked values in the diff changed: JSON pointers to these values or to \
+                   enclosing ones, such as \"\" for the whole. maskedChanged takes precedence";
     let ordered_by = "Present if trigger.at was too far in the future when the event was received: lists, filters and counts \
                       then use receivedAt";
     let mapping = ObjectBuilder::new()
@@ -114,9 +114,15 @@ fn stored() -> ObjectBuilder {
         .property("receivedAt", typed(Type::String, "When the server received it").format(Some(DATE_TIME)))
         .property("receivedBy", typed(Type::String, "The name of the credential that sent it"))
         .property(MASKED, masked)
-        .property(MASKED_CHANGED, masked_changed)
+        .property(MASKED_CHANGED, pointers(changed))
+        .property(MASKED_UNKNOWN, pointers(unknown))
         .property(MAPPING, mapping)
         .property(ORDERED_BY, typed(Type::String, ordered_by).enum_values(Some(["receivedAt"])))
+}
+
+/// A list of JSON pointers.
+fn pointers(description: &str) -> ArrayBuilder {
+    ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String)).description(Some(description))
 }
 
 pub(super) const DATE_TIME: SchemaFormat = SchemaFormat::KnownFormat(KnownFormat::DateTime);

@@ -13,9 +13,12 @@ use crate::{
         schema::{Always, True},
     },
     model::{
-        list_params::Accepts,
+        field::Field,
+        limits::QueryLimits,
+        list_params::{Accepts, ListParams},
         stats::{self, Stats},
     },
+    store::{ActorNames, Lease},
 };
 
 /// Counts the events that match.
@@ -25,14 +28,22 @@ pub(super) async fn stats(
     context: Data<Context>,
 ) -> Result<HttpResponse, ApiError> {
     let decoded = parameters::decode_valid(request.query_string());
-    let query = parse(decoded, Accepts::Stats, &context.query_limits).valid()?.stats(&context.query_limits)?;
-    let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
-    Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
+    let limits = context.query_limits;
+    let params = parse(decoded, Accepts::Stats, &limits).valid()?;
+    let counting = context.reading(&caller.0, &request).begin(move |lease| count(lease, &params, &limits)).await;
+    let (stats, actors) = counting?;
+    Ok(HttpResponse::Ok().json(StatsResponse::new(&stats, &actors)))
+}
+
+fn count(lease: &Lease, params: &ListParams, limits: &QueryLimits) -> Result<(Stats, ActorNames), ApiError> {
+    let stats = lease.stats(&params.stats(limits)?)?;
+    let actors = ActorNames::of_facet(lease, &stats, params, limits);
+    Ok((stats, actors))
 }
 
 /// The response that reports these counts.
-pub(crate) fn response(stats: &Stats) -> serde_json::Result<serde_json::Value> {
-    serde_json::to_value(StatsResponse::from(stats))
+pub(crate) fn response(stats: &Stats, actors: &ActorNames) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(StatsResponse::new(stats, actors))
 }
 
 /// How many events match, and how they are distributed.
@@ -59,10 +70,13 @@ struct Facet<'a> {
     distinct: u64,
 }
 
-/// A value and the number of events that have it.
+/// A value and the number of events that a filter by it finds.
 #[derive(Serialize, ToSchema)]
 struct FacetValue<'a> {
     value: &'a str,
+    /// Of an actor: the latest name, otherwise the e-mail address, if it differs from the value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
     count: u64,
 }
 
@@ -94,9 +108,10 @@ struct Bucket {
     failure: u64,
 }
 
-impl<'a> From<&'a Stats> for StatsResponse<'a> {
-    fn from(stats: &'a Stats) -> Self {
-        let facets = stats.facets.iter().filter_map(|facet| Some((facet.field.spec().name()?, facet.into())));
+impl<'a> StatsResponse<'a> {
+    fn new(stats: &'a Stats, actors: &'a ActorNames) -> Self {
+        let facets =
+            stats.facets.iter().filter_map(|facet| Some((facet.field.spec().name()?, Facet::new(facet, actors))));
         Self {
             ok: Always,
             count: stats.count,
@@ -106,9 +121,12 @@ impl<'a> From<&'a Stats> for StatsResponse<'a> {
     }
 }
 
-impl<'a> From<&'a stats::Facet> for Facet<'a> {
-    fn from(facet: &'a stats::Facet) -> Self {
-        let values = facet.values.iter().map(|value| FacetValue { value: &value.value, count: value.count });
+impl<'a> Facet<'a> {
+    fn new(facet: &'a stats::Facet, actors: &'a ActorNames) -> Self {
+        let label = |value: &'a str| actors.name(value).filter(|_| facet.field == Field::Actor);
+        let values = facet.values.iter();
+        let values =
+            values.map(|value| FacetValue { value: &value.value, label: label(&value.value), count: value.count });
         Self { values: values.collect(), distinct: facet.distinct }
     }
 }

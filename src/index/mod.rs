@@ -11,6 +11,7 @@
 //! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `messages` and
 //! `snapshot`, then `query`.
 
+mod addresses;
 mod chunk;
 mod damaged_id;
 mod encode;

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 
 use crate::{
     index::{
+        addresses::Addresses,
         chunk::{
             memory::{Entry, MemoryChunk, OrdinalSet},
             range::ChunkRange,
@@ -42,6 +43,7 @@ pub struct Index {
     unsealed: (AtomicUsize, AtomicUsize),
     pub(super) predicates: PredicateCache,
     pub(super) spellings: Spellings,
+    pub(super) addresses: Addresses,
     messages: Box<dyn Messages>,
 }
 
@@ -65,6 +67,7 @@ impl Index {
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
             predicates: PredicateCache::default(),
             spellings: Spellings::default(),
+            addresses: Addresses::default(),
             messages,
         }
     }

@@ -46,6 +46,34 @@ impl Spellings {
         if field.spec().matching != Matching::IgnoreCase {
             return Ok(Respelled::default());
         }
+        self.read(paced, field)?;
+        Ok(self.fields.lock().get(&field).map_or_else(Respelled::default, |known| Arc::clone(&known.respelled)))
+    }
+
+    /// The counted terms of the second field that are equal, apart from spelling, to a term of the first: by that term's ordinal, or
+    /// by that of its first spelling. The ordinals of each list ascend.
+    pub(super) fn namesakes(
+        &self,
+        paced: &PacedConnection<'_>,
+        fields: [Field; 2],
+        counts: &[u64],
+    ) -> Result<HashMap<u32, Vec<u32>>> {
+        fields.iter().try_for_each(|field| self.read(paced, *field))?;
+        let known = self.fields.lock();
+        let mut found: HashMap<u32, Vec<u32>> = HashMap::new();
+        if let [Some(own), Some(other)] = fields.map(|field| known.get(&field)) {
+            for (ordinal, (hash, _)) in (0..).zip(other.hashes.iter().zip(counts)).filter(|(_, (_, count))| **count > 0)
+            {
+                if let Some(namesake) = own.first_with(*hash) {
+                    found.entry(namesake).or_default().push(ordinal);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads the terms of a field that are not yet known.
+    fn read(&self, paced: &PacedConnection<'_>, field: Field) -> Result<()> {
         loop {
             let known = self.fields.lock().get(&field).map_or(0, |known| known.hashes.len());
             let known = u32::try_from(known).unwrap_or(u32::MAX);
@@ -58,7 +86,7 @@ impl Spellings {
                 all.add(ordinal, hash);
             }
             if is_last {
-                return Ok(Arc::clone(&all.respelled));
+                return Ok(());
             }
             drop(fields);
             paced.step()?;
@@ -89,15 +117,20 @@ impl Known {
         // Deleted terms leave gaps, which the table does not refer to.
         self.hashes.resize(place, 0);
         self.hashes.push(hash);
-        let hashes = &self.hashes;
-        match self.first.find(hash, |first| hashes[*first as usize] == hash) {
+        match self.first_with(hash) {
             Some(first) => {
-                Arc::make_mut(&mut self.respelled).insert(ordinal, *first);
+                Arc::make_mut(&mut self.respelled).insert(ordinal, first);
             }
             None => {
+                let hashes = &self.hashes;
                 self.first.insert_unique(hash, ordinal, |other| hashes[*other as usize]);
             }
         }
+    }
+
+    /// The first term with a hash.
+    fn first_with(&self, hash: u64) -> Option<u32> {
+        self.first.find(hash, |first| self.hashes[*first as usize] == hash).copied()
     }
 }
 

@@ -30,7 +30,7 @@ use crate::model::{
 };
 use object_writer::ObjectWriter;
 use read::members;
-pub use stored::{message, received_at, searchable};
+pub use stored::{StoredActor, actor, message, received_at, searchable};
 pub use submission::same_submission;
 
 /// The origin of events that auditbox itself records. Events of senders must not have it.
@@ -116,6 +116,8 @@ pub struct EventDraft<'a> {
     masked: Option<&'a Masked>,
     /// The value of `mapping`.
     mapping: Option<&'a str>,
+    /// What the sender says of values that it has masked: the keys of [`CLAIMS`] that it sent, with their values.
+    claims: Vec<(&'static str, &'a RawValue)>,
     top: Parts<'a>,
     trigger: Parts<'a>,
     at: Option<Timestamp>,
@@ -173,12 +175,18 @@ const TRIGGER: [&str; 3] = ["at", "origin", "by"];
 const AT: usize = 0;
 const ORIGIN: usize = 1;
 /// Keys that only the server sets, in the order in which it writes them.
-pub const SERVER_KEYS: [&str; 6] = [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, MAPPING, ORDERED_BY];
+pub const SERVER_KEYS: [&str; 7] =
+    [RECEIVED_AT, "receivedBy", MASKED, MASKED_CHANGED, MASKED_UNKNOWN, MAPPING, ORDERED_BY];
+/// Those of them by which a sender may say which values changed that it has masked itself. The server uses what they say of
+/// these values, and writes its own.
+pub const CLAIMS: [&str; 2] = [MASKED_CHANGED, MASKED_UNKNOWN];
 const RECEIVED_AT: &str = "receivedAt";
 /// The key with the JSON pointers (RFC 6901) to the masked values.
 pub const MASKED: &str = "masked";
 /// The key with the JSON pointers, relative to `diff.before` and `diff.after`, to the masked values that differ between the two.
 pub const MASKED_CHANGED: &str = "maskedChanged";
+/// The key with the JSON pointers, relative to `diff.before` and `diff.after`, to the masked values of which it is unknown.
+pub const MASKED_UNKNOWN: &str = "maskedUnknown";
 /// A key that an event has if a preset made it of another system's record.
 pub const MAPPING: &str = "mapping";
 /// A key that an event has if the log does not order it by `trigger.at`. Its value is the name of the key that decides.
@@ -290,6 +298,7 @@ impl<'a> EventDraft<'a> {
         let mut draft = Self {
             masked: None,
             mapping: None,
+            claims: Vec::new(),
             top,
             trigger,
             at: None,
@@ -301,7 +310,13 @@ impl<'a> EventDraft<'a> {
         };
         let mut are_additions = false;
         for (key, value) in members(Object::Event, raw, bounds)? {
+            let claim = CLAIMS.into_iter().find(|claim| *claim == key);
             match server {
+                ServerKeys::Refused if claim.is_some() => {
+                    check_claim(&key, value)?;
+                    draft.claims.extend(claim.map(|claim| (claim, value)));
+                    continue;
+                }
                 ServerKeys::Refused if SERVER_KEYS.contains(&key.as_ref()) => {
                     return Err(FieldError::new(key.as_ref(), "is set by the server"));
                 }
@@ -329,7 +344,12 @@ impl<'a> EventDraft<'a> {
             out.string(SERVER_KEYS[1], additions.received_by);
             if let Some(masked) = self.masked {
                 out.strings(MASKED, &masked.pointers);
-                masked.changed.iter().for_each(|changed| out.strings(MASKED_CHANGED, changed));
+                if let Some(diff) = &masked.diff {
+                    out.strings(MASKED_CHANGED, &diff.changed);
+                    if !diff.unknown.is_empty() {
+                        out.strings(MASKED_UNKNOWN, &diff.unknown);
+                    }
+                }
             }
             if let Some(mapping) = self.mapping {
                 out.raw(MAPPING, mapping);
@@ -337,8 +357,18 @@ impl<'a> EventDraft<'a> {
             if additions.is_ordered_by_receipt {
                 out.string(ORDERED_BY, RECEIVED_AT);
             }
+        } else {
+            self.claims.iter().for_each(|(key, value)| out.raw(key, value.get()));
         }
         out.end()
+    }
+}
+
+/// Checks what a sender says of values that it has masked.
+fn check_claim(key: &str, value: &RawValue) -> Result<(), FieldError> {
+    match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
+        Ok(pointers) if pointers.iter().all(|pointer| json::is_string(pointer)) => Ok(()),
+        _ => Err(FieldError::new(key, "must be a list of JSON pointers, relative to diff.before and diff.after")),
     }
 }
 

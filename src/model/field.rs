@@ -193,7 +193,8 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")])
         .per_chunk()
         .searched(),
-    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]),
+    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")])
+        .searched(),
     row(
         Field::WebhookEvent,
         &["webhookEventId"],

@@ -28,7 +28,7 @@ pub(crate) enum Kind<'t> {
 }
 
 /// A member of an object: the code points of its key, and its value.
-type Member<'t> = (Cow<'t, [u8]>, Node<'t>);
+pub(crate) type Member<'t> = (Cow<'t, [u8]>, Node<'t>);
 
 impl<'t> Node<'t> {
     /// Reads a grammatical JSON text; `None` if it is nested too deeply.

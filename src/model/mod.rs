@@ -4,6 +4,7 @@
 //! follow from values alone. What does not belong here: I/O, HTTP, and SQL. Files import downwards only.
 
 pub mod address;
+pub(crate) mod align;
 pub mod batch;
 mod broken;
 pub mod cancel;

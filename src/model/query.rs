@@ -109,6 +109,7 @@ pub const INCLUDABLE: &[&str] = &[
     "receivedBy",
     "masked",
     "maskedChanged",
+    "maskedUnknown",
     "mapping",
     "orderedBy",
 ];

@@ -11,8 +11,15 @@ use crate::model::fold::fold;
 pub const JOINING: &[&str] = &["in", "of", "on", "to"];
 /// Words by which a sentence says that an action failed: "tried to delete", "failed: timer expired".
 pub const FAILED: &[&str] = &["failed", "tried", "failure"];
+/// Stands in a sentence for an actor that the event does not name.
+pub const NO_ACTOR: &str = "(no actor)";
 /// What a sentence about a failed action begins with, if its verb is known.
 pub const TRIED_TO: &str = "tried to ";
+
+/// Words of an action that say that it failed. A sentence that has one needs no other.
+const FAILURES: &[&str] = &["error", "fail", "failed", "failing", "fails", "failure", "failures", "unsuccessful"];
+/// Verbs that direct their object to the resource: "sent email to user bob".
+const DIRECTED: &[&str] = &["add", "assign", "attach", "deliver", "grant", "invite", "publish", "send", "upload"];
 
 /// Verbs with a regular past tense.
 const REGULAR: &str = "\
@@ -86,9 +93,9 @@ const NOUNS: &str = "\
     access account addon address admin alert alias annotation api app application artifact asset audit balancer \
     blueprint board branch bucket budget card catalog certificate channel client cloud cluster code collection \
     column comment commit component config configuration connection connector contact container cookie credential \
-    customer dashboard data database dataset datastore deployment device directory disk document domain endpoint \
+    customer dashboard data database db dataset datastore deployment device directory disk document domain email endpoint \
     entity entry environment event feature field file filter firewall flag folder function gateway grant group \
-    header history hook host identity image index instance integration invoice ip issue item job key label layer \
+    header history hook host identity image index instance integration interface invitation invoice ip issue item job key label layer \
     ledger library license link listener load log login machine member membership message metadata metric mfa module \
     namespace network node note notification oauth object org organization owner package page parameter password \
     payment permission pipeline pod policy pool port profile project property provider proxy query queue quota \
@@ -121,6 +128,19 @@ pub fn is_same(one: &[String], other: &[String]) -> bool {
     }
 }
 
+/// Whether the last of these words are those of another code, without regard to a plural.
+pub fn ends_with(words: &[String], end: &[String]) -> bool {
+    words.len().checked_sub(end.len()).is_some_and(|start| is_same(&words[start..], end))
+}
+
+/// The words after those of another code; all of them if they do not begin with it.
+pub fn after<'w>(words: &'w [String], begin: &[String]) -> &'w [String] {
+    match words.split_at_checked(begin.len()) {
+        Some((first, rest)) if !rest.is_empty() && is_same(first, begin) => rest,
+        _ => words,
+    }
+}
+
 /// Whether the sentence of an action has these words, in lower case: the verb in the base form or in the past tense, alone or
 /// with the other words of the action after it.
 pub fn says(action: &str, folded: &str) -> bool {
@@ -135,26 +155,59 @@ pub fn says(action: &str, folded: &str) -> bool {
     })
 }
 
-/// The words of a code, in lower case: `api_request`, `API-request` and `apiRequest` each have two.
+/// Whether an action with these words says itself that it failed: `login_failed`.
+pub fn says_failure(words: &[String]) -> bool {
+    words.iter().any(|word| FAILURES.contains(&word.as_str()))
+}
+
+/// The word between the object that an action names and the resource, after a verb in the base form: "sent email to user bob",
+/// "deleted tag of application checkout".
+pub fn link(base: &str) -> &'static str {
+    if DIRECTED.contains(&base) { "to" } else { "of" }
+}
+
+/// Names that are one word although their capitals say otherwise.
+const UNDIVIDED: &[&str] = &["GitHub", "GitLab", "GraphQL", "IPv4", "IPv6", "MySQL", "OAuth", "PostgreSQL"];
+
+/// The words of a code, in lower case: `api_request`, `API-request` and `apiRequest` each have two. The last capital of several
+/// begins a word if a small letter follows: `DeleteDBInstance` is delete, db, instance. A plural ends an abbreviation: `ListVPCs`.
 pub fn words(code: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
-    let mut was_lower = false;
-    for char in code.chars() {
+    let mut before: Option<char> = None;
+    let mut rest = code;
+    while let Some(char) = rest.chars().next() {
+        let after = &rest[char.len_utf8()..];
         if matches!(char, '_' | '.' | '-' | ':' | '/' | ' ') {
             words.push(std::mem::take(&mut word));
-            was_lower = false;
+            (before, rest) = (None, after);
             continue;
         }
-        if char.is_uppercase() && was_lower {
+        let begins = char.is_uppercase()
+            && before.is_some_and(|before| is_small(before) || (before.is_uppercase() && begins_small_word(after)));
+        if begins {
             words.push(std::mem::take(&mut word));
         }
-        was_lower = char.is_lowercase() || char.is_numeric();
-        word.extend(char.to_lowercase());
+        let name = UNDIVIDED.iter().find(|name| word.is_empty() && rest.starts_with(**name));
+        let taken = name.map_or(char.len_utf8(), |name| name.len());
+        word.extend(rest[..taken].chars().flat_map(char::to_lowercase));
+        before = rest[..taken].chars().next_back();
+        rest = &rest[taken..];
     }
     words.push(word);
     words.retain(|word| !word.is_empty());
     words
+}
+
+fn is_small(char: char) -> bool {
+    char.is_lowercase() || char.is_numeric()
+}
+
+/// Whether what follows a capital continues a word in small letters, other than the `s` of an abbreviation in the plural.
+fn begins_small_word(after: &str) -> bool {
+    let mut chars = after.chars();
+    let (first, second) = (chars.next(), chars.next());
+    first.is_some_and(char::is_lowercase) && (first != Some('s') || second.is_some_and(char::is_lowercase))
 }
 
 #[cfg(test)]
@@ -180,6 +233,32 @@ mod tests {
         }
         for action in ["TIMER_EXPIRED", "", "…", "session.end"] {
             assert_eq!(read(action, "x"), None, "{action}");
+        }
+    }
+
+    #[test]
+    fn abbreviations_are_words() {
+        for (code, expected) in [
+            ("DeleteDBInstance", "delete db instance"),
+            ("DescribeDBInstances", "describe db instances"),
+            ("CreateVPCPeeringConnection", "create vpc peering connection"),
+            ("ListVPCs", "list vpcs"),
+            ("ListAPIKeys", "list api keys"),
+            ("RotateIDsNow", "rotate ids now"),
+            ("DeactivateMFADevice", "deactivate mfa device"),
+            ("PutBucketACL", "put bucket acl"),
+            ("AddOAuthApp", "add oauth app"),
+            ("GetSAMLProvider", "get saml provider"),
+            ("installGitHubApp", "install github app"),
+            ("AssignIPv6Addresses", "assign ipv6 addresses"),
+            ("CreateEC2Fleet", "create ec2 fleet"),
+            ("UPDATE", "update"),
+            ("USER_LOGIN", "user login"),
+            ("apiRequest", "api request"),
+            ("HTTPSListener", "https listener"),
+            ("", ""),
+        ] {
+            assert_eq!(words(code).join(" "), expected, "{code}");
         }
     }
 

@@ -46,6 +46,7 @@ pub use file::location::{lock_file, not_a_regular_file};
 pub use file::lock::Lock;
 pub use file::progress::{Progress, Quiet};
 pub use maintenance::retention::{Due, EVERY as RETENTION_EVERY, Retention};
+pub use read::actor_names::ActorNames;
 pub use read::lease::{Lease, Slice};
 pub use read::pager::{Opened, PageReader};
 pub use read::reader::Reader;

@@ -13,6 +13,9 @@ pub(super) enum ActionPhrase {
         verb: String,
         /// The object that the action names, if it is not the resource type: `tag` in `tag.delete`.
         object: Option<String>,
+        /// The word between the object and the resource: `of`, or `to` in "sent email to user bob". Empty if the object is the
+        /// resource: `system api token` of a `token`.
+        link: &'static str,
     },
     /// The action itself, because its meaning is uncertain.
     Verbatim(String),
@@ -23,11 +26,19 @@ pub(super) fn action_phrase(action: &str, resource_type: &str, failed: bool) -> 
     let (words, kind) = (words(action), words(resource_type));
     let Some((Verb { base, past }, object)) = Verb::of_action(&words, &kind) else {
         let action = if action.is_empty() { "(no action)" } else { action };
-        return ActionPhrase::Verbatim(if failed { format!("failed: {action}") } else { action.to_owned() });
+        let is_said = verbs::says_failure(&words);
+        return ActionPhrase::Verbatim(if failed && !is_said {
+            format!("failed: {action}")
+        } else {
+            action.to_owned()
+        });
     };
+    let object = verbs::after(object, &kind);
+    // A type such as `AWS::IAM::User` names the object itself.
+    let object = if verbs::ends_with(&kind, object) { &[] } else { object };
+    let link = if verbs::ends_with(object, &kind) { "" } else { verbs::link(&base) };
     let verb = if failed { format!("tried to {base}") } else { past.into_owned() };
-    let names_another = !object.is_empty() && !verbs::is_same(object, &kind);
-    ActionPhrase::Verb { verb, object: names_another.then(|| object.join(" ")) }
+    ActionPhrase::Verb { verb, object: (!object.is_empty()).then(|| object.join(" ")), link }
 }
 
 /// The kind of change that an action makes, for its color.
@@ -61,18 +72,22 @@ mod tests {
             ("audit_log.list", "listed", Some("audit log")),
             ("CreateAccessKey", "created", Some("access key")),
         ] {
-            let expected = ActionPhrase::Verb { verb: verb.to_owned(), object: object.map(str::to_owned) };
+            let expected = ActionPhrase::Verb { verb: verb.to_owned(), object: object.map(str::to_owned), link: "of" };
             assert_eq!(action_phrase(action, "Application", false), expected, "{action}");
         }
         for action in ["TIMER_EXPIRED", "delete_failed", "…"] {
             assert_eq!(action_phrase(action, "x", false), ActionPhrase::Verbatim(action.to_owned()));
         }
         assert_eq!(action_phrase("", "x", false), ActionPhrase::Verbatim("(no action)".to_owned()));
-        let tried = ActionPhrase::Verb { verb: "tried to roll back".to_owned(), object: None };
+        let tried = ActionPhrase::Verb { verb: "tried to roll back".to_owned(), object: None, link: "of" };
         assert_eq!(action_phrase("rollback", "x", true), tried);
         assert_eq!(
             action_phrase("TIMER_EXPIRED", "x", true),
             ActionPhrase::Verbatim("failed: TIMER_EXPIRED".to_owned())
         );
+        // The action says it itself.
+        for action in ["login_failed", "LoginFailure", "request.error"] {
+            assert_eq!(action_phrase(action, "x", true), ActionPhrase::Verbatim(action.to_owned()));
+        }
     }
 }

@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{FAILURE, MASKED, MASKED_CHANGED, ORDERED_BY, OWN_ORIGIN},
+    event::{FAILURE, MASKED, MASKED_CHANGED, MASKED_UNKNOWN, ORDERED_BY, OWN_ORIGIN},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -38,6 +38,8 @@ pub(super) struct EventView {
     pub(super) masked: Vec<String>,
     /// Relative pointers to the masked values of the diff that changed; `None` if that was not recorded.
     pub(super) masked_changed: Option<Vec<String>>,
+    /// Relative pointers to the masked values of the diff, or to enclosing values, of which it is unknown.
+    pub(super) masked_unknown: Vec<String>,
     /// The members that have no place of their own on a page.
     pub(super) others: Vec<OtherMember>,
 }
@@ -84,13 +86,6 @@ pub(super) struct Request {
     pub(super) user_agent: Option<String>,
 }
 
-impl ActorView {
-    /// The value by which the log counts the actor.
-    pub(super) fn identity(&self) -> Option<&str> {
-        self.id.as_deref().or(self.email.as_deref()).or(self.name.as_deref())
-    }
-}
-
 impl EventView {
     /// Parses a stored event.
     pub(super) fn read(body: &str) -> Self {
@@ -135,6 +130,7 @@ impl EventView {
             "receivedBy" => self.received_by = text(value),
             MASKED => self.masked = pointers().unwrap_or_default(),
             MASKED_CHANGED => self.masked_changed = pointers(),
+            MASKED_UNKNOWN => self.masked_unknown = pointers().unwrap_or_default(),
             ORDERED_BY => self.is_ordered_by_receipt = self.received_at.is_some(),
             _ => return false,
         }

@@ -3,7 +3,8 @@
 //!
 //! [`Visible`] escapes every value of every template. It shows a hidden character as text, such as `[U+202E]`, which also fits
 //! into an attribute. Within the body of a page, a filter does more: [`filters::shown`] isolates the value (Unicode
-//! bidirectional algorithm, UAX 9, section 6.1) and shows hidden characters as marks.
+//! bidirectional algorithm, UAX 9, section 6.1) and shows hidden characters as marks. In an attribute or a title, which have no
+//! elements, [`filters::isolated`] does so with characters.
 
 use std::fmt::{self, Write};
 
@@ -13,6 +14,15 @@ use crate::model::printable::{Piece, kind_of_hidden, pieces};
 
 /// The first letter of a script that is written from right to left. A text without characters from here on needs no isolation.
 const FIRST_RTL: char = '\u{590}';
+
+/// The characters that isolate the text between them, in the direction of its first letter.
+const ISOLATE: (char, char) = ('\u{2068}', '\u{2069}');
+
+/// Whether a character may be a letter of a script that is written from right to left (The Unicode Standard, the ranges with the
+/// default classes R and AL).
+fn is_rtl(char: char) -> bool {
+    matches!(char, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
 
 /// The escaper of all templates.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +91,7 @@ pub(in crate::ui) mod filters {
         filters::{Escaper, Html, Safe},
     };
 
-    use super::{keys, push_isolated, push_marked};
+    use super::{ISOLATE, Visible, is_rtl, keys, push_isolated, push_marked};
 
     /// A value on one line.
     #[askama::filter_fn]
@@ -96,6 +106,17 @@ pub(in crate::ui) mod filters {
     pub(in crate::ui) fn lines(value: impl Display, _: &dyn Values) -> Result<Safe<String>> {
         let mut out = String::new();
         push_isolated(&mut out, &value.to_string(), &['\n', '\t'])?;
+        Ok(Safe(out))
+    }
+
+    /// A value in an attribute or a title.
+    #[askama::filter_fn]
+    pub(in crate::ui) fn isolated(value: impl Display, _: &dyn Values) -> Result<Safe<String>> {
+        let (value, mut out) = (value.to_string(), String::new());
+        let is_isolated = value.contains(is_rtl);
+        out.extend(is_isolated.then_some(ISOLATE.0));
+        Visible.write_escaped_str(&mut out, &value)?;
+        out.extend(is_isolated.then_some(ISOLATE.1));
         Ok(Safe(out))
     }
 
@@ -152,14 +173,14 @@ mod tests {
 
     #[derive(Template)]
     #[template(
-        source = "{{ text }}|{{ text|shown }}|{{ text|lines }}|{{ text|part }}|{{ text|exact }}|{{ text|field_path }}|{{ text|json_text }}",
+        source = "{{ text }}|{{ text|shown }}|{{ text|lines }}|{{ text|part }}|{{ text|exact }}|{{ text|field_path }}|{{ text|json_text }}|{{ text|isolated }}",
         ext = "html"
     )]
     struct Every<'t> {
         text: &'t str,
     }
 
-    fn every(text: &str) -> [String; 7] {
+    fn every(text: &str) -> [String; 8] {
         let html = Every { text }.render().unwrap();
         html.split('|').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
     }
@@ -175,6 +196,7 @@ mod tests {
                 "a&#60;b\n",
                 "a&#60;b\n",
                 "a&#60;b<span class=\"mark\" title=\"U+000A: control character\">U+000A</span>",
+                "a&#60;b\n",
                 "a&#60;b\n"
             ]
         );
@@ -184,13 +206,16 @@ mod tests {
     fn a_hidden_character_is_visible_and_text_from_right_to_left_is_isolated() {
         let mark = "<span class=\"mark\" title=\"U+202E: directional character\">U+202E</span>";
         let isolated = format!("<bdi>a{mark}b</bdi>");
-        let [plain, value, lines, part, exact, path, json] = every("a\u{202e}b");
+        let [plain, value, lines, part, exact, path, json, attribute] = every("a\u{202e}b");
         assert_eq!((plain.as_str(), exact.as_str()), ("a[U+202E]b", "a\u{202e}b"));
+        assert_eq!(attribute, plain);
         assert_eq!([&value, &lines, &path], [&isolated; 3]);
         assert_eq!([part, json], [format!("a{mark}b"), format!("a{mark}b")]);
         for text in ["שלום", "مرحبا می\u{200c}خواهم", "👨\u{200d}👩\u{200d}👧"] {
             let isolated = format!("<bdi>{text}</bdi>");
-            let [plain, value, lines, part, exact, path, _] = every(text);
+            let [plain, value, lines, part, exact, path, _, attribute] = every(text);
+            let is_rtl = !text.starts_with('👨');
+            assert_eq!(attribute, if is_rtl { format!("\u{2068}{text}\u{2069}") } else { text.to_owned() });
             assert_eq!([&plain, &part, &exact], [text; 3]);
             assert_eq!([&value, &lines, &path], [&isolated; 3]);
         }

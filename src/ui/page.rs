@@ -32,7 +32,8 @@ pub(super) const SIGN_IN: &str = "/sign-in";
 /// The frame of a page.
 #[derive(Debug)]
 pub(super) struct Shell {
-    pub(super) title: String,
+    /// The parts of the title. Each is shown on its own, so that none changes the order of the others.
+    pub(super) title: Vec<String>,
     /// The section of the site that the page belongs to.
     pub(super) section: &'static str,
     pub(super) who: Option<Who>,
@@ -50,14 +51,35 @@ pub(super) struct Who {
 }
 
 impl Shell {
-    pub(super) fn new(request: &HttpRequest, section: &'static str, title: impl Into<String>) -> Self {
+    pub(super) fn new(request: &HttpRequest, section: &'static str, title: impl Into<Title>) -> Self {
         let who = caller(request).map(|caller| Who {
             name: caller.credential().name.as_str().to_owned(),
             kind: wording::readable(caller.credential().actor_type.name()),
             is_admin: caller.credential().scopes.allow(Scope::Admin),
         });
         let [style, script, icon] = [STYLE, SCRIPT, ICON].map(|asset| asset.href());
-        Self { title: title.into(), section, who, style, script, icon }
+        Self { title: title.into().0, section, who, style, script, icon }
+    }
+}
+
+/// The title of a page, in parts.
+pub(super) struct Title(Vec<String>);
+
+impl From<&str> for Title {
+    fn from(title: &str) -> Self {
+        Self(vec![title.to_owned()])
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Title {
+    fn from(parts: [&str; N]) -> Self {
+        Self(parts.map(str::to_owned).to_vec())
+    }
+}
+
+impl From<Vec<String>> for Title {
+    fn from(parts: Vec<String>) -> Self {
+        Self(parts)
     }
 }
 

@@ -3,16 +3,16 @@
 use std::fmt;
 
 use crate::{
-    model::{filter::OWN_RESOURCE_TYPE, verbs::words},
+    model::{
+        filter::OWN_RESOURCE_TYPE,
+        verbs::{NO_ACTOR, words},
+    },
     ui::{
         action_phrase::{ActionPhrase, action_phrase},
         event_view::EventView,
         labels::Labels,
     },
 };
-
-/// Stands for an actor that the event does not name.
-const NO_ACTOR: &str = "(no actor)";
 
 /// The parts of the sentence, which pages style separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct Sentence {
     pub(super) verb: String,
     /// Whether `verb` is the action itself, because its meaning is uncertain.
     pub(super) is_verbatim: bool,
+    /// The word between the action and the resource.
+    link: &'static str,
     /// The object that the action names besides the resource: `tag` in "deleted tag of application checkout".
     pub(super) object: Option<String>,
     /// The resource type, in lower case unless it is a name.
@@ -34,27 +36,39 @@ pub(super) struct Sentence {
 
 impl Sentence {
     pub(super) fn new(event: &EventView, labels: &Labels) -> Self {
-        let (verb, object, is_verbatim) = match action_phrase(&event.action, &event.resource_type, event.failed) {
-            ActionPhrase::Verb { verb, object } => (verb, object, false),
-            ActionPhrase::Verbatim(action) => (action, None, true),
+        let phrase = action_phrase(&event.action, &event.resource_type, event.failed);
+        let (verb, object, link, is_verbatim) = match phrase {
+            ActionPhrase::Verb { verb, object, link } => (verb, object, link, false),
+            ActionPhrase::Verbatim(action) => (action, None, "on", true),
         };
         // The action of auditbox's own record of a request is more specific than its type.
-        let is_named_by_action = object.is_some() && event.is_own() && event.resource_type == OWN_RESOURCE_TYPE;
+        let is_own_request = event.is_own() && event.resource_type == OWN_RESOURCE_TYPE;
+        let is_named_by_action = object.is_some() && (link.is_empty() || is_own_request);
         let kind = (!event.resource_type.is_empty() && !is_named_by_action)
             .then(|| labels.resource_type_in_text(&event.resource_type));
         let (subject, within) = subject(event);
         let who = event.actor_name().unwrap_or(NO_ACTOR).to_owned();
-        Self { who, verb, is_verbatim, object, kind, subject, within }
+        Self { who, verb, is_verbatim, link, object, kind, subject, within }
     }
 
-    /// The word between the action and the resource.
+    /// The word between the action and the resource, if there is one.
     pub(super) fn link(&self) -> &'static str {
-        match (self.is_verbatim, &self.object) {
-            _ if !self.has_resource() => "",
-            (true, _) => "on",
-            (false, Some(_)) => "of",
-            (false, None) => "",
+        let is_needed = self.has_resource() && (self.is_verbatim || self.object.is_some());
+        if is_needed { self.link } else { "" }
+    }
+
+    /// The sentence as text in parts: each value, and the text between them.
+    pub(super) fn parts(&self) -> Vec<String> {
+        let mut parts = vec![self.who.clone(), if self.is_verbatim { ": " } else { " " }.to_owned(), self.verb.clone()];
+        let link = Some(self.link()).filter(|link| !link.is_empty());
+        let (object, kind, subject) = (self.object.as_deref(), self.kind.as_deref(), self.subject.as_deref());
+        for part in [object, link, kind, subject].into_iter().flatten() {
+            parts.extend([" ".to_owned(), part.to_owned()]);
         }
+        if let Some(within) = &self.within {
+            parts.extend([" in ".to_owned(), within.clone()]);
+        }
+        parts
     }
 
     /// The sentence with each part changed by `change`.
@@ -64,6 +78,7 @@ impl Sentence {
             who: change(&self.who),
             verb: change(&self.verb),
             is_verbatim: self.is_verbatim,
+            link: self.link,
             object: part(self.object),
             kind: part(self.kind),
             subject: part(self.subject),
@@ -96,17 +111,7 @@ fn subject(event: &EventView) -> (Option<String>, Option<String>) {
 
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colon = if self.is_verbatim { ":" } else { "" };
-        write!(f, "{}{colon} {}", self.who, self.verb)?;
-        let link = Some(self.link()).filter(|link| !link.is_empty());
-        let (object, kind, subject) = (self.object.as_deref(), self.kind.as_deref(), self.subject.as_deref());
-        for part in [object, link, kind, subject].into_iter().flatten() {
-            write!(f, " {part}")?;
-        }
-        if let Some(within) = &self.within {
-            write!(f, " in {within}")?;
-        }
-        Ok(())
+        self.parts().iter().try_for_each(|part| f.write_str(part))
     }
 }
 
@@ -148,6 +153,15 @@ mod tests {
             ("tag.delete", "application", "checkout", "deleted tag of application checkout"),
             ("key.delete", "cluster", "prod", "deleted key of cluster prod"),
             ("mfa.disable", "user", "ada", "disabled mfa of user ada"),
+            ("email.send", "user", "bob", "sent email to user bob"),
+            ("role.assign", "user", "bob", "assigned role to user bob"),
+            ("DeleteDBInstance", "database", "orders", "deleted db instance of database orders"),
+            ("DeleteDBInstance", "AWS::RDS::DBInstance", "orders", "deleted AWS::RDS::DBInstance orders"),
+            ("CreateUser", "AWS::IAM::User", "ada", "created AWS::IAM::User ada"),
+            ("user.session.start", "user", "ada", "started session of user ada"),
+            ("group.user_membership.add", "group", "admins", "added user membership to group admins"),
+            ("system.api_token.create", "token", "t1", "created system api token t1"),
+            ("tag.delete", "price_tag", "t1", "deleted price tag t1"),
             ("environment_variable.update", "app", "web", "updated environment variable of app web"),
             ("application.deploy", "application", "checkout", "deployed application checkout"),
             ("users.delete", "user", "ada", "deleted user ada"),
@@ -156,6 +170,36 @@ mod tests {
             let event = json!({ "action": action, "resourceType": kind, "context": { "entity": entity } });
             let space = if expected.starts_with(':') { "" } else { " " };
             assert_eq!(sentence(&event), format!("(no actor){space}{expected}"));
+        }
+    }
+
+    #[test]
+    fn the_actions_of_well_known_systems_read_well() {
+        for (action, kind, expected) in [
+            ("ModifyDBInstance", "rds", "modified db instance of rds"),
+            ("RestoreDBInstanceFromDBSnapshot", "rds", ": RestoreDBInstanceFromDBSnapshot on rds"),
+            ("AddRoleToDBInstance", "rds", ": AddRoleToDBInstance on rds"),
+            ("AttachRolePolicy", "iam", "attached role policy to iam"),
+            ("DetachRolePolicy", "iam", "detached role policy of iam"),
+            ("EnableMFADevice", "iam", "enabled mfa device of iam"),
+            ("ListAPIKeys", "rest", "listed api keys of rest"),
+            ("CreateSAMLProvider", "iam", "created saml provider of iam"),
+            ("RunInstances", "ec2", "ran instances of ec2"),
+            ("ConsoleLogin", "signin", ": ConsoleLogin on signin"),
+            ("repo.create", "repo", "created repo"),
+            ("org.add_member", "org", ": org.add_member on org"),
+            ("issue_comment.update", "issue_comment", "updated issue comment"),
+            ("user.failed_login", "user", ": user.failed_login on user"),
+            ("user.account.lock", "user", "locked account of user"),
+            ("policy.rule.update", "policy", "updated rule of policy"),
+            ("patch", "deployments", "changed deployments"),
+            ("deletecollection", "pods", ": deletecollection on pods"),
+            ("Microsoft.Compute/virtualMachines/write", "vm", ": Microsoft.Compute/virtualMachines/write on vm"),
+        ] {
+            let space = if expected.starts_with(':') { "" } else { " " };
+            let event = |status: &str| sentence(&json!({ "action": action, "resourceType": kind, "status": status }));
+            assert_eq!(event("SUCCESS"), format!("(no actor){space}{expected}"));
+            assert!(event("FAILURE").matches("failed").count() < 2, "{action}");
         }
     }
 
@@ -217,7 +261,7 @@ mod tests {
                 prop_assert!(text.contains(&action), "{text}");
                 return Ok(());
             }
-            let shown: Vec<_> = text.to_lowercase().split(' ').map(str::to_owned).collect();
+            let shown = words(&text);
             let holds = |word: &str| shown.iter().any(|shown| shown.trim_end_matches('s') == word.trim_end_matches('s'));
             let is_verb = |word: &str| {
                 Verb::of_word(word).is_some_and(|verb| text.contains(&*verb.past) || text.contains(&*verb.base))

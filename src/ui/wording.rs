@@ -26,6 +26,21 @@ pub(super) fn truncated(text: &str, chars_max: usize) -> String {
     if chars.next().is_some() { format!("{shown}…") } else { shown }
 }
 
+/// The parts of a text whose first `chars_max` characters are shown, with an ellipsis if there are more.
+pub(super) fn all_truncated(parts: Vec<String>, chars_max: usize) -> Vec<String> {
+    let (mut left, mut shown) = (chars_max, Vec::with_capacity(parts.len()));
+    for part in parts {
+        let chars = part.chars().count();
+        if chars > left {
+            shown.push(truncated(&part, left));
+            break;
+        }
+        left -= chars;
+        shown.push(part);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +55,16 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(readable(code), text);
+        }
+    }
+
+    #[test]
+    fn a_text_in_parts_is_cut_as_a_whole() {
+        let cut = |parts: &[&str]| all_truncated(parts.iter().map(|part| (*part).to_owned()).collect(), 4).join("|");
+        for (parts, expected) in
+            [(&["ab", "cd"][..], "ab|cd"), (&["ab", "cde", "f"], "ab|cd…"), (&["abcd", "e"], "abcd|…"), (&[], "")]
+        {
+            assert_eq!(cut(parts), expected);
         }
     }
 }

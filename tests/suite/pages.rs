@@ -1,6 +1,8 @@
 //! The pages: their content, their filter, and hostile data.
 
 mod access;
+mod concealed;
+mod copied;
 mod credentials;
 mod event;
 mod filter;

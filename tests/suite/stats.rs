@@ -122,9 +122,16 @@ fn an_actor_with_three_names_counts_once() {
     let values = found["facets"]["actor"]["values"].as_array().unwrap();
     let counts: BTreeMap<_, _> =
         values.iter().map(|value| (value["value"].as_str().unwrap(), value["count"].as_u64().unwrap())).collect();
-    // Ten ids, ten addresses of events without an id, and five names, each shared by two people.
+    // Ten ids, ten addresses of events without an id, and five names, each shared by two people. Each counts the events that it
+    // finds.
     assert_eq!(found["facets"]["actor"]["distinct"], 25);
-    assert_eq!((counts.len(), counts["u7"], counts["p7@example.com"], counts["Person 3"]), (25, 2, 1, 2));
+    assert_eq!((counts.len(), counts["u7"], counts["p7@example.com"], counts["Person 3"]), (25, 2, 3, 8));
+    assert_eq!(values[0], json!({ "value": "Person 0", "count": 8 }));
+    let label = |value: &str| values.iter().find(|found| found["value"] == value).unwrap()["label"].clone();
+    assert_eq!(
+        (label("u7"), label("p7@example.com"), label("Person 3")),
+        (json!("Person 3"), json!("Person 3"), Value::Null)
+    );
     // All of a person's names find their events.
     for (query, count) in [
         ("actor=u7", 2),
@@ -139,6 +146,67 @@ fn an_actor_with_three_names_counts_once() {
     }
     // The filter on the actor does not limit the facet of actors, by whatever name.
     assert_eq!(stats(&server, "facets=actor&actor=Person%203")["facets"]["actor"]["distinct"], 25);
+}
+
+/// Checks that each value of a facet counts the events that a filter by it finds.
+fn check_counts(server: &Server, name: &str, filter: &str) -> Vec<Value> {
+    let found = stats(server, &format!("facets={name}{filter}"));
+    let values = found["facets"][name]["values"].as_array().unwrap().clone();
+    for value in &values {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair(&format!("{name}[]"), value["value"].as_str().unwrap())
+            .finish();
+        assert_eq!(stats(server, &format!("{query}{filter}"))["count"], value["count"], "{query}{filter}");
+    }
+    let counts: Vec<_> = values.iter().map(|value| value["count"].as_u64().unwrap()).collect();
+    assert!(counts.is_sorted_by(|one, other| one >= other), "{values:?}");
+    values
+}
+
+#[test]
+fn every_value_counts_the_events_that_it_finds() {
+    let server = Server::start_chunked(64);
+    let ips = [
+        "10.0.0.1",
+        "10.0.0.1:443",
+        "203.0.113.7, 10.0.0.1",
+        "[2001:db8::2]:443",
+        "2001:DB8::2",
+        "AWS Internal",
+        "::ffff:10.0.0.1",
+        "10.0.0.1, 10.0.0.1",
+    ];
+    let event = |number: usize| {
+        // The id of one person is the name of another, in other spellings; an address is also a name.
+        let by = match number % 6 {
+            0 => json!({ "userId": "Ada", "email": "ada@example.com", "name": "Ada Lovelace" }),
+            1 => json!({ "userId": "u2", "name": "ADA" }),
+            2 => json!({ "name": "ada" }),
+            3 => json!({ "email": "ada@example.com", "name": "ADA@example.com" }),
+            4 => json!({ "userId": "u3", "email": "Ada@example.com", "name": "ada@Example.com" }),
+            _ => json!({ "userId": format!("u{}", number % 40) }),
+        };
+        json!({
+            "identifier": format!("e{number}"), "action": "READ", "resourceType": if number.is_multiple_of(4) { "x" } else { "y" },
+            "trigger": { "at": "2024-05-01T12:00:00Z", "by": by }, "request": { "ip": ips[number % ips.len()] },
+        })
+    };
+    server.store(&(0..240).map(event).collect::<Vec<_>>());
+    for filter in ["", "&resources=x", "&q=ada", "&ip=10.0.0.1"] {
+        let actors = check_counts(&server, "actor", filter);
+        assert!(actors.iter().any(|value| value["value"].as_str().unwrap().eq_ignore_ascii_case("ada")), "{actors:?}");
+        if !filter.contains("&ip=") {
+            check_counts(&server, "ip", filter);
+        }
+    }
+    let one = |value: &str, count: u64| json!({ "value": value, "count": count });
+    let facet = |query: &str| stats(&server, query)["facets"]["ip"].clone();
+    let values = [one("10.0.0.1", 150), one("2001:db8::2", 60), one("203.0.113.7", 30), one("AWS Internal", 30)];
+    assert_eq!(facet("facets=ip"), json!({ "values": values, "distinct": 4 }));
+    // A chosen address stays in the list, in any spelling.
+    assert_eq!(facet("facets=ip&ip=2001:DB8:0::2&actor=none")["values"], json!([one("2001:db8::2", 0)]));
+    let page = server.get("/audit-logs?range=all&ip=::ffff:10.0.0.1").text;
+    assert_eq!(page.matches("value=\"10.0.0.1\" checked").count(), 1, "{page}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
     },
     config::Config,
     model::{list_params::Accepts, printable::printable},
-    store::Reader,
+    store::{ActorNames, Reader},
 };
 
 /// The facets of a command that names none and wants no histogram.
@@ -86,7 +86,10 @@ fn count(log: &Log, asked: &Asked) -> Result<Value, Failure> {
     };
     let read = |reader: &Reader| {
         let query = asked.params.stats(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(api::stats_response(&reader.unbounded().stats(&query)?)?)
+        let lease = reader.unbounded();
+        let stats = lease.stats(&query)?;
+        let actors = ActorNames::of_facet(&lease, &stats, &asked.params, &asked.limits);
+        Ok(api::stats_response(&stats, &actors)?)
     };
     log.read(ask, || false, read)
 }
@@ -98,7 +101,9 @@ fn print_facet(name: &str, facet: &Value, out: &mut Output) {
     out.line(format_args!("{}, {} distinct", name, grouped(distinct)));
     for value in values.iter().take(VALUES_SHOWN) {
         let count = grouped(value["count"].as_u64().unwrap_or(0));
-        let value = printable(value["value"].as_str().unwrap_or_default());
+        let (label, value) = (value["label"].as_str(), value["value"].as_str().unwrap_or_default());
+        let text = label.map_or_else(|| value.to_owned(), |label| format!("{label} ({value})"));
+        let value = printable(&text);
         let room = out.width().map_or(usize::MAX, |width| width.saturating_sub(COUNT_WIDTH));
         out.line(format_args!("{count:>14}  {}", layout::cut(&value, room)));
     }

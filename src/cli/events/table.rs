@@ -162,6 +162,7 @@ impl Column {
             "receivedBy" => &[Self::Key("receivedBy")],
             "masked" => &[Self::Key("masked")],
             "maskedChanged" => &[Self::Key("maskedChanged")],
+            "maskedUnknown" => &[Self::Key("maskedUnknown")],
             ORDERED_BY => &[Self::Key(ORDERED_BY)],
             _ => &[],
         }

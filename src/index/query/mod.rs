@@ -5,6 +5,7 @@
 
 pub(in crate::index) mod candidates;
 pub(in crate::index) mod expired;
+pub(in crate::index) mod facet;
 pub(in crate::index) mod histogram;
 pub(in crate::index) mod parallel;
 pub(in crate::index) mod resolve;

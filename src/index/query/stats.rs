@@ -9,17 +9,16 @@ use rusqlite::Connection;
 use crate::{
     index::{
         encode::bitset::Bitset,
-        error::{IndexError, Result},
+        error::Result,
         messages::MessageReader,
-        query::{candidates::Candidates, parallel::ParallelSnapshot, resolve::Resolved, view::View},
+        query::{candidates::Candidates, facet::Tally, parallel::ParallelSnapshot, resolve::Resolved, view::View},
         snapshot::{Chunk, Snapshot},
-        spellings, terms,
     },
     model::{
         error::ParameterError,
         field::Field,
         filter::{Filter, Predicate},
-        stats::{FACET_VALUES_MAX, Facet, FacetValue, Stats, StatsQuery},
+        stats::{Stats, StatsQuery},
     },
 };
 
@@ -76,13 +75,13 @@ impl Snapshot<'_> {
         let (failure, reader) = (self.resolve(&failures())?, self.message_reader());
         let mut counted = Counted { count: 0, tallies: Vec::with_capacity(query.facets.len()), matches: Vec::new() };
         for field in &query.facets {
-            counted.tallies.push(Tally::new(*field, terms::count(self.paced.connection, *field)?));
+            counted.tallies.push(Tally::new(self, *field)?);
         }
         for chunk in chunks {
             self.step()?;
             let mut view = self.view(&chunk);
             view.confine(&query.query.filter.time)?;
-            let bits = tally(&mut resolved, &mut view, &reader, &mut counted.tallies)?;
+            let bits = tally(&mut resolved, (&mut view, chunk.number), &reader, &mut counted.tallies)?;
             counted.count += u64::from(bits.count());
             if query.histogram.is_some() && !bits.is_empty() {
                 let mut failed = bits.clone();
@@ -93,50 +92,6 @@ impl Snapshot<'_> {
             }
         }
         Ok(counted)
-    }
-
-    fn facet(&self, tally: Tally, filter: &Filter) -> Result<Facet> {
-        let Tally { field, counts } = tally;
-        let respelled = self.index.spellings.of(&self.paced, field)?;
-        let (counts, mut commonest) = spellings::merge(&counts, &respelled);
-        let seen = || (0..).zip(&counts).filter(|(_, count)| **count > 0);
-        let distinct = seen().count() as u64;
-        let mut ordinals: Vec<u32> = seen().map(|(ordinal, _)| ordinal).collect();
-        let count_of = |ordinal: u32| counts.get(ordinal as usize).copied().unwrap_or(0);
-        let most_first = |ordinal: &u32| (std::cmp::Reverse(count_of(*ordinal)), *ordinal);
-        if ordinals.len() > FACET_VALUES_MAX {
-            ordinals.select_nth_unstable_by_key(FACET_VALUES_MAX, most_first);
-            ordinals.truncate(FACET_VALUES_MAX);
-        }
-        ordinals.sort_unstable_by_key(most_first);
-        for named in self.named_terms(field, filter)? {
-            let ordinal = respelled.get(&named).copied().unwrap_or(named);
-            if !ordinals.contains(&ordinal) {
-                ordinals.push(ordinal);
-                // Its other spellings may be deleted.
-                commonest.insert(ordinal, named);
-            }
-        }
-        let mut values = Vec::with_capacity(ordinals.len());
-        for ordinal in ordinals {
-            let shown = commonest.get(&ordinal).copied().unwrap_or(ordinal);
-            if let Some(value) = terms::value(self.paced.connection, field, shown)? {
-                values.push(FacetValue { value, count: count_of(ordinal) });
-            }
-        }
-        Ok(Facet { field, values, distinct })
-    }
-
-    /// The terms that the filter's clauses on a field name, a few at most. A prefix or a range names no term.
-    fn named_terms(&self, field: Field, filter: &Filter) -> Result<Vec<u32>> {
-        let mut named = Vec::new();
-        for clause in filter.clauses.iter().filter(|clause| clause.field == field) {
-            let is_name = |predicate: &Predicate| matches!(predicate, Predicate::Exact(_) | Predicate::IgnoreCase(_));
-            let wanted: Vec<_> = clause.predicates.iter().filter(|predicate| is_name(predicate)).cloned().collect();
-            let ordinals = self.terms_of(field, &wanted)?;
-            named.extend(ordinals.iter().take(FACET_VALUES_MAX));
-        }
-        Ok(named)
     }
 }
 
@@ -154,7 +109,7 @@ impl Counted {
     fn and(mut self, other: Self) -> Self {
         self.count += other.count;
         for (own, other) in self.tallies.iter_mut().zip(other.tallies) {
-            own.counts.iter_mut().zip(other.counts).for_each(|(own, other)| *own += other);
+            own.include(other);
         }
         self.matches.extend(other.matches);
         self
@@ -168,50 +123,18 @@ pub(in crate::index) struct Matches {
     pub(in crate::index) failed: Bitset,
 }
 
-/// The number of events with each term of a field, by ordinal.
-struct Tally {
-    field: Field,
-    counts: Vec<u64>,
-}
-
-impl Tally {
-    /// An empty tally for a field with this number of terms.
-    fn new(field: Field, terms: usize) -> Self {
-        Self { field, counts: vec![0; terms] }
-    }
-
-    fn add(&mut self, view: &View<'_>, bits: &Bitset) -> Result<()> {
-        if bits.is_empty() {
-            return Ok(());
-        }
-        view.step()?;
-        let mut unknown = None;
-        view.count_terms(self.field, bits, |ordinal, count| match self.counts.get_mut(ordinal as usize) {
-            Some(sum) => *sum += count,
-            None => unknown = Some(ordinal),
-        })?;
-        match unknown {
-            Some(ordinal) => Err(IndexError::Damaged(format!(
-                "the term dictionary has no term {ordinal} of {}",
-                self.field.spec().label
-            ))),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Counts the terms of one chunk's matching events, for each field without the clauses on the field itself. Returns the matching
 /// events.
 fn tally(
     resolved: &mut Resolved,
-    view: &mut View<'_>,
+    (view, chunk): (&mut View<'_>, u32),
     reader: &MessageReader<'_>,
     tallies: &mut [Tally],
 ) -> Result<Bitset> {
-    let is_own = |field: Option<Field>, tallies: &[Tally]| tallies.iter().any(|tally| field == Some(tally.field));
+    let is_own = |field: Option<Field>, tallies: &[Tally]| tallies.iter().any(|tally| field == Some(tally.field()));
     if !resolved.clauses.iter().any(|clause| is_own(clause.field, tallies)) {
         let bits = resolved.matching(view)?.settle(view, reader)?;
-        tallies.iter_mut().try_for_each(|tally| tally.add(view, &bits))?;
+        tallies.iter_mut().try_for_each(|tally| tally.add(view, chunk, &bits))?;
         return Ok(bits);
     }
     let mut undecided = Vec::new();
@@ -230,7 +153,7 @@ fn tally(
         bits
     };
     for tally in tallies {
-        tally.add(view, &all_but(Some(tally.field)))?;
+        tally.add(view, chunk, &all_but(Some(tally.field())))?;
     }
     Ok(all_but(None))
 }

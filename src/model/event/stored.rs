@@ -33,6 +33,39 @@ pub fn received_at(body: &str) -> Option<Timestamp> {
     Timestamp::parse(&at)
 }
 
+/// The actor of a stored event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredActor {
+    /// The user id.
+    pub id: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+}
+
+impl StoredActor {
+    /// The value by which the log counts the actor.
+    pub fn identity(&self) -> Option<&str> {
+        self.id.as_deref().or(self.email.as_deref()).or(self.name.as_deref())
+    }
+}
+
+/// The actor of a stored event, if it has one.
+pub fn actor(body: &str) -> Option<StoredActor> {
+    let find = |object: &str, key: &str| -> Option<String> {
+        let members = Members::read(object, STORED_KEYS_MAX).ok()?;
+        members.into_iter().find(|(own, _)| own == key).map(|(_, value)| value.get().to_owned())
+    };
+    let by = find(&find(body, "trigger")?, "by")?;
+    let members = Members::read(&by, STORED_KEYS_MAX).ok()?;
+    let text = |key: &str| {
+        let (_, value) = members.iter().find(|(own, _)| *own == key)?;
+        json::lossy_text(value).map(Cow::into_owned).filter(|text| !text.is_empty())
+    };
+    Some(StoredActor { id: text("userId"), name: text("name"), email: text("email") })
+}
+
 /// The message of a stored event, if it has one.
 pub fn message(body: &str) -> Option<String> {
     let members = Members::read(body, STORED_KEYS_MAX).ok()?;

@@ -7,7 +7,7 @@
 //!
 //! Some values stay although their key is such a name: those of keys on the list of exceptions (`[mask] keep`), and values that
 //! identify themselves as digests (`digest`), because people trace a leaked token by them. What changed is recorded before the
-//! values are replaced (`changed`).
+//! values are replaced (`changed`, `known`), unless the sender has hidden the values itself (`redaction`).
 //!
 //! `scan` looks once through the text for strings that may be such keys. Only if it finds one does `walk` determine their
 //! meaning and replace values. Nothing is parsed into a tree, and every byte outside a secret stays unchanged. `same`
@@ -17,7 +17,9 @@
 
 mod changed;
 mod digest;
+mod known;
 mod names;
+mod redaction;
 mod same;
 mod scan;
 #[cfg(test)]
@@ -25,7 +27,9 @@ mod tests;
 mod url;
 mod walk;
 
+pub use changed::MaskedDiff;
 pub use names::{KEEP, MASKED, Mask, NAMES};
+pub use redaction::is_evident as is_redaction;
 pub(crate) use same::{MaskedTree, same_but_for_masks};
 pub use url::without_parameter;
 pub use walk::Masked;

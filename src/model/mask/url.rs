@@ -12,6 +12,13 @@ impl Mask {
     }
 }
 
+/// The names and the values of the secrets in a path or a URL, in order.
+pub(super) fn secrets<'u>(url: &'u str, mask: &Mask) -> impl Iterator<Item = (&'u str, &'u str)> {
+    let is_secret = |name: &[u8], value: &str| mask.names_secret(name) && !digest::stays(name, value);
+    let pairs = url.split(SEPARATORS).filter(move |pair| is_hidden(pair, &is_secret));
+    pairs.filter_map(|pair| pair.split_once('='))
+}
+
 /// Replaces the value of the parameter with exactly this name in a path; `None` if there is no such parameter.
 pub fn without_parameter(url: &str, name: &str) -> Option<String> {
     replace_where(url, |decoded, _| decoded == name.as_bytes())

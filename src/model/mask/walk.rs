@@ -9,7 +9,7 @@ use crate::model::{
     field::Object,
     json,
     mask::{
-        changed::MaskedDiff,
+        changed::{self, MaskedDiff},
         digest,
         names::{MASKED, Mask},
         url::is_url_key,
@@ -19,25 +19,19 @@ use crate::model::{
 /// Maximum depth of nesting. No accepted event is nested more deeply.
 pub(crate) const DEPTH_MAX: usize = 128;
 /// Maximum number of pointers of one event, not counting the one that represents the rest.
-const POINTERS_MAX: usize = 100;
+pub(super) const POINTERS_MAX: usize = 100;
 /// Maximum number of bytes of a pointer.
-const POINTER_BYTES_MAX: usize = 256;
+pub(super) const POINTER_BYTES_MAX: usize = 256;
 
 /// [`MASKED`] as a JSON string.
 pub(super) const QUOTED: &str = "\"[masked]\"";
 
 /// A replacement of a part of the text.
-struct Edit {
-    place: Range<usize>,
-    new: Cow<'static, str>,
-    pointer: Option<Pointer>,
-}
-
-/// A JSON pointer to a replaced value.
-struct Pointer {
-    text: String,
-    /// Whether it is the pointer of the value itself, not of an enclosing one because that is too long.
-    is_exact: bool,
+pub(super) struct Edit {
+    pub(super) place: Range<usize>,
+    pub(super) new: Cow<'static, str>,
+    /// The JSON pointer to the value, or to an enclosing one if that is too long.
+    pointer: Option<String>,
 }
 
 /// An object or an array that contains the current position.
@@ -72,10 +66,8 @@ pub struct Masked {
     /// JSON pointers (RFC 6901) to the replaced values. Their number and length are bounded: instead of a long pointer, the list
     /// has that of an enclosing value, and instead of further pointers the empty one, which means the whole event.
     pub pointers: Vec<String>,
-    /// Pointers, relative to `diff.before` and `diff.after`, to the replaced values that differ between the two, or that only one
-    /// of them has. `None` if no value within them is replaced. A pointer to an enclosing value means that it is unknown which
-    /// values in it differ.
-    pub changed: Option<Vec<String>>,
+    /// What is known of the replaced values in `diff.before` and `diff.after`; `None` if there are none.
+    pub diff: Option<MaskedDiff>,
 }
 
 impl Mask {
@@ -286,11 +278,10 @@ impl Walk<'_, '_> {
     }
 
     /// The pointer of the current value, or of the member `key` of the current object; `None` if there are enough pointers.
-    fn pointer(&self, key: Option<&Range<usize>>) -> Option<Pointer> {
+    fn pointer(&self, key: Option<&Range<usize>>) -> Option<String> {
         if self.edits.len() > POINTERS_MAX {
             return None;
         }
-        let enclosing = |text: String| Some(Pointer { text, is_exact: false });
         let mut pointer = String::new();
         let (last, outer) = self.stack.split_last()?;
         let steps = outer.iter().map(|frame| (frame, &frame.key)).chain([(last, key.unwrap_or(&last.key))]);
@@ -302,41 +293,41 @@ impl Walk<'_, '_> {
             } else if key.len() <= POINTER_BYTES_MAX {
                 push_step(&mut pointer, &self.decoded(key)?);
             } else {
-                return enclosing(pointer);
+                return Some(pointer);
             }
             if pointer.len() > POINTER_BYTES_MAX {
                 pointer.truncate(before);
-                return enclosing(pointer);
+                return Some(pointer);
             }
         }
-        Some(Pointer { text: pointer, is_exact: true })
+        Some(pointer)
     }
 
     fn write(mut self) -> Masked {
         // A name may follow a value that already has replaced parts. Then the whole value is replaced and counts once.
         self.edits.sort_by_key(|edit| (edit.place.start, std::cmp::Reverse(edit.place.end)));
         let (mut text, mut pointers) = (String::with_capacity(self.text.len() + 64), Vec::new());
-        let (mut copied, mut is_cut, mut diff) = (0, false, MaskedDiff::default());
-        for edit in self.edits {
+        let (mut copied, mut is_cut) = (0, false);
+        self.edits.retain_mut(|edit| {
             if edit.place.start < copied {
-                continue;
+                return false;
             }
             text.push_str(&self.text[copied..edit.place.start]);
             text.push_str(&edit.new);
             copied = edit.place.end;
-            let pointer = edit.pointer.unwrap_or_else(|| Pointer { text: String::new(), is_exact: false });
-            diff.add(&pointer.text, pointer.is_exact, edit.place);
-            if pointers.len() == POINTERS_MAX || pointer.text.is_empty() {
+            let pointer = edit.pointer.take().unwrap_or_default();
+            if pointers.len() == POINTERS_MAX || pointer.is_empty() {
                 is_cut = true;
-            } else if pointers.last() != Some(&pointer.text) {
-                pointers.push(pointer.text);
+            } else if pointers.last() != Some(&pointer) {
+                pointers.push(pointer);
             }
-        }
+            true
+        });
         text.push_str(&self.text[copied..]);
         if is_cut {
             pointers.push(String::new());
         }
-        Masked { text, pointers, changed: diff.changed(self.text) }
+        Masked { text, pointers, diff: changed::compare(self.mask, self.text, &self.edits) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    event::{OWN_ORIGIN, SERVER_KEYS},
+    event::{CLAIMS, OWN_ORIGIN, SERVER_KEYS},
     json::{self, Members},
     limits::STORED_KEYS_MAX,
 };
@@ -26,8 +26,8 @@ pub struct SentRecord<'a> {
 }
 
 impl<'a> SentRecord<'a> {
-    /// Removes the keys that only a server sets. With `keep` they become members of [`IMPORTED`]: claims of the importer,
-    /// no longer facts of the server. An earlier value of that key becomes the member of the same name, so that an event
+    /// Removes the keys that only a server sets, except those that say which masked values changed. With `keep` all of them become
+    /// members of [`IMPORTED`]: claims of the importer, no longer facts of the server. An earlier value of that key becomes the member of the same name, so that an event
     /// that has moved twice tells both stories. A text that cannot be read stays unchanged, because its error is clearer.
     pub fn of(text: &'a str, keep: bool) -> Self {
         let unchanged = |is_own| Self { text: Cow::Borrowed(text), was_received: false, is_own };
@@ -39,8 +39,13 @@ impl<'a> SentRecord<'a> {
         let (mut sent, mut claims) = (Object::default(), Object::default());
         for (key, value) in members.iter() {
             let is_claim = SERVER_KEYS.contains(&key) || (keep && key == IMPORTED);
-            let object = if is_claim { &mut claims } else { &mut sent };
-            object.push(key, value.get());
+            if is_claim {
+                claims.push(key, value.get());
+            }
+            // Masked values say nothing of themselves any more.
+            if !is_claim || CLAIMS.contains(&key) {
+                sent.push(key, value.get());
+            }
         }
         if keep {
             sent.push(IMPORTED, &claims.end());

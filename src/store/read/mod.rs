@@ -2,6 +2,7 @@
 //!
 //! No connection and no transaction leaves this directory. The search itself is in the layer `index`.
 
+pub(in crate::store) mod actor_names;
 pub(in crate::store) mod lease;
 pub(in crate::store) mod messages;
 pub(in crate::store) mod pager;

@@ -64,7 +64,7 @@ pub(super) async fn ask(
     }
     let own = page::caller(request);
     let is_own = own.is_some_and(|caller| caller.credential().client_id == client_id);
-    let shell = Shell::new(request, SECTION, format!("{label} {}", found.name.as_str()));
+    let shell = Shell::new(request, SECTION, [label, " ", found.name.as_str()]);
     let name = found.name.as_str().to_owned();
     let is_for_good = action == "revoke";
     let administrators = others(&all, found, now);

@@ -2,7 +2,7 @@
 //!
 //! Values are compared as text, ignoring white space between tokens and the spelling of strings, so `1.0` and `1`
 //! differ and no number loses digits. Masked values are equal as text; the event records which of them changed
-//! (`masked`). Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by
+//! (`masked`). Whether a value changed that the sender hides itself (`***`) is unknown. Objects are compared by key. Arrays are compared by identifier if every element has one, otherwise by
 //! their longest common subsequence. The work is bounded: at most [`LINES_MAX`] lines, and parts that are too large to
 //! align are compared by position.
 
@@ -11,10 +11,13 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::{
-    model::json,
+    model::{
+        align::{self, DiffParts, Pair, compact},
+        json,
+    },
     ui::event::{
-        align::{self, DiffParts, Pair},
-        masked::{MaskedChange, MaskedValues, Pointers},
+        lookalike,
+        masked::{HIDDEN_BY_SENDER, MaskedChange, MaskedValues, Pointers, holds_redaction},
         value::Shown,
     },
 };
@@ -35,7 +38,7 @@ pub(in crate::ui) enum DiffChange {
     Added,
     Removed,
     Changed,
-    /// It is masked, and was not recorded whether it changed.
+    /// It is hidden, and was not recorded whether it changed.
     Unknown,
     Equal,
 }
@@ -61,7 +64,7 @@ pub(in crate::ui) struct DiffLine {
     pub(in crate::ui) change: DiffChange,
     pub(in crate::ui) before: Option<Shown>,
     pub(in crate::ui) after: Option<Shown>,
-    /// For a masked value that both sides have: whether it changed.
+    /// What the values do not show: whether a hidden value changed, or in what two values differ that look alike.
     pub(in crate::ui) note: &'static str,
 }
 
@@ -96,7 +99,8 @@ impl Diff {
         let (before, after) = (before.as_deref(), after.as_deref());
         let are_objects = [before, after].into_iter().flatten().all(|side| side.starts_with('{'));
         let place = Place::default();
-        if are_objects || (before == after && diff.masked.may_touch(&place.pointers)) {
+        let are_split = before.zip(after).is_some_and(|(before, after)| before == after && diff.hides(&place, before));
+        if are_objects || are_split {
             diff.compare(&place, before, after);
         } else {
             diff.whole(&place, before, after);
@@ -109,8 +113,9 @@ impl Diff {
         let (change, shown) = match (before, after) {
             (Some(before), Some(after)) if before == after => return self.equal("", before, ""),
             (Some(before), Some(after)) => {
-                let (before, after) = Shown::pair(before, after, self.room());
-                (DiffChange::Changed, [Some(before), Some(after)])
+                let note = lookalike::note(before, after);
+                let (shown_before, shown_after) = Shown::pair(before, after, self.room());
+                return self.push(place, DiffChange::Changed, [Some(shown_before), Some(shown_after)], note);
             }
             (Some(before), None) => (DiffChange::Removed, [Some(Shown::alone(before, self.room())), None]),
             (None, Some(after)) => (DiffChange::Added, [None, Some(Shown::alone(after, self.room()))]),
@@ -136,7 +141,9 @@ impl Diff {
             .collect();
         counts.push((self.equal_count(), DiffChange::Equal.word()));
         counts.retain(|(count, _)| *count > 0);
-        counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+        let summary = counts.iter().map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ");
+        let is_least = count(DiffChange::Unknown) > 0 && count(DiffChange::Changed) > 0;
+        if is_least { format!("at least {summary}") } else { summary }
     }
 
     /// The number of equal fields, listed or not.
@@ -151,7 +158,7 @@ impl Diff {
             return;
         }
         match (before, after) {
-            (Some(before), Some(after)) if before == after && !self.masked.may_touch(&place.pointers) => {
+            (Some(before), Some(after)) if before == after && !self.hides(place, before) => {
                 self.equal(&place.path, before, "");
             }
             (Some(before), Some(after)) => self.compare_both(place, before, after),
@@ -173,29 +180,38 @@ impl Diff {
                     self.compare(&inner, before, after);
                 }
             }
-            _ if before == after => self.compare_masked(place, before),
+            _ if before == after => self.compare_hidden(place, before),
             _ => {
                 let (earlier, later) = Shown::pair(before, after, self.room());
                 let (earlier, later) = (self.shown(place, 0, before, earlier), self.shown(place, 1, after, later));
-                self.push(place, DiffChange::Changed, [Some(earlier), Some(later)], "");
+                self.push(place, DiffChange::Changed, [Some(earlier), Some(later)], self.note(place, before, after));
             }
         }
     }
 
-    /// A value that is equal on both sides as stored. If it is masked, it may have changed.
-    fn compare_masked(&mut self, place: &Place, value: &str) {
-        if ![0, 1].iter().all(|side| self.masked.holds(&place.pointers, *side, value)) {
-            self.equal(&place.path, value, "");
-            return;
-        }
-        let change = self.masked.change(&place.pointers);
-        let kind = match change {
-            MaskedChange::Unchanged => return self.equal(&place.path, value, change.note()),
-            MaskedChange::Changed => DiffChange::Changed,
-            MaskedChange::Unknown => DiffChange::Unknown,
+    /// Whether a value that is equal on both sides as stored may be another one.
+    fn hides(&self, place: &Place, value: &str) -> bool {
+        self.masked.may_touch(&place.pointers) || holds_redaction(value)
+    }
+
+    /// A value that is equal on both sides as stored. If it is hidden, it may have changed.
+    fn compare_hidden(&mut self, place: &Place, value: &str) {
+        let is_masked = [0, 1].iter().all(|side| self.masked.holds(&place.pointers, *side, value));
+        let (kind, note) = match is_masked.then(|| self.masked.change(&place.pointers)) {
+            Some(change @ MaskedChange::Unchanged) => return self.equal(&place.path, value, change.note()),
+            Some(change @ MaskedChange::Changed) => (DiffChange::Changed, change.note()),
+            Some(change @ MaskedChange::Unknown) => (DiffChange::Unknown, change.note()),
+            None if holds_redaction(value) => (DiffChange::Unknown, HIDDEN_BY_SENDER),
+            None => return self.equal(&place.path, value, ""),
         };
         let sides = [0, 1].map(|side| Some(self.shown(place, side, value, Shown::alone(value, self.room() / 2))));
-        self.push(place, kind, sides, change.note());
+        self.push(place, kind, sides, note);
+    }
+
+    /// What two values that differ do not show.
+    fn note(&self, place: &Place, before: &str, after: &str) -> &'static str {
+        let are_masked = self.masked.holds(&place.pointers, 0, before) && self.masked.holds(&place.pointers, 1, after);
+        if are_masked { self.masked.change(&place.pointers).note_of_part() } else { lookalike::note(before, after) }
     }
 
     fn compare_objects(&mut self, place: &Place, before: &[(String, &str)], after: &[(String, &str)]) {
@@ -307,25 +323,6 @@ pub(super) fn join(path: &str, key: &str) -> String {
             quoted + "]"
         }
     }
-}
-
-/// The text without white space between tokens, and with one spelling of each string.
-fn compact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(open) = rest.find('"') {
-        out.extend(rest[..open].chars().filter(|char| !char.is_ascii_whitespace()));
-        let end = json::end_of_string(rest.as_bytes(), open + 1).min(rest.len());
-        let content = &rest[open + 1..end];
-        // A string with a lone surrogate keeps its spelling.
-        match content.contains('\\').then(|| serde_json::from_str::<String>(&rest[open..=end])) {
-            Some(Ok(decoded)) => json::push_string(&mut out, &decoded),
-            _ => out.extend(["\"", content, "\""]),
-        }
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    out.extend(rest.chars().filter(|char| !char.is_ascii_whitespace()));
-    out
 }
 
 #[cfg(test)]

@@ -189,32 +189,71 @@ fn a_masked_value_is_changed_unchanged_or_unknown_but_never_just_equal() {
     let password = "unchanged password: unchanged (masked)";
     assert_eq!(noted(&event), [host, password, "unchanged keys[k].name: ", token]);
     // An enclosing pointer: it is unknown which values in it changed.
-    event["maskedChanged"] = json!(["/keys"]);
+    event["maskedUnknown"] = json!(["/keys"]);
     assert_eq!(noted(&event), [host, unknown[1], password, "unchanged keys[k].name: "]);
-    event["maskedChanged"] = json!(["", "/password"]);
+    (event["maskedUnknown"], event["maskedChanged"]) = (json!([""]), json!(["/password"]));
     assert_eq!(noted(&event), ["changed password: changed (masked)", host, unknown[1], "unchanged keys[k].name: "]);
     // The key of a sender is not the server's.
     let text = json!({ "maskedChanged": [], "diff": event["diff"], "receivedAt": event["receivedAt"], "masked": event["masked"] });
     assert_eq!(noted(&text)[0], unknown[0]);
-    // Without a list of masked places, `[masked]` is what the sender wrote.
+    // Without a list of masked places, `[masked]` is what the sender wrote, and hides a value too.
     event.as_object_mut().unwrap().remove("masked");
-    assert_eq!(noted(&event)[..2], [host, "unchanged password: "]);
+    assert_eq!(noted(&event)[0], "unknown password: unknown whether it changed (hidden by the sender)");
 }
 
 #[test]
-fn a_masked_value_that_moved_is_unknown() {
+fn a_masked_value_that_moved_has_its_position_in_after() {
     let element = |id: &str| json!({ "id": id, "token": "[masked]" });
-    let event = json!({
+    let mut event = json!({
         "diff": { "before": { "l": [element("a"), element("b")] }, "after": { "l": [element("b")] } }, "receivedAt": "2024-05-01T12:00:00Z",
-        "masked": ["/diff/before/l/0/token", "/diff/before/l/1/token", "/diff/after/l/0/token"], "maskedChanged": ["/l/0/token", "/l/1/token"],
+        "masked": ["/diff/before/l/0/token", "/diff/before/l/1/token", "/diff/after/l/0/token"], "maskedChanged": ["/l/0/token"],
     });
+    let removed = ["removed l[a].id: ", "removed l[a].token: "];
+    let id = "unchanged l[b].id: ";
+    assert_eq!(noted(&event), [removed[0], removed[1], "changed l[b].token: changed (masked)", id]);
+    event["maskedChanged"] = json!([]);
+    assert_eq!(noted(&event), [removed[0], removed[1], id, "unchanged l[b].token: unchanged (masked)"]);
+    event.as_object_mut().unwrap().remove("maskedChanged");
+    assert_eq!(noted(&event)[2], "unknown l[b].token: unknown whether it changed (masked)");
+}
+
+#[test]
+fn a_value_that_the_sender_hides_is_unknown() {
+    for hidden in ["***", "[REDACTED]", "<hidden>", "••••", "xxxxx"] {
+        let side = json!({ "pin": hidden, "list": [{ "id": 1, "key": hidden }], "n": 1 });
+        let event = json!({ "diff": { "before": side, "after": side } });
+        let unknown = "unknown whether it changed (hidden by the sender)";
+        let [pin, key] = ["pin", "list[1].key"].map(|path| format!("unknown {path}: {unknown}"));
+        assert_eq!(noted(&event), [&pin, &key, "unchanged list[1].id: ", "unchanged n: "], "{hidden}");
+    }
+    let event = json!({ "diff": { "before": { "pin": "***" }, "after": { "pin": null } } });
+    assert_eq!(noted(&event), ["changed pin: "]);
+    let event = json!({ "diff": { "before": "***", "after": "***" } });
+    assert_eq!(noted(&event), ["unknown (whole value): unknown whether it changed (hidden by the sender)"]);
+}
+
+#[test]
+fn the_masked_part_of_a_value_that_changed_is_told_apart() {
+    let url = |number: u32| json!({ "url": format!("/p?token=[masked]&x={number}") });
+    let mut event = json!({
+        "diff": { "before": url(1), "after": url(2) }, "receivedAt": "2024-05-01T12:00:00Z",
+        "masked": ["/diff/before/url", "/diff/after/url"], "maskedChanged": [],
+    });
+    assert_eq!(noted(&event), ["changed url: the masked part is unchanged"]);
+    event["maskedChanged"] = json!(["/url"]);
+    assert_eq!(noted(&event), ["changed url: the masked part changed"]);
+    event["maskedUnknown"] = json!(["/url"]);
+    event["maskedChanged"] = json!([]);
+    assert_eq!(noted(&event), ["changed url: unknown whether the masked part changed"]);
+}
+
+#[test]
+fn values_that_look_alike_say_in_what_they_differ() {
+    let event = json!({ "diff": { "before": { "a": "M\u{fc}ller", "b": "x y" }, "after": { "a": "Mu\u{308}ller", "b": "x\u{a0}y" } } });
     assert_eq!(
         noted(&event),
-        [
-            "removed l[a].id: ",
-            "removed l[a].token: ",
-            "unknown l[b].token: unknown whether it changed (masked)",
-            "unchanged l[b].id: ",
-        ]
+        ["changed a: differs only in Unicode normalization", "changed b: differs only in the kind of space"]
     );
+    let event = json!({ "diff": { "before": "x y", "after": "x\u{a0}y" } });
+    assert_eq!(noted(&event), ["changed (whole value): differs only in the kind of space"]);
 }

@@ -1,10 +1,16 @@
-//! What is known of the masked values of a diff. Afterwards both sides are `[masked]`, so the event records which of them differed
-//! before they were masked. Older events do not.
+//! What is known of the hidden values of a diff. Masked values are `[masked]` on both sides, so the event records which of them
+//! differed before they were masked. Older events do not. Values that a sender hides itself look equal even if they differ.
 
-use crate::{model::mask::MASKED, ui::event_view::EventView};
+use crate::{
+    model::mask::{MASKED, is_redaction},
+    ui::event_view::EventView,
+};
 
 /// Maximum number of bytes of a step of a pointer that is tracked. The pointers in an event are shorter.
 const STEP_BYTES_MAX: usize = 512;
+
+/// What a page says of a value that the sender hides itself.
+pub(super) const HIDDEN_BY_SENDER: &str = "unknown whether it changed (hidden by the sender)";
 
 /// Whether a masked value changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +21,7 @@ pub(super) enum MaskedChange {
 }
 
 impl MaskedChange {
-    /// What the page says.
+    /// What the page says of a value that looks equal.
     pub(super) const fn note(self) -> &'static str {
         match self {
             Self::Changed => "changed (masked)",
@@ -23,16 +29,27 @@ impl MaskedChange {
             Self::Unknown => "unknown whether it changed (masked)",
         }
     }
+
+    /// What the page says of the masked part of a value whose other parts changed.
+    pub(super) const fn note_of_part(self) -> &'static str {
+        match self {
+            Self::Changed => "the masked part changed",
+            Self::Unchanged => "the masked part is unchanged",
+            Self::Unknown => "unknown whether the masked part changed",
+        }
+    }
 }
 
 /// The masked values of a diff.
 #[derive(Debug, Default)]
 pub(in crate::ui) struct MaskedValues {
-    /// JSON pointers to the values within `before` and `after`, relative to each. A pointer to an enclosing value stands for
+    /// JSON pointers to the values within `before` and `after`, relative to each. A pointer to an enclosing value means
     /// masked values in it.
     sides: [Vec<String>; 2],
     /// Relative pointers to the values that changed; `None` if that was not recorded.
     changed: Option<Vec<String>>,
+    /// Relative pointers to the values of which it is unknown, or to enclosing values.
+    unknown: Vec<String>,
 }
 
 impl MaskedValues {
@@ -46,7 +63,11 @@ impl MaskedValues {
             };
             event.masked.iter().filter_map(relative).collect()
         };
-        Self { sides: [within("/before"), within("/after")], changed: event.masked_changed.clone() }
+        Self {
+            sides: [within("/before"), within("/after")],
+            changed: event.masked_changed.clone(),
+            unknown: event.masked_unknown.clone(),
+        }
     }
 
     /// Whether no value is masked.
@@ -69,20 +90,26 @@ impl MaskedValues {
             .any(|masked| masked == pointer || (is_within(pointer, masked) && value.contains(MASKED)))
     }
 
-    /// Whether a masked value changed that both sides have.
+    /// Whether a masked value changed that both sides have. The event has the pointers of such values in `after`.
     pub(super) fn change(&self, place: &Pointers) -> MaskedChange {
-        let [before, after] = &place.0;
-        let Some(changed) = self.changed.as_ref().filter(|_| before == after) else {
+        let [_, after] = &place.0;
+        let Some(changed) = &self.changed else {
             return MaskedChange::Unknown;
         };
-        if changed.contains(before) {
+        if changed.contains(after) {
             MaskedChange::Changed
-        } else if changed.iter().any(|changed| is_within(before, changed)) {
+        } else if self.unknown.iter().any(|unknown| is_within(after, unknown)) {
             MaskedChange::Unknown
         } else {
             MaskedChange::Unchanged
         }
     }
+}
+
+/// Whether a JSON text, without escapes that are not needed, holds a string that the sender wrote in place of a value.
+pub(super) fn holds_redaction(json: &str) -> bool {
+    // Every other part between quotation marks is a string. An escaped mark shifts this, which at most costs a closer look.
+    json.split('"').any(is_redaction)
 }
 
 /// The JSON pointers (RFC 6901) to a value before and after, relative to `diff.before` and `diff.after`.

@@ -1,8 +1,8 @@
 //! `/audit-logs/{identifier}`: one event in full, with related events.
 
-mod align;
 mod diff;
 mod facts;
+mod lookalike;
 mod masked;
 mod others;
 mod pretty;
@@ -38,7 +38,7 @@ use crate::{
         page::{self, Shell},
         params::{self, event_href},
         sentence::Sentence,
-        wording::{NAME_CHARS, truncated},
+        wording::{NAME_CHARS, all_truncated},
     },
 };
 
@@ -116,7 +116,7 @@ async fn show(caller: &Caller, request: &HttpRequest, context: &Data<Context>) -
         let href = event_href(&identifier, &zone);
         return Ok(page::page(StatusCode::OK, &EventWithinList { event, href }));
     }
-    let shell = Shell::new(request, SECTION, truncated(&event.sentence.to_string(), NAME_CHARS));
+    let shell = Shell::new(request, SECTION, all_truncated(event.sentence.parts(), NAME_CHARS));
     Ok(page::page(StatusCode::OK, &EventPage { shell, event, related, back }))
 }
 

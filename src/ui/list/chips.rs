@@ -7,10 +7,10 @@ use crate::{
         list_params::{ListParams, Preset, Range, Selection},
         timestamp::Timestamp,
     },
+    store::ActorNames,
     ui::{
         formatted_time,
         labels::Labels,
-        list::actors::ActorNames,
         wording::{NAME_CHARS, truncated},
     },
 };
@@ -29,13 +29,6 @@ pub(in crate::ui) struct Chip {
     pub(in crate::ui) remove: String,
     /// Whether this part is a default filter.
     pub(in crate::ui) is_default: bool,
-}
-
-impl Chip {
-    /// The values as one text.
-    pub(in crate::ui) fn text(&self) -> String {
-        self.values.concat()
-    }
 }
 
 /// Every part of the filter.

@@ -2,12 +2,14 @@
 
 use crate::{
     model::{
+        address::parse_address,
         field::{Field, FieldSpec, Matching},
         fold::fold,
         list_params::ListParams,
         stats::{Facet, Stats},
     },
-    ui::{formatted_time::grouped, labels::Labels, list::actors::ActorNames},
+    store::ActorNames,
+    ui::{formatted_time::grouped, labels::Labels},
 };
 
 /// The fields in the order of their menus, and whether their values are counted on every page. The others have too many
@@ -136,12 +138,15 @@ fn options(
     let actor = |value: &str| actors.label(value).filter(|_| spec.field == Field::Actor);
     let same = |value: &str, other: &str| match spec.matching {
         Matching::IgnoreCase => fold(value) == fold(other),
+        Matching::Network => {
+            value == other || parse_address(value).is_some_and(|address| parse_address(other) == Some(address))
+        }
         _ => value == other,
     };
     let choice = |value: &str, count: Option<u64>, is_chosen| Choice {
         // A comma is part of the value, however the form is sent.
         name: if spec.comma_list && value.contains(',') { format!("{name}[]") } else { name.to_owned() },
-        label: actor(value).unwrap_or_else(|| labels.of(spec.field, value).into_owned()),
+        label: legible(actor(value).unwrap_or_else(|| labels.of(spec.field, value).into_owned())),
         title: labels.hint(spec.field, value),
         value: value.to_owned(),
         count: count.map(grouped),
@@ -160,6 +165,11 @@ fn options(
     let room = OPTIONS_MAX.saturating_sub(options.len());
     options.extend(others.into_iter().take(room).map(|counted| choice(&counted.value, Some(counted.count), false)));
     options
+}
+
+/// A label that can be seen: white space alone is quoted.
+fn legible(label: String) -> String {
+    if label.trim().is_empty() { format!("\"{label}\"") } else { label }
 }
 
 fn hint(spec: &FieldSpec) -> Option<&'static str> {

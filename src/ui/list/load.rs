@@ -10,10 +10,10 @@ use crate::{
         stats::{HistogramQuery, Stats},
         timestamp::Timestamp,
     },
-    store::{Lease, Opened, PageReader, ReadError, Slice},
+    store::{ActorNames, Lease, Opened, PageReader, ReadError, Slice},
     ui::{
         labels::Labels,
-        list::{actors::ActorNames, chips, fields, rows::EventRow},
+        list::{chips, fields, rows::EventRow},
     },
 };
 

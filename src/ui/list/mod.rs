@@ -3,7 +3,6 @@
 //! The response begins with the rows. The chart and the filter menus follow in the same response, as soon as the events
 //! are counted. If counting fails, the rows are still shown.
 
-mod actors;
 mod chart;
 mod chips;
 mod fields;

@@ -94,11 +94,6 @@ impl EventRow {
         }
     }
 
-    /// The detail as one text.
-    pub(in crate::ui) fn detail_text(&self) -> String {
-        self.detail.concat()
-    }
-
     /// Whether the event has a request.
     pub(in crate::ui) fn has_request(&self) -> bool {
         !(self.method.is_empty() && self.status_code.is_empty())
@@ -138,10 +133,13 @@ fn changes(diff: &Diff) -> Vec<String> {
         let path = cut(line.path.strip_prefix("properties.").unwrap_or(&line.path));
         parts.extend(markup::keys(&path).flat_map(|(key, punctuation)| [key.to_owned(), punctuation.to_owned()]));
         match (&line.before, &line.after) {
-            _ if !line.note.is_empty() => parts.push(format!(": {}", line.note)),
-            (Some(before), Some(after)) if before.is_short() && after.is_short() => {
+            (Some(before), Some(after)) if before.is_short() && after.is_short() && before.text() != after.text() => {
                 parts.extend([": ".to_owned(), before.text(), " → ".to_owned(), after.text()]);
+                if !line.note.is_empty() {
+                    parts.push(format!(" ({})", line.note));
+                }
             }
+            _ if !line.note.is_empty() => parts.push(format!(": {}", line.note)),
             _ => {}
         }
     }

@@ -10,11 +10,11 @@ use crate::{
         list_params::{ListParams, PagePosition, Preset, Range, to_fields},
         stats::Stats,
     },
+    store::ActorNames,
     ui::{
         formatted_time::grouped,
         labels::Labels,
         list::{
-            actors::ActorNames,
             chart::{Chart, Outside},
             chips::{self, Chip},
             fields::{self, Menu},

@@ -136,7 +136,7 @@ fn a_minimal_event_has_a_page() {
             "{identifier}"
         );
     }
-    assert!(text(&page(&server, "/audit-logs/none")).contains("Before and after are equal"));
+    assert!(text(&page(&server, "/audit-logs/none")).contains("No field changed"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Splits values into their parts, and pairs the elements of two arrays.
+//! Splits values into their parts, and pairs the elements of two arrays. The mask compares the two sides of a diff in the same
+//! pairs in which a page shows them.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -13,15 +14,34 @@ const ELEMENTS_MAX: usize = 2_000;
 /// The keys that may identify an element.
 const IDENTIFIERS: [&str; 4] = ["identifier", "id", "key", "name"];
 
+/// The text without white space between tokens, and with one spelling of each string.
+pub(crate) fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('"') {
+        out.extend(rest[..open].chars().filter(|char| !char.is_ascii_whitespace()));
+        let end = json::end_of_string(rest.as_bytes(), open + 1).min(rest.len());
+        let content = &rest[open + 1..end];
+        // A string with a lone surrogate keeps its spelling.
+        match content.contains('\\').then(|| serde_json::from_str::<String>(&rest[open..=end])) {
+            Some(Ok(decoded)) => json::push_string(&mut out, &decoded),
+            _ => out.extend(["\"", content, "\""]),
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    out.extend(rest.chars().filter(|char| !char.is_ascii_whitespace()));
+    out
+}
+
 /// A value, split into its members or elements.
-pub(super) enum DiffParts<'a> {
+pub(crate) enum DiffParts<'a> {
     Object(Vec<(String, &'a str)>),
     Array(Vec<&'a str>),
     Scalar,
 }
 
 impl<'a> DiffParts<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         match text.as_bytes().first() {
             // An object with a duplicate key is ambiguous, so it is shown whole.
             Some(b'{') => Members::read(text, usize::MAX).map_or(Self::Scalar, |members| {
@@ -35,11 +55,11 @@ impl<'a> DiffParts<'a> {
 }
 
 /// An element of two arrays.
-pub(super) struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     /// The identifier or the index that the page shows.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// The element before and after, each with its index.
-    pub(super) sides: [Option<(usize, &'a str)>; 2],
+    pub(crate) sides: [Option<(usize, &'a str)>; 2],
 }
 
 impl<'a> Pair<'a> {
@@ -50,7 +70,7 @@ impl<'a> Pair<'a> {
 }
 
 /// Pairs elements of two arrays, in order.
-pub(super) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
+pub(crate) fn arrays<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<Pair<'a>> {
     if before.len() + after.len() > ELEMENTS_MAX {
         let longest = before.len().max(after.len());
         return (0..longest).map(|index| Pair::at(element(before, index), element(after, index))).collect();
@@ -87,7 +107,7 @@ fn identifiers(elements: &[&str]) -> Option<Vec<String>> {
         IDENTIFIERS.iter().find_map(|name| {
             let (_, value) = members.iter().find(|(key, _)| key == name)?;
             let value = serde_json::from_str(value).ok()?;
-            json::text(value).map(Cow::into_owned)
+            json::scalar_text(value).map(Cow::into_owned)
         })
     };
     let identifiers: Vec<_> = elements.iter().map(identifier).collect::<Option<_>>()?;
