@@ -14,7 +14,7 @@ use actix_web::{
 
 use crate::{
     http::{
-        ApiError, Context,
+        ApiError, Context, TOKEN_PARAMETER,
         caller::{AuditNote, Caller, Ingest},
         error::Detail,
         metrics::Ingested,
@@ -111,6 +111,8 @@ impl Parameters {
                 ("first", number) => {
                     first = Some(number.parse().map_err(|_| invalid("first", "must be a whole number"))?);
                 }
+                // The caller has presented it.
+                (TOKEN_PARAMETER, _) => {}
                 (other, _) => return Err(ParameterError::unknown(other).into()),
             }
         }

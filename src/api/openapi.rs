@@ -26,7 +26,7 @@ use self::parameters::string;
 use crate::{
     api::{credentials, event, event_schema::NewEvent, ingest, list, stats, token},
     http::{
-        Context,
+        Context, TOKEN_PARAMETER,
         error::{self, ErrorBody, ErrorKind, KINDS},
         manage::NewCredential,
         schema::Success,
@@ -52,6 +52,7 @@ pub fn document(limits: &QueryLimits) -> Value {
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
+const SECRETS: &str = "/v1/credentials/{clientId}/secrets";
 const CLIENT_ID: &str = "^[A-Za-z0-9._-]{1,128}$";
 
 /// Errors of every operation that needs a credential.
@@ -90,13 +91,21 @@ fn describe(limits: &QueryLimits) -> OpenApi {
             components.schemas.append(&mut endpoint.schemas);
         }
     }
-    let token = "An access token from /v1/auth/access_token, or an API token (abx_…).";
+    let token = "An access token from /v1/auth/access_token, an API token (abx_…), or <client id>.<secret>.";
+    let password = "A client id and its secret; or any name, and a token as the password. Only requests that send events may use \
+                    it.";
+    let parameter = "A token of either kind. Only requests that send events may use it. Senders may also use the schemes ApiKey \
+                     and Splunk, or no scheme, in Authorization.";
     let session = "The session of a user who signed in with a browser. Over TLS the cookie's name begins with __Host-. A \
                    request that changes something must come from a page of this server.";
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(token)).build();
     let cookie = ApiKey::Cookie(ApiKeyValue::with_description("auditbox_session", session));
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(password)).build();
+    components.add_security_scheme("basic", SecurityScheme::Http(basic));
+    let query = ApiKey::Query(ApiKeyValue::with_description(TOKEN_PARAMETER, parameter));
+    components.add_security_scheme("accessToken", SecurityScheme::ApiKey(query));
     let info = InfoBuilder::new()
         .title("auditbox")
         .version(env!("CARGO_PKG_VERSION"))
@@ -183,7 +192,13 @@ fn credentials() -> Vec<Endpoint> {
         Endpoint::new(Post, "/v1/auth/access_token", "createAccessToken", login)
             .takes::<token::Login>()
             .returns::<token::LoginResponse>(200, "A token")
-            .fails(&[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED]),
+            .fails(&[
+                error::FORBIDDEN,
+                error::INVALID_CREDENTIALS,
+                error::RATE_LIMITED,
+                error::INTERNAL,
+                error::OVERLOADED,
+            ]),
         Endpoint::new(Get, "/v1/credentials", "listCredentials", "List all credentials, also revoked ones")
             .needs(Scope::Admin)
             .returns::<credentials::CredentialList>(200, "The credentials")
@@ -200,6 +215,16 @@ fn credentials() -> Vec<Endpoint> {
             .returns::<Success>(200, "Done")
             .fails(CHANGE),
         Endpoint::new(Delete, "/v1/credentials/{clientId}", "revokeCredential", "Revoke a credential permanently")
+            .needs(Scope::Admin)
+            .parameters(client_id())
+            .returns::<Success>(200, "Done")
+            .fails(CHANGE),
+        Endpoint::new(Post, SECRETS, "addSecret", "Add a secret to a credential; the earlier ones stay valid")
+            .needs(Scope::Admin)
+            .parameters(client_id())
+            .returns::<credentials::CreatedResponse>(201, "The credential, with its new secret")
+            .fails(CHANGE),
+        Endpoint::new(Delete, SECRETS, "retireSecrets", "Retire all secrets of a credential except the newest")
             .needs(Scope::Admin)
             .parameters(client_id())
             .returns::<Success>(200, "Done")
@@ -247,8 +272,12 @@ impl Endpoint {
         let name = scope.name();
         let alternative = if scope == Scope::Metrics { " or `admin`" } else { "" };
         self.operation.description = Some(format!("Needs the scope `{name}`{alternative}."));
+        let schemes: &[_] = match scope {
+            Scope::Ingest => &["bearer", "session", "basic", "accessToken"],
+            _ => &["bearer", "session"],
+        };
         self.operation.security =
-            Some(["bearer", "session"].map(|scheme| SecurityRequirement::new(scheme, [name])).into());
+            Some(schemes.iter().map(|scheme| SecurityRequirement::new(*scheme, [name])).collect());
         self.fails(AUTHENTICATED)
     }
 

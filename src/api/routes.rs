@@ -33,6 +33,11 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(patch().to(credentials::switch))
                 .route(delete().to(credentials::revoke)),
         )
+        .service(
+            resource("/v1/credentials/{client_id}/secrets")
+                .route(post().to(credentials::add_secret))
+                .route(delete().to(credentials::retire_secrets)),
+        )
         .service(resource("/healthz").route(get().to(health::alive)).route(head().to(health::alive)))
         .service(resource("/readyz").route(get().to(health::ready)).route(head().to(health::ready)))
         .service(resource("/metrics").route(get().to(metrics::metrics)).route(head().to(metrics::metrics)))

@@ -3,7 +3,7 @@
 //! A client receives `{"ok":false,"error":"<code>","message":"<text>"}`, with `details` where parts of the request are at
 //! fault. The cause of a 500 is written to the server log and never sent to a client.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -47,7 +47,7 @@ macro_rules! kinds {
 kinds! {
     INVALID_CREDENTIALS = UNAUTHORIZED, "invalid_credentials", "The client id or the client secret is wrong";
     NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
-    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or a page of another site sent the request";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope or is not accepted from this address, or a page of another site sent the request";
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
     DAMAGED = GONE, "event_damaged", "The event is in the log but can no longer be read; a backup may still have it";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not accept this method";
@@ -109,8 +109,14 @@ impl ApiError {
     pub(crate) fn cross_site() -> Self {
         Self::new(
             FORBIDDEN,
-            "a request with a session must come from a page of this server; its Origin is missing or names another site",
+            "a request with a session or a password must come from a page of this server; its Origin is missing or names \
+             another site",
         )
+    }
+
+    /// A credential that is used from an address from which it is not accepted.
+    pub(crate) fn elsewhere(address: IpAddr) -> Self {
+        Self::new(FORBIDDEN, format!("the credential is not accepted from the address {address}"))
     }
 
     pub(crate) fn with_details(self, details: Vec<Detail>) -> Self {
@@ -294,6 +300,7 @@ impl From<Denied> for ApiError {
                 Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
             }
             Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; request a new one"),
+            Denied::Elsewhere(address) => Self::elsewhere(address),
             Denied::TooMany(exceeded) => {
                 let whose = if exceeded.is_of_address { "this address" } else { "this client id at this address" };
                 let message = format!(
@@ -346,6 +353,7 @@ impl From<ChangeError> for ApiError {
             ChangeError::NameTaken(_)
             | ChangeError::ClientIdTaken(_)
             | ChangeError::Revoked(_)
+            | ChangeError::TooManySecrets(_)
             | ChangeError::LastAdministrator(_) => Self::new(CONFLICT, error.to_string()),
         }
     }

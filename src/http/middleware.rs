@@ -8,7 +8,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
     web::Data,
@@ -22,7 +22,9 @@ use crate::{
         caller::{ApiErrorKind, AuditNote, AuthResult, Caller, peer},
         connections::{Connection, Full},
         error::{ApiError, OVERLOADED},
-        origin, refusals, session,
+        origin,
+        presented::Presented,
+        refusals, session, without_secret,
     },
     model::{self_audit, timestamp::Timestamp},
 };
@@ -36,7 +38,8 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Adds `X-Trace-Id` to every response, and counts and logs every request.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
-    let (method, path) = (request.method().clone(), self_audit::shortened(request.path()).into_owned());
+    let (method, path) =
+        (request.method().clone(), self_audit::shortened(&without_secret(request.path())).into_owned());
     let mut response = next.call(request).await?;
     let status = response.status().as_u16();
     if let Some(context) = response.request().app_data::<Data<Context>>() {
@@ -77,8 +80,9 @@ pub async fn authenticate<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let caller = find_caller(request.request(), &context).await;
+    let admitted = admit(caller.as_ref().ok(), request.request(), &context);
     request.extensions_mut().insert::<AuthResult>(caller);
-    let held = hold_connection(request.request());
+    let held = admitted.and_then(|()| hold_connection(request.request()));
     if request.method().is_safe() {
         return handle(context, request, next, held).await;
     }
@@ -111,6 +115,17 @@ async fn handle<B: MessageBody + 'static>(
     }
 }
 
+/// Checks the address of a caller. A caller at an address that its credential does not allow is recorded, but served only what
+/// concerns no data.
+fn admit(caller: Option<&Caller>, request: &HttpRequest, context: &Context) -> Result<(), ApiError> {
+    let address = peer(request, context);
+    let is_elsewhere = caller.is_some_and(|caller| !caller.credential().allows(address));
+    if !is_elsewhere || actions::recording_of(request).1 == Recording::Never {
+        return Ok(());
+    }
+    Err(ApiError::elsewhere(address))
+}
+
 /// Lets a request with a credential hold its connection. A request that concerns no data, such as a health check, is
 /// answered in any case.
 fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
@@ -134,16 +149,19 @@ fn error_response(request: &HttpRequest, context: &Context, error: ApiError) -> 
 }
 
 async fn find_caller(request: &HttpRequest, context: &Context) -> AuthResult {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let admitted = match token {
-        Some(token) => context.authenticator.check_token(token, peer(request, context), Timestamp::now()).await,
+    let (authenticator, address, now) = (&context.authenticator, peer(request, context), Timestamp::now());
+    let admitted = match Presented::of(request) {
+        Some(Presented::Token(token)) => authenticator.check_token(&token, address, now).await,
+        // A browser adds a name and a password by itself, as it does the cookie below.
+        Some(Presented::Password { .. }) if origin::is_foreign(request, context) => {
+            return Err(ApiErrorKind::CrossSite);
+        }
+        Some(Presented::Password { name, password }) => {
+            authenticator.check_password(&name, &password, address, now).await
+        }
         None => {
             let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
-            let admitted = context.authenticator.check_session(&session, Timestamp::now()).await;
+            let admitted = authenticator.check_session(&session, address, now).await;
             // A browser also sends the cookie with requests of other sites. Only our pages may request a change.
             if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
                 return Err(ApiErrorKind::CrossSite);

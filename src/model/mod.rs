@@ -28,6 +28,7 @@ pub mod list_params;
 pub mod mapping;
 pub mod mask;
 pub mod masked_event;
+pub mod networks;
 pub mod printable;
 pub mod query;
 pub mod random;

@@ -60,6 +60,7 @@
 //! | `secrets` | secrets are in no server log, response, event, other table or `Debug` output |
 //! | `session` | sessions: signing in and out, links, cookies, requests from other sites |
 //! | `skip` | requirements of single tests, and the list of skipped tests |
+//! | `static_secrets` | one static secret in every form of senders, its replacement, and the addresses that it allows |
 //! | `stats` | counts, facets, histograms |
 //! | `stream` | live streams of events |
 //! | `supply` | licenses and sources of the dependencies, the systemd unit, the container |
@@ -144,6 +145,7 @@ mod search;
 mod secrets;
 mod session;
 mod skip;
+mod static_secrets;
 mod stats;
 mod stream;
 mod supply;

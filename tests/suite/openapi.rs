@@ -76,6 +76,8 @@ const GOOD: &[(&str, &str, &str, u16)] = &[
     ),
     ("GET", "/v1/credentials", "", 200),
     ("POST", "/v1/credentials", r#"{"name":"second","scopes":["read"],"actorType":"user","expires":"90d"}"#, 201),
+    ("POST", "/v1/credentials/{id}/secrets", "", 201),
+    ("DELETE", "/v1/credentials/{id}/secrets", "", 200),
     ("PATCH", "/v1/credentials/{id}", r#"{"disabled":true}"#, 200),
     ("DELETE", "/v1/credentials/{id}", "", 200),
     ("GET", "/metrics", "", 200),
