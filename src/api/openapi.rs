@@ -24,19 +24,21 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::parameters::string;
 use crate::{
-    api::{credentials, event, event_schema::NewEvent, ingest, list, stats, token},
+    api::{credentials, event, event_schema::NewEvent, list, stats, token},
+    doors::Verification,
     http::{
         Context, TOKEN_PARAMETER,
         error::{self, ErrorBody, ErrorKind, KINDS},
         manage::NewCredential,
         schema::Success,
     },
-    model::{credential::Scope, limits::QueryLimits},
+    ingest,
+    model::{credential::Scope, limits::QueryLimits, route::Route},
 };
 
 /// Serves the description.
 pub(super) async fn json(context: Data<Context>) -> HttpResponse {
-    HttpResponse::Ok().json(describe(&context.query_limits))
+    HttpResponse::Ok().json(describe(&context.query_limits, &context.routes))
 }
 
 /// Serves the pages that show it.
@@ -45,9 +47,9 @@ pub(super) fn pages() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
-/// The OpenAPI 3.1 description of a server with these limits.
+/// The OpenAPI 3.1 description of a server with these limits and without routes of its own.
 pub fn document(limits: &QueryLimits) -> Value {
-    serde_json::to_value(describe(limits)).unwrap_or_default()
+    serde_json::to_value(describe(limits, &[])).unwrap_or_default()
 }
 
 const JSON: &str = "application/json";
@@ -74,9 +76,10 @@ const WITH_BODY: &[&ErrorKind] = &[
 /// Errors of every change to a credential.
 const CHANGE: &[&ErrorKind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
 
-fn describe(limits: &QueryLimits) -> OpenApi {
+fn describe(limits: &QueryLimits, routes: &[Route]) -> OpenApi {
     let groups = [
         ("Events", "Send, query, export and follow audit events.", events(limits)),
+        ("Routes", "Take records that other systems deliver, as [[routes]] of the configuration says.", doors(routes)),
         ("Credentials", "Access tokens, and who may use this server.", credentials()),
         ("Monitoring", "The state of the server.", monitoring()),
     ];
@@ -182,6 +185,34 @@ fn event(path: &'static str, id: &str, summary: &str) -> Endpoint {
         .returns::<event::EventResponse>(200, "The event")
         .fails(QUERY)
         .fails(&[error::NOT_FOUND, error::DAMAGED])
+}
+
+fn doors(routes: &[Route]) -> Vec<Endpoint> {
+    let name = || {
+        let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();
+        let schema = if names.is_empty() { string() } else { string().enum_values(Some(names)) };
+        parameters::path("route", "The name of the route", schema)
+    };
+    let receive = |path, id, parameters| {
+        let stored = "All records that can be read are on disk. A record that cannot be read costs no other";
+        Endpoint::new(Post, path, id, "Deliver records to a route")
+            .needs(Scope::Ingest)
+            .also("A route with a signature needs the signature instead.")
+            .parameters(parameters)
+            .takes_records()
+            .returns::<ingest::IngestResponse>(200, stored)
+            .header(ingest::REPLAYED_HEADER, Type::String, REPLAYED)
+            .fails(&[error::NOT_FOUND, error::TOO_MANY_REQUESTS])
+    };
+    let secret = parameters::path("secret", "A token, for senders that cannot set a header", string());
+    vec![
+        Endpoint::new(Get, "/in/{route}", "verifyRoute", "Answer the request by which Okta verifies an address")
+            .parameters(vec![name(), parameters::of_verification()])
+            .returns::<Verification>(200, "The challenge")
+            .fails(&[error::INVALID_REQUEST]),
+        receive("/in/{route}", "deliverRecords", vec![name()]),
+        receive("/in/{route}/{secret}", "deliverRecordsWithSecret", vec![name(), secret]),
+    ]
 }
 
 fn credentials() -> Vec<Endpoint> {
@@ -299,6 +330,22 @@ impl Endpoint {
         let events = ArrayBuilder::new().items(event.clone());
         let json = Content::new(Some(OneOfBuilder::new().item(event).item(events)));
         self.body(RequestBodyBuilder::new().content(JSON, json).content(NDJSON, Content::new(Some(string()))))
+    }
+
+    /// Adds a body of one or more records in the format of the sender.
+    fn takes_records(self) -> Self {
+        self.body(
+            RequestBodyBuilder::new()
+                .content(JSON, Content::new(None::<Ref>))
+                .content(NDJSON, Content::new(Some(string()))),
+        )
+    }
+
+    /// Adds a sentence to the description.
+    fn also(mut self, sentence: &str) -> Self {
+        let description = self.operation.description.take().unwrap_or_default();
+        self.operation.description = Some(format!("{description} {sentence}"));
+        self
     }
 
     fn body(mut self, body: RequestBodyBuilder) -> Self {

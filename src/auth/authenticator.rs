@@ -199,6 +199,11 @@ impl Authenticator {
         self.inner.credentials.find(client_id)
     }
 
+    /// Whether a credential has this name, usable or not.
+    pub fn has_credential(&self, name: &str) -> bool {
+        self.inner.credentials.find_named(name).is_some()
+    }
+
     /// When a credential was last used.
     pub fn last_use(&self, client_id: &ClientId) -> Option<Timestamp> {
         self.inner.credentials.last_use(client_id)
@@ -237,6 +242,20 @@ impl Authenticator {
         let token = self.inner.tokens.issue(&credential.client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
         let principal = Principal { credential, session: None, until: Some(expires) };
         Ok((principal, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
+    }
+
+    /// Lets a sender that has proven itself act as the credential with this name. The error follows the credential in a sentence.
+    pub async fn act_as(&self, name: &str, now: Timestamp) -> Result<Principal, String> {
+        let credentials = &self.inner.credentials;
+        let find = || credentials.find_named(name).filter(|credential| credential.is_usable(now));
+        if find().is_none() {
+            credentials.reread().await;
+        }
+        let principal = self.admit(find(), None, None, now);
+        principal.ok_or_else(|| match credentials.find_named(name) {
+            Some(credential) => format!("is {}", credential.state(now)),
+            None => "does not exist".to_owned(),
+        })
     }
 
     /// Whether the credential is accepted from this address. If not, the server log says so.

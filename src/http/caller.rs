@@ -121,6 +121,13 @@ fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
 
 /// The caller may send events.
 pub(crate) struct Ingest(pub(crate) Caller);
+impl Ingest {
+    /// The caller of a request whose sender proves itself only in the handler.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        demand(request, Scope::Ingest).map(Self)
+    }
+}
+
 /// The caller may query events.
 pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.

@@ -29,8 +29,8 @@ use crate::{
     model::{self_audit, timestamp::Timestamp},
 };
 
-/// The prefix of all routes of the API.
-const API: &str = "/v1/";
+/// The prefixes of routes for programs. Other routes are pages.
+const FOR_PROGRAMS: [&str; 2] = ["/v1/", "/in/"];
 /// The Retry-After when all connections are in use.
 const RETRY: Duration = Duration::from_secs(1);
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -43,7 +43,8 @@ pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Re
     let mut response = next.call(request).await?;
     let status = response.status().as_u16();
     if let Some(context) = response.request().app_data::<Data<Context>>() {
-        context.metrics.answered(response.request(), response.status());
+        let route = context.route_of(response.request());
+        context.metrics.answered(response.request(), response.status(), route);
     }
     let micros = started.elapsed().as_micros();
     match cause(&response) {
@@ -144,11 +145,16 @@ fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// An error in the form that the matched route answers in: JSON, or a page.
 fn error_response(request: &HttpRequest, context: &Context, error: ApiError) -> HttpResponse {
-    let is_page = request.match_pattern().is_some_and(|route| !route.starts_with(API));
+    let is_for_programs = |route: &str| FOR_PROGRAMS.iter().any(|prefix| route.starts_with(prefix));
+    let is_page = request.match_pattern().is_some_and(|route| !is_for_programs(&route));
     if is_page { (context.error_page)(request, error) } else { HttpResponse::from_error(error) }
 }
 
 async fn find_caller(request: &HttpRequest, context: &Context) -> AuthResult {
+    // Its handler checks the signature. The header of a secret may be one in which others present a token.
+    if context.route_of(request).is_some_and(|route| route.signature.is_some()) {
+        return Err(ApiErrorKind::NoToken);
+    }
     let (authenticator, address, now) = (&context.authenticator, peer(request, context), Timestamp::now());
     let admitted = match Presented::of(request) {
         Some(Presented::Token(token)) => authenticator.check_token(&token, address, now).await,
@@ -195,7 +201,7 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     match recording {
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {
-            // Do not delay 503 and 507 responses by the audit write.
+            // Do not delay 429, 503 and 507 responses by the audit write.
             if context.recorder.records_writes() && is_unavailable(response.status()) {
                 context.recorder.record_now(&own(), status, refused);
             } else if context.recorder.records_writes() {
@@ -220,9 +226,10 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     Ok(())
 }
 
-/// Whether the request was rejected because nothing can be written now.
+/// Whether the request was rejected because nothing can be written now, or too much comes.
 fn is_unavailable(status: StatusCode) -> bool {
-    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE)
+    let statuses = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE, StatusCode::TOO_MANY_REQUESTS];
+    statuses.contains(&status)
 }
 
 fn error_of<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {

@@ -57,6 +57,7 @@ use crate::{
         mapping::CompiledPresets,
         mask::Mask,
         resource_type::Catalog,
+        route::Route,
         self_audit::RequestMask,
         timestamp::Timestamp,
     },
@@ -79,6 +80,8 @@ pub struct Context {
     pub event_limits: EventLimits,
     /// The rules that mask secrets in events.
     pub mask: Arc<Mask>,
+    /// The routes of the configuration.
+    pub routes: Vec<Route>,
     /// What turns records of other systems into events.
     pub presets: CompiledPresets,
     /// The rules that mask secrets in the recorded paths of requests to this server.
@@ -108,6 +111,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// The route of the configuration that a request is sent to.
+    pub(crate) fn route_of(&self, request: &HttpRequest) -> Option<&Route> {
+        let name = secret_path::route(request.path())?;
+        self.routes.iter().find(|route| route.name == name)
+    }
+
     /// Whether this is the address of a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))

@@ -12,6 +12,12 @@ use crate::model::mask::MASKED;
 /// The first segment of the paths.
 const FIRST: &str = "in";
 
+/// The name of the route in a path.
+pub(super) fn route(path: &str) -> Option<Cow<'_, str>> {
+    let rest = path.strip_prefix('/')?.strip_prefix(FIRST)?.strip_prefix('/')?;
+    percent_decode_str(rest.split('/').next()?).decode_utf8().ok()
+}
+
 /// The secret in a path, as written.
 pub(super) fn secret(path: &str) -> Option<&str> {
     let (before, secret) = split(path)?;
@@ -57,6 +63,14 @@ mod tests {
         ] {
             assert_eq!(without_secret(path), hidden, "{path}");
         }
+    }
+
+    #[test]
+    fn a_route_is_the_second_segment() {
+        for path in ["/in/github", "/in/github/abx_1", "/in/%67ithub"] {
+            assert_eq!(route(path).as_deref(), Some("github"), "{path}");
+        }
+        assert!(["/inner/github", "/v1/in/github", "/in"].iter().all(|path| route(path).is_none()));
     }
 
     #[test]

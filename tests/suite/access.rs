@@ -1,6 +1,6 @@
 //! Permissions as one table: every route, tried with every kind of credential in every state.
 //!
-//! The test reads the routes from the two files that list them, so a route without a row here fails it.
+//! The test reads the routes from the files that list them, so a route without a row here fails it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -59,6 +59,9 @@ const TABLE: &[Row] = &[
     ("POST", "/credentials", "/credentials", "name=&scope=read", Scope("admin")),
     ("GET", "/credentials/{client_id}", "/credentials/nobody?do=revoke", "", Scope("admin")),
     ("POST", "/credentials/{client_id}", "/credentials/nobody", "change=disable", Scope("admin")),
+    ("GET", "/in/{route}", "/in/nowhere", "", Nothing),
+    ("POST", "/in/{route}", "/in/nowhere", "[]", Scope("ingest")),
+    ("POST", "/in/{route}/{secret}", "/in/nowhere/a-secret", "[]", Scope("ingest")),
     ("GET", "/sign-in", "/sign-in", "", Nothing),
     ("POST", "/sign-in", "/sign-in", "client_id=test-admin&client_secret=a-secret-for-tests-0123456789", OwnPage),
     ("GET", "/assets/{name}", "/assets/none.css", "", Nothing),
@@ -96,7 +99,10 @@ fn routes_of(file: &str) -> BTreeSet<(String, String)> {
 }
 
 fn routes() -> BTreeSet<(String, String)> {
-    [routes_of("api/routes.rs"), routes_of("ui/routes.rs")].into_iter().flatten().collect()
+    [routes_of("api/routes.rs"), routes_of("doors/routes.rs"), routes_of("ui/routes.rs")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn every_route_has_a_row_and_every_row_a_route() {
     for (_, route) in routes.iter().filter(is_head) {
         assert!(rows.contains(&("GET".to_owned(), route.clone())), "HEAD {route}");
     }
-    // Only those two files may create routes.
+    // Only those files may create routes.
     for entry in walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let text = fs::read_to_string(&entry).unwrap();
         if !entry.ends_with("routes.rs") {
@@ -125,7 +131,7 @@ fn every_route_has_a_row_and_every_row_a_route() {
                 assert!(may || !text.contains(maker), "{}: {maker}", entry.display());
             }
             let configured = text.matches(".configure(").count();
-            assert_eq!(configured, if entry.ends_with("server/startup.rs") { 2 } else { 0 }, "{}", entry.display());
+            assert_eq!(configured, if entry.ends_with("server/startup.rs") { 3 } else { 0 }, "{}", entry.display());
         }
     }
 }

@@ -11,13 +11,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "server", "api", "ui", "http", "auth", "store", "index", "model", "config", "logging", "terminal",
-            "testdata", "platform",
+            "server", "api", "ui", "doors", "ingest", "http", "auth", "store", "index", "model", "config", "logging",
+            "terminal", "testdata", "platform",
         ],
     ),
-    ("server", &["api", "ui", "http", "auth", "store", "index", "model", "config", "logging", "platform"]),
-    ("api", &["http", "auth", "store", "index", "model"]),
+    (
+        "server",
+        &["api", "ui", "doors", "ingest", "http", "auth", "store", "index", "model", "config", "logging", "platform"],
+    ),
+    ("api", &["doors", "ingest", "http", "auth", "store", "index", "model"]),
     ("ui", &["http", "auth", "store", "index", "model"]),
+    ("doors", &["ingest", "http", "auth", "store", "index", "model"]),
+    ("ingest", &["http", "auth", "store", "index", "model"]),
     ("http", &["auth", "store", "index", "model", "platform"]),
     ("auth", &["store", "index", "model"]),
     ("store", &["index", "model", "platform"]),

@@ -56,6 +56,7 @@
 //! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
 //! | `retention` | expired events are deleted with a record, under any circumstances; nothing else is deleted |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `routes` | records that other systems deliver to `[[routes]]`: signatures, limits, and what counts as the same |
 //! | `search` | text search, in every script and every part of a message |
 //! | `secrets` | secrets are in no server log, response, event, other table or `Debug` output |
 //! | `session` | sessions: signing in and out, links, cookies, requests from other sites |
@@ -140,6 +141,7 @@ mod record;
 mod refusals;
 mod restore;
 mod retention;
+mod routes;
 mod sealing;
 mod search;
 mod secrets;

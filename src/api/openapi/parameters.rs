@@ -9,8 +9,9 @@ use crate::{
     api::{
         event_schema::{DATE_TIME, NO_NUL},
         export::FORMAT,
-        ingest::KEY_HEADER,
     },
+    doors::CHALLENGE,
+    ingest::KEY_HEADER,
     model::{
         field::{FIELDS, FieldSpec, Matching},
         idempotency_key::KEY_CHARS_MAX,
@@ -54,6 +55,14 @@ pub(super) fn of_ingest() -> Vec<Parameter> {
         query("first", first, number),
         parameter(KEY_HEADER, ParameterIn::Header, key, string().min_length(Some(1)).max_length(Some(KEY_CHARS_MAX))),
     ]
+}
+
+/// The parameter of the request by which a sender verifies a route.
+pub(super) fn of_verification() -> Parameter {
+    let mut challenge =
+        parameter(CHALLENGE, ParameterIn::Header, "The text to answer with", string().min_length(Some(1)));
+    challenge.required = Required::True;
+    challenge
 }
 
 /// The parameters of a stream: it has no end to limit or count.
