@@ -47,7 +47,7 @@ pub(super) fn pages() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
-/// The OpenAPI 3.1 description of a server with these limits and without routes of its own.
+/// The OpenAPI 3.1 description of a server with these limits whose configuration has no routes.
 pub fn document(limits: &QueryLimits) -> Value {
     serde_json::to_value(describe(limits, &[])).unwrap_or_default()
 }
@@ -211,7 +211,7 @@ fn doors(routes: &[Route]) -> Vec<Endpoint> {
             .returns::<Verification>(200, "The challenge")
             .fails(&[error::INVALID_REQUEST]),
         receive("/in/{route}", "deliverRecords", vec![name()]),
-        receive("/in/{route}/{secret}", "deliverRecordsWithSecret", vec![name(), secret]),
+        receive("/in/{route}/{secret}", "deliverRecordsWithSecret", vec![name(), secret]).without("session"),
     ]
 }
 
@@ -339,6 +339,17 @@ impl Endpoint {
                 .content(JSON, Content::new(None::<Ref>))
                 .content(NDJSON, Content::new(Some(string()))),
         )
+    }
+
+    /// Removes a way to authenticate.
+    fn without(mut self, scheme: &str) -> Self {
+        let is_other = |requirement: &SecurityRequirement| {
+            serde_json::to_value(requirement).is_ok_and(|requirement| requirement.get(scheme).is_none())
+        };
+        if let Some(security) = &mut self.operation.security {
+            security.retain(is_other);
+        }
+        self
     }
 
     /// Adds a sentence to the description.

@@ -122,8 +122,8 @@ impl Authenticator {
         self.inner.proof.prove(challenge, local_address(address))
     }
 
-    /// Authenticates a client by the token that it presents from `address`. Whether the credential is accepted from there is a
-    /// question of its own: see [`Credential::allows`].
+    /// Authenticates a client by the token that it presents from `address`. The caller must also check that the credential is
+    /// accepted from there: see [`Credential::allows`].
     pub async fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Principal, Denied> {
         let (credential, until) = if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;

@@ -20,7 +20,7 @@ use crate::{
         body::Body,
         caller::{AuthResult, Caller, Ingest, peer},
         error::{FORBIDDEN, NOT_AUTHENTICATED, TOO_MANY_REQUESTS},
-        nothing_at,
+        hold_connection, nothing_at,
     },
     ingest::{self, Format, Identification, Reading},
     model::{idempotency_key::IdempotencyKey, route::Dedupe, timestamp::Timestamp},
@@ -136,6 +136,7 @@ impl Door {
         let caller = Caller { principal };
         // From here on the request has a caller and is recorded.
         request.extensions_mut().insert::<AuthResult>(Ok(caller.clone()));
+        hold_connection(request)?;
         if !caller.credential().allows(address) {
             return Err(ApiError::elsewhere(address));
         }

@@ -45,7 +45,7 @@ impl Ingested {
 pub struct Metrics {
     /// One counter for each status, for each route of the table of actions and, last, for requests without a route.
     requests: Vec<Vec<AtomicU64>>,
-    /// The same for each route of the configuration, by its name.
+    /// One counter for each status, for each route of the configuration, by its name.
     deliveries: Vec<(String, Vec<AtomicU64>)>,
     ingested: [AtomicU64; Ingested::ALL.len()],
     connections: Arc<AtomicU64>,

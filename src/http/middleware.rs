@@ -129,7 +129,7 @@ fn admit(caller: Option<&Caller>, request: &HttpRequest, context: &Context) -> R
 
 /// Lets a request with a credential hold its connection. A request that concerns no data, such as a health check, is
 /// answered in any case.
-fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
+pub(crate) fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
     let is_caller = request.extensions().get::<AuthResult>().is_some_and(Result::is_ok);
     if !is_caller || actions::recording_of(request).1 == Recording::Never {
         return Ok(());

@@ -42,6 +42,7 @@ pub use connections::{Connection, Connections, Member, newest};
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
 pub use metrics::Metrics;
+pub(crate) use middleware::hold_connection;
 pub use middleware::{authenticate, trace};
 pub(crate) use presented::TOKEN_PARAMETER;
 pub use refusals::report_refusals;

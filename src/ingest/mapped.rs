@@ -42,7 +42,7 @@ pub(crate) enum Identification {
         /// The number of the first record.
         first: u64,
     },
-    /// From the source and the text, whatever its number.
+    /// From the source and the text. The number does not count.
     Content { source: String },
     /// From the value in this place of the record. A record without it counts as with `Delivery`.
     Key { source: String, key: RecordKey },

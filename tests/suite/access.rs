@@ -17,13 +17,15 @@ enum Needs {
     Nothing,
     /// A credential with this scope.
     Scope(&'static str),
+    /// A credential with this scope, in the address or a header. A session does not count, as the address has a secret.
+    ScopeOfSecret(&'static str),
     /// A page of this server must send the request, signed in or not.
     OwnPage,
     /// A page of this server must send the request if the request carries a session.
     OwnPageForSession,
 }
 
-use Needs::{Nothing, OwnPage, OwnPageForSession, Scope};
+use Needs::{Nothing, OwnPage, OwnPageForSession, Scope, ScopeOfSecret};
 
 /// A route, a request to it, and what it needs. Requests that could change something other than events fail after the
 /// permission check: the test asks only who passes that check.
@@ -61,7 +63,7 @@ const TABLE: &[Row] = &[
     ("POST", "/credentials/{client_id}", "/credentials/nobody", "change=disable", Scope("admin")),
     ("GET", "/in/{route}", "/in/nowhere", "", Nothing),
     ("POST", "/in/{route}", "/in/nowhere", "[]", Scope("ingest")),
-    ("POST", "/in/{route}/{secret}", "/in/nowhere/a-secret", "[]", Scope("ingest")),
+    ("POST", "/in/{route}/{secret}", "/in/nowhere/a-secret", "[]", ScopeOfSecret("ingest")),
     ("GET", "/sign-in", "/sign-in", "", Nothing),
     ("POST", "/sign-in", "/sign-in", "client_id=test-admin&client_secret=a-secret-for-tests-0123456789", OwnPage),
     ("GET", "/assets/{name}", "/assets/none.css", "", Nothing),
@@ -157,6 +159,9 @@ fn the_api_description_states_the_scopes_of_the_table() {
         for (method, operation) in item.as_object().unwrap() {
             let row = TABLE.iter().find(|row| row.0.to_lowercase() == *method && plain(row.1) == plain(path));
             let security = match row.unwrap_or_else(|| panic!("{method} {path} is not in the table")).4 {
+                ScopeOfSecret(scope) => {
+                    json!(["bearer", "basic", "accessToken"].map(|scheme| json!({ scheme: [scope] })))
+                }
                 Scope("ingest") => {
                     json!(["bearer", "session", "basic", "accessToken"].map(|scheme| json!({ scheme: ["ingest"] })))
                 }
@@ -303,11 +308,12 @@ fn refusal(caller: &Caller, method: &str, needs: Needs, own: &str) -> Option<u16
         Nothing => None,
         OwnPage => (caller.origin.is_some() && !is_own).then_some(403),
         OwnPageForSession => (by_session && !is_own).then_some(403),
-        Scope(_) if caller.scope.is_none() => Some(401),
+        ScopeOfSecret(_) if caller.is_session => Some(401),
+        Scope(_) | ScopeOfSecret(_) if caller.scope.is_none() => Some(401),
         Scope(_) if by_session && !is_safe && !is_own => Some(403),
         // Administrators may read the metrics.
         Scope("metrics") if caller.scope == Some("admin") => None,
-        Scope(scope) => (caller.scope != Some(scope)).then_some(403),
+        Scope(scope) | ScopeOfSecret(scope) => (caller.scope != Some(scope)).then_some(403),
     }
 }
 

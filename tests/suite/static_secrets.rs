@@ -114,6 +114,8 @@ fn a_secret_is_replaced_while_both_are_valid() {
     let list = good(server.directory(), &["credential", "list"]);
     assert!(list.lines().any(|line| line.starts_with("sender") && line.contains(" 3 ")), "{list}");
 
+    assert!(server.get("/credentials").text.contains("3 secrets"), "the page shows the number of secrets");
+
     let said = good(server.directory(), &["credential", "retire-secrets", "sender"]);
     assert!(said.contains("sender is valid with its newest secret alone"), "{said}");
     eventually("the end of the earlier secrets", || (!sends(&server, &first)).then_some(()));
@@ -180,6 +182,10 @@ fn a_credential_is_accepted_only_from_its_addresses() {
         let headers = [("cookie", &*cookie), ("x-forwarded-for", address)];
         assert_eq!(server.request("GET", "/v1/audit-log?limit=1", &headers, b"").status, status, "{address}");
     }
+
+    let page =
+        server.request("GET", "/credentials", &[("authorization", &format!("Bearer {}", server.token))], b"").text;
+    assert!(page.contains("from 10.0.0.0/8, 2001:db8::7"), "{page}");
 
     // The addresses can be changed.
     let said = good(server.directory(), &["credential", "allow-ip", "sender", "192.0.2.0/24"]);

@@ -29,7 +29,7 @@ pub struct Route {
     pub signature: Option<Signature>,
     /// Maximum number of bytes of a body after decompression; without it, that of all requests.
     pub body_bytes_max: Option<usize>,
-    /// Maximum number of requests in a second; without it, there is none.
+    /// Maximum number of requests in a second; without it, requests are not limited.
     pub requests_per_second_max: Option<u32>,
 }
 

@@ -140,7 +140,7 @@ fn read_number<N: TryFrom<i64> + PartialOrd + Copy + std::fmt::Display>(
     number.filter(|number| *number <= max).ok_or_else(|| key.error(format!("must be a whole number from 1 to {max}")))
 }
 
-/// The keys of a signature, as far as they are set.
+/// The keys of a signature that are set.
 #[derive(Default)]
 struct SignatureKeys {
     scheme: Option<String>,

@@ -89,7 +89,7 @@ pub enum KeySource {
     /// The environment variable with this name.
     Variable(String),
     /// The file with this path.
-    File(PathBuf),
+    InFile(PathBuf),
 }
 
 /// The text of a key. A secret.
@@ -130,7 +130,7 @@ impl KeySource {
         if let Some(name) = text.strip_prefix("env:") {
             Self::Variable(name.to_owned())
         } else if let Some(path) = text.strip_prefix("file:") {
-            Self::File(path.into())
+            Self::InFile(path.into())
         } else {
             Self::Given(Key::new(text.to_owned()))
         }
@@ -147,7 +147,7 @@ impl fmt::Display for KeySource {
         match self {
             Self::Given(_) => f.write_str("a key of the configuration"),
             Self::Variable(name) => write!(f, "the environment variable {name}"),
-            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::InFile(path) => write!(f, "the file {}", path.display()),
         }
     }
 }
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_key_is_given_or_referred_to() {
         assert_eq!(KeySource::parse("env:SECRET"), KeySource::Variable("SECRET".to_owned()));
-        assert_eq!(KeySource::parse("file:/run/key"), KeySource::File("/run/key".into()));
+        assert_eq!(KeySource::parse("file:/run/key"), KeySource::InFile("/run/key".into()));
         assert_eq!(format!("{:?}", KeySource::parse("0123456789")), "Given(Key(…))");
         assert!(KeySource::is_reference("env:A") && !KeySource::is_reference("whsec_abc"));
     }

@@ -78,7 +78,7 @@ fn check_config_prints_routes_without_their_keys() {
     let keys = "keys = ['a-key-of-github', 'env:GITHUB_KEY', 'file:/run/key']";
     check(directory.path(), &format!("{ROUTE}dedupe = '/id'\nsignature = {{ scheme = 'github', {keys} }}\n"));
     let printed = good(directory.path(), &["--config", "auditbox.toml", "check-config"]);
-    let expected = "[[routes]]\nname = \"a\"\npreset = \"github\"\ncredential = \"c\"\ndedupe = \"/id\"\n";
+    let expected = "[[routes]]\ncredential = \"c\"\ndedupe = \"/id\"\nname = \"a\"\npreset = \"github\"\n";
     assert!(printed.contains(expected), "{printed}");
     assert!(printed.contains(r#""keys" = ["[masked]", "env:GITHUB_KEY", "file:/run/key"]"#), "{printed}");
     assert!(!printed.contains("a-key-of-github"), "{printed}");
