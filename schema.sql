@@ -7,6 +7,8 @@
 -- The file is evidence. Anyone may read it with the sqlite3 shell. Only auditbox needs to write to it.
 
 -- Settings and state of the file.
+--   allow_ip:<client id>   the addresses and ranges from which a credential is accepted, separated by commas; without
+--                          it, from any
 --   access_token_key       the 32 random bytes that access tokens are signed with
 --   checksums_from         the first event that must have a checksum: 1, except in files from before checksums
 --   chunk_events           the number of events per chunk of the index
@@ -164,7 +166,7 @@ CREATE TABLE chunk_key (
 ) STRICT;
 
 -- The credentials. Revoked credentials stay, so that the names in audit records keep their meaning.
---   secret_hash  SHA-256 of the client secret
+--   secret_hash  SHA-256 of the client secret; if the credential has several secrets, of each, oldest first
 --   scopes       names, separated by commas: ingest, read, admin, metrics
 CREATE TABLE credential (
     client_id   TEXT NOT NULL PRIMARY KEY,

@@ -1,4 +1,4 @@
-//! `/v1/credentials`: lists, creates, disables, enables and revokes credentials. Needs the scope `admin`.
+//! `/v1/credentials`: lists, creates, changes and revokes credentials. Needs the scope `admin`.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,7 +16,7 @@ use crate::{
         schema::{Always, Success, True, one_of, schemas},
     },
     model::{
-        credential::{Credential, CredentialChange, Issued},
+        credential::{Credential, CredentialChange, Issued, Secret},
         timestamp::Timestamp,
         token,
     },
@@ -44,6 +44,10 @@ struct CredentialView {
     scopes: Vec<&'static str>,
     #[schema(value_type = CredentialState)]
     state: &'static str,
+    /// The number of secrets that are valid.
+    secrets: usize,
+    /// The addresses and ranges from which it is accepted; empty if from any.
+    allow_ip: Vec<String>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -153,6 +157,36 @@ pub(super) async fn switch(
     Ok(HttpResponse::Ok().json(Success::OK))
 }
 
+/// Adds a secret to a credential. Only this response contains it.
+pub(super) async fn add_secret(
+    caller: Admin,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let client_id = parse_client_id(&client_id)?;
+    let secret = Secret::generate().map_err(ApiError::internal)?;
+    let change = CredentialChange::AddSecret(client_id.clone(), secret.hash());
+    apply(change, StatusCode::CREATED, &caller.0, &request, &context).await?;
+    let credential = context.authenticator.credential(&client_id);
+    let credential = credential.ok_or_else(|| ApiError::internal("the changed credential is gone"))?;
+    let issued = Issued { credential: (*credential).clone(), secret };
+    let credential = CreatedCredential::new(&issued, Timestamp::now());
+    Ok(HttpResponse::Created().json(CreatedResponse { ok: Always, credential }))
+}
+
+/// Retires all secrets of a credential except the newest.
+pub(super) async fn retire_secrets(
+    caller: Admin,
+    request: HttpRequest,
+    client_id: Path<String>,
+    context: Data<Context>,
+) -> Result<HttpResponse, ApiError> {
+    let change = CredentialChange::RetireSecrets(parse_client_id(&client_id)?);
+    apply(change, StatusCode::OK, &caller.0, &request, &context).await?;
+    Ok(HttpResponse::Ok().json(Success::OK))
+}
+
 /// Revokes a credential permanently.
 pub(super) async fn revoke(
     caller: Admin,
@@ -184,6 +218,8 @@ impl CredentialView {
             actor_type: credential.actor_type.name(),
             scopes: credential.scopes.names(),
             state: credential.state(now),
+            secrets: credential.secrets.count(),
+            allow_ip: credential.allowed.texts(),
             created_at: credential.created_at.to_string(),
             expires_at: instant(credential.expires_at),
             disabled_at: instant(credential.disabled_at),

@@ -1,6 +1,6 @@
 //! `GET /metrics`: the state of the server in Prometheus's text format (version 0.0.4).
 //!
-//! The response has numbers, and labels that are constants of this program: no identifier, name or value of an event, and no
+//! The response has numbers, and labels that are constants of this program or names of the configuration: no identifier, name or value of an event, and no
 //! input of a client. `packaging/grafana-dashboard.json` is a dashboard of exactly these metrics.
 
 use std::fmt::{Display, Write as _};
@@ -36,6 +36,11 @@ fn write_http(text: &mut Text, context: &Context) {
     for (method, route, status, count) in context.metrics.requests() {
         let labels = [("method", method), ("route", &*plain(route)), ("status", &*status.to_string())];
         text.sample("auditbox_http_requests_total", &labels, count);
+    }
+    let deliveries = "Requests to the routes of the configuration, by name and status.";
+    text.describe("auditbox_route_requests_total", "counter", deliveries);
+    for (name, status, count) in context.metrics.deliveries() {
+        text.sample("auditbox_route_requests_total", &[("name", name), ("status", &*status.to_string())], count);
     }
     text.one("auditbox_http_connections", "gauge", "Open connections.", context.metrics.connections());
     text.one("auditbox_http_streams", "gauge", "Open live streams.", context.streams.open());

@@ -13,12 +13,12 @@ mod export;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod health;
-mod ingest;
 mod line;
 mod list;
 mod metrics;
 mod openapi;
 mod routes;
+mod send;
 mod stats;
 mod stream;
 mod token;

@@ -24,19 +24,21 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::parameters::string;
 use crate::{
-    api::{credentials, event, event_schema::NewEvent, ingest, list, stats, token},
+    api::{credentials, event, event_schema::NewEvent, list, stats, token},
+    doors::Verification,
     http::{
-        Context,
+        Context, TOKEN_PARAMETER,
         error::{self, ErrorBody, ErrorKind, KINDS},
         manage::NewCredential,
         schema::Success,
     },
-    model::{credential::Scope, limits::QueryLimits},
+    ingest,
+    model::{credential::Scope, limits::QueryLimits, route::Route},
 };
 
 /// Serves the description.
 pub(super) async fn json(context: Data<Context>) -> HttpResponse {
-    HttpResponse::Ok().json(describe(&context.query_limits))
+    HttpResponse::Ok().json(describe(&context.query_limits, &context.routes))
 }
 
 /// Serves the pages that show it.
@@ -45,13 +47,14 @@ pub(super) fn pages() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
-/// The OpenAPI 3.1 description of a server with these limits.
+/// The OpenAPI 3.1 description of a server with these limits whose configuration has no routes.
 pub fn document(limits: &QueryLimits) -> Value {
-    serde_json::to_value(describe(limits)).unwrap_or_default()
+    serde_json::to_value(describe(limits, &[])).unwrap_or_default()
 }
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
+const SECRETS: &str = "/v1/credentials/{clientId}/secrets";
 const CLIENT_ID: &str = "^[A-Za-z0-9._-]{1,128}$";
 
 /// Errors of every operation that needs a credential.
@@ -73,9 +76,10 @@ const WITH_BODY: &[&ErrorKind] = &[
 /// Errors of every change to a credential.
 const CHANGE: &[&ErrorKind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALID_REQUEST, error::DISK_FULL];
 
-fn describe(limits: &QueryLimits) -> OpenApi {
+fn describe(limits: &QueryLimits, routes: &[Route]) -> OpenApi {
     let groups = [
         ("Events", "Send, query, export and follow audit events.", events(limits)),
+        ("Routes", "Take records that other systems deliver, as [[routes]] of the configuration says.", doors(routes)),
         ("Credentials", "Access tokens, and who may use this server.", credentials()),
         ("Monitoring", "The state of the server.", monitoring()),
     ];
@@ -90,7 +94,11 @@ fn describe(limits: &QueryLimits) -> OpenApi {
             components.schemas.append(&mut endpoint.schemas);
         }
     }
-    let token = "An access token from /v1/auth/access_token, or an API token (abx_…).";
+    let token = "An access token from /v1/auth/access_token, an API token (abx_…), or <client id>.<secret>.";
+    let password = "A client id and its secret; or any name, and a token as the password. Only requests that send events may use \
+                    it.";
+    let parameter = "A token of either kind. Only requests that send events may use it. Senders may also use the schemes ApiKey \
+                     and Splunk, or no scheme, in Authorization.";
     let session = "The session of a user who signed in with a browser. Over TLS the cookie's name begins with __Host-. A \
                    request that changes something must come from a page of this server.";
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(token)).build();
@@ -99,6 +107,10 @@ fn describe(limits: &QueryLimits) -> OpenApi {
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     let mut license = License::new(LICENSE);
     license.identifier = Some(LICENSE.to_owned());
+    let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(password)).build();
+    components.add_security_scheme("basic", SecurityScheme::Http(basic));
+    let query = ApiKey::Query(ApiKeyValue::with_description(TOKEN_PARAMETER, parameter));
+    components.add_security_scheme("accessToken", SecurityScheme::ApiKey(query));
     let info = InfoBuilder::new()
         .title("auditbox")
         .version(env!("CARGO_PKG_VERSION"))
@@ -177,6 +189,34 @@ fn event(path: &'static str, id: &str, summary: &str) -> Endpoint {
         .fails(&[error::NOT_FOUND, error::DAMAGED])
 }
 
+fn doors(routes: &[Route]) -> Vec<Endpoint> {
+    let name = || {
+        let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();
+        let schema = if names.is_empty() { string() } else { string().enum_values(Some(names)) };
+        parameters::path("route", "The name of the route", schema)
+    };
+    let receive = |path, id, parameters| {
+        let stored = "All records that can be read are on disk. A record that cannot be read costs no other";
+        Endpoint::new(Post, path, id, "Deliver records to a route")
+            .needs(Scope::Ingest)
+            .also("A route with a signature needs the signature instead.")
+            .parameters(parameters)
+            .takes_records()
+            .returns::<ingest::IngestResponse>(200, stored)
+            .header(ingest::REPLAYED_HEADER, Type::String, REPLAYED)
+            .fails(&[error::NOT_FOUND, error::TOO_MANY_REQUESTS])
+    };
+    let secret = parameters::path("secret", "A token, for senders that cannot set a header", string());
+    vec![
+        Endpoint::new(Get, "/in/{route}", "verifyRoute", "Answer the request by which Okta verifies an address")
+            .parameters(vec![name(), parameters::of_verification()])
+            .returns::<Verification>(200, "The challenge")
+            .fails(&[error::INVALID_REQUEST]),
+        receive("/in/{route}", "deliverRecords", vec![name()]),
+        receive("/in/{route}/{secret}", "deliverRecordsWithSecret", vec![name(), secret]).without("session"),
+    ]
+}
+
 fn credentials() -> Vec<Endpoint> {
     let client_id =
         || vec![parameters::path("clientId", "The credential's client id", string().pattern(Some(CLIENT_ID)))];
@@ -185,7 +225,13 @@ fn credentials() -> Vec<Endpoint> {
         Endpoint::new(Post, "/v1/auth/access_token", "createAccessToken", login)
             .takes::<token::Login>()
             .returns::<token::LoginResponse>(200, "A token")
-            .fails(&[error::INVALID_CREDENTIALS, error::RATE_LIMITED, error::INTERNAL, error::OVERLOADED]),
+            .fails(&[
+                error::FORBIDDEN,
+                error::INVALID_CREDENTIALS,
+                error::RATE_LIMITED,
+                error::INTERNAL,
+                error::OVERLOADED,
+            ]),
         Endpoint::new(Get, "/v1/credentials", "listCredentials", "List all credentials, also revoked ones")
             .needs(Scope::Admin)
             .returns::<credentials::CredentialList>(200, "The credentials")
@@ -202,6 +248,16 @@ fn credentials() -> Vec<Endpoint> {
             .returns::<Success>(200, "Done")
             .fails(CHANGE),
         Endpoint::new(Delete, "/v1/credentials/{clientId}", "revokeCredential", "Revoke a credential permanently")
+            .needs(Scope::Admin)
+            .parameters(client_id())
+            .returns::<Success>(200, "Done")
+            .fails(CHANGE),
+        Endpoint::new(Post, SECRETS, "addSecret", "Add a secret to a credential; the earlier ones stay valid")
+            .needs(Scope::Admin)
+            .parameters(client_id())
+            .returns::<credentials::CreatedResponse>(201, "The credential, with its new secret")
+            .fails(CHANGE),
+        Endpoint::new(Delete, SECRETS, "retireSecrets", "Retire all secrets of a credential except the newest")
             .needs(Scope::Admin)
             .parameters(client_id())
             .returns::<Success>(200, "Done")
@@ -258,8 +314,12 @@ impl Endpoint {
         let name = scope.name();
         let alternative = if scope == Scope::Metrics { " or `admin`" } else { "" };
         self.operation.description = Some(format!("Needs the scope `{name}`{alternative}."));
+        let schemes: &[_] = match scope {
+            Scope::Ingest => &["bearer", "session", "basic", "accessToken"],
+            _ => &["bearer", "session"],
+        };
         self.operation.security =
-            Some(["bearer", "session"].map(|scheme| SecurityRequirement::new(scheme, [name])).into());
+            Some(schemes.iter().map(|scheme| SecurityRequirement::new(*scheme, [name])).collect());
         self.fails(AUTHENTICATED)
     }
 
@@ -281,6 +341,33 @@ impl Endpoint {
         let events = ArrayBuilder::new().items(event.clone());
         let json = Content::new(Some(OneOfBuilder::new().item(event).item(events)));
         self.body(RequestBodyBuilder::new().content(JSON, json).content(NDJSON, Content::new(Some(string()))))
+    }
+
+    /// Adds a body of one or more records in the format of the sender.
+    fn takes_records(self) -> Self {
+        self.body(
+            RequestBodyBuilder::new()
+                .content(JSON, Content::new(None::<Ref>))
+                .content(NDJSON, Content::new(Some(string()))),
+        )
+    }
+
+    /// Removes a way to authenticate.
+    fn without(mut self, scheme: &str) -> Self {
+        let is_other = |requirement: &SecurityRequirement| {
+            serde_json::to_value(requirement).is_ok_and(|requirement| requirement.get(scheme).is_none())
+        };
+        if let Some(security) = &mut self.operation.security {
+            security.retain(is_other);
+        }
+        self
+    }
+
+    /// Adds a sentence to the description.
+    fn also(mut self, sentence: &str) -> Self {
+        let description = self.operation.description.take().unwrap_or_default();
+        self.operation.description = Some(format!("{description} {sentence}"));
+        self
     }
 
     fn body(mut self, body: RequestBodyBuilder) -> Self {

@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post};
 
 use crate::{
-    api::{credentials, event, export, health, ingest, list, metrics, openapi, stats, stream, token},
+    api::{credentials, event, export, health, list, metrics, openapi, send, stats, stream, token},
     http::resource,
 };
 
@@ -14,7 +14,7 @@ pub fn configure(config: &mut ServiceConfig) {
             resource("/v1/audit-log")
                 .route(get().to(list::list))
                 .route(head().to(list::list))
-                .route(post().to(ingest::ingest)),
+                .route(post().to(send::events)),
         )
         .service(resource("/v1/audit-log/stats").route(get().to(stats::stats)).route(head().to(stats::stats)))
         .service(resource("/v1/audit-log/export").route(get().to(export::export)).route(head().to(export::export)))
@@ -32,6 +32,11 @@ pub fn configure(config: &mut ServiceConfig) {
             resource("/v1/credentials/{client_id}")
                 .route(patch().to(credentials::switch))
                 .route(delete().to(credentials::revoke)),
+        )
+        .service(
+            resource("/v1/credentials/{client_id}/secrets")
+                .route(post().to(credentials::add_secret))
+                .route(delete().to(credentials::retire_secrets)),
         )
         .service(resource("/healthz").route(get().to(health::alive)).route(head().to(health::alive)))
         .service(resource("/readyz").route(get().to(health::ready)).route(head().to(health::ready)))

@@ -1,4 +1,4 @@
-//! Checks what a client presents: an API token, an access token, or a client id and secret.
+//! Checks what a client presents: a token, or a client id and secret.
 
 use std::{
     fmt,
@@ -15,11 +15,11 @@ use crate::{
         session::Sessions,
     },
     model::{
-        credential::{ActorType, ClientId, Credential, Secret, SecretHash},
+        credential::{ActorType, ClientId, Credential, Secret, SecretHashes},
         file_proof::{FileProof, local_address},
         ticket::Ticket,
         timestamp::Timestamp,
-        token::{API_TOKEN_PREFIX, AccessTokens, parse_api_token},
+        token::{API_TOKEN_PREFIX, AccessTokens, is_like_token, parse_api_token, split_static_token},
     },
     store::{ReadError, Reader},
 };
@@ -48,6 +48,8 @@ pub enum Denied {
     BadToken,
     /// The secret is wrong, after too many other wrong ones.
     TooMany(Exceeded),
+    /// The secret is right, but the credential is not accepted from this address.
+    Elsewhere(IpAddr),
 }
 
 /// An authenticated client or user.
@@ -120,19 +122,52 @@ impl Authenticator {
         self.inner.proof.prove(challenge, local_address(address))
     }
 
-    /// Authenticates a client by the Bearer token that it presents from `address`.
+    /// Authenticates a client by the token that it presents from `address`. The caller must also check that the credential is
+    /// accepted from there: see [`Credential::allows`].
     pub async fn check_token(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Principal, Denied> {
         let (credential, until) = if token.starts_with(API_TOKEN_PREFIX) {
             let (client_id, secret) = parse_api_token(token).ok_or(Denied::BadToken)?;
             (self.check_secret(&client_id, &secret, address, now).await?, None)
         } else if let Some((client_id, expires)) = self.inner.tokens.read(token, now) {
             (self.find_usable(&client_id, now).await, Some(expires))
-        } else {
-            let ticket = self.inner.sessions.read_command(token, now).ok_or(Denied::BadToken)?;
+        } else if let Some(ticket) = self.inner.sessions.read_command(token, now) {
             let credential = Arc::new(Credential::of_command_line());
             return Ok(Principal { credential, session: None, until: Some(ticket.expires) });
+        } else {
+            let (client_id, secret) = self.parse_static(token).ok_or(Denied::BadToken)?;
+            (self.check_secret(&client_id, &secret, address, now).await?, None)
         };
         self.admit(credential, None, until, now).ok_or(Denied::BadToken)
+    }
+
+    /// Authenticates a client by a name and a password. They are a client id and its secret; or the password is a token, and the
+    /// name is any, as some senders have a fixed one.
+    pub async fn check_password(
+        &self,
+        name: &str,
+        password: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Principal, Denied> {
+        let is_known = ClientId::parse(name).is_ok_and(|client_id| self.inner.credentials.find(&client_id).is_some());
+        if !is_known && is_like_token(password) {
+            return self.check_token(password, address, now).await;
+        }
+        let secret = Secret::presented(password.to_owned());
+        let checked = self.check_presented(name, &secret, address, now).await;
+        let credential =
+            checked.map_err(|denied| if denied == Denied::WrongSecret { Denied::BadToken } else { denied })?;
+        Ok(Principal { credential, session: None, until: None })
+    }
+
+    /// The client id and the secret in `<client id>.<secret>`. If there are several dots, a known client id decides, so that an
+    /// expired access token does not count as a wrong secret.
+    fn parse_static(&self, token: &str) -> Option<(ClientId, Secret)> {
+        let mut parts: Vec<_> = split_static_token(token).collect();
+        if parts.len() > 1 {
+            parts.retain(|(client_id, _)| self.inner.credentials.find(client_id).is_some());
+        }
+        parts.into_iter().next()
     }
 
     /// The credential, if it is usable now. If not, the file is read again first: a command may have created or enabled it a
@@ -151,9 +186,22 @@ impl Authenticator {
         let credentials = &self.inner.credentials;
         let known = || credentials.find(&principal.credential.client_id);
         (principal.credential.actor_type == ActorType::System
-            || known().is_some_and(|credential| credential.is_usable(now)))
+            || known().is_some_and(|known| {
+                // With other allowed addresses, the client must present itself again.
+                known.is_usable(now) && known.allowed == principal.credential.allowed
+            }))
             && principal.until.is_none_or(|until| now < until)
             && principal.session.as_ref().is_none_or(|ticket| !credentials.is_spent(&ticket.id))
+    }
+
+    /// The credential with this client id, usable or not.
+    pub fn credential(&self, client_id: &ClientId) -> Option<Arc<Credential>> {
+        self.inner.credentials.find(client_id)
+    }
+
+    /// Whether a credential has this name, usable or not.
+    pub fn has_credential(&self, name: &str) -> bool {
+        self.inner.credentials.find_named(name).is_some()
     }
 
     /// When a credential was last used.
@@ -188,11 +236,40 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<(Principal, AccessToken), Denied> {
         let credential = self.check_presented(client_id, secret, address, now).await?;
+        self.check_address(&credential, address)?;
         let longest = now.plus_seconds(self.inner.access_token_seconds);
         let expires = credential.expires_at.map_or(longest, |end| end.min(longest));
         let token = self.inner.tokens.issue(&credential.client_id, now, expires).map_err(|_| Denied::WrongSecret)?;
         let principal = Principal { credential, session: None, until: Some(expires) };
         Ok((principal, AccessToken { token, expires_in: expires.seconds() - now.seconds() }))
+    }
+
+    /// Lets a sender that has proven itself act as the credential with this name. The error follows the credential in a sentence.
+    pub async fn act_as(&self, name: &str, now: Timestamp) -> Result<Principal, String> {
+        let credentials = &self.inner.credentials;
+        let find = || credentials.find_named(name).filter(|credential| credential.is_usable(now));
+        if find().is_none() {
+            credentials.reread().await;
+        }
+        let principal = self.admit(find(), None, None, now);
+        principal.ok_or_else(|| match credentials.find_named(name) {
+            Some(credential) => format!("is {}", credential.state(now)),
+            None => "does not exist".to_owned(),
+        })
+    }
+
+    /// Whether the credential is accepted from this address. If not, the server log says so.
+    pub(super) fn check_address(&self, credential: &Credential, address: IpAddr) -> Result<(), Denied> {
+        if credential.allows(address) {
+            return Ok(());
+        }
+        self.reject(address, credential.name.as_str(), "this address is not allowed");
+        Err(Denied::Elsewhere(address))
+    }
+
+    /// Notes in the server log that a request for the credential with this name was rejected.
+    pub fn reject(&self, address: IpAddr, credential: &str, reason: &str) {
+        self.inner.rejections.add(address, Some(credential), reason, Instant::now());
     }
 
     /// Reads the credentials again after a change made by this server. Blocks on the disk.
@@ -269,8 +346,9 @@ impl Authenticator {
     /// The credential, if there is one, and whether the secret is right. Both cases take the same time.
     fn compare(&self, client_id: &ClientId, secret: &Secret) -> (Option<Arc<Credential>>, bool) {
         let credential = self.inner.credentials.find(client_id);
-        let hash = credential.as_ref().map_or_else(SecretHash::of_nobody, |credential| credential.secret_hash);
-        let is_right = hash.is_of(secret);
+        let nobody = SecretHashes::of_nobody();
+        let secrets = credential.as_ref().map_or(&nobody, |credential| &credential.secrets);
+        let is_right = secrets.include(secret);
         (credential, is_right)
     }
 }

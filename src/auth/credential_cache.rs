@@ -63,6 +63,7 @@ struct Use {
 struct Known {
     generation: i64,
     credentials: HashMap<ClientId, Arc<Credential>>,
+    names: HashMap<String, ClientId>,
     spent: HashSet<TicketId>,
 }
 
@@ -88,6 +89,12 @@ impl CredentialCache {
     pub(super) fn find(&self, client_id: &ClientId) -> Option<Arc<Credential>> {
         let known = self.known.read();
         known.credentials.get(client_id).map(Arc::clone)
+    }
+
+    /// The credential with this name.
+    pub(super) fn find_named(&self, name: &str) -> Option<Arc<Credential>> {
+        let known = self.known.read();
+        known.names.get(name).and_then(|client_id| known.credentials.get(client_id)).map(Arc::clone)
     }
 
     /// Whether a ticket was revoked before it expired.
@@ -167,6 +174,8 @@ impl CredentialCache {
 fn read(reader: &Reader) -> Result<Known, ReadError> {
     let generation = reader.credential_generation()?;
     let credentials = reader.credentials()?;
+    let name = |one: &Credential| (one.name.as_str().to_owned(), one.client_id.clone());
+    let names = credentials.iter().map(name).collect();
     let credentials = credentials.into_iter().map(|credential| (credential.client_id.clone(), Arc::new(credential)));
-    Ok(Known { generation, credentials: credentials.collect(), spent: reader.spent_tickets()? })
+    Ok(Known { generation, credentials: credentials.collect(), names, spent: reader.spent_tickets()? })
 }

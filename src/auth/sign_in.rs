@@ -24,15 +24,17 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Principal, Denied> {
         let credential = self.check_presented(client_id, secret, address, now).await?;
+        self.check_address(&credential, address)?;
         Ok(Principal { credential, session: None, until: None })
     }
 
     /// The principal of a sign-in link, and the link's ticket. The caller must revoke the ticket before it begins a
     /// session, so that a link works once.
-    pub async fn check_link(&self, code: &str, now: Timestamp) -> Result<(Principal, Ticket), Denied> {
+    pub async fn check_link(&self, code: &str, address: IpAddr, now: Timestamp) -> Result<(Principal, Ticket), Denied> {
         let ticket = self.inner.sessions.read_link(code, now).ok_or(Denied::BadToken)?;
         let credential = self.find_usable(&ticket.client_id, now).await;
         let credential = credential.filter(|_| !self.inner.credentials.is_spent(&ticket.id)).ok_or(Denied::BadToken)?;
+        self.check_address(&credential, address)?;
         Ok((Principal { credential, session: None, until: None }, ticket))
     }
 
@@ -41,12 +43,13 @@ impl Authenticator {
         self.inner.sessions.begin(credential, now)
     }
 
-    /// Authenticates a user by session.
-    pub async fn check_session(&self, token: &str, now: Timestamp) -> Result<Principal, Denied> {
+    /// Authenticates a user by session. A session does not count at an address from which its credential is not accepted: there
+    /// the user can sign in with another one.
+    pub async fn check_session(&self, token: &str, address: IpAddr, now: Timestamp) -> Result<Principal, Denied> {
         let (sessions, credentials) = (&self.inner.sessions, &self.inner.credentials);
         let ticket = sessions.read(token, now).ok_or(Denied::BadToken)?;
         let credential = self.find_usable(&ticket.client_id, now).await.filter(|_| !credentials.is_spent(&ticket.id));
-        let credential = credential.ok_or(Denied::BadToken)?;
+        let credential = credential.filter(|credential| credential.allows(address)).ok_or(Denied::BadToken)?;
         let end = sessions.end(&ticket, &credential);
         if end <= now {
             return Err(Denied::BadToken);

@@ -1,6 +1,8 @@
 //! `credential`: management of credentials in the file itself. A running server accepts a new credential at once and rejects
 //! a disabled or revoked one within a quarter of a second.
 
+use std::fmt::Display;
+
 use clap::Subcommand;
 
 use crate::{
@@ -8,15 +10,17 @@ use crate::{
     cli::{failure::Failure, output::Output},
     config::Config,
     model::{
-        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes},
-        duration, self_audit,
+        credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
+        duration,
+        networks::Networks,
+        self_audit,
         timestamp::Timestamp,
         token,
     },
     store,
 };
 
-/// Create, list, disable, enable and revoke credentials
+/// Create, list, change and revoke credentials
 #[derive(Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -40,6 +44,9 @@ pub(super) enum CredentialCommand {
         /// Lifetime, such as 90d or 12h; without it, the credential is valid until it is revoked
         #[arg(long, value_name = "DURATION", value_parser = duration::parse_seconds)]
         expires: Option<u64>,
+        /// Addresses and ranges from which it is accepted, separated by commas, such as 10.0.0.0/8; without it, from any
+        #[arg(long, value_name = "ADDRESSES", value_parser = Networks::parse)]
+        allow_ip: Option<Networks>,
         /// Print the credential as JSON, with clientId, clientSecret and apiToken
         #[arg(long)]
         json: bool,
@@ -65,6 +72,38 @@ pub(super) enum CredentialCommand {
         #[arg(allow_hyphen_values = true)]
         credential: String,
     },
+    /// Add a secret to a credential and show it; the earlier ones stay valid
+    ///
+    /// Give the new secret to the sender, then retire the earlier ones with `retire-secrets`.
+    #[command(after_help = "Example:\n  auditbox credential add-secret ci")]
+    AddSecret {
+        /// Name or client id
+        #[arg(allow_hyphen_values = true)]
+        credential: String,
+        /// Print the credential as JSON, with clientId, clientSecret and apiToken
+        #[arg(long)]
+        json: bool,
+    },
+    /// Retire all secrets of a credential except the newest
+    #[command(after_help = "Example:\n  auditbox credential retire-secrets ci")]
+    RetireSecrets {
+        /// Name or client id
+        #[arg(allow_hyphen_values = true)]
+        credential: String,
+    },
+    /// Set the addresses from which a credential is accepted
+    #[command(after_help = "\
+Examples:
+  auditbox credential allow-ip ci 10.0.0.0/8,192.0.2.7
+  auditbox credential allow-ip ci any")]
+    AllowIp {
+        /// Name or client id
+        #[arg(allow_hyphen_values = true)]
+        credential: String,
+        /// Addresses and ranges, separated by commas; or `any`
+        #[arg(value_parser = parse_allowed)]
+        addresses: Networks,
+    },
     /// Revoke a credential permanently
     #[command(after_help = "Example:\n  auditbox credential revoke ci")]
     Revoke {
@@ -77,11 +116,11 @@ pub(super) enum CredentialCommand {
 /// Runs one of the commands.
 pub(super) fn run(config: &Config, command: CredentialCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
-        CredentialCommand::Create { name, scopes, actor_type, expires, json } => {
+        CredentialCommand::Create { name, scopes, actor_type, expires, allow_ip, json } => {
             let now = Timestamp::now();
             let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
-            let issued = Issued::generate(name, actor_type, scopes, now, expires_at)
-                .map_err(|error| Failure::new(format!("the system provides no random numbers: {error}")))?;
+            let mut issued = Issued::generate(name, actor_type, scopes, now, expires_at).map_err(no_random_numbers)?;
+            issued.credential.allowed = allow_ip.unwrap_or_default();
             create(config, &issued, json, out)
         }
         CredentialCommand::List { json } => list(config, json, out),
@@ -91,10 +130,32 @@ pub(super) fn run(config: &Config, command: CredentialCommand, out: &mut Output)
         CredentialCommand::Enable { credential } => {
             change(config, &credential, "enabled", CredentialChange::Enable, out)
         }
+        CredentialCommand::AddSecret { credential, json } => add_secret(config, &credential, json, out),
+        CredentialCommand::RetireSecrets { credential } => {
+            change(config, &credential, "valid with its newest secret alone", CredentialChange::RetireSecrets, out)
+        }
+        CredentialCommand::AllowIp { credential, addresses } => {
+            let from = if addresses.is_empty() { "any address".to_owned() } else { addresses.to_string() };
+            let done = format!("accepted from {from}");
+            change(config, &credential, &done, |client_id| CredentialChange::Allow(client_id, addresses), out)
+        }
         CredentialCommand::Revoke { credential } => {
             change(config, &credential, "revoked", CredentialChange::Revoke, out)
         }
     }
+}
+
+/// The addresses of an argument; `any` is an empty list.
+fn parse_allowed(text: &str) -> Result<Networks, String> {
+    let addresses = if text == "any" { Networks::default() } else { Networks::parse(text)? };
+    if addresses.is_empty() && text != "any" {
+        return Err("must list addresses or ranges, or be `any`".to_owned());
+    }
+    Ok(addresses)
+}
+
+fn no_random_numbers(error: impl Display) -> Failure {
+    Failure::new(format!("the system provides no random numbers: {error}"))
 }
 
 /// Prints a new credential with its secrets; returns its API token.
@@ -111,6 +172,14 @@ pub(super) fn show_secret(issued: &Issued, out: &mut Output) -> String {
 fn create(config: &Config, issued: &Issued, json: bool, out: &mut Output) -> Result<(), Failure> {
     let credential = &issued.credential;
     apply(config, credential, &CredentialChange::Create(credential.clone()))?;
+    show(issued, json, out)?;
+    out.deliver().map_err(|failure| {
+        let revoked = apply(config, credential, &CredentialChange::Withdraw(credential.client_id.clone()));
+        failure.with_advice(not_shown(credential, revoked, "Create another one with another name."))
+    })
+}
+
+fn show(issued: &Issued, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
         out.event(&api::created_json(issued, Timestamp::now())?);
     } else {
@@ -118,9 +187,21 @@ fn create(config: &Config, issued: &Issued, json: bool, out: &mut Output) -> Res
         out.line("");
         show_secret(issued, out);
     }
+    Ok(())
+}
+
+/// Adds a secret and shows it.
+fn add_secret(config: &Config, wanted: &str, json: bool, out: &mut Output) -> Result<(), Failure> {
+    let known = store::credentials(&config.database.path)?;
+    let mut credential = find(&known, wanted)?.clone();
+    let secret = Secret::generate().map_err(no_random_numbers)?;
+    apply(config, &credential, &CredentialChange::AddSecret(credential.client_id.clone(), secret.hash()))?;
+    credential.secrets = credential.secrets.with(secret.hash()).unwrap_or(credential.secrets);
+    let issued = Issued { credential, secret };
+    show(&issued, json, out)?;
+    let name = issued.credential.name.as_str();
     out.deliver().map_err(|failure| {
-        let revoked = apply(config, credential, &CredentialChange::Withdraw(credential.client_id.clone()));
-        failure.with_advice(not_shown(credential, revoked, "Create another one with another name."))
+        failure.with_advice(format!("The new secret of {name:?} could not be shown. Nobody has it; add another one."))
     })
 }
 
@@ -153,10 +234,12 @@ fn list(config: &Config, json: bool, out: &mut Output) -> Result<(), Failure> {
             credential.scopes.to_string(),
             credential.state(now).to_owned(),
             credential.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            credential.secrets.count().to_string(),
+            if credential.allowed.is_empty() { "any".to_owned() } else { credential.allowed.to_string() },
         ]
     };
     out.table(
-        &["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES"],
+        &["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES", "SECRETS", "ADDRESSES"],
         &["NAME", "SCOPES", "TYPE"],
         credentials.into_iter().map(row),
     );

@@ -118,7 +118,7 @@ fn make_first_credential(store: &Store, chosen: Option<(ClientId, Secret)>) -> R
     let known = store.reader.credentials()?;
     if !known.is_empty() {
         if let Some((id, secret)) = &chosen
-            && !known.iter().any(|credential| credential.client_id == *id && credential.secret_hash.is_of(secret))
+            && !known.iter().any(|credential| credential.client_id == *id && credential.secrets.include(secret))
         {
             tracing::warn!(
                 "AUDITBOX_ADMIN_CLIENT_ID and AUDITBOX_ADMIN_CLIENT_SECRET match no credential in this file and are ignored: \
@@ -132,7 +132,7 @@ fn make_first_credential(store: &Store, chosen: Option<(ClientId, Secret)>) -> R
         .map_err(|error| Failure::new(format!("the system provides no random numbers: {error}")))?;
     let is_chosen = chosen.is_some();
     if let Some((client_id, secret)) = chosen {
-        issued.credential = Credential { client_id, secret_hash: secret.hash(), ..issued.credential };
+        issued.credential = Credential { client_id, secrets: secret.hash().into(), ..issued.credential };
         issued.secret = secret;
     }
     let record = self_audit::command_line_event("credential.create", ADMIN_NAME, issued.credential.client_id.as_str())?;

@@ -22,7 +22,7 @@ pub use settings::{
     TlsFiles,
 };
 
-use crate::model::{mapping::Presets, mask::Mask, resource_type::Catalog, retention::Rules};
+use crate::model::{mapping::Presets, mask::Mask, resource_type::Catalog, retention::Rules, route::Route};
 use settings::Settings;
 use source::SettingSource;
 
@@ -49,6 +49,8 @@ pub struct Config {
     pub resource_types: Catalog,
     /// `[presets.NAME]`: how records of other systems become events.
     pub presets: Presets,
+    /// `[[routes]]`: addresses to which other systems deliver records.
+    pub routes: Vec<Route>,
 }
 
 /// The result of reading a configuration.
@@ -72,9 +74,11 @@ impl Config {
         let source = SettingSource::read(path, environment, Settings::KEYS)?;
         let (settings, resource_types) = (Settings::read(&source)?, source.resource_types()?);
         let presets = source.presets()?;
-        let effective = print::file(&settings.to_toml(), &resource_types, source.preset_tables());
+        let routes = source.routes(&presets)?;
+        let mut effective = print::file(&settings.to_toml(), &resource_types, source.preset_tables());
+        effective += &print::routes(source.route_tables());
         let config = settings.into_config(resource_types).map_err(|problem| source.blame(problem))?;
-        let config = Self { presets, ..config };
+        let config = Self { presets, routes, ..config };
         Ok(Loaded { config, effective, warnings: source.into_warnings() })
     }
 }

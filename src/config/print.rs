@@ -3,7 +3,13 @@
 use toml::{Table, Value};
 
 use super::settings::SectionValues;
-use crate::model::{mapping::SECTION as PRESETS, printable::is_hidden, resource_type::Catalog};
+use crate::model::{
+    mapping::SECTION as PRESETS,
+    mask::MASKED,
+    printable::is_hidden,
+    resource_type::Catalog,
+    route::{SECTION as ROUTES, signature::KeySource},
+};
 
 /// A file with every key.
 pub(super) fn file(sections: &[SectionValues], resource_types: &Catalog, presets: &Table) -> String {
@@ -22,6 +28,32 @@ pub(super) fn file(sections: &[SectionValues], resource_types: &Catalog, presets
     }
     parts.extend(presets.iter().filter_map(|(name, preset)| Some(section(PRESETS, name, preset.as_table()?))));
     parts.join("\n")
+}
+
+/// The routes, without the keys that they hold themselves.
+pub(super) fn routes(routes: &[Table]) -> String {
+    let entry = |route: &Table| {
+        let lines = route.iter().map(|(key, value)| format!("{} = {}\n", self::key(key), text(&without_keys(value))));
+        format!("\n[[{ROUTES}]]\n{}", lines.collect::<String>())
+    };
+    routes.iter().map(entry).collect()
+}
+
+/// A value of a route. Of a signature, the keys are masked, except references to keys.
+fn without_keys(value: &Value) -> Value {
+    let Value::Table(signature) = value else { return value.clone() };
+    let masked = |item: &Value| match item.as_str() {
+        Some(text) if KeySource::is_reference(text) => item.clone(),
+        _ => Value::from(MASKED),
+    };
+    let entry = |(key, value): (&String, &Value)| {
+        let value = match value {
+            Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
+            other => other.clone(),
+        };
+        (key.clone(), value)
+    };
+    Value::Table(signature.iter().map(entry).collect())
 }
 
 /// A table with a name that the operator chose.

@@ -1,16 +1,11 @@
 //! The types that a setting can have: how each is read from TOML and from an environment variable, and how it is printed.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    ops::RangeInclusive,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use ipnet::IpNet;
 use toml::Value;
 
-use crate::model::{retention::KeepBy, self_audit::Record};
+use crate::model::{networks::parse_network, retention::KeepBy, self_audit::Record};
 
 /// The range of a number whose row names none.
 pub(super) const ANY_NUMBER: RangeInclusive<u64> = 0..=u64::MAX;
@@ -100,7 +95,7 @@ texts! {
         |text: &str| Ok(Some(text.into()).filter(|_| !text.is_empty())),
         |path: &Option<PathBuf>| path.as_ref().map(Text::print).unwrap_or_default();
     SocketAddr: address, SocketAddr::to_string;
-    IpNet: network, IpNet::to_string;
+    IpNet: parse_network, IpNet::to_string;
     Record: |text| word(&Record::ALL, Record::name, text), |word: &Record| word.name().to_owned();
     KeepBy: |text| word(&KeepBy::ALL, KeepBy::name, text), |word: &KeepBy| word.name().to_owned();
     LogFormat: |text| word(&LogFormat::ALL, LogFormat::name, text), |word: &LogFormat| word.name().to_owned();
@@ -184,13 +179,4 @@ fn word<T: Copy>(words: &[T], name: fn(T) -> &'static str, text: &str) -> Result
 fn address(text: &str) -> Result<SocketAddr, String> {
     let example = "must be an address and a port such as 127.0.0.1:8686 or [::]:8686";
     text.trim().parse().map_err(|_| format!("{example}, not `{text}`"))
-}
-
-/// Reads a range, or an address as a range of one. An IPv4 address written as IPv6 is the same address.
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address.to_canonical()));
-    }
-    let invalid = |_| format!("must list addresses or ranges such as 10.0.0.0/8, not `{text}`");
-    text.parse().map_err(invalid).map(|range: IpNet| range.trunc())
 }

@@ -176,8 +176,8 @@ impl Settings {
         database.check()?;
         log.check()?;
         let (mask, retention) = (mask.parse()?, retention.parse()?);
-        let presets = Presets::default();
-        Ok(Config { server, database, auth, limits, mask, self_audit, retention, log, resource_types, presets })
+        let (presets, routes) = (Presets::default(), Vec::new());
+        Ok(Config { server, database, auth, limits, mask, self_audit, retention, log, resource_types, presets, routes })
     }
 }
 

@@ -13,8 +13,10 @@ use super::{
     setting::Setting,
 };
 use crate::model::{
-    mapping::{PresetError, Presets, SECTION as PRESETS},
+    mapping::{Presets, SECTION as PRESETS},
     resource_type::Catalog,
+    route::{Route, SECTION as ROUTES},
+    toml_reader::TomlError,
 };
 
 const VARIABLE_PREFIX: &str = "AUDITBOX_";
@@ -41,6 +43,8 @@ pub(super) struct SettingSource {
     /// The presets, and the text of the file, in which an error names a line.
     presets: Table,
     text: String,
+    /// The routes as the file has them.
+    routes: Vec<Table>,
     warnings: Vec<String>,
 }
 
@@ -66,13 +70,13 @@ impl SettingSource {
             resource_types: None,
             presets: Table::new(),
             text: String::new(),
+            routes: Vec::new(),
             warnings: Vec::new(),
         };
         if let Some(path) = path {
             let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.into(), cause })?;
-            let invalid = |error: toml::de::Error| error.to_string().trim_end().to_owned();
-            let table =
-                text.parse().map_err(|error| ConfigError::Toml { origin: source.file(), cause: invalid(error) });
+            let invalid = |error| ConfigError::Toml { origin: source.file(), cause: describe(&text, &error) };
+            let table = text.parse().map_err(invalid);
             source.add_file(table?, keys)?;
             source.text = text;
         }
@@ -125,7 +129,7 @@ impl SettingSource {
         }
         let source =
             |name: &str| self.presets.get(name).and_then(|preset| toml::to_string(preset).ok()).unwrap_or_default();
-        Presets::read(&self.text, source).map_err(|(name, PresetError { line, message })| {
+        Presets::read(&self.text, source).map_err(|(name, TomlError { line, message })| {
             key_error(format!("{}:{line}", self.file()), format!("[{PRESETS}.{name}]"), message)
         })
     }
@@ -133,6 +137,19 @@ impl SettingSource {
     /// The presets as the file has them.
     pub(super) fn preset_tables(&self) -> &Table {
         &self.presets
+    }
+
+    /// The routes that the file sets. The error names the line.
+    pub(super) fn routes(&self, presets: &Presets) -> Result<Vec<Route>, ConfigError> {
+        Route::read_all(&self.text, presets).map_err(|TomlError { line, message }| ConfigError::Toml {
+            origin: format!("{}:{line}", self.file()),
+            cause: message,
+        })
+    }
+
+    /// The routes as the file has them.
+    pub(super) fn route_tables(&self) -> &[Table] {
+        &self.routes
     }
 
     /// Adds to a problem where to correct it: the variable or the file that set the key, otherwise the file.
@@ -159,6 +176,12 @@ impl SettingSource {
                 self.resource_types = Some(given);
                 continue;
             }
+            if section == ROUTES {
+                // They are read with their lines later, which also rejects values of other types.
+                let tables = given.as_array().into_iter().flatten().filter_map(Value::as_table);
+                self.routes = tables.cloned().collect();
+                continue;
+            }
             if section == PRESETS {
                 let Value::Table(presets) = given else {
                     return invalid(format!("[{PRESETS}]"), "must hold a section for each preset".to_owned());
@@ -170,8 +193,10 @@ impl SettingSource {
             if of_section().next().is_none() {
                 let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
                 sections.dedup();
-                let problem =
-                    format!("is not a section; the sections are {}, {RESOURCE_TYPES}, {PRESETS}", sections.join(", "));
+                let problem = format!(
+                    "is not a section; the sections are {}, {RESOURCE_TYPES}, {PRESETS}, {ROUTES}",
+                    sections.join(", ")
+                );
                 return invalid(format!("[{section}]"), problem);
             }
             let Value::Table(given) = given else {
@@ -218,6 +243,14 @@ impl SettingSource {
             entry => drop(entry.insert_entry(given)),
         }
     }
+}
+
+/// A syntax error, without the line that has it: it may hold the key of a route.
+fn describe(text: &str, error: &toml::de::Error) -> String {
+    let before = &text[..text.floor_char_boundary(error.span().map_or(0, |span| span.start))];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("not valid TOML at line {line}, column {column}: {}", error.message().replace('\n', ", "))
 }
 
 fn variable_name(section: &str, key: &str) -> String {

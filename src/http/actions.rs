@@ -36,6 +36,11 @@ const ACTIONS: &[ActionRow] = &[
     ("POST", "/v1/credentials", "credential.create", Recording::Before),
     ("PATCH", "/v1/credentials/{client_id}", "credential.switch", Recording::Before),
     ("DELETE", "/v1/credentials/{client_id}", "credential.revoke", Recording::Before),
+    ("POST", "/v1/credentials/{client_id}/secrets", "credential.add_secret", Recording::Before),
+    ("DELETE", "/v1/credentials/{client_id}/secrets", "credential.retire_secrets", Recording::Before),
+    ("GET", "/in/{route}", "route.verify", Recording::Never),
+    ("POST", "/in/{route}", "route.ingest", Recording::IfRefused),
+    ("POST", "/in/{route}/{secret}", "route.ingest", Recording::IfRefused),
     ("GET", "/sign-in", "sign_in.page", Recording::Never),
     ("POST", "/sign-in", "session.create", Recording::BeforeOrAfter),
     ("POST", "/sign-out", "session.end", Recording::Before),
@@ -68,6 +73,11 @@ pub(crate) fn recording_of(request: &HttpRequest) -> (&'static str, Recording) {
         },
         |(_, _, action, recording)| (*action, *recording),
     )
+}
+
+/// Whether this request is one that sends events. Such a request may present a secret in more forms than others.
+pub(super) fn takes_events(request: &HttpRequest) -> bool {
+    recording_of(request).1 == Recording::IfRefused
 }
 
 /// The method and the route of each row, in order.

@@ -15,6 +15,7 @@ use crate::{
     http::{
         Context,
         error::{ApiError, FORBIDDEN, NOT_AUTHENTICATED},
+        without_secret,
     },
     model::{
         credential::{Credential, Scope},
@@ -39,7 +40,9 @@ impl Caller {
     pub(crate) fn self_audit_request(&self, request: &HttpRequest, action: &'static str) -> SelfAuditRequest {
         let context = request.app_data::<actix_web::web::Data<Context>>();
         let request_mask = context.map(|context| context.request_mask.clone()).unwrap_or_default();
-        let path = request.uri().path_and_query();
+        let uri = request.uri();
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let path = format!("{}{query}", without_secret(uri.path()));
         let header =
             |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         SelfAuditRequest {
@@ -48,10 +51,7 @@ impl Caller {
             actor_type: self.credential().actor_type.name(),
             action,
             method: request.method().to_string(),
-            path: path.map_or_else(
-                || "/".to_owned(),
-                |path| self_audit::shortened(&request_mask.path(path.as_str())).into_owned(),
-            ),
+            path: self_audit::shortened(&request_mask.path(&path)).into_owned(),
             ip: context.map(|context| peer(request, context).to_string()),
             user_agent: header(header::USER_AGENT).map(|agent| self_audit::shortened(&agent).into_owned()),
             at: Timestamp::now(),
@@ -96,7 +96,7 @@ pub(crate) type AuthResult = Result<Caller, ApiErrorKind>;
 /// Why there is no caller, in a form that can be copied into a response.
 #[derive(Clone, Copy)]
 pub(crate) enum ApiErrorKind {
-    /// Neither a Bearer token nor a session.
+    /// Neither a token nor a session.
     NoToken,
     /// The token or session was rejected.
     Denied(Denied),
@@ -121,6 +121,13 @@ fn demand(request: &HttpRequest, scope: Scope) -> Result<Caller, ApiError> {
 
 /// The caller may send events.
 pub(crate) struct Ingest(pub(crate) Caller);
+impl Ingest {
+    /// The caller of a request whose sender proves itself only in the handler.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        demand(request, Scope::Ingest).map(Self)
+    }
+}
+
 /// The caller may query events.
 pub(crate) struct Read(pub(crate) Caller);
 /// The caller may manage credentials.

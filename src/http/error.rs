@@ -3,7 +3,7 @@
 //! A client receives `{"ok":false,"error":"<code>","message":"<text>"}`, with `details` where parts of the request are at
 //! fault. The cause of a 500 is written to the server log and never sent to a client.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -47,7 +47,7 @@ macro_rules! kinds {
 kinds! {
     INVALID_CREDENTIALS = UNAUTHORIZED, "invalid_credentials", "The client id or the client secret is wrong";
     NOT_AUTHENTICATED = UNAUTHORIZED, "unauthorized", "The request has no token, or one that is unknown or expired";
-    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope, or a page of another site sent the request";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The credential lacks the scope or is not accepted from this address, or a page of another site sent the request";
     NOT_FOUND = NOT_FOUND, "not_found", "There is no such path, event or credential";
     DAMAGED = GONE, "event_damaged", "The event is in the log but can no longer be read; a backup may still have it";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not accept this method";
@@ -57,12 +57,16 @@ kinds! {
     PAYLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE, "payload_too_large", "The body is larger than the limit";
     INVALID_REQUEST = UNPROCESSABLE_ENTITY, "invalid_request", "The query or the body is invalid; the message names the part";
     RATE_LIMITED = TOO_MANY_REQUESTS, "rate_limited", "The secret is wrong, after too many failed logins; the right secret is accepted at any time";
+    TOO_MANY_REQUESTS = TOO_MANY_REQUESTS, "too_many_requests", "The route accepts fewer requests a second; retry after the seconds in Retry-After";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal_error", "The server failed; its log has the cause under X-Trace-Id";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "The server cannot accept this now; retry after the seconds in Retry-After";
     QUERY_TIMEOUT = SERVICE_UNAVAILABLE, "query_timeout", "The query took too long and was stopped; the message says how to make it faster";
     CLIENT_CLOSED = BAD_REQUEST, "client_closed", "The client closed the connection before the query finished";
     DISK_FULL = INSUFFICIENT_STORAGE, "disk_full", "The disk is full; nothing was stored";
 }
+
+/// Maximum number of seconds that senders wait before they drop records or connections.
+const SENDER_WAITS_SECONDS: u64 = 5;
 
 /// An error as a client receives it.
 #[derive(Debug)]
@@ -109,8 +113,22 @@ impl ApiError {
     pub(crate) fn cross_site() -> Self {
         Self::new(
             FORBIDDEN,
-            "a request with a session must come from a page of this server; its Origin is missing or names another site",
+            "a request with a session or a password must come from a page of this server; its Origin is missing or names \
+             another site",
         )
+    }
+
+    /// The same error for a sender that cannot be changed. Such senders drop records after statuses that they do not know, and do
+    /// not wait for long.
+    pub(crate) fn for_sender(self) -> Self {
+        let kind = if self.kind.code == DISK_FULL.code { OVERLOADED } else { self.kind };
+        let retry_after_seconds = self.retry_after_seconds.map(|seconds| seconds.min(SENDER_WAITS_SECONDS));
+        Self { kind, retry_after_seconds, ..self }
+    }
+
+    /// A credential that is used from an address from which it is not accepted.
+    pub(crate) fn elsewhere(address: IpAddr) -> Self {
+        Self::new(FORBIDDEN, format!("the credential is not accepted from the address {address}"))
     }
 
     pub(crate) fn with_details(self, details: Vec<Detail>) -> Self {
@@ -300,6 +318,7 @@ impl From<Denied> for ApiError {
                 Self::new(INVALID_CREDENTIALS, "Invalid credentials supplied to the generate token API")
             }
             Denied::BadToken => Self::new(NOT_AUTHENTICATED, "the token is unknown or expired; request a new one"),
+            Denied::Elsewhere(address) => Self::elsewhere(address),
             Denied::TooMany(exceeded) => {
                 let whose = if exceeded.is_of_address { "this address" } else { "this client id at this address" };
                 let message = format!(
@@ -343,6 +362,7 @@ impl From<ChangeError> for ApiError {
             ChangeError::NameTaken(_)
             | ChangeError::ClientIdTaken(_)
             | ChangeError::Revoked(_)
+            | ChangeError::TooManySecrets(_)
             | ChangeError::LastAdministrator(_) => Self::new(CONFLICT, error.to_string()),
         }
     }
@@ -363,5 +383,26 @@ impl From<ReadError> for ApiError {
             ReadError::IndexDamaged(_) => Self::later(OVERLOADED, error.to_string(), Duration::from_secs(30)),
             ReadError::Changed | ReadError::Sqlite(_) => Self::internal(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_that_cannot_be_changed_gets_503_and_a_short_wait() {
+        for (error, status) in [
+            (WriteError::QueueFull, StatusCode::SERVICE_UNAVAILABLE),
+            (WriteError::Stopped, StatusCode::SERVICE_UNAVAILABLE),
+            (WriteError::WalFull, StatusCode::SERVICE_UNAVAILABLE),
+            (WriteError::DiskFull, StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let error = ApiError::from(error).for_sender();
+            assert_eq!(error.status_code(), status, "{error}");
+            assert!(matches!(error.retry_after_seconds, Some(1..=5)), "{error:?}");
+        }
+        let invalid = ApiError::invalid("x").for_sender();
+        assert_eq!((invalid.status_code().as_u16(), invalid.retry_after_seconds), (422, None));
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     model::{
         credential::{ActorType, ClientId, CredentialChange, CredentialName, Issued, Scope, Scopes},
         duration,
+        networks::Networks,
         timestamp::Timestamp,
     },
 };
@@ -47,6 +48,10 @@ pub(crate) struct NewCredential {
     // The server accepts more spellings than this pattern.
     #[schema(pattern = r"^[1-9][0-9]{0,3}(s|m|h|d)( [1-9][0-9]{0,3}(s|m|h|d)){0,2}$")]
     pub(crate) expires: Option<String>,
+    /// Addresses and ranges from which the credential is accepted, such as `10.0.0.0/8`. From any if absent or empty.
+    #[serde(default)]
+    #[schema(required = false, max_items = 100)]
+    pub(crate) allow_ip: Vec<String>,
 }
 
 /// Creates a credential without storing it.
@@ -58,7 +63,10 @@ pub(crate) fn issue(wanted: &NewCredential, now: Timestamp) -> Result<Issued, Ap
     let actor_type = ActorType::parse(actor_type).map_err(refuse("actorType"))?;
     let expires = wanted.expires.as_deref().map(duration::parse_seconds).transpose().map_err(refuse("expires"))?;
     let expires_at = expires.map(|seconds| now.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
-    Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)
+    let allowed = Networks::parse(&wanted.allow_ip.join(",")).map_err(refuse("allowIp"))?;
+    let mut issued = Issued::generate(name, actor_type, scopes, now, expires_at).map_err(ApiError::internal)?;
+    issued.credential.allowed = allowed;
+    Ok(issued)
 }
 
 /// Stores a change and the record of its request in one transaction, then updates the credentials in memory.

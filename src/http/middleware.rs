@@ -8,7 +8,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
     web::Data,
@@ -22,13 +22,15 @@ use crate::{
         caller::{ApiErrorKind, AuditNote, AuthResult, Caller, peer},
         connections::{Connection, Full},
         error::{ApiError, OVERLOADED},
-        origin, refusals, session,
+        origin,
+        presented::Presented,
+        refusals, session, without_secret,
     },
     model::{self_audit, timestamp::Timestamp},
 };
 
-/// The prefix of all routes of the API.
-const API: &str = "/v1/";
+/// The prefixes of routes for programs. Other routes are pages.
+const FOR_PROGRAMS: [&str; 2] = ["/v1/", "/in/"];
 /// The Retry-After when all connections are in use.
 const RETRY: Duration = Duration::from_secs(1);
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -36,11 +38,13 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Adds `X-Trace-Id` to every response, and counts and logs every request.
 pub async fn trace<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let (started, id) = (Instant::now(), Uuid::new_v4().simple().to_string());
-    let (method, path) = (request.method().clone(), self_audit::shortened(request.path()).into_owned());
+    let (method, path) =
+        (request.method().clone(), self_audit::shortened(&without_secret(request.path())).into_owned());
     let mut response = next.call(request).await?;
     let status = response.status().as_u16();
     if let Some(context) = response.request().app_data::<Data<Context>>() {
-        context.metrics.answered(response.request(), response.status());
+        let route = context.route_of(response.request());
+        context.metrics.answered(response.request(), response.status(), route);
     }
     let micros = started.elapsed().as_micros();
     match cause(&response) {
@@ -77,8 +81,9 @@ pub async fn authenticate<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let caller = find_caller(request.request(), &context).await;
+    let admitted = admit(caller.as_ref().ok(), request.request(), &context);
     request.extensions_mut().insert::<AuthResult>(caller);
-    let held = hold_connection(request.request());
+    let held = admitted.and_then(|()| hold_connection(request.request()));
     if request.method().is_safe() {
         return handle(context, request, next, held).await;
     }
@@ -111,9 +116,20 @@ async fn handle<B: MessageBody + 'static>(
     }
 }
 
+/// Checks the address of a caller. A caller at an address that its credential does not allow is recorded, but served only what
+/// concerns no data.
+fn admit(caller: Option<&Caller>, request: &HttpRequest, context: &Context) -> Result<(), ApiError> {
+    let address = peer(request, context);
+    let is_elsewhere = caller.is_some_and(|caller| !caller.credential().allows(address));
+    if !is_elsewhere || actions::recording_of(request).1 == Recording::Never {
+        return Ok(());
+    }
+    Err(ApiError::elsewhere(address))
+}
+
 /// Lets a request with a credential hold its connection. A request that concerns no data, such as a health check, is
 /// answered in any case.
-fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
+pub(crate) fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
     let is_caller = request.extensions().get::<AuthResult>().is_some_and(Result::is_ok);
     if !is_caller || actions::recording_of(request).1 == Recording::Never {
         return Ok(());
@@ -129,21 +145,29 @@ fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// An error in the form that the matched route answers in: JSON, or a page.
 fn error_response(request: &HttpRequest, context: &Context, error: ApiError) -> HttpResponse {
-    let is_page = request.match_pattern().is_some_and(|route| !route.starts_with(API));
+    let is_for_programs = |route: &str| FOR_PROGRAMS.iter().any(|prefix| route.starts_with(prefix));
+    let is_page = request.match_pattern().is_some_and(|route| !is_for_programs(&route));
     if is_page { (context.error_page)(request, error) } else { HttpResponse::from_error(error) }
 }
 
 async fn find_caller(request: &HttpRequest, context: &Context) -> AuthResult {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let admitted = match token {
-        Some(token) => context.authenticator.check_token(token, peer(request, context), Timestamp::now()).await,
+    // Its handler checks the signature. The header of a secret may be one in which others present a token.
+    if context.route_of(request).is_some_and(|route| route.signature.is_some()) {
+        return Err(ApiErrorKind::NoToken);
+    }
+    let (authenticator, address, now) = (&context.authenticator, peer(request, context), Timestamp::now());
+    let admitted = match Presented::of(request) {
+        Some(Presented::Token(token)) => authenticator.check_token(&token, address, now).await,
+        // A browser adds a name and a password by itself, as it does the cookie below.
+        Some(Presented::Password { .. }) if origin::is_foreign(request, context) => {
+            return Err(ApiErrorKind::CrossSite);
+        }
+        Some(Presented::Password { name, password }) => {
+            authenticator.check_password(&name, &password, address, now).await
+        }
         None => {
             let session = session::presented(request, context).ok_or(ApiErrorKind::NoToken)?;
-            let admitted = context.authenticator.check_session(&session, Timestamp::now()).await;
+            let admitted = authenticator.check_session(&session, address, now).await;
             // A browser also sends the cookie with requests of other sites. Only our pages may request a change.
             if admitted.is_ok() && !request.method().is_safe() && !origin::is_own(request, context) {
                 return Err(ApiErrorKind::CrossSite);
@@ -177,7 +201,7 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     match recording {
         Recording::IfRefused if refused.is_none() && status < 400 => {}
         Recording::IfRefused | Recording::Before => {
-            // Do not delay 503 and 507 responses by the audit write.
+            // Do not delay 429, 503 and 507 responses by the audit write.
             if context.recorder.records_writes() && is_unavailable(response.status()) {
                 context.recorder.record_now(&own(), status, refused);
             } else if context.recorder.records_writes() {
@@ -202,9 +226,10 @@ async fn record<B>(response: &ServiceResponse<B>, context: &Context) -> Result<(
     Ok(())
 }
 
-/// Whether the request was rejected because nothing can be written now.
+/// Whether the request was rejected because nothing can be written now, or too much comes.
 fn is_unavailable(status: StatusCode) -> bool {
-    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE)
+    let statuses = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE, StatusCode::TOO_MANY_REQUESTS];
+    statuses.contains(&status)
 }
 
 fn error_of<B>(response: &ServiceResponse<B>) -> Option<&ApiError> {

@@ -19,9 +19,11 @@ mod middleware;
 pub(crate) mod origin;
 pub(crate) mod parameters;
 pub(crate) mod pieces;
+mod presented;
 pub(crate) mod reading;
 mod refusals;
 pub(crate) mod schema;
+mod secret_path;
 pub(crate) mod session;
 mod streams;
 mod unread;
@@ -40,8 +42,11 @@ pub use connections::{Connection, Connections, Member, newest};
 pub use error::ApiError;
 pub(crate) use fallback::{nothing_at, resource};
 pub use metrics::Metrics;
+pub(crate) use middleware::hold_connection;
 pub use middleware::{authenticate, trace};
+pub(crate) use presented::TOKEN_PARAMETER;
 pub use refusals::report_refusals;
+pub(crate) use secret_path::without_secret;
 pub use streams::Streams;
 pub(crate) use streams::{NoStreamPermit, StreamPermit};
 pub use unread::{keep_unread, malformed_chunks};
@@ -53,6 +58,7 @@ use crate::{
         mapping::CompiledPresets,
         mask::Mask,
         resource_type::Catalog,
+        route::Route,
         self_audit::RequestMask,
         timestamp::Timestamp,
     },
@@ -75,6 +81,8 @@ pub struct Context {
     pub event_limits: EventLimits,
     /// The rules that mask secrets in events.
     pub mask: Arc<Mask>,
+    /// The routes of the configuration.
+    pub routes: Vec<Route>,
     /// What turns records of other systems into events.
     pub presets: CompiledPresets,
     /// The rules that mask secrets in the recorded paths of requests to this server.
@@ -104,6 +112,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// The route of the configuration that a request is sent to.
+    pub(crate) fn route_of(&self, request: &HttpRequest) -> Option<&Route> {
+        let name = secret_path::route(request.path())?;
+        self.routes.iter().find(|route| route.name == name)
+    }
+
     /// Whether this is the address of a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))

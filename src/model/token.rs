@@ -1,9 +1,12 @@
-//! The two kinds of Bearer token.
+//! The kinds of token that a client presents.
 //!
 //! An *API token*, `abx_<payload><checksum>`, is a credential's client id and secret in one word, for senders that cannot
 //! do the handshake. The payload is base64url of `clientId:clientSecret`, and the checksum is the payload's CRC-32 in eight
 //! hexadecimal digits. The checksum lets secret scanners recognize a token, and lets the server reject a mistyped one
 //! without looking anything up.
+//!
+//! `<client id>.<secret>` is the same in a form that people can write by hand. Neither part of a generated credential contains a
+//! dot.
 //!
 //! An *access token* is a signed token that a client gets for its client id and secret. It names the credential and nothing
 //! more: the permissions of the credential are looked up at each use.
@@ -38,6 +41,21 @@ pub fn parse_api_token(token: &str) -> Option<(ClientId, Secret)> {
     let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     let (client_id, secret) = text.split_once(':')?;
     Some((ClientId::parse(client_id).ok()?, Secret::presented(secret.to_owned())))
+}
+
+/// The client ids and secrets that `<client id>.<secret>` may consist of, one for each dot: a client id and a secret that people
+/// chose may contain dots.
+pub fn split_static_token(token: &str) -> impl Iterator<Item = (ClientId, Secret)> {
+    let token = Some(token).filter(|token| token.len() <= API_TOKEN_CHARS_MAX).unwrap_or_default();
+    token.match_indices('.').filter_map(|(at, _)| {
+        let (client_id, secret) = (ClientId::parse(&token[..at]).ok()?, &token[at + 1..]);
+        Some((client_id, Secret::presented(secret.to_owned())))
+    })
+}
+
+/// Whether a text looks like a token of any kind, and not like the secret of a credential by itself.
+pub fn is_like_token(text: &str) -> bool {
+    text.starts_with(API_TOKEN_PREFIX) || text.contains('.')
 }
 
 /// Issues and reads access tokens.
@@ -85,6 +103,21 @@ mod tests {
             assert!(parse_api_token(&token[..at]).is_none(), "{at}");
         }
         assert!(parse_api_token("abx_é0000000").is_none());
+    }
+
+    #[test]
+    fn a_static_token_is_split_at_each_dot() {
+        let split = |token: &str| -> Vec<(String, String)> {
+            let parts = split_static_token(token);
+            parts.map(|(id, secret)| (id.as_str().to_owned(), secret.reveal().to_owned())).collect()
+        };
+        let pair = |id: &str, secret: &str| (id.to_owned(), secret.to_owned());
+        assert_eq!(split("id.secret"), [pair("id", "secret")]);
+        assert_eq!(split("a.b.c"), [pair("a", "b.c"), pair("a.b", "c")]);
+        assert_eq!(split("id"), []);
+        assert_eq!(split(".secret"), []);
+        assert_eq!(split("é.secret"), []);
+        assert_eq!(split(&format!("id.{}", "x".repeat(API_TOKEN_CHARS_MAX))), []);
     }
 
     #[test]

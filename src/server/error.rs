@@ -26,6 +26,9 @@ pub enum StartError {
         /// What is wrong with it.
         message: String,
     },
+    /// A route of the configuration cannot be used.
+    #[error("{0}")]
+    Route(String),
     /// The handlers for stop signals could not be installed.
     #[error("cannot receive signals to stop: {0}")]
     Signals(io::Error),

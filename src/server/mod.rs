@@ -4,6 +4,7 @@ mod accept;
 mod error;
 mod files;
 mod io;
+mod keys;
 mod startup;
 mod tls;
 

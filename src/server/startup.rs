@@ -24,13 +24,14 @@ use crate::{
     api,
     auth::{Authenticator, AuthenticatorOptions, LastUsed, Recorder},
     config::Config,
-    http::{self, BodyLimits, Connections, Context, Streams},
-    model::{mapping::CompiledPresets, self_audit::RequestMask, timestamp::Timestamp},
+    doors::{self, Routes},
+    http::{self, BodyLimits, Connections, Context, Metrics, Streams},
+    model::{credential::CredentialName, mapping::CompiledPresets, self_audit::RequestMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
         socket,
     },
-    server::{accept::Acceptor, error::StartError, files, tls},
+    server::{accept::Acceptor, error::StartError, files, keys, tls},
     store::Store,
     ui as pages,
 };
@@ -48,25 +49,27 @@ pub struct Endpoint {
     socket: socket2::Socket,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    routes: Routes,
 }
 
 impl Endpoint {
-    /// Reads the certificate, if there is one, and reserves the address.
+    /// Reads the certificate, if there is one, and the keys of routes, and reserves the address.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         process::raise_open_files();
         let tls = config.server.tls().as_ref().map(tls::load).transpose()?;
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+        let routes = Routes::open(&config.routes, &config.presets, keys::read).map_err(StartError::Route)?;
         let address = config.server.listen;
         bind(address)
-            .map(|(socket, address)| Self { socket, address, tls })
+            .map(|(socket, address)| Self { socket, address, tls, routes })
             .map_err(|source| StartError::Listen { address, source })
     }
 
     /// Listens. From here on clients wait for a response.
     pub fn listen(self) -> Result<Listening, StartError> {
-        let Self { socket, address, tls } = self;
+        let Self { socket, address, tls, routes } = self;
         socket.listen(BACKLOG).map_err(|source| StartError::Listen { address, source })?;
-        Ok(Listening { listener: socket.into(), address, tls })
+        Ok(Listening { listener: socket.into(), address, tls, routes })
     }
 }
 
@@ -75,6 +78,7 @@ pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    routes: Routes,
 }
 
 /// A socket bound to an address, and that address with its real port.
@@ -107,6 +111,7 @@ impl Application {
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
         let context = Data::new(context(config, address, &store, recorder.clone(), streams.clone())?);
+        warn_of_missing_credentials(config, &context.authenticator);
         let uses = LastUsed::keep(&context.authenticator, store.writer.clone());
         let (server, connections) = serve(config, endpoint, context)?;
         Ok(Self { server, address, recorder, uses, store, signals, streams, connections })
@@ -129,6 +134,20 @@ impl Application {
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         served?;
         Ok(closed.map_err(io::Error::other)??)
+    }
+}
+
+/// Warns of routes whose senders are rejected until the credential exists.
+fn warn_of_missing_credentials(config: &Config, authenticator: &Authenticator) {
+    for route in &config.routes {
+        let name = route.credential.as_ref().map(CredentialName::as_str);
+        if let Some(name) = name.filter(|name| !authenticator.has_credential(name)) {
+            tracing::warn!(
+                route = route.name,
+                "there is no credential {name:?}, which this route acts as; create it with `auditbox credential create \
+                 --scope ingest`"
+            );
+        }
     }
 }
 
@@ -160,6 +179,7 @@ fn context(
         event_limits: limits.event(),
         mask: Arc::new(config.mask.clone()),
         presets: CompiledPresets::new(config.presets.clone()),
+        routes: config.routes.clone(),
         request_mask: RequestMask::default(),
         query_limits: limits.query(),
         query_within: Duration::from_secs(limits.query_seconds),
@@ -172,7 +192,7 @@ fn context(
         trusted_proxies: config.server.trusted_proxies.clone(),
         resource_types: config.resource_types.clone(),
         streams,
-        metrics: Arc::default(),
+        metrics: Arc::new(Metrics::new(config.routes.iter().map(|route| route.name.clone()))),
         started: Timestamp::now(),
         error_page: pages::error_page,
         serves_tls: config.server.tls().is_some(),
@@ -182,15 +202,17 @@ fn context(
 /// The socket and the middleware. The last middleware is the outermost: every response is recorded, then compressed, then
 /// traced.
 fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result<(Server, Connections), StartError> {
-    let app_context = context.clone();
+    let (app_context, routes) = (context.clone(), Data::new(endpoint.routes));
     let app = move || {
         App::new()
             .app_data(app_context.clone())
+            .app_data(routes.clone())
             .wrap(from_fn(http::authenticate))
             .wrap(Compress::default())
             .wrap(from_fn(http::trace))
             .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
+            .configure(doors::configure)
             .configure(pages::configure)
             .default_service(web::to(pages::not_found))
     };

@@ -8,7 +8,12 @@ use std::{
 
 use crate::{
     index::IndexError,
-    model::{cancel::Ended, credential::MAKE_ADMINISTRATOR, error::ParameterError, query::Query},
+    model::{
+        cancel::Ended,
+        credential::{MAKE_ADMINISTRATOR, SECRETS_MAX},
+        error::ParameterError,
+        query::Query,
+    },
     store::event::stored::Damaged,
 };
 
@@ -264,6 +269,9 @@ pub enum ChangeError {
     /// The credential is revoked, which cannot be undone.
     #[error("the credential {0:?} is revoked, which cannot be undone: create a new one")]
     Revoked(String),
+    /// The credential has as many secrets as it may have.
+    #[error("the credential {0:?} has {SECRETS_MAX} secrets, which is the maximum: retire the older ones first")]
+    TooManySecrets(String),
     /// After the change, no credential could administer the log.
     #[error(
         "the credential {0:?} is the last usable administrator and cannot be disabled or revoked: create another \

@@ -112,9 +112,9 @@ async fn welcome(request: &HttpRequest, context: &Context) -> Result<HttpRespons
         let is_in = request.extensions().get::<AuthResult>().is_some_and(Result::is_ok);
         return if is_in { Ok(send_to(params.next())) } else { show(StatusCode::OK, request, &params, None, None) };
     };
-    match context.authenticator.check_link(code, Timestamp::now()).await {
+    match context.authenticator.check_link(code, peer(request, context), Timestamp::now()).await {
         Ok((principal, _)) => show(StatusCode::OK, request, &params, None, Some(&principal)),
-        Err(_) => show(StatusCode::UNAUTHORIZED, request, &params, Some(LINK_EXPIRED), None),
+        Err(denied) => refuse(&denied.into(), request, &params),
     }
 }
 
@@ -154,7 +154,7 @@ async fn check_secret(
 
 /// Uses a link and records it in one transaction. If two requests use it at once, one succeeds.
 async fn use_link(code: &str, request: &HttpRequest, context: &Context) -> Result<Principal, ApiError> {
-    let (principal, ticket) = context.authenticator.check_link(code, Timestamp::now()).await?;
+    let (principal, ticket) = context.authenticator.check_link(code, peer(request, context), Timestamp::now()).await?;
     let record = Caller { principal: principal.clone() }
         .self_audit_request(request, ACTION)
         .event(StatusCode::SEE_OTHER.as_u16(), None)

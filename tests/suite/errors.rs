@@ -47,7 +47,7 @@ fn without_a_valid_token_everything_is_401() {
     let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0LWFkbWluIiwiaWF0IjoxLCJleHAiOjQxMDI0NDQ4MDB9.";
     let headers = [
         String::new(),
-        token.clone(),
+        format!("Token {token}"),
         "Bearer".to_owned(),
         "Bearer ".to_owned(),
         format!("Basic {token}"),

@@ -57,10 +57,12 @@
 //! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
 //! | `retention` | expired events are deleted with a record, under any circumstances; nothing else is deleted |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
+//! | `routes` | records that other systems deliver to `[[routes]]`: signatures, limits, and what counts as the same |
 //! | `search` | text search, in every script and every part of a message |
 //! | `secrets` | secrets are in no server log, response, event, other table or `Debug` output |
 //! | `session` | sessions: signing in and out, links, cookies, requests from other sites |
 //! | `skip` | requirements of single tests, and the list of skipped tests |
+//! | `static_secrets` | one static secret in every form of senders, its replacement, and the addresses that it allows |
 //! | `stats` | counts, facets, histograms |
 //! | `stream` | live streams of events |
 //! | `supply` | licenses and sources of the dependencies, the systemd unit, the container |
@@ -141,11 +143,13 @@ mod refusals;
 mod remote;
 mod restore;
 mod retention;
+mod routes;
 mod sealing;
 mod search;
 mod secrets;
 mod session;
 mod skip;
+mod static_secrets;
 mod stats;
 mod stream;
 mod supply;

@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use auditbox::{
     auth::{AccessToken, SessionToken},
     model::{
-        credential::{ActorType, CredentialName, Issued, Scopes, Secret},
+        credential::{ActorType, CredentialName, Issued, Scopes, Secret, SecretHashes},
         timestamp::Timestamp,
         token::api_token,
     },
 };
+use base64::Engine;
 use serde_json::json;
 
 use crate::{
@@ -76,8 +77,17 @@ fn requests(server: &Server, secrets: &Secrets) -> Vec<(String, Answer)> {
     let mut answers = Vec::new();
     let admin = format!("Bearer {}", server.token);
     for (what, secret) in secrets {
-        let bearers =
-            [format!("Bearer {secret}"), format!("bearer  {secret}x"), format!("Basic {secret}"), secret.clone()];
+        let encode = |text: String| base64::prelude::BASE64_STANDARD.encode(text);
+        let bearers = [
+            format!("Bearer {secret}"),
+            format!("bearer  {secret}x"),
+            format!("Basic {secret}"),
+            format!("Basic {}", encode(format!("{CLIENT_ID}:{secret}"))),
+            format!("ApiKey {}", encode(format!("x:{secret}"))),
+            format!("Splunk {secret}"),
+            format!("Bearer {CLIENT_ID}.{secret}"),
+            secret.clone(),
+        ];
         let cookies = [format!("auditbox_session={secret}"), format!("auditbox_session={secret}x; other={secret}")];
         let headers =
             bearers.iter().map(|value| ("authorization", value)).chain(cookies.iter().map(|value| ("cookie", value)));
@@ -88,6 +98,7 @@ fn requests(server: &Server, secrets: &Secrets) -> Vec<(String, Answer)> {
                 ("DELETE", "/v1/audit-log"),
                 ("GET", "/v1/nowhere"),
                 ("POST", "/v1/credentials"),
+                ("POST", "/v1/audit-log"),
             ] {
                 let answer = server.request_once(method, path, &[(name, value)], b"");
                 answers.push((format!("{what} as {name}: {method} {path}"), answer));
@@ -104,6 +115,12 @@ fn requests(server: &Server, secrets: &Secrets) -> Vec<(String, Answer)> {
                     what.to_string() + " in a query",
                     server.request_once("POST", &path, &[("authorization", &admin)], b"{}"),
                 ));
+            }
+        }
+        for path in [format!("/in/x/{secret}"), format!("/in/x/y/{secret}"), format!("//%69n/x/{secret}?a=1")] {
+            for (method, headers) in [("GET", &[("authorization", &*admin)][..]), ("POST", &[]), ("PUT", &[])] {
+                let answer = server.request_once(method, &path, headers, b"{}");
+                answers.push((format!("{what} in a path"), answer));
             }
         }
         for body in bad_bodies(secret) {
@@ -236,7 +253,7 @@ fn debug_output_of_types_with_a_secret_hides_it() {
     let secret = issued.secret.reveal().to_owned();
     let token = api_token(&issued.credential.client_id, &issued.secret);
     let secrets = Secrets::from([("the secret", secret.clone()), ("the token", token.clone())]);
-    let hash = issued.secret.hash();
+    let hash = (issued.secret.hash(), SecretHashes::from(issued.secret.hash()));
     for printed in [
         format!("{issued:?} {issued:#?}"),
         format!("{:?}", issued.credential),

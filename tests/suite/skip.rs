@@ -81,6 +81,13 @@ pub const STRACE: Need = Need {
 pub const SYSTEMD: Need =
     Need { missing: "systemd-analyze", enable: "install systemd 250 or later", required_by: "AUDITBOX_REQUIRE_TOOLS" };
 
+pub const WEBHOOK_LIBRARIES: Need = Need {
+    missing: "the libraries with which senders sign webhooks",
+    enable: "run `npm install @octokit/webhooks@14 stripe@23 standardwebhooks@1 svix@1` outside the repository and set \
+             AUDITBOX_WEBHOOK_LIBRARIES to its directory",
+    required_by: "AUDITBOX_REQUIRE_TOOLS",
+};
+
 impl Need {
     /// Whether the test can run. If it cannot, it is listed as skipped, or fails if the environment requires it.
     pub fn is_met(&self, works: bool) -> bool {

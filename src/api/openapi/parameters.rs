@@ -9,8 +9,9 @@ use crate::{
     api::{
         event_schema::{DATE_TIME, NO_NUL},
         export::FORMAT,
-        ingest::KEY_HEADER,
     },
+    doors::CHALLENGE,
+    ingest::KEY_HEADER,
     model::{
         field::{FIELDS, FieldSpec, Matching},
         idempotency_key::KEY_CHARS_MAX,
@@ -60,6 +61,14 @@ pub(super) fn of_ingest() -> Vec<Parameter> {
 pub(super) fn of_health() -> Vec<Parameter> {
     let text = "32 random bytes in base64url without padding: asks for X-Auditbox-Proof";
     vec![parameter("X-Auditbox-Challenge", ParameterIn::Header, text, string())]
+}
+
+/// The parameter of the request by which a sender verifies a route.
+pub(super) fn of_verification() -> Parameter {
+    let mut challenge =
+        parameter(CHALLENGE, ParameterIn::Header, "The text to answer with", string().min_length(Some(1)));
+    challenge.required = Required::True;
+    challenge
 }
 
 /// The parameters of a stream: it has no end to limit or count.

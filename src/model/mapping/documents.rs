@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::model::{
     batch::{self, AfterError, PieceError, TooMany},
     json,
-    mapping::{Mapping, RecordError, combined, otlp, walk},
+    mapping::{Mapping, RecordError, combined, otlp, pointer::Pointer, walk},
 };
 
 /// What the documents of a format are.
@@ -75,6 +75,31 @@ impl<'a> Record<'a> {
     pub(super) fn fields(&self) -> &str {
         self.fields.as_deref().unwrap_or(self.raw.get())
     }
+}
+
+/// The place of a record's key: a JSON pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordKey(Pointer);
+
+impl RecordKey {
+    /// Parses a pointer. The error follows the pointer in a sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Pointer::parse(text).map(Self)
+    }
+
+    /// The key of a record, if it is there and not empty.
+    pub fn of(&self, record: &Record<'_>) -> Option<String> {
+        value_at(&self.0, record).filter(|key| !key.is_empty())
+    }
+}
+
+/// The text of the scalar at a pointer of a record.
+fn value_at(pointer: &Pointer, record: &Record<'_>) -> Option<String> {
+    let mut tree = walk::Node::default();
+    let mut slot = [None];
+    tree.slot(pointer, 0);
+    tree.fill(record.fields(), &mut slot);
+    slot[0].and_then(walk::scalar).map(Cow::into_owned)
 }
 
 impl Mapping {
@@ -175,11 +200,7 @@ impl Mapping {
 
     fn is_like(&self, record: &Record<'_>) -> bool {
         self.when.iter().all(|(pointer, pattern)| {
-            let mut tree = walk::Node::default();
-            let mut slot = [None];
-            tree.slot(pointer, 0);
-            tree.fill(record.fields(), &mut slot);
-            slot[0].and_then(walk::scalar).is_some_and(|text| super::glob::matches(pattern, &text))
+            value_at(pointer, record).is_some_and(|text| super::glob::matches(pattern, &text))
         })
     }
 }

@@ -9,9 +9,9 @@ use crate::model::{
         rule::{Alternative, Inner, Piece, Rule, Source, Split, Take},
         target::{self, Kind, TARGETS},
         testing::Test,
-        toml_reader::{self, Entry, PresetError, Reader},
         walk::Node,
     },
+    toml_reader::{self, Entry, Reader, TomlError},
     zone::Zone,
 };
 
@@ -22,7 +22,7 @@ const VALUE_KEYS: &str = "from, json, split, take, verb, map, else";
 
 impl Mapping {
     /// Compiles the preset `name` from its TOML text.
-    pub fn parse(name: &str, source: &str) -> Result<Self, PresetError> {
+    pub fn parse(name: &str, source: &str) -> Result<Self, TomlError> {
         let table = toml_reader::parse(source)?;
         let mut mapping = Self::read(name, Reader::new(source, table.get_ref()))?;
         source.clone_into(&mut mapping.source);
@@ -30,7 +30,7 @@ impl Mapping {
     }
 
     /// Compiles the preset `name` from its table, without its text.
-    pub(super) fn read(name: &str, table: Reader<'_>) -> Result<Self, PresetError> {
+    pub(super) fn read(name: &str, table: Reader<'_>) -> Result<Self, TomlError> {
         let mut mapping = Self {
             name: name.to_owned(),
             version: 1,
@@ -80,7 +80,7 @@ impl Mapping {
     }
 
     /// Reads a key of the event, or a table of such keys.
-    fn event_key(&mut self, entry: &Entry<'_>) -> Result<(), PresetError> {
+    fn event_key(&mut self, entry: &Entry<'_>) -> Result<(), TomlError> {
         let Some(target) = target::find(&entry.path) else {
             let Some(table) = entry.as_table().filter(|_| !target::keys_below(&entry.path).is_empty()) else {
                 return Err(unknown(entry));
@@ -99,7 +99,7 @@ impl Mapping {
         Ok(())
     }
 
-    fn alternative(&mut self, item: &Entry<'_>, target: usize) -> Result<Alternative, PresetError> {
+    fn alternative(&mut self, item: &Entry<'_>, target: usize) -> Result<Alternative, TomlError> {
         let Some(table) = item.as_table() else {
             let is_final = true;
             return Ok(Alternative {
@@ -142,7 +142,7 @@ impl Mapping {
     }
 
     /// Reads a pointer, a constant or a template. `is_final` says that no step changes its text.
-    fn source_of(&mut self, entry: &Entry<'_>, target: usize, is_final: bool) -> Result<Source, PresetError> {
+    fn source_of(&mut self, entry: &Entry<'_>, target: usize, is_final: bool) -> Result<Source, TomlError> {
         let text = entry.string()?;
         if let Some(constant) = text.strip_prefix('=') {
             if is_final {
@@ -161,7 +161,7 @@ impl Mapping {
         )))
     }
 
-    fn template(&mut self, entry: &Entry<'_>, text: &str) -> Result<Vec<Piece>, PresetError> {
+    fn template(&mut self, entry: &Entry<'_>, text: &str) -> Result<Vec<Piece>, TomlError> {
         let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some((before, from)) = rest.split_once('{') {
             let (pointer, after) = from.split_once('}').ok_or_else(|| entry.error("has a { without a } after it"))?;
@@ -177,7 +177,7 @@ impl Mapping {
         Ok(pieces)
     }
 
-    fn slot(&mut self, entry: &Entry<'_>, text: &str) -> Result<usize, PresetError> {
+    fn slot(&mut self, entry: &Entry<'_>, text: &str) -> Result<usize, TomlError> {
         let pointer = Pointer::parse(text)
             .map_err(|problem| entry.error(format_args!("has an invalid pointer: {text} {problem}")))?;
         let slot = self.tree.slot(&pointer, self.slots);
@@ -187,7 +187,7 @@ impl Mapping {
 }
 
 /// The error for an unknown key. It names the keys that its table can have.
-fn unknown(entry: &Entry<'_>) -> PresetError {
+fn unknown(entry: &Entry<'_>) -> TomlError {
     let parent = entry.path.rsplit_once('.').map_or("", |(parent, _)| parent);
     let keys = target::keys_below(parent).join(", ");
     let keys = if parent.is_empty() { format!("{OWN_KEYS}, and of the event {keys}") } else { keys };
@@ -195,7 +195,7 @@ fn unknown(entry: &Entry<'_>) -> PresetError {
 }
 
 /// Rejects a constant that the event does not take.
-fn check(entry: &Entry<'_>, target: usize, text: &str) -> Result<(), PresetError> {
+fn check(entry: &Entry<'_>, target: usize, text: &str) -> Result<(), TomlError> {
     let is_known_when_mapped = TARGETS[target].kind == Kind::Json || text.is_empty();
     if is_known_when_mapped {
         return Ok(());
@@ -204,13 +204,13 @@ fn check(entry: &Entry<'_>, target: usize, text: &str) -> Result<(), PresetError
     problem.map_or(Ok(()), |problem| Err(entry.error(format_args!("has the constant `{text}`, which {problem}"))))
 }
 
-fn pointer(entry: &Entry<'_>) -> Result<Pointer, PresetError> {
+fn pointer(entry: &Entry<'_>) -> Result<Pointer, TomlError> {
     let text = entry.string()?;
     Pointer::parse(text).map_err(|problem| entry.error(format_args!("has an invalid pointer: {text} {problem}")))
 }
 
 /// Reads `json`: `true`, or a pointer into the JSON that the string holds.
-fn inner(entry: &Entry<'_>) -> Result<Option<Inner>, PresetError> {
+fn inner(entry: &Entry<'_>) -> Result<Option<Inner>, TomlError> {
     match entry.as_bool() {
         Some(true) => Ok(Some(Inner::new(None))),
         Some(false) => Ok(None),
@@ -219,12 +219,12 @@ fn inner(entry: &Entry<'_>) -> Result<Option<Inner>, PresetError> {
     }
 }
 
-fn is_true(entry: &Entry<'_>) -> Result<bool, PresetError> {
+fn is_true(entry: &Entry<'_>) -> Result<bool, TomlError> {
     entry.as_bool().ok_or_else(|| entry.error("must be true or false"))
 }
 
 /// Reads `take`: a number, or a range such as `"1.."` or `"..-1"`.
-fn parts(entry: &Entry<'_>) -> Result<Take, PresetError> {
+fn parts(entry: &Entry<'_>) -> Result<Take, TomlError> {
     if let Some(number) = entry.as_integer() {
         return Ok(Take::One(number));
     }
@@ -234,7 +234,7 @@ fn parts(entry: &Entry<'_>) -> Result<Take, PresetError> {
     range.ok_or_else(|| entry.error("must be a number such as 0 or -1, or a range such as \"1..\" or \"..-1\""))
 }
 
-fn map(entry: &Entry<'_>, target: usize) -> Result<GlobMap, PresetError> {
+fn map(entry: &Entry<'_>, target: usize) -> Result<GlobMap, TomlError> {
     let entries = entry.table()?.entries("");
     let mut pairs = Vec::new();
     for pair in &entries {

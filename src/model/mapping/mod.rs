@@ -24,7 +24,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod time;
-mod toml_reader;
 mod verb;
 mod walk;
 
@@ -34,10 +33,9 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub use documents::{Document, Record};
+pub use documents::{Document, Record, RecordKey};
 pub use presets::{CompiledPresets, EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
-pub use toml_reader::PresetError;
 
 use crate::model::{event::OWN_ORIGIN, json, limits::EventLimits, zone::Zone};
 use documents::Input;

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use crate::model::mapping::{
-    Mapping, PresetError,
-    toml_reader::{self, Reader},
+use crate::model::{
+    mapping::Mapping,
+    toml_reader::{self, Reader, TomlError},
 };
 
 macro_rules! embedded {
@@ -65,8 +65,8 @@ impl Eq for Presets {}
 impl Presets {
     /// Reads and tests the presets of a configuration, whose whole text is `configuration`. `source` returns the TOML text of one
     /// preset. The error comes with the name of its preset.
-    pub fn read(configuration: &str, source: impl Fn(&str) -> String) -> Result<Self, (String, PresetError)> {
-        let unnamed = |error: PresetError| (String::new(), error);
+    pub fn read(configuration: &str, source: impl Fn(&str) -> String) -> Result<Self, (String, TomlError)> {
+        let unnamed = |error: TomlError| (String::new(), error);
         let table = toml_reader::parse(configuration).map_err(unnamed)?;
         let sections = Reader::new(configuration, table.get_ref()).entries("");
         let mut presets = BTreeMap::new();

@@ -8,9 +8,9 @@ use crate::model::{
     mapping::{
         Mapping, Outcome, Record,
         target::{self, Kind, TARGETS, Target},
-        toml_reader::{Entry, PresetError, Reader},
         walk::{self, Node},
     },
+    toml_reader::{Entry, Reader, TomlError},
 };
 
 /// A record, and the event that it must become.
@@ -32,7 +32,7 @@ pub struct Explanation {
 }
 
 impl Test {
-    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, PresetError> {
+    pub(super) fn read(entry: &Entry<'_>) -> Result<Self, TomlError> {
         let mut test = Self {
             line: entry.error("").line,
             name: String::new(),
@@ -60,7 +60,7 @@ impl Test {
         Ok(test)
     }
 
-    fn expect(&mut self, table: Reader<'_>, path: &str) -> Result<(), PresetError> {
+    fn expect(&mut self, table: Reader<'_>, path: &str) -> Result<(), TomlError> {
         for entry in table.entries(path) {
             match (target::find(&entry.path), entry.as_text(), entry.as_table()) {
                 (Some(target), Some(text), _) => self.event.push((target, text)),
@@ -134,11 +134,11 @@ impl Mapping {
     }
 
     /// Runs the preset's own tests. The error names the first test that fails and its line.
-    pub fn check(&self) -> Result<(), PresetError> {
+    pub fn check(&self) -> Result<(), TomlError> {
         self.tests.iter().enumerate().try_for_each(|(index, test)| {
             test.run(self).map_err(|problem| {
                 let name = if test.name.is_empty() { (index + 1).to_string() } else { format!("\"{}\"", test.name) };
-                PresetError { line: test.line, message: format!("test {name} fails: {problem}") }
+                TomlError { line: test.line, message: format!("test {name} fails: {problem}") }
             })
         })
     }

@@ -161,9 +161,14 @@ pub struct Difference {
 impl Difference {
     fn between(backup: &Credential, present: &Credential) -> Option<Self> {
         let (mut credential, mut what, mut action) = (backup.clone(), Vec::new(), "credential.restrict");
-        if backup.secret_hash != present.secret_hash {
-            credential.secret_hash = present.secret_hash;
+        if backup.secrets != present.secrets {
+            credential.secrets = present.secrets.clone();
             what.push("has another secret".to_owned());
+        }
+        if backup.allowed != present.allowed {
+            credential.allowed = present.allowed.clone();
+            let from = if present.allowed.is_empty() { "any address".to_owned() } else { present.allowed.to_string() };
+            what.push(format!("accepted from {from}"));
         }
         if backup.scopes != present.scopes {
             credential.scopes = present.scopes;

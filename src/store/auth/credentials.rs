@@ -1,13 +1,16 @@
 //! The rows of credentials and settings.
+//!
+//! The addresses that a credential allows are a setting named `allow_ip:` and the client id. Without it, it allows any.
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::FromSqlError};
 
 use crate::{
     model::{
         credential::{
-            ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHash,
+            ActorType, ClientId, Credential, CredentialChange, CredentialName, Scopes, SecretHashes,
             is_last_administrator,
         },
+        networks::Networks,
         timestamp::Timestamp,
     },
     store::{auth::revoked_tickets, error::ChangeError},
@@ -17,8 +20,9 @@ use crate::{
 pub(in crate::store) fn all(connection: &Connection) -> rusqlite::Result<Vec<Credential>> {
     connection
         .prepare_cached(
-            "SELECT client_id, name, actor_type, scopes, secret_hash, created_at, expires_at, disabled_at, revoked_at \
-             FROM credential ORDER BY created_at, name",
+            "SELECT client_id, credential.name, actor_type, scopes, secret_hash, created_at, expires_at, disabled_at, \
+             revoked_at, value FROM credential LEFT JOIN setting ON setting.name = 'allow_ip:' || client_id \
+             ORDER BY created_at, credential.name",
         )?
         .query_map([], read)?
         .collect()
@@ -49,12 +53,29 @@ pub(in crate::store) fn restrict(connection: &Connection, credential: &Credentia
         params![
             credential.client_id.as_str(),
             credential.scopes.to_string(),
-            credential.secret_hash.as_bytes(),
+            credential.secrets.to_bytes(),
             credential.expires_at.map(Timestamp::micros),
             credential.disabled_at.map(Timestamp::micros),
             credential.revoked_at.map(Timestamp::micros),
         ],
     )?;
+    allow(connection, &credential.client_id, &credential.allowed)?;
+    changed(connection)
+}
+
+/// Sets the addresses that a credential allows.
+fn allow(connection: &Connection, client_id: &ClientId, allowed: &Networks) -> rusqlite::Result<()> {
+    let name = format!("allow_ip:{}", client_id.as_str());
+    if allowed.is_empty() {
+        return connection.execute("DELETE FROM setting WHERE name = ?1", [name]).map(drop);
+    }
+    let sql =
+        "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    connection.execute(sql, params![name, allowed.to_string()]).map(drop)
+}
+
+/// Notes that credentials have changed.
+fn changed(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", []).map(drop)
 }
 
@@ -96,11 +117,28 @@ pub(in crate::store) fn change(
             CredentialChange::Enable(_) => {
                 connection.execute("UPDATE credential SET disabled_at = NULL WHERE client_id = ?1", [id])
             }
+            CredentialChange::AddSecret(_, hash) => match secrets(connection, id)?.with(*hash) {
+                Some(secrets) => set_secrets(connection, id, &secrets),
+                None => return Ok(Err(ChangeError::TooManySecrets(id.to_owned()))),
+            },
+            CredentialChange::RetireSecrets(_) => set_secrets(connection, id, &secrets(connection, id)?.newest()),
+            CredentialChange::Allow(client_id, allowed) => allow(connection, client_id, allowed).map(|()| 1),
             _ => connection.execute("UPDATE credential SET revoked_at = ?2 WHERE client_id = ?1", params![id, now]),
         }?;
     }
-    connection.execute("UPDATE setting SET value = value + 1 WHERE name = 'credential_generation'", [])?;
+    changed(connection)?;
     Ok(Ok(()))
+}
+
+fn secrets(connection: &Connection, client_id: &str) -> rusqlite::Result<SecretHashes> {
+    let sql = "SELECT secret_hash FROM credential WHERE client_id = ?1";
+    let bytes: Vec<u8> = connection.query_row(sql, [client_id], |row| row.get(0))?;
+    SecretHashes::from_bytes(&bytes).map_err(|error| damaged(0, error))
+}
+
+fn set_secrets(connection: &Connection, client_id: &str, secrets: &SecretHashes) -> rusqlite::Result<usize> {
+    let sql = "UPDATE credential SET secret_hash = ?2 WHERE client_id = ?1";
+    connection.execute(sql, params![client_id, secrets.to_bytes()])
 }
 
 /// Whether a change makes a credential unusable.
@@ -162,12 +200,12 @@ pub(in crate::store) fn insert(connection: &Connection, credential: &Credential)
             credential.name.as_str(),
             credential.actor_type.name(),
             credential.scopes.to_string(),
-            credential.secret_hash.as_bytes(),
+            credential.secrets.to_bytes(),
             credential.created_at.micros(),
             credential.expires_at.map(Timestamp::micros),
         ],
     )?;
-    Ok(())
+    allow(connection, &credential.client_id, &credential.allowed)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
@@ -178,7 +216,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
         name: CredentialName::stored(&text(1)?).map_err(|error| damaged(1, error))?,
         actor_type: ActorType::parse(&text(2)?).map_err(|error| damaged(2, error))?,
         scopes: Scopes::parse(&text(3)?).map_err(|error| damaged(3, error))?,
-        secret_hash: SecretHash::from_bytes(row.get(4)?),
+        secrets: SecretHashes::from_bytes(&row.get::<_, Vec<u8>>(4)?).map_err(|error| damaged(4, error))?,
+        allowed: Networks::parse(&row.get::<_, Option<String>>(9)?.unwrap_or_default())
+            .map_err(|error| damaged(9, error))?,
         created_at: Timestamp::from_micros(row.get(5)?),
         expires_at: instant(6)?,
         disabled_at: instant(7)?,

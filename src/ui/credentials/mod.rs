@@ -96,6 +96,7 @@ async fn create_credential(
         scopes: draft.scopes.clone(),
         actor_type: Some(draft.actor_type.clone()),
         expires: draft.expires.clone(),
+        allow_ip: Vec::new(),
     };
     let issued = issue(&new, now);
     let stored = match &issued {

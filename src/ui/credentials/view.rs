@@ -35,6 +35,10 @@ struct CredentialRow {
     kind: String,
     scopes: String,
     state: String,
+    /// The number of secrets, if there are several.
+    secrets: Option<usize>,
+    /// The addresses from which it is accepted, if not from any.
+    addresses: Option<String>,
     is_usable: bool,
     is_disabled: bool,
     is_revoked: bool,
@@ -125,6 +129,8 @@ fn row(credential: &Credential, authenticator: &Authenticator, own: Option<&str>
         kind: wording::readable(credential.actor_type.name()),
         scopes: credential.scopes.names().join(", "),
         state: wording::readable(credential.state(now)),
+        secrets: Some(credential.secrets.count()).filter(|count| *count > 1),
+        addresses: (!credential.allowed.is_empty()).then(|| credential.allowed.texts().join(", ")),
         is_usable: credential.is_usable(now),
         is_disabled: credential.disabled_at.is_some(),
         is_revoked: credential.revoked_at.is_some(),

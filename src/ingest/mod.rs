@@ -1,4 +1,7 @@
-//! `POST /v1/audit-log`: ingest.
+//! Ingest: from a body to stored events and the outcome of each.
+//!
+//! What belongs here: reading the events or the records of a body, storing them, and the response. What does not: who may send,
+//! and what a request asks for (`api`, `doors`).
 
 mod mapped;
 mod replay;
@@ -6,24 +9,20 @@ mod response;
 
 use std::sync::Arc;
 
-use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse,
-    http::header::HeaderMap,
-    web::{Data, Payload},
-};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header::HeaderMap, web::Data};
 
 use crate::{
     http::{
         ApiError, Context,
-        caller::{AuditNote, Caller, Ingest},
+        body::Body,
+        caller::{AuditNote, Caller},
         error::Detail,
         metrics::Ingested,
-        parameters,
         reading::ReadAccess,
     },
     model::{
         batch::{self, AfterError, Lines, TooMany},
-        error::{FieldError, ParameterError},
+        error::FieldError,
         event::{Receipt, Sender},
         idempotency_key::IdempotencyKey,
         limits::EventLimits,
@@ -33,10 +32,10 @@ use crate::{
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
-use mapped::Format;
-pub(super) use replay::{KEY_HEADER, REPLAYED_HEADER};
+pub(crate) use mapped::{Format, Identification, records};
+pub(crate) use replay::{KEY_HEADER, REPLAYED_HEADER};
 use replay::{KEY_REUSED, SentEvents};
-pub(super) use response::IngestResponse;
+pub(crate) use response::IngestResponse;
 use response::{EventResult, ItemError};
 
 /// Maximum number of errors in one response. A batch that is wrong throughout is usually wrong in the same way.
@@ -44,35 +43,15 @@ const DETAILS_MAX: usize = 20;
 /// A body up to this size is parsed on the current thread: switching threads would cost more.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Stores events, and responds when they are on disk.
-pub(super) async fn ingest(
-    caller: Ingest,
-    request: HttpRequest,
-    context: Data<Context>,
-    payload: Payload,
+/// Stores the events of a body, and responds when they are on disk.
+pub(crate) async fn events(
+    reading: Reading,
+    body: Body,
+    context: &Data<Context>,
+    caller: &Caller,
+    request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Parameters { policy, format } = Parameters::parse(request.query_string(), &context)?;
-    let key = parse_key(request.headers(), &caller.0)?;
-    let body = match policy {
-        Policy::AllOrNothing => context.body_limits.read(request.headers(), payload).await?,
-        Policy::Partial => context.body_limits.read_beginning(request.headers(), payload).await?,
-    };
-    // After the body has arrived: a client that is still sending may see its connection reset instead of the response.
-    // Before it is parsed: a request that will be rejected should cost nothing more.
-    context.writer.check_room()?;
-    let reading = Reading {
-        at: Timestamp::now(),
-        by: caller.0.credential().name.as_str().to_owned(),
-        policy,
-        key: key.clone(),
-        limits: context.event_limits,
-        mask: Arc::clone(&context.mask),
-        events_max: context.batch_events_max,
-        writer: context.writer.clone(),
-    };
-    if let Some(format) = format {
-        return mapped::ingest(format, reading, body, &context, &caller.0, &request).await;
-    }
+    let (policy, key) = (reading.policy, reading.key.clone());
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
         reading.read(&body.bytes, body.cut_off)
     } else {
@@ -80,59 +59,15 @@ pub(super) async fn ingest(
     };
     // A body that is not made of events counts as one.
     let items = items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
-    let access = context.reading(&caller.0, &request);
+    let access = context.reading(caller, request);
     match policy {
-        Policy::AllOrNothing => store_all(&context, items, key, &access).await,
-        Policy::Partial => store_good(&context, items, &request, &access).await,
+        Policy::AllOrNothing => store_all(context, items, key, &access).await,
+        Policy::Partial => store_good(context, items, request, &access).await,
     }
 }
 
-/// The parameters of a request.
-struct Parameters {
-    policy: Policy,
-    /// How the records of another system become events.
-    format: Option<Format>,
-}
-
-impl Parameters {
-    fn parse(query: &str, context: &Context) -> Result<Self, ApiError> {
-        let (mut partial, mut mapping, mut source, mut first) = (None, None, None, None);
-        let invalid = |name: &str, message: &str| ApiError::from(ParameterError::new(name, message));
-        for (name, value) in parameters::decode(query)? {
-            match (name.as_ref(), value.as_ref()) {
-                ("partial", "true") => partial = Some(true),
-                ("partial", "false") => partial = Some(false),
-                ("partial", _) => return Err(invalid("partial", "must be true or false")),
-                ("format", name) => {
-                    mapping = Some(context.presets.get(name).map_err(|error| invalid("format", &error))?);
-                }
-                ("source", "") => return Err(invalid("source", "must not be empty")),
-                ("source", name) => source = Some(name.to_owned()),
-                ("first", number) => {
-                    first = Some(number.parse().map_err(|_| invalid("first", "must be a whole number"))?);
-                }
-                (other, _) => return Err(ParameterError::unknown(other).into()),
-            }
-        }
-        let policy = if partial == Some(true) { Policy::Partial } else { Policy::AllOrNothing };
-        let Some(mapping) = mapping else {
-            return match (source, first) {
-                (None, None) => Ok(Self { policy, format: None }),
-                (Some(_), _) => Err(invalid("source", "needs format")),
-                (None, Some(_)) => Err(invalid("first", "needs format and source")),
-            };
-        };
-        if partial == Some(false) {
-            return Err(invalid("partial", "must be true or absent with format: each record is stored by itself"));
-        }
-        if source.is_none() && first.is_some() {
-            return Err(invalid("first", "needs source"));
-        }
-        Ok(Self { policy: Policy::Partial, format: Some(Format { mapping, source, first: first.unwrap_or(1) }) })
-    }
-}
-
-fn parse_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, ApiError> {
+/// The key of a request.
+pub(crate) fn parse_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, ApiError> {
     let mut values = headers.get_all(KEY_HEADER);
     let Some(value) = values.next() else {
         return Ok(None);
@@ -145,7 +80,7 @@ fn parse_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyK
 }
 
 /// What is needed to read a body, apart from the body.
-struct Reading {
+pub(crate) struct Reading {
     at: Timestamp,
     by: String,
     policy: Policy,
@@ -166,6 +101,20 @@ struct ReadEvent {
 type Item = Result<ReadEvent, ItemError>;
 
 impl Reading {
+    /// Reads for this caller, who sends now.
+    pub(crate) fn new(context: &Context, caller: &Caller, policy: Policy, key: Option<IdempotencyKey>) -> Self {
+        Self {
+            at: Timestamp::now(),
+            by: caller.credential().name.as_str().to_owned(),
+            policy,
+            key,
+            limits: context.event_limits,
+            mask: Arc::clone(&context.mask),
+            events_max: context.batch_events_max,
+            writer: context.writer.clone(),
+        }
+    }
+
     /// Reads the events of a body. `cut_off` names the encoding of one that is cut off.
     fn read(&self, body: &[u8], cut_off: Option<&str>) -> Result<Vec<Item>, ApiError> {
         let after_error = match self.policy {
@@ -271,7 +220,7 @@ fn separate<T>(items: Vec<Result<T, ItemError>>) -> Separated<T> {
 }
 
 /// What became of a request whose valid events were stored.
-struct Stored {
+pub(crate) struct Stored {
     /// The results of invalid events.
     results: Vec<(usize, EventResult)>,
     /// The indexes of the others.
@@ -281,7 +230,20 @@ struct Stored {
 }
 
 impl Stored {
-    async fn respond(
+    /// The error for a body of which nothing can be read.
+    pub(crate) fn check_any(&mut self, context: &Context) -> Result<(), ApiError> {
+        if !self.places.is_empty() || self.results.is_empty() {
+            return Ok(());
+        }
+        let total = self.results.len();
+        context.metrics.ingested(Ingested::Rejected, total);
+        let faults = self.results.drain(..).filter_map(|(_, result)| result.into_fault()).take(DETAILS_MAX);
+        let details = faults.map(Detail::Event).collect();
+        Err(ApiError::invalid(format!("body: none of {total} records can be read")).with_details(details))
+    }
+
+    /// Counts the outcomes and responds with them.
+    pub(crate) async fn respond(
         self,
         context: &Context,
         request: &HttpRequest,

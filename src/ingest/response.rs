@@ -42,7 +42,7 @@ impl ItemError {
 
 /// How many events were stored, and what became of each.
 #[derive(Serialize, ToSchema)]
-pub(in crate::api) struct IngestResponse {
+pub(crate) struct IngestResponse {
     #[schema(inline)]
     ok: True,
     /// Number of events stored by this request.
@@ -125,6 +125,16 @@ impl EventResult {
             }
         };
         Self::Valid { index, identifier, error, message, status: status.as_u16() }
+    }
+
+    /// The fault of an invalid event.
+    pub(super) fn into_fault(self) -> Option<EventFault> {
+        match self {
+            Self::Valid { .. } => None,
+            Self::Invalid { index, field, message, line, .. } => {
+                Some(EventFault::new(index, FieldError::new(field, message)).on_line(line))
+            }
+        }
     }
 
     pub(super) fn invalid(index: usize, error: ItemError) -> Self {

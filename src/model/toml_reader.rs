@@ -7,22 +7,22 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// An error in a preset.
+/// An error in a TOML text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PresetError {
+pub struct TomlError {
     /// The line, from 1.
     pub line: usize,
     /// The key and what is wrong with it, or what is wrong with the file.
     pub message: String,
 }
 
-impl fmt::Display for PresetError {
+impl fmt::Display for TomlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.message)
     }
 }
 
-impl std::error::Error for PresetError {}
+impl std::error::Error for TomlError {}
 
 /// A table of a TOML text.
 #[derive(Clone, Copy)]
@@ -41,8 +41,8 @@ pub(super) struct Entry<'t> {
 }
 
 /// Parses a TOML text.
-pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, PresetError> {
-    DeTable::parse(text).map_err(|error| PresetError {
+pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, TomlError> {
+    DeTable::parse(text).map_err(|error| TomlError {
         line: line_at(text, error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
     })
@@ -72,8 +72,8 @@ impl<'t> Reader<'t> {
 
 impl<'t> Entry<'t> {
     /// An error that names this key and its line.
-    pub(super) fn error(&self, message: impl fmt::Display) -> PresetError {
-        PresetError { line: line_at(self.text, self.key_span.start), message: format!("{} {message}", self.path) }
+    pub(super) fn error(&self, message: impl fmt::Display) -> TomlError {
+        TomlError { line: line_at(self.text, self.key_span.start), message: format!("{} {message}", self.path) }
     }
 
     /// The key without the path of its table.
@@ -88,7 +88,7 @@ impl<'t> Entry<'t> {
         }
     }
 
-    pub(super) fn string(&self) -> Result<&'t str, PresetError> {
+    pub(super) fn string(&self) -> Result<&'t str, TomlError> {
         self.as_string().ok_or_else(|| self.error("must be a string in quotes"))
     }
 
@@ -123,7 +123,7 @@ impl<'t> Entry<'t> {
         }
     }
 
-    pub(super) fn table(&self) -> Result<Reader<'t>, PresetError> {
+    pub(super) fn table(&self) -> Result<Reader<'t>, TomlError> {
         self.as_table().ok_or_else(|| self.error("must be a table"))
     }
 

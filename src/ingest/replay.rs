@@ -7,20 +7,20 @@
 use actix_web::HttpResponse;
 
 use crate::{
-    api::ingest::response::IngestResponse,
     http::{
         ApiError,
         error::{Detail, EventFault},
         reading::ReadAccess,
     },
+    ingest::response::IngestResponse,
     model::event,
     store::{AppendError, Conflict, Outcome, Prepared},
 };
 
 /// The header by which a sender marks retries.
-pub(in crate::api) const KEY_HEADER: &str = "Idempotency-Key";
+pub(crate) const KEY_HEADER: &str = "Idempotency-Key";
 /// The header of the response to a retry.
-pub(in crate::api) const REPLAYED_HEADER: &str = "Idempotency-Replayed";
+pub(crate) const REPLAYED_HEADER: &str = "Idempotency-Replayed";
 /// The error for a key whose request had other content.
 pub(super) const KEY_REUSED: &str = "was already used for a request with other content; use a new key for each request";
 

@@ -1,26 +1,24 @@
 //! Credentials, their scopes and their secrets.
 //!
 //! A secret exists in two types. [`Secret`] is the secret itself: it is generated or received, shown or compared, then
-//! dropped; its `Debug` output is empty. [`SecretHash`] is what is stored. Generated secrets are 32 random bytes, so a
-//! plain SHA-256 is a sufficient hash: no list of likely secrets helps. A secret that an operator chooses must be long
-//! for the same reason.
+//! dropped; its `Debug` output is empty. [`SecretHash`] is what is stored. A credential has several secrets while one is
+//! being replaced.
 
-use std::fmt;
+mod secret;
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use std::{fmt, net::IpAddr};
+
+pub use secret::{SECRETS_MAX, Secret, SecretHash, SecretHashes};
 
 use crate::model::{
     event::OWN_ORIGIN,
+    networks::Networks,
     printable::{self, Piece},
     random,
     ticket_id::TicketId,
     timestamp::Timestamp,
 };
 
-/// Minimum number of characters of a chosen secret. A shorter one could be guessed by trying secrets against a
-/// stolen file.
-const SECRET_CHARS_MIN: usize = 24;
 /// Maximum number of characters of a name, a client id or a chosen secret.
 const TEXT_CHARS_MAX: usize = 128;
 /// The command that creates an administrator who can also sign in and read, on the server's machine.
@@ -200,82 +198,6 @@ impl ClientId {
     }
 }
 
-/// The secret itself. Keep it only as long as it takes to show or compare it.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret that a client presents.
-    pub fn presented(text: String) -> Self {
-        Self(text)
-    }
-
-    /// Reads a secret that an operator chose.
-    pub fn choose(text: &str) -> Result<Self, String> {
-        if text.len() < SECRET_CHARS_MIN
-            || text.len() > TEXT_CHARS_MAX
-            || !text.chars().all(|char| char.is_ascii_graphic())
-        {
-            return Err(format!("must be {SECRET_CHARS_MIN} to {TEXT_CHARS_MAX} printable ASCII characters"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// Generates a secret of 256 random bits.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        random::text::<32>().map(Self)
-    }
-
-    /// The secret, for showing it to its owner.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// The hash that is stored.
-    pub fn hash(&self) -> SecretHash {
-        SecretHash(Sha256::digest(&self.0).into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-/// The SHA-256 of a secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SecretHash([u8; 32]);
-
-impl SecretHash {
-    /// A hash read from the file.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// A hash without a known secret. It is compared when a client id is unknown, so that rejecting an unknown client
-    /// id takes as long as rejecting a wrong secret.
-    pub const fn of_nobody() -> Self {
-        Self([0; 32])
-    }
-
-    /// The bytes to store.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Whether `secret` has this hash, in constant time.
-    pub fn is_of(&self, secret: &Secret) -> bool {
-        bool::from(self.0.ct_eq(&secret.hash().0))
-    }
-}
-
-impl fmt::Debug for SecretHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretHash(…)")
-    }
-}
-
 /// A stored credential. Revoked ones remain, because their names are in events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
@@ -287,8 +209,10 @@ pub struct Credential {
     pub actor_type: ActorType,
     /// The scopes.
     pub scopes: Scopes,
-    /// The hash of the secret.
-    pub secret_hash: SecretHash,
+    /// The hashes of its secrets.
+    pub secrets: SecretHashes,
+    /// The addresses from which it is accepted; empty if from any.
+    pub allowed: Networks,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it expires.
@@ -307,12 +231,18 @@ impl Credential {
             name: CredentialName(COMMAND_LINE_NAME.to_owned()),
             actor_type: ActorType::System,
             scopes: Scopes(1 << (Scope::Read as u8)),
-            secret_hash: SecretHash::of_nobody(),
+            secrets: SecretHashes::of_nobody(),
+            allowed: Networks::default(),
             created_at: Timestamp::from_micros(0),
             expires_at: None,
             disabled_at: None,
             revoked_at: None,
         }
+    }
+
+    /// Whether it is accepted from `address`.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.allowed.is_empty() || self.allowed.contain(address)
     }
 
     /// Whether it is valid at `now`.
@@ -355,7 +285,7 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// Creates a credential with a fresh client id and secret.
+    /// Creates a credential with a fresh client id and secret. It is accepted from any address.
     pub fn generate(
         name: CredentialName,
         actor_type: ActorType,
@@ -369,7 +299,8 @@ impl Issued {
             name,
             actor_type,
             scopes,
-            secret_hash: secret.hash(),
+            secrets: secret.hash().into(),
+            allowed: Networks::default(),
             created_at: now,
             expires_at,
             disabled_at: None,
@@ -390,6 +321,12 @@ pub enum CredentialChange {
     Enable(ClientId),
     /// Revokes it.
     Revoke(ClientId),
+    /// Adds a secret. The earlier ones stay valid.
+    AddSecret(ClientId, SecretHash),
+    /// Removes all secrets except the newest.
+    RetireSecrets(ClientId),
+    /// Sets the addresses from which it is accepted.
+    Allow(ClientId, Networks),
     /// Revokes a credential whose secret could not be shown, even if it is the last administrator: it cannot be used.
     Withdraw(ClientId),
     /// Revokes a ticket of this credential, because a session has ended or a link was used. The revocation is kept until the
@@ -402,7 +339,14 @@ impl CredentialChange {
     pub fn client_id(&self) -> &ClientId {
         match self {
             Self::Create(credential) => &credential.client_id,
-            Self::Disable(id) | Self::Enable(id) | Self::Revoke(id) | Self::Withdraw(id) | Self::Spend(id, ..) => id,
+            Self::Disable(id)
+            | Self::Enable(id)
+            | Self::Revoke(id)
+            | Self::AddSecret(id, _)
+            | Self::RetireSecrets(id)
+            | Self::Allow(id, _)
+            | Self::Withdraw(id)
+            | Self::Spend(id, ..) => id,
         }
     }
 
@@ -413,6 +357,9 @@ impl CredentialChange {
             Self::Disable(_) => "credential.disable",
             Self::Enable(_) => "credential.enable",
             Self::Revoke(_) | Self::Withdraw(_) => "credential.revoke",
+            Self::AddSecret(..) => "credential.add_secret",
+            Self::RetireSecrets(_) => "credential.retire_secrets",
+            Self::Allow(..) => "credential.allow_ip",
             Self::Spend(..) => "session.end",
         }
     }

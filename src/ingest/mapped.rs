@@ -1,33 +1,74 @@
-//! Ingest of records of other systems: a preset maps each to an event, and stores it by itself.
+//! Ingest of records of other systems: a preset maps each to an event, which is stored by itself.
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use actix_web::web::Data;
 
 use super::{INLINE_BYTES_MAX, ItemError, Reading, SentEvents, Stored, append, separate};
 use crate::{
-    http::{ApiError, Context, body::Body, caller::Caller, metrics::Ingested},
+    http::{ApiError, Context, body::Body, metrics::Ingested},
     model::{
         batch::TooMany,
         error::FieldError,
         event::{Receipt, Sender},
-        mapping::{MappedRecord, Mapping, Record, RecordError},
+        mapping::{MappedRecord, Mapping, Record, RecordError, RecordKey},
         masked_event::MaskedEvent,
         records,
     },
     store::{Outcome, Policy, Prepared},
 };
 
-/// How the records arrive, as their events record it.
-const DOOR: &str = "api";
+/// Maximum number of bytes of a record's key in an identifier. Of a longer one, the hash is.
+const KEY_BYTES_MAX: usize = 180;
 
 /// How records become events.
-pub(super) struct Format {
-    pub(super) mapping: Arc<Mapping>,
-    /// The source of the records. Those without identifiers get one that is derived from it.
-    pub(super) source: Option<String>,
-    /// The number of the first record in the source.
-    pub(super) first: u64,
+pub(crate) struct Format {
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) identification: Identification,
+    /// How the records arrive, as their events record it.
+    pub(crate) door: &'static str,
+}
+
+/// Where a record without an identifier gets one.
+pub(crate) enum Identification {
+    /// From the key of the request, if it has one; otherwise it is a new one.
+    Delivery {
+        /// Whether a key that belongs to another record is an error. If not, the record gets another identifier.
+        is_strict: bool,
+    },
+    /// From the source of the records, the number and the text.
+    Source {
+        name: String,
+        /// The number of the first record.
+        first: u64,
+    },
+    /// From the source and the text. The number does not count.
+    Content { source: String },
+    /// From the value in this place of the record. A record without it counts as with `Delivery`.
+    Key { source: String, key: RecordKey },
+}
+
+impl Identification {
+    /// The identifier of the record with this index in the request.
+    fn derive(&self, index: usize, record: &Record<'_>) -> Option<String> {
+        match self {
+            Self::Delivery { .. } => None,
+            Self::Source { name, first } => {
+                Some(records::derived_identifier(name, first.saturating_add(index as u64), record.source()))
+            }
+            Self::Content { source } => Some(records::derived_identifier(source, 0, record.source())),
+            Self::Key { source, key } => key.of(record).map(|key| {
+                let is_fit = key.len() <= KEY_BYTES_MAX && !key.contains('\0');
+                if is_fit { format!("{source}/{key}") } else { records::derived_identifier(source, 0, &key) }
+            }),
+        }
+    }
+
+    /// Whether a record whose identifier belongs to an event with other content gets another identifier. The sender chose it, so the
+    /// other event need not be the same record.
+    const fn may_change(&self) -> bool {
+        matches!(self, Self::Key { .. } | Self::Delivery { is_strict: false })
+    }
 }
 
 /// What to do if an event's identifier belongs to an event with other content.
@@ -42,15 +83,13 @@ enum OnConflict {
 
 type Item = Result<(Prepared, OnConflict), ItemError>;
 
-/// Stores the records of a body, and responds with the result of each.
-pub(super) async fn ingest(
+/// Stores the records of a body.
+pub(crate) async fn records(
     format: Format,
     reading: Reading,
     body: Body,
     context: &Data<Context>,
-    caller: &Caller,
-    request: &HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Stored, ApiError> {
     let batch = Arc::new(Batch { format, reading });
     let items = if body.bytes.len() <= INLINE_BYTES_MAX {
         batch.read(&body.bytes)
@@ -66,7 +105,7 @@ pub(super) async fn ingest(
     let outcomes = append(context, events, Policy::Partial).await?;
     let mut stored = Stored { results, places, sent, outcomes };
     batch.settle(&mut stored, conflicts, context).await?;
-    stored.respond(context, request, &context.reading(caller, request)).await
+    Ok(stored)
 }
 
 /// The records of a request.
@@ -107,14 +146,12 @@ impl Batch {
 
     /// Maps the record with this index.
     fn record(&self, index: usize, record: Record<'_>) -> Item {
-        let Format { mapping, source, first } = &self.format;
+        let Format { mapping, identification, .. } = &self.format;
         let mapped = mapping.map(&record, &self.reading.limits).map_err(invalid)?;
-        let derived = source
-            .as_ref()
-            .map(|source| records::derived_identifier(source, first.saturating_add(index as u64), record.source()));
+        let derived = identification.derive(index, &record);
         let (event, is_own) = self.prepare(&mapped, index, derived.as_deref())?;
         let on_conflict = match derived {
-            _ if is_own => OnConflict::MapAgain(record.into_owned()),
+            _ if is_own || identification.may_change() => OnConflict::MapAgain(record.into_owned()),
             Some(_) => OnConflict::IsKnown,
             None => OnConflict::Refuse,
         };
@@ -139,7 +176,7 @@ impl Batch {
         } else if let Some(key) = key {
             draft.assign(&key.identifier(index));
         }
-        let provenance = mapped.provenance(DOOR);
+        let provenance = mapped.provenance(self.format.door);
         let event = draft.with_mapping(&provenance).accept(&Receipt { at: *at, by });
         Ok((writer.prepare(event), is_own))
     }

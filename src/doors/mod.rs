@@ -1,0 +1,70 @@
+//! Doors: the ways by which other systems deliver records in their own protocols.
+//!
+//! A door reads the wire format of a protocol, passes the records to `ingest`, and answers what the senders of the protocol need.
+//! What belongs here: wire formats, and proofs other than a credential. What does not: mapping (`model/mapping`) and storing
+//! (`ingest`). A protocol is a file here, a line in `routes`, and a row of `http::actions`.
+
+mod rate;
+mod routes;
+mod signature;
+mod webhook;
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+pub use routes::configure;
+pub(crate) use webhook::{CHALLENGE, Verification};
+
+use crate::model::{
+    mapping::{Mapping, Presets},
+    route::{
+        Route,
+        signature::{Key, KeySource},
+    },
+};
+use rate::Rate;
+use signature::Checker;
+
+/// The routes of the configuration, ready to receive. It has no `Debug`, because it holds keys.
+pub struct Routes(BTreeMap<String, Arc<Door>>);
+
+/// A route, ready to receive.
+struct Door {
+    route: Route,
+    mapping: Arc<Mapping>,
+    checker: Option<Checker>,
+    rate: Option<Rate>,
+}
+
+impl Routes {
+    /// Compiles the presets of the routes and reads their keys with `read`. The error names the route, and no key.
+    pub fn open(
+        routes: &[Route],
+        presets: &Presets,
+        read: impl Fn(&KeySource) -> Result<Key, String>,
+    ) -> Result<Self, String> {
+        let mut doors = BTreeMap::new();
+        for route in routes {
+            let name = &route.name;
+            let invalid = |message: String| format!("[[routes]] {name}: {message}");
+            let mapping = presets.get(&route.preset).ok_or_else(|| invalid(format!("no preset {}", route.preset)))?;
+            let checker = route.signature.as_ref().map(|signature| {
+                let bytes = |source| read(source).and_then(|key| key.bytes(signature.key_encoding));
+                let key = |source| bytes(source).map_err(|message| invalid(format!("{source} {message}")));
+                let keys = signature.keys.iter().map(key).collect::<Result<_, _>>()?;
+                Ok::<_, String>(Checker::new(signature.clone(), keys))
+            });
+            let door = Door {
+                mapping: Arc::new(mapping),
+                checker: checker.transpose()?,
+                rate: route.requests_per_second_max.map(|per_second| Rate::new(per_second, Instant::now())),
+                route: route.clone(),
+            };
+            doors.insert(name.clone(), Arc::new(door));
+        }
+        Ok(Self(doors))
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Door>> {
+        self.0.get(name).map(Arc::clone)
+    }
+}
