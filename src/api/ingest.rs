@@ -156,7 +156,8 @@ struct Reading {
     writer: Writer,
 }
 
-type Item = Result<Prepared, ItemError>;
+/// An event that is prepared, with what is to be known of it afterwards, or the error of an item.
+type Item<T = ()> = Result<(Prepared, T), ItemError>;
 
 impl Reading {
     /// Reads the events of a body. `cut_off` names the encoding of one that is cut off.
@@ -179,13 +180,15 @@ impl Reading {
             batch::cut_off(&mut pieces, body, encoding);
         }
         let receipt = Receipt { at: self.at, by: &self.by };
-        let read = |index, raw| {
+        let mut preparer = self.writer.preparer();
+        let mut read = |index, raw| {
             let sent = MaskedEvent::new(raw, &self.limits, &self.mask)?;
             let mut draft = sent.read(&self.limits, Sender::Client)?;
             if let Some(key) = &self.key {
                 draft.assign(&key.identifier(index));
             }
-            Ok(self.writer.prepare(draft.accept(&receipt)))
+            preparer.add(draft.accept(&receipt));
+            Ok(())
         };
         let mut lines = Lines::of(body);
         let items = pieces.into_iter().enumerate().map(|(index, piece)| match piece {
@@ -194,7 +197,8 @@ impl Reading {
             }
             Err(error) => Err(ItemError::from(error)),
         });
-        Ok(items.collect())
+        let items = items.collect();
+        Ok(prepared(items, preparer.finish()))
     }
 }
 
@@ -215,7 +219,7 @@ async fn store_all(
         let details = shown.map(|(index, error)| Detail::Event((*error).clone().at(*index)));
         return Err(ApiError::invalid(message).with_details(details.collect()));
     }
-    let batch: Vec<_> = items.into_iter().flatten().collect();
+    let batch: Vec<_> = items.into_iter().flatten().map(|(event, ())| event).collect();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::AllOrNothing).await.map_err(|error| {
         if matches!(error, AppendError::Conflict { .. }) {
@@ -232,6 +236,13 @@ async fn store_all(
     Ok(replay.respond(IngestResponse::of_all(accepted, total - accepted, sent.identifiers)))
 }
 
+/// The items with the prepared events of those that are valid.
+fn prepared<T>(items: Vec<Result<T, ItemError>>, events: Vec<Prepared>) -> Vec<Item<T>> {
+    let mut events = events.into_iter();
+    let with_event = |item: Result<T, ItemError>| item.map(|known| Some((events.next()?, known))).transpose();
+    items.into_iter().filter_map(with_event).collect()
+}
+
 /// Stores the valid events and reports the outcome of each event.
 async fn store_good(
     context: &Context,
@@ -240,7 +251,7 @@ async fn store_good(
     access: &ReadAccess,
 ) -> Result<HttpResponse, ApiError> {
     let (good, results) = separate(items);
-    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().map(|(place, (event, ()))| (place, event)).unzip();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::Partial).await?;
     Stored { results, places, sent, outcomes }.respond(context, request, access).await

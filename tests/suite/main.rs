@@ -80,6 +80,7 @@ mod access;
 mod administrators;
 mod auth;
 mod backup;
+mod blocks;
 mod browser;
 mod checker;
 mod cli;

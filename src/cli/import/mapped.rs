@@ -117,7 +117,7 @@ impl Import<'_> {
                 source: source.key().to_owned(),
                 number,
             }),
-            Target::File(_) => None,
+            Target::File(..) => None,
         };
         let on_conflict = OnConflict::MapAgain { format, record: record.into_owned() };
         let is_nameless = self.add(Sent { file, place, is_past: false, on_conflict }, &mapped, &identifier, raw)?;

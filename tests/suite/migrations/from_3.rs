@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{file_of_format_1, is_as_described, pragma};
+use super::{as_format_3, file_of_format_1, is_as_described, pragma};
 use crate::{
     harness::{Server, program, store_options},
     process::refusal,
@@ -37,10 +37,10 @@ fn file_of_format_3() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// The rows of all events, as stored.
-fn rows(path: &Path, through: i64) -> Vec<(i64, i64, Vec<u8>, i64)> {
+/// The rows of all events, without their bodies, which their checksums cover.
+fn rows(path: &Path, through: i64) -> Vec<(i64, i64, Option<i64>, Option<i64>, i64, i64)> {
     let connection = Connection::open(path).unwrap();
-    let sql = "SELECT seq, timestamp, body, checksum FROM event WHERE seq <= ?1 ORDER BY seq";
+    let sql = "SELECT seq, timestamp, entity, blueprint, filled, checksum FROM event WHERE seq <= ?1 ORDER BY seq";
     let mut statement = connection.prepare(sql).unwrap();
     statement.query_map([through], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap()
 }
@@ -148,7 +148,7 @@ fn a_killed_migration_of_the_index_leaves_a_file_that_the_next_start_completes()
     const EVENTS: u32 = 20_000;
     let (directory, path) = file_of_format_1(EVENTS);
     Store::open(&store_options(&path, CHUNK_EVENTS), &Quiet).unwrap().close().unwrap();
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    as_format_3(&Connection::open(&path).unwrap());
     let next = || -> Option<u32> {
         let connection = Connection::open(&path).unwrap();
         let sql = "SELECT max(value) FROM setting WHERE name = 'outdated_chunks'";
@@ -204,9 +204,7 @@ fn a_file_with_a_damaged_page_is_migrated_as_far_as_it_can_be_read() {
     bytes[(page as usize - 1) * 4_096] = 0x0f;
     fs::write(&path, bytes).unwrap();
     let server = Server::start_in(directory, &[]);
-    for message in
-        ["the index of entities for SQL keeps its former parts", "the index of a chunk keeps its former content"]
-    {
+    for message in ["a former table of events stays", "the index of a chunk keeps its former content"] {
         assert!(server.log().contains(message), "{}", server.log());
     }
     let list = server.list("sort=received&order=asc&limit=1000").json();
