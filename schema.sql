@@ -100,7 +100,7 @@ WHEN OLD.seq > coalesce((SELECT last FROM dropped WHERE first <= OLD.seq ORDER B
 BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
 
 -- The events with names in place of ordinals: SELECT at FROM named_event WHERE entity = 'checkout' ORDER BY timestamp
--- Bodies are compressed: `auditbox event --seq 7` prints the body of the event with this seq.
+-- Their bodies are compressed: auditbox query and auditbox event print them.
 CREATE VIEW named_event AS
 SELECT event.seq, event.timestamp,
        strftime('%Y-%m-%dT%H:%M:%fZ', event.timestamp / 1000000.0, 'unixepoch') AS at,

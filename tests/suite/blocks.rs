@@ -17,7 +17,7 @@ fn decoded(connection: &Connection, stored: &[u8]) -> String {
     if stored[0] == b'{' {
         return String::from_utf8(stored.to_vec()).unwrap();
     }
-    let number = zstd::zstd_safe::get_dict_id_from_frame(stored).map_or(0, |number| number.get());
+    let number = zstd::zstd_safe::get_dict_id_from_frame(stored).map_or(0, std::num::NonZero::get);
     let sql = "SELECT coalesce((SELECT bytes FROM dictionary WHERE number = ?1), x'')";
     let dictionary: Vec<u8> = connection.query_row(sql, [number], |row| row.get(0)).unwrap();
     let mut decoder = zstd::stream::Decoder::with_dictionary(stored, &dictionary).unwrap();

@@ -18,7 +18,7 @@ use crate::store::event::{
 /// Events whose blocks are joined at once.
 const PART_EVENTS: i64 = 4_096;
 
-/// Blocks that others replace, as they were read. The bodies of the events stay, except those of dropped events.
+/// Blocks that were read, and the one that replaces them. The bodies of the events stay, except those of dropped events.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Replacement {
     /// The seq of the first event and the CRC-32 of the stored form of each block that is replaced.
@@ -34,7 +34,7 @@ impl Replacement {
     }
 }
 
-/// Replaces blocks. Those that are no longer as they were read stay.
+/// Replaces blocks. Those that have changed since they were read stay.
 pub(in crate::store) fn replace(connection: &Connection, replacements: &[Replacement]) -> rusqlite::Result<()> {
     let mut find = connection.prepare_cached("SELECT bodies FROM block WHERE first = ?1")?;
     let mut delete = connection.prepare_cached("DELETE FROM block WHERE first = ?1")?;

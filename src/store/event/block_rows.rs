@@ -29,7 +29,7 @@ pub(in crate::store) fn insert(
         .map(drop)
 }
 
-/// The seq of the last event with a body; 0 if there is none.
+/// The seq of the last event with a body; 0 in an empty log.
 pub(in crate::store) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT coalesce((SELECT first + events - 1 FROM block ORDER BY first DESC LIMIT 1), 0)")?

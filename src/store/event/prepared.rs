@@ -23,7 +23,7 @@ pub struct Prepared {
     pub(in crate::store) identifier: String,
     pub(in crate::store) timestamp: Timestamp,
     pub(in crate::store) values: Values,
-    /// The terms of the values, as far as they were known when the event was prepared.
+    /// Those of the terms of its values that were known when the event was prepared.
     pub(in crate::store) known: KnownTerms,
     pub(in crate::store) filled: DefaultedFields,
     pub(in crate::store) content: Content,
@@ -48,7 +48,7 @@ impl PreparedBlock {
 }
 
 impl Prepared {
-    /// An event with a block of its own.
+    /// An event with a separate block.
     pub(in crate::store) fn new(event: Event, bodies: &BodyCodec, probe: IdentifierProbe, known: KnownTerms) -> Self {
         let mut text = BlockText::default();
         text.push(&event.body, 1);
@@ -105,7 +105,7 @@ impl Prepared {
     }
 
     /// The stored form of the block of these events, which were prepared together; `None` if it cannot be decoded.
-    /// Normally that is the block as it was prepared. If some of its events are missing, those are removed from it.
+    /// Normally that is the prepared block. If some of its events are missing, those are removed from it.
     pub(in crate::store) fn block_of<'p>(events: &[&'p Self], bodies: &BodyCodec) -> Option<Cow<'p, [u8]>> {
         let block = &events.first()?.block;
         let are_all = || events.iter().enumerate().all(|(place, event)| event.place == place);

@@ -4,8 +4,9 @@
 //! here inserts a few thousand events in the present form, deletes their former rows, and records how far it came. So
 //! the file hardly grows, and a kill costs one transaction.
 //!
-//! An event that is not what was stored keeps its stored form, in a block of its own: it stays as damaged as it was.
-//! Former rows that SQLite cannot read are not moved. Their table then stays in the file, and `doctor` reports it.
+//! A damaged event keeps its stored form, in a separate block: it stays as damaged as before.
+//! Where SQLite cannot read a former row, the event gets a row without a body, which is reported as damaged. The former
+//! table then stays in the file, and `doctor` reports it.
 
 use std::path::Path;
 
@@ -35,8 +36,10 @@ use crate::{
 /// The name of the step in reports of progress. The space is that of the write-ahead log of one transaction.
 const STEP: &str = "moving the events into blocks, which needs up to 128 MB of free disk space";
 /// Events moved in one transaction, and the stored length of their bodies in bytes with which it ends earlier.
-const STEP_EVENTS: i64 = 10_000;
-const STEP_BYTES: usize = 8 * 1024 * 1024;
+const STEP_EVENTS: i64 = 5_000;
+const STEP_BYTES: usize = 4 * 1024 * 1024;
+/// Seqs that are read one by one from the first unreadable row on.
+const DAMAGED_STEP_EVENTS: i64 = 1_000;
 
 /// Moves all events that are still in the table of an earlier format.
 pub(in crate::store) fn finish(
@@ -103,7 +106,7 @@ impl FormerTable {
     }
 }
 
-/// An event as it was stored.
+/// An event in its former form.
 struct FormerRow {
     seq: i64,
     timestamp: i64,
@@ -207,16 +210,13 @@ impl Mover<'_> {
                     slice.rows.push(row);
                 }
                 Ok(None) => {
-                    slice.through = slice.through.max(last.min(after + STEP_EVENTS));
+                    if slice.rows.is_empty() {
+                        slice.through = last;
+                    }
                     break;
                 }
                 Err(error) if stored::is_damage(&error) => {
-                    slice.is_damaged = true;
-                    let end = last.min(slice.through + STEP_EVENTS / 10);
-                    for seq in slice.through + 1..=end {
-                        slice.rows.extend(self.damaged_row(seq)?);
-                    }
-                    slice.through = end;
+                    self.read_singly(&mut slice, last)?;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -225,8 +225,27 @@ impl Mover<'_> {
         Ok(slice)
     }
 
-    /// One row, as far as it can be read.
-    fn damaged_row(&self, seq: i64) -> rusqlite::Result<Option<FormerRow>> {
+    /// Adds the next rows of a slice, read one by one as far as possible.
+    fn read_singly(&self, slice: &mut Slice, last: i64) -> rusqlite::Result<()> {
+        slice.is_damaged = true;
+        let newest = "SELECT coalesce((SELECT timestamp FROM event ORDER BY seq DESC LIMIT 1), 0)";
+        let mut before = match slice.rows.last() {
+            Some(row) => row.timestamp,
+            None => self.reading.query_row(newest, [], |row| row.get(0))?,
+        };
+        let end = last.min(slice.through + DAMAGED_STEP_EVENTS);
+        for seq in slice.through + 1..=end {
+            if let Some(row) = self.damaged_row(seq, before)? {
+                before = row.timestamp;
+                slice.rows.push(row);
+            }
+        }
+        slice.through = end;
+        Ok(())
+    }
+
+    /// One row, as far as it can be read. If nothing of it can be read, it gets the time `before`.
+    fn damaged_row(&self, seq: i64, before: i64) -> rusqlite::Result<Option<FormerRow>> {
         for are_readable in [true, false] {
             let (columns, table) = (self.table.columns(are_readable), self.table.name());
             let mut statement =
@@ -236,7 +255,8 @@ impl Mover<'_> {
                 found => return found,
             }
         }
-        Ok(None)
+        let terms = FormerTerms::Ordinals(None, None);
+        Ok(Some(FormerRow { seq, timestamp: before, filled: 0, checksum: None, body: None, terms }))
     }
 
     /// Moves the rows of a slice, and deletes the former ones if `is_deleting`, in one transaction.
