@@ -23,7 +23,9 @@
 --   used:<client id>       when a credential was last used, recorded every few seconds
 --   dropping               the chunk whose dropped events may still have rows; absent otherwise
 --   drops                  the number of times that retention has dropped events
---   outdated_chunks        while a migration from format 3 rebuilds the index: the first chunk that it has not rebuilt
+--   moved_events           while a migration moves events into blocks: the last event that it has moved
+--   outdated_chunks        while a migration rebuilds the index: the first chunk that it has not rebuilt
+--   replacing_blocks       exists only within transactions that replace blocks, which the trigger of that table requires
 --   retention_clock        the last time of the clock that retention has trusted
 --   terms_unswept          present while the table of terms may contain values that only dropped events had
 --   spent:<ticket>         an ended session or a used sign-in link, and when it would have expired
@@ -38,21 +40,39 @@ CREATE TABLE setting (
 --   entity     context.entity, if the event has one, as the ordinal of its term (below)
 --   blueprint  context.blueprint, if the event has one, as the ordinal of its term
 --   filled     the fields that the server filled in for the sender: the sum of 1 trigger.at, 2 trigger.origin, 4 status, 8 identifier
---   body       the event, one JSON object: uncompressed if it begins with '{', otherwise a zstd frame (RFC 8878) with
---              its content size and the number of its dictionary
---   checksum   the lower 32 bits: the CRC-32 of the JSON object, then seq, timestamp, entity, blueprint, filled (8
+--   checksum   the lower 32 bits: the CRC-32 of the event's body, then seq, timestamp, entity, blueprint, filled (8
 --              bytes each, little-endian; -1 if missing); the upper 32 bits: the first 32 bits of the identifier's
---              SHA-256. Verified each time the event is served. NULL before checksums_from: then the zstd frame has a
---              checksum, of the body only. An uncompressed body without a checksum is served if it is JSON
+--              SHA-256. Verified each time the event is served. NULL before checksums_from: then the zstd frame of the
+--              block has a checksum, of the bodies only. An uncompressed body without a checksum is served if it is JSON
 CREATE TABLE event (
     seq       INTEGER PRIMARY KEY,
     timestamp INTEGER NOT NULL,
     entity    INTEGER,
     blueprint INTEGER,
     filled    INTEGER NOT NULL,
-    body      BLOB    NOT NULL,
     checksum  INTEGER
 ) STRICT;
+
+-- The bodies of the events, in blocks of consecutive events that are compressed together. A batch is divided into blocks
+-- of 8 events; events that are sent one by one get a block each, and sealing their chunk joins these. A block may belong
+-- to two chunks.
+--   first   the seq of the first event
+--   events  the number of seqs from the first to the last event
+--   bodies  the events, one JSON object each, with the byte 0x1E (the record separator, which no JSON contains) between
+--           two of them; an event that was dropped leaves an empty text. Uncompressed if this begins with '{', otherwise
+--           a zstd frame (RFC 8878) with its content size and the number of its dictionary
+CREATE TABLE block (
+    first  INTEGER PRIMARY KEY,
+    events INTEGER NOT NULL,
+    bodies BLOB    NOT NULL
+) STRICT;
+
+CREATE TRIGGER block_is_never_changed BEFORE UPDATE ON block
+BEGIN SELECT RAISE(ABORT, 'a block is never changed'); END;
+
+CREATE TRIGGER block_is_never_deleted BEFORE DELETE ON block
+WHEN NOT EXISTS (SELECT 1 FROM setting WHERE name = 'replacing_blocks')
+BEGIN SELECT RAISE(ABORT, 'a block is never deleted'); END;
 
 -- Indexes for hand-written SQL. Each index entry contains the seq of its row, so equal values are in order of arrival.
 -- The server's own queries use the chunks below.
@@ -82,16 +102,18 @@ WHEN OLD.seq > coalesce((SELECT last FROM dropped WHERE first <= OLD.seq ORDER B
 BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
 
 -- The events with names in place of ordinals: SELECT at FROM named_event WHERE entity = 'checkout' ORDER BY timestamp
+-- Their bodies are compressed: auditbox query and auditbox event print them.
 CREATE VIEW named_event AS
 SELECT event.seq, event.timestamp,
        strftime('%Y-%m-%dT%H:%M:%fZ', event.timestamp / 1000000.0, 'unixepoch') AS at,
-       entity.value AS entity, blueprint.value AS blueprint, event.body
+       entity.value AS entity, blueprint.value AS blueprint
 FROM event
 LEFT JOIN term AS entity    ON entity.field = 2    AND entity.ordinal = event.entity
 LEFT JOIN term AS blueprint ON blueprint.field = 3 AND blueprint.ordinal = event.blueprint;
 
--- The zstd dictionaries that bodies are compressed with. They are never deleted, since bodies refer to them.
---   ratio     stored bytes per byte of event, for events that it was not trained on
+-- The zstd dictionaries that blocks are compressed with. They are never deleted, since blocks refer to them.
+--   ratio     bytes per byte of event in blocks of 8, for events that it was not trained on; 0 if it was trained for events
+--             one by one, before format 4
 --   checksum  the CRC-32 of the number (4 bytes, little-endian) and the bytes
 CREATE TABLE dictionary (
     number     INTEGER PRIMARY KEY,

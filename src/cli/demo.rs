@@ -47,16 +47,18 @@ pub(super) fn run(mut config: Config, arguments: &DemoArguments, out: &mut Outpu
 
 fn fill(store: &Store, arguments: &DemoArguments) -> Result<(), Failure> {
     let now = Timestamp::now();
-    let mut batch = Vec::with_capacity(BATCH_EVENTS);
+    let (mut preparer, mut waiting) = (store.writer.preparer(), 0);
     let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
     while let Some(text) = events.next() {
         let draft = EventDraft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
         // Each event is received at its own time.
         let receipt = Receipt { at: draft.happened_at().unwrap_or(now), by: RECEIVED_BY };
-        batch.push(store.writer.prepare(draft.accept(&receipt)));
-        if batch.len() == BATCH_EVENTS || events.peek().is_none() {
+        preparer.add(draft.accept(&receipt));
+        waiting += 1;
+        if waiting == BATCH_EVENTS || events.peek().is_none() {
             store.writer.wait_for_room();
-            store.writer.append(std::mem::take(&mut batch), Policy::AllOrNothing)?.wait()?;
+            store.writer.append(preparer.finish(), Policy::AllOrNothing)?.wait()?;
+            waiting = 0;
         }
     }
     Ok(())

@@ -46,6 +46,9 @@ pub struct TermWriter {
     generation: u64,
     /// Terms that were added to the file in a transaction that is not committed.
     added: HashMap<Field, HashMap<Box<str>, u32>>,
+    /// The ordinals of the next new terms in this transaction. The next transaction reads them from the file again: a command
+    /// that runs while the server runs may have added terms.
+    next: HashMap<Field, u32>,
 }
 
 impl TermWriter {
@@ -65,7 +68,12 @@ impl TermWriter {
         if let Some(ordinal) = self.known(connection, field, value)? {
             return Ok(ordinal);
         }
-        let ordinal = add(connection, field, value)?;
+        let ordinal = match self.next.get(&field) {
+            Some(next) => *next,
+            None => next_ordinal(connection, field)?,
+        };
+        insert(connection, field, ordinal, value)?;
+        self.next.insert(field, ordinal.saturating_add(1));
         self.added.entry(field).or_default().insert(Box::from(value), ordinal);
         Ok(ordinal)
     }
@@ -87,6 +95,7 @@ impl TermWriter {
 
     /// Makes the terms that the transaction added known to the threads that prepare events.
     pub fn committed(&mut self) {
+        self.next.clear();
         for (field, added) in self.added.drain() {
             for (value, ordinal) in added {
                 self.cache.insert(field, &value, ordinal);
@@ -98,6 +107,7 @@ impl TermWriter {
     /// terms were deleted.
     pub fn forget(&mut self) {
         self.added.clear();
+        self.next.clear();
         self.generation = self.cache.clear();
     }
 }
@@ -110,14 +120,11 @@ pub(super) fn find(connection: &Connection, field: Field, value: &str) -> rusqli
         .optional()
 }
 
-fn add(connection: &Connection, field: Field, value: &str) -> rusqlite::Result<u32> {
-    // The file decides, not a counter in memory: a command that ran while the server runs may have added terms.
+fn insert(connection: &Connection, field: Field, ordinal: u32, value: &str) -> rusqlite::Result<()> {
     connection
-        .prepare_cached(
-            "INSERT INTO term (field, ordinal, value) \
-             SELECT ?1, coalesce(max(ordinal), -1) + 1, ?2 FROM term WHERE field = ?1 RETURNING ordinal",
-        )?
-        .query_row(params![field.code(), value], |row| row.get(0))
+        .prepare_cached("INSERT INTO term (field, ordinal, value) VALUES (?1, ?2, ?3)")?
+        .execute(params![field.code(), ordinal, value])
+        .map(drop)
 }
 
 /// Deletes terms of a field that no event has. The row of the highest ordinal stays without its value, so that the ordinal is

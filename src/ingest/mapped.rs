@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 
-use super::{INLINE_BYTES_MAX, ItemError, Reading, SentEvents, Stored, append, separate};
+use super::{INLINE_BYTES_MAX, Item, ItemError, Reading, SentEvents, Stored, append, prepared, separate};
 use crate::{
     http::{ApiError, Context, body::Body, metrics::Ingested},
     model::{
         batch::TooMany,
         error::FieldError,
-        event::{Receipt, Sender},
+        event::{Event, Receipt, Sender},
         mapping::{MappedRecord, Mapping, Record, RecordError, RecordKey},
         masked_event::MaskedEvent,
         records,
     },
-    store::{Outcome, Policy, Prepared},
+    store::{Outcome, Policy},
 };
 
 /// Maximum number of bytes of a record's key in an identifier. Of a longer one, the hash is.
@@ -81,8 +81,6 @@ enum OnConflict {
     IsKnown,
 }
 
-type Item = Result<(Prepared, OnConflict), ItemError>;
-
 /// Stores the records of a body.
 pub(crate) async fn records(
     format: Format,
@@ -115,11 +113,11 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(&self, body: &[u8]) -> Result<Vec<Item>, ApiError> {
+    fn read(&self, body: &[u8]) -> Result<Vec<Item<OnConflict>>, ApiError> {
         let events_max = self.reading.events_max;
         let too_many = || ApiError::invalid(format!("body: more than {events_max} events in one request"));
         let mapping = &self.format.mapping;
-        let mut items: Vec<Item> = Vec::new();
+        let (mut items, mut preparer) = (Vec::new(), self.reading.writer.preparer());
         for document in mapping.documents_within(body, events_max).map_err(|TooMany| too_many())? {
             let records = match document {
                 Ok(text) => match mapping.records_within(text, events_max) {
@@ -135,21 +133,24 @@ impl Batch {
                     }
                     for record in records {
                         let item = self.record(items.len(), record);
-                        items.push(item);
+                        items.push(item.map(|(event, on_conflict)| {
+                            preparer.add(event);
+                            on_conflict
+                        }));
                     }
                 }
                 Err(error) => items.push(Err(error)),
             }
         }
-        Ok(items)
+        Ok(prepared(items, preparer.finish()))
     }
 
     /// Maps the record with this index.
-    fn record(&self, index: usize, record: Record<'_>) -> Item {
+    fn record(&self, index: usize, record: Record<'_>) -> Result<(Event, OnConflict), ItemError> {
         let Format { mapping, identification, .. } = &self.format;
         let mapped = mapping.map(&record, &self.reading.limits).map_err(invalid)?;
         let derived = identification.derive(index, &record);
-        let (event, is_own) = self.prepare(&mapped, index, derived.as_deref())?;
+        let (event, is_own) = self.event_of(&mapped, index, derived.as_deref())?;
         let on_conflict = match derived {
             _ if is_own || identification.may_change() => OnConflict::MapAgain(record.into_owned()),
             Some(_) => OnConflict::IsKnown,
@@ -160,13 +161,13 @@ impl Batch {
 
     /// Completes a mapped record. Also returns whether it has its own identifier; otherwise it gets the derived one, or the one
     /// that follows from the request's key.
-    fn prepare(
+    fn event_of(
         &self,
         mapped: &MappedRecord,
         index: usize,
         derived: Option<&str>,
-    ) -> Result<(Prepared, bool), FieldError> {
-        let Reading { at, by, key, mask, writer, .. } = &self.reading;
+    ) -> Result<(Event, bool), FieldError> {
+        let Reading { at, by, key, mask, .. } = &self.reading;
         let limits = MappedRecord::limits(&self.reading.limits);
         let sent = MaskedEvent::new(mapped.event(), &limits, mask)?;
         let mut draft = sent.read(&limits, Sender::Client)?;
@@ -178,12 +179,12 @@ impl Batch {
         }
         let provenance = mapped.provenance(self.format.door);
         let event = draft.with_mapping(&provenance).accept(&Receipt { at: *at, by });
-        Ok((writer.prepare(event), is_own))
+        Ok((event, is_own))
     }
 
     /// Stores the records whose identifiers belong to events with other content.
     async fn settle(&self, stored: &mut Stored, conflicts: Vec<OnConflict>, context: &Context) -> Result<(), ApiError> {
-        let (mut events, mut places) = (Vec::new(), Vec::new());
+        let (mut preparer, mut places) = (self.reading.writer.preparer(), Vec::new());
         for (place, on_conflict) in conflicts.into_iter().enumerate() {
             match on_conflict {
                 _ if stored.outcomes[place] != Outcome::Conflict => {}
@@ -191,17 +192,18 @@ impl Batch {
                 OnConflict::IsKnown => stored.outcomes[place] = Outcome::Duplicate,
                 OnConflict::MapAgain(record) => {
                     let mapped = self.format.mapping.map_again(&record, &self.reading.limits);
-                    let event = mapped.map(|mapped| self.prepare(&mapped, place, None));
+                    let event = mapped.map(|mapped| self.event_of(&mapped, place, None));
                     // The record was mapped before, so it can be mapped again.
                     if let Ok(Ok((event, _))) = event {
-                        event.identifier().clone_into(&mut stored.sent.identifiers[place]);
-                        events.push(event);
+                        event.identifier.clone_into(&mut stored.sent.identifiers[place]);
+                        preparer.add(event);
                         places.push(place);
                     }
                 }
             }
         }
-        for (place, outcome) in places.into_iter().zip(append(context, events, Policy::Partial).await?) {
+        let outcomes = append(context, preparer.finish(), Policy::Partial).await?;
+        for (place, outcome) in places.into_iter().zip(outcomes) {
             // The identifier follows from the record, so another event with it is an earlier mapping of the record.
             stored.outcomes[place] = if outcome == Outcome::Conflict { Outcome::Duplicate } else { outcome };
         }

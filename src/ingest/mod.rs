@@ -91,14 +91,9 @@ pub(crate) struct Reading {
     writer: Writer,
 }
 
-/// An event of a body.
-struct ReadEvent {
-    event: Prepared,
-    /// The line on which it begins.
-    line: usize,
-}
-
-type Item = Result<ReadEvent, ItemError>;
+/// An event that is prepared, with what is to be known of it afterwards (by default the line on which it begins), or the error
+/// of an item.
+type Item<T = usize> = Result<(Prepared, T), ItemError>;
 
 impl Reading {
     /// Reads for this caller, who sends now.
@@ -135,24 +130,27 @@ impl Reading {
             batch::cut_off(&mut pieces, body, encoding);
         }
         let receipt = Receipt { at: self.at, by: &self.by };
-        let read = |index, raw| {
+        let mut preparer = self.writer.preparer();
+        let mut read = |index, raw| {
             let sent = MaskedEvent::new(raw, &self.limits, &self.mask)?;
             let mut draft = sent.read(&self.limits, Sender::Client)?;
             if let Some(key) = &self.key {
                 draft.assign(&key.identifier(index));
             }
-            Ok(self.writer.prepare(draft.accept(&receipt)))
+            preparer.add(draft.accept(&receipt));
+            Ok(())
         };
         let mut lines = Lines::of(body);
         let items = pieces.into_iter().enumerate().map(|(index, piece)| match piece {
             Ok(raw) => {
                 let line = lines.of_value(raw);
-                let event = read(index, raw).map_err(|error: FieldError| ItemError { error, line: Some(line) })?;
-                Ok(ReadEvent { event, line })
+                read(index, raw).map_err(|error: FieldError| ItemError { error, line: Some(line) })?;
+                Ok(line)
             }
             Err(error) => Err(ItemError::from(error)),
         });
-        Ok(items.collect())
+        let items = items.collect();
+        Ok(prepared(items, preparer.finish()))
     }
 }
 
@@ -173,7 +171,7 @@ async fn store_all(
         let details = shown.map(|(index, error)| Detail::Event((*error).clone().at(*index)));
         return Err(ApiError::invalid(message).with_details(details.collect()));
     }
-    let (batch, lines): (Vec<_>, Vec<_>) = items.into_iter().flatten().map(|read| (read.event, read.line)).unzip();
+    let (batch, lines): (Vec<_>, Vec<_>) = items.into_iter().flatten().unzip();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::AllOrNothing).await.map_err(|error| {
         if let AppendError::Conflict(conflicts) = &error {
@@ -190,6 +188,13 @@ async fn store_all(
     Ok(replay.respond(IngestResponse::of_all(accepted, total - accepted, sent.identifiers)))
 }
 
+/// The items with the prepared events of those that are valid.
+fn prepared<T>(items: Vec<Result<T, ItemError>>, events: Vec<Prepared>) -> Vec<Item<T>> {
+    let mut events = events.into_iter();
+    let with_event = |item: Result<T, ItemError>| item.map(|known| Some((events.next()?, known))).transpose();
+    items.into_iter().filter_map(with_event).collect()
+}
+
 /// Stores the valid events and reports the outcome of each event.
 async fn store_good(
     context: &Context,
@@ -198,7 +203,7 @@ async fn store_good(
     access: &ReadAccess,
 ) -> Result<HttpResponse, ApiError> {
     let (good, results) = separate(items);
-    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().map(|(index, read)| (index, read.event)).unzip();
+    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().map(|(place, (event, _))| (place, event)).unzip();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::Partial).await?;
     Stored { results, places, sent, outcomes }.respond(context, request, access).await

@@ -10,10 +10,10 @@ pub fn read_body(stored: &[u8]) {
     let bodies = BodyCodec::default();
     let decoder = Decoder::of_own(&bodies);
     if let Ok(body) = decoder.decode(stored) {
-        let again = bodies.encode(&body);
+        let again = bodies.encode(&body, false);
         // A body that does not begin like an object is not an event, and may be decoded otherwise.
         if body.starts_with('{') {
-            assert_eq!(decoder.decode(&again).as_deref(), Ok(&*body));
+            assert_eq!(decoder.decode(&again).as_ref(), Ok(&body));
         }
     }
 }
@@ -32,7 +32,7 @@ mod tests {
             flip in any::<prop::sample::Index>(),
         ) {
             read_body(&[head, &bytes].concat());
-            let mut frame = BodyCodec::default().encode(&format!("{{\"a\":\"{}\"}}", text.repeat(4)));
+            let mut frame = BodyCodec::default().encode(&format!("{{\"a\":\"{}\"}}", text.repeat(4)), false);
             let at = flip.index(frame.len());
             frame[at] ^= 1 << (at % 8);
             read_body(&frame);

@@ -5,7 +5,7 @@
 //!
 //! | directory | holds |
 //! |---|---|
-//! | `event` | the stored form of events: rows, compression, checksums, deleted ranges |
+//! | `event` | the stored form of events: rows, blocks of bodies, compression, checksums, deleted ranges |
 //! | `auth` | the rows of credentials and of revoked tickets |
 //! | `file` | connections, the lock, checkpoints, companion files |
 //! | `write` | the writer's thread, its queue, and the jobs that it commits |
@@ -54,6 +54,7 @@ pub use write::append::{Outcome, Policy};
 pub use write::job::Pending;
 pub use write::metrics::{Durations, StoreMetrics};
 pub use write::notify::Arrivals;
+pub use write::preparer::Preparer;
 pub use write::queue::QueueLimits;
 pub use write::writer::Writer;
 

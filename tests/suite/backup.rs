@@ -203,7 +203,7 @@ fn the_wal_stays_within_its_bound_during_a_backup() {
     // The copy is a snapshot of the moment at which it began.
     let copy = rusqlite::Connection::open(server.directory().join("copy.db")).unwrap();
     let events: u32 =
-        copy.query_row("SELECT count(*) FROM event WHERE length(body) > 500000", [], |row| row.get(0)).unwrap();
+        copy.query_row("SELECT count(*) FROM block WHERE length(bodies) > 500000", [], |row| row.get(0)).unwrap();
     assert_eq!(events as usize, 12 * held::BATCH_EVENTS);
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
+    blocks::{self, body},
     damage::doctor,
     harness::{Server, eventually, run},
 };
@@ -32,14 +33,6 @@ fn file() -> (TempDir, PathBuf) {
     assert!(status.success());
     let path = directory.path().join("auditbox.db");
     (directory, path)
-}
-
-/// The JSON of the event with this seq.
-fn body(connection: &Connection, seq: i64) -> String {
-    let stored: Vec<u8> =
-        connection.query_row("SELECT body FROM event WHERE seq = ?1", [seq], |row| row.get(0)).unwrap();
-    let bytes = if stored[0] == b'{' { stored } else { zstd::decode_all(&*stored).unwrap() };
-    String::from_utf8(bytes).unwrap()
 }
 
 /// The seq of the first event with this number.
@@ -69,10 +62,11 @@ fn store_again(connection: &Connection, of: i64, body: &str, identifier: &str) -
     let checksum = (i64::from(upper) << 32) | i64::from(hasher.finalize());
     connection
         .execute(
-            "INSERT INTO event (seq, timestamp, filled, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![seq, timestamp, filled, body.as_bytes(), checksum],
+            "INSERT INTO event (seq, timestamp, filled, checksum) VALUES (?1, ?2, ?3, ?4)",
+            params![seq, timestamp, filled, checksum],
         )
         .unwrap();
+    blocks::insert(connection, seq, &[body.to_owned()]);
     seq
 }
 

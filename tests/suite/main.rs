@@ -83,6 +83,7 @@ mod access;
 mod administrators;
 mod auth;
 mod backup;
+mod blocks;
 mod browser;
 mod checker;
 mod cli;

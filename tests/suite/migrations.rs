@@ -17,12 +17,15 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
+    blocks,
     harness::{Server, program, store_options},
     platform::assert_private,
     process::refusal,
 };
 
 const SCHEMA: &str = include_str!("../../schema.sql");
+/// The step of a migration that moves the events.
+const MOVING: &str = "moving the events into blocks, which needs up to 128 MB of free disk space";
 
 /// A stopped server's file with a few events.
 fn file() -> (TempDir, PathBuf) {
@@ -78,7 +81,8 @@ fn an_event_in_the_file_cannot_be_changed_or_deleted() {
     let connection = Connection::open(path).unwrap();
     for (statement, refusal) in [
         ("UPDATE event SET timestamp = 0", "an event is never changed"),
-        ("UPDATE event SET body = x'00' WHERE seq = 1", "an event is never changed"),
+        ("UPDATE block SET bodies = x'00' WHERE first = 1", "a block is never changed"),
+        ("DELETE FROM block WHERE first = 1", "a block is never deleted"),
         ("UPDATE event SET seq = 1000 WHERE seq = 1", "an event is never changed"),
         ("DELETE FROM event", "an event is never deleted"),
         ("DELETE FROM event WHERE seq = 1", "an event is never deleted"),
@@ -88,12 +92,14 @@ fn an_event_in_the_file_cannot_be_changed_or_deleted() {
         assert!(error.contains(refusal), "{statement}: {error}");
     }
     // A replacement would be a disguised change.
-    let columns = "seq, timestamp, entity, blueprint, filled, body";
+    let columns = "seq, timestamp, entity, blueprint, filled";
     let copy = format!("({columns}) SELECT {columns} FROM event WHERE seq = 1");
     assert!(connection.execute(&format!("INSERT INTO event {copy}"), []).is_err());
     connection.pragma_update(None, "recursive_triggers", true).unwrap();
     let error = connection.execute(&format!("REPLACE INTO event {copy}"), []).unwrap_err().to_string();
     assert!(error.contains("an event is never deleted"), "{error}");
+    let error = connection.execute("REPLACE INTO block VALUES (1, 1, x'00')", []).unwrap_err().to_string();
+    assert!(error.contains("a block is never deleted"), "{error}");
 }
 
 /// Runs every command that opens the file. Each must reject the file and leave it and its directory unchanged.
@@ -238,7 +244,7 @@ fn everyday_queries_use_an_index_without_sorting() {
         ("timestamp > 1", "timestamp, seq", "event_timestamp (timestamp>?)"),
         ("seq > 5", "seq", "INTEGER PRIMARY KEY (rowid>?)"),
     ] {
-        let sql = format!("SELECT body FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
+        let sql = format!("SELECT filled FROM event WHERE {condition} ORDER BY {order} LIMIT 100");
         let plan = plan_of(&connection, &sql);
         // One step: a second one would be a sort.
         assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
@@ -259,9 +265,9 @@ fn the_entity_index_serves_ordinals_and_names() {
     let connection = Connection::open(path).unwrap();
     let parts = "event_entity (ANY(<expr>) AND entity=?";
     for (sql, step) in [
-        ("SELECT body FROM event WHERE entity = 1 ORDER BY timestamp DESC, seq DESC", format!("{parts})")),
+        ("SELECT filled FROM event WHERE entity = 1 ORDER BY timestamp DESC, seq DESC", format!("{parts})")),
         (
-            "SELECT body FROM event WHERE entity = 1 AND timestamp BETWEEN 1 AND 2",
+            "SELECT filled FROM event WHERE entity = 1 AND timestamp BETWEEN 1 AND 2",
             format!("{parts} AND timestamp>? AND timestamp<?)"),
         ),
         ("SELECT at FROM named_event WHERE entity = 'svc-1' ORDER BY timestamp", format!("{parts})")),
@@ -335,7 +341,7 @@ fn a_file_of_the_first_format_is_migrated() {
     assert_eq!(code, Some(1));
     assert!(message.contains("has the older format 1"), "{message}");
     let server = Server::start_in(directory, &[]);
-    assert!(server.log().contains("bringing the file to its present format"), "{}", server.log());
+    assert!(server.log().contains(MOVING), "{}", server.log());
     let expected: Vec<_> = (1..=2_500).map(|number| format!("e{number}")).collect();
     let by_arrival = server.list("sort=received&order=asc&limit=5000&include_own=false");
     assert_eq!(by_arrival.identifiers(), expected);
@@ -360,10 +366,48 @@ fn is_as_described(directory: &TempDir, path: &Path) {
     assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
 }
 
+/// Brings a file of the present format to format 3, with uncompressed bodies. Its index may be that of either.
+fn as_format_3(connection: &Connection) {
+    blocks::allow_changes(connection);
+    let objects =
+        "DROP VIEW named_event; DROP INDEX event_timestamp; DROP INDEX event_entity; DROP INDEX event_blueprint;
+         ALTER TABLE event RENAME TO narrow;
+         CREATE TABLE event (
+             seq INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, entity INTEGER, blueprint INTEGER,
+             filled INTEGER NOT NULL, body BLOB NOT NULL, checksum INTEGER
+         ) STRICT;
+         CREATE INDEX event_timestamp ON event (timestamp);
+         CREATE INDEX event_entity    ON event (seq >> 16, entity, timestamp) WHERE entity IS NOT NULL;
+         CREATE INDEX event_blueprint ON event (blueprint, timestamp)         WHERE blueprint IS NOT NULL;
+         CREATE VIEW named_event AS SELECT seq, timestamp, body FROM event";
+    connection.execute_batch(&format!("BEGIN; {objects}")).unwrap();
+    let seqs: Vec<i64> = {
+        let mut statement = connection.prepare("SELECT seq FROM narrow").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    for seq in seqs {
+        let insert = "INSERT INTO event SELECT seq, timestamp, entity, blueprint, filled, ?2, checksum FROM narrow \
+                      WHERE seq = ?1";
+        let body = blocks::body(connection, seq).into_bytes();
+        connection.prepare_cached(insert).unwrap().execute((seq, body)).unwrap();
+    }
+    connection
+        .execute_batch(
+            "DROP TABLE narrow; DROP TABLE block;
+             CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
+             BEGIN SELECT RAISE(ABORT, 'an event is never changed'); END;
+             CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+             BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;
+             PRAGMA user_version = 3; COMMIT",
+        )
+        .unwrap();
+}
+
 #[test]
 fn a_file_of_the_second_format_is_migrated() {
     let (directory, path) = file();
     let connection = Connection::open(&path).unwrap();
+    as_format_3(&connection);
     connection
         .execute_batch(
             "DROP VIEW named_event; DROP INDEX event_entity; DROP TABLE sqlite_stat1;
@@ -408,9 +452,9 @@ fn a_killed_migration_resumes() {
     let (directory, path) = file_of_format_1(60_000);
     let is_done = || {
         let connection = Connection::open(&path).unwrap();
-        let aside = "SELECT count(*) FROM sqlite_schema WHERE name = 'event_1'";
+        let left = "SELECT count(*) FROM setting WHERE name = 'moved_events'";
         pragma(&connection, "user_version") == 4
-            && connection.query_row(aside, [], |row| row.get::<_, i64>(0)).unwrap() == 0
+            && connection.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap() == 0
     };
     let mut interrupted = 0;
     for round in 0..12 {
@@ -463,8 +507,7 @@ fn a_migration_and_a_reindex_empty_the_wal_after_each_step() {
     let options = store_options(&path, 4_096);
     let watch = WalWatch::new(&path);
     Store::open(&options, &watch).unwrap().close().unwrap();
-    let (carried, indexed) =
-        (watch.lengths("bringing the file to its present format"), watch.lengths("making the index"));
+    let (carried, indexed) = (watch.lengths(MOVING), watch.lengths("making the index"));
     assert!(carried.len() > 1 && indexed.len() > 1, "{carried:?} {indexed:?}");
     assert!(carried.iter().chain(&indexed).all(|length| *length == 0), "{carried:?} {indexed:?}");
     let watch = WalWatch::new(&path);

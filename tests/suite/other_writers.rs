@@ -3,15 +3,18 @@
 use std::{thread, time::Duration};
 
 use auditbox::store::{Policy, Quiet, Store};
-use rusqlite::{Connection, TransactionBehavior, params, types::Value as Column};
+use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value as Column};
 use serde_json::json;
 
 use crate::harness::{Server, eventually, prepare, run, store_options};
 
 const CHUNK_EVENTS: u32 = 65_536;
 
-/// A row of the table of events.
-type Row = [Column; 7];
+/// A row of the table of events, and the block of its body.
+struct Row {
+    event: [Column; 6],
+    block: [Column; 3],
+}
 
 /// The row that an event would have in this database. It is taken from a copy of the database, so the values are in no
 /// dictionary of the original.
@@ -21,15 +24,17 @@ fn row_of(connection: &Connection, copy: &std::path::Path, event: &serde_json::V
     let event = prepare(&store, event);
     store.writer.append(vec![event], Policy::AllOrNothing).unwrap().wait().unwrap();
     store.close().unwrap();
-    let sql = "SELECT seq, timestamp, entity, blueprint, filled, body, checksum FROM event ORDER BY seq DESC LIMIT 1";
-    let columns = |row: &rusqlite::Row<'_>| Ok([0, 1, 2, 3, 4, 5, 6].map(|column| row.get(column).unwrap()));
-    Connection::open(copy).unwrap().query_row(sql, [], columns).unwrap()
+    let copy = Connection::open(copy).unwrap();
+    let event = "SELECT seq, timestamp, entity, blueprint, filled, checksum FROM event ORDER BY seq DESC LIMIT 1";
+    let event = copy.query_row(event, [], |row| Ok([0, 1, 2, 3, 4, 5].map(|column| row.get(column).unwrap()))).unwrap();
+    let block = "SELECT first, events, bodies FROM block ORDER BY first DESC LIMIT 1";
+    let block = copy.query_row(block, [], |row| Ok([0, 1, 2].map(|column| row.get(column).unwrap()))).unwrap();
+    Row { event, block }
 }
 
 fn insert(connection: &Connection, row: &Row) {
-    let [seq, timestamp, entity, blueprint, filled, body, checksum] = row;
-    let sql = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    connection.execute(sql, params![seq, timestamp, entity, blueprint, filled, body, checksum]).unwrap();
+    connection.execute("INSERT INTO block VALUES (?1, ?2, ?3)", params_from_iter(&row.block)).unwrap();
+    connection.execute("INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6)", params_from_iter(&row.event)).unwrap();
 }
 
 #[test]

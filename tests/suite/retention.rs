@@ -23,6 +23,7 @@ use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
 use crate::{
+    blocks,
     harness::{Server, eventually, prepare, prepare_received, received, run, store_options},
     wire::Connection,
 };
@@ -451,14 +452,12 @@ fn a_chunk_with_a_damaged_event_stays_and_others_are_dropped() {
     let events = (0..190).map(|number| dated(&event(&format!("e-{number}"), "entity", days(number)), days(number)));
     let directory = received(64, &events.collect::<Vec<_>>());
     let database = Database::open(directory.path().join("auditbox.db")).unwrap();
-    let trigger = "SELECT sql FROM sqlite_schema WHERE name = 'event_is_never_changed'";
-    let trigger: String = database.query_row(trigger, [], |row| row.get(0)).unwrap();
-    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
+    blocks::allow_changes(&database);
     // An event that is to stay.
     let kept = "SELECT min(seq) FROM event WHERE timestamp > unixepoch('now', '-30 days') * 1000000 AND seq > 5";
     let kept: i64 = database.query_row(kept, [], |row| row.get(0)).unwrap();
-    database.execute("UPDATE event SET body = x'7b7d' WHERE seq = ?1", [kept]).unwrap();
-    database.execute_batch(&trigger).unwrap();
+    blocks::overwrite(&database, kept, b"{}");
+    blocks::forbid_changes(&database);
     let server = Server::start_in(directory, &KEEP_30);
     let dropped = |first: i64, last: i64| -> i64 {
         let sum = "SELECT coalesce(sum(last - first + 1), 0) FROM dropped WHERE first BETWEEN ?1 AND ?2";

@@ -11,6 +11,7 @@ use rusqlite::Connection as Database;
 use serde_json::json;
 
 use crate::{
+    blocks,
     harness::{Server, eventually, prepare, run, store_options},
     wire::Connection,
 };
@@ -202,13 +203,14 @@ fn doctor_finds_the_damage_and_reindex_repairs_the_index() {
 fn doctor_names_the_damaged_event_and_others_are_still_served() {
     let (directory, path) = sealed_file();
     let database = Database::open(&path).unwrap();
-    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
-    for (seq, damage) in [
-        (100, "body = CAST(substr(body, 1, length(body) - 1) || x'fe' AS BLOB)"),
-        (200, "timestamp = 5"),
-        (450, "entity = 999"),
+    blocks::allow_changes(&database);
+    blocks::isolate(&database, 100);
+    for damage in [
+        "UPDATE block SET bodies = CAST(substr(bodies, 1, length(bodies) - 1) || x'fe' AS BLOB) WHERE first = 100",
+        "UPDATE event SET timestamp = 5 WHERE seq = 200",
+        "UPDATE event SET entity = 999 WHERE seq = 450",
     ] {
-        database.execute(&format!("UPDATE event SET {damage} WHERE seq = ?1"), [seq]).unwrap();
+        assert_eq!(database.execute(damage, []).unwrap(), 1);
     }
     drop(database);
     let examined = run(directory.path(), &["doctor"]);
@@ -249,9 +251,8 @@ fn a_duplicate_of_an_event_in_a_sealed_chunk_is_recognized() {
     // The same with a damaged earlier event.
     server.kill();
     let database = Database::open(&path).unwrap();
-    database.execute_batch("DROP TRIGGER event_is_never_changed").unwrap();
-    let damaged = database.execute("UPDATE event SET body = CAST(x'28b52ffd' AS BLOB) WHERE seq = 450", []).unwrap();
-    assert_eq!(damaged, 1);
+    blocks::allow_changes(&database);
+    blocks::overwrite(&database, 450, b"\x28\xb5\x2f\xfd");
     drop(database);
     server.start_again();
     for n in [460, 499] {
@@ -335,6 +336,7 @@ fn bodies_use_a_dictionary_once_there_is_one() {
             "diff": { "before": { "replicas": n % 9, "version": format!("1.{n}.0") }, "after": { "replicas": n % 8 } },
         })
     };
+    server.store(&[event(50_000)]);
     server.store(&(0..3_000).map(event).collect::<Vec<_>>());
     let database = Database::open(server.database()).unwrap();
     eventually("a dictionary", || {
@@ -342,14 +344,16 @@ fn bodies_use_a_dictionary_once_there_is_one() {
         (count == 1).then_some(())
     });
     server.store(&[event(5_000)]);
-    let newest = "SELECT body FROM named_event WHERE entity = 'svc-0' ORDER BY seq DESC LIMIT 1";
+    // Events that were sent one by one.
+    let single = "SELECT bodies FROM block JOIN named_event ON seq = first WHERE events = 1 AND entity = 'svc-0'";
+    let newest = &format!("{single} ORDER BY seq DESC LIMIT 1");
     // The dictionary is used shortly after it is stored in the file.
     let length = eventually("a body written with it", || {
         server.store(&[event(50 * usize::try_from(Timestamp::now().micros() % 1_000_000).unwrap() + 10_000)]);
         let body: Vec<u8> = database.query_row(newest, [], |row| row.get(0)).unwrap();
         zstd::zstd_safe::get_dict_id_from_frame(&body).map(|_| body.len())
     });
-    let oldest = "SELECT body FROM named_event WHERE entity = 'svc-0' ORDER BY seq LIMIT 1";
+    let oldest = &format!("{single} ORDER BY seq LIMIT 1");
     let first: Vec<u8> = database.query_row(oldest, [], |row| row.get(0)).unwrap();
     assert!(length * 2 < first.len(), "{length} instead of {}", first.len());
     assert_eq!(server.list("identifier=event-5000").identifiers(), ["event-5000"]);

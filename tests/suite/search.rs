@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    damage,
+    blocks, damage,
     harness::{Server, eventually},
 };
 
@@ -320,9 +320,9 @@ fn a_damaged_long_message_is_reported_and_not_omitted() {
     assert_eq!(server.list("q=needle1").identifiers(), ["e1", "e3"]);
     // Its words have been in the index since startup; only its row is damaged now.
     let connection = damage::sql(&server.database());
-    let longest =
-        "UPDATE event SET body = x'7b7d' WHERE seq = (SELECT seq FROM event ORDER BY length(body) DESC LIMIT 1)";
-    assert_eq!(connection.execute(longest, []).unwrap(), 1);
+    let last: i64 = connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0)).unwrap();
+    let longest = (1..=last).max_by_key(|seq| blocks::body(&connection, *seq).len()).unwrap();
+    blocks::overwrite(&connection, longest, b"{}");
     damage::close(connection);
     for search in ["needle1", "nowhere"] {
         let answer = server.list(&query("q", search)).json();

@@ -16,7 +16,7 @@ use crate::{
         records::Place,
         timestamp::Timestamp,
     },
-    store::{Outcome, Policy, Prepared, Writer},
+    store::{Outcome, Policy, Preparer, Writer},
 };
 
 /// Events per batch: many share the cost of one commit, and an invalid line delays few others.
@@ -33,7 +33,7 @@ const EVENTS: &str = "/v1/audit-log?partial=true";
 
 /// The destination of the events.
 pub(super) enum Target {
-    File(Writer),
+    File(Writer, Preparer),
     Server(Client),
 }
 
@@ -108,7 +108,6 @@ impl Run {
 pub(super) struct Batches {
     target: Target,
     events: Vec<Sent>,
-    prepared: Vec<Prepared>,
     text: String,
     /// What the records in the text are, if they are not events.
     run: Option<Run>,
@@ -118,15 +117,7 @@ pub(super) struct Batches {
 
 impl Batches {
     pub(super) const fn new(target: Target) -> Self {
-        Self {
-            target,
-            events: Vec::new(),
-            prepared: Vec::new(),
-            text: String::new(),
-            run: None,
-            bytes: 0,
-            in_flight: VecDeque::new(),
-        }
+        Self { target, events: Vec::new(), text: String::new(), run: None, bytes: 0, in_flight: VecDeque::new() }
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -135,14 +126,14 @@ impl Batches {
 
     /// Adds an event of `bytes` to the batch.
     pub(super) fn add(&mut self, sent: Sent, draft: EventDraft<'_>, bytes: usize) {
-        match &self.target {
+        match &mut self.target {
             Target::Server(_) => {
                 self.text.push_str(&draft.into_json());
                 self.text.push('\n');
             }
-            Target::File(writer) => {
+            Target::File(_, preparer) => {
                 let receipt = Receipt { at: Timestamp::now(), by: IMPORT_NAME };
-                self.prepared.push(writer.prepare(draft.accept(&receipt)));
+                preparer.add(draft.accept(&receipt));
             }
         }
         self.events.push(sent);
@@ -184,10 +175,10 @@ impl Batches {
             return Ok(Vec::new());
         }
         self.bytes = 0;
-        let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &self.target {
-            Target::File(writer) => {
+        let fates: Box<dyn FnOnce() -> Result<Vec<Fate>, Failure>> = match &mut self.target {
+            Target::File(writer, preparer) => {
                 writer.wait_for_room();
-                let pending = writer.append(std::mem::take(&mut self.prepared), Policy::Partial)?;
+                let pending = writer.append(preparer.finish(), Policy::Partial)?;
                 Box::new(move || Ok(pending.wait()?.into_iter().map(Fate::from).collect()))
             }
             Target::Server(client) => {

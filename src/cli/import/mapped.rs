@@ -118,7 +118,7 @@ impl Import<'_> {
                 source: source.key().to_owned(),
                 number,
             }),
-            Target::File(_) => None,
+            Target::File(..) => None,
         };
         let on_conflict = OnConflict::MapAgain { format, record: record.into_owned() };
         let is_nameless =

@@ -98,7 +98,7 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
                 ..config.limits.clone()
             };
             let store = serve::open(&Config { limits, ..config.clone() })?;
-            (Target::File(store.writer.clone()), Some(store))
+            (Target::File(store.writer.clone(), store.writer.preparer()), Some(store))
         }
     };
     let mut import = Import {
@@ -405,7 +405,7 @@ impl Import<'_> {
             }
         };
         let whose = match self.batches.target() {
-            Target::File(_) => "",
+            Target::File(..) => "",
             Target::Server(_) => " This follows this command's configuration; the server follows its own.",
         };
         let subject = if past == 1 { "1 stored event is".to_owned() } else { format!("{past} stored events are") };

@@ -14,7 +14,7 @@ use crate::{
         admin::duplicates::{Duplicate, DuplicateSearch},
         error::OpenError,
         event::{
-            chunks,
+            block_replacement, block_rows, chunks,
             codec::{self, BodyCodec},
             row as events, stored,
             tombstones::{self, Dropped},
@@ -261,6 +261,12 @@ impl Examination {
                 let message = "was dropped, but its row still exists".to_owned();
                 self.find(&format!("event {seq}"), message, Remedy::Restore);
             }
+            for run in dropped.runs() {
+                for seq in block_replacement::with_bodies(connection, bodies, *run)? {
+                    let message = "was dropped, but its body still exists".to_owned();
+                    self.find(&format!("event {seq}"), message, Remedy::Restore);
+                }
+            }
         }
         let is_sealed = number < reindex::next_chunk(connection)?;
         let mut chunk = MemoryChunk::new(number, chunk_events);
@@ -373,8 +379,13 @@ impl Examination {
         Ok(())
     }
 
-    /// Checks that the index has no chunk after the newest event.
+    /// Checks that the index has no chunk, and that there is no body, after the newest event.
     fn beyond(&mut self, connection: &Connection, chunks: u32) -> Result<(), IndexError> {
+        let (last, last_body) = (events::last_seq(connection)?, block_rows::last_seq(connection)?);
+        if last_body > last {
+            let message = format!("has the bodies of events up to {last_body}, but rows only up to {last}");
+            self.find("the file", message, Remedy::Restore);
+        }
         let next = reindex::next_chunk(connection)?;
         if next > chunks {
             self.find("the index", format!("has {next} chunks of events, but the log has {chunks}"), Remedy::Reindex);

@@ -207,10 +207,10 @@ fn differ(connection: &Connection, bodies: &BodyCodec, seqs: &[i64]) -> Result<b
     let mut first: Option<(String, _)> = None;
     for seq in seqs {
         let Some(Ok(stored)) = fetch.row(*seq)? else { continue };
-        let Ok(body) = stored.open(fetch.decoder()) else { continue };
+        let Ok(body) = fetch.open(&stored)? else { continue };
         match &first {
-            None => first = Some((body.into_owned(), stored.filled())),
-            Some((known, filled)) if !same_submission((known, *filled), (&body, stored.filled())) => return Ok(true),
+            None => first = Some((body.to_owned(), stored.filled())),
+            Some((known, filled)) if !same_submission((known, *filled), (body, stored.filled())) => return Ok(true),
             Some(_) => {}
         }
     }
@@ -247,7 +247,7 @@ mod tests {
             let event = draft.unwrap().accept(&Receipt { at: Timestamp::now(), by: "test" });
             let probe = crate::index::IdentifierProbe::new(&event.identifier);
             let prepared = Prepared::new(event, &bodies, probe, KnownTerms::default());
-            events::insert(&connection, &mut terms, seq, &prepared).unwrap();
+            events::append(&connection, &bodies, &mut terms, seq - 1, &[&prepared]).unwrap();
         }
         (connection, bodies)
     }

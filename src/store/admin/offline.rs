@@ -80,7 +80,7 @@ fn open_for_a_change(path: &Path) -> Result<Connection, OpenError> {
 /// Stores an audit record of auditbox itself in the caller's transaction.
 pub(in crate::store) fn append(transaction: &Connection, record: Event) -> rusqlite::Result<()> {
     let probe = IdentifierProbe::new(&record.identifier);
-    let record = Prepared::new(record, &BodyCodec::load(transaction)?, probe, KnownTerms::default());
-    let seq = row::last_seq(transaction)? + 1;
-    row::insert(transaction, &mut TermWriter::default(), seq, &record).map(drop)
+    let bodies = BodyCodec::load(transaction)?;
+    let record = Prepared::new(record, &bodies, probe, KnownTerms::default());
+    row::append(transaction, &bodies, &mut TermWriter::default(), row::last_seq(transaction)?, &[&record]).map(drop)
 }

@@ -1,9 +1,12 @@
-//! The stored form of events: their rows, the compression of their bodies, the checks on both, and the ranges that were
+//! The stored form of events: their rows, the blocks of their bodies, the checks on both, and the ranges that were
 //! deleted.
 //!
 //! Functions here read and write rows in the transaction of their caller. Code that starts a thread or opens a
 //! connection does not belong here.
 
+pub(in crate::store) mod block;
+pub(in crate::store) mod block_replacement;
+pub(in crate::store) mod block_rows;
 pub(in crate::store) mod checksum;
 pub(in crate::store) mod chunks;
 pub(in crate::store) mod codec;

@@ -9,7 +9,9 @@ use crate::{
         timestamp::Timestamp,
         values::{self, Values},
     },
-    store::event::{checksum::Columns, prepared::Prepared},
+    store::event::{
+        block_replacement, block_rows, checksum::Columns, chunks::SeqRun, codec::BodyCodec, prepared::Prepared,
+    },
 };
 
 /// The newest event's seq; 0 in an empty log.
@@ -17,13 +19,31 @@ pub(in crate::store) fn last_seq(connection: &Connection) -> rusqlite::Result<i6
     connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
 }
 
-/// Inserts an event, and those of its values that are not in the term dictionary yet. Returns the index entry.
-pub(in crate::store) fn insert(
+/// Inserts events after the one with the seq `last`, and those of their values that are not in the term dictionary yet.
+/// Returns the index entries.
+pub(in crate::store) fn append(
     connection: &Connection,
+    bodies: &BodyCodec,
     terms: &mut TermWriter,
-    seq: i64,
-    event: &Prepared,
-) -> rusqlite::Result<Entry> {
+    last: i64,
+    events: &[&Prepared],
+) -> rusqlite::Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(events.len());
+    let mut seq = last;
+    for block in events.chunk_by(|one, next| one.is_with(next)) {
+        let stored = Prepared::block_of(block, bodies)
+            .ok_or_else(|| rusqlite::Error::ToSqlConversionFailure("a prepared block cannot be decoded".into()))?;
+        block_rows::insert(connection, seq + 1, block.len(), &stored)?;
+        for event in block {
+            seq += 1;
+            entries.push(insert(connection, terms, seq, event)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Inserts the row of an event, and its new terms.
+fn insert(connection: &Connection, terms: &mut TermWriter, seq: i64, event: &Prepared) -> rusqlite::Result<Entry> {
     let mut known = terms.valid(&event.known).iter();
     let entry = entry(seq, event.timestamp, &event.values, |field, value| match known.next() {
         Some(Some(ordinal)) => Ok(Some(*ordinal)),
@@ -39,11 +59,20 @@ pub(in crate::store) fn insert(
     let Columns { timestamp, entity, blueprint, filled, .. } = columns;
     connection
         .prepare_cached(
-            "INSERT INTO event (seq, timestamp, entity, blueprint, filled, body, checksum) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO event (seq, timestamp, entity, blueprint, filled, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![seq, timestamp, entity, blueprint, filled, event.stored, event.content.in_row(&columns)])?;
+        .execute(params![seq, timestamp, entity, blueprint, filled, event.content.in_row(&columns)])?;
     Ok(entry)
+}
+
+/// Deletes the rows and the bodies of events whose deletion is recorded.
+pub(in crate::store) fn delete(connection: &Connection, bodies: &BodyCodec, runs: &[SeqRun]) -> rusqlite::Result<()> {
+    block_replacement::remove(connection, bodies, runs)?;
+    let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
+    for (first, last) in runs {
+        statement.execute([first, last])?;
+    }
+    Ok(())
 }
 
 /// The index entry of an event with these values. `ordinal` looks up a term, in the order of the values; unknown terms are

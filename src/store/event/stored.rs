@@ -1,9 +1,8 @@
 //! Reading an event's row and verifying that it is what was written.
 //!
 //! Every event leaves the file through [`Stored::open`]. What it cannot verify is returned as [`Damaged`], with what is
-//! still known, and never as an event. A page that SQLite cannot read damages the events on it and no others.
-
-use std::borrow::Cow;
+//! still known, and never as an event. A page that SQLite cannot read damages the events on it and no others. A damaged
+//! block damages the events in it.
 
 use rusqlite::{CachedStatement, Connection, Row};
 use serde::de::IgnoredAny;
@@ -18,8 +17,9 @@ use crate::{
         values::Values,
     },
     store::event::{
+        block_rows::{BlockReader, Unreadable},
         checksum::{self, Columns},
-        codec::{BodyCodec, Decoder},
+        codec::BodyCodec,
     },
 };
 
@@ -51,17 +51,18 @@ impl Damaged {
     }
 }
 
-/// An event's row as stored.
+/// An event's row as stored, without its body.
 pub(in crate::store) struct Stored {
     pub(in crate::store) columns: Columns,
-    body: Vec<u8>,
     checksum: Option<i64>,
 }
 
-/// What is still known of a damaged row.
+/// What is still known of a damaged event.
 pub(in crate::store) struct Damage {
     /// What is wrong.
     pub(in crate::store) message: String,
+    /// Whether SQLite could not read a page with its body.
+    pub(in crate::store) of_page: bool,
     /// The identifier in its body, if the row confirms it.
     pub(in crate::store) identifier: Option<String>,
     /// The identifier's part of the row's checksum.
@@ -70,13 +71,13 @@ pub(in crate::store) struct Damage {
 
 impl From<String> for Damage {
     fn from(message: String) -> Self {
-        Self { message, identifier: None, identifier_part: None }
+        Self { message, of_page: false, identifier: None, identifier_part: None }
     }
 }
 
 impl Stored {
     /// The columns that [`Stored::row`] reads, in order.
-    pub(in crate::store) const COLUMNS: &str = "seq, timestamp, entity, blueprint, filled, body, checksum";
+    pub(in crate::store) const COLUMNS: &str = "seq, timestamp, entity, blueprint, filled, checksum";
 
     /// Reads a row. An error means an invalid column type, or a damaged page.
     pub(in crate::store) fn row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -87,7 +88,17 @@ impl Stored {
             blueprint: row.get(3)?,
             filled: row.get(4)?,
         };
-        Ok(Self { columns, body: row.get(5)?, checksum: row.get(6)? })
+        Ok(Self { columns, checksum: row.get(5)? })
+    }
+
+    /// A row with these columns.
+    pub(in crate::store) const fn new(columns: Columns, checksum: Option<i64>) -> Self {
+        Self { columns, checksum }
+    }
+
+    /// Whether this body is what was stored.
+    pub(in crate::store) fn is_whole(&self, body: &str, bodies: &BodyCodec) -> bool {
+        self.verify(Ok(body), bodies.has_checksum(self.columns.seq)).is_ok()
     }
 
     /// The fields that the server had filled in.
@@ -100,37 +111,40 @@ impl Stored {
         Timestamp::from_micros(self.columns.timestamp)
     }
 
-    /// The event's bytes, if they are what was stored.
-    pub(in crate::store) fn open(&self, decoder: &Decoder<'_>) -> Result<Cow<'_, str>, Damage> {
+    /// The body, if it is what was stored. `has_checksum` says whether the row must have a checksum.
+    fn verify<'b>(&self, body: Result<&'b str, Unreadable>, has_checksum: bool) -> Result<&'b str, Damage> {
         let part = self.checksum.map(checksum::identifier_of);
-        let damage = |message| Damage { message, identifier: None, identifier_part: part };
-        let body = decoder.decode(&self.body).map_err(damage)?;
+        let damage = |message| Damage { identifier_part: part, ..Damage::from(message) };
+        let body = body.map_err(|Unreadable { message, of_page }| Damage { of_page, ..damage(message) })?;
         let Some(checksum) = self.checksum else {
-            return match self.is_old_and_whole(decoder, &body) {
+            return match self.is_old_and_whole(body, has_checksum) {
                 Ok(()) => Ok(body),
                 Err(message) => Err(damage(message.to_owned())),
             };
         };
-        if checksum::is_sound(checksum, &self.columns, &body) {
+        if checksum::is_sound(checksum, &self.columns, body) {
             return Ok(body);
         }
-        let identifier = searchable(&body).ok().and_then(|(_, values)| {
+        let identifier = searchable(body).ok().and_then(|(_, values)| {
             let identifier = values.first(Field::Identifier)?;
             (Some(checksum::identifier_part(identifier)) == part).then(|| identifier.to_owned())
         });
         Err(Damage { identifier, ..damage("its checksum does not match".to_owned()) })
     }
 
-    /// A row from before there were checksums: its frame has one. A body that is not a frame must at least be JSON, so
-    /// that it cannot break a list.
-    fn is_old_and_whole(&self, decoder: &Decoder<'_>, body: &str) -> Result<(), &'static str> {
-        if self.columns.seq >= decoder.checksums_from() {
+    /// A row from before there were checksums: the frame of its block has one. A body that is not in a frame must at
+    /// least be JSON, so that it cannot break a list, and have the time of the row.
+    fn is_old_and_whole(&self, body: &str, has_checksum: bool) -> Result<(), &'static str> {
+        if has_checksum {
             return Err("its checksum is missing");
         }
         if serde_json::from_str::<IgnoredAny>(body).is_err() {
             return Err("it is not JSON");
         }
-        Ok(())
+        match searchable(body) {
+            Ok((timestamp, _)) if timestamp != self.timestamp() => Err("its time is not that of its row"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -142,13 +156,15 @@ pub(in crate::store) fn searchable(body: &str) -> Result<(Timestamp, Values), St
 /// Fetches events one by one.
 pub(in crate::store) struct Fetch<'c> {
     statement: CachedStatement<'c>,
-    decoder: Decoder<'c>,
+    blocks: BlockReader<'c>,
+    codec: &'c BodyCodec,
 }
 
 impl<'c> Fetch<'c> {
     pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c BodyCodec) -> rusqlite::Result<Self> {
         let sql = format!("SELECT {} FROM event WHERE seq = ?1", Stored::COLUMNS);
-        Ok(Self { statement: connection.prepare_cached(&sql)?, decoder: Decoder::new(connection, bodies) })
+        let (statement, blocks) = (connection.prepare_cached(&sql)?, BlockReader::new(connection, bodies)?);
+        Ok(Self { statement, blocks, codec: bodies })
     }
 
     /// The row of the event with this seq: `None` if there is none, an inner error if its page is damaged.
@@ -167,7 +183,7 @@ impl<'c> Fetch<'c> {
         let opened = match self.row(seq)? {
             None => return Ok(None),
             Some(Err(message)) => Err(Damaged { seq, timestamp: None, identifier: None, message }),
-            Some(Ok(stored)) => stored.open(&self.decoder).map(Cow::into_owned).map_err(|damage| Damaged {
+            Some(Ok(stored)) => self.open(&stored)?.map(str::to_owned).map_err(|damage| Damaged {
                 seq,
                 timestamp: Some(stored.timestamp()),
                 identifier: damage.identifier,
@@ -177,8 +193,10 @@ impl<'c> Fetch<'c> {
         Ok(Some(opened))
     }
 
-    pub(in crate::store) fn decoder(&self) -> &Decoder<'c> {
-        &self.decoder
+    /// The body of the event with this row, if it is what was stored.
+    pub(in crate::store) fn open(&mut self, stored: &Stored) -> rusqlite::Result<Result<&str, Damage>> {
+        let body = self.blocks.body(stored.columns.seq)?;
+        Ok(stored.verify(body, self.codec.has_checksum(stored.columns.seq)))
     }
 }
 

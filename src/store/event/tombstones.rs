@@ -1,8 +1,8 @@
 //! Deleted ranges of events, and the deletion of their rows.
 //!
 //! A deletion is first recorded here, in the transaction that also writes its audit record and removes the events from
-//! the index. From then on no query finds them. Their rows are deleted afterwards in small pieces. The trigger that
-//! protects events permits only the deletion of rows that are recorded here. The record remains: it distinguishes a
+//! the index. From then on no query finds them. Their rows and bodies are deleted afterwards in small pieces (`row.rs`).
+//! The trigger that protects events permits only the deletion of rows that are recorded here. The record remains: it distinguishes a
 //! deleted range from a loss.
 //!
 //! One chunk at a time: the setting `dropping` names the chunk whose rows may still exist. After a crash, they are
@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// Events deleted in one piece: a few milliseconds of the writer's time.
-pub(in crate::store) const PIECE_EVENTS: i64 = 1_000;
+const PIECE_EVENTS: i64 = 1_000;
+/// The cost of a run in addition to its events: the blocks at its ends are rewritten without its bodies.
+const RUN_EVENTS: i64 = 16;
 
 /// What was deleted in a part of the log: ascending runs that do not touch.
 #[derive(Debug, Default)]
@@ -36,6 +38,11 @@ impl Dropped {
         self.0.extend_from_slice(runs);
         self.0.sort_unstable();
         self
+    }
+
+    /// The runs.
+    pub(in crate::store) fn runs(&self) -> &[SeqRun] {
+        &self.0
     }
 
     /// Deleted events whose rows still exist.
@@ -88,21 +95,21 @@ pub(in crate::store) fn runs_of(seqs: &[i64]) -> Vec<SeqRun> {
     seqs.chunk_by(|one, next| one + 1 == *next).filter_map(|run| Some((*run.first()?, *run.last()?))).collect()
 }
 
-/// Splits and joins runs into pieces of at most as many events as are deleted at once.
+/// Splits and joins runs into pieces that are deleted at once.
 pub(in crate::store) fn pieces(runs: &[SeqRun]) -> Vec<Vec<SeqRun>> {
     let (mut pieces, mut room): (Vec<Vec<SeqRun>>, i64) = (Vec::new(), 0);
     for (first, last) in runs {
         let mut from = *first;
         while from <= *last {
-            if room == 0 {
+            if room <= RUN_EVENTS {
                 pieces.push(Vec::new());
-                room = PIECE_EVENTS;
+                room = PIECE_EVENTS + RUN_EVENTS;
             }
-            let to = (*last).min(from + room - 1);
+            let to = (*last).min(from + room - RUN_EVENTS - 1);
             if let Some(piece) = pieces.last_mut() {
                 piece.push((from, to));
             }
-            (room, from) = (room - (to - from + 1), to + 1);
+            (room, from) = (room - RUN_EVENTS - (to - from + 1), to + 1);
         }
     }
     pieces
@@ -153,13 +160,13 @@ pub(in crate::store) fn dropping(connection: &Connection) -> rusqlite::Result<Op
         .optional()
 }
 
-/// Deletes the rows of deleted events.
-pub(in crate::store) fn delete(connection: &Connection, runs: &[SeqRun]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("DELETE FROM event WHERE seq BETWEEN ?1 AND ?2")?;
-    for (first, last) in runs {
-        statement.execute([first, last])?;
-    }
-    Ok(())
+/// Whether the event with this seq was deleted.
+pub(in crate::store) fn is_dropped(connection: &Connection, seq: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce((SELECT last FROM dropped WHERE first <= ?1 ORDER BY first DESC LIMIT 1), 0) >= ?1",
+        )?
+        .query_row([seq], |row| row.get(0))
 }
 
 /// Records that the rows of all deleted events are gone.
@@ -209,8 +216,8 @@ mod tests {
             [
                 vec![(1, 1_000)],
                 vec![(1_001, 2_000)],
-                vec![(2_001, 2_500), (3_000, 3_000), (4_000, 4_498)],
-                vec![(4_499, 4_600)]
+                vec![(2_001, 2_500), (3_000, 3_000), (4_000, 4_466)],
+                vec![(4_467, 4_600)]
             ]
         );
     }

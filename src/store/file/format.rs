@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, types::FromSql};
 
 use crate::store::{
     error::OpenError,
@@ -17,6 +17,10 @@ use crate::store::{
 pub(in crate::store) const APPLICATION_ID: i64 = 0x6162_6f78;
 /// The format that `schema.sql` describes, as `PRAGMA user_version`.
 pub(in crate::store) const FORMAT: i64 = 4;
+/// The setting in which a migration records the last event that it has moved into a block.
+pub(in crate::store) const MOVED_EVENTS: &str = "moved_events";
+/// The names that a migration gives the tables of events of formats 1, 2 and 3.
+pub(in crate::store) const EVENTS_OF_FORMATS: [&str; 3] = ["event_1", "event_2", "event_3"];
 /// The setting that a migration of the index counts its chunks in.
 pub(in crate::store) const OUTDATED_CHUNKS: &str = "outdated_chunks";
 pub(in crate::store) const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -79,23 +83,35 @@ pub(in crate::store) fn is_empty(connection: &Connection) -> rusqlite::Result<bo
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Whether a migration from format 1 has moved all events. Until then the file has only a part of them in the table
-/// `event`.
-pub(in crate::store) fn is_migrated(connection: &Connection) -> rusqlite::Result<bool> {
-    let left = connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(())).optional()?;
-    Ok(left.is_none())
+/// The last event that a migration has moved into a block; `None` if there is no such migration. Until its end, the file
+/// has only a part of the events in the table `event`.
+pub(in crate::store) fn moved_events(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    setting(connection, MOVED_EVENTS)
+}
+
+/// Whether the file has a table.
+pub(in crate::store) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+    connection.query_row(sql, [name], |row| row.get(0))
 }
 
 /// The first chunk whose rows a migration from format 3 has not rebuilt yet; `None` if there is no such migration.
 pub(in crate::store) fn outdated_chunks(connection: &Connection) -> rusqlite::Result<Option<u32>> {
-    let sql = "SELECT value FROM setting WHERE name = ?1";
-    connection.query_row(sql, [OUTDATED_CHUNKS], |row| row.get(0)).optional()
+    setting(connection, OUTDATED_CHUNKS)
+}
+
+fn setting<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
+    connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()
 }
 
 /// The format from which an unfinished migration started, if there is one.
 fn unfinished(connection: &Connection) -> rusqlite::Result<Option<i64>> {
-    if !is_migrated(connection)? {
-        return Ok(Some(1));
+    if moved_events(connection)?.is_some() {
+        for (found, table) in (1..).zip(EVENTS_OF_FORMATS) {
+            if has_table(connection, table)? {
+                return Ok(Some(found));
+            }
+        }
     }
     Ok(outdated_chunks(connection)?.map(|_| 3))
 }

@@ -1,4 +1,4 @@
-//! The job that writes a part of the index, or a dictionary, for the sealer and for retention.
+//! The job that writes a part of the index, larger blocks, or a dictionary, for the sealer and for retention.
 
 use std::sync::Arc;
 
@@ -6,7 +6,10 @@ use crate::{
     index::{self, IndexError, SealedChunk, SealedRow},
     store::{
         error::WriteError,
-        event::zstd_dictionary::{self, Trained},
+        event::{
+            block_replacement::{self, Replacement},
+            zstd_dictionary::{self, Trained},
+        },
         write::{
             batch::{WAL_BYTES_PER_COMMIT, WriteBatch},
             job::{Job, Published},
@@ -21,7 +24,9 @@ pub(in crate::store) enum IndexJob {
     Rows(Arc<[SealedRow]>),
     /// The chunk's own row. All its other rows are written.
     Sealed(Arc<SealedChunk>),
-    /// A dictionary for future bodies.
+    /// Blocks of a full chunk in place of smaller ones.
+    Blocks(Arc<[Replacement]>),
+    /// A dictionary for future blocks.
     Dictionary(Arc<Trained>),
 }
 
@@ -39,6 +44,11 @@ impl Job for IndexJob {
                 index::insert_chunk(batch.transaction, chunk)?;
                 WAL_BYTES_PER_COMMIT
             }
+            Self::Blocks(blocks) => {
+                block_replacement::replace(batch.transaction, blocks)?;
+                // Deleting the former blocks writes about as much.
+                2 * blocks.iter().map(Replacement::bytes).sum::<usize>()
+            }
             Self::Dictionary(trained) => {
                 zstd_dictionary::insert(batch.transaction, trained)?;
                 trained.bytes.len()
@@ -54,7 +64,7 @@ impl Job for IndexJob {
 
     fn publish_additions(&self, (): &(), to: &Published<'_>) {
         match self {
-            Self::Rows(_) => {}
+            Self::Rows(_) | Self::Blocks(_) => {}
             Self::Sealed(chunk) => {
                 to.index.sealed(Arc::clone(chunk));
                 to.counters.sealed();

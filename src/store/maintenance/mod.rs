@@ -7,6 +7,7 @@
 pub(in crate::store) mod dictionary;
 pub(in crate::store) mod index_job;
 pub(in crate::store) mod migrate;
+pub(in crate::store) mod move_events;
 pub(in crate::store) mod reindex;
 pub(in crate::store) mod retention;
 pub(in crate::store) mod sealer;

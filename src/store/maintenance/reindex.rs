@@ -12,9 +12,10 @@ use crate::{
     model::field::Field,
     store::{
         event::{
-            chunks::{chunk_events, span},
+            block_replacement,
+            chunks::{SeqRun, chunk_events, span},
             codec::BodyCodec,
-            row,
+            row, stored,
             tombstones::Dropped,
         },
         file::{checkpoint, open, progress::Progress},
@@ -168,6 +169,7 @@ pub(in crate::store) fn complete(
     let reading = open::reading(path)?;
     for number in sealed..full.saturating_sub(spare) {
         progress.advance("making the index", i64::from(number - sealed), i64::from(full - sealed));
+        join_blocks((&reading, connection), bodies, span(number, chunk_events))?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (chunk, _) = load((&reading, &transaction), bodies, number, chunk_events, terms)?;
         // The transaction must leave nothing of it.
@@ -187,6 +189,25 @@ pub(in crate::store) fn complete(
         transaction.commit()?;
         terms.committed();
         checkpoint::empty(connection)?;
+    }
+    Ok(())
+}
+
+/// Replaces small blocks. Those on damaged pages stay as they are.
+fn join_blocks(
+    (reading, writing): (&Connection, &mut Connection),
+    bodies: &BodyCodec,
+    span: SeqRun,
+) -> rusqlite::Result<()> {
+    for part in block_replacement::parts(span) {
+        let transaction = writing.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let joined = block_replacement::joined(reading, bodies, part)
+            .and_then(|replacements| block_replacement::replace(&transaction, &replacements));
+        match joined {
+            Ok(()) => transaction.commit()?,
+            Err(error) if stored::is_damage(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The thread that seals full chunks and trains dictionaries.
+//! The thread that seals full chunks, joins their small blocks, and trains dictionaries.
 //!
 //! It computes; only the writer writes. A chunk's rows go to the writer in slices that share a transaction with other
 //! jobs, so that no request waits longer than for one slice. A crash in between leaves orphans. They are deleted when
@@ -15,7 +15,11 @@ use crate::{
     index::{self, Index, IndexError, SealedChunk, SealedRow, SharedChunk},
     store::{
         error::{OpenError, WriteError},
-        event::codec::BodyCodec,
+        event::{
+            block_replacement::{self, Replacement},
+            chunks,
+            codec::BodyCodec,
+        },
         file::open,
         maintenance::{dictionary, index_job::IndexJob},
         write::writer::Writer,
@@ -115,11 +119,37 @@ impl SealerState {
                     let chunk = chunk.read();
                     (chunk.number(), chunk.length())
                 };
+                self.join_blocks(number)?;
                 self.seal(chunk)?;
                 // The first dictionary was trained on few events; a whole chunk is more representative.
                 self.train(i64::from(events), number == 0)
             }
         }
+    }
+
+    /// Replaces the small blocks of a full chunk. This precedes sealing, so that it is repeated after a crash.
+    fn join_blocks(&self, number: u32) -> Result<(), WriteError> {
+        let read = || -> Result<_, IndexError> {
+            let connection = open::reading(&self.path)?;
+            let span = chunks::span(number, chunks::chunk_events(&connection)?);
+            Ok((connection, span))
+        };
+        let joined = read().and_then(|(connection, span)| {
+            for part in block_replacement::parts(span) {
+                let replacements = block_replacement::joined(&connection, &self.bodies, part)?;
+                for slice in slices(replacements, Replacement::bytes) {
+                    match self.write(&IndexJob::Blocks(slice.into())) {
+                        Err(WriteError::IndexDamaged) | Ok(()) => {}
+                        Err(error) => return Ok(Err(error)),
+                    }
+                }
+            }
+            Ok(Ok(()))
+        });
+        joined.unwrap_or_else(|error| {
+            tracing::warn!(chunk = number, %error, "the blocks of a chunk stay small");
+            Ok(())
+        })
     }
 
     fn seal(&self, chunk: &SharedChunk) -> Result<(), WriteError> {
@@ -153,7 +183,7 @@ impl SealerState {
     }
 
     fn write_chunk(&self, rows: Vec<SealedRow>, sealed: SealedChunk) -> Result<(), WriteError> {
-        for slice in slices(rows) {
+        for slice in slices(rows, SealedRow::bytes) {
             self.write(&IndexJob::Rows(slice.into()))?;
         }
         self.write(&IndexJob::Sealed(Arc::new(sealed)))
@@ -185,11 +215,11 @@ impl SealerState {
 }
 
 /// Divides rows into slices that are written by one job each.
-pub(in crate::store) fn slices(rows: Vec<SealedRow>) -> Vec<Vec<SealedRow>> {
-    let mut slices: Vec<Vec<SealedRow>> = Vec::new();
+pub(in crate::store) fn slices<T>(rows: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut slices: Vec<Vec<T>> = Vec::new();
     let mut room = 0;
     for row in rows {
-        let bytes = row.bytes();
+        let bytes = bytes(&row);
         match slices.last_mut() {
             Some(slice) if bytes <= room => slice.push(row),
             _ => {

@@ -9,7 +9,7 @@ use crate::{
     model::event,
     store::{
         error::{AppendError, Conflict, WriteError},
-        event::{codec::Decoder, prepared::Prepared, stored::Fetch},
+        event::{prepared::Prepared, stored::Fetch},
         write::{
             batch::{PageFault, WriteBatch},
             job::Job,
@@ -69,9 +69,8 @@ impl Job for Append {
             decided => decided?,
         };
         if let (Ok(outcomes), None) = (&decided, batch.page_fault) {
-            for (event, _) in self.batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored) {
-                batch.store(event)?;
-            }
+            let new = self.batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Stored);
+            batch.store(&new.map(|(event, _)| event).collect::<Vec<_>>())?;
         }
         Ok(decided)
     }
@@ -86,8 +85,8 @@ impl WriteBatch<'_> {
         let mut of_assigned = None;
         for (index, event) in batch.iter().enumerate() {
             let mut outcome = if let Some(twin) = earlier.get(event.identifier()) {
-                let own = Decoder::of_own(self.bodies);
-                own.decode(&twin.stored).map_or(Outcome::Conflict, |body| self.compare((&body, twin.filled), event))
+                let body = twin.body(self.bodies);
+                body.map_or(Outcome::Conflict, |body| self.compare((&body, twin.filled), event))
             } else {
                 match self.known(event)? {
                     Known::New => Outcome::Stored,
@@ -134,16 +133,21 @@ impl WriteBatch<'_> {
                 self.page_fault = Some(PageFault::Again);
                 Known::Damaged
             }
-            Some(Ok(stored)) => match stored.open(fetch.decoder()) {
-                Ok(body) => Known::Stored(body.into_owned(), stored.filled()),
-                Err(_) => Known::Damaged,
+            Some(Ok(stored)) => match fetch.open(&stored)? {
+                Ok(body) => Known::Stored(body.to_owned(), stored.filled()),
+                Err(damage) => {
+                    if damage.of_page {
+                        self.unreadable.insert(seq);
+                        self.page_fault = Some(PageFault::Again);
+                    }
+                    Known::Damaged
+                }
             },
         })
     }
 
     fn compare(&self, known: (&str, event::DefaultedFields), new: &Prepared) -> Outcome {
-        let own = Decoder::of_own(self.bodies).decode(&new.stored);
-        let is_same = own.is_ok_and(|own| event::same_submission(known, (&own, new.filled)));
+        let is_same = new.body(self.bodies).is_some_and(|own| event::same_submission(known, (&own, new.filled)));
         if is_same { Outcome::Duplicate } else { Outcome::Conflict }
     }
 }

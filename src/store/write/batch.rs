@@ -46,12 +46,14 @@ pub(in crate::store) enum PageFault {
 }
 
 impl WriteBatch<'_> {
-    /// Stores an event that is known to be new.
-    pub(in crate::store) fn store(&mut self, event: &Prepared) -> rusqlite::Result<()> {
-        self.last_seq += 1;
-        self.wal_bytes += WAL_BYTES_PER_EVENT + event.bytes();
-        self.entries.push(row::insert(self.transaction, self.terms, self.last_seq, event)?);
-        self.fresh.insert(event.identifier().to_owned(), self.last_seq);
+    /// Stores events that are known to be new, in this order.
+    pub(in crate::store) fn store(&mut self, events: &[&Prepared]) -> rusqlite::Result<()> {
+        self.entries.extend(row::append(self.transaction, self.bodies, self.terms, self.last_seq, events)?);
+        for event in events {
+            self.last_seq += 1;
+            self.wal_bytes += WAL_BYTES_PER_EVENT + event.bytes();
+            self.fresh.insert(event.identifier().to_owned(), self.last_seq);
+        }
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ impl Job for ChangeCredential {
     fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<Result<(), ChangeError>, IndexError> {
         let changed = credentials::change(batch.transaction, &self.change)?;
         if changed.is_ok() {
-            batch.store(&self.record)?;
+            batch.store(&[&self.record])?;
         }
         Ok(changed)
     }

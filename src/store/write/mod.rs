@@ -10,6 +10,7 @@ pub(in crate::store) mod job;
 pub(in crate::store) mod last_used;
 pub(in crate::store) mod metrics;
 pub(in crate::store) mod notify;
+pub(in crate::store) mod preparer;
 pub(in crate::store) mod queue;
 pub(in crate::store) mod replay;
 pub(in crate::store) mod thread;

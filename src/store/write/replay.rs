@@ -12,7 +12,7 @@ use crate::{
     store::{
         event::{
             chunks::SeqRun,
-            codec::{BodyCodec, Decoder},
+            codec::BodyCodec,
             row as events,
             stored::{self, Damage, Fetch, Stored},
             tombstones::Dropped,
@@ -37,9 +37,9 @@ pub(in crate::store) struct ReplayedRow {
 }
 
 impl ReplayedRow {
-    fn new(seq: i64, row: Result<&Stored, String>, before: Timestamp, decoder: &Decoder<'_>) -> Self {
+    fn new(seq: i64, row: Result<Stored, String>, before: Timestamp, fetch: &mut Fetch<'_>) -> rusqlite::Result<Self> {
         let ordinal = |column: Option<i64>| column.and_then(|ordinal| u32::try_from(ordinal).ok());
-        match row {
+        Ok(match row {
             Ok(stored) => Self {
                 seq,
                 timestamp: stored.timestamp(),
@@ -47,7 +47,7 @@ impl ReplayedRow {
                     (Field::Entity, ordinal(stored.columns.entity)),
                     (Field::Blueprint, ordinal(stored.columns.blueprint)),
                 ],
-                body: stored.open(decoder).and_then(|body| Ok(stored::searchable(&body)?)),
+                body: fetch.open(&stored)?.and_then(|body| Ok(stored::searchable(body)?)),
             },
             Err(message) => Self {
                 seq,
@@ -55,7 +55,7 @@ impl ReplayedRow {
                 columns: [(Field::Entity, None), (Field::Blueprint, None)],
                 body: Err(message.into()),
             },
-        }
+        })
     }
 
     /// For a damaged row: ignores columns with ordinals that the term dictionary does not have.
@@ -145,7 +145,7 @@ pub(in crate::store) fn each_event(
                 None => Err(missing(connection, seq)?),
             },
         };
-        let mut read = ReplayedRow::new(seq, row.as_ref().map_err(String::clone), before, fetch.decoder());
+        let mut read = ReplayedRow::new(seq, row, before, &mut fetch)?;
         if read.body.is_err() {
             read.keep_known(connection)?;
         }

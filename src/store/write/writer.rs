@@ -2,7 +2,7 @@
 //!
 //! Only waiting for a reply waits for the disk. What cannot be accepted is rejected at once.
 
-use std::{borrow::Cow, fs, sync::Arc, thread, time::Duration};
+use std::{fs, sync::Arc, thread, time::Duration};
 
 use crate::{
     index::{Index, TermCache},
@@ -13,10 +13,7 @@ use crate::{
     },
     store::{
         error::{AppendError, ChangeError, WriteError},
-        event::{
-            codec::{BodyCodec, Decoder},
-            prepared::Prepared,
-        },
+        event::{codec::BodyCodec, prepared::Prepared},
         file::checkpoint::WalRoom,
         write::{
             append::{Append, Outcome, Policy},
@@ -25,6 +22,7 @@ use crate::{
             last_used::RecordUses,
             metrics::{Counters, StoreMetrics},
             notify::{Arrivals, Wake},
+            preparer::Preparer,
             queue::Queue,
         },
     },
@@ -62,9 +60,14 @@ impl Writer {
         Prepared::new(event, &self.bodies, probe, known)
     }
 
+    /// Prepares the events of one request together.
+    pub fn preparer(&self) -> Preparer {
+        Preparer::new(self)
+    }
+
     /// A prepared event as it would be served; empty if it cannot be decoded.
     pub fn body_of(&self, event: &Prepared) -> String {
-        Decoder::of_own(&self.bodies).decode(&event.stored).map(Cow::into_owned).unwrap_or_default()
+        event.body(&self.bodies).unwrap_or_default()
     }
 
     /// Notifications of commits from now on.

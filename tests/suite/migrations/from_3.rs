@@ -11,14 +11,19 @@ use std::{
     time::Duration,
 };
 
-use auditbox::store::{Progress, Quiet, Store};
+use auditbox::{
+    model::timestamp::Timestamp,
+    store::{Progress, Quiet, Store},
+    testdata::Generator,
+};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{file_of_format_1, is_as_described, pragma};
+use super::{as_format_3, file_of_format_1, is_as_described, pragma};
 use crate::{
-    harness::{Server, program, store_options},
+    blocks,
+    harness::{Server, program, received, store_options},
     process::refusal,
 };
 
@@ -37,12 +42,13 @@ fn file_of_format_3() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// The rows of all events, as stored.
-fn rows(path: &Path, through: i64) -> Vec<(i64, i64, Vec<u8>, i64)> {
+/// The rows of all events, without their bodies, which their checksums cover.
+fn rows(path: &Path, through: i64) -> Vec<[Option<i64>; 6]> {
     let connection = Connection::open(path).unwrap();
-    let sql = "SELECT seq, timestamp, body, checksum FROM event WHERE seq <= ?1 ORDER BY seq";
+    let sql = "SELECT seq, timestamp, entity, blueprint, filled, checksum FROM event WHERE seq <= ?1 ORDER BY seq";
     let mut statement = connection.prepare(sql).unwrap();
-    statement.query_map([through], |row| row.try_into()).unwrap().collect::<Result<_, _>>().unwrap()
+    let columns = |row: &rusqlite::Row<'_>| Ok([0, 1, 2, 3, 4, 5].map(|column| row.get(column).unwrap()));
+    statement.query_map([through], columns).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 /// The identity of an event's actor.
@@ -148,7 +154,7 @@ fn a_killed_migration_of_the_index_leaves_a_file_that_the_next_start_completes()
     const EVENTS: u32 = 20_000;
     let (directory, path) = file_of_format_1(EVENTS);
     Store::open(&store_options(&path, CHUNK_EVENTS), &Quiet).unwrap().close().unwrap();
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    as_format_3(&Connection::open(&path).unwrap());
     let next = || -> Option<u32> {
         let connection = Connection::open(&path).unwrap();
         let sql = "SELECT max(value) FROM setting WHERE name = 'outdated_chunks'";
@@ -168,6 +174,38 @@ fn a_killed_migration_of_the_index_leaves_a_file_that_the_next_start_completes()
     let (status, directory) = server.stop();
     assert!(status.success() && next().is_none() && pragma(&Connection::open(&path).unwrap(), "user_version") == 4);
     assert!(program(directory.path()).arg("doctor").output().unwrap().status.success());
+}
+
+#[test]
+fn no_event_changes_though_its_migration_is_killed_again_and_again() {
+    const EVENTS: u64 = 12_000;
+    let now = Timestamp::now();
+    let events: Vec<_> = Generator::new(1, EVENTS, now, 86_400).map(|event| (event, now)).collect();
+    let directory = received(4_096, &events);
+    let path = directory.path().join("auditbox.db");
+    let bodies = || -> Vec<String> {
+        let connection = Connection::open(&path).unwrap();
+        let last: i64 = connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0)).unwrap();
+        let own = |body: &String| !body.contains("\"origin\":\"auditbox\"");
+        (1..=last).map(|seq| blocks::body(&connection, seq)).filter(own).collect()
+    };
+    let before = bodies();
+    as_format_3(&Connection::open(&path).unwrap());
+    let mut interrupted = BTreeSet::new();
+    for round in 0..10 {
+        let mut child = program(directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(40 + 60 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let sql = "SELECT max(value) FROM setting WHERE name = 'moved_events'";
+        let moved: Option<i64> = Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
+        interrupted.extend(moved);
+    }
+    assert!(!interrupted.is_empty(), "every migration was over before it was killed");
+    let (status, directory) = Server::start_in(directory, &[]).stop();
+    assert!(status.success());
+    assert!(bodies() == before, "an event has changed");
+    is_as_described(&directory, &path);
 }
 
 #[test]
@@ -204,9 +242,7 @@ fn a_file_with_a_damaged_page_is_migrated_as_far_as_it_can_be_read() {
     bytes[(page as usize - 1) * 4_096] = 0x0f;
     fs::write(&path, bytes).unwrap();
     let server = Server::start_in(directory, &[]);
-    for message in
-        ["the index of entities for SQL keeps its former parts", "the index of a chunk keeps its former content"]
-    {
+    for message in ["a former table of events stays", "the index of a chunk keeps its former content"] {
         assert!(server.log().contains(message), "{}", server.log());
     }
     let list = server.list("sort=received&order=asc&limit=1000").json();

@@ -12,7 +12,7 @@ use crate::{
         event::{
             chunks::{self, SeqRun},
             prepared::Prepared,
-            tombstones,
+            row, tombstones,
         },
         maintenance::retention::clock,
         write::{
@@ -79,7 +79,7 @@ impl Job for Arc<DropJob> {
             DropJob::Events(runs) => {
                 let events = runs.iter().map(|(first, last)| last - first + 1).sum::<i64>();
                 batch.wal_bytes += usize::try_from(events).unwrap_or(0) * WAL_BYTES_PER_EVENT;
-                tombstones::delete(connection, runs)?;
+                row::delete(connection, batch.bodies, runs)?;
             }
             DropJob::Rows(slot, table) => {
                 batch.wal_bytes += usize::try_from(PIECE_ROWS).unwrap_or(0) * WAL_BYTES_PER_ROW;
@@ -131,7 +131,7 @@ impl DropChunk {
             return Ok(false);
         }
         // The audit record is now the newest event and is not among the deleted ones, so no seq is ever reused.
-        batch.store(&self.record)?;
+        batch.store(&[&self.record])?;
         let connection = batch.transaction;
         tombstones::add(connection, self.number, chunks::span(self.number, index.chunk_events()), &self.runs)?;
         set_unswept(connection, true)?;

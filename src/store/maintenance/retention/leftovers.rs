@@ -6,7 +6,9 @@ use crate::{
     index::IndexError,
     store::{
         event::{
-            chunks, stored,
+            chunks,
+            codec::BodyCodec,
+            row, stored,
             tombstones::{self, Dropped},
         },
         file::checkpoint,
@@ -21,12 +23,13 @@ pub(in crate::store) fn delete_leftovers(connection: &mut Connection) -> Result<
     let Some(number) = tombstones::dropping(connection)? else {
         return Ok(());
     };
+    let bodies = BodyCodec::load(connection)?;
     let (first, last) = chunks::span(number, chunk_events);
     let dropped = Dropped::within(connection, first, last)?;
     tracing::info!(events = dropped.count(), "deleting the rows of events that were dropped before the last stop");
     for piece in dropped.pieces() {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match tombstones::delete(&transaction, &piece).and_then(|()| transaction.commit()) {
+        match row::delete(&transaction, &bodies, &piece).and_then(|()| transaction.commit()) {
             // Damaged rows stay; `doctor` reports them.
             Err(error) if stored::is_damage(&error) => {
                 tracing::error!(

@@ -292,7 +292,7 @@ impl Round {
         };
         // An open snapshot would prevent emptying the write-ahead log.
         drop((transaction, reading));
-        for slice in sealer::slices(rows) {
+        for slice in sealer::slices(rows, index::SealedRow::bytes) {
             self.write(&IndexJob::Rows(slice.into()))?;
         }
         let details = plan::details(&expired, cutoffs);
