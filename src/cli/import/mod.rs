@@ -6,6 +6,7 @@
 mod batches;
 mod formats;
 mod mapped;
+mod pieces;
 mod source;
 
 use std::{
@@ -33,6 +34,9 @@ use crate::{
     store::Store,
     terminal,
 };
+pub(super) use pieces::{LineImport, Numbers};
+pub(super) use source::{base as log_name, without_compression};
+
 use batches::{BATCH_EVENTS, Batches, Fate, IN_FLIGHT, OnConflict, Sent, Target};
 use formats::{Formats, Known};
 use source::Source;
@@ -81,36 +85,8 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     for path in &arguments.files {
         input::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
-    let formats = arguments.format.as_deref().map(|name| Formats::named(name, &config.presets)).transpose()?;
-    let (target, store) = match arguments.server.client()? {
-        Some(client) => (Target::Server(client), None),
-        None => {
-            // The configured limits are for a server with many senders. Here the queue must hold this import's batches.
-            let limits = LimitsConfig {
-                queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
-                queue_bytes_max: LimitsConfig::default().queue_bytes_max,
-                ..config.limits.clone()
-            };
-            let store = serve::open(&Config { limits, ..config.clone() })?;
-            (Target::File(store.writer.clone()), Some(store))
-        }
-    };
-    let mut import = Import {
-        arguments,
-        formats,
-        known: Known::new(&config.presets),
-        conflicts: Vec::new(),
-        limits: config.limits.event(),
-        retention: config.retention.clone(),
-        // A server masks events by its own configuration.
-        mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
-        batches: Batches::new(target),
-        progress: progress(&arguments.files),
-        started: Instant::now(),
-        yields: arguments.files.iter().map(|_| Yield::default()).collect(),
-        counts: Counts::default(),
-        notices: Vec::new(),
-    };
+    let store = open(config, &arguments.server)?;
+    let mut import = Import::new(config, arguments, store.as_ref(), progress(&arguments.files))?;
     let outcome = import.files();
     import.progress.finish_and_clear();
     out.line(import.summary());
@@ -124,6 +100,20 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
         failure.with_advice("The events counted above are stored. Fix the problem and run the same import again.")
     })?;
     Ok(closed?)
+}
+
+/// Opens the file, unless the events go to a server.
+fn open(config: &Config, server: &ServerArguments) -> Result<Option<Store>, Failure> {
+    if server.client()?.is_some() {
+        return Ok(None);
+    }
+    // The configured limits are for a server with many senders. Here the queue must hold this import's batches.
+    let limits = LimitsConfig {
+        queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
+        queue_bytes_max: LimitsConfig::default().queue_bytes_max,
+        ..config.limits.clone()
+    };
+    serve::open(&Config { limits, ..config.clone() }).map(Some)
 }
 
 #[derive(Default)]
@@ -151,7 +141,8 @@ struct Yield {
     in_log: u64,
 }
 
-struct Import<'a> {
+/// Reads records, sends their events and counts the results.
+pub(super) struct Import<'a> {
     arguments: &'a ImportArguments,
     /// The presets that map the records, if these are not events.
     formats: Option<Formats>,
@@ -169,10 +160,47 @@ struct Import<'a> {
     notices: Vec<String>,
 }
 
-impl Import<'_> {
-    /// Reads the files. Also after an error, waits for the batches that were sent and counts their events.
+impl<'a> Import<'a> {
+    /// An import into `store`, or else to the server of the arguments.
+    fn new(
+        config: &Config,
+        arguments: &'a ImportArguments,
+        store: Option<&Store>,
+        progress: ProgressBar,
+    ) -> Result<Self, Failure> {
+        let format = arguments.format.as_deref();
+        let target = match (store, arguments.server.client()?) {
+            (Some(store), _) => Target::File(store.writer.clone()),
+            (None, Some(client)) => Target::Server(client),
+            (None, None) => return Err(Failure::new("neither a file nor a server takes the events")),
+        };
+        Ok(Self {
+            arguments,
+            formats: format.map(|name| Formats::named(name, &config.presets)).transpose()?,
+            known: Known::new(&config.presets),
+            conflicts: Vec::new(),
+            limits: config.limits.event(),
+            retention: config.retention.clone(),
+            // A server masks events by its own configuration.
+            mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
+            batches: Batches::new(target),
+            progress,
+            started: Instant::now(),
+            yields: arguments.files.iter().map(|_| Yield::default()).collect(),
+            counts: Counts::default(),
+            notices: Vec::new(),
+        })
+    }
+
+    /// Reads the files.
     fn files(&mut self) -> Result<(), Failure> {
         let read = (0..self.arguments.files.len()).try_for_each(|file| self.file(file));
+        self.finish(read).and_then(|()| self.check_yields())
+    }
+
+    /// Sends the rest and waits for all results. Also after an error, waits for the batches that were sent and counts their
+    /// events.
+    fn finish(&mut self, read: Result<(), Failure>) -> Result<(), Failure> {
         let mut outcome = read.and_then(|()| self.send());
         loop {
             while let Some(results) = self.batches.settle() {
@@ -183,7 +211,7 @@ impl Import<'_> {
                 break;
             }
         }
-        outcome.and_then(|()| self.check_yields())
+        outcome
     }
 
     /// A file has failed if it has records other than auditbox's own and none of them is in the log.
