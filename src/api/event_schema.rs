@@ -39,8 +39,10 @@ fn typed(kind: Type, description: &str) -> ObjectBuilder {
 /// The keys of an event that its sender may set and the server reads.
 fn event() -> ObjectBuilder {
     let identifier = "Makes a retry a duplicate; the server assigns one if absent";
-    let status = "SUCCESS or FAILURE, in any case. Stored as sent; filters and counts read it in upper case";
-    let status = nullable(Type::String).pattern(Some(STATUS)).default(Some("SUCCESS".into())).description(Some(status));
+    // No `default`: generators of clients then require the key.
+    let status =
+        "SUCCESS or FAILURE, in any case; SUCCESS if absent. Stored as sent; filters and counts read it in upper case";
+    let status = nullable(Type::String).pattern(Some(STATUS)).description(Some(status));
     let name = || ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).pattern(Some(NO_NUL));
     let side = || ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Any JSON"));
     let code = "From 100 to 999, as a number or a text; 0 means none";
@@ -75,7 +77,7 @@ fn trigger() -> ObjectBuilder {
         "Event time; the time of receipt if absent. An event whose time is far in the future is ordered by its receipt";
     object()
         .property("at", nullable(Type::String).format(Some(DATE_TIME)).description(Some(at)))
-        .property("origin", text(Object::Trigger, "origin").default(Some("API".into())))
+        .property("origin", text(Object::Trigger, "origin").description(Some("API if absent")))
         .property("by", texts(Object::By, &["userId", "orgId", "type", "name", "email"]))
 }
 

@@ -156,7 +156,14 @@ struct Reading {
     writer: Writer,
 }
 
-type Item = Result<Prepared, ItemError>;
+/// An event of a body.
+struct ReadEvent {
+    event: Prepared,
+    /// The line on which it begins.
+    line: usize,
+}
+
+type Item = Result<ReadEvent, ItemError>;
 
 impl Reading {
     /// Reads the events of a body. `cut_off` names the encoding of one that is cut off.
@@ -190,7 +197,9 @@ impl Reading {
         let mut lines = Lines::of(body);
         let items = pieces.into_iter().enumerate().map(|(index, piece)| match piece {
             Ok(raw) => {
-                read(index, raw).map_err(|error: FieldError| ItemError { error, line: Some(lines.of_value(raw)) })
+                let line = lines.of_value(raw);
+                let event = read(index, raw).map_err(|error: FieldError| ItemError { error, line: Some(line) })?;
+                Ok(ReadEvent { event, line })
             }
             Err(error) => Err(ItemError::from(error)),
         });
@@ -215,13 +224,13 @@ async fn store_all(
         let details = shown.map(|(index, error)| Detail::Event((*error).clone().at(*index)));
         return Err(ApiError::invalid(message).with_details(details.collect()));
     }
-    let batch: Vec<_> = items.into_iter().flatten().collect();
+    let (batch, lines): (Vec<_>, Vec<_>) = items.into_iter().flatten().map(|read| (read.event, read.line)).unzip();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::AllOrNothing).await.map_err(|error| {
-        if matches!(error, AppendError::Conflict { .. }) {
-            context.metrics.ingested(Ingested::Conflict, 1);
+        if let AppendError::Conflict(conflicts) = &error {
+            context.metrics.ingested(Ingested::Conflict, conflicts.len());
         }
-        sent.refusal(error)
+        sent.refusal(error, &lines)
     })?;
     let count = |outcomes: &[Outcome], wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     context.metrics.ingested(Ingested::Stored, count(&outcomes, Outcome::Stored));
@@ -240,7 +249,7 @@ async fn store_good(
     access: &ReadAccess,
 ) -> Result<HttpResponse, ApiError> {
     let (good, results) = separate(items);
-    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().map(|(index, read)| (index, read.event)).unzip();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::Partial).await?;
     Stored { results, places, sent, outcomes }.respond(context, request, access).await

@@ -97,11 +97,13 @@ fn describe(limits: &QueryLimits) -> OpenApi {
     let cookie = ApiKey::Cookie(ApiKeyValue::with_description("auditbox_session", session));
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    let mut license = License::new(LICENSE);
+    license.identifier = Some(LICENSE.to_owned());
     let info = InfoBuilder::new()
         .title("auditbox")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Who did what, to what, when, and what changed."))
-        .license(Some(License::new("MIT OR Apache-2.0")));
+        .license(Some(license));
     OpenApiBuilder::new()
         .info(info)
         .servers(Some([Server::new("/")]))
@@ -207,11 +209,20 @@ fn credentials() -> Vec<Endpoint> {
     ]
 }
 
+/// The license as an SPDX expression. In OpenAPI 3.1, generators of clients require an identifier of it.
+const LICENSE: &str = env!("CARGO_PKG_LICENSE");
+
+/// The header of a response to a challenge.
+const PROOF: &str = "If the request has a challenge: the proof that this server has the database file open, 43 characters of \
+                     base64url. Only a program that can read the file can check it";
+
 fn monitoring() -> Vec<Endpoint> {
     let metrics = "Read the server's metrics in the Prometheus text format";
     vec![
         Endpoint::new(Get, "/healthz", "getHealth", "Check whether the process responds")
-            .returns::<Success>(200, "Yes"),
+            .parameters(parameters::of_health())
+            .returns::<Success>(200, "Yes")
+            .header("X-Auditbox-Proof", Type::String, PROOF),
         Endpoint::new(Get, "/readyz", "getReadiness", "Check whether the process accepts writes")
             .returns::<Success>(200, "Yes")
             .fails(&[error::OVERLOADED]),

@@ -250,6 +250,6 @@ async fn write(writer: &Writer, records: Vec<Prepared>) -> Result<(), WriteError
     match writer.record(records)?.settled().await {
         Err(AppendError::Write(error)) => Err(error),
         // The identifiers are new, so that a conflict cannot occur.
-        Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+        Ok(_) | Err(AppendError::Conflict(_)) => Ok(()),
     }
 }

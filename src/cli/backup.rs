@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    cli::{bar::TerminalProgress, doctor, failure::Failure, output::Output},
+    cli::{
+        bar::TerminalProgress,
+        doctor,
+        failure::Failure,
+        output::{Output, counted},
+    },
     config::Config,
     model::credential::Credential,
     store::{self, Access, Difference, RestoreOptions},
@@ -60,8 +65,8 @@ pub(super) fn backup(config: &Config, arguments: &BackupArguments, out: &mut Out
     doctor::print(&made.report, out);
     let path = made.path.display();
     if made.report.findings.is_empty() {
-        let events = made.report.events;
-        out.line(format_args!("{path}: {events} events, sound. It holds the key that signs tokens: keep it private."));
+        let events = counted(made.report.events, "event");
+        out.line(format_args!("{path}: {events}, sound. It holds the key that signs tokens: keep it private."));
         return Ok(());
     }
     Err(Failure::new(format!("the copy is damaged because the file itself is; it is kept as {path}")))
@@ -80,7 +85,8 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments, out: &mut O
         let source = arguments.source.display();
         return Err(Failure::new(format!("{source} is damaged; nothing was changed")));
     }
-    out.line(format_args!("{}: {} events from the backup, sound.", path.display(), restored.report.events));
+    let events = counted(restored.report.events, "event");
+    out.line(format_args!("{}: {events} from the backup, sound.", path.display()));
     if let Some(aside) = &restored.aside {
         out.line(format_args!("The replaced file is now {}.", aside.display()));
     }

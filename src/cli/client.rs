@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use ureq::{
-    Agent, Body,
+    Agent, Body, Timeout,
     http::{Response, Uri},
     tls::{Certificate, RootCerts, TlsConfig},
 };
@@ -13,6 +13,8 @@ use crate::cli::failure::Failure;
 
 /// The variable that has the value of --url.
 const URL_VARIABLE: &str = "AUDITBOX_URL";
+/// How long a server may take to accept a connection, and to say that it runs, which it does from memory.
+const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a server may take to begin its response. A batch waits for the disk, but no request takes this long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
@@ -45,7 +47,7 @@ pub(super) struct Client {
 }
 
 impl ServerArguments {
-    /// The client, if a URL was given.
+    /// The client, if a URL was given. Fails if no server responds there.
     pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
         let Some(base) = server_url(self.url.as_deref())? else {
             return Ok(None);
@@ -63,15 +65,18 @@ impl ServerArguments {
         let agent = Agent::config_builder()
             .tls_config(tls.build())
             .http_status_as_error(false)
+            .timeout_connect(Some(ALIVE_WITHIN))
             .timeout_recv_response(Some(ANSWER_WITHIN))
             .build()
             .new_agent();
         let token = token.clone();
-        Ok(Some(Client { agent, base, authorize: Arc::new(move |_| Ok(token.clone())) }))
+        let client = Client { agent, base, authorize: Arc::new(move |_| Ok(token.clone())) };
+        client.check()?;
+        Ok(Some(client))
     }
 }
 
-/// The value of --url without a slash at its end. Fails with a usage error if it is not the address of a server.
+/// The value of --url without a slash at its end. It may have a path, under which a proxy has the server. Fails with a usage error if it is not the address of a server.
 pub(super) fn server_url(url: Option<&str>) -> Result<Option<String>, Failure> {
     let Some(url) = url else { return Ok(None) };
     // An empty variable is an unset one.
@@ -82,15 +87,14 @@ pub(super) fn server_url(url: Option<&str>) -> Result<Option<String>, Failure> {
         && url.parse::<Uri>().is_ok_and(|uri| {
             matches!(uri.scheme_str(), Some("http" | "https"))
                 && uri.host().is_some_and(|host| !host.is_empty())
-                && matches!(uri.path(), "" | "/")
                 && uri.query().is_none()
         });
     if is_server {
         return Ok(Some(url.trim_end_matches('/').to_owned()));
     }
     Err(Failure::usage(format!(
-        "--url (or {URL_VARIABLE}): {url:?} is not the address of a server: use http:// or https:// and a host, without a path \
-         or a query, such as http://127.0.0.1:8686"
+        "--url (or {URL_VARIABLE}): {url:?} is not the address of a server: use http:// or https:// and a host, without a \
+         query, such as http://127.0.0.1:8686"
     )))
 }
 
@@ -101,8 +105,17 @@ impl Client {
         authorize: impl Fn(&Agent) -> Result<String, Failure> + Send + Sync + 'static,
     ) -> Self {
         let config = Agent::config_builder().proxy(None).http_status_as_error(false).max_redirects(0);
+        let config = config.timeout_connect(Some(ALIVE_WITHIN));
         let agent = config.timeout_recv_response(Some(ANSWER_WITHIN)).build().new_agent();
         Self { agent, base, authorize: Arc::new(authorize) }
+    }
+
+    /// Fails if the server does not respond, so that no command waits long for one that hangs. Sends no token.
+    fn check(&self) -> Result<(), Failure> {
+        let request = self.agent.get(format!("{}/healthz", self.base));
+        let response = request.config().timeout_global(Some(ALIVE_WITHIN)).build().call();
+        // A connection whose response was read serves the next request too.
+        response.map(|mut response| drop(response.body_mut().read_to_vec())).map_err(|error| self.unreachable(&error))
     }
 
     /// Whether a token can be made for the server.
@@ -139,8 +152,17 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
-        Failure::new(format!("{}: {error}", self.base)).with_advice("Is the server running there?")
+        let what = match error {
+            ureq::Error::Timeout(Timeout::RecvResponse) => no_response(ANSWER_WITHIN),
+            ureq::Error::Timeout(_) => no_response(ALIVE_WITHIN),
+            error => error.to_string(),
+        };
+        Failure::new(format!("{}: {what}", self.base)).with_advice("Is the server running there?")
     }
+}
+
+fn no_response(within: Duration) -> String {
+    format!("no response within {} seconds", within.as_secs())
 }
 
 /// The error that a response describes.

@@ -1,7 +1,11 @@
 //! `doctor` and `reindex`: checking a file, and rebuilding its index.
 
 use crate::{
-    cli::{bar::TerminalProgress, failure::Failure, output::Output},
+    cli::{
+        bar::TerminalProgress,
+        failure::Failure,
+        output::{Output, counted},
+    },
     config::Config,
     store::{self, Finding, Remedy, Report},
 };
@@ -14,15 +18,17 @@ pub(super) fn examine(config: &Config, out: &mut Output) -> Result<(), Failure> 
     };
     print(&report, out);
     let path = config.database.path.display();
-    out.line(format_args!("{path}: {} events read, {} chunks of the index compared", report.events, report.chunks));
+    let (events, chunks) = (counted(report.events, "event"), counted(report.chunks.into(), "chunk"));
+    out.line(format_args!("{path}: {events} read, {chunks} of the index compared"));
     if report.dropped > 0 {
-        let dropped = report.dropped;
-        out.line(format_args!("Retention has deleted {dropped} events; the log contains a record of each deletion."));
+        let dropped = counted(report.dropped, "event");
+        out.line(format_args!("Retention has deleted {dropped}; the log contains a record of each deletion."));
     }
     if report.without_checksum > 0 {
         let older = report.without_checksum;
+        let subject = if older == 1 { "1 event was".to_owned() } else { format!("{older} events were") };
         out.line(format_args!(
-            "{older} events were stored before events had checksums, so fewer of their parts can be checked (see schema.sql)."
+            "{subject} stored before events had checksums, so fewer of their parts can be checked (see schema.sql)."
         ));
     }
     for exposure in &report.exposures {

@@ -25,6 +25,16 @@ const WIDTH: usize = 80;
 /// Begins the color of failures, and ends it (ECMA-48, SGR).
 const RED: (&str, &str) = ("\u{1b}[31m", "\u{1b}[0m");
 
+/// A number of things: `1 event`, `2 events`.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", plural(number))
+}
+
+/// The ending of the noun after a number.
+pub(super) const fn plural(number: u64) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
 /// A command's results.
 pub(super) struct Output {
     writer: BufWriter<Box<dyn Write>>,

@@ -9,7 +9,11 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::{
-    cli::{failure::Failure, input, output::Output},
+    cli::{
+        failure::Failure,
+        input,
+        output::{Output, counted},
+    },
     config::Config,
     model::{
         limits::EventLimits,
@@ -138,9 +142,10 @@ fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Outp
         out.line(format_args!("The first {RECORDS_SHOWN} records are shown."));
     }
     out.line(format_args!(
-        "{records} records: {unmapped} unmapped, {with_problems} with problems; {bad} could not be read"
+        "{}: {unmapped} unmapped, {with_problems} with problems; {bad} could not be read",
+        counted(records as u64, "record")
     ));
-    if bad > 0 { Err(Failure::new(format!("{bad} records could not be read"))) } else { Ok(()) }
+    if bad > 0 { Err(Failure::new(format!("{} could not be read", counted(bad as u64, "record")))) } else { Ok(()) }
 }
 
 fn one_record(mapping: &Mapping, record: &Record<'_>, limits: &EventLimits, counts: &mut Counts, out: &mut Output) {

@@ -55,7 +55,8 @@ pub(super) fn run(config: &Config, arguments: &RetentionArguments, out: &mut Out
         KeepBy::Both => "Ages count from an event's own time or its receipt, whichever is later.",
         KeepBy::EventTime => "Ages count from an event's own time (keep_by = \"event_time\").",
     };
-    out.line(format_args!("{events} events have expired. Nothing was deleted: the server does that. {counted}"));
+    let subject = if events == 1 { "1 event has".to_owned() } else { format!("{events} events have") };
+    out.line(format_args!("{subject} expired. Nothing was deleted: the server does that. {counted}"));
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::{
         error::{FieldError, PROBLEMS_SHOWN, ParameterError, ParameterErrors},
         timestamp::Timestamp,
     },
-    store::{AppendError, ChangeError, Damaged, ReadError, WriteError},
+    store::{AppendError, ChangeError, Conflict, Damaged, ReadError, WriteError},
 };
 
 /// A kind of error.
@@ -201,6 +201,12 @@ impl EventFault {
         Self { index, field: error.field, message: error.message, line: None, identifier: None }
     }
 
+    /// The fault of an event whose identifier belongs to an event with other content.
+    pub(crate) fn of_conflict(conflict: &Conflict) -> Self {
+        let error = FieldError::new("identifier", "is already used by an event with other content");
+        Self { identifier: Some(conflict.identifier.clone()), ..Self::new(conflict.index, error) }
+    }
+
     pub(crate) fn on_line(self, line: Option<usize>) -> Self {
         Self { line, ..self }
     }
@@ -323,16 +329,7 @@ impl From<AppendError> for ApiError {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Write(error) => error.into(),
-            AppendError::Conflict { index, ref identifier } => {
-                let fault = EventFault {
-                    index,
-                    field: "identifier".to_owned(),
-                    message: "is already used by an event with other content".to_owned(),
-                    line: None,
-                    identifier: Some(identifier.clone()),
-                };
-                Self::new(CONFLICT, error.to_string()).with_details(vec![Detail::Event(fault)])
-            }
+            AppendError::Conflict(_) => Self::new(CONFLICT, error.to_string()),
         }
     }
 }

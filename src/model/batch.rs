@@ -1,7 +1,7 @@
 //! Splits a request body into events.
 //!
 //! One grammar covers all accepted forms: a JSON object, objects one after another (with or without line breaks:
-//! NDJSON), or an array of objects. This module only splits a body. [`crate::model::event`] reads each event.
+//! NDJSON), or arrays of objects, one after another. This module only splits a body. [`crate::model::event`] reads each event.
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
@@ -36,7 +36,7 @@ pub enum AfterError {
     /// Read nothing further.
     Stop,
     /// Continue at the next line. If the part spans several lines, continue where its brackets close, or at the next line that
-    /// begins with an object of its own. Within an array, nothing tells where the next element begins, so the rest of
+    /// begins with another object. Within an array, nothing tells where the next element begins, so the rest of
     /// the array is one part.
     Resume,
 }
@@ -140,13 +140,18 @@ impl<'a> Splitter<'a> {
     }
 
     /// The next element of an array. After an error other than in the encoding of an element, nothing follows.
-    fn element(&mut self, is_first: bool) -> Option<Piece<'a>> {
+    fn element(&mut self, mut is_first: bool) -> Option<Piece<'a>> {
         self.form = Form::End;
-        match self.next_byte() {
-            Some(b']') => {
-                self.at += 1;
-                return self.next_byte().map(|_| Err(self.error(self.at, "text after the end of the array")));
+        while self.next_byte() == Some(b']') {
+            self.at += 1;
+            if self.next_byte()? != b'[' {
+                return Some(Err(self.error(self.at, "text after the end of the array")));
             }
+            // Another array follows.
+            self.at += 1;
+            is_first = true;
+        }
+        match self.next_byte() {
             Some(b',') if !is_first => {
                 self.at += 1;
                 self.next_byte();
@@ -208,7 +213,7 @@ impl<'a> Splitter<'a> {
         }
         let line_start = memchr::memrchr(b'\n', &self.body[..start]).map_or(0, |last| last + 1);
         let indent = self.body[line_start..start].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let length = broken::end(&self.body[start..], indent, false, true);
+        let length = broken::end(&self.body[start..], indent, &[], true);
         length.map_or(self.body.len(), |length| line_end.max(start + length))
     }
 
@@ -284,6 +289,7 @@ mod tests {
             "{\"a\":1}{\"b\":2}",
             "{\"a\":1}\n{\"b\":2}\n",
             "[{\"a\":1},{\"b\":2}]",
+            "[{\"a\":1}]\n[]\n[{\"b\":2}]\n",
             " \r\n[ {\"a\":1} , {\"b\":2} ]\n",
         ] {
             assert_eq!(pieces(body), ["{\"a\":1}", "{\"b\":2}"], "{body}");
@@ -293,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_has_no_values() {
-        for body in ["", " \r\n\t", "[]", " [ ] \n", "\u{feff}", "\u{feff}[]"] {
+        for body in ["", " \r\n\t", "[]", " [ ] \n", "[]\n[]", "\u{feff}", "\u{feff}[]"] {
             assert_eq!(pieces(body), [""; 0], "{body:?}");
         }
     }
@@ -360,6 +366,7 @@ mod tests {
             ("[{},{} {}]", "line 1, column 8: expected `,` or `]`"),
             ("[{},{}] {}", "line 1, column 9: text after the end of the array"),
             ("[{},{},]", "line 1, column 8: not JSON: expected value"),
+            ("[{}]\n[{}", "line 2, column 4: the array does not end"),
         ] {
             let found = pieces(body);
             assert_eq!((found.len(), &found[..2]), (3, &["{}".to_owned(), "{}".to_owned()][..]), "{body}");

@@ -148,6 +148,19 @@ pub fn irregular_kind(file_type: FileType) -> Option<&'static str> {
     }
 }
 
+/// Whether a path leads to a named pipe.
+#[cfg(unix)]
+pub fn is_named_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Whether a path leads to a named pipe. On Windows, pipes are not in the file system.
+#[cfg(windows)]
+pub const fn is_named_pipe(_: &Path) -> bool {
+    false
+}
+
 /// The absolute path behind all symbolic links.
 #[cfg(unix)]
 pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {

@@ -219,17 +219,31 @@ pub enum CloseError {
     Broken(PathBuf),
 }
 
+/// An event of a batch whose identifier belongs to an event with other content: a stored one, or an earlier one of the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The position of the event in the batch.
+    pub index: usize,
+    /// The identifier.
+    pub identifier: String,
+}
+
+fn in_conflict(conflicts: &[Conflict]) -> String {
+    match conflicts {
+        [Conflict { identifier, .. }] => format!("identifier {identifier:?} belongs to another event"),
+        [Conflict { identifier, .. }, more @ ..] => {
+            format!("identifier {identifier:?} and {} more belong to other events", more.len())
+        }
+        [] => "an identifier belongs to another event".to_owned(),
+    }
+}
+
 /// Why events were not stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// An event of the batch has the identifier of a stored event, and other content.
-    #[error("identifier {identifier:?} belongs to another event")]
-    Conflict {
-        /// The position of the event in the batch.
-        index: usize,
-        /// The identifier.
-        identifier: String,
-    },
+    /// Events of the batch have the identifiers of other events, and other content.
+    #[error("{}", in_conflict(.0))]
+    Conflict(Vec<Conflict>),
     /// The write failed.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -38,7 +38,7 @@ pub use admin::duplicates::Duplicate;
 pub use admin::offline::{change_credential_directly, trust_clock};
 pub use admin::replaced::{Access, Difference};
 pub use admin::restore::{RestoreOptions, Restored, restore};
-pub use error::{AppendError, ChangeError, CloseError, OpenError, ReadError, WriteError};
+pub use error::{AppendError, ChangeError, CloseError, Conflict, OpenError, ReadError, WriteError};
 pub use event::chunks::CHUNK_EVENTS;
 pub use event::prepared::Prepared;
 pub use event::stored::Damaged;

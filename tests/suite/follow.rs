@@ -64,7 +64,7 @@ impl Log {
     /// Renames the file, as logrotate does. The program may write to the old file for a while. The third file is compressed.
     fn rotate(&mut self) {
         let compressed = |number| PathBuf::from(format!("{}.gz", self.rotated(number).display()));
-        let mut last = (3..).find(|number| !compressed(*number).exists()).unwrap();
+        let mut last = (3..999).find(|number| !compressed(*number).exists()).unwrap();
         while last > 3 {
             fs::rename(compressed(last - 1), compressed(last)).unwrap();
             last -= 1;
@@ -88,7 +88,7 @@ impl Log {
 
     /// Copies and truncates the file.
     fn truncate(&mut self) {
-        let mut last = (1..).find(|number| !self.rotated(*number).exists()).unwrap();
+        let mut last = (1..999).find(|number| !self.rotated(*number).exists()).unwrap();
         while last > 1 {
             fs::rename(self.rotated(last - 1), self.rotated(last)).unwrap();
             last -= 1;

@@ -139,7 +139,7 @@ fn a_preset_of_ones_own_is_tried_on_a_file() {
     ] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    assert!(code == Some(1) && err.contains("1 records could not be read"), "{err}");
+    assert!(code == Some(1) && err.contains("1 record could not be read"), "{err}");
     let (code, _, err) = command(&["show", "nothing"]);
     assert!(code == Some(2) && err.contains("is not a preset; the presets are auditbox, auditd-json"), "{err}");
 }

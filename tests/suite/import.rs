@@ -120,7 +120,7 @@ fn a_file_of_which_nothing_is_in_the_log_fails() {
     for text in ["{}\n{}\n", "nonsense", "{\"trigger\":{\"origin\":\"auditbox\"}}\n{}", "[{}]"] {
         let (_, output) = import(text.as_bytes(), &["--skip-bad"]);
         assert_eq!(output.status.code(), Some(1), "{text}: {}", out(&output));
-        assert!(err(&output).contains("was stored or known"), "{}", err(&output));
+        assert!(err(&output).contains("stored or known"), "{}", err(&output));
     }
     for text in ["", "\n \r\n", "\u{feff}", "[]", r#"{"ok":true,"audits":[],"next":null}"#] {
         let (_, output) = import(text.as_bytes(), &[]);
@@ -137,7 +137,7 @@ fn a_file_of_which_nothing_is_in_the_log_fails() {
     fs::write(directory.path().join("bad"), "{}").unwrap();
     for files in [["good", "bad"], ["bad", "good"]] {
         let said = bad(directory.path(), &[&["import", "--skip-bad"], &files[..]].concat(), 1);
-        assert!(said.contains("auditbox: bad: none of its 1 records"), "{said}");
+        assert!(said.contains("auditbox: bad: its only record was not stored or known"), "{said}");
     }
     assert_eq!(good(directory.path(), &["import", "good"]).split(' ').next(), Some("0"));
 }
@@ -176,7 +176,7 @@ fn what_comes_out_goes_back_in() {
         let (directory, output) = import(text.as_bytes(), &[]);
         assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (4, 0, 0)), "{}", err(&output));
         let has_own = text.contains("\"origin\":\"auditbox\"");
-        assert_eq!(out(&output).contains("own records of auditbox skipped"), has_own, "{}", out(&output));
+        assert_eq!(out(&output).contains("of auditbox skipped"), has_own, "{}", out(&output));
         assert!(err(&output).contains("--keep-received keeps it"), "{}", err(&output));
         let again = good(directory.path(), &["export", "--sort", "received", "--order", "asc"]);
         assert_eq!(again.lines().map(sent).collect::<Vec<_>>(), expected);
@@ -206,6 +206,35 @@ fn an_object_within_a_broken_record_is_not_stored() {
 }
 
 #[test]
+fn a_lone_surrogate_in_utf_16_costs_its_record() {
+    for unit in [0xd83d_u16, 0xde00] {
+        for is_big in [false, true] {
+            let mut bytes = utf16(&format!("\u{feff}{}\n", event("e0")), is_big);
+            let broken = event("e1").to_string().replace("e1", "e1\u{1}");
+            let mut units: Vec<u16> = broken.encode_utf16().collect();
+            *units.iter_mut().find(|unit| **unit == 1).unwrap() = unit;
+            bytes.extend(units.iter().flat_map(|unit| if is_big { unit.to_be_bytes() } else { unit.to_le_bytes() }));
+            bytes.extend(utf16(&format!("\n{}\n", event("e2")), is_big));
+            let (directory, output) = import(&bytes, &["--skip-bad"]);
+            assert_eq!((output.status.code(), counts(out(&output))), (Some(0), (2, 0, 1)), "{}", err(&output));
+            assert!(
+                err(&output).contains("in: line 2: not UTF-16: half a character (a lone surrogate)"),
+                "{}",
+                err(&output)
+            );
+            assert_eq!(identifiers(&good(directory.path(), &["query", "--json", "--order", "asc"])), ["e0", "e2"]);
+        }
+    }
+}
+
+#[test]
+fn the_name_of_a_source_is_not_empty() {
+    let directory = directory();
+    fs::write(directory.path().join("in"), "{}").unwrap();
+    assert!(bad(directory.path(), &["import", "in", "--source", ""], 2).contains("--source"));
+}
+
+#[test]
 fn the_lines_before_the_cut_of_a_compressed_file_are_stored() {
     let whole = gzip(ndjson(&events("e", 40)).as_bytes());
     let (_, output) = import(&whole[..whole.len() - 9], &[]);
@@ -231,6 +260,14 @@ fn what_a_server_has_recorded_is_kept_as_claims() {
             assert_eq!(event["imported"][key], before[key], "{key}");
         }
     }
+    // The claims do not make another event of it.
+    assert_eq!(counts(&good(directory.path(), &["import", "in"])), (0, 4, 0));
+    assert_eq!(counts(&good(directory.path(), &["import", "in", "--keep-received"])), (0, 4, 0));
+    let (directory, _) = import(export.as_bytes(), &[]);
+    assert_eq!(counts(&good(directory.path(), &["import", "in", "--keep-received"])), (0, 4, 0));
+    let moved = export.replace("\"action\":\"A\"", "\"action\":\"B\"");
+    fs::write(directory.path().join("in"), moved).unwrap();
+    assert_eq!(counts(out(&run(directory.path(), &["import", "in", "--keep-received", "--skip-bad"]))), (0, 1, 3));
 }
 
 #[test]
@@ -282,6 +319,39 @@ fn a_rotated_compressed_or_grown_file_adds_only_what_is_new() {
     assert_eq!(imported(path, &["--skip-bad", "repaired.log"]), (4, 0, 1));
     write("repaired.log", lines("wednesday", 4).as_bytes());
     assert_eq!(imported(path, &["repaired.log"]), (1, 4, 0));
+}
+
+#[test]
+fn files_that_begin_with_the_same_record_are_reported_if_they_differ() {
+    let directory = directory();
+    let write = |name: &str, bodies: &[&str]| {
+        let line = |body: &&str| format!("{{\"action\":\"{body}\",\"resourceType\":\"x\"}}\n");
+        fs::write(directory.path().join(name), bodies.iter().map(line).collect::<String>()).unwrap();
+    };
+    let import = |arguments: &[&str]| {
+        let output = run(directory.path(), &[&["import"], arguments].concat());
+        assert!(output.status.success(), "{}", err(&output));
+        (counts(out(&output)), err(&output).to_owned())
+    };
+    write("audit.log.1", &["START", "a", "b", "TICK"]);
+    write("audit.log", &["START", "c"]);
+    // In one import, the files can be compared.
+    let (counted, said) = import(&["audit.log.1", "audit.log"]);
+    assert_eq!(counted, (5, 1, 0));
+    assert!(said.starts_with("Warning: audit.log: 1 record without an identifier counts as known"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    // In a later import, equal records after new ones show it.
+    write("audit.log", &["START", "c", "d", "TICK"]);
+    let (counted, said) = import(&["audit.log"]);
+    assert_eq!(counted, (1, 3, 0));
+    assert!(said.contains("Warning: audit.log: 3 records") && said.contains("--source"), "{said}");
+    let (counted, said) = import(&["audit.log", "--source", "tuesday"]);
+    assert_eq!((counted, &*said), ((4, 0, 0), ""));
+    // A file that has grown or that is imported again is no other file.
+    write("other.log", &["START", "a", "a"]);
+    assert_eq!(import(&["other.log"]), ((3, 0, 0), String::new()));
+    write("other.log.1", &["START", "a", "a", "a", "b"]);
+    assert_eq!(import(&["other.log", "other.log.1", "./other.log"]), ((2, 9, 0), String::new()));
 }
 
 #[test]

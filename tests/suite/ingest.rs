@@ -266,6 +266,50 @@ fn another_event_under_the_same_identifier_is_a_conflict_that_names_it() {
 }
 
 #[test]
+fn every_conflict_of_a_batch_is_named_with_its_line() {
+    let server = Server::start();
+    let stored: Vec<_> = (0..150).map(|number| least(&format!("e{number}"))).collect();
+    server.store(&stored);
+    let body = |changed: &[usize]| -> String {
+        let mut events = stored.clone();
+        for number in changed {
+            events[*number]["action"] = json!("OTHER");
+        }
+        events.iter().map(|event| format!("{event}\n")).collect()
+    };
+    let answer = server.post(LOG, &body(&[3, 40, 149]));
+    assert_eq!(answer.refusal(), (409, "conflict".to_owned()));
+    let envelope = answer.json();
+    assert_eq!(envelope["message"], "identifier \"e3\" and 2 more belong to other events");
+    let named: Vec<_> = envelope["details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| {
+            (fault["index"].as_u64().unwrap(), fault["line"].as_u64().unwrap(), fault["identifier"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(named, [(3, 4, "e3"), (40, 41, "e40"), (149, 150, "e149")]);
+    // The list is bounded.
+    let all = server.post(LOG, &body(&(0..150).collect::<Vec<_>>())).json();
+    assert_eq!(all["message"], "identifier \"e0\" and 149 more belong to other events");
+    assert_eq!(all["details"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn several_arrays_are_one_request() {
+    let server = Server::start();
+    for (body, accepted) in [("[]\n[]", 0), ("[]\n[]\n", 0), ("[{}]\n[]\n[{},{}]", 3)] {
+        let body = body.replace("{}", r#"{"action":"A","resourceType":"x"}"#);
+        let answer = server.post(LOG, &body);
+        assert_eq!(
+            (answer.status, &answer.json()["accepted"]),
+            (if accepted > 0 { 201 } else { 200 }, &json!(accepted))
+        );
+    }
+}
+
+#[test]
 fn missing_parts_get_defaults_and_sent_values_stay() {
     let server = Server::start();
     server.store(&[json!({ "action": "A", "resourceType": "x" })]);

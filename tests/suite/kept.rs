@@ -235,6 +235,25 @@ fn another_spelling_of_an_event_is_the_same_event() {
     }
 }
 
+#[test]
+fn an_empty_object_differs_from_an_absent_one_except_as_trigger() {
+    let server = Server::start();
+    let objects = ["trigger", "context", "request", "diff", "additionalData", "more"];
+    let event = |name: &str, more: &str| format!(r#"{{"identifier":"{name}","action":"A","resourceType":"x"{more}}}"#);
+    for object in objects {
+        for pair in [["", "{}"], ["{}", ""]] {
+            let name = format!("{object}{}", pair[0]);
+            let bodies = pair.map(|value| {
+                let more = if value.is_empty() { String::new() } else { format!(",\"{object}\":{value}") };
+                event(&name, &more)
+            });
+            assert_eq!(server.post(LOG, &bodies[0]).status, 201);
+            let again = server.post(LOG, &bodies[1]);
+            assert_eq!(again.status, if object == "trigger" { 200 } else { 409 }, "{}", bodies[1]);
+        }
+    }
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();

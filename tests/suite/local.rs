@@ -12,8 +12,9 @@ use auditbox::{auth::command_line_token, model::timestamp::Timestamp};
 use serde_json::Value;
 
 use crate::{
-    cli::{events, good, identifiers},
-    harness::{Server, eventually},
+    cli::{err, event, events, good, identifiers, piped},
+    harness::{Server, eventually, program, run},
+    reading::Following,
 };
 
 /// The requests of commands that the server has recorded.
@@ -45,6 +46,30 @@ fn commands_ask_the_server_that_runs_on_the_file_and_are_recorded() {
     let before = recorded(&server, "audit_log.stats").len();
     good(elsewhere.path(), &["stats"]);
     eventually("the record", || (recorded(&server, "audit_log.stats").len() > before).then_some(()));
+}
+
+#[test]
+fn a_tail_of_the_file_continues_when_a_server_starts_and_stops() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().to_owned();
+    let import = |name: &str| {
+        assert!(piped(&database, &["import", "-"], event(name).to_string().as_bytes()).status.success());
+    };
+    import("old");
+    let query = run(&database, &["query", "--json", "--sort", "received", "--order", "asc"]);
+    let cursor = err(&query).strip_prefix("next cursor: ").unwrap().trim_end().to_owned();
+    let tail = Following::start(program(&database).args(["tail", "--json", "--cursor", &cursor]));
+    import("before");
+    assert_eq!(identifiers(&tail.next()), ["before"]);
+    let server = Server::start_in(directory, &[]);
+    for name in ["during-1", "during-2"] {
+        server.store(&[event(name)]);
+        assert_eq!(identifiers(&tail.next()), [name]);
+    }
+    let (status, _directory) = server.stop();
+    assert!(status.success());
+    import("after");
+    assert_eq!(identifiers(&tail.next()), ["after"]);
 }
 
 #[test]

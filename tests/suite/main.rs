@@ -53,6 +53,7 @@
 //! | `reading` | the commands that read events, on the file and on a server |
 //! | `record` | auditbox's own records: of which requests, when, and visible to whom |
 //! | `refusals` | invalid events, each rejected by its field |
+//! | `remote` | commands with `--url`: a server under a path, one that hangs, one whose connection breaks |
 //! | `restore` | a restored backup: nothing is lost or overwritten, and nothing revoked becomes valid again |
 //! | `retention` | expired events are deleted with a record, under any circumstances; nothing else is deleted |
 //! | `sealing` | the index in the file: kill -9 while it is written, doctor, reindex |
@@ -138,6 +139,7 @@ mod reading;
 mod readme;
 mod record;
 mod refusals;
+mod remote;
 mod restore;
 mod retention;
 mod sealing;

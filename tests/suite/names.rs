@@ -330,13 +330,14 @@ fn anything_but_a_file_is_rejected_as_a_source_or_a_copy_at_once() {
     let database = directory.path().join("auditbox.db");
     for (name, kind) in others(directory.path()) {
         let (name, says) = (name.to_str().unwrap(), format!("is {kind}"));
-        for arguments in [
-            &["import", name][..],
-            &["import", "in.ndjson", name],
-            &["restore", name, "--force"],
-            &["backup", name, "--force"],
-        ] {
+        for arguments in [&["restore", name, "--force"], &["backup", name, "--force"]] {
             is_refused(directory.path(), &database, &[arguments], &says);
+        }
+        // An import waits for the writer of a pipe.
+        if kind != "a named pipe" {
+            for arguments in [&["import", name][..], &["import", "in.ndjson", name]] {
+                is_refused(directory.path(), &database, &[arguments], &says);
+            }
         }
     }
     // Nothing was imported before the second file was checked.
@@ -372,6 +373,8 @@ fn imports_read_descriptors_of_any_kind() {
         r#"cat in.ndjson | "$PROGRAM" import -"#,
         r#""$PROGRAM" import /dev/fd/0 < in.ndjson"#,
         r#""$PROGRAM" import /dev/fd/3 3< <(cat in.ndjson)"#,
+        r#"mkfifo pipe; cat in.ndjson > pipe & "$PROGRAM" import pipe"#,
+        r#"ln -s pipe link; cat in.ndjson > pipe & "$PROGRAM" import link"#,
         r#""$PROGRAM" import /proc/self/fd/3 3< <(cat in.ndjson)"#,
     ]
     .into_iter()
@@ -397,6 +400,29 @@ fn names_with_a_special_meaning_to_sqlite_are_rejected() {
         }
     }
     assert!(!directory.path().join(":memory:").exists());
+}
+
+#[test]
+fn next_to_a_file_of_another_program_nothing_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("in.ndjson"), r#"{"action":"A","resourceType":"x"}"#).unwrap();
+    fs::write(directory.path().join("notes.txt"), "not a database\n".repeat(40)).unwrap();
+    let other = rusqlite::Connection::open(directory.path().join("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE t (a)").unwrap();
+    drop(other);
+    let names = || -> Vec<_> {
+        let mut names: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for name in ["notes.txt", "other.db"] {
+        let name = directory.path().join(name);
+        let commands: Vec<&[&str]> =
+            EXCLUSIVE.iter().chain(WHILE_SERVING).copied().filter(|command| command[0] != "restore").collect();
+        is_refused(directory.path(), &name, &commands, "");
+        assert_eq!(names(), before, "{}", name.display());
+    }
 }
 
 /// Sets the mode of a file or directory.

@@ -291,3 +291,47 @@ fn the_pages_load_nothing_from_another_host() {
     // The only request that the page would send to another host by default.
     assert!(configuration.text.contains("\"validatorUrl\": \"none\""), "{}", configuration.text);
 }
+
+/// Every value with this key in the document, with the pointer to it.
+fn with_key(document: &Value, pointer: &str, key: &str, found: &mut Vec<(String, Value)>) {
+    let members: Vec<(String, &Value)> = match document {
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        Value::Array(elements) => {
+            elements.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (name, value) in members {
+        let here = format!("{pointer}/{name}");
+        if name == key {
+            found.push((here.clone(), value.clone()));
+        }
+        with_key(value, &here, key, found);
+    }
+}
+
+#[test]
+fn generated_clients_can_use_the_description() {
+    let server = Server::start();
+    let document = server.get("/openapi.json").json();
+    assert_eq!(document["info"]["license"]["identifier"], "MIT OR Apache-2.0");
+    let found = |key: &str| {
+        let mut found = Vec::new();
+        with_key(&document, "", key, &mut found);
+        found
+    };
+    // Some generators send every default, also where another parameter excludes it; some require a key that has one.
+    assert_eq!(found("default"), []);
+    // A union of objects that are made of others is not read.
+    for (pointer, value) in found("oneOf") {
+        assert!(value.as_array().unwrap().iter().all(|part| part.get("allOf").is_none()), "{pointer}");
+    }
+    // Some generated clients compare the values of an `enum` with texts.
+    for (pointer, value) in found("enum") {
+        assert!(value.as_array().unwrap().iter().all(Value::is_string), "{pointer}: {value}");
+    }
+    // The header of the proof.
+    let health = &document["paths"]["/healthz"]["get"];
+    assert_eq!(health["parameters"][0]["name"], "X-Auditbox-Challenge");
+    assert!(health["responses"]["200"]["headers"].get("X-Auditbox-Proof").is_some());
+}

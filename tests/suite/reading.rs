@@ -276,10 +276,25 @@ fn a_cursor_of_a_duration_is_printed_with_the_times_that_continue_it() {
 }
 
 #[test]
+fn values_with_a_hyphen_are_values() {
+    let directory = directory();
+    assert!(piped(directory.path(), &["import", "-"], event("e0").to_string().as_bytes()).status.success());
+    for (arguments, says) in [
+        (&["query", "--limit", "-1"][..], "--limit: "),
+        (&["query", "--from", "-soon"], "--from: is not a duration"),
+        (&["query", "--status-code", "-1"], "--status-code: "),
+    ] {
+        assert!(bad(directory.path(), arguments, 2).contains(says), "{}", bad(directory.path(), arguments, 2));
+    }
+    let dated = ["query", "--from", "-36500d", "--to", "-24h", "--tz", "UTC"];
+    assert!(err(&run(directory.path(), &dated)).starts_with("1 event\n"), "{}", err(&run(directory.path(), &dated)));
+}
+
+#[test]
 fn an_invalid_url_is_a_usage_error_and_an_empty_variable_is_none() {
     let directory = directory();
     assert!(piped(directory.path(), &["import", "-"], ndjson(&events("e", 2)).as_bytes()).status.success());
-    for url in ["", "ftp://x", "http://", "127.0.0.1:9200", "http://x/path", "http://x?a=b", "http://x/#a", "x y"] {
+    for url in ["", "ftp://x", "http://", "127.0.0.1:9200", "http://x?a=b", "http://x/path?a", "http://x/#a", "x y"] {
         for command in [&["query"][..], &["tail"], &["import", "-"]] {
             let message = bad(directory.path(), &[command, &["--token", "t", "--url", url]].concat(), 2);
             assert!(message.contains("--url") && message.contains("http://127.0.0.1:8686"), "{url}: {message}");
@@ -400,13 +415,13 @@ fn counts_are_those_of_the_api() {
 }
 
 /// A command whose lines are received as it prints them. It is killed when dropped.
-struct Following {
+pub(crate) struct Following {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Following {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -414,7 +429,7 @@ impl Following {
         Self { child, lines }
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         self.lines.recv_timeout(SOON).unwrap()
     }
 }

@@ -8,9 +8,13 @@ use actix_web::HttpResponse;
 
 use crate::{
     api::ingest::response::IngestResponse,
-    http::{ApiError, reading::ReadAccess},
+    http::{
+        ApiError,
+        error::{Detail, EventFault},
+        reading::ReadAccess,
+    },
     model::event,
-    store::{AppendError, Outcome, Prepared},
+    store::{AppendError, Conflict, Outcome, Prepared},
 };
 
 /// The header by which a sender marks retries.
@@ -19,6 +23,9 @@ pub(in crate::api) const KEY_HEADER: &str = "Idempotency-Key";
 pub(in crate::api) const REPLAYED_HEADER: &str = "Idempotency-Replayed";
 /// The error for a key whose request had other content.
 pub(super) const KEY_REUSED: &str = "was already used for a request with other content; use a new key for each request";
+
+/// Maximum number of conflicts in one response. Each has its identifier, by which the sender finds the event.
+const CONFLICTS_MAX: usize = 100;
 
 /// What the response needs to know of the events of a request.
 pub(super) struct SentEvents {
@@ -39,12 +46,17 @@ impl SentEvents {
         Self { identifiers, are_assigned: batch.iter().map(Prepared::is_identifier_assigned).collect() }
     }
 
-    /// The error for a request that was not stored.
-    pub(super) fn refusal(&self, error: AppendError) -> ApiError {
-        match error {
-            AppendError::Conflict { index, .. } if self.are_assigned.get(index) == Some(&true) => key_reused(),
-            other => other.into(),
+    /// The error for a request that was not stored. `lines` are those on which its events begin.
+    pub(super) fn refusal(&self, error: AppendError, lines: &[usize]) -> ApiError {
+        let AppendError::Conflict(conflicts) = &error else { return error.into() };
+        if conflicts.first().is_some_and(|first| self.are_assigned.get(first.index) == Some(&true)) {
+            return key_reused();
         }
+        let fault = |conflict: &Conflict| {
+            Detail::Event(EventFault::of_conflict(conflict).on_line(lines.get(conflict.index).copied()))
+        };
+        let details = conflicts.iter().take(CONFLICTS_MAX).map(fault).collect();
+        ApiError::from(error).with_details(details)
     }
 
     /// The outcomes of the first request, if this one is its retry; otherwise `outcomes`. Only a retry knows an assigned

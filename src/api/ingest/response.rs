@@ -99,9 +99,16 @@ pub(super) enum EventResult {
         status: u16,
     },
     /// An invalid event (422).
+    // Not flattened: generators of clients do not read a union of `allOf`.
     Invalid {
-        #[serde(flatten)]
-        fault: EventFault,
+        index: usize,
+        /// The dotted path of the field; empty if the event as a whole is at fault.
+        field: String,
+        message: String,
+        /// The line of the body on which the event begins, from 1, if it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
+        line: Option<usize>,
         status: u16,
         error: &'static str,
     },
@@ -121,7 +128,7 @@ impl EventResult {
     }
 
     pub(super) fn invalid(index: usize, error: ItemError) -> Self {
-        let (fault, kind) = (error.at(index), INVALID_REQUEST);
-        Self::Invalid { fault, status: kind.status.as_u16(), error: kind.code }
+        let (ItemError { error: FieldError { field, message }, line }, kind) = (error, INVALID_REQUEST);
+        Self::Invalid { index, field, message, line, status: kind.status.as_u16(), error: kind.code }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn of_ingest() -> Vec<Parameter> {
     let source = "With format: the name of the records' source. A record without an identifier gets one from its source, its \
                   number and its text, so that sending it again stores nothing";
     let first = "With source: the number of the first record in the source";
-    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).default(Some(1.into()));
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).description(Some("1 if absent"));
     vec![
         query("partial", partial, ObjectBuilder::new().schema_type(Type::Boolean)),
         query("format", format, string()),
@@ -54,6 +54,12 @@ pub(super) fn of_ingest() -> Vec<Parameter> {
         query("first", first, number),
         parameter(KEY_HEADER, ParameterIn::Header, key, string().min_length(Some(1)).max_length(Some(KEY_CHARS_MAX))),
     ]
+}
+
+/// The header with which a program asks a server for the proof that it has a file open.
+pub(super) fn of_health() -> Vec<Parameter> {
+    let text = "32 random bytes in base64url without padding: asks for X-Auditbox-Proof";
+    vec![parameter("X-Auditbox-Challenge", ParameterIn::Header, text, string())]
 }
 
 /// The parameters of a stream: it has no end to limit or count.
@@ -111,7 +117,9 @@ fn filter(spec: &FieldSpec) -> ArrayBuilder {
 }
 
 fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
-    let choice = |values: [&str; 2]| string().enum_values(Some(values)).default(Some(values[0].into()));
+    // No schema has a `default`: some generated clients send it, also where another parameter excludes it.
+    let choice =
+        |values: [&str; 2]| string().enum_values(Some(values)).description(Some(format!("{} if absent", values[0])));
     match name {
         "from" | "to" => {
             let date = string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
@@ -120,8 +128,7 @@ fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
         "limit" | "per_page" => ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
-            .default(Some(limits.list_default.into()))
-            .description(Some(format!("At most {}", limits.list_max)))
+            .description(Some(format!("At most {}; {} if absent", limits.list_max, limits.list_default)))
             .into(),
         "includes" => ArrayBuilder::new().items(string().enum_values(Some(INCLUDABLE.iter().copied()))).into(),
         "q" | "search" => string().max_length(Some(SEARCH_BYTES_MAX)).into(),
@@ -137,7 +144,7 @@ fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
         "sort" => choice(["time", "received"]).into(),
         "order" => choice(["desc", "asc"]).into(),
         "count" | "include_own" | "include_deleted_entities" => {
-            ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into())).into()
+            ObjectBuilder::new().schema_type(Type::Boolean).description(Some("false if absent")).into()
         }
         _ => string().into(),
     }

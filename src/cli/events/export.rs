@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, ErrorKind},
 };
 
 use clap::{Args, ValueEnum};
@@ -17,7 +17,7 @@ use crate::{
             log::{self, Log},
         },
         failure::Failure,
-        output::Output,
+        output::{Output, counted},
     },
     config::Config,
     model::list_params::Accepts,
@@ -78,6 +78,9 @@ pub(in crate::cli) fn run(config: &Config, arguments: &ExportArguments, out: &mu
     )?;
     match damaged {
         0 => Ok(()),
+        1 => Err(Failure::new(
+            "1 event is damaged, and a line in its place says so; `auditbox doctor` describes the damage",
+        )),
         _ => Err(Failure::new(format!(
             "{damaged} events are damaged, and a line in the place of each says so; `auditbox doctor` describes the damage"
         ))),
@@ -116,6 +119,19 @@ fn write_lines(slice: &Slice, asked: &Asked, out: &mut Output) {
     }
 }
 
+/// The failure of an export whose response ended early, after this number of lines.
+fn incomplete(lines: u64, error: &io::Error) -> Failure {
+    // The decompressor's words for the end of the connection are about the compression.
+    let text = error.to_string();
+    let what = if error.kind() == ErrorKind::UnexpectedEof || text.contains("disconnected") {
+        "the server closed the connection".to_owned()
+    } else {
+        text
+    };
+    Failure::new(format!("the export is incomplete: {what} after {}", counted(lines, "line")))
+        .with_advice("Run the same export again: what it has written so far is sound, but not complete.")
+}
+
 fn from_server(
     client: &Client,
     asked: &Asked,
@@ -129,11 +145,11 @@ fn from_server(
     more.extend(asked.cursor().map(|cursor| ("cursor", cursor.to_owned())));
     let response = log::success(client.get(&format!("/v1/audit-log/export?{}", asked.query_string(&more)))?)?;
     has_begun.set(true);
-    let (mut input, mut line, mut damaged) = (BufReader::new(log::body(response)), Vec::new(), 0);
+    let (mut input, mut line, mut damaged, mut lines) = (BufReader::new(log::body(response)), Vec::new(), 0, 0_u64);
     loop {
         line.clear();
-        let length = input.read_until(b'\n', &mut line);
-        let length = length.map_err(|error| Failure::new(format!("the export is incomplete: {error}")))?;
+        let length = input.read_until(b'\n', &mut line).map_err(|error| incomplete(lines, &error))?;
+        lines += 1;
         if length == 0 || out.is_lost() {
             return Ok(damaged);
         }

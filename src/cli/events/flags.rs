@@ -37,6 +37,8 @@ const HELP: &[(&str, &str)] = &[
 /// What the API says of an invalid time, and what the command line says, where a time may be a duration.
 const NOT_A_DATE: &str = "is not a date";
 const NOT_A_TIME: &str = "is not a duration of a second or more such as 24h or 7d, nor a date";
+/// Parameters whose values may begin with a hyphen.
+const HYPHENS: [&str; 3] = ["q", "from", "to"];
 /// Parameters that are true or false.
 const SWITCHES: [&str; 2] = ["count", "include_own"];
 
@@ -77,7 +79,9 @@ impl<F: Flags> Given<F> {
     pub(super) fn parse(&self, config: &Config, more: &[(&'static str, String)]) -> Result<Asked, Failure> {
         let now = Timestamp::now();
         let before_now = |value: &str| {
-            let seconds = i64::try_from(duration::parse_seconds(value).ok()?).ok()?;
+            // `-24h` means the same.
+            let duration = value.strip_prefix('-').unwrap_or(value);
+            let seconds = i64::try_from(duration::parse_seconds(duration).ok()?).ok()?;
             Some(now.plus_seconds(-seconds).to_string())
         };
         let pairs = self.pairs.iter().chain(more).map(|(name, value)| match *name {
@@ -190,7 +194,8 @@ impl<F: Flags> Args for Given<F> {
                 // A value is accepted, as earlier versions required one.
                 arg.num_args(0..=1).default_missing_value("true").value_name("true|false").action(ArgAction::Set)
             } else {
-                arg.value_name("VALUE").action(ArgAction::Append).allow_hyphen_values(name == "q")
+                let arg = arg.value_name("VALUE").action(ArgAction::Append).allow_negative_numbers(true);
+                arg.allow_hyphen_values(HYPHENS.contains(&name))
             })
         })
     }

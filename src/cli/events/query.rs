@@ -12,7 +12,7 @@ use crate::{
             table::{self, Table},
         },
         failure::Failure,
-        output::Output,
+        output::{Output, plural},
     },
     config::Config,
     model::list_params::Accepts,
@@ -75,7 +75,8 @@ pub(in crate::cli) fn run(config: &Config, arguments: &QueryArguments, out: &mut
     if !arguments.json {
         terminal::line(summary(&listed));
     } else if let Some(count) = listed.count {
-        terminal::line(format_args!("{} events match", table::grouped(count)));
+        let verb = if count == 1 { "event matches" } else { "events match" };
+        terminal::line(format_args!("{} {verb}", table::grouped(count)));
     }
     if let Some(next) = listed.next.as_ref().filter(|_| !out.is_lost()) {
         resume::print(&asked, next);
@@ -89,7 +90,7 @@ fn summary(listed: &Listed) -> String {
         Some(count) if count > listed.events as u64 => {
             format!("{events} of {}; use --limit N or --json for more", table::grouped(count))
         }
-        _ => format!("{events} event{}", if listed.events == 1 { "" } else { "s" }),
+        _ => format!("{events} event{}", plural(listed.events as u64)),
     }
 }
 

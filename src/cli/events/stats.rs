@@ -14,7 +14,7 @@ use crate::{
         },
         failure::Failure,
         layout,
-        output::Output,
+        output::{Output, plural},
     },
     config::Config,
     model::{list_params::Accepts, printable::printable},
@@ -67,7 +67,8 @@ pub(in crate::cli) fn run(config: &Config, arguments: &StatsArguments, out: &mut
         out.event(&stats.to_string());
         return Ok(());
     }
-    out.line(format_args!("{} events", grouped(stats["count"].as_u64().unwrap_or(0))));
+    let count = stats["count"].as_u64().unwrap_or(0);
+    out.line(format_args!("{} event{}", grouped(count), plural(count)));
     for (name, facet) in stats["facets"].as_object().into_iter().flatten() {
         print_facet(name, facet, out);
     }
@@ -113,8 +114,9 @@ fn print_histogram(histogram: &Value, out: &mut Output) {
     let most = buckets.iter().map(total).max().unwrap_or(0).max(1);
     out.line("");
     for (what, key) in [("before", "before"), ("after", "after")] {
-        if number(&histogram[key]) > 0 {
-            out.line(format_args!("{} events {what} these", grouped(number(&histogram[key]))));
+        let events = number(&histogram[key]);
+        if events > 0 {
+            out.line(format_args!("{} event{} {what} these", grouped(events), plural(events)));
         }
     }
     let failures = |bucket: &Value| match number(&bucket["failure"]) {

@@ -3,14 +3,13 @@
 use std::{
     fs::File,
     io::{self, Read},
-    path::Path,
     time::SystemTime,
 };
 
 use crate::{
     cli::{
         follow::{
-            files::identity_text,
+            files::{LogFile, identity_text},
             position::{Mark, WINDOW},
         },
         import::without_compression,
@@ -49,9 +48,12 @@ pub(super) enum Piece {
 }
 
 impl Contents {
-    /// Opens the file at `path` at the position of `mark`; `None` if its contents are others.
-    pub(super) fn open(path: &Path, mark: &Mark) -> io::Result<Option<Self>> {
+    /// Opens a file at the position of `mark`; `None` if its contents are others, or if its path leads to another file by now.
+    pub(super) fn open(LogFile { path, file: identity, .. }: &LogFile, mark: &Mark) -> io::Result<Option<Self>> {
         let file = File::open(path)?;
+        if identity_of(&file).as_ref() != Some(identity) {
+            return Ok(None);
+        }
         let mut start = [0; 4];
         let length = file::read_at(&file, &mut start, 0)?;
         let is_compressed = is_compressed(&start[..length]);
@@ -59,7 +61,7 @@ impl Contents {
         if !is_compressed && without_compression(&name) != name {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "is compressed in a way that auditbox cannot read"));
         }
-        let contents = if is_compressed { Self::skip(path, mark)? } else { Self::seek(file, mark)? };
+        let contents = if is_compressed { Self::skip(file, mark)? } else { Self::seek(file, mark)? };
         Ok(contents.filter(|contents| mark.bytes == 0 || mark.is_of(&contents.head, &contents.tail)))
     }
 
@@ -75,8 +77,8 @@ impl Contents {
     }
 
     /// Decompresses what has been read before the position.
-    fn skip(path: &Path, mark: &Mark) -> io::Result<Option<Self>> {
-        let mut input = input::open(path, drop)?;
+    fn skip(file: File, mark: &Mark) -> io::Result<Option<Self>> {
+        let mut input = input::decompressed(Box::new(file), drop)?;
         let (mut head, mut tail, mut left) = (Vec::new(), Vec::new(), mark.bytes);
         let mut buffer = vec![0; 64 * 1024];
         while left > 0 {
@@ -94,7 +96,7 @@ impl Contents {
     /// The identity of a file that may grow.
     pub(super) fn identity(&self) -> Option<String> {
         match &self.source {
-            Source::Plain(file) => Some(identity_text(file::identity(file).ok()?, &file.metadata().ok()?)),
+            Source::Plain(file) => identity_of(file),
             Source::Compressed { .. } => None,
         }
     }
@@ -191,10 +193,14 @@ impl Contents {
     }
 }
 
+fn identity_of(file: &File) -> Option<String> {
+    Some(identity_text(file::identity(file).ok()?, &file.metadata().ok()?))
+}
+
 /// A mark behind the last complete line of a file.
-pub(super) fn end_of(path: &Path, identity: &str) -> io::Result<Mark> {
-    let mut mark = Mark::new(identity);
-    let Some(mut contents) = Contents::open(path, &mark)? else { return Ok(mark) };
+pub(super) fn end_of(file: &LogFile) -> io::Result<Mark> {
+    let mut mark = Mark::new(&file.file);
+    let Some(mut contents) = Contents::open(file, &mark)? else { return Ok(mark) };
     while let Piece::Lines(lines) = contents.next(usize::MAX, false)? {
         mark.lines += u64::try_from(lines.split(|byte| *byte == b'\n').count() - 1).unwrap_or(0);
         contents.advance(&lines);

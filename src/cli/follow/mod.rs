@@ -11,7 +11,7 @@ mod position;
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, SystemTime},
@@ -153,8 +153,15 @@ impl<'p> Follower<'p> {
         let growing: Vec<usize> =
             (0..self.position.marks.len()).filter(|at| !self.position.marks[*at].is_finished).collect();
         for (rank, &at) in growing.iter().enumerate() {
-            while self.read(at, import)? {
+            if !self.open(at).map_err(local)? {
+                // Lines are stored in their order, so the later files have to wait.
+                break;
+            }
+            while self.read(at, import, false)? {
                 has_read = true;
+            }
+            if self.position.marks[at].is_finished {
+                continue;
             }
             let surplus = growing.len().saturating_sub(GROWING_MAX);
             if at + 1 < self.position.marks.len() && (rank < surplus || self.is_complete(at)) {
@@ -193,7 +200,7 @@ impl<'p> Follower<'p> {
             }
         };
         let known = landmark.map_or(0, |(at, _)| at + 1);
-        self.report_lost(known);
+        self.report_lost(known, self.position.marks.len());
         // Files of which nothing has been read follow the landmark in the order in which they were written, under whatever names
         // they have now.
         let mut unread: Vec<Mark> = self.position.marks.drain(known..).filter(|mark| mark.bytes == 0).collect();
@@ -218,9 +225,9 @@ impl<'p> Follower<'p> {
         if has_new { self.position.save() } else { Ok(()) }
     }
 
-    /// Reports marks from `known` on whose contents are gone, if they may have had more lines.
-    fn report_lost(&self, known: usize) {
-        for mark in self.position.marks[known..].iter().filter(|mark| mark.bytes > 0 && !mark.is_finished) {
+    /// Reports marks whose contents are gone, if they may have had more lines.
+    fn report_lost(&self, from: usize, to: usize) {
+        for mark in self.position.marks[from..to].iter().filter(|mark| mark.bytes > 0 && !mark.is_finished) {
             terminal::line(format_args!(
                 "{}: the file that was read up to line {} is gone; lines that were added to it later are lost",
                 self.path.display(),
@@ -248,20 +255,15 @@ impl<'p> Follower<'p> {
         let (found, contents) = by_identity
             .into_iter()
             .chain(0..self.files.len())
-            .find_map(|file| Some((file, Contents::open(&self.files[file].path, mark).ok()??)))?;
+            .find_map(|file| Some((file, Contents::open(&self.files[file], mark).ok()??)))?;
         let mark = &mut self.position.marks[at];
         mark.file.clone_from(&self.files[found].file);
         self.contents.insert(mark.contents.clone(), contents);
         Some(found)
     }
 
-    /// Imports the next lines of a file. Returns whether there were any.
-    fn read(&mut self, at: usize, import: &mut Import<'_>) -> Result<bool, PassFailure> {
-        self.read_next(at, import, false)
-    }
-
-    fn read_next(&mut self, at: usize, import: &mut Import<'_>, is_last: bool) -> Result<bool, PassFailure> {
-        self.open(at).map_err(local)?;
+    /// Imports the next lines of an open file. Returns whether there were any. If nothing follows, an incomplete last line is one.
+    fn read(&mut self, at: usize, import: &mut Import<'_>, is_last: bool) -> Result<bool, PassFailure> {
         let mark = &mut self.position.marks[at];
         let Some(contents) = self.contents.get_mut(&mark.contents) else { return Ok(false) };
         let piece = match contents.next(self.line_bytes_max, is_last) {
@@ -289,28 +291,36 @@ impl<'p> Follower<'p> {
         Ok(true)
     }
 
-    /// Opens the file of a mark, if it is not open.
-    fn open(&mut self, at: usize) -> Result<(), Failure> {
-        let mark = &mut self.position.marks[at];
-        if self.contents.contains_key(&mark.contents) {
-            return Ok(());
+    /// Opens the file of a mark, if it is not open. Returns `false` if the files are changing at this moment.
+    fn open(&mut self, at: usize) -> Result<bool, Failure> {
+        if self.contents.contains_key(&self.position.marks[at].contents) {
+            return Ok(true);
         }
-        let Some(file) = self.files.iter().find(|file| file.file == mark.file) else {
-            mark.is_finished = true;
-            return Ok(());
+        let mark = &self.position.marks[at];
+        let by_identity = self.files.iter().position(|file| file.file == mark.file);
+        let has_other_file = by_identity.is_none() && mark.bytes > 0;
+        let Some(found) = by_identity.or_else(|| has_other_file.then(|| self.locate(at)).flatten()) else {
+            self.report_lost(at, at + 1);
+            self.position.marks[at].is_finished = true;
+            return Ok(true);
         };
-        match Contents::open(&file.path, mark) {
-            Ok(Some(contents)) => drop(self.contents.insert(mark.contents.clone(), contents)),
-            // The files change at this moment: they are listed again.
-            Ok(None) => self.listed = None,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.listed = None,
-            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+        let (file, mark) = (&self.files[found], &mut self.position.marks[at]);
+        match Contents::open(file, mark) {
+            Ok(Some(contents)) => {
+                self.contents.insert(mark.contents.clone(), contents);
+                return Ok(true);
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 terminal::line(format_args!("{}: {error}; skipped", file.path.display()));
                 mark.is_finished = true;
+                return Ok(true);
             }
             Err(error) => return Err(Failure::new(format!("{}: {error}", file.path.display()))),
         }
-        Ok(())
+        self.listed = None;
+        Ok(false)
     }
 
     /// Whether nothing more will be written to a rotated file that was read to its end.
@@ -322,7 +332,7 @@ impl<'p> Follower<'p> {
     /// Reads what a rotated file has left, including a last line without a line break. Returns whether there was anything.
     fn finish(&mut self, at: usize, import: &mut Import<'_>) -> Result<bool, PassFailure> {
         let mut has_read = false;
-        while self.read_next(at, import, true)? {
+        while self.read(at, import, true)? {
             has_read = true;
         }
         let mark = &mut self.position.marks[at];
@@ -347,12 +357,12 @@ fn directory_of(path: &Path) -> &Path {
 
 /// The position with which a log begins to be followed.
 fn first(path: &Path, position: &Path, from_end: bool) -> Result<Position, Failure> {
-    let in_directory = |error: std::io::Error| Failure::new(format!("{}: {error}", directory_of(path).display()));
+    let in_directory = |error: io::Error| Failure::new(format!("{}: {error}", directory_of(path).display()));
     let files = files::of_log(path).map_err(in_directory)?;
     let (present, rotated): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.is_present(path));
     let mut position = Position::new(position, rotated.iter().map(|file| file.modified).max().unwrap_or(0));
     if from_end && let Some(present) = present.first() {
-        let mark = contents::end_of(&present.path, &present.file);
+        let mark = contents::end_of(present);
         position.marks.push(mark.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?);
     }
     Ok(position)

@@ -132,7 +132,6 @@ impl Position {
 
     /// Removes the marks of finished files, except the newest ones: later files are found after them.
     pub(super) fn forget_old(&mut self) {
-        let is_landmark = |mark: &&Mark| mark.is_finished && mark.bytes > 0;
         let landmarks = self.marks.iter().enumerate().rev().filter(|(_, mark)| mark.is_finished && mark.bytes > 0);
         let Some(first) = landmarks.map(|(at, _)| at).nth(LANDMARKS - 1) else { return };
         let mut at = 0..;

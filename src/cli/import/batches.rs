@@ -67,6 +67,8 @@ pub(super) struct Sent {
     pub(super) place: Place,
     /// Whether the event has expired by its own time.
     pub(super) is_past: bool,
+    /// Whether its identifier follows from its source, its number and its text.
+    pub(super) is_derived: bool,
     pub(super) on_conflict: OnConflict,
 }
 

@@ -128,3 +128,31 @@ impl Known {
         Mapping::most_like(mappings, text).map(|format| mappings[format].name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::records::Records;
+
+    #[test]
+    fn the_format_of_every_sample_of_every_preset_is_named() {
+        let known = Known::new(&Presets::default());
+        let mut named = 0;
+        // The records of these two are events.
+        for mapping in Presets::default().all().iter().filter(|mapping| !["auditbox", "port"].contains(&mapping.name()))
+        {
+            let advice = format!("--format {}", mapping.name());
+            for sample in mapping.samples() {
+                // As an import splits the text.
+                for record in Records::new(sample.as_bytes(), 1_000_000).map(Result::unwrap) {
+                    let text = record.text.unwrap_or_else(|bad| bad.start);
+                    let described = known.describe(&text, record.envelope).unwrap_or_default();
+                    let is_named = described.ends_with(&advice) || described.contains("a syslog message");
+                    assert!(is_named, "{}: {described:?} of {text}", mapping.name());
+                    named += 1;
+                }
+            }
+        }
+        assert!(named > 90, "{named}");
+    }
+}

@@ -81,6 +81,7 @@ impl Import<'_> {
             self.yields[file].records += 1;
             let number = self.yields[file].records;
             source.read(record.source());
+            self.beginnings.read(file, source.key(), record.source());
             if let Some(formats) = &mut self.formats {
                 formats.count(format);
                 if !self.batches.takes(formats.mapping(format).name(), source.key(), number) {
@@ -121,7 +122,8 @@ impl Import<'_> {
             Target::File(_) => None,
         };
         let on_conflict = OnConflict::MapAgain { format, record: record.into_owned() };
-        let is_nameless = self.add(Sent { file, place, is_past: false, on_conflict }, &mapped, &identifier, raw)?;
+        let is_nameless =
+            self.add(Sent { file, place, is_past: false, is_derived: false, on_conflict }, &mapped, &identifier, raw)?;
         self.counts.nameless += u64::from(is_nameless && source.is_nameless);
         Ok(())
     }
@@ -161,7 +163,7 @@ impl Import<'_> {
         let is_nameless = draft.identifier().is_none();
         if is_nameless {
             draft.name(identifier);
-            sent.on_conflict = OnConflict::IsKnown;
+            (sent.is_derived, sent.on_conflict) = (true, OnConflict::IsKnown);
         }
         let now = Timestamp::now();
         let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);

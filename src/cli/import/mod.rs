@@ -19,7 +19,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    cli::{client::ServerArguments, failure::Failure, input, output::Output, serve},
+    cli::{
+        client::ServerArguments,
+        failure::Failure,
+        input,
+        output::{Output, counted},
+        serve,
+    },
     config::{Config, LimitsConfig},
     model::{
         error::FieldError,
@@ -39,7 +45,7 @@ pub(super) use source::{base as log_name, without_compression};
 
 use batches::{BATCH_EVENTS, Batches, Fate, IN_FLIGHT, OnConflict, Sent, Target};
 use formats::{Formats, Known};
-use source::Source;
+use source::{Beginnings, Source};
 
 /// Bytes that a stored event may have besides those that its sender sent: the keys that a server sets.
 const SERVER_BYTES: usize = 64 * 1024;
@@ -74,7 +80,7 @@ pub(super) struct ImportArguments {
     keep_received: bool,
     /// Name of the source: records without identifiers are duplicates of equal ones from the same source. By default, the
     /// path of each file without endings such as .1 or .gz
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     source: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
@@ -139,6 +145,12 @@ struct Yield {
     own: u64,
     /// The events that are in the log now.
     in_log: u64,
+    /// Records without identifiers that were known.
+    known: u64,
+    /// Whether a record without an identifier was new.
+    has_new: bool,
+    /// Whether such a record was known after another that was new. A file that has grown has its new records at its end.
+    is_mixed: bool,
 }
 
 /// Reads records, sends their events and counts the results.
@@ -156,6 +168,7 @@ pub(super) struct Import<'a> {
     progress: ProgressBar,
     started: Instant,
     yields: Vec<Yield>,
+    beginnings: Beginnings,
     counts: Counts,
     notices: Vec<String>,
 }
@@ -187,6 +200,7 @@ impl<'a> Import<'a> {
             progress,
             started: Instant::now(),
             yields: arguments.files.iter().map(|_| Yield::default()).collect(),
+            beginnings: Beginnings::of(arguments.files.len()),
             counts: Counts::default(),
             notices: Vec::new(),
         })
@@ -216,10 +230,15 @@ impl<'a> Import<'a> {
 
     /// A file has failed if it has records other than auditbox's own and none of them is in the log.
     fn check_yields(&self) -> Result<(), Failure> {
-        for (path, Yield { records, own, in_log }) in self.arguments.files.iter().zip(&self.yields) {
+        for (path, Yield { records, own, in_log, .. }) in self.arguments.files.iter().zip(&self.yields) {
             if records > own && *in_log == 0 {
                 let path = path.display();
-                return Err(Failure::new(format!("{path}: none of its {records} records was stored or known")));
+                let none = if *records == 1 {
+                    "its only record was not".to_owned()
+                } else {
+                    format!("none of its {records} records was")
+                };
+                return Err(Failure::new(format!("{path}: {none} stored or known")));
             }
         }
         Ok(())
@@ -264,6 +283,7 @@ impl<'a> Import<'a> {
         let named = |text: &str, message: String| known.describe(text, envelope).unwrap_or(message);
         let text = record.text.map_err(|bad| named(&bad.start, bad.message))?;
         source.read(&text);
+        self.beginnings.read(file, source.key(), &text);
         let event = SentRecord::of(&text, self.arguments.keep_received);
         if event.is_own {
             self.counts.own += 1;
@@ -275,7 +295,8 @@ impl<'a> Import<'a> {
         let in_words = |error: FieldError| refuse(error.to_string());
         let sent = MaskedEvent::new(raw, &self.limits, &self.mask).map_err(in_words)?;
         let mut draft = sent.read(&self.limits, Sender::Client).map_err(in_words)?;
-        if draft.identifier().is_none() {
+        let is_derived = draft.identifier().is_none();
+        if is_derived {
             draft.name(&source.identifier(self.yields[file].records, &text));
             self.counts.nameless += u64::from(source.is_nameless);
         }
@@ -283,7 +304,7 @@ impl<'a> Import<'a> {
         let now = Timestamp::now();
         let past = |at| self.retention.is_past_by_event_time(draft.resource_type(), at, now);
         let is_past = draft.happened_at().is_some_and(past);
-        self.batches.add(Sent { file, place, is_past, on_conflict: OnConflict::Refuse }, draft, text.len());
+        self.batches.add(Sent { file, place, is_past, is_derived, on_conflict: OnConflict::Refuse }, draft, text.len());
         Ok(())
     }
 
@@ -295,7 +316,7 @@ impl<'a> Import<'a> {
             self.notices.push(format!("{}: this is one page of a list, and more follow it", path.display()));
         }
         if let Some(damaged) = tail["damaged"]["count"].as_u64() {
-            self.notices.push(format!("{}: the list lacks {damaged} damaged events", path.display()));
+            self.notices.push(format!("{}: the list lacks {}", path.display(), counted(damaged, "damaged event")));
         }
     }
 
@@ -323,6 +344,7 @@ impl<'a> Import<'a> {
                     self.counts.stored += 1;
                     self.counts.past += u64::from(sent.is_past);
                     self.yields[sent.file].in_log += 1;
+                    self.yields[sent.file].has_new |= sent.is_derived;
                 }
                 Fate::Duplicate => self.duplicate(&sent),
                 Fate::Conflict => match sent.on_conflict {
@@ -337,13 +359,16 @@ impl<'a> Import<'a> {
                 Fate::Bad(message) => outcome = outcome.and(self.bad(sent.file, sent.place, &message)),
             }
         }
-        self.progress.set_message(format!("{} events", self.counts.stored + self.counts.duplicates));
+        self.progress.set_message(counted(self.counts.stored + self.counts.duplicates, "event"));
         outcome
     }
 
     fn duplicate(&mut self, sent: &Sent) {
         self.counts.duplicates += 1;
-        self.yields[sent.file].in_log += 1;
+        let own = &mut self.yields[sent.file];
+        own.in_log += 1;
+        own.known += u64::from(sent.is_derived);
+        own.is_mixed |= sent.is_derived && own.has_new;
     }
 
     fn summary(&self) -> String {
@@ -351,10 +376,10 @@ impl<'a> Import<'a> {
         let seconds = self.started.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = (stored + duplicates) as f64 / seconds.max(0.001);
-        let own = if own == 0 { String::new() } else { format!(", {own} own records of auditbox skipped") };
-        format!(
-            "{stored} stored, {duplicates} duplicates, {bad} bad records{own} in {seconds:.1} s ({rate:.0} events/s)"
-        )
+        let own =
+            if own == 0 { String::new() } else { format!(", {} of auditbox skipped", counted(own, "own record")) };
+        let (duplicates, bad) = (counted(duplicates, "duplicate"), counted(bad, "bad record"));
+        format!("{stored} stored, {duplicates}, {bad}{own} in {seconds:.1} s ({rate:.0} events/s)")
     }
 
     /// What the reader of the summary should know.
@@ -363,18 +388,38 @@ impl<'a> Import<'a> {
         let mut notices = self.notices.clone();
         if received > 0 && !self.arguments.keep_received {
             notices.push(format!(
-                "{received} records came from another log. What its server had recorded about them (receivedAt, receivedBy \
-                 and others) was left out; --keep-received keeps it under {IMPORTED:?}."
+                "{} came from another log. What its server had recorded (receivedAt, receivedBy and others) was left out; \
+                 --keep-received keeps it under {IMPORTED:?}.",
+                counted(received, "record")
             ));
         }
         if nameless > 0 {
             notices.push(format!(
-                "{nameless} events had no identifier, and standard input has no name: the same input would be stored again. \
-                 To prevent this, name it with --source."
+                "{} had no identifier, and a stream has no name: the same input would be stored again. To prevent this, name \
+                 it with --source.",
+                counted(nameless, "event")
             ));
         }
         notices.extend(self.retention_warning());
+        notices.extend(self.files_that_may_be_others());
         notices
+    }
+
+    /// A warning for each file that has records in common with another file of its source, although it is not the same file.
+    fn files_that_may_be_others(&self) -> impl Iterator<Item = String> {
+        let files = self.arguments.files.iter().zip(&self.yields).enumerate();
+        let others =
+            files.filter(|(file, (_, own))| own.known > 0 && (own.is_mixed || self.beginnings.is_other(*file)));
+        others.map(|(_, (path, Yield { known, .. }))| {
+            let verb = if *known == 1 { "counts" } else { "count" };
+            format!(
+                "Warning: {}: {} without an identifier {verb} as known, because another file of the same source begins with \
+                 the same record and has equal records in the same places. If this is not that file in a corrected form, \
+                 import it with --source and a name of its own.",
+                path.display(),
+                counted(*known, "record")
+            )
+        })
     }
 
     /// A warning if events were imported that are older than the log keeps them: they will be deleted.
@@ -391,9 +436,8 @@ impl<'a> Import<'a> {
             Target::File(_) => "",
             Target::Server(_) => " This follows this command's configuration; the server follows its own.",
         };
-        Some(format!(
-            "Warning: {past} of the stored events are older than [retention] keeps such events. {what}{whose}"
-        ))
+        let subject = if past == 1 { "1 stored event is".to_owned() } else { format!("{past} stored events are") };
+        Some(format!("Warning: {subject} older than [retention] keeps such events. {what}{whose}"))
     }
 }
 

@@ -5,7 +5,12 @@
 //! one. Within a file, a record is known by its number and its text. So `audit.log.1` and `audit.log.gz` hold
 //! the events of `audit.log`, a file that has grown has new events only at its end, and two equal records are two events.
 
-use std::{io, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    io,
+    path::Path,
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -21,6 +26,9 @@ const ROTATED: [&str; 3] = [".old", ".bak", "~"];
 const NUMBER_DIGITS_MAX: usize = 4;
 /// Number of digits of a date.
 const DATE_DIGITS: usize = 8;
+
+/// Maximum number of records that are held to compare files, 8 bytes each.
+const BEGINNINGS_RECORDS_MAX: usize = 2_000_000;
 
 /// The source of one input.
 pub(super) struct Source {
@@ -69,7 +77,7 @@ impl Source {
         }
     }
 
-    /// A text that stands for the source, once its first record is known.
+    /// A text that identifies the source, once its first record is known.
     pub(super) fn key(&self) -> &str {
         &self.key
     }
@@ -78,6 +86,61 @@ impl Source {
     pub(super) fn identifier(&self, number: u64, text: &str) -> String {
         let digest = self.start.clone().chain_update(number.to_le_bytes()).chain_update(text).finalize();
         format!("import_{}", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
+    }
+}
+
+/// The records with which the files of this import begin. Two files with the same key are the same one, or one of them has grown,
+/// if one has all records of the other. If they differ, they are two files that begin with the same record.
+#[derive(Default)]
+pub(super) struct Beginnings {
+    /// Whether there is one file only, which is compared with none.
+    is_alone: bool,
+    hasher: RandomState,
+    /// By key: the digests of the records of the first file.
+    known: HashMap<String, (usize, Vec<u64>)>,
+    held: usize,
+    /// The file that is read, and the number of its records that were compared.
+    current: Option<(usize, usize)>,
+    others: HashSet<usize>,
+}
+
+impl Beginnings {
+    /// For an import of this number of files.
+    pub(super) fn of(files: usize) -> Self {
+        Self { is_alone: files == 1, ..Self::default() }
+    }
+
+    /// Notes the next readable record of a file whose source has this key.
+    pub(super) fn read(&mut self, file: usize, key: &str, text: &str) {
+        if self.is_alone {
+            return;
+        }
+        let place = match &mut self.current {
+            Some((current, place)) if *current == file => {
+                *place += 1;
+                *place
+            }
+            current => {
+                *current = Some((file, 0));
+                0
+            }
+        };
+        let digest = self.hasher.hash_one(text);
+        let (first, records) = self.known.entry(key.to_owned()).or_insert_with(|| (file, Vec::new()));
+        if *first == file {
+            // An incomplete list is compared up to its end.
+            if self.held < BEGINNINGS_RECORDS_MAX && records.len() == place {
+                records.push(digest);
+                self.held += 1;
+            }
+        } else if records.get(place).is_some_and(|known| *known != digest) {
+            self.others.insert(file);
+        }
+    }
+
+    /// Whether a file is another one than the first with the same key.
+    pub(super) fn is_other(&self, file: usize) -> bool {
+        self.others.contains(&file)
     }
 }
 

@@ -9,13 +9,15 @@ use crate::model::{
     json_tree::Node,
     limits::STORED_KEYS_MAX,
     mask::{MaskedTree, same_but_for_masks},
+    records::IMPORTED,
     timestamp,
 };
 
 /// Whether a received event has the same content as a stored one: both are equal as JSON, without the additions of the server
 /// and except for places that are masked in either. The order of keys, white space and escapes do not count. Numbers are
 /// compared by their text, `trigger.at` as an instant. Defaults count as if the sender had written them; `null` and the empty
-/// string count as absent where the server reads them. A body that cannot be read differs from every other.
+/// string count as absent where the server reads them. [`IMPORTED`] does not count: it holds claims of an importer about the
+/// event, which another import may lack. A body that cannot be read differs from every other.
 pub fn same_submission(stored: (&str, DefaultedFields), sent: (&str, DefaultedFields)) -> bool {
     // Nearly every retry has the same bytes.
     if let (Some(old), Some(new)) = (before_additions(stored.0), before_additions(sent.0))
@@ -44,14 +46,16 @@ fn before_additions(body: &str) -> Option<&str> {
     body.get(..additions)
 }
 
-/// What the sender sent, with the defaults: without the keys of the server, and without members that count as absent.
+/// What the sender sent, with the defaults: without the keys of the server and the claims of an importer, and without members
+/// that count as absent.
 fn content(body: &str) -> Option<Node<'_>> {
     // The order of keys decides which are the server's, and a tree does not have it.
     let members = Members::read(body, STORED_KEYS_MAX).ok()?;
     let added: Vec<_> =
         members.iter().map(|(key, _)| key).skip_while(|key| *key != RECEIVED_AT).filter(is_of_server).collect();
     let mut event = Node::read(body)?;
-    event.members()?.retain(|(key, _)| !added.iter().any(|own| **key == *own.as_bytes()));
+    let counts = |key: &[u8]| key != IMPORTED.as_bytes() && !added.iter().any(|own| *key == *own.as_bytes());
+    event.members()?.retain(|(key, _)| counts(key));
     drop_absent(&mut event, Object::Event);
     Some(event)
 }

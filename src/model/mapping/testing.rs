@@ -104,6 +104,14 @@ impl Test {
     }
 }
 
+#[cfg(test)]
+impl Mapping {
+    /// The records of the tests.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = &str> {
+        self.tests.iter().map(|test| test.record.as_str())
+    }
+}
+
 fn text_of(target: usize, value: &str) -> String {
     match TARGETS[target].kind {
         Kind::Json => normal(target, value.to_owned()),

@@ -45,7 +45,7 @@ impl<R: Read> Lines<R> {
                 _ if is_too_long => Err(bad(format!("larger than {} bytes", self.bytes_max))),
                 Ok(line) if line.trim().is_empty() => continue,
                 Ok(line) => Ok(line.trim().to_owned()),
-                Err(error) => Err(bad(format!("not UTF-8 at byte {}", error.valid_up_to()))),
+                Err(error) => Err(bad(self.input.get_ref().fault(error.valid_up_to()))),
             };
             return Ok(Some(Record { place: Place { line: self.line, on_line: 1 }, envelope: None, text }));
         }

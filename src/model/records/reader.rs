@@ -7,11 +7,14 @@ use std::{
     io::{self, Read},
 };
 
-use crate::model::records::{
-    ENVELOPES, foreign,
-    scan::{Found, Scan},
-    submission,
-    utf8::Utf8,
+use crate::model::{
+    broken,
+    records::{
+        ENVELOPES, foreign,
+        scan::{Found, Scan},
+        submission,
+        utf8::Utf8,
+    },
 };
 
 /// Bytes read at once.
@@ -263,7 +266,7 @@ impl<'a, R: Read> Records<'a, R> {
                 text: Ok(if is_event { text } else { submission::single(text) }),
                 ..self.bad(place, String::new(), 0)
             },
-            Err(error) => self.bad(place, format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()), length),
+            Err(error) => self.bad(place, self.input.fault(error.utf8_error().valid_up_to()), length),
         };
         self.advance(length);
         Some(record)
@@ -316,12 +319,7 @@ impl<'a, R: Read> Records<'a, R> {
     fn garbage(&mut self) -> io::Result<Record<'a>> {
         let (place, line) = (self.place(), self.line_length()?);
         let text = &self.rest()[..line];
-        let length = if self.levels.is_empty() {
-            line
-        } else {
-            let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'{');
-            text.iter().skip(1).position(is_end).map_or(line, |length| length + 1)
-        };
+        let length = if self.levels.is_empty() { line } else { garbage_in_list(text) };
         let record = self.bad(place, "not JSON: expected an object".to_owned(), length);
         if length == line {
             self.skip_line()?;
@@ -422,6 +420,21 @@ impl<'a, R: Read> Records<'a, R> {
         self.is_at_end = read? == 0;
         Ok(!self.is_at_end)
     }
+}
+
+/// The length of the text with which `line` begins, which is no object, in a list: up to the next element. An object after a colon
+/// is no element.
+fn garbage_in_list(line: &[u8]) -> usize {
+    let (mut at, mut last) = (0, b' ');
+    while let Some(&byte) = line.get(at) {
+        match byte {
+            b'{' if last == b':' => at += broken::end_of_brackets(&line[at..]).unwrap_or(line.len() - at),
+            b',' | b']' | b'{' if at > 0 => return at,
+            _ => at += 1,
+        }
+        last = if byte.is_ascii_whitespace() { last } else { byte };
+    }
+    line.len()
 }
 
 impl<'a, R: Read> Iterator for Records<'a, R> {

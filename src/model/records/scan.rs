@@ -11,6 +11,9 @@ const NESTING_MAX: usize = 512;
 /// Maximum number of bytes of a key that is compared with the known ones.
 const KEY_BYTES_MAX: usize = 32;
 
+/// The fault of a string with a line break.
+const CUT_STRING: &str = "a string does not end on its line";
+
 /// A scan of one object, from its opening brace.
 pub(super) struct Scan<'a> {
     /// The keys of an envelope.
@@ -81,7 +84,7 @@ impl<'a> Scan<'a> {
                     b'"' if is_key => State::Colon,
                     b'"' => State::Next,
                     b'\\' => State::Escape { is_key },
-                    _ => return (end, Found::Fault("a string does not end on its line")),
+                    _ => return (end, Found::Fault(CUT_STRING)),
                 };
                 self.keep_key(is_key && last == b'\\', b"\\");
                 continue;
@@ -105,6 +108,9 @@ impl<'a> Scan<'a> {
     /// Takes a byte outside of strings.
     fn step(&mut self, byte: u8) -> Found<'a> {
         if let State::Escape { is_key } = self.state {
+            if byte == b'\n' {
+                return Found::Fault(CUT_STRING);
+            }
             self.keep_key(is_key, &[byte]);
             self.state = State::String { is_key };
             return Found::More;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::batch;
 
 /// A text that arrives in pieces of `piece` bytes.
 struct Pieces<'a> {
@@ -183,7 +184,7 @@ proptest! {
     #[test]
     fn sound_lines_survive_among_broken_ones(lines in prop::collection::vec("[a-z{}\\[\\]\":,0 ]{0,12}", 0..12)) {
         // Where a value may follow on the next line, that line may be a part of the broken record.
-        let closed = |line: &String| line.clone() + if line.trim_end().ends_with([':', ',', '[']) { "x" } else { "" };
+        let closed = |line: &String| line.clone() + if line.trim_end().ends_with([':', ',', '[', '"']) { "x" } else { "" };
         let lines: Vec<_> = lines.iter().map(closed).collect();
         let numbered = |number| format!("{{\"n\":{number}}}");
         let text: Vec<_> = lines.iter().enumerate().map(|(number, line)| format!("{line}\n{}\n", numbered(number))).collect();
@@ -196,5 +197,89 @@ proptest! {
     #[test]
     fn any_bytes_are_read_to_their_end(bytes in prop::collection::vec(any::<u8>(), 0..200), max in 1_usize..50) {
         prop_assert!(read_in(&bytes, max, 3).len() <= bytes.len() + 1);
+    }
+}
+
+/// How records are written one after another.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    is_pretty: bool,
+    /// What precedes all records, what separates two, and what follows all.
+    around: [&'static str; 3],
+    indent: &'static str,
+}
+
+const LAYOUTS: [Layout; 6] = [
+    Layout { is_pretty: false, around: ["", "\n", "\n"], indent: "" },
+    Layout { is_pretty: true, around: ["", "\n", "\n"], indent: "" },
+    Layout { is_pretty: false, around: ["", ",\n", ",\n"], indent: "" },
+    Layout { is_pretty: false, around: ["[\n", ",\n", "\n]\n"], indent: "" },
+    Layout { is_pretty: false, around: ["[\n", ",\n", "\n]"], indent: "  " },
+    Layout { is_pretty: true, around: ["[\n", ",\n", "\n]\n"], indent: "  " },
+];
+
+impl Layout {
+    /// The records as a text. A number says how many thousandths of the record remain; no comma follows such a record.
+    fn write(self, records: &[(String, Option<usize>)]) -> Vec<u8> {
+        let mut text = self.around[0].as_bytes().to_vec();
+        for (index, (record, cut)) in records.iter().enumerate() {
+            let record = format!("{}{}", self.indent, record.replace('\n', &format!("\n{}", self.indent)));
+            let is_last = index + 1 == records.len();
+            let after = self.around[if is_last { 2 } else { 1 }];
+            match cut {
+                Some(thousandths) => {
+                    let length = record.len() - self.indent.len();
+                    let kept = self.indent.len() + 1 + (length - 2) * thousandths / 1_000;
+                    text.extend_from_slice(&record.as_bytes()[..kept]);
+                    text.extend_from_slice(after.trim_start_matches(',').as_bytes());
+                }
+                None => text.extend_from_slice(format!("{record}{after}").as_bytes()),
+            }
+        }
+        text
+    }
+}
+
+fn trees() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::Value;
+    let leaf = prop_oneof![
+        any::<u8>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        "[a-c{}\\[\\]\":,\n\\\\é]{0,5}".prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    leaf.prop_recursive(4, 20, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn of_truncated_records_nothing_is_found_and_every_whole_one_is(
+        trees in prop::collection::vec((trees(), prop::option::of(0_usize..1_000)), 1..8),
+        layout in prop::sample::select(&LAYOUTS[..]),
+    ) {
+        let written = |(number, (tree, cut)): (usize, (serde_json::Value, Option<usize>))| {
+            let record = serde_json::json!({ "k": number, "t": tree });
+            let text = if layout.is_pretty { serde_json::to_string_pretty(&record) } else { serde_json::to_string(&record) };
+            (text.unwrap(), cut)
+        };
+        let records: Vec<_> = trees.into_iter().enumerate().map(written).collect();
+        let text = layout.write(&records);
+        let compact = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap().to_string();
+        let whole: Vec<_> = records.iter().filter(|(_, cut)| cut.is_none()).map(|(record, _)| compact(record)).collect();
+        let shown = String::from_utf8_lossy(&text).into_owned();
+        let found = read_in(&text, 10_000, 3);
+        let read: Vec<_> = found.iter().filter_map(|record| record.text.as_deref().ok().map(compact)).collect();
+        prop_assert_eq!(&read, &whole, "{}", shown);
+        prop_assert!(found.len() >= records.len(), "{}", shown);
+        if layout.around[0].is_empty() && !layout.around[1].starts_with(',') {
+            let pieces = batch::split(&text, 1_000, batch::AfterError::Resume).unwrap();
+            let read: Vec<_> = pieces.iter().flatten().map(|raw| compact(raw.get())).collect();
+            prop_assert_eq!(&read, &whole, "body {}", shown);
+        }
     }
 }

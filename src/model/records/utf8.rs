@@ -32,6 +32,14 @@ impl<R: Read> Utf8<R> {
         Self { input, encoding: None, decoded: Vec::new(), read: 0, byte: None, high: None }
     }
 
+    /// What is wrong with a text that was read and has valid characters only in its first `valid` bytes.
+    pub(super) fn fault(&self, valid: usize) -> String {
+        match self.encoding {
+            Some(Encoding::Utf16 { .. }) => "not UTF-16: half a character (a lone surrogate)".to_owned(),
+            Some(Encoding::Utf8) | None => format!("not UTF-8 at byte {valid}"),
+        }
+    }
+
     /// Determines the encoding, and consumes the byte order mark.
     fn detect(&mut self) -> io::Result<Encoding> {
         let mut start = [0; 3];

@@ -25,7 +25,7 @@ use crate::{
     platform,
     store::{
         error::OpenError,
-        file::{location, open},
+        file::{format, location, open},
     },
 };
 
@@ -48,6 +48,7 @@ impl Lock {
 
     /// Like [`Lock::take`], but creates an empty database if it does not exist.
     pub(in crate::store) fn take_or_create(path: &Path) -> Result<Self, OpenError> {
+        refuse_foreign(path)?;
         Self::acquire(path, true)
     }
 
@@ -76,6 +77,16 @@ impl Lock {
     pub(in crate::store) fn database(&self) -> Option<Arc<File>> {
         self.database.clone()
     }
+}
+
+/// Fails for a file of another program, before a lock file is created next to it. A database with a lock file is checked when
+/// it is opened.
+fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let real = location::resolve(path)?;
+    if real.exists() && !location::companion(&real, location::LOCK).exists() {
+        format::known_format(&real)?;
+    }
+    Ok(())
 }
 
 /// Locks the file `.lock` next to the database, and creates it if need be.

@@ -8,7 +8,7 @@ use crate::{
     index::IndexError,
     model::event,
     store::{
-        error::{AppendError, WriteError},
+        error::{AppendError, Conflict, WriteError},
         event::{codec::Decoder, prepared::Prepared, stored::Fetch},
         write::{
             batch::{PageFault, WriteBatch},
@@ -81,6 +81,7 @@ impl WriteBatch<'_> {
     /// The outcome of each event of a batch. Nothing is written.
     fn decide(&mut self, batch: &[Prepared], policy: Policy) -> Result<Result<Vec<Outcome>, AppendError>, IndexError> {
         let mut outcomes = Vec::with_capacity(batch.len());
+        let mut conflicts = Vec::new();
         let mut earlier: HashMap<&str, &Prepared> = HashMap::new();
         let mut of_assigned = None;
         for (index, event) in batch.iter().enumerate() {
@@ -103,14 +104,14 @@ impl WriteBatch<'_> {
                 outcome = Outcome::Conflict;
             }
             if outcome == Outcome::Conflict && policy == Policy::AllOrNothing {
-                return Ok(Err(AppendError::Conflict { index, identifier: event.identifier().to_owned() }));
+                conflicts.push(Conflict { index, identifier: event.identifier().to_owned() });
             }
             if outcome == Outcome::Stored && batch.len() > 1 {
                 earlier.insert(event.identifier(), event);
             }
             outcomes.push(outcome);
         }
-        Ok(Ok(outcomes))
+        Ok(if conflicts.is_empty() { Ok(outcomes) } else { Err(AppendError::Conflict(conflicts)) })
     }
 
     /// The stored event that has this event's identifier.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{CHUNK_BYTES, Place, Records};
+use super::{CHUNK_BYTES, Level, Place, Records};
 use crate::model::{
     broken,
     records::{
@@ -50,11 +50,11 @@ impl<'a, R: Read> Records<'a, R> {
 
     /// Skips a broken object at the position that does not end on its line.
     pub(super) fn skip_several_lines(&mut self) -> io::Result<()> {
-        let column = self.column;
+        let (column, enclosing) = (self.column, self.enclosing());
         loop {
             let is_whole =
                 self.is_at_end || self.failure.is_some() || self.rest().len() > self.bytes_max.max(CHUNK_BYTES);
-            match broken::end(self.rest(), column, !self.levels.is_empty(), is_whole) {
+            match broken::end(self.rest(), column, &enclosing, is_whole) {
                 Some(length) if length == self.rest().len() && !self.is_at_end => {
                     self.advance(length);
                     return self.skip_to_record(column);
@@ -67,6 +67,12 @@ impl<'a, R: Read> Records<'a, R> {
                 None => self.failure = self.fill().err(),
             }
         }
+    }
+
+    /// The brackets that are open around the next record, the outermost first.
+    fn enclosing(&self) -> Vec<u8> {
+        let bracket = |level: &Level<'_>| if matches!(level, Level::List { .. }) { b'[' } else { b'{' };
+        self.levels.iter().map(bracket).collect()
     }
 
     /// Skips lines up to one that seems to begin a record. The first has `line` bytes.
