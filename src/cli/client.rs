@@ -49,6 +49,13 @@ pub(super) struct Client {
 impl ServerArguments {
     /// The client, if a URL was given. Fails if no server responds there.
     pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
+        let client = self.patient_client()?;
+        client.as_ref().map_or(Ok(()), Client::check)?;
+        Ok(client)
+    }
+
+    /// The client, if a URL was given. The server need not run yet.
+    pub(super) fn patient_client(&self) -> Result<Option<Client>, Failure> {
         let Some(base) = server_url(self.url.as_deref())? else {
             return Ok(None);
         };
@@ -70,13 +77,12 @@ impl ServerArguments {
             .build()
             .new_agent();
         let token = token.clone();
-        let client = Client { agent, base, authorize: Arc::new(move |_| Ok(token.clone())) };
-        client.check()?;
-        Ok(Some(client))
+        Ok(Some(Client { agent, base, authorize: Arc::new(move |_| Ok(token.clone())) }))
     }
 }
 
-/// The value of --url without a slash at its end. It may have a path, under which a proxy has the server. Fails with a usage error if it is not the address of a server.
+/// The value of --url without a slash at its end. It may have a path, under which a proxy has the server. Fails with a usage
+/// error if it is not the address of a server.
 pub(super) fn server_url(url: Option<&str>) -> Result<Option<String>, Failure> {
     let Some(url) = url else { return Ok(None) };
     // An empty variable is an unset one.

@@ -38,6 +38,11 @@ pub(super) fn is_stream(path: &Path) -> bool {
 /// chunk, before decompression.
 pub(super) fn open(path: &Path, count: impl FnMut(usize) + 'static) -> io::Result<Box<dyn Read>> {
     let input: Box<dyn Read> = if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+    decompressed(input, count)
+}
+
+/// Decompresses an input according to its first bytes. `count` gets the length of every chunk, before decompression.
+pub(super) fn decompressed(input: Box<dyn Read>, count: impl FnMut(usize) + 'static) -> io::Result<Box<dyn Read>> {
     let mut input = BufReader::with_capacity(256 * 1024, Counting { input, count });
     match input.fill_buf()? {
         [0x1f, 0x8b, ..] => Ok(Box::new(Gzip::new(input))),

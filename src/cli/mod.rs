@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod events;
 mod failure;
+mod follow;
 mod generate;
 mod import;
 mod input;
@@ -64,6 +65,7 @@ enum Command {
     #[command(after_help = "Example:\n  auditbox serve --config /etc/auditbox.toml")]
     Serve,
     Import(import::ImportArguments),
+    Follow(follow::FollowArguments),
     Query(events::QueryArguments),
     Tail(events::TailArguments),
     Export(events::ExportArguments),
@@ -125,6 +127,7 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&config()?, out),
         Command::Import(arguments) => import::run(&config()?, &arguments, out),
+        Command::Follow(arguments) => follow::run(&config()?, arguments),
         Command::Query(arguments) => events::query(&config()?, &arguments, out),
         Command::Tail(arguments) => events::tail(&config()?, &arguments, out),
         Command::Export(arguments) => events::export(&config()?, &arguments, out),

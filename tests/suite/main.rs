@@ -101,6 +101,7 @@ mod errors;
 mod examples;
 mod export;
 mod faults;
+mod follow;
 mod formats;
 mod future;
 mod harness;

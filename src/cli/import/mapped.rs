@@ -43,7 +43,8 @@ impl Import<'_> {
         self.documents(file, Records::of_system(input, DOCUMENT_BYTES_MAX, &envelopes), source)
     }
 
-    fn documents<'a>(
+    /// Imports documents, each of which holds one or more records.
+    pub(super) fn documents<'a>(
         &mut self,
         file: usize,
         documents: impl Iterator<Item = io::Result<records::Record<'a>>>,

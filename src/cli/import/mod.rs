@@ -6,6 +6,7 @@
 mod batches;
 mod formats;
 mod mapped;
+mod pieces;
 mod source;
 
 use std::{
@@ -19,7 +20,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     cli::{
-        client::ServerArguments,
+        client::{Client, ServerArguments},
         failure::Failure,
         input,
         output::{Output, counted},
@@ -36,9 +37,12 @@ use crate::{
         retention::{KeepBy, Rules},
         timestamp::Timestamp,
     },
-    store::Store,
+    store::{CloseError, Store},
     terminal,
 };
+pub(super) use pieces::{LineImport, Numbers};
+pub(super) use source::{base as log_name, without_compression};
+
 use batches::{BATCH_EVENTS, Batches, Fate, IN_FLIGHT, OnConflict, Sent, Target};
 use formats::{Formats, Known};
 use source::{Beginnings, Source};
@@ -87,37 +91,8 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     for path in &arguments.files {
         input::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
-    let formats = arguments.format.as_deref().map(|name| Formats::named(name, &config.presets)).transpose()?;
-    let (target, store) = match arguments.server.client()? {
-        Some(client) => (Target::Server(client), None),
-        None => {
-            // The configured limits are for a server with many senders. Here the queue must hold this import's batches.
-            let limits = LimitsConfig {
-                queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
-                queue_bytes_max: LimitsConfig::default().queue_bytes_max,
-                ..config.limits.clone()
-            };
-            let store = serve::open(&Config { limits, ..config.clone() })?;
-            (Target::File(store.writer.clone(), store.writer.preparer()), Some(store))
-        }
-    };
-    let mut import = Import {
-        arguments,
-        formats,
-        known: Known::new(&config.presets),
-        conflicts: Vec::new(),
-        limits: config.limits.event(),
-        retention: config.retention.clone(),
-        // A server masks events by its own configuration.
-        mask: if store.is_some() { config.mask.clone() } else { Mask::off() },
-        batches: Batches::new(target),
-        progress: progress(&arguments.files),
-        started: Instant::now(),
-        yields: arguments.files.iter().map(|_| Yield::default()).collect(),
-        beginnings: Beginnings::of(arguments.files.len()),
-        counts: Counts::default(),
-        notices: Vec::new(),
-    };
+    let destination = Destination::new(config, arguments.server.client()?)?;
+    let mut import = Import::new(config, arguments, destination.target(), progress(&arguments.files))?;
     let outcome = import.files();
     import.progress.finish_and_clear();
     out.line(import.summary());
@@ -126,11 +101,48 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     }
     out.flush();
     import.notices().iter().for_each(terminal::line);
-    let closed = store.map_or(Ok(()), Store::close);
+    drop(import);
+    let closed = destination.close();
     outcome.map_err(|failure| {
         failure.with_advice("The events counted above are stored. Fix the problem and run the same import again.")
     })?;
     Ok(closed?)
+}
+
+/// Where the events go.
+enum Destination {
+    File(Box<Store>),
+    Server(Client),
+}
+
+impl Destination {
+    /// The server, or else the file of the configuration.
+    fn new(config: &Config, client: Option<Client>) -> Result<Self, Failure> {
+        if let Some(client) = client {
+            return Ok(Self::Server(client));
+        }
+        // The configured limits are for a server with many senders. Here the queue must hold this import's batches.
+        let limits = LimitsConfig {
+            queue_events_max: (IN_FLIGHT + 1) * BATCH_EVENTS,
+            queue_bytes_max: LimitsConfig::default().queue_bytes_max,
+            ..config.limits.clone()
+        };
+        serve::open(&Config { limits, ..config.clone() }).map(|store| Self::File(Box::new(store)))
+    }
+
+    fn target(&self) -> Target {
+        match self {
+            Self::File(store) => Target::File(store.writer.clone(), store.writer.preparer()),
+            Self::Server(client) => Target::Server(client.clone()),
+        }
+    }
+
+    fn close(self) -> Result<(), CloseError> {
+        match self {
+            Self::File(store) => store.close(),
+            Self::Server(_) => Ok(()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -164,7 +176,8 @@ struct Yield {
     is_mixed: bool,
 }
 
-struct Import<'a> {
+/// Reads records, sends their events and counts the results.
+pub(super) struct Import<'a> {
     arguments: &'a ImportArguments,
     /// The presets that map the records, if these are not events.
     formats: Option<Formats>,
@@ -183,10 +196,43 @@ struct Import<'a> {
     notices: Vec<String>,
 }
 
-impl Import<'_> {
-    /// Reads the files. Also after an error, waits for the batches that were sent and counts their events.
+impl<'a> Import<'a> {
+    /// An import into `target`.
+    fn new(
+        config: &Config,
+        arguments: &'a ImportArguments,
+        target: Target,
+        progress: ProgressBar,
+    ) -> Result<Self, Failure> {
+        let format = arguments.format.as_deref();
+        Ok(Self {
+            arguments,
+            formats: format.map(|name| Formats::named(name, &config.presets)).transpose()?,
+            known: Known::new(&config.presets),
+            conflicts: Vec::new(),
+            limits: config.limits.event(),
+            retention: config.retention.clone(),
+            // A server masks events by its own configuration.
+            mask: if matches!(target, Target::File(..)) { config.mask.clone() } else { Mask::off() },
+            batches: Batches::new(target),
+            progress,
+            started: Instant::now(),
+            yields: arguments.files.iter().map(|_| Yield::default()).collect(),
+            beginnings: Beginnings::of(arguments.files.len()),
+            counts: Counts::default(),
+            notices: Vec::new(),
+        })
+    }
+
+    /// Reads the files.
     fn files(&mut self) -> Result<(), Failure> {
         let read = (0..self.arguments.files.len()).try_for_each(|file| self.file(file));
+        self.finish(read).and_then(|()| self.check_yields())
+    }
+
+    /// Sends the rest and waits for all results. Also after an error, waits for the batches that were sent and counts their
+    /// events.
+    fn finish(&mut self, read: Result<(), Failure>) -> Result<(), Failure> {
         let mut outcome = read.and_then(|()| self.send());
         loop {
             while let Some(results) = self.batches.settle() {
@@ -197,7 +243,7 @@ impl Import<'_> {
                 break;
             }
         }
-        outcome.and_then(|()| self.check_yields())
+        outcome
     }
 
     /// A file has failed if it has records other than auditbox's own and none of them is in the log.

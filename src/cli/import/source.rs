@@ -60,6 +60,14 @@ impl Source {
         Ok(Self { start: start.chain_update(b"\0"), has_first: false, key: String::new(), is_nameless })
     }
 
+    /// The source of one file's contents, which have a name of their own. Its first record distinguishes nothing.
+    pub(super) fn of_contents(name: &str) -> Self {
+        let start = Sha256::new().chain_update(b"contents\0").chain_update(name).chain_update(b"\0");
+        let mut source = Self { start, has_first: false, key: String::new(), is_nameless: false };
+        source.read("");
+        source
+    }
+
     /// Notes a readable record, with or without an identifier: the first one distinguishes the files of a source.
     pub(super) fn read(&mut self, text: &str) {
         if !self.has_first {
@@ -137,7 +145,7 @@ impl Beginnings {
 }
 
 /// A file's name without what compression and rotation add, at its end or before its extension.
-fn base(name: &str) -> String {
+pub(in crate::cli) fn base(name: &str) -> String {
     let plain = without_compression(name);
     let base = match without_rotation(plain) {
         Some(base) => without_compression(base).to_owned(),
@@ -151,7 +159,8 @@ fn base(name: &str) -> String {
     if base.is_empty() { name.to_owned() } else { base }
 }
 
-fn without_compression(mut name: &str) -> &str {
+/// A file's name without what compression adds.
+pub(in crate::cli) fn without_compression(mut name: &str) -> &str {
     while let Some(plain) = COMPRESSED.iter().find_map(|ending| name.strip_suffix(ending)) {
         name = plain;
     }

@@ -20,6 +20,13 @@ impl<R: Read> Lines<R> {
         Self { input: BufReader::new(Utf8::new(input)), bytes_max, line: 0 }
     }
 
+    /// The same, for a part of a text before which there are `line` lines.
+    #[must_use]
+    pub fn after(mut self, line: u64) -> Self {
+        self.line = line;
+        self
+    }
+
     /// The next line that is not empty; `None` at the end of the text.
     fn find(&mut self) -> io::Result<Option<Record<'static>>> {
         loop {
