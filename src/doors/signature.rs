@@ -208,6 +208,21 @@ mod tests {
         checker.read(&headers(lines), at(now)).map(|claim| checker.is_signed(&claim, body))
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_headers_are_read(
+            values in proptest::collection::vec("[ -~]{0,40}|v1,[ -~]{0,60}|t=[0-9]{0,25}|(sha256|v1)=[0-9a-f]{60,68}", 0..4),
+            name in "webhook-signature|stripe-signature|x-hub-signature-256",
+        ) {
+            let mut lines: Vec<_> = values.iter().map(|value| (&*name, &**value)).collect();
+            lines.extend([("webhook-id", "1"), ("webhook-timestamp", "1795969540")]);
+            for scheme in ["github", "stripe", "svix"] {
+                let checker = checker(&format!("scheme = '{scheme}', keys = ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']"));
+                proptest::prop_assert_ne!(accepts(&checker, &lines, BODY, NOW), Ok(true));
+            }
+        }
+    }
+
     fn hex(bytes: &[u8]) -> String {
         bytes
             .iter()

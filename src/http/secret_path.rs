@@ -65,6 +65,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_spelling_of_a_path_shows_its_secret(
+            before in "/{1,3}(in|%69n|%69%6e|i%6E)/{1,3}",
+            route in "[a-z%0-9]{1,9}",
+            after in "/{1,2}",
+            more in "(/[a-z]{0,3}){0,2}",
+        ) {
+            let path = format!("{before}{route}{after}THE-SECRET{more}");
+            proptest::prop_assert!(!without_secret(&path).contains("THE-SECRET"), "{}", path);
+        }
+    }
+
     #[test]
     fn a_route_is_the_second_segment() {
         for path in ["/in/github", "/in/github/abx_1", "/in/%67ithub"] {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Maximum number of bytes of a record's key in an identifier. Of a longer one, the hash is.
-const KEY_BYTES_MAX: usize = 180;
+const KEY_BYTES_MAX: usize = 160;
 
 /// How records become events.
 pub(crate) struct Format {
@@ -75,8 +75,8 @@ impl Identification {
 enum OnConflict {
     /// Reject the event.
     Refuse,
-    /// Map the record again, with another identifier.
-    MapAgain(Record<'static>),
+    /// Map the record again, with another identifier: this one, or the record's own with a hash.
+    MapAgain(Record<'static>, Option<String>),
     /// Count the event as a duplicate. Its identifier is derived from its text, so the other event is an earlier mapping of it.
     IsKnown,
 }
@@ -152,7 +152,11 @@ impl Batch {
         let derived = identification.derive(index, &record);
         let (event, is_own) = self.event_of(&mapped, index, derived.as_deref())?;
         let on_conflict = match derived {
-            _ if is_own || identification.may_change() => OnConflict::MapAgain(record.into_owned()),
+            _ if is_own => OnConflict::MapAgain(record.into_owned(), None),
+            _ if identification.may_change() => {
+                let name = format!("{}~{}", event.identifier, records::digest(record.source()));
+                OnConflict::MapAgain(record.into_owned(), Some(name))
+            }
             Some(_) => OnConflict::IsKnown,
             None => OnConflict::Refuse,
         };
@@ -190,9 +194,13 @@ impl Batch {
                 _ if stored.outcomes[place] != Outcome::Conflict => {}
                 OnConflict::Refuse => {}
                 OnConflict::IsKnown => stored.outcomes[place] = Outcome::Duplicate,
-                OnConflict::MapAgain(record) => {
-                    let mapped = self.format.mapping.map_again(&record, &self.reading.limits);
-                    let event = mapped.map(|mapped| self.event_of(&mapped, place, None));
+                OnConflict::MapAgain(record, name) => {
+                    let (mapping, limits) = (&self.format.mapping, &self.reading.limits);
+                    let mapped = match &name {
+                        None => mapping.map_again(&record, limits),
+                        Some(_) => mapping.map(&record, limits),
+                    };
+                    let event = mapped.map(|mapped| self.event_of(&mapped, place, name.as_deref()));
                     // The record was mapped before, so it can be mapped again.
                     if let Ok(Ok((event, _))) = event {
                         event.identifier.clone_into(&mut stored.sent.identifiers[place]);

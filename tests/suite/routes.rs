@@ -222,7 +222,8 @@ fn what_counts_as_the_same_record_is_the_routes_choice() {
     assert_eq!(counts("delivery", r#"{"id":3,"what":"lock"}"#, "d1"), [1, 0, 0]);
     assert_eq!(counts("key", r#"{"id":1,"what":"burn"}"#, "d9"), [1, 0, 0]);
     assert_eq!(counts("key", r#"{"id":1,"what":"burn"}"#, "d9"), [0, 1, 0]);
-    assert_eq!(stored(&server, "action=lock&action=burn").len(), 2);
+    assert_eq!(counts("delivery", r#"{"id":3,"what":"lock"}"#, "d2"), [1, 0, 0], "another name, reused");
+    assert_eq!(stored(&server, "action=lock&action=burn").len(), 3);
     assert_eq!(server.get("/v1/audit-log/key%2F2").status, 200);
     // Keys of records count in any case, and names of deliveries only within their route.
     assert_eq!(counts("delivery", r#"{"key":"k","what":"own"}"#, "d7"), [1, 0, 0]);

@@ -29,15 +29,13 @@ mod walk;
 
 use std::fmt;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 pub use documents::{Document, Record, RecordKey};
 pub use presets::{CompiledPresets, EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
 
-use crate::model::{event::OWN_ORIGIN, json, limits::EventLimits, zone::Zone};
+use crate::model::{event::OWN_ORIGIN, json, limits::EventLimits, records, zone::Zone};
 use documents::Input;
 use pointer::Pointer;
 use rule::{Choice, Found, Rule, Source};
@@ -246,7 +244,7 @@ impl Outcome<'_> {
     }
 
     fn extend_identifier(&mut self, record: &str) {
-        let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(record)[..9]);
+        let hash = records::digest(record);
         let known = self.values.iter().find(|(target, _)| *target == target::IDENTIFIER);
         let text = known.and_then(|(_, value)| walk::scalar(value)).unwrap_or_default();
         // An identifier has at most 256 bytes.

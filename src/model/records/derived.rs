@@ -13,6 +13,11 @@ pub fn derived_identifier(source: &str, number: u64, record: &str) -> String {
     format!("import_{}", BASE64_URL_SAFE_NO_PAD.encode(&digest[..16]))
 }
 
+/// A short hash of a record's text, which makes an identifier differ from that of another record.
+pub fn digest(record: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(record)[..9])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ mod submission;
 mod tests;
 mod utf8;
 
-pub use derived::derived_identifier;
+pub use derived::{derived_identifier, digest};
 pub use foreign::{Foreign, recognize};
 pub use lines::Lines;
 pub use reader::{Bad, Place, Record, Records};
