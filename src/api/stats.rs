@@ -5,7 +5,10 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
-    api::list::parse,
+    api::{
+        incomplete::{IncompleteField, IncompleteFields},
+        list::parse,
+    },
     http::{
         ApiError, Context,
         caller::Read,
@@ -26,8 +29,11 @@ pub(super) async fn stats(
 ) -> Result<HttpResponse, ApiError> {
     let decoded = parameters::decode_valid(request.query_string());
     let query = parse(decoded, Accepts::Stats, &context.query_limits).valid()?.stats(&context.query_limits)?;
+    let incomplete = IncompleteFields::of(&context.reader, &query.query.filter, &query.facets);
     let stats = context.reading(&caller.0, &request).begin(move |lease| Ok(lease.stats(&query)?)).await?;
-    Ok(HttpResponse::Ok().json(StatsResponse::from(&stats)))
+    let mut response = HttpResponse::Ok();
+    incomplete.set_header(&mut response);
+    Ok(response.json(StatsResponse { incomplete_fields: incomplete.members(), ..StatsResponse::from(&stats) }))
 }
 
 /// The response that reports these counts.
@@ -48,6 +54,10 @@ pub(super) struct StatsResponse<'a> {
     facets: Vec<(&'a str, Facet<'a>)>,
     #[schema(required)]
     histogram: Option<Histogram>,
+    /// Declared fields that the query uses and older events do not have yet.
+    #[serde(rename = "incompleteFields", skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    incomplete_fields: Option<Vec<IncompleteField>>,
 }
 
 /// The values of one field.
@@ -102,6 +112,7 @@ impl<'a> From<&'a Stats> for StatsResponse<'a> {
             count: stats.count,
             facets: facets.collect(),
             histogram: stats.histogram.as_ref().map(Into::into),
+            incomplete_fields: None,
         }
     }
 }

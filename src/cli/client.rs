@@ -45,6 +45,11 @@ pub(super) struct Client {
 }
 
 impl ServerArguments {
+    /// Whether the arguments name a server.
+    pub(super) fn is_given(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
     /// The client, if a URL was given.
     pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
         let Some(base) = server_url(self.url.as_deref())? else {

@@ -177,7 +177,19 @@ impl Settings {
         log.check()?;
         let (mask, retention) = (mask.parse()?, retention.parse()?);
         let presets = Presets::default();
-        Ok(Config { server, database, auth, limits, mask, self_audit, retention, log, resource_types, presets })
+        Ok(Config {
+            server,
+            database,
+            auth,
+            limits,
+            mask,
+            self_audit,
+            retention,
+            log,
+            resource_types,
+            presets,
+            fields: Vec::new(),
+        })
     }
 }
 

@@ -13,6 +13,8 @@ use super::{
     setting::Setting,
 };
 use crate::model::{
+    custom_fields::{self, SECTION as FIELDS},
+    field::FieldDefinition,
     mapping::{PresetError, Presets, SECTION as PRESETS},
     resource_type::Catalog,
 };
@@ -130,6 +132,13 @@ impl SettingSource {
         })
     }
 
+    /// The fields that the file declares.
+    pub(super) fn fields(&self) -> Result<Vec<FieldDefinition>, ConfigError> {
+        custom_fields::read(&self.text).map_err(|PresetError { line, message }| {
+            key_error(format!("{}:{line}", self.file()), format!("[[{FIELDS}]]"), message)
+        })
+    }
+
     /// The presets as the file has them.
     pub(super) fn preset_tables(&self) -> &Table {
         &self.presets
@@ -159,6 +168,10 @@ impl SettingSource {
                 self.resource_types = Some(given);
                 continue;
             }
+            if section == FIELDS {
+                // Read with its lines: `fields`.
+                continue;
+            }
             if section == PRESETS {
                 let Value::Table(presets) = given else {
                     return invalid(format!("[{PRESETS}]"), "must hold a section for each preset".to_owned());
@@ -170,8 +183,10 @@ impl SettingSource {
             if of_section().next().is_none() {
                 let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
                 sections.dedup();
-                let problem =
-                    format!("is not a section; the sections are {}, {RESOURCE_TYPES}, {PRESETS}", sections.join(", "));
+                let problem = format!(
+                    "is not a section; the sections are {}, {RESOURCE_TYPES}, {FIELDS}, {PRESETS}",
+                    sections.join(", ")
+                );
                 return invalid(format!("[{section}]"), problem);
             }
             let Value::Table(given) = given else {

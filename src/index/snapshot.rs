@@ -21,6 +21,7 @@ use crate::{
             range::ChunkRange,
             sealed::{Generation, SealedChunk},
         },
+        coverage::Coverage,
         error::Result,
         messages::{MessageReader, Messages},
         pace::{PacedConnection, Watch, begin_snapshot},
@@ -42,6 +43,7 @@ pub struct Index {
     unsealed: (AtomicUsize, AtomicUsize),
     pub(super) predicates: PredicateCache,
     pub(super) spellings: Spellings,
+    pub(super) coverage: Coverage,
     messages: Box<dyn Messages>,
 }
 
@@ -65,6 +67,7 @@ impl Index {
             unsealed: (AtomicUsize::new(0), AtomicUsize::new(0)),
             predicates: PredicateCache::default(),
             spellings: Spellings::default(),
+            coverage: Coverage::default(),
             messages,
         }
     }

@@ -6,7 +6,7 @@
 //! likely misspelling of a field is rejected. Quotes take everything literally.
 
 use crate::model::{
-    field::{FIELDS, Field, FieldSpec},
+    field::{Field, FieldSpec, fields},
     filter::{Clause, Predicate, SearchTerm},
     printable::shortened,
     search::SearchText,
@@ -258,12 +258,17 @@ fn instead_of(name: &str, plain_name: &str, value: &str) -> Option<String> {
 
 /// The names of the fields, in plain form.
 fn names() -> impl Iterator<Item = (String, Field)> {
-    let parameters = FIELDS.iter().flat_map(|spec| spec.parameters.iter().map(|name| (plain(name), spec.field)));
+    let parameters = fields().flat_map(|spec| spec.parameters.iter().map(|name| (plain(name), spec.field)));
     parameters.chain(ALIASES.iter().map(|(name, field)| ((*name).to_owned(), *field)))
 }
 
+/// The further names of fields, in plain form.
+pub(in crate::model) fn aliases() -> impl Iterator<Item = &'static str> {
+    ALIASES.iter().map(|(name, _)| *name)
+}
+
 /// A name without separators, in lower case: `statusCode`, `status_code` and `status-code` are the same field.
-fn plain(name: &str) -> String {
+pub(in crate::model) fn plain(name: &str) -> String {
     name.chars().filter(|char| !matches!(char, '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
 }
 
@@ -312,6 +317,7 @@ mod tests {
                     Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text) => text.clone(),
                     Predicate::StatusClass(digit) => format!("{digit}xx"),
                     Predicate::Network(range) => range.to_string(),
+                    Predicate::Number(range) => format!("{range:?}"),
                 });
                 let sign = if negated { "-" } else { "" };
                 format!("{sign}{}={}", field.spec().label, values.collect::<Vec<_>>().join("|"))
@@ -343,7 +349,7 @@ mod tests {
         ] {
             assert_eq!(terms(text), expected, "{text}");
         }
-        for spec in FIELDS {
+        for spec in crate::model::field::FIELDS {
             for name in spec.parameters {
                 let value = match spec.matching {
                     Matching::OneOf(values) => values[0],

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     batch::{self, AfterError, PieceError, TooMany},
-    json,
-    mapping::{Mapping, RecordError, combined, otlp, walk},
+    json, json_walk,
+    mapping::{Mapping, RecordError, combined, otlp},
 };
 
 /// What the documents of a format are.
@@ -175,11 +175,11 @@ impl Mapping {
 
     fn is_like(&self, record: &Record<'_>) -> bool {
         self.when.iter().all(|(pointer, pattern)| {
-            let mut tree = walk::Node::default();
+            let mut tree = json_walk::Node::default();
             let mut slot = [None];
             tree.slot(pointer, 0);
             tree.fill(record.fields(), &mut slot);
-            slot[0].and_then(walk::scalar).is_some_and(|text| super::glob::matches(pattern, &text))
+            slot[0].and_then(json_walk::scalar).is_some_and(|text| super::glob::matches(pattern, &text))
         })
     }
 }
@@ -187,7 +187,7 @@ impl Mapping {
 /// The elements of an array of at most `elements_max`, as written.
 pub(super) fn elements(list: &str, elements_max: usize) -> Result<Vec<&str>, RecordError> {
     let (mut elements, mut is_within) = (Vec::new(), true);
-    walk::array(list, 0, |_, at| {
+    json_walk::array(list, 0, |_, at| {
         let end = json::end_of_value(list.as_bytes(), at);
         is_within = elements.len() < elements_max;
         if is_within {

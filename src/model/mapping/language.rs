@@ -1,16 +1,16 @@
 //! The language of presets: from TOML to a [`Mapping`].
 
 use crate::model::{
+    json_pointer::Pointer,
+    json_walk::Node,
     mapping::{
         Mapping,
         documents::Input,
         glob::GlobMap,
-        pointer::Pointer,
         rule::{Alternative, Inner, Piece, Rule, Source, Split, Take},
         target::{self, Kind, TARGETS},
         testing::Test,
         toml_reader::{self, Entry, PresetError, Reader},
-        walk::Node,
     },
     zone::Zone,
 };

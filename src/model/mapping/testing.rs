@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::model::{
     json,
+    json_walk::{self, Node},
     limits::EventLimits,
     mapping::{
         Mapping, Outcome, Record,
         target::{self, Kind, TARGETS, Target},
         toml_reader::{Entry, PresetError, Reader},
-        walk::{self, Node},
     },
 };
 
@@ -107,7 +107,7 @@ impl Test {
 fn text_of(target: usize, value: &str) -> String {
     match TARGETS[target].kind {
         Kind::Json => normal(target, value.to_owned()),
-        _ => walk::scalar(value).unwrap_or_default().into_owned(),
+        _ => json_walk::scalar(value).unwrap_or_default().into_owned(),
     }
 }
 

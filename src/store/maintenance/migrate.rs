@@ -128,9 +128,10 @@ fn from_2(connection: &Connection, progress: &dyn Progress) -> rusqlite::Result<
     begin_from_3(connection)
 }
 
-/// The index of format 3 had every name of an actor as a value of the same field, and its index of entities for SQL had
-/// larger parts. After this transaction no older auditbox opens the file.
+/// Format 3 had no declared fields. Its index had every name of an actor as a value of the same field, and its index of
+/// entities for SQL had larger parts. After this transaction no older auditbox opens the file.
 fn begin_from_3(connection: &Connection) -> rusqlite::Result<()> {
+    complete(connection)?;
     set(connection, format::OUTDATED_CHUNKS, 0)?;
     connection.pragma_update(None, "user_version", FORMAT)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{
-        field::{Field, FieldSpec, Matching},
+        field::{Field, FieldSpec, Matching, declared},
         fold::fold,
         list_params::ListParams,
         stats::{Facet, Stats},
@@ -76,13 +76,18 @@ pub(in crate::ui) fn counted(params: &ListParams) -> Vec<Field> {
     let is_counted = |field: Field, always: bool| {
         always || params.facets.contains(&field) || params.selections.iter().any(|selection| selection.field == field)
     };
-    let counted = MENUS.iter().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
-    counted.map(|(field, _)| *field).collect()
+    let counted = listed().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
+    counted.map(|(field, _)| field).collect()
+}
+
+/// The fields of all menus. Declared fields come after the others.
+fn listed() -> impl Iterator<Item = (Field, bool)> {
+    MENUS.iter().copied().chain(declared().map(|spec| (spec.field, false)))
 }
 
 /// Every menu.
 pub(in crate::ui) fn menus(params: &ListParams, stats: &Stats, labels: &Labels, actors: &ActorNames) -> Vec<Menu> {
-    MENUS.iter().filter_map(|(field, _)| menu(*field, params, stats, (labels, actors))).collect()
+    listed().filter_map(|(field, _)| menu(field, params, stats, (labels, actors))).collect()
 }
 
 /// The actors that the menus list.
@@ -165,9 +170,11 @@ fn options(
 fn hint(spec: &FieldSpec) -> Option<&'static str> {
     Some(match spec.matching {
         Matching::OneOf(_) => return None,
-        Matching::Prefix => "Beginning, such as /v1/…",
+        Matching::Prefix if spec.field == Field::Path => "Beginning, such as /v1/…",
+        Matching::Prefix => "Beginning",
         Matching::StatusCode => "403 or 4xx",
         Matching::Network => "Address or 10.0.0.0/8",
+        Matching::Number => "400, >=400 or 400..499",
         Matching::Exact | Matching::IgnoreCase => "Another value",
     })
 }
