@@ -133,6 +133,7 @@ fn taken() -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mapping::EMBEDDED;
 
     #[test]
     fn a_field_has_a_name_and_pointers() {
@@ -149,6 +150,31 @@ mod tests {
             ("Cost center", CustomMatching::Number, true)
         );
         assert_eq!(read("[server]\nworkers = 1\n"), Ok(Vec::new()));
+    }
+
+    /// The fields that a preset suggests in comments, as the configuration would have them.
+    fn suggested(preset: &str) -> String {
+        let lines = preset.lines().skip_while(|line| *line != "# [[fields]]").take_while(|line| line.starts_with('#'));
+        lines.map(|line| line.trim_start_matches('#').trim_start().to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn the_fields_that_presets_suggest_are_valid_and_have_values_in_their_records() {
+        let mut names = HashSet::new();
+        for (name, preset) in EMBEDDED {
+            let fields = read(&suggested(preset)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let table: toml::Table = preset.parse().unwrap();
+            let records = table["tests"].as_array().unwrap().iter().map(|test| test["record"].as_str().unwrap());
+            let records: String = records.collect();
+            for field in fields {
+                let last = |pointer: &String| format!("\"{}\":", pointer.rsplit('/').next().unwrap());
+                let has_value = field.pointers.iter().any(|pointer| records.contains(&last(pointer)));
+                assert!(has_value, "{name}: {}", field.name);
+                assert!(field.pointers.iter().all(|pointer| pointer.starts_with("/additionalData/")), "{name}");
+                names.insert(field.name);
+            }
+        }
+        assert_eq!(names, HashSet::from(["namespace", "account", "region"].map(str::to_owned)));
     }
 
     #[test]

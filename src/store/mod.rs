@@ -9,7 +9,7 @@
 //! | `auth` | the rows of credentials and of revoked tickets |
 //! | `file` | connections, the lock, checkpoints, companion files |
 //! | `write` | the writer's thread, its queue, and the jobs that it commits |
-//! | `maintenance` | sealing, migrations, rebuilding indexes, retention |
+//! | `maintenance` | sealing, migrations, rebuilding indexes, declared fields, retention |
 //! | `read` | queries, and reading long lists in slices |
 //! | `admin` | commands of the operator: backup, restore, doctor, changes without a server |
 //!

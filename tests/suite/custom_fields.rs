@@ -1,5 +1,7 @@
 //! Fields that the operator declares behave like built-in ones, in new events and in those from before the declaration.
 
+mod random;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -345,6 +347,7 @@ fn a_declared_field_is_counted_exported_and_described_like_a_built_in_one() {
 
     let page = server.get("/audit-logs?tenant=acme&range=all");
     assert!(page.text.contains("id=\"menu-tenant\"") && page.text.contains("name=\"tenant\""), "{}", page.text);
+    assert!(page.text.contains("class=\"c-field\">Tenant</th>") && page.text.contains("class=\"c-field\">acme</td>"));
 
     let metrics = server.get("/metrics").text;
     assert!(metrics.contains("auditbox_field_chunks_left{field=\"tenant\"} 0"), "{metrics}");

@@ -34,6 +34,8 @@ const MENUS: &[(Field, bool)] = &[
 ];
 /// Menus that are open by default.
 const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
+/// Maximum number of columns of declared fields. More would leave no room for the sentence.
+const COLUMNS_MAX: usize = 3;
 /// Maximum number of values that one menu lists. Others can be typed.
 const OPTIONS_MAX: usize = 40;
 
@@ -83,6 +85,14 @@ pub(in crate::ui) fn counted(params: &ListParams) -> Vec<Field> {
 /// The fields of all menus. Declared fields come after the others.
 fn listed() -> impl Iterator<Item = (Field, bool)> {
     MENUS.iter().copied().chain(declared().map(|spec| (spec.field, false)))
+}
+
+/// The declared fields that the table shows in columns: those that the filter or the menus use, up to [`COLUMNS_MAX`].
+pub(in crate::ui) fn columns(params: &ListParams) -> Vec<&'static FieldSpec> {
+    let is_used = |field: Field| {
+        params.facets.contains(&field) || params.selections.iter().any(|selection| selection.field == field)
+    };
+    declared().filter(|spec| is_used(spec.field)).take(COLUMNS_MAX).collect()
 }
 
 /// Every menu.
