@@ -9,7 +9,7 @@ use std::{
 const DIGITS_MAX: usize = 100;
 /// Maximum of the exponent's absolute value.
 const EXPONENT_MAX: i32 = 10_000;
-/// Numbers with up to this many zeros beside their digits are written without an exponent.
+/// Maximum number of zeros that replace an exponent.
 const ZEROS_MAX: i32 = 21;
 
 /// A decimal number: 0.`digits` · 10^`exponent`, with the sign.

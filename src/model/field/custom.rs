@@ -252,7 +252,7 @@ impl Extractor {
     }
 
     /// Calls `each` with every field that has a value in an event. The first pointer with a value counts. A masked value,
-    /// one with a NUL, and a text in place of a number are none.
+    /// a text with a NUL, and a text in place of a number do not count.
     fn each(&self, body: &str, mut each: impl FnMut(Slot, &str)) {
         let mut found = vec![None; self.pointers];
         self.tree.fill(body, &mut found);
