@@ -187,6 +187,28 @@ CREATE TABLE chunk_key (
     keys  BLOB    NOT NULL
 ) STRICT;
 
+-- The fields that the operator has declared (`[[fields]]` in the configuration). A field whose definition changes is removed,
+-- and declared again in another slot.
+--   slot        0 to 63; the code of the field in the table term is 64 + slot
+--   name        the parameter that filters on the field
+--   definition  label, pointers, matching and search, as one JSON object
+--   first       chunks from this number on have the field, earlier ones may lack it; 0: all have it
+--   removed     1: the field is no longer declared, and its rows are being deleted
+CREATE TABLE field (
+    slot       INTEGER PRIMARY KEY,
+    name       TEXT    NOT NULL,
+    definition TEXT    NOT NULL,
+    first      INTEGER NOT NULL,
+    removed    INTEGER NOT NULL
+) STRICT;
+
+-- The terms of declared fields, like chunk_posting. Rows of a field in a chunk before its `first` are incomplete.
+--   place  chunk * 2^38 + slot * 2^32 + the first ordinal of the run
+CREATE TABLE chunk_custom (
+    place INTEGER PRIMARY KEY,
+    terms BLOB    NOT NULL
+) STRICT;
+
 -- The credentials. Revoked credentials stay, so that the names in audit records keep their meaning.
 --   secret_hash  SHA-256 of the client secret; if the credential has several secrets, of each, oldest first
 --   scopes       names, separated by commas: ingest, read, admin, metrics

@@ -1,7 +1,7 @@
 //! Events as rows of CSV (RFC 4180).
 //!
 //! The columns are the event time in UTC, the filterable fields, and further keys of an event. Nested values that auditbox
-//! does not interpret are cells of JSON. The last column, `others`, has all remaining keys as one JSON object. A spreadsheet
+//! does not interpret are cells of JSON. Declared fields have columns under their names. The last column, `others`, has all remaining keys as one JSON object. A spreadsheet
 //! would run some texts as formulas: a cell that begins like one gets an apostrophe before it.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     model::{
-        field::{FIELDS, Object},
+        field::{FIELDS, FieldSpec, Object, declared, value_in},
         json::{self, Members},
         limits::STORED_KEYS_MAX,
         printable,
@@ -41,6 +41,8 @@ const OTHERS: &str = "others";
 /// Writes events as rows, after a header.
 pub(crate) struct CsvRows {
     columns: Vec<(Object, &'static str)>,
+    /// The columns of declared fields, which follow the others.
+    declared: Vec<&'static FieldSpec>,
     header_is_written: bool,
 }
 
@@ -49,7 +51,7 @@ impl CsvRows {
         let time = (Object::Trigger, "at");
         let fields = FIELDS.iter().flat_map(|spec| spec.sources).copied();
         let columns = std::iter::once(time).chain(fields).chain(FURTHER.iter().copied()).collect();
-        Self { columns, header_is_written: false }
+        Self { columns, declared: declared().collect(), header_is_written: false }
     }
 
     /// The rows of these events, after the header in the first call.
@@ -57,7 +59,8 @@ impl CsvRows {
         let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         if !self.header_is_written {
             let names = self.columns.iter().map(|(object, key)| object.path(key));
-            out.write_record(names.chain([OTHERS.to_owned()]))?;
+            let declared = self.declared.iter().filter_map(|spec| spec.name()).map(str::to_owned);
+            out.write_record(names.chain(declared).chain([OTHERS.to_owned()]))?;
             self.header_is_written = true;
         }
         for (_, event) in &slice.events {
@@ -69,6 +72,9 @@ impl CsvRows {
                     None
                 }
             };
+            let body = event.as_deref().unwrap_or_default();
+            let declared = self.declared.iter().map(|spec| value_in(spec.field, body).unwrap_or_default());
+            cells.extend(declared.map(Cow::Owned));
             cells.push(Cow::Owned(others.unwrap_or_default()));
             out.write_record(cells.into_iter().map(harmless).map(Cow::into_owned))?;
         }

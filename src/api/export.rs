@@ -17,6 +17,7 @@ use actix_web::{
 use crate::{
     api::{
         csv_rows::CsvRows,
+        incomplete::IncompleteFields,
         line::push_event,
         list::{self, SLICE_BYTES},
     },
@@ -60,6 +61,7 @@ pub(super) async fn export(
     let (form, extension, query) = parse(request.query_string(), &context.query_limits)?;
     let media_type = form.media_type();
     let reading = context.reading(&caller.0, &request);
+    let incomplete = IncompleteFields::of(&context.reader, &query.filter, &[]);
     // An invalid query is rejected before anything is sent.
     let mut export = Export { form, events: PageReader::all(query.clone()), ending: None };
     let (first, mut export) = reading.begin(move |lease| Ok((export.first(lease, &query)?, export))).await?;
@@ -75,6 +77,7 @@ pub(super) async fn export(
         .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"audit-log-{time}Z.{extension}\"")))
         .insert_header((CACHE_CONTROL, "no-store"));
+    incomplete.set_header(&mut response);
     Ok(pieces::respond(response, &request, first.0, export, reading))
 }
 

@@ -16,7 +16,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    api::{cut_lists, event_schema::EventPart},
+    api::{
+        cut_lists,
+        event_schema::EventPart,
+        incomplete::{IncompleteField, IncompleteFields},
+    },
     http::{
         ApiError, Context,
         caller::Read,
@@ -46,6 +50,7 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
     let decoded = parameters::decode_valid(request.query_string());
     let params = parse(decoded, Accepts::List, &context.query_limits).valid()?;
     let query = params.query(&context.query_limits)?;
+    let incomplete = IncompleteFields::of(&context.reader, &query.filter, &[]);
     let (reading, asked) = (context.reading(&caller.0, &request), query.clone());
     let opened = reading.begin(move |lease| Ok(PageReader::list(lease, asked, SLICE_BYTES)?)).await?;
     let next = next_position(&query, &opened).map(|next| query.cursor(context.reader.cursor_at(next)));
@@ -60,10 +65,18 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
             cut_lists::report(caller.0.credential(), query.limit);
         }
     }
+    incomplete.set_header(&mut response);
     if let Some(next) = &next {
         response.insert_header((LINK, format!("<{}>; rel=\"next\"", next_url(&request, next))));
     }
-    let mut envelope = EventList { ok: Always, audits: Vec::new(), next, count: opened.count, damaged: None };
+    let mut envelope = EventList {
+        ok: Always,
+        audits: Vec::new(),
+        next,
+        count: opened.count,
+        damaged: None,
+        incomplete_fields: incomplete.members(),
+    };
     let mut text = envelope.around_events()?.0;
     write_slice(&mut text, &opened.first, query.includes.as_ref(), true);
     envelope.note_damaged(&opened.first);
@@ -141,6 +154,10 @@ pub(super) struct EventList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     damaged: Option<DamagedEvents>,
+    /// Declared fields that the query uses and older events do not have yet.
+    #[serde(rename = "incompleteFields", skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    incomplete_fields: Option<Vec<IncompleteField>>,
 }
 
 /// Damaged events of a page.

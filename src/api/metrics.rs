@@ -1,7 +1,7 @@
 //! `GET /metrics`: the state of the server in Prometheus's text format (version 0.0.4).
 //!
-//! The response has numbers, and labels that are constants of this program or names of the configuration: no identifier, name or value of an event, and no
-//! input of a client. `packaging/grafana-dashboard.json` is a dashboard of exactly these metrics.
+//! The response has numbers, and labels that are constants of this program or names in its configuration: no identifier, name or
+//! value of an event, and no input of a client. `packaging/grafana-dashboard.json` is a dashboard of exactly these metrics.
 
 use std::fmt::{Display, Write as _};
 
@@ -24,6 +24,7 @@ pub(super) async fn metrics(_: MayRead, context: Data<Context>) -> Result<HttpRe
     let mut text = Text::default();
     write_http(&mut text, &context);
     write_store(&mut text, &store);
+    write_fields(&mut text, &store);
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text.0))
 }
 
@@ -79,6 +80,14 @@ fn write_store(text: &mut Text, store: &StoreMetrics) {
     text.maybe("auditbox_retention_last_round_timestamp_seconds", "gauge", round, store.last_retention);
     let dropped = "Events dropped by retention.";
     text.one("auditbox_retention_dropped_events_total", "counter", dropped, store.dropped_events);
+}
+
+fn write_fields(text: &mut Text, store: &StoreMetrics) {
+    let summary = "Chunks of the index whose events lack a declared field until it is filled in, by field.";
+    text.describe("auditbox_field_chunks_left", "gauge", summary);
+    for (field, chunks) in &store.fields {
+        text.sample("auditbox_field_chunks_left", &[("field", field)], chunks);
+    }
 }
 
 fn write_commits(text: &mut Text, commits: &Durations) {

@@ -13,6 +13,7 @@ mod export;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod health;
+mod incomplete;
 mod line;
 mod list;
 mod metrics;
@@ -25,6 +26,7 @@ mod token;
 
 pub(crate) use credentials::{created_json, credential_json};
 pub(crate) use csv_rows::CsvRows;
+pub(crate) use incomplete::{HEADER as INCOMPLETE_HEADER, IncompleteFields};
 pub(crate) use list::next_position;
 pub use openapi::document as openapi_document;
 pub use routes::configure;

@@ -24,7 +24,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::parameters::string;
 use crate::{
-    api::{credentials, event, event_schema::NewEvent, list, stats, token},
+    api::{credentials, event, event_schema::NewEvent, incomplete, list, stats, token},
     doors::Verification,
     http::{
         Context, TOKEN_PARAMETER,
@@ -143,6 +143,7 @@ fn events(limits: &QueryLimits) -> Vec<Endpoint> {
                 Type::Integer,
                 "The default limit, if the request had none and more events match",
             )
+            .header(incomplete::HEADER, Type::String, incomplete::HEADER_SUMMARY)
             .fails(QUERY),
         Endpoint::new(Post, "/v1/audit-log", "sendEvents", "Store events; the response means they are on disk")
             .needs(Scope::Ingest)
@@ -157,17 +158,20 @@ fn events(limits: &QueryLimits) -> Vec<Endpoint> {
             .needs(Scope::Read)
             .parameters(parameters::of_stats(limits))
             .returns::<stats::StatsResponse<'_>>(200, "The counts")
+            .header(incomplete::HEADER, Type::String, incomplete::HEADER_SUMMARY)
             .fails(QUERY),
         Endpoint::new(Get, "/v1/audit-log/export", "exportEvents", "Download the matching events as a file")
             .needs(Scope::Read)
             .parameters(parameters::of_export(limits))
             .returns_text(file, &["text/csv", NDJSON])
             .header("Content-Disposition", Type::String, "A name for the file")
+            .header(incomplete::HEADER, Type::String, incomplete::HEADER_SUMMARY)
             .fails(QUERY),
         Endpoint::new(Get, "/v1/audit-log/stream", "streamEvents", "Follow the log as events arrive")
             .needs(Scope::Read)
             .parameters(parameters::of_stream(limits))
             .returns_text(messages, &["text/event-stream"])
+            .header(incomplete::HEADER, Type::String, incomplete::HEADER_SUMMARY)
             .fails(QUERY),
         event(
             "/v1/audit-log/{identifier}",

@@ -5,7 +5,10 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
-    api::list::parse,
+    api::{
+        incomplete::{IncompleteField, IncompleteFields},
+        list::parse,
+    },
     http::{
         ApiError, Context,
         caller::Read,
@@ -14,8 +17,7 @@ use crate::{
     },
     model::{
         field::Field,
-        limits::QueryLimits,
-        list_params::{Accepts, ListParams},
+        list_params::Accepts,
         stats::{self, Stats},
     },
     store::{ActorNames, Lease},
@@ -30,15 +32,18 @@ pub(super) async fn stats(
     let decoded = parameters::decode_valid(request.query_string());
     let limits = context.query_limits;
     let params = parse(decoded, Accepts::Stats, &limits).valid()?;
-    let counting = context.reading(&caller.0, &request).begin(move |lease| count(lease, &params, &limits)).await;
-    let (stats, actors) = counting?;
-    Ok(HttpResponse::Ok().json(StatsResponse::new(&stats, &actors)))
-}
-
-fn count(lease: &Lease, params: &ListParams, limits: &QueryLimits) -> Result<(Stats, ActorNames), ApiError> {
-    let stats = lease.stats(&params.stats(limits)?)?;
-    let actors = ActorNames::of_facet(lease, &stats, params, limits);
-    Ok((stats, actors))
+    let query = params.stats(&limits)?;
+    let incomplete = IncompleteFields::of(&context.reader, &query.query.filter, &query.facets);
+    let count = move |lease: &Lease| {
+        let stats = lease.stats(&query)?;
+        let actors = ActorNames::of_facet(lease, &stats, &params, &limits);
+        Ok((stats, actors))
+    };
+    let (stats, actors) = context.reading(&caller.0, &request).begin(count).await?;
+    let mut response = HttpResponse::Ok();
+    incomplete.set_header(&mut response);
+    let incomplete_fields = incomplete.members();
+    Ok(response.json(StatsResponse { incomplete_fields, ..StatsResponse::new(&stats, &actors) }))
 }
 
 /// The response that reports these counts.
@@ -59,6 +64,10 @@ pub(super) struct StatsResponse<'a> {
     facets: Vec<(&'a str, Facet<'a>)>,
     #[schema(required)]
     histogram: Option<Histogram>,
+    /// Declared fields that the query uses and older events do not have yet.
+    #[serde(rename = "incompleteFields", skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    incomplete_fields: Option<Vec<IncompleteField>>,
 }
 
 /// The values of one field.
@@ -117,6 +126,7 @@ impl<'a> StatsResponse<'a> {
             count: stats.count,
             facets: facets.collect(),
             histogram: stats.histogram.as_ref().map(Into::into),
+            incomplete_fields: None,
         }
     }
 }

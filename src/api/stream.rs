@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     api::{
+        incomplete::IncompleteFields,
         line::push_event,
         list::{self, SLICE_BYTES},
     },
@@ -60,8 +61,11 @@ pub(super) async fn stream(
     let holder = &caller.0.credential().client_id;
     let place = context.streams.take(holder, &request).map_err(stream_limit)?;
     let reading = context.reading(&caller.0, &request);
+    let incomplete = IncompleteFields::of(&context.reader, &query.filter, &[]);
     let live = Live::begin(&context, reading, query, caller.0.principal, place).await?;
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    incomplete.set_header(&mut response);
+    Ok(response
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
         // Compression and the buffers of proxies would delay messages.

@@ -47,6 +47,11 @@ pub(super) struct Client {
 }
 
 impl ServerArguments {
+    /// Whether the arguments name a server.
+    pub(super) fn is_given(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
     /// The client, if a URL was given. Fails if no server responds there.
     pub(super) fn client(&self) -> Result<Option<Client>, Failure> {
         let client = self.patient_client()?;

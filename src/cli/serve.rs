@@ -8,6 +8,7 @@ use crate::{
     logging,
     model::{
         credential::{ActorType, ClientId, Credential, CredentialChange, CredentialName, Issued, Scopes, Secret},
+        field::FieldDefinition,
         self_audit,
         timestamp::Timestamp,
     },
@@ -24,7 +25,7 @@ pub(super) fn run(config: &Config, out: &mut Output) -> Result<(), Failure> {
     start_log(config)?;
     let start = Start::prepare(config)?;
     let retention = Retention { rules: config.retention.clone(), every: store::RETENTION_EVERY };
-    let store = open_with(config, Some(retention))?;
+    let store = open_with(config, Some(retention), Some(config.fields.clone()))?;
     serve(config, start, store, out)
 }
 
@@ -50,10 +51,14 @@ pub(super) fn start_log(config: &Config) -> Result<(), Failure> {
 
 /// Opens the configured file for writing, without retention.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
-    open_with(config, None)
+    open_with(config, None, None)
 }
 
-fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Failure> {
+fn open_with(
+    config: &Config,
+    retention: Option<Retention>,
+    fields: Option<Vec<FieldDefinition>>,
+) -> Result<Store, Failure> {
     let queue = QueueLimits { events_max: config.limits.queue_events_max, bytes_max: config.limits.queue_bytes_max };
     let options = Options {
         path: config.database.path.clone(),
@@ -62,6 +67,7 @@ fn open_with(config: &Config, retention: Option<Retention>) -> Result<Store, Fai
         chunk_events: store::CHUNK_EVENTS,
         wal_bytes_max: config.database.wal_bytes_max,
         retention,
+        fields,
     };
     Ok(Store::open(&options, &TerminalProgress::default())?)
 }

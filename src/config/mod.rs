@@ -22,7 +22,9 @@ pub use settings::{
     TlsFiles,
 };
 
-use crate::model::{mapping::Presets, mask::Mask, resource_type::Catalog, retention::Rules, route::Route};
+use crate::model::{
+    field::FieldDefinition, mapping::Presets, mask::Mask, resource_type::Catalog, retention::Rules, route::Route,
+};
 use settings::Settings;
 use source::SettingSource;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[[resource_types]]`: the names of resource types on the pages.
     pub resource_types: Catalog,
+    /// `[[fields]]`: the fields that the operator declares.
+    pub fields: Vec<FieldDefinition>,
     /// `[presets.NAME]`: how records of other systems become events.
     pub presets: Presets,
     /// `[[routes]]`: addresses to which other systems deliver records.
@@ -74,11 +78,11 @@ impl Config {
         let source = SettingSource::read(path, environment, Settings::KEYS)?;
         let (settings, resource_types) = (Settings::read(&source)?, source.resource_types()?);
         let presets = source.presets()?;
-        let routes = source.routes(&presets)?;
-        let mut effective = print::file(&settings.to_toml(), &resource_types, source.preset_tables());
+        let (routes, fields) = (source.routes(&presets)?, source.fields()?);
+        let mut effective = print::file(&settings.to_toml(), &resource_types, &fields, source.preset_tables());
         effective += &print::routes(source.route_tables());
         let config = settings.into_config(resource_types).map_err(|problem| source.blame(problem))?;
-        let config = Self { presets, routes, ..config };
+        let config = Self { fields, presets, routes, ..config };
         Ok(Loaded { config, effective, warnings: source.into_warnings() })
     }
 }

@@ -4,6 +4,8 @@ use toml::{Table, Value};
 
 use super::settings::SectionValues;
 use crate::model::{
+    custom_fields::SECTION as FIELDS,
+    field::FieldDefinition,
     mapping::SECTION as PRESETS,
     mask::MASKED,
     printable::is_hidden,
@@ -12,7 +14,12 @@ use crate::model::{
 };
 
 /// A file with every key.
-pub(super) fn file(sections: &[SectionValues], resource_types: &Catalog, presets: &Table) -> String {
+pub(super) fn file(
+    sections: &[SectionValues],
+    resource_types: &Catalog,
+    fields: &[FieldDefinition],
+    presets: &Table,
+) -> String {
     let mut parts = Vec::new();
     if resource_types.entries().is_empty() {
         parts.push("resource_types = []\n".to_owned());
@@ -25,6 +32,17 @@ pub(super) fn file(sections: &[SectionValues], resource_types: &Catalog, presets
         let (value, label, description) = (entry.value(), entry.label(), entry.description());
         let [value, label, description] = [value, label, description].map(quoted);
         parts.push(format!("[[resource_types]]\nvalue = {value}\nlabel = {label}\ndescription = {description}\n"));
+    }
+    for field in fields {
+        let pointers: Vec<_> = field.pointers.iter().map(|pointer| quoted(pointer)).collect();
+        parts.push(format!(
+            "[[{FIELDS}]]\nname = {}\nlabel = {}\npointers = [{}]\nmatching = {}\nsearch = {}\n",
+            quoted(&field.name),
+            quoted(&field.label),
+            pointers.join(", "),
+            quoted(field.matching.name()),
+            field.search,
+        ));
     }
     parts.extend(presets.iter().filter_map(|(name, preset)| Some(section(PRESETS, name, preset.as_table()?))));
     parts.join("\n")

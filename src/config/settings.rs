@@ -176,8 +176,20 @@ impl Settings {
         database.check()?;
         log.check()?;
         let (mask, retention) = (mask.parse()?, retention.parse()?);
-        let (presets, routes) = (Presets::default(), Vec::new());
-        Ok(Config { server, database, auth, limits, mask, self_audit, retention, log, resource_types, presets, routes })
+        Ok(Config {
+            server,
+            database,
+            auth,
+            limits,
+            mask,
+            self_audit,
+            retention,
+            log,
+            resource_types,
+            presets: Presets::default(),
+            routes: Vec::new(),
+            fields: Vec::new(),
+        })
     }
 }
 

@@ -13,6 +13,8 @@ use super::{
     setting::Setting,
 };
 use crate::model::{
+    custom_fields::{self, SECTION as FIELDS},
+    field::FieldDefinition,
     mapping::{Presets, SECTION as PRESETS},
     resource_type::Catalog,
     route::{Route, SECTION as ROUTES},
@@ -134,6 +136,13 @@ impl SettingSource {
         })
     }
 
+    /// The fields that the file declares.
+    pub(super) fn fields(&self) -> Result<Vec<FieldDefinition>, ConfigError> {
+        custom_fields::read(&self.text).map_err(|TomlError { line, message }| {
+            key_error(format!("{}:{line}", self.file()), format!("[[{FIELDS}]]"), message)
+        })
+    }
+
     /// The presets as the file has them.
     pub(super) fn preset_tables(&self) -> &Table {
         &self.presets
@@ -182,6 +191,10 @@ impl SettingSource {
                 self.routes = tables.cloned().collect();
                 continue;
             }
+            if section == FIELDS {
+                // Read with its lines: `fields`.
+                continue;
+            }
             if section == PRESETS {
                 let Value::Table(presets) = given else {
                     return invalid(format!("[{PRESETS}]"), "must hold a section for each preset".to_owned());
@@ -194,7 +207,7 @@ impl SettingSource {
                 let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
                 sections.dedup();
                 let problem = format!(
-                    "is not a section; the sections are {}, {RESOURCE_TYPES}, {PRESETS}, {ROUTES}",
+                    "is not a section; the sections are {}, {RESOURCE_TYPES}, {FIELDS}, {PRESETS}, {ROUTES}",
                     sections.join(", ")
                 );
                 return invalid(format!("[{section}]"), problem);

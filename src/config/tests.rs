@@ -45,6 +45,16 @@ fn the_example_is_the_default_and_names_every_key() {
 }
 
 #[test]
+fn fields_are_read_and_printed() {
+    let field = "[[fields]]\nname = 'tenant'\nlabel = 'Te\"nant'\npointers = ['/a', '/b']\nmatching = 'number'\nsearch = true\n";
+    let loaded = read(field, &[]).unwrap();
+    assert_eq!(loaded.config.fields.len(), 1);
+    assert_eq!(load(&loaded.effective, &[]).unwrap(), loaded.config, "{}", loaded.effective);
+    refused("\n[[fields]]\nname = 'x'", &[], &[":3: [[fields]] name \"x\" has no pointers"]);
+    refused("fields = 1", &[], &[":1: [[fields]] fields must be a list"]);
+}
+
+#[test]
 fn presets_are_read_tested_and_printed() {
     let preset = "[presets.doors]\naction = { from = '/a.b', map = { 'x\"y' = 'OPEN', '*' = '*' } }\n'trigger.at' = '/when'\n\n\
         [[presets.doors.tests]]\nrecord = '{\"a.b\":\"x\\\"y\"}'\nevent.action = 'OPEN'\nevent.resourceType = 'unmapped'\n";

@@ -9,10 +9,11 @@
 //! decide, `messages` asks the caller), writing events, connections, and HTTP.
 //!
 //! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `messages` and
-//! `snapshot`, then `query`.
+//! `snapshot`, then `coverage` and `query`.
 
 mod addresses;
 mod chunk;
+mod coverage;
 mod damaged_id;
 mod encode;
 mod error;
@@ -28,14 +29,15 @@ mod state;
 mod term_cache;
 mod terms;
 
-pub use chunk::memory::{Entry, MemoryChunk};
+pub use chunk::memory::{Entry, MemoryChunk, term_fields};
 pub use chunk::range::ChunkRange;
 pub use chunk::rows::{
-    delete_chunk, delete_orphans, delete_orphans_in, delete_rows, difference, free_generation, generation_of,
-    identifier_of, insert_chunk, insert_rows, is_free, sealed_chunks,
+    delete_chunk, delete_field_rows, delete_orphans, delete_orphans_in, delete_rows, difference, free_generation,
+    generation_of, identifier_of, insert_chunk, insert_rows, is_free, sealed_chunks,
 };
-pub use chunk::seal::{SealedRow, seal};
+pub use chunk::seal::{SealedRow, posting_rows, seal};
 pub use chunk::sealed::{ChunkSlot, ChunkTable, Generation, SealedChunk};
+pub use coverage::PartialField;
 pub use encode::hash::value_hash;
 pub use error::{IndexError, Result, is_corrupt};
 pub use identifiers::IdentifierProbe;

@@ -22,6 +22,7 @@ use crate::{
             range::ChunkRange,
             sealed::{Generation, SealedChunk},
         },
+        coverage::Coverage,
         error::Result,
         messages::{MessageReader, Messages},
         pace::{PacedConnection, Watch, begin_snapshot},
@@ -44,6 +45,7 @@ pub struct Index {
     pub(super) predicates: PredicateCache,
     pub(super) spellings: Spellings,
     pub(super) addresses: Addresses,
+    pub(super) coverage: Coverage,
     messages: Box<dyn Messages>,
 }
 
@@ -68,6 +70,7 @@ impl Index {
             predicates: PredicateCache::default(),
             spellings: Spellings::default(),
             addresses: Addresses::default(),
+            coverage: Coverage::default(),
             messages,
         }
     }

@@ -214,7 +214,9 @@ impl Condition {
             | Self::Text(text)
             | Self::Part(text)
             | Self::Says(text) => text.len(),
-            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_)) | Self::IsCut => 0,
+            Self::Predicate(Predicate::StatusClass(_) | Predicate::Network(_) | Predicate::Number(_)) | Self::IsCut => {
+                0
+            }
         };
         CONDITION_COST + text / 4
     }

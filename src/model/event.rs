@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::model::{
     error::FieldError,
-    field::{Field, Object},
+    field::{Field, Object, extract},
     fold::fold,
     json,
     limits::{EventLimits, OBJECT_KEYS_MAX, STORED_KEYS_MAX},
@@ -286,9 +286,10 @@ impl<'a> EventDraft<'a> {
         let latest = receipt.at.plus_seconds(self.future_seconds_max);
         let is_ordered_by_receipt = self.at.is_some_and(|at| at > latest);
         let timestamp = self.at.filter(|_| !is_ordered_by_receipt).unwrap_or(receipt.at);
-        let values = std::mem::take(&mut self.values);
+        let mut values = std::mem::take(&mut self.values);
         let body =
             self.write(Some(&Additions { received_at: &received_at, received_by: receipt.by, is_ordered_by_receipt }));
+        extract(&body, &mut values);
         Event { identifier, timestamp, values, filled, body }
     }
 

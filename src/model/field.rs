@@ -1,129 +1,64 @@
 //! The one table of filterable fields.
 //!
 //! [`FIELDS`] drives query parsing, extraction from events, the command line's flags and the OpenAPI document. To add a
-//! filter, add a row (and a name to [`Field`]).
+//! filter, add a row (and a name to [`Field`]). The operator adds further fields in the configuration (`custom`); they have
+//! rows of the same form, and [`fields`] lists them after the others.
 
-use crate::model::printable::shortened;
+mod custom;
+mod object;
 
-/// A filterable field. The number is its code in the file and is never reused.
+use std::ops::RangeInclusive;
+
+pub(in crate::model) use custom::extract;
+pub use custom::{CustomMatching, Declaration, FieldDefinition, Slot, declare, declared, value_in};
+pub use object::Object;
+
+/// A filterable field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 pub enum Field {
     /// The event's identifier.
-    Identifier = 1,
+    Identifier,
     /// `context.entity`
-    Entity = 2,
+    Entity,
     /// `context.blueprint`
-    Blueprint = 3,
+    Blueprint,
     /// `context.runId`
-    Run = 4,
+    Run,
     /// `context.webhookId`
-    Webhook = 5,
+    Webhook,
     /// `context.webhookEventId`
-    WebhookEvent = 6,
+    WebhookEvent,
     /// `trigger.origin`
-    Origin = 7,
+    Origin,
     /// `context.integrationId`
-    Installation = 8,
+    Installation,
     /// `resourceType`
-    ResourceType = 9,
+    ResourceType,
     /// `action`
-    Action = 10,
+    Action,
     /// `status`
-    Status = 11,
+    Status,
     /// `context.actionType`
-    ActionType = 12,
+    ActionType,
     /// The actor's identity: `trigger.by.userId`, otherwise `.email`, otherwise `.name`
-    Actor = 13,
+    Actor,
     /// `trigger.by.type`
-    ActorType = 14,
+    ActorType,
     /// `request.method`
-    Method = 15,
+    Method,
     /// `request.path`
-    Path = 16,
+    Path,
     /// `request.statusCode`
-    StatusCode = 17,
+    StatusCode,
     /// `request.ip`
-    Ip = 18,
+    Ip,
     /// A word of `message`, in lower case
-    Word = 19,
+    Word,
     /// Those of `trigger.by.email` and `.name` that are not the actor's identity
-    ActorName = 20,
+    ActorName,
+    /// A field that the operator has declared
+    Custom(Slot),
 }
-
-/// The objects of an event that the server reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Object {
-    /// The event itself.
-    Event,
-    /// `trigger`
-    Trigger,
-    /// `trigger.by`
-    By,
-    /// `context`
-    Context,
-    /// `request`
-    Request,
-    /// `diff`
-    Diff,
-}
-
-impl Object {
-    /// The dotted path of a member of this object, for errors. A very long key is truncated.
-    pub fn path(self, key: &str) -> String {
-        let separator = if self == Self::Event { "" } else { "." };
-        format!("{}{separator}{}", self.name(), shortened(key, KEY_CHARS_SHOWN))
-    }
-
-    /// The object that is the member `key`, if the server reads it.
-    pub fn inner(self, key: &str) -> Option<Self> {
-        match (self, key) {
-            (Self::Event, "trigger") => Some(Self::Trigger),
-            (Self::Event, "context") => Some(Self::Context),
-            (Self::Event, "request") => Some(Self::Request),
-            (Self::Event, "diff") => Some(Self::Diff),
-            (Self::Trigger, "by") => Some(Self::By),
-            _ => None,
-        }
-    }
-
-    /// Whether the server reads this member, to filter by it or to validate it.
-    pub fn reads(self, key: &str) -> bool {
-        let others: &[&str] = match self {
-            Self::Event => &["message", "trigger", "context", "request", "diff"],
-            Self::Trigger => &["at", "by"],
-            Self::By => &["orgId"],
-            Self::Context => &[],
-            Self::Request => &["userAgent"],
-            Self::Diff => &["before", "after"],
-        };
-        others.contains(&key) || Field::at(self, key).is_some()
-    }
-
-    /// The nesting level of the object. The event itself is level 1.
-    pub const fn depth(self) -> usize {
-        match self {
-            Self::Event => 1,
-            Self::Trigger | Self::Context | Self::Request | Self::Diff => 2,
-            Self::By => 3,
-        }
-    }
-
-    /// The dotted path of the object; empty for the event.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Event => "",
-            Self::Trigger => "trigger",
-            Self::By => "trigger.by",
-            Self::Context => "context",
-            Self::Request => "request",
-            Self::Diff => "diff",
-        }
-    }
-}
-
-/// Maximum number of characters of a key in an error.
-const KEY_CHARS_SHOWN: usize = 128;
 
 /// How a parameter's text is compared with an event's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +75,8 @@ pub enum Matching {
     StatusCode,
     /// An address or a CIDR range, which matches a value that contains such an address. Other text is compared literally.
     Network,
+    /// A number (`403`) or a range (`>=400`, `400..499`), compared by value.
+    Number,
 }
 
 /// Where the index keeps the values of a field.
@@ -374,22 +311,66 @@ impl FieldSpec {
     }
 }
 
+/// The rows of all fields: those of the table, then those that the operator has declared.
+pub fn fields() -> impl Iterator<Item = &'static FieldSpec> {
+    FIELDS.iter().chain(declared())
+}
+
+/// The codes of declared fields in the file.
+pub const CUSTOM_CODES: RangeInclusive<u8> = 64..=127;
+
 impl Field {
-    /// The field's code in the file.
+    /// The field's code in the file. The code of a field of the table is never reused.
     pub const fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Identifier => 1,
+            Self::Entity => 2,
+            Self::Blueprint => 3,
+            Self::Run => 4,
+            Self::Webhook => 5,
+            Self::WebhookEvent => 6,
+            Self::Origin => 7,
+            Self::Installation => 8,
+            Self::ResourceType => 9,
+            Self::Action => 10,
+            Self::Status => 11,
+            Self::ActionType => 12,
+            Self::Actor => 13,
+            Self::ActorType => 14,
+            Self::Method => 15,
+            Self::Path => 16,
+            Self::StatusCode => 17,
+            Self::Ip => 18,
+            Self::Word => 19,
+            Self::ActorName => 20,
+            Self::Custom(slot) => slot.code(),
+        }
     }
 
     /// The field with this code.
     pub fn from_code(code: u8) -> Option<Self> {
+        if CUSTOM_CODES.contains(&code) {
+            return custom::of_code(code).map(|spec| spec.field);
+        }
         // Codes count from 1 in the order of the table; a test checks this.
         let row = usize::from(code).checked_sub(1)?;
         FIELDS.get(row).map(|spec| spec.field)
     }
 
-    /// The field's row in the table.
+    /// The field's row.
     pub fn spec(self) -> &'static FieldSpec {
-        &FIELDS[usize::from(self.code()) - 1]
+        match self {
+            Self::Custom(slot) => slot.spec(),
+            own => &FIELDS[usize::from(own.code()) - 1],
+        }
+    }
+
+    /// The slot of a field that the operator has declared.
+    pub const fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Custom(slot) => Some(slot),
+            _ => None,
+        }
     }
 
     /// The row of a member of an event, if there is one.
@@ -405,7 +386,7 @@ impl Field {
 
     /// The row of a query parameter, if there is one.
     pub fn of_parameter(parameter: &str) -> Option<&'static FieldSpec> {
-        FIELDS.iter().find(|spec| spec.parameters.contains(&parameter))
+        fields().find(|spec| spec.parameters.contains(&parameter))
     }
 }
 

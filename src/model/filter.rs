@@ -6,8 +6,9 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::{
     address::{addresses, parse_address},
+    decimal::NumberRange,
     event::OWN_ORIGIN,
-    field::{Field, FieldSpec, Matching},
+    field::{Field, FieldSpec, Matching, declared},
     fold::{beginnings_of, fold},
     search::SearchText,
     term_text,
@@ -19,6 +20,8 @@ pub const OWN_RESOURCE_TYPE: &str = "api_request";
 
 /// The length of the prefix that all IPv4-mapped addresses have: `::ffff:0:0/96`.
 const MAPPED_PREFIX_LENGTH: u8 = 96;
+
+const NOT_A_RANGE: &str = "must be a number such as 403, or a range such as >=400 or 400..499";
 
 /// Events between two instants, both included. A missing bound is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +52,8 @@ pub enum Predicate {
     StatusClass(char),
     /// The value contains an address in this range. A single address is a range of one.
     Network(IpNet),
+    /// The value is a number in this range.
+    Number(NumberRange),
 }
 
 impl Predicate {
@@ -74,6 +79,7 @@ impl Predicate {
             Matching::OneOf(values) => Err(format!("must be {}", values.join(" or "))),
             Matching::StatusCode => parse_status_code(canonical(spec, text)),
             Matching::Network => parse_network(spec, text),
+            Matching::Number => NumberRange::parse(text).map(Self::Number).ok_or_else(|| NOT_A_RANGE.to_owned()),
         }
     }
 
@@ -85,6 +91,7 @@ impl Predicate {
             Self::Prefix(text) => value.starts_with(text.as_str()),
             Self::StatusClass(digit) => value.starts_with(*digit),
             Self::Network(range) => addresses(value).any(|address| range.contains(&address)),
+            Self::Number(range) => range.holds(value),
         }
     }
 
@@ -94,8 +101,8 @@ impl Predicate {
             Self::Exact(text) | Self::Prefix(text) => Some(vec![text.clone()]),
             Self::StatusClass(digit) => Some(vec![digit.to_string()]),
             Self::IgnoreCase(text) => beginnings_of(text),
-            // Any text may precede the address.
-            Self::Network(_) => None,
+            // Any text may precede the address, and numbers in a range have no common beginning.
+            Self::Network(_) | Self::Number(_) => None,
         }
     }
 }
@@ -215,6 +222,19 @@ impl Filter {
         if !asked {
             self.add(Field::Origin, true, Predicate::Exact(OWN_ORIGIN.to_owned()));
         }
+    }
+
+    /// The declared fields that the filter uses. A word of a search looks into all that are searched.
+    pub fn declared_fields(&self) -> Vec<Field> {
+        let mut fields: Vec<_> = self.clauses.iter().map(|clause| clause.field).collect();
+        for term in &self.search {
+            match term {
+                SearchTerm::Field(clause) => fields.push(clause.field),
+                SearchTerm::Text(_) => fields.extend(declared().filter(|spec| spec.searched).map(|spec| spec.field)),
+            }
+        }
+        fields.retain(|field| field.slot().is_some());
+        fields
     }
 
     /// Brings the filter into one canonical form for all its spellings.

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    field::{FIELDS, Field},
+    field::{Field, fields},
     fold::{composed, fold},
     term_text::readable,
     verbs,
@@ -118,7 +118,7 @@ pub fn holds_part(word: &str, part: &str) -> bool {
 
 /// The searched fields, except message words.
 pub fn searched_fields() -> impl Iterator<Item = Field> {
-    FIELDS.iter().filter(|spec| spec.searched && spec.field != Field::Word).map(|spec| spec.field)
+    fields().filter(|spec| spec.searched && spec.field != Field::Word).map(|spec| spec.field)
 }
 
 /// The words of a message that the index keeps: distinct, in lower case, and bounded in number and length.

@@ -12,7 +12,7 @@
 mod copied;
 
 use crate::model::{
-    field::{FIELDS, Field, FieldSpec},
+    field::{Field, FieldSpec, fields},
     filter::{Clause, Predicate, SearchTerm},
     printable::shortened,
     search::SearchText,
@@ -283,12 +283,17 @@ fn instead_of(name: &str, plain_name: &str, value: &str) -> Option<String> {
 
 /// The names of the fields, in plain form.
 fn names() -> impl Iterator<Item = (String, Field)> {
-    let parameters = FIELDS.iter().flat_map(|spec| spec.parameters.iter().map(|name| (plain(name), spec.field)));
+    let parameters = fields().flat_map(|spec| spec.parameters.iter().map(|name| (plain(name), spec.field)));
     parameters.chain(ALIASES.iter().map(|(name, field)| ((*name).to_owned(), *field)))
 }
 
+/// The further names of fields, in plain form.
+pub(in crate::model) fn aliases() -> impl Iterator<Item = &'static str> {
+    ALIASES.iter().map(|(name, _)| *name)
+}
+
 /// A name without separators, in lower case: `statusCode`, `status_code` and `status-code` are the same field.
-fn plain(name: &str) -> String {
+pub(in crate::model) fn plain(name: &str) -> String {
     name.chars().filter(|char| !matches!(char, '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
 }
 

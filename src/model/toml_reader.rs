@@ -26,22 +26,22 @@ impl std::error::Error for TomlError {}
 
 /// A table of a TOML text.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'t> {
+pub(in crate::model) struct Reader<'t> {
     text: &'t str,
-    pub(super) table: &'t DeTable<'t>,
+    pub(in crate::model) table: &'t DeTable<'t>,
 }
 
 /// A value of a TOML text, and the path of its key.
 #[derive(Clone)]
-pub(super) struct Entry<'t> {
+pub(in crate::model) struct Entry<'t> {
     text: &'t str,
-    pub(super) path: String,
+    pub(in crate::model) path: String,
     key_span: Range<usize>,
     value: &'t Spanned<DeValue<'t>>,
 }
 
 /// Parses a TOML text.
-pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, TomlError> {
+pub(in crate::model) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, TomlError> {
     DeTable::parse(text).map_err(|error| TomlError {
         line: line_at(text, error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
@@ -53,12 +53,12 @@ fn line_at(text: &str, at: usize) -> usize {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str, table: &'t DeTable<'t>) -> Self {
+    pub(in crate::model) fn new(text: &'t str, table: &'t DeTable<'t>) -> Self {
         Self { text, table }
     }
 
     /// The entries in the order of the text.
-    pub(super) fn entries(self, parent: &str) -> Vec<Entry<'t>> {
+    pub(in crate::model) fn entries(self, parent: &str) -> Vec<Entry<'t>> {
         let path = |key: &str| if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
         let entry = |(key, value): (&'t Spanned<_>, &'t Spanned<_>)| {
             let name: &std::borrow::Cow<'t, str> = key.get_ref();
@@ -72,34 +72,34 @@ impl<'t> Reader<'t> {
 
 impl<'t> Entry<'t> {
     /// An error that names this key and its line.
-    pub(super) fn error(&self, message: impl fmt::Display) -> TomlError {
+    pub(in crate::model) fn error(&self, message: impl fmt::Display) -> TomlError {
         TomlError { line: line_at(self.text, self.key_span.start), message: format!("{} {message}", self.path) }
     }
 
     /// The key without the path of its table.
-    pub(super) fn key(&self) -> &str {
+    pub(in crate::model) fn key(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or(&self.path)
     }
 
-    pub(super) fn as_string(&self) -> Option<&'t str> {
+    pub(in crate::model) fn as_string(&self) -> Option<&'t str> {
         match self.value.get_ref() {
             DeValue::String(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn string(&self) -> Result<&'t str, TomlError> {
+    pub(in crate::model) fn string(&self) -> Result<&'t str, TomlError> {
         self.as_string().ok_or_else(|| self.error("must be a string in quotes"))
     }
 
-    pub(super) fn as_integer(&self) -> Option<i64> {
+    pub(in crate::model) fn as_integer(&self) -> Option<i64> {
         match self.value.get_ref() {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
         }
     }
 
-    pub(super) fn as_bool(&self) -> Option<bool> {
+    pub(in crate::model) fn as_bool(&self) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(value) => Some(*value),
             _ => None,
@@ -107,7 +107,7 @@ impl<'t> Entry<'t> {
     }
 
     /// A scalar as text.
-    pub(super) fn as_text(&self) -> Option<String> {
+    pub(in crate::model) fn as_text(&self) -> Option<String> {
         match self.value.get_ref() {
             DeValue::String(text) => Some(text.to_string()),
             DeValue::Integer(number) => Some(number.as_str().to_owned()),
@@ -116,19 +116,19 @@ impl<'t> Entry<'t> {
         }
     }
 
-    pub(super) fn as_table(&self) -> Option<Reader<'t>> {
+    pub(in crate::model) fn as_table(&self) -> Option<Reader<'t>> {
         match self.value.get_ref() {
             DeValue::Table(table) => Some(Reader::new(self.text, table)),
             _ => None,
         }
     }
 
-    pub(super) fn table(&self) -> Result<Reader<'t>, TomlError> {
+    pub(in crate::model) fn table(&self) -> Result<Reader<'t>, TomlError> {
         self.as_table().ok_or_else(|| self.error("must be a table"))
     }
 
     /// The elements of an array; each has the path of the array.
-    pub(super) fn as_array(&self) -> Option<Vec<Self>> {
+    pub(in crate::model) fn as_array(&self) -> Option<Vec<Self>> {
         match self.value.get_ref() {
             DeValue::Array(items) => Some(
                 items

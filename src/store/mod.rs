@@ -9,7 +9,7 @@
 //! | `auth` | the rows of credentials and of revoked tickets |
 //! | `file` | connections, the lock, checkpoints, companion files |
 //! | `write` | the writer's thread, its queue, and the jobs that it commits |
-//! | `maintenance` | sealing, migrations, rebuilding indexes, retention |
+//! | `maintenance` | sealing, migrations, rebuilding indexes, declared fields, retention |
 //! | `read` | queries, and reading long lists in slices |
 //! | `admin` | commands of the operator: backup, restore, doctor, changes without a server |
 //!
@@ -58,18 +58,20 @@ pub use write::preparer::Preparer;
 pub use write::queue::QueueLimits;
 pub use write::writer::Writer;
 
+pub use crate::index::PartialField;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
     index::{Index, IndexError, SharedChunk, TermWriter, sealed_chunks},
-    model::credential::Credential,
+    model::{credential::Credential, field::FieldDefinition},
 };
 use auth::credentials;
-use event::{chunks, codec::BodyCodec, epoch, row, tombstones};
+use event::{chunks, codec::BodyCodec, epoch, fields, row, tombstones};
 use file::{
     checkpoint::Checkpoints, format, identity::PathIdentity, location, open, open_reads::OpenReads, wal_rewrite,
 };
-use maintenance::{migrate, reindex, retention, sealer, sql_index};
+use maintenance::{fields as filling, migrate, reindex, retention, sealer, sql_index};
 use read::messages::StoredMessages;
 use write::{
     replay::{self, Terms},
@@ -99,6 +101,8 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// Which events expire. `None` for commands, which delete nothing.
     pub retention: Option<Retention>,
+    /// The fields that the operator has declared. `None` for commands: the file keeps its fields.
+    pub fields: Option<Vec<FieldDefinition>>,
 }
 
 /// An open file, and the lock that keeps other servers from it.
@@ -112,6 +116,7 @@ pub struct Store {
     thread: thread::Thread,
     sealer: sealer::Sealer,
     retention: Option<retention::RetentionThread>,
+    fields: Option<filling::FieldThread>,
     _lock: Lock,
 }
 
@@ -127,11 +132,17 @@ impl Store {
         wal_rewrite::rewrite(&mut connection, path)?;
         let failed = |error: IndexError| open::unusable(path, &error);
         retention::delete_leftovers(&mut connection).map_err(failed)?;
+        let declared = match &options.fields {
+            Some(configured) => filling::reconcile(&mut connection, configured),
+            None => fields::all(&connection),
+        };
+        let declared = declared.and_then(|rows| fields::declare(&rows).map(|()| rows)).map_err(failed)?;
         let epochs = Arc::new(epoch::begin(&mut connection).map_err(|error| failed(error.into()))?);
         let bodies = BodyCodec::load(&connection).map_err(|error| failed(error.into()))?;
         let mut terms = TermWriter::default();
         reindex::complete(path, &mut connection, &mut terms, &bodies, UNSEALED_AT_START, progress).map_err(failed)?;
         let index = Arc::new(index_of(&connection, &bodies).map_err(failed)?);
+        fields::cover_index(&index, &declared);
         let full = load_newest(path, &mut connection, &index, &bodies, &mut terms, progress).map_err(failed)?;
         let newest_receipt = retention::prepare(&connection, &bodies, options.retention.as_ref());
         let newest_receipt = newest_receipt.map_err(|error| failed(error.into()))?;
@@ -150,9 +161,11 @@ impl Store {
         let (writer, thread) = thread::prepare(path, parts, options.queue);
         let sealer = sealer::start(path, writer.clone(), received)?;
         let thread = thread.start()?;
+        let fields = options.fields.as_ref().map(|_| declared);
+        let fields = filling::start(path, writer.clone(), Arc::clone(&index), fields, reads.clone())?;
         let retention = options.retention.as_ref();
         let retention = retention::start(path, writer.clone(), index, retention, newest_receipt, reads)?;
-        Ok(Self { writer, reader, own_reader, thread, sealer, retention, _lock: lock })
+        Ok(Self { writer, reader, own_reader, thread, sealer, retention, fields, _lock: lock })
     }
 
     /// Writes what is queued, then closes the file. If the writer has ended early, the error says where acknowledged
@@ -162,6 +175,9 @@ impl Store {
         drop((self.reader, self.own_reader));
         if let Some(retention) = self.retention {
             retention.finish();
+        }
+        if let Some(fields) = self.fields {
+            fields.finish();
         }
         let finished = self.thread.finish();
         self.sealer.finish();
@@ -177,7 +193,10 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
         // One snapshot, so that no chunk is sealed between reading the sealed chunks and reading the events after them.
         let transaction = connection.transaction()?;
         let bodies = BodyCodec::load(&transaction)?;
+        let declared = fields::all(&transaction)?;
+        fields::declare(&declared)?;
         let index = index_of(&transaction, &bodies)?;
+        fields::cover_index(&index, &declared);
         let (epochs, drops) = (epoch::load(&transaction)?, tombstones::drops(&transaction)?);
         let unsealed = row::last_seq(&transaction)? - index.through_seq();
         if unsealed > READ_UNSEALED_MAX {
@@ -190,6 +209,14 @@ pub fn open_for_reading(path: &Path) -> Result<Reader, OpenError> {
     let (bodies, index, epochs, drops) = load().map_err(|error| open::failed(path, &error.to_string()))?;
     let shared = (Arc::new(index), bodies, Arc::new(epochs), OpenReads::default());
     Ok(Reader::open(path, 1, shared)?.of_shared_file(drops))
+}
+
+/// Declares the fields of an existing file to this process, so that parameters can name them. A server may have the file
+/// open.
+pub fn declare_fields(path: &Path) -> Result<(), OpenError> {
+    let path = &format::check_readable(path)?;
+    let declare = || fields::declare(&fields::all(&open::reading(path)?)?);
+    declare().map_err(|error| open::unusable(path, &error))
 }
 
 /// Every credential of an existing file. A server may have the file open.
@@ -218,7 +245,9 @@ pub fn reindex(path: &Path, progress: &dyn Progress) -> Result<(), OpenError> {
         retention::delete_leftovers(&mut connection)?;
         sql_index::repair(&connection, progress)?;
         let bodies = BodyCodec::load(&connection)?;
-        reindex::rebuild(path, &mut connection, &bodies, progress)
+        fields::declare(&fields::all(&connection)?)?;
+        reindex::rebuild(path, &mut connection, &bodies, progress)?;
+        Ok(fields::cover_all(&connection)?)
     };
     let mut connection = migrate::open(path, CHUNK_EVENTS, progress)?;
     wal_rewrite::rewrite(&mut connection, path)?;

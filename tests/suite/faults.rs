@@ -85,6 +85,7 @@ fn make_chunked(path: &Path) {
         wal_bytes_max: u64::MAX,
         chunk_events: CHUNK_EVENTS,
         retention: None,
+        fields: None,
     };
     Store::open(&options, &Quiet).unwrap().close().unwrap();
 }

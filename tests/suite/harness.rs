@@ -320,7 +320,15 @@ fn spawn(directory: &Path, environment: &[(String, String)], arguments: &[&str])
 /// Options for a test's own store, without a server, with a queue that no test fills.
 pub fn store_options(path: &Path, chunk_events: u32) -> Options {
     let queue = QueueLimits { events_max: 20_000, bytes_max: 64 * 1024 * 1024 };
-    Options { path: path.to_owned(), readers: 1, queue, chunk_events, wal_bytes_max: u64::MAX, retention: None }
+    Options {
+        path: path.to_owned(),
+        readers: 1,
+        queue,
+        chunk_events,
+        wal_bytes_max: u64::MAX,
+        retention: None,
+        fields: None,
+    }
 }
 
 /// Prepares an event for the writer of a store, as the server would.

@@ -13,6 +13,7 @@
 //! | `conformance` | every response in any test matches the API description |
 //! | `connections` | idle and unfinished connections: closed to make room, while health checks are answered |
 //! | `contributing` | CONTRIBUTING.md names every switch of the tests |
+//! | `custom_fields` | declared fields: in new and in older events, under kills, in every interface
 //! | `damage` | flipped bytes: found, reported, never served as sound |
 //! | `damaged_index` | unreadable pages of the index: their consequences, and how the index is rebuilt |
 //! | `duplicates` | identifiers that belong to more than one event: found and named |
@@ -92,6 +93,7 @@ mod clock;
 mod conformance;
 mod connections;
 mod contributing;
+mod custom_fields;
 mod damage;
 mod damaged_index;
 mod duplicates;

@@ -13,7 +13,7 @@ use crate::{
     doors::CHALLENGE,
     ingest::KEY_HEADER,
     model::{
-        field::{FIELDS, FieldSpec, Matching},
+        field::{FieldSpec, Matching, fields},
         idempotency_key::KEY_CHARS_MAX,
         limits::QueryLimits,
         query::{CONTROLS, Control, INCLUDABLE},
@@ -28,7 +28,7 @@ const STATUS_CODE: &str = "^[1-9]([0-9]{2}|[xX]{2})$";
 
 /// The filters, and the parameters of a list.
 pub(super) fn of_list(limits: &QueryLimits) -> Vec<Parameter> {
-    let filters = FIELDS.iter().flat_map(|spec| {
+    let filters = fields().flat_map(|spec| {
         spec.parameters.iter().flat_map(move |name| {
             let excluded = format!("Excludes events that {name} would match");
             [query(name, spec.summary, filter(spec)), query(&format!("not.{name}"), &excluded, filter(spec))]
@@ -143,7 +143,7 @@ fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
         "q" | "search" => string().max_length(Some(SEARCH_BYTES_MAX)).into(),
         "page" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(1)).into(),
         "facets" => {
-            let names = FIELDS.iter().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).copied();
+            let names = fields().filter(|spec| spec.is_countable()).flat_map(|spec| spec.parameters).copied();
             ArrayBuilder::new().items(string().enum_values(Some(names))).into()
         }
         "histogram" => {

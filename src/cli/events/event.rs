@@ -47,7 +47,8 @@ impl Flags for EventFlags {
 pub(in crate::cli) fn run(config: &Config, arguments: &EventArguments, out: &mut Output) -> Result<(), Failure> {
     // A list also finds identifiers that are the names of other paths, and auditbox's own records.
     let identifier = ("identifier", arguments.identifier.clone());
-    let asked = arguments.filters.parse(config, &[identifier, ("include_own", "true".to_owned())])?;
+    let asked =
+        arguments.filters.parse(config, &arguments.server, &[identifier, ("include_own", "true".to_owned())])?;
     let listed = Log::open(config, &arguments.server)?.list(&asked, &mut |event| out.event(event))?;
     out.flush();
     report_damaged(&listed)?;

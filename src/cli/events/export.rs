@@ -68,7 +68,7 @@ pub(in crate::cli) fn run(config: &Config, arguments: &ExportArguments, out: &mu
     if arguments.format == Format::Csv && arguments.filters.has("includes") {
         return Err(Failure::usage("--includes is for ndjson; the columns of csv are always the same"));
     }
-    let asked = arguments.filters.parse(config, &[])?;
+    let asked = arguments.filters.parse(config, &arguments.server, &[])?;
     let (format, has_begun) = (arguments.format, Cell::new(false));
     let shared = RefCell::new(out);
     let damaged = Log::open(config, &arguments.server)?.read(
@@ -89,6 +89,7 @@ pub(in crate::cli) fn run(config: &Config, arguments: &ExportArguments, out: &mu
 
 fn from_file(reader: &Reader, asked: &Asked, format: Format, out: &mut Output) -> Result<usize, Failure> {
     let query = asked.params.query(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
+    log::report_incomplete_in(reader, &query.filter, &[]);
     let lease = reader.unbounded();
     lease.beginning(&query)?;
     let (mut rows, mut damaged) = ((format == Format::Csv).then(CsvRows::new), 0);
@@ -144,6 +145,7 @@ fn from_server(
     more.extend(asked.params.limit.map(|limit| ("limit", limit.to_string())));
     more.extend(asked.cursor().map(|cursor| ("cursor", cursor.to_owned())));
     let response = log::success(client.get(&format!("/v1/audit-log/export?{}", asked.query_string(&more)))?)?;
+    log::report_incomplete_of(&response);
     has_begun.set(true);
     let (mut input, mut line, mut damaged, mut lines) = (BufReader::new(log::body(response)), Vec::new(), 0, 0_u64);
     loop {

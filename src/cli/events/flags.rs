@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashSet, marker::PhantomData};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::{
-    cli::failure::Failure,
+    cli::{client::ServerArguments, failure::Failure},
     config::Config,
     model::{
         duration,
@@ -16,6 +16,7 @@ use crate::{
         stats::STATS_CONTROLS,
         timestamp::Timestamp,
     },
+    store,
 };
 
 /// Parameters without an effect, which programs may send.
@@ -39,6 +40,8 @@ const NOT_A_DATE: &str = "is not a date";
 const NOT_A_TIME: &str = "is not a duration of a second or more such as 24h or 7d, nor a date";
 /// Parameters whose values may begin with a hyphen.
 const HYPHENS: [&str; 3] = ["q", "from", "to"];
+/// Parameters whose values may name fields.
+const NAMING_FIELDS: [&str; 2] = ["q", "facets"];
 /// Parameters that are true or false.
 const SWITCHES: [&str; 2] = ["count", "include_own"];
 
@@ -52,9 +55,21 @@ pub(super) trait Flags {
     const ONLY: Option<&'static [&'static str]> = None;
 }
 
+/// The flags for declared fields, and what precedes the name of the parameter.
+const FIELD_FLAGS: [(&str, &str, &str); 2] = [
+    (
+        "field",
+        "",
+        "A declared field and a value that it must have; given more than once for one field, any of the values",
+    ),
+    ("not-field", "not.", "Exclude events that --field would match"),
+];
+
 /// The flags that were given, as parameters in order.
 pub(super) struct Given<F> {
     pairs: Vec<(&'static str, String)>,
+    /// The parameters of declared fields among them.
+    declared: Vec<&'static str>,
     flags: PhantomData<F>,
 }
 
@@ -76,8 +91,18 @@ impl<F: Flags> Given<F> {
     }
 
     /// Parses the flags, and `more` parameters of the command. Invalid ones are a usage error.
-    pub(super) fn parse(&self, config: &Config, more: &[(&'static str, String)]) -> Result<Asked, Failure> {
+    pub(super) fn parse(
+        &self,
+        config: &Config,
+        server: &ServerArguments,
+        more: &[(&'static str, String)],
+    ) -> Result<Asked, Failure> {
         let now = Timestamp::now();
+        let is_remote = server.is_given();
+        if !is_remote && (!self.declared.is_empty() || NAMING_FIELDS.iter().any(|name| self.has(name))) {
+            // A missing or unreadable file is reported when it is opened.
+            let _ = store::declare_fields(&config.database.path);
+        }
         let before_now = |value: &str| {
             // `-24h` means the same.
             let duration = value.strip_prefix('-').unwrap_or(value);
@@ -93,14 +118,23 @@ impl<F: Flags> Given<F> {
         let resolved = given_as.map(|(_, read)| read.clone()).collect();
         let limits = QueryLimits { list_default: usize::MAX / 2, list_max: usize::MAX / 2, ..config.limits.query() };
         let given = pairs.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(value.as_str())));
-        let params = ListParams::parse(given, F::ACCEPTS, &limits, now).valid();
-        let params = params.map_err(|error| Failure::usage(in_flags(&error.to_string())))?;
+        let mut params = ListParams::parse(given, F::ACCEPTS, &limits, now);
+        if is_remote {
+            // Only that server knows its declared fields.
+            params.problems.retain(|problem| !self.may_name_field(&problem.parameter));
+        }
+        let params = params.valid().map_err(|error| Failure::usage(in_flags(&error.to_string())))?;
         let range = params.range.bounds(now);
         let is_replaced = |name| matches!(name, "from" | "to" | "limit" | "cursor");
         pairs.retain(|(name, _)| !is_replaced(*name) && (*name != "tz" || F::ACCEPTS == Accepts::Stats));
         let times = [("from", range.from), ("to", range.to)].into_iter();
         pairs.extend(times.filter_map(|(name, at)| Some((name, at?.to_string()))));
         Ok(Asked { params, limits, pairs, resolved })
+    }
+
+    /// Whether a parameter is one of a declared field, or may have the name of one in its value.
+    fn may_name_field(&self, parameter: &str) -> bool {
+        NAMING_FIELDS.contains(&parameter) || self.declared.contains(&parameter)
     }
 }
 
@@ -168,6 +202,16 @@ fn excluded(name: &str) -> &'static str {
     format!("not.{name}").leak()
 }
 
+/// Parses the value of a flag for declared fields.
+fn parse_field(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !name.contains(['[', ']', '.']) => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("write the name of a field, = and a value, such as tenant=acme".to_owned()),
+    }
+}
+
 /// `InstallationId` becomes `installation-id`, `run_id` becomes `run-id`, `not.origin` becomes `not-origin`.
 fn flag(name: &str) -> String {
     let mut flag = String::new();
@@ -188,6 +232,11 @@ fn flag(name: &str) -> String {
 
 impl<F: Flags> Args for Given<F> {
     fn augment_args(command: Command) -> Command {
+        let fields = FIELD_FLAGS.into_iter().filter(|_| F::ONLY.is_none());
+        let command = fields.fold(command, |command, (name, _, help)| {
+            let arg = Arg::new(name).long(name).help(help).value_name("NAME=VALUE");
+            command.arg(arg.action(ArgAction::Append).value_parser(parse_field))
+        });
         parameters::<F>().into_iter().fold(command, |command, (name, help)| {
             let arg = Arg::new(name).long(flag(name)).help(help);
             command.arg(if SWITCHES.contains(&name) {
@@ -211,7 +260,13 @@ impl<F: Flags> FromArgMatches for Given<F> {
             let values = matches.get_many::<String>(name).into_iter().flatten().cloned();
             values.map(move |value| (name, value))
         });
-        Ok(Self { pairs: given.collect(), flags: PhantomData })
+        let of_fields = FIELD_FLAGS.into_iter().filter(|_| F::ONLY.is_none()).flat_map(|(flag, before, _)| {
+            let values = matches.get_many::<(String, String)>(flag).into_iter().flatten().cloned();
+            values.map(move |(name, value)| (&*format!("{before}{name}").leak(), value))
+        });
+        let of_fields: Vec<(&'static str, String)> = of_fields.collect();
+        let declared = of_fields.iter().map(|(name, _)| *name).collect();
+        Ok(Self { pairs: given.chain(of_fields).collect(), declared, flags: PhantomData })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -19,8 +19,9 @@ use crate::{
         local,
     },
     config::Config,
-    model::{cursor::Position, query::Query, records::Records},
+    model::{cursor::Position, field::Field, filter::Filter, query::Query, records::Records},
     store::{self, Damaged, PageReader, Reader, Slice},
+    terminal,
 };
 
 /// Bytes of events fetched from the file at once.
@@ -118,6 +119,7 @@ impl Log {
 
 fn list_file(reader: &Reader, asked: &Asked, each: &mut dyn FnMut(&str) -> bool) -> Result<Listed, Failure> {
     let query = asked.params.query(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
+    report_incomplete_in(reader, &query.filter, &[]);
     let (lease, mut listed) = (reader.unbounded(), Listed::default());
     let cursor = |position: Position| query.cursor(lease.cursor_at(position));
     let mut pass = |slice: Slice| slice_events(&query, slice, &mut listed, each);
@@ -166,9 +168,12 @@ fn list_server(client: &Client, asked: &Asked, each: &mut dyn FnMut(&str) -> boo
     let (mut listed, mut left, mut cursor) = (Listed::default(), asked.params.limit, asked.cursor().map(str::to_owned));
     loop {
         let limit = left.unwrap_or(PAGE_EVENTS);
-        let mut more = vec![("limit", limit.to_string())];
+        let (mut more, is_first) = (vec![("limit", limit.to_string())], cursor.as_deref() == asked.cursor());
         more.extend(cursor.map(|cursor| ("cursor", cursor)));
         let response = success(client.get(&format!("/v1/audit-log?{}", asked.query_string(&more)))?)?;
+        if is_first {
+            report_incomplete_of(&response);
+        }
         let clamped = response.headers().get("x-limit-clamped").and_then(|value| value.to_str().ok()?.parse().ok());
         let (tail, events, is_wanted) = read_page(response, each)?;
         let found = events + tail.damaged.as_ref().map_or(0, |damaged| damaged.count);
@@ -213,6 +218,23 @@ pub(super) fn body(response: Response<Body>) -> impl Read {
 /// The response, or its error.
 pub(super) fn success(response: Response<Body>) -> Result<Response<Body>, Failure> {
     if response.status().is_success() { Ok(response) } else { Err(refused(response)) }
+}
+
+/// Reports the declared fields that a response uses and older events do not have yet.
+pub(super) fn report_incomplete_of(response: &Response<Body>) {
+    let fields = response.headers().get(api::INCOMPLETE_HEADER).and_then(|value| value.to_str().ok());
+    report_incomplete(fields.unwrap_or_default());
+}
+
+fn report_incomplete(fields: &str) {
+    if !fields.is_empty() {
+        terminal::line(format_args!("older events do not have these fields yet: {fields}"));
+    }
+}
+
+/// Reports the declared fields that a query uses and older events of the file do not have yet.
+pub(super) fn report_incomplete_in(reader: &Reader, filter: &Filter, facets: &[Field]) {
+    report_incomplete(&api::IncompleteFields::of(reader, filter, facets).to_text());
 }
 
 /// The error that a response describes. Rejected parameters are a usage error, like those rejected before a request.

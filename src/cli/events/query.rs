@@ -60,7 +60,7 @@ pub(in crate::cli) fn run(config: &Config, arguments: &QueryArguments, out: &mut
             defaults.filter(|(name, _)| !arguments.filters.has(name)).map(|(name, text)| (name, text.to_owned())),
         );
     }
-    let asked = arguments.filters.parse(config, &more)?;
+    let asked = arguments.filters.parse(config, &arguments.server, &more)?;
     let log = Log::open(config, &arguments.server)?;
     let listed = if arguments.json {
         log.list(&asked, &mut |event| out.event(event))?

@@ -61,7 +61,7 @@ pub(in crate::cli) struct StatsArguments {
 pub(in crate::cli) fn run(config: &Config, arguments: &StatsArguments, out: &mut Output) -> Result<(), Failure> {
     let is_chosen = ["facets", "histogram"].iter().any(|name| arguments.filters.has(name));
     let facets = [("facets", FACETS.to_owned())];
-    let asked = arguments.filters.parse(config, if is_chosen { &[] } else { &facets })?;
+    let asked = arguments.filters.parse(config, &arguments.server, if is_chosen { &[] } else { &facets })?;
     let stats = count(&Log::open(config, &arguments.server)?, &asked)?;
     if arguments.json {
         out.event(&stats.to_string());
@@ -81,11 +81,13 @@ pub(in crate::cli) fn run(config: &Config, arguments: &StatsArguments, out: &mut
 fn count(log: &Log, asked: &Asked) -> Result<Value, Failure> {
     let ask = |client: &Client| {
         let mut response = log::success(client.get(&format!("/v1/audit-log/stats?{}", asked.query_string(&[])))?)?;
+        log::report_incomplete_of(&response);
         let text = response.body_mut().read_to_string().map_err(|error| Failure::new(error.to_string()))?;
         Ok(serde_json::from_str(&text)?)
     };
     let read = |reader: &Reader| {
         let query = asked.params.stats(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
+        log::report_incomplete_in(reader, &query.query.filter, &query.facets);
         let lease = reader.unbounded();
         let stats = lease.stats(&query)?;
         let actors = ActorNames::of_facet(&lease, &stats, &asked.params, &asked.limits);

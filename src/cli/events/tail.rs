@@ -75,7 +75,7 @@ pub(in crate::cli) struct TailArguments {
 
 /// Prints events until the output has no reader, or until an error that does not pass.
 pub(in crate::cli) fn run(config: &Config, arguments: &TailArguments, out: &mut Output) -> Result<(), Failure> {
-    let mut asked = arguments.filters.parse(config, &[])?;
+    let mut asked = arguments.filters.parse(config, &arguments.server, &[])?;
     (asked.params.sort, asked.params.order) = (Some(Sort::Received), Some(Order::Ascending));
     let times = Times::of(&arguments.filters, out);
     let table = Table::new(asked.params.includes.as_ref(), &asked.params.zone, times);
@@ -124,7 +124,9 @@ fn follow_server(
         let response = client.stream(&path, cursor.as_deref());
         let interruption = match response {
             Ok(response) if response.status().is_success() => {
-                has_begun.set(true);
+                if !has_begun.replace(true) {
+                    log::report_incomplete_of(&response);
+                }
                 if mem::take(&mut is_lost) {
                     terminal::line("connected again");
                 }
@@ -196,6 +198,7 @@ fn read_stream(response: Response<Body>, cursor: &mut Option<String>, printer: &
 fn follow_file(path: &Path, reader: &Reader, asked: &Asked, printer: &mut Printer<'_>) -> Result<(), Failure> {
     let mut query = asked.params.query(&asked.limits).map_err(|error| Failure::usage(error.to_string()))?;
     let mut known = state(path);
+    log::report_incomplete_in(reader, &query.filter, &[]);
     query.after = Some(reader.unbounded().beginning(&query)?);
     let mut is_wanted = print_new(reader, &mut query, printer)?;
     while is_wanted {

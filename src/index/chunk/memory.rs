@@ -12,7 +12,7 @@ use crate::{
         encode::{bitset::Bitset, hash::value_hash},
     },
     model::{
-        field::{FIELDS, Field, TermStorage},
+        field::{FIELDS, Field, Slot, TermStorage, fields},
         search::MESSAGE_WORDS_MAX,
         timestamp::Timestamp,
     },
@@ -76,7 +76,7 @@ pub struct MemoryChunk {
     pub(in crate::index) extent: Option<(Timestamp, Timestamp)>,
     /// The latest time up to the end of each full run of [`RUN_EVENTS`].
     latest_through: Vec<Timestamp>,
-    /// The columns of terms, by field code minus one.
+    /// The columns of terms: by field code minus one, then by the slots of declared fields.
     terms: Vec<TermColumn>,
     /// The columns of keys, by field code minus one.
     keys: Vec<KeyColumn>,
@@ -134,7 +134,7 @@ impl MemoryChunk {
             offsets: Vec::new(),
             extent: None,
             latest_through: Vec::new(),
-            terms: FIELDS.iter().map(|_| TermColumn::default()).collect(),
+            terms: (0..FIELDS.len() + usize::from(Slot::COUNT)).map(|_| TermColumn::default()).collect(),
             keys: FIELDS.iter().map(|_| KeyColumn::default()).collect(),
             identifiers: HashTable::new(),
             has_damaged_ids: false,
@@ -354,10 +354,13 @@ pub(in crate::index) fn key_fields() -> impl Iterator<Item = Field> {
 }
 
 /// The fields whose values are terms, which are in the term dictionary.
-pub(in crate::index) fn term_fields() -> impl Iterator<Item = Field> {
-    FIELDS.iter().filter(|spec| spec.sharing == TermStorage::LogWide).map(|spec| spec.field)
+pub fn term_fields() -> impl Iterator<Item = Field> {
+    fields().filter(|spec| spec.sharing == TermStorage::LogWide).map(|spec| spec.field)
 }
 
 fn column_of(field: Field) -> usize {
-    usize::from(field.code()) - 1
+    match field.slot() {
+        Some(slot) => FIELDS.len() + usize::from(slot.number()),
+        None => usize::from(field.code()) - 1,
+    }
 }

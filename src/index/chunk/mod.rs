@@ -3,6 +3,7 @@
 //! The SQL of chunk rows is here and nowhere else. Code that spans several chunks belongs to `snapshot`, and code that
 //! answers queries to `query`.
 
+mod fill;
 pub(in crate::index) mod memory;
 pub(in crate::index) mod range;
 pub(in crate::index) mod rows;

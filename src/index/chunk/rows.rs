@@ -10,7 +10,7 @@ use crate::{
             memory::key_fields,
             range::ChunkRange,
             seal::SealedRow,
-            sealed::{ChunkReader, ChunkSlot, ChunkTable, Generation, SealedChunk},
+            sealed::{ChunkReader, ChunkSlot, ChunkTable, Generation, RowKey, SealedChunk},
         },
         damaged_id,
         encode::{
@@ -19,7 +19,7 @@ use crate::{
         },
         error::{IndexError, Result, is_corrupt},
     },
-    model::timestamp::Timestamp,
+    model::{field::Field, timestamp::Timestamp},
 };
 
 /// In `key_blocks`, a code that no field has: the chunk has an event of whose identifier only a part remains.
@@ -32,6 +32,7 @@ pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Res
             ChunkTable::Time => "INSERT INTO chunk_time (place, times) VALUES (?1, ?2)",
             ChunkTable::Posting => "INSERT INTO chunk_posting (place, terms) VALUES (?1, ?2)",
             ChunkTable::Key => "INSERT INTO chunk_key (place, keys) VALUES (?1, ?2)",
+            ChunkTable::Custom => "INSERT INTO chunk_custom (place, terms) VALUES (?1, ?2)",
         };
         connection.prepare_cached(sql)?.execute(params![row.place.0, row.bytes])?;
     }
@@ -172,6 +173,17 @@ pub fn delete_rows(
     Ok(delete(connection, table, (first, end - 1), rows_max)? == rows_max)
 }
 
+/// Deletes at most the given number of rows of a declared field from a chunk. Returns whether more may remain.
+pub fn delete_field_rows(
+    connection: &Connection,
+    slot: ChunkSlot,
+    field: Field,
+    rows_max: i64,
+) -> rusqlite::Result<bool> {
+    let places = (RowKey::posting(slot, field, 0).0, RowKey::posting(slot, field, u32::MAX).0);
+    Ok(delete(connection, ChunkTable::Custom, places, rows_max)? == rows_max)
+}
+
 /// Deletes at most the given number of rows with keys in a range, both ends included; returns the number.
 fn delete(
     connection: &Connection,
@@ -242,14 +254,15 @@ pub fn identifier_of(connection: &Connection, chunk: u32, chunk_events: u32, seq
     Ok(found.flatten().filter(|identifier| !damaged_id::is_damaged(identifier)))
 }
 
-/// The first row of a chunk in the file that is wrong, missing or unexpected.
+/// The first row of a chunk in the file that is wrong, missing or unexpected. Rows of declared fields are not compared where
+/// some of them are still to be filled in.
 pub fn difference(
     connection: &Connection,
     rows: &[SealedRow],
     chunk: &SealedChunk,
-    chunk_events: u32,
+    (chunk_events, has_all_fields): (u32, bool),
 ) -> Result<Option<String>> {
-    for table in ChunkTable::ALL {
+    for table in ChunkTable::ALL.into_iter().filter(|table| has_all_fields || *table != ChunkTable::Custom) {
         let expected: Vec<_> = rows.iter().filter(|row| row.table == table).collect();
         let (name, column) = (table.name(), table.column());
         let mut statement = connection.prepare_cached(&format!("SELECT {column} FROM {name} WHERE place = ?1"))?;

@@ -39,7 +39,10 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
     let mut rows = Vec::new();
     let first_times = time_rows(chunk, slot, &ranks, &mut rows);
     for field in term_fields() {
-        posting_rows(slot, field, chunk.terms(field), &ranks, &mut rows);
+        let TermColumn { ordinals, positions } = chunk.terms(field);
+        let entries = ordinals.iter().zip(positions);
+        let entries = entries.map(|(ordinal, position)| (*ordinal, ranks.of_position(*position))).collect();
+        rows.extend(posting_rows(slot, field, chunk.length(), entries));
     }
     let mut block_bits = Vec::new();
     for field in key_fields() {
@@ -101,20 +104,17 @@ fn time_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &Ranks, rows: &mut Vec
     first_times
 }
 
-fn posting_rows(slot: ChunkSlot, field: Field, column: &TermColumn, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
-    let length = u32::try_from(ranks.order.len()).unwrap_or(u32::MAX);
-    let with_ranks = column.ordinals.iter().zip(&column.positions);
-    let mut entries: Vec<(u32, u16)> =
-        with_ranks.map(|(ordinal, position)| (*ordinal, ranks.of_position(*position))).collect();
+/// The rows of one field of a chunk with this number of events, from ordinals and the ranks of events that have them.
+pub fn posting_rows(slot: ChunkSlot, field: Field, length: u32, mut entries: Vec<(u32, u16)>) -> Vec<SealedRow> {
     entries.sort_unstable();
     let mut writer = BlockWriter::new(length);
     for of_one in entries.chunk_by(|one, other| one.0 == other.0) {
         let positions: Vec<u16> = of_one.iter().map(|(_, rank)| *rank).collect();
         writer.push(of_one[0].0, &positions);
     }
-    for (first, bytes) in writer.finish() {
-        rows.push(SealedRow { table: ChunkTable::Posting, place: RowKey::posting(slot, field, first), bytes });
-    }
+    let table = if field.slot().is_some() { ChunkTable::Custom } else { ChunkTable::Posting };
+    let row = |(first, bytes)| SealedRow { table, place: RowKey::posting(slot, field, first), bytes };
+    writer.finish().into_iter().map(row).collect()
 }
 
 /// Returns the number of key blocks, as a power of two.

@@ -31,17 +31,20 @@ pub enum ChunkTable {
     Posting,
     /// Keys and their postings.
     Key,
+    /// Terms of the fields that the operator has declared, and their postings.
+    Custom,
 }
 
 impl ChunkTable {
     /// All tables.
-    pub const ALL: [Self; 3] = [Self::Time, Self::Posting, Self::Key];
+    pub const ALL: [Self; 4] = [Self::Time, Self::Posting, Self::Key, Self::Custom];
 
     pub(in crate::index) const fn name(self) -> &'static str {
         match self {
             Self::Time => "chunk_time",
             Self::Posting => "chunk_posting",
             Self::Key => "chunk_key",
+            Self::Custom => "chunk_custom",
         }
     }
 
@@ -49,7 +52,7 @@ impl ChunkTable {
     pub(in crate::index) const fn column(self) -> &'static str {
         match self {
             Self::Time => "times",
-            Self::Posting => "terms",
+            Self::Posting | Self::Custom => "terms",
             Self::Key => "keys",
         }
     }
@@ -130,7 +133,12 @@ impl RowKey {
     }
 
     pub(in crate::index) const fn posting(slot: ChunkSlot, field: Field, ordinal: u32) -> Self {
-        Self(Self::first(slot).0 | (field.code() as i64) << FIELD_SHIFT | ordinal as i64)
+        // Declared fields have a table of their own, in which their slots count from 0.
+        let column = match field.slot() {
+            Some(own) => own.number(),
+            None => field.code(),
+        };
+        Self(Self::first(slot).0 | (column as i64) << FIELD_SHIFT | ordinal as i64)
     }
 
     pub(in crate::index) const fn key_block(slot: ChunkSlot, field: Field, block: u16) -> Self {
@@ -247,10 +255,17 @@ impl<'c> ChunkReader<'c> {
         mut each: impl FnMut(&Posting<'_>),
     ) -> Result<()> {
         // The block that may hold `first` begins at or before it.
-        let mut statement = self.connection.prepare_cached(
-            "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
-             coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place",
-        )?;
+        let sql = match field.slot() {
+            None => {
+                "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
+                 coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place"
+            }
+            Some(_) => {
+                "SELECT place, terms FROM chunk_custom WHERE place BETWEEN \
+                 coalesce((SELECT max(place) FROM chunk_custom WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place"
+            }
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
         let place = |ordinal| RowKey::posting(self.chunk.slot, field, ordinal).0;
         let mut rows = statement.query(params![place(0), place(first), place(last)])?;
         while let Some(row) = rows.next()? {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     event::{Bounds, EventDraft, ServerKeys},
+    field::extract,
     json::{self, Members},
     limits::STORED_KEYS_MAX,
     timestamp::Timestamp,
@@ -19,7 +20,9 @@ pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
     let draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
     let at = if draft.added.is_ordered_by_receipt { draft.added.received_at } else { draft.at };
-    Some((at?, draft.values))
+    let mut values = draft.values;
+    extract(body, &mut values);
+    Some((at?, values))
 }
 
 /// When the server received a stored event; `None` if the body has no such time.

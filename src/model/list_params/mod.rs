@@ -12,6 +12,7 @@ mod tests;
 use std::collections::HashSet;
 
 pub use range::{Preset, Range, exact, exact_end, to_fields};
+pub(in crate::model) use read::names_of_pages;
 pub use read::{Accepts, plain_name};
 
 use crate::model::{

@@ -8,7 +8,7 @@ use std::{
 use crate::model::{
     cursor,
     error::{ParameterError, ParameterErrors},
-    field::{FIELDS, Field, FieldSpec},
+    field::{Field, FieldSpec, fields},
     filter::{Predicate, canonical},
     limits::QueryLimits,
     list_params::{
@@ -30,6 +30,11 @@ const FORM: &[&str] = &["from_time", "to_time", "kept", "fields"];
 const NOT: &str = "not.";
 /// Prefix of the form's parameter with which a field's values are excluded: `mode.action=not`.
 const MODE: &str = "mode.";
+
+/// The parameters that only pages have.
+pub(in crate::model) fn names_of_pages() -> impl Iterator<Item = &'static str> {
+    PAGE.iter().chain(FORM).copied()
+}
 
 /// Which parameters are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +180,7 @@ impl ListParams {
                 self.facets = specs.iter().map(|spec| spec.field).filter(|field| seen.insert(*field)).collect();
             }
             None => {
-                let countable = FIELDS.iter().filter(|spec| spec.is_countable()).filter_map(FieldSpec::name);
+                let countable = fields().filter(|spec| spec.is_countable()).filter_map(FieldSpec::name);
                 let message = format!("must be of {}", countable.collect::<Vec<_>>().join(", "));
                 given.problems.push(ParameterError::new("facets", message));
             }
@@ -190,7 +195,7 @@ impl ListParams {
             }
         }
         let mut counts: HashMap<(Field, bool), usize> = HashMap::new();
-        for (spec, parameter) in FIELDS.iter().flat_map(|spec| spec.parameters.iter().map(move |name| (spec, *name))) {
+        for (spec, parameter) in fields().flat_map(|spec| spec.parameters.iter().map(move |name| (spec, *name))) {
             let mode = given.values.get(&format!("{MODE}{parameter}"));
             let is_not = mode.is_some_and(|mode| mode.values.iter().any(|mode| mode == "not"));
             for (name, negated) in [(parameter.to_owned(), is_not), (format!("{NOT}{parameter}"), true)] {

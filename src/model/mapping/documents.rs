@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use crate::model::{
     batch::{self, AfterError, PieceError, TooMany},
     json,
-    mapping::{Mapping, RecordError, combined, otlp, pointer::Pointer, walk},
+    json_pointer::Pointer,
+    json_walk,
+    mapping::{Mapping, RecordError, combined, otlp},
 };
 
 /// What the documents of a format are.
@@ -95,11 +97,11 @@ impl RecordKey {
 
 /// The text of the scalar at a pointer of a record.
 fn value_at(pointer: &Pointer, record: &Record<'_>) -> Option<String> {
-    let mut tree = walk::Node::default();
+    let mut tree = json_walk::Node::default();
     let mut slot = [None];
     tree.slot(pointer, 0);
     tree.fill(record.fields(), &mut slot);
-    slot[0].and_then(walk::scalar).map(Cow::into_owned)
+    slot[0].and_then(json_walk::scalar).map(Cow::into_owned)
 }
 
 impl Mapping {
@@ -208,7 +210,7 @@ impl Mapping {
 /// The elements of an array of at most `elements_max`, as written.
 pub(super) fn elements(list: &str, elements_max: usize) -> Result<Vec<&str>, RecordError> {
     let (mut elements, mut is_within) = (Vec::new(), true);
-    walk::array(list, 0, |_, at| {
+    json_walk::array(list, 0, |_, at| {
         let end = json::end_of_value(list.as_bytes(), at);
         is_within = elements.len() < elements_max;
         if is_within {

@@ -1,15 +1,15 @@
 //! The language of presets: from TOML to a [`Mapping`].
 
 use crate::model::{
+    json_pointer::Pointer,
+    json_walk::Node,
     mapping::{
         Mapping,
         documents::Input,
         glob::GlobMap,
-        pointer::Pointer,
         rule::{Alternative, Inner, Piece, Rule, Source, Split, Take},
         target::{self, Kind, TARGETS},
         testing::Test,
-        walk::Node,
     },
     toml_reader::{self, Entry, Reader, TomlError},
     zone::Zone,

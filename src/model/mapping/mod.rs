@@ -16,7 +16,6 @@ pub mod fuzzing;
 mod glob;
 mod language;
 mod otlp;
-mod pointer;
 mod presets;
 mod rule;
 mod target;
@@ -25,7 +24,6 @@ mod testing;
 mod tests;
 mod time;
 mod verb;
-mod walk;
 
 use std::fmt;
 
@@ -35,13 +33,19 @@ pub use documents::{Document, Record, RecordKey};
 pub use presets::{CompiledPresets, EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
 
-use crate::model::{event::OWN_ORIGIN, json, limits::EventLimits, records, zone::Zone};
+use crate::model::{
+    event::OWN_ORIGIN,
+    json,
+    json_pointer::Pointer,
+    json_walk::{self, Node},
+    limits::EventLimits,
+    records,
+    zone::Zone,
+};
 use documents::Input;
-use pointer::Pointer;
 use rule::{Choice, Found, Rule, Source};
 use target::{Kind, TARGETS, Target};
 use testing::Test;
-use walk::Node;
 
 /// The action of an event whose preset finds none.
 const DEFAULT_ACTION: &str = "EXECUTE";
@@ -246,7 +250,7 @@ impl Outcome<'_> {
     fn extend_identifier(&mut self, record: &str) {
         let hash = records::digest(record);
         let known = self.values.iter().find(|(target, _)| *target == target::IDENTIFIER);
-        let text = known.and_then(|(_, value)| walk::scalar(value)).unwrap_or_default();
+        let text = known.and_then(|(_, value)| json_walk::scalar(value)).unwrap_or_default();
         // An identifier has at most 256 bytes.
         let end = text.floor_char_boundary(240);
         let extended = format!("{}~{hash}", &text[..end]);

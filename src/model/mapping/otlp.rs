@@ -6,11 +6,10 @@
 use serde_json::value::RawValue;
 
 use crate::model::{
-    json,
+    json, json_walk,
     mapping::{
         RecordError,
         documents::{Record, elements},
-        walk,
     },
 };
 
@@ -59,9 +58,9 @@ pub(super) fn open<'a>(
 fn members<'a, const N: usize>(value: &'a str, keys: [&str; N]) -> [Option<&'a str>; N] {
     let mut found = [None; N];
     if value.starts_with('{') {
-        walk::object(value, 0, |key, at| {
+        json_walk::object(value, 0, |key, at| {
             let end = json::end_of_value(value.as_bytes(), at);
-            if let Some(place) = keys.iter().position(|wanted| *wanted == walk::text_of(key)) {
+            if let Some(place) = keys.iter().position(|wanted| *wanted == json_walk::text_of(key)) {
                 found[place] = value.get(at..end);
             }
             end

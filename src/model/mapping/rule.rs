@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::model::mapping::{
-    glob::GlobMap,
-    pointer::Pointer,
-    verb,
-    walk::{Node, Slots, scalar, text_of},
+use crate::model::{
+    json_pointer::Pointer,
+    json_walk::{Node, Slots, scalar, text_of},
+    mapping::{glob::GlobMap, verb},
 };
 
 /// The alternatives for one key, in order of preference.

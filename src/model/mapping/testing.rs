@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::model::{
     json,
+    json_walk::{self, Node},
     limits::EventLimits,
     mapping::{
         Mapping, Outcome, Record,
         target::{self, Kind, TARGETS, Target},
-        walk::{self, Node},
     },
     toml_reader::{Entry, Reader, TomlError},
 };
@@ -115,7 +115,7 @@ impl Mapping {
 fn text_of(target: usize, value: &str) -> String {
     match TARGETS[target].kind {
         Kind::Json => normal(target, value.to_owned()),
-        _ => walk::scalar(value).unwrap_or_default().into_owned(),
+        _ => json_walk::scalar(value).unwrap_or_default().into_owned(),
     }
 }
 

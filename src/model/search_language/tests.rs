@@ -15,6 +15,7 @@ fn terms(text: &str) -> String {
                 Predicate::Exact(text) | Predicate::IgnoreCase(text) | Predicate::Prefix(text) => text.clone(),
                 Predicate::StatusClass(digit) => format!("{digit}xx"),
                 Predicate::Network(range) => range.to_string(),
+                Predicate::Number(range) => format!("{range:?}"),
             });
             let sign = if negated { "-" } else { "" };
             format!("{sign}{}={}", field.spec().label, values.collect::<Vec<_>>().join("|"))
@@ -46,7 +47,7 @@ fn a_search_is_words_phrases_and_fields() {
     ] {
         assert_eq!(terms(text), expected, "{text}");
     }
-    for spec in FIELDS {
+    for spec in crate::model::field::FIELDS {
         for name in spec.parameters {
             let value = match spec.matching {
                 Matching::OneOf(values) => values[0],

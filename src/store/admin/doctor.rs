@@ -9,13 +9,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     index::{self, Entry, Generation, IndexError, MemoryChunk, TermWriter},
-    model::field::Field,
+    model::field::{CUSTOM_CODES, Field, fields as all_fields},
     store::{
         admin::duplicates::{Duplicate, DuplicateSearch},
         error::OpenError,
         event::{
             block_replacement, block_rows, chunks,
             codec::{self, BodyCodec},
+            fields::{self, FieldRow},
             row as events, stored,
             tombstones::{self, Dropped},
             zstd_dictionary,
@@ -66,6 +67,8 @@ pub struct Report {
     pub exposures: Vec<String>,
 }
 
+/// Codes from this one on are those of declared fields, whose terms are deleted with them.
+const FIRST_CUSTOM_CODE: i64 = *CUSTOM_CODES.start() as i64;
 /// Maximum number of findings in a report. A failing disk would cause millions.
 const FINDINGS_MAX: usize = 1_000;
 
@@ -78,7 +81,9 @@ pub fn examine(path: &Path, progress: &dyn Progress) -> Result<Report, OpenError
         report: Report { exposures: location::exposures(path), ..Report::default() },
         terms: TermWriter::default(),
         identifiers: DuplicateSearch::among_events_of(&connection).unwrap_or_else(|_| DuplicateSearch::done()),
+        fields: Vec::new(),
     };
+    examination.check("the declared fields", |this| this.declared(&connection));
     progress.advance("checking the pages of the file", 0, 0);
     examination.check("the file", |this| this.pages(&connection));
     examination.check("the schema", |this| this.schema(&connection));
@@ -94,6 +99,8 @@ struct Examination {
     report: Report,
     terms: TermWriter,
     identifiers: DuplicateSearch,
+    /// The declared fields.
+    fields: Vec<FieldRow>,
 }
 
 impl Examination {
@@ -107,6 +114,19 @@ impl Examination {
         if let Err(error) = outcome {
             self.find(subject, format!("cannot be read: {error}"), Remedy::Restore);
         }
+    }
+
+    /// Declares the fields of the file, so that their rows are checked too.
+    fn declared(&mut self, connection: &Connection) -> Result<(), IndexError> {
+        let rows = fields::all(connection)?;
+        fields::declare(&rows)?;
+        self.fields = rows;
+        Ok(())
+    }
+
+    /// Whether a chunk may lack a field, or may still have the rows of a removed one.
+    fn is_partial(&self, chunk: u32) -> bool {
+        self.fields.iter().any(|row| row.is_removed || chunk < row.first)
     }
 
     fn chunks(&mut self, connection: &mut Connection, progress: &dyn Progress) -> Result<(), IndexError> {
@@ -235,6 +255,7 @@ impl Examination {
             if field != next.0 {
                 next = (field, 0);
             }
+            let may_have_gaps = may_have_gaps || field >= FIRST_CUSTOM_CODE;
             if found != Some(ordinal) || (ordinal != next.1 && !may_have_gaps) {
                 let (label, value) = (label_of(field), value.unwrap_or_default());
                 let message = "is damaged: searches and counts by it are wrong".to_owned();
@@ -334,11 +355,16 @@ impl Examination {
                 format!("event {} ({})", read.seq, values.first(Field::Identifier).unwrap_or_default())
             }
         };
+        let lacks = |row: &&FieldRow| sealed_in.is_some_and(|(chunk, _)| chunk < row.first);
+        let partial: Vec<_> = self.fields.iter().filter(lacks).map(|row| Field::Custom(row.slot)).collect();
         let terms = &mut self.terms;
         let entry = read.entry(|field, value| {
             let ordinal = terms
                 .known(connection, field, value)
                 .or_else(|error| if stored::is_damage(&error) { Ok(None) } else { Err(error) })?;
+            if ordinal.is_none() && partial.contains(&field) {
+                return Ok(None);
+            }
             let label = field.spec().label;
             if read.columns.iter().any(|(own, column)| *own == field && *column != ordinal) {
                 wrong.push(format!("its {label} is {value:?}, but its row has another"));
@@ -363,7 +389,8 @@ impl Examination {
     ) -> Result<(), IndexError> {
         let subject = format!("chunk {} of the index", chunk.number());
         let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
-        match index::difference(connection, &rows, &sealed, chunks::chunk_events(connection)?) {
+        let form = (chunks::chunk_events(connection)?, !self.is_partial(chunk.number()));
+        match index::difference(connection, &rows, &sealed, form) {
             Ok(None) => {}
             // The sealed chunk was built while the events were undamaged, and has values that they have lost.
             Ok(Some(_)) if has_damaged => {
@@ -401,6 +428,6 @@ impl Examination {
 }
 
 fn label_of(field: i64) -> &'static str {
-    let spec = crate::model::field::FIELDS.iter().find(|spec| i64::from(spec.field.code()) == field);
+    let spec = all_fields().find(|spec| i64::from(spec.field.code()) == field);
     spec.map_or("an unknown field", |spec| spec.label)
 }

@@ -11,6 +11,7 @@ pub(in crate::store) mod checksum;
 pub(in crate::store) mod chunks;
 pub(in crate::store) mod codec;
 pub(in crate::store) mod epoch;
+pub(in crate::store) mod fields;
 pub(in crate::store) mod prepared;
 pub(in crate::store) mod row;
 pub(in crate::store) mod stored;

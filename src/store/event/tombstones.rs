@@ -137,6 +137,11 @@ pub(in crate::store) fn add(
         )?
         .execute([number])
         .map(drop)?;
+    count_drop(connection)
+}
+
+/// Increases the counter of deletions.
+pub(in crate::store) fn count_drop(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO setting (name, value) VALUES ('drops', 1) ON CONFLICT DO UPDATE SET value = value + 1",

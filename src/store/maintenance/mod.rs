@@ -5,6 +5,7 @@
 //! `admin`.
 
 pub(in crate::store) mod dictionary;
+pub(in crate::store) mod fields;
 pub(in crate::store) mod index_job;
 pub(in crate::store) mod migrate;
 pub(in crate::store) mod move_events;

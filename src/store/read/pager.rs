@@ -200,8 +200,15 @@ mod tests {
 
     fn open(path: &Path, retention: Option<Retention>) -> Store {
         let queue = QueueLimits { events_max: 100_000, bytes_max: usize::MAX };
-        let options =
-            Options { path: path.to_owned(), readers: 2, queue, chunk_events: 256, wal_bytes_max: u64::MAX, retention };
+        let options = Options {
+            path: path.to_owned(),
+            readers: 2,
+            queue,
+            chunk_events: 256,
+            wal_bytes_max: u64::MAX,
+            retention,
+            fields: None,
+        };
         Store::open(&options, &Quiet).unwrap()
     }
 

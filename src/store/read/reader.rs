@@ -12,12 +12,13 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
 use crate::{
-    index::{Index, Watch},
+    index::{Index, PartialField, Watch},
     model::{
         cancel::Cancel,
         credential::{ClientId, Credential},
         cursor::{Cursor, Position},
         epoch::Epochs,
+        field::Field,
         ticket_id::TicketId,
         timestamp::Timestamp,
     },
@@ -74,6 +75,11 @@ impl Reader {
     /// For a file to which another process may write, and whose index was read after this number of drops.
     pub(in crate::store) fn of_shared_file(self, drops: i64) -> Self {
         Self { drops: Some(drops), ..self }
+    }
+
+    /// Those of `fields` that some events do not have yet.
+    pub fn partial(&self, fields: impl IntoIterator<Item = Field>) -> Vec<PartialField> {
+        self.index.partial(fields)
     }
 
     /// The cursor of a position in this log.

@@ -153,4 +153,6 @@ pub struct StoreMetrics {
     pub last_retention: Option<u64>,
     /// Events dropped by retention since the start.
     pub dropped_events: u64,
+    /// Each declared field, with the number of chunks that lack it.
+    pub fields: Vec<(&'static str, u32)>,
 }

@@ -182,6 +182,7 @@ impl Writer {
             wal_bytes: self.room.bytes(),
             unsealed_chunks: unsealed_chunks as u64,
             unsealed_bytes: unsealed_bytes as u64,
+            fields: self.index.lacking(),
             ..self.counters.read()
         }
     }

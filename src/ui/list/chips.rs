@@ -3,7 +3,7 @@
 
 use crate::{
     model::{
-        field::Field,
+        field::{Field, Matching},
         list_params::{ListParams, Preset, Range, Selection},
         timestamp::Timestamp,
     },
@@ -90,9 +90,9 @@ fn range(params: &ListParams) -> Option<Chip> {
 
 fn chip(params: &ListParams, selection: &Selection, (labels, actors): (&Labels, &ActorNames)) -> Chip {
     let field = selection.field;
-    let relation = match (selection.negated, selection.values.len(), field) {
-        (false, 1, Field::Path) => "begins with",
-        (true, 1, Field::Path) => "does not begin with",
+    let relation = match (selection.negated, selection.values.len(), field.spec().matching) {
+        (false, 1, Matching::Prefix) => "begins with",
+        (true, 1, Matching::Prefix) => "does not begin with",
         (false, 1, _) => "is",
         (true, 1, _) => "is not",
         (false, ..) => "is any of",

@@ -3,7 +3,7 @@
 use crate::{
     model::{
         address::parse_address,
-        field::{Field, FieldSpec, Matching},
+        field::{Field, FieldSpec, Matching, declared},
         fold::fold,
         list_params::ListParams,
         stats::{Facet, Stats},
@@ -36,6 +36,8 @@ const MENUS: &[(Field, bool)] = &[
 ];
 /// Menus that are open by default.
 const OPEN: &[Field] = &[Field::Status, Field::Action, Field::ResourceType, Field::Actor];
+/// Maximum number of columns of declared fields. More would leave no room for the sentence.
+const COLUMNS_MAX: usize = 3;
 /// Maximum number of values that one menu lists. Others can be typed.
 const OPTIONS_MAX: usize = 40;
 
@@ -78,13 +80,26 @@ pub(in crate::ui) fn counted(params: &ListParams) -> Vec<Field> {
     let is_counted = |field: Field, always: bool| {
         always || params.facets.contains(&field) || params.selections.iter().any(|selection| selection.field == field)
     };
-    let counted = MENUS.iter().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
-    counted.map(|(field, _)| *field).collect()
+    let counted = listed().filter(|(field, always)| field.spec().is_countable() && is_counted(*field, *always));
+    counted.map(|(field, _)| field).collect()
+}
+
+/// The fields of all menus. Declared fields come after the others.
+fn listed() -> impl Iterator<Item = (Field, bool)> {
+    MENUS.iter().copied().chain(declared().map(|spec| (spec.field, false)))
+}
+
+/// The declared fields that the table shows in columns: those that the filter or the menus use, up to [`COLUMNS_MAX`].
+pub(in crate::ui) fn columns(params: &ListParams) -> Vec<&'static FieldSpec> {
+    let is_used = |field: Field| {
+        params.facets.contains(&field) || params.selections.iter().any(|selection| selection.field == field)
+    };
+    declared().filter(|spec| is_used(spec.field)).take(COLUMNS_MAX).collect()
 }
 
 /// Every menu.
 pub(in crate::ui) fn menus(params: &ListParams, stats: &Stats, labels: &Labels, actors: &ActorNames) -> Vec<Menu> {
-    MENUS.iter().filter_map(|(field, _)| menu(*field, params, stats, (labels, actors))).collect()
+    listed().filter_map(|(field, _)| menu(field, params, stats, (labels, actors))).collect()
 }
 
 /// The actors that the menus list.
@@ -175,9 +190,11 @@ fn legible(label: String) -> String {
 fn hint(spec: &FieldSpec) -> Option<&'static str> {
     Some(match spec.matching {
         Matching::OneOf(_) => return None,
-        Matching::Prefix => "Beginning, such as /v1/…",
+        Matching::Prefix if spec.field == Field::Path => "Beginning, such as /v1/…",
+        Matching::Prefix => "Beginning",
         Matching::StatusCode => "403 or 4xx",
         Matching::Network => "Address or 10.0.0.0/8",
+        Matching::Number => "400, >=400 or 400..499",
         Matching::Exact | Matching::IgnoreCase => "Another value",
     })
 }

@@ -91,10 +91,12 @@ fn page(
         // This is the first page. It begins with the events that arrived last.
         return page(lease, &params.first_page(), labels, limits);
     }
-    let mut rows = Vec::with_capacity(PAGE_EVENTS);
+    let (mut rows, columns) = (Vec::with_capacity(PAGE_EVENTS), fields::columns(params));
+    let row =
+        |event: &Result<_, _>| EventRow::of(event, labels, &params.zone, Timestamp::now()).with_fields(&columns, event);
     let mut slice = Some(first);
     while let Some(Slice { events, .. }) = slice {
-        rows.extend(events.iter().map(|(_, event)| EventRow::of(event, labels, &params.zone, Timestamp::now())));
+        rows.extend(events.iter().map(|(_, event)| row(event)));
         slice = rest.next(lease, SLICE_BYTES)?;
     }
     let (mut first, mut last) = ends.unzip();

@@ -1,7 +1,12 @@
 //! The table of events: one row per event.
 
 use crate::{
-    model::{json, timestamp::Timestamp, zone::Zone},
+    model::{
+        field::{FieldSpec, value_in},
+        json,
+        timestamp::Timestamp,
+        zone::Zone,
+    },
     store::Damaged,
     ui::{
         action_phrase::tone,
@@ -46,6 +51,8 @@ pub(in crate::ui) struct EventRow {
     pub(in crate::ui) method: String,
     pub(in crate::ui) status_code: String,
     pub(in crate::ui) ip: String,
+    /// The values of the declared fields that have columns.
+    pub(in crate::ui) fields: Vec<String>,
     /// If the event is damaged: a message that identifies it.
     pub(in crate::ui) damaged: Option<String>,
 }
@@ -74,6 +81,7 @@ impl EventRow {
             method: text(&request.method),
             status_code: text(&request.status_code),
             ip: text(&request.ip),
+            fields: Vec::new(),
             damaged: None,
         }
     }
@@ -92,6 +100,13 @@ impl EventRow {
             damaged: Some(format!("Event {seq} of the log{name} is damaged and cannot be shown: {}", cut(message))),
             ..nobody
         }
+    }
+
+    /// This row with the values of declared fields.
+    pub(in crate::ui) fn with_fields(self, fields: &[&FieldSpec], event: &Result<String, Damaged>) -> Self {
+        let body = event.as_deref().unwrap_or_default();
+        let value = |spec: &&FieldSpec| value_in(spec.field, body).as_deref().map(cut).unwrap_or_default();
+        Self { fields: fields.iter().map(value).collect(), ..self }
     }
 
     /// Whether the event has a request.

@@ -1,5 +1,7 @@
 //! The data of the list's templates.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpRequest;
 use askama::Template;
 
@@ -10,9 +12,9 @@ use crate::{
         list_params::{ListParams, PagePosition, Preset, Range, to_fields},
         stats::Stats,
     },
-    store::ActorNames,
+    store::{ActorNames, PartialField},
     ui::{
-        formatted_time::grouped,
+        formatted_time::{FormattedTime, grouped},
         labels::Labels,
         list::{
             chart::{Chart, Outside},
@@ -33,6 +35,8 @@ pub(super) struct Top {
     shell: Shell,
     form: Form,
     chips: Vec<Chip>,
+    /// Declared fields that older events do not have yet.
+    notes: Vec<String>,
     clear_href: Option<String>,
     /// The URL without the invalid parameters.
     rest_href: String,
@@ -53,6 +57,8 @@ enum ListBody {
 
 struct ListTable {
     rows: Vec<EventRow>,
+    /// The labels of the declared fields that have columns.
+    columns: Vec<&'static str>,
     count: String,
     noun: &'static str,
     order: &'static str,
@@ -117,6 +123,7 @@ pub(super) fn top(
             ListData::Bad(problems) => ListBody::Bad(problems),
         },
         chips,
+        notes: notes(params, context),
         shell,
     }
 }
@@ -134,6 +141,18 @@ pub(super) fn bottom(params: &ListParams, counted: Result<(Stats, ActorNames), S
             Bottom { chart: None, outside: Vec::new(), chart_note, menus: Vec::new() }
         }
     }
+}
+
+/// What the list and its menus lack while declared fields are being filled in.
+fn notes(params: &ListParams, context: &Context) -> Vec<String> {
+    let mut used = params.filter().declared_fields();
+    used.extend(&params.facets);
+    let partial = context.reader.partial(used.into_iter().collect::<BTreeSet<_>>());
+    let note = |own: &PartialField| {
+        let time = FormattedTime::new(own.from_time, &params.zone, params.at).full();
+        format!("Events before {time} may lack {}: the field is still being filled in.", own.field.spec().label)
+    };
+    partial.iter().map(note).collect()
 }
 
 fn table(params: &ListParams, page: ListPage) -> ListTable {
@@ -157,6 +176,7 @@ fn table(params: &ListParams, page: ListPage) -> ListTable {
         newer: link(page.before, PagePosition::Before),
         older: link(page.after, PagePosition::After),
         rows: page.rows,
+        columns: fields::columns(params).into_iter().map(|spec| spec.label).collect(),
     }
 }
 

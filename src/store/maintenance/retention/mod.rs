@@ -17,6 +17,7 @@ mod plan;
 mod receipts;
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -36,7 +37,7 @@ pub(in crate::store) use plan::DueSums;
 pub(in crate::store) use receipts::{ReceiptRanges, ReceiptReader};
 
 use crate::{
-    index::{self, ChunkSlot, ChunkTable, Expired, Index, IndexError, Stage, TermWriter, UsedTerms},
+    index::{self, ChunkSlot, ChunkTable, Expired, Index, IndexError, Stage, TermWriter, UsedTerms, term_fields},
     model::{
         field::Field,
         retention::{Cutoff, Rules},
@@ -350,6 +351,8 @@ impl Round {
     /// Deletes the terms that no event has any more.
     fn sweep(&self, connection: &mut Connection) -> Result<(), Failed> {
         let (mut used, mut noted) = (UsedTerms::default(), None);
+        // A declared field that is being filled in has terms before the chunks that use them.
+        let is_partial: HashSet<_> = term_fields().filter(|field| !self.index.covers(*field)).collect();
         loop {
             // Chunks that are sealed meanwhile are read in the next pass.
             let sealed_through = self.index.sealed_through();
@@ -362,7 +365,8 @@ impl Round {
                 self.index.snapshot(&transaction)?.note_terms(number, &mut used)?;
             }
             noted = sealed_through;
-            let unused = used.unused(connection)?;
+            let mut unused = used.unused(connection)?;
+            unused.retain(|(field, _)| !is_partial.contains(field));
             if self.delete_terms(&unused, sealed_through)? {
                 let terms: usize = unused.iter().map(|(_, ordinals)| ordinals.len()).sum();
                 tracing::info!(terms, "values that no event has any more were deleted");

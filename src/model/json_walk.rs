@@ -7,15 +7,15 @@ use std::borrow::Cow;
 
 use crate::model::{
     json::{end_of_string, end_of_value, unescape},
-    mapping::pointer::{Pointer, Token},
+    json_pointer::{Pointer, Token},
 };
 
 /// The values found, each as the record's own text.
-pub(super) type Slots<'a> = [Option<&'a str>];
+pub(in crate::model) type Slots<'a> = [Option<&'a str>];
 
 /// A tree of pointers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Node {
+pub(in crate::model) struct Node {
     slot: Option<usize>,
     keys: Vec<(String, Self)>,
     selectors: Vec<(Selector, Self)>,
@@ -30,7 +30,7 @@ struct Selector {
 
 impl Node {
     /// The slot of a pointer; a new one, `next`, if the tree does not have the pointer.
-    pub(super) fn slot(&mut self, pointer: &Pointer, next: usize) -> usize {
+    pub(in crate::model) fn slot(&mut self, pointer: &Pointer, next: usize) -> usize {
         let node = pointer.tokens().iter().fold(self, |node, token| node.child_for(token));
         *node.slot.get_or_insert(next)
     }
@@ -45,12 +45,12 @@ impl Node {
     }
 
     /// The keys of the outermost object whose values have a slot.
-    pub(super) fn members(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::model) fn members(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter(|(_, node)| node.slot.is_some()).map(|(key, _)| key.as_str())
     }
 
     /// Fills the slots with the values of the record `text`.
-    pub(super) fn fill<'a>(&self, text: &'a str, slots: &mut Slots<'a>) {
+    pub(in crate::model) fn fill<'a>(&self, text: &'a str, slots: &mut Slots<'a>) {
         self.visit(text, skip_space(text, 0), slots);
     }
 
@@ -98,12 +98,18 @@ impl Node {
     }
 
     /// Whether the tree has values below this one.
-    pub(super) fn has_children(&self) -> bool {
+    pub(in crate::model) fn has_children(&self) -> bool {
         !self.keys.is_empty() || !self.selectors.is_empty()
     }
 
     /// Calls `each` with the path of every scalar below `text` that is not the value of a slot in `used`, nor inside one.
-    pub(super) fn unused(this: Option<&Self>, text: &str, path: &str, used: &[bool], each: &mut impl FnMut(&str)) {
+    pub(in crate::model) fn unused(
+        this: Option<&Self>,
+        text: &str,
+        path: &str,
+        used: &[bool],
+        each: &mut impl FnMut(&str),
+    ) {
         if this.and_then(|node| node.slot).is_some_and(|slot| used[slot]) {
             return;
         }
@@ -162,7 +168,7 @@ impl Selector {
 
 /// The text of a scalar that holds something: the decoded string, or the number, `true` or `false` as written. Of an
 /// array, the first such element counts. `None` for `null`, an empty string or an object.
-pub(super) fn scalar(value: &str) -> Option<Cow<'_, str>> {
+pub(in crate::model) fn scalar(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first()? {
         b'[' => {
             let mut first = None;
@@ -182,13 +188,13 @@ pub(super) fn scalar(value: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Decodes the content of a JSON string, with U+FFFD in place of each lone surrogate.
-pub(super) fn text_of(content: &str) -> Cow<'_, str> {
+pub(in crate::model) fn text_of(content: &str) -> Cow<'_, str> {
     unescape(content.as_bytes()).unwrap_or(Cow::Borrowed(content))
 }
 
 /// Calls `visit` with the key (as written) and the index of the value of each member of the object that begins at `at`. `visit`
 /// returns the index after the value. Returns the index after the object.
-pub(super) fn object<'a>(text: &'a str, at: usize, mut visit: impl FnMut(&'a str, usize) -> usize) -> usize {
+pub(in crate::model) fn object<'a>(text: &'a str, at: usize, mut visit: impl FnMut(&'a str, usize) -> usize) -> usize {
     let bytes = text.as_bytes();
     let mut at = skip_space(text, at + 1);
     while bytes.get(at) == Some(&b'"') {
@@ -202,7 +208,7 @@ pub(super) fn object<'a>(text: &'a str, at: usize, mut visit: impl FnMut(&'a str
 }
 
 /// Like [`object`], for the elements of an array, with their positions from 0.
-pub(super) fn array(text: &str, at: usize, mut visit: impl FnMut(usize, usize) -> usize) -> usize {
+pub(in crate::model) fn array(text: &str, at: usize, mut visit: impl FnMut(usize, usize) -> usize) -> usize {
     let bytes = text.as_bytes();
     let mut at = skip_space(text, at + 1);
     let mut index = 0;

@@ -6,7 +6,7 @@ const TOKENS_MAX: usize = 32;
 
 /// A token of a pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token {
+pub(in crate::model) enum Token {
     /// The key of a member, or the index of an element.
     Key(String),
     /// The first element whose member `key` has the text `value`.
@@ -15,11 +15,11 @@ pub(super) enum Token {
 
 /// A pointer to a value of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pointer(Vec<Token>);
+pub(in crate::model) struct Pointer(Vec<Token>);
 
 impl Pointer {
     /// Parses a pointer. The error follows the pointer in a sentence.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::model) fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix('/').ok_or("must begin with /")?;
         let tokens = rest.split('/').map(token).collect::<Result<Vec<_>, _>>()?;
         if tokens.len() > TOKENS_MAX {
@@ -29,7 +29,7 @@ impl Pointer {
     }
 
     /// The tokens, outermost first.
-    pub(super) fn tokens(&self) -> &[Token] {
+    pub(in crate::model) fn tokens(&self) -> &[Token] {
         &self.0
     }
 }
