@@ -9,8 +9,7 @@ mod object;
 
 use std::ops::RangeInclusive;
 
-pub(in crate::model) use custom::extract;
-pub use custom::{CustomMatching, Declaration, FieldDefinition, Slot, declare, declared, value_in};
+pub use custom::{CustomMatching, Declaration, FieldDefinition, Slot, declare, declared, extract, value_in};
 pub use object::Object;
 
 /// A filterable field.

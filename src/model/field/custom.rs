@@ -209,7 +209,7 @@ pub(super) fn of_code(code: u8) -> Option<&'static FieldSpec> {
 }
 
 /// Adds the values of the declared fields in an event's bytes.
-pub(in crate::model) fn extract(body: &str, values: &mut Values) {
+pub fn extract(body: &str, values: &mut Values) {
     if let Some(declared) = DECLARED.get() {
         declared.extractor.each(body, |slot, value| values.push(Field::Custom(slot), value));
     }

@@ -17,9 +17,11 @@ use crate::{
 
 /// Index rows and terms deleted in one step.
 const PIECE_ROWS: i64 = 32;
-pub(super) const PIECE_TERMS: usize = 500;
+pub(super) const PIECE_TERMS: usize = 1_000;
 /// What one of them writes to the WAL: whole pages of the table and its indexes.
 const WAL_BYTES_PER_ROW: usize = 8 * 1024;
+/// What a new term writes to the WAL: mostly a page of the index by value.
+const WAL_BYTES_PER_TERM: usize = 4 * 1024;
 
 /// One step.
 pub(super) enum FieldJob {
@@ -70,7 +72,7 @@ impl Job for Arc<FieldJob> {
                 for (field, value) in values {
                     batch.terms.ordinal(connection, *field, value)?;
                 }
-                (Step::Done, values.len() * WAL_BYTES_PER_ROW)
+                (Step::Done, values.len() * WAL_BYTES_PER_TERM)
             }
             FieldJob::Clear(chunk, _) | FieldJob::Rows(chunk, _) | FieldJob::Filled(chunk, _)
                 if is_outdated(chunk)? =>
@@ -105,7 +107,7 @@ impl Job for Arc<FieldJob> {
             }
             FieldJob::RemoveTerms(slot) => {
                 let remains = fields::delete_terms(connection, *slot, PIECE_TERMS)?;
-                (more(remains), PIECE_TERMS * WAL_BYTES_PER_ROW)
+                (more(remains), PIECE_TERMS * WAL_BYTES_PER_TERM)
             }
             FieldJob::Removed(slot) => {
                 fields::delete(connection, *slot)?;

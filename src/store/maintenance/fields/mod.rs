@@ -26,22 +26,22 @@ pub(in crate::store) use reconcile::reconcile;
 use crate::{
     index::{self, ChunkSlot, Index, IndexError, SealedChunk, TermWriter},
     model::{
-        field::{Field, Slot},
-        values,
+        field::{self, Field, Slot},
+        values::{self, Values},
     },
     platform,
     store::{
         error::{OpenError, WriteError},
-        event::{codec::BodyCodec, fields::FieldRow, tombstones::Dropped},
+        event::{codec::BodyCodec, fields::FieldRow, stored::Fetch},
         file::{open, open_reads::OpenReads},
         maintenance::{reindex, sealer},
-        write::{replay, writer::Writer},
+        write::writer::Writer,
     },
 };
 use job::{FieldJob, Step};
 
 /// Events that are read in one transaction. Their values are in memory at once.
-const SLICE_EVENTS: i64 = 2_048;
+const SLICE_EVENTS: i64 = 4_096;
 /// Chunks from which one job deletes the rows of a removed field.
 const PIECE_CHUNKS: u32 = 16;
 /// How long to wait before a failed step is repeated.
@@ -109,8 +109,12 @@ impl<E: Into<IndexError>> From<E> for Failed {
 
 /// The ordinals of a field's values in a chunk, each with the rank of an event that has it.
 type RankedTerms = Vec<(u32, u16)>;
-/// A value, and the seqs of the events that have it.
-type FoundValue = (String, Vec<i64>);
+/// A value of a field, and the seqs of the events that have it.
+struct FoundValue {
+    field: Field,
+    value: String,
+    seqs: Vec<i64>,
+}
 
 struct Filler {
     path: PathBuf,
@@ -193,12 +197,14 @@ impl Filler {
         let mut from = first;
         while from <= last {
             let through = last.min(from + SLICE_EVENTS - 1);
-            for (field, values) in self.values(&connection, (from, through), slots)?.into_iter().enumerate() {
-                let ordinals = self.ordinals(&connection, &mut terms, Field::Custom(slots[field]), &values)?;
-                for ((_, seqs), ordinal) in values.iter().zip(ordinals) {
-                    let offset = |seq: &i64| usize::try_from(seq - first).ok();
-                    let rank = |seq: &i64| offset(seq).and_then(|offset| ranks.get(offset).copied().flatten());
-                    entries[field].extend(seqs.iter().filter_map(rank).map(|rank| (ordinal, rank)));
+            let values = self.values(&connection, (from, through), slots)?;
+            let ordinals = self.ordinals(&connection, &mut terms, &values)?;
+            for (FoundValue { field, seqs, .. }, ordinal) in values.iter().zip(ordinals) {
+                let offset = |seq: &i64| usize::try_from(seq - first).ok();
+                let rank = |seq: &i64| offset(seq).and_then(|offset| ranks.get(offset).copied().flatten());
+                let place = slots.iter().position(|slot| Field::Custom(*slot) == *field);
+                if let Some(entries) = place.and_then(|place| entries.get_mut(place)) {
+                    entries.extend(seqs.iter().filter_map(rank).map(|rank| (ordinal, rank)));
                 }
             }
             from = through + 1;
@@ -220,31 +226,38 @@ impl Filler {
         Ok(Some(chunk.ranks(&transaction)?))
     }
 
-    /// For each field, the values of some events.
+    /// The values of some events.
     fn values(
         &self,
         connection: &rusqlite::Connection,
         (first, last): (i64, i64),
         slots: &[Slot],
-    ) -> Result<Vec<Vec<FoundValue>>, Failed> {
+    ) -> Result<Vec<FoundValue>, Failed> {
         self.check_stopping()?;
         let _reading = self.reads.begin("filling in declared fields");
         let transaction = connection.unchecked_transaction()?;
-        let dropped = Dropped::within(&transaction, first, last)?;
-        let mut found: Vec<HashMap<String, Vec<i64>>> = vec![HashMap::new(); slots.len()];
-        replay::each_event((&transaction, &self.bodies), (first, last), &dropped, |read| {
-            let Ok((_, own)) = &read.body else { return Ok(()) };
+        let mut fetch = Fetch::new(&transaction, &self.bodies)?;
+        let mut found: HashMap<Field, HashMap<String, Vec<i64>>> = HashMap::new();
+        for seq in first..=last {
+            // Nothing is known of an event that is damaged or deleted.
+            let Some(Ok(body)) = fetch.event(seq)? else { continue };
+            let mut own = Values::default();
+            field::extract(&body, &mut own);
             for (field, value) in values::iterate(own.as_bytes()) {
-                let place = field.slot().and_then(|slot| slots.iter().position(|wanted| *wanted == slot));
-                let Some(found) = place.map(|place| &mut found[place]) else { continue };
+                if !field.slot().is_some_and(|slot| slots.contains(&slot)) {
+                    continue;
+                }
+                let found = found.entry(field).or_default();
                 match found.get_mut(value) {
-                    Some(seqs) => seqs.push(read.seq),
-                    None => drop(found.insert(value.to_owned(), vec![read.seq])),
+                    Some(seqs) => seqs.push(seq),
+                    None => drop(found.insert(value.to_owned(), vec![seq])),
                 }
             }
-            Ok(())
-        })?;
-        Ok(found.into_iter().map(|found| found.into_iter().collect()).collect())
+        }
+        let of_field = |(field, found): (Field, HashMap<_, _>)| {
+            found.into_iter().map(move |(value, seqs)| FoundValue { field, value, seqs })
+        };
+        Ok(found.into_iter().flat_map(of_field).collect())
     }
 
     /// The ordinals of values. New ones are added to the term dictionary.
@@ -252,18 +265,15 @@ impl Filler {
         &self,
         connection: &rusqlite::Connection,
         terms: &mut TermWriter,
-        field: Field,
         values: &[FoundValue],
     ) -> Result<Vec<u32>, Failed> {
         let known = |terms: &mut TermWriter| -> Result<Vec<Option<u32>>, Failed> {
-            Ok(values
-                .iter()
-                .map(|(value, _)| terms.known(connection, field, value))
-                .collect::<rusqlite::Result<_>>()?)
+            let ordinals = values.iter().map(|own| terms.known(connection, own.field, &own.value));
+            Ok(ordinals.collect::<rusqlite::Result<_>>()?)
         };
         let found = known(terms)?;
         let new = values.iter().zip(&found).filter(|(_, ordinal)| ordinal.is_none());
-        let new: Vec<_> = new.map(|((value, _), _)| (field, value.clone())).collect();
+        let new: Vec<_> = new.map(|(own, _)| (own.field, own.value.clone())).collect();
         for piece in new.chunks(job::PIECE_TERMS) {
             self.submit(FieldJob::Terms(piece.to_vec()))?;
         }
