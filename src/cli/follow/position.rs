@@ -1,8 +1,8 @@
-//! How far a log has been read, kept in a file.
+//! The position in a log, kept in a file.
 //!
 //! A position is written after its records are stored. A process that dies before that reads the records again when it
 //! continues, and they get the same identifiers: the log counts them as duplicates. An identifier depends on the contents
-//! that a record stands in, which have a random name ([`Mark::contents`]). The name is written before the first record is
+//! of the file, which have a random name ([`Mark::contents`]). The name is written before the first record is
 //! sent.
 
 use std::{
@@ -26,7 +26,7 @@ const LANDMARKS: usize = 3;
 /// The form of the file.
 const VERSION: u32 = 1;
 
-/// How far a log and its rotated files have been read.
+/// The position in a log and in its rotated files.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Position {
@@ -41,7 +41,7 @@ pub(super) struct Position {
     path: PathBuf,
 }
 
-/// How far one file has been read.
+/// The position in one file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mark {
