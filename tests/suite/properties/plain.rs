@@ -104,7 +104,7 @@ impl Parameter {
             .collect()
     }
 
-    /// The values that an event counts for. An actor counts once, whatever the number of their names.
+    /// The values that an event adds to a facet. An actor adds one, whatever the number of their names.
     fn counted(&self, event: &Value) -> BTreeSet<String> {
         let values = self.values(event).into_iter();
         let values: Vec<_> = if self.name == "actor" { values.take(1).collect() } else { values.collect() };
@@ -365,10 +365,14 @@ impl PlainQuery {
 
     /// The number of matching events for each value of a parameter, ignoring the query's own terms on it.
     pub fn values(&self, events: &[Plain], parameter: &Parameter) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
-        for event in events.iter().filter(|event| self.holds(event, Some(parameter.name))) {
-            for value in parameter.counted(&event.event) {
-                *counts.entry(value).or_default() += 1;
+        let matching: Vec<_> = events.iter().filter(|event| self.holds(event, Some(parameter.name))).collect();
+        let counted = matching.iter().flat_map(|event| parameter.counted(&event.event));
+        let mut counts: BTreeMap<_, _> = counted.map(|value| (value, 0)).collect();
+        for event in matching {
+            let values: BTreeSet<_> =
+                parameter.values(&event.event).iter().map(|value| parameter.as_counted(value)).collect();
+            for value in values {
+                counts.entry(value).and_modify(|count| *count += 1);
             }
         }
         counts
