@@ -5,10 +5,10 @@
 //! of the file and never change. Newer events are in memory in the same form.
 //!
 //! What belongs here: chunks, the term dictionary, the state that queries see, and the algorithms of queries. This layer
-//! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where long messages
-//! decide, `messages` asks the caller), writing events, connections, and HTTP.
+//! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where a text
+//! decides, `texts` asks the caller), writing events, connections, and HTTP.
 //!
-//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `messages` and
+//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `texts` and
 //! `snapshot`, then `query`.
 
 mod chunk;
@@ -18,7 +18,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod identifiers;
-mod messages;
+
 mod pace;
 mod query;
 mod snapshot;
@@ -26,6 +26,7 @@ mod spellings;
 mod state;
 mod term_cache;
 mod terms;
+mod texts;
 
 pub use chunk::memory::{Entry, MemoryChunk};
 pub use chunk::range::ChunkRange;
@@ -38,7 +39,7 @@ pub use chunk::sealed::{ChunkSlot, ChunkTable, Generation, SealedChunk};
 pub use encode::hash::value_hash;
 pub use error::{IndexError, Result, is_corrupt};
 pub use identifiers::IdentifierProbe;
-pub use messages::Messages;
+
 pub use pace::Watch;
 pub use query::expired::{Expired, ExpiredGroup, ReceiptRange, Receipts};
 pub use query::parallel::ParallelSnapshot;
@@ -47,3 +48,4 @@ pub use snapshot::{Index, Snapshot, Stage};
 pub use state::SharedChunk;
 pub use term_cache::{KnownTerms, TermCache};
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};
+pub use texts::EventTexts;

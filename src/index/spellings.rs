@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        index::{messages::tests::Unread, pace::Watch, snapshot::Index},
+        index::{pace::Watch, snapshot::Index, texts::tests::Unread},
         model::cancel::Cancel,
     };
 

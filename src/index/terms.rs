@@ -399,7 +399,7 @@ impl Scan<'_> {
 mod tests {
     use super::*;
     use crate::{
-        index::{messages::tests::Unread, pace::Watch, snapshot::Index},
+        index::{pace::Watch, snapshot::Index, texts::tests::Unread},
         model::{cancel::Cancel, values::Values},
     };
 

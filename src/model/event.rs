@@ -12,6 +12,7 @@ mod stored;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::borrow::Cow;
 
@@ -30,8 +31,9 @@ use crate::model::{
 };
 use object_writer::ObjectWriter;
 use read::members;
-pub use stored::{message, received_at, searchable};
+pub use stored::{received_at, searchable};
 pub use submission::same_submission;
+pub use texts::contains;
 
 /// The origin of events that auditbox itself records. Events of senders must not have it.
 pub const OWN_ORIGIN: &str = "auditbox";
@@ -278,9 +280,10 @@ impl<'a> EventDraft<'a> {
         let latest = receipt.at.plus_seconds(self.future_seconds_max);
         let is_ordered_by_receipt = self.at.is_some_and(|at| at > latest);
         let timestamp = self.at.filter(|_| !is_ordered_by_receipt).unwrap_or(receipt.at);
-        let values = std::mem::take(&mut self.values);
+        let mut values = std::mem::take(&mut self.values);
         let body =
             self.write(Some(&Additions { received_at: &received_at, received_by: receipt.by, is_ordered_by_receipt }));
+        values.set_words(texts::word_numbers(&body));
         Event { identifier, timestamp, values, filled, body }
     }
 

@@ -3,6 +3,8 @@
 //! [`FIELDS`] drives query parsing, extraction from events, the command line's flags and the OpenAPI document. To add a
 //! filter, add a row (and a name to [`Field`]).
 
+use std::sync::LazyLock;
+
 use crate::model::printable::shortened;
 
 /// A filterable field. The number is its code in the file and is never reused.
@@ -193,7 +195,7 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")])
         .per_chunk()
         .searched(),
-    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]),
+    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]).searched(),
     row(
         Field::WebhookEvent,
         &["webhookEventId"],
@@ -201,7 +203,8 @@ pub const FIELDS: &[FieldSpec] = &[
         "One delivery to a webhook",
         &[(Object::Context, "webhookEventId")],
     )
-    .per_chunk(),
+    .per_chunk()
+    .searched(),
     row(
         Field::Origin,
         &["origin"],
@@ -218,7 +221,8 @@ pub const FIELDS: &[FieldSpec] = &[
         "Installation",
         "The integration's installation",
         &[(Object::Context, "integrationId")],
-    ),
+    )
+    .searched(),
     row(
         Field::ResourceType,
         &["resources", "resource_type"],
@@ -294,12 +298,26 @@ pub const FIELDS: &[FieldSpec] = &[
         &[(Object::Request, "ip")],
     )
     .matching(Matching::Network)
-    .comma_list(),
+    .comma_list()
+    .searched(),
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
     row(Field::ActorName, &[], "Actor's other name", "Another name of the actor", &[])
         .matching(Matching::IgnoreCase)
         .searched(),
 ];
+
+/// The keys of each object with the rows that they are sources of. Every key of every event is looked up.
+static SOURCES: LazyLock<[Vec<(&str, &FieldSpec)>; OBJECTS]> = LazyLock::new(|| {
+    let mut sources = [const { Vec::new() }; OBJECTS];
+    for spec in FIELDS {
+        for (object, key) in spec.sources {
+            sources[*object as usize].push((*key, spec));
+        }
+    }
+    sources
+});
+/// The number of objects that the server reads.
+const OBJECTS: usize = Object::Diff as usize + 1;
 
 /// Default maximum number of bytes of a value. Names and identifiers are shorter.
 const VALUE_BYTES_MAX: usize = 1_024;
@@ -393,7 +411,7 @@ impl Field {
 
     /// The row of a member of an event, if there is one.
     pub fn at(object: Object, key: &str) -> Option<&'static FieldSpec> {
-        FIELDS.iter().find(|spec| spec.sources.iter().any(|&(at, name)| at == object && name == key))
+        SOURCES[object as usize].iter().find(|(name, _)| *name == key).map(|(_, spec)| *spec)
     }
 
     /// The index of a member of an event among the sources of its row; 0 if it has no row.

@@ -46,4 +46,5 @@ pub mod timestamp;
 pub mod token;
 pub mod values;
 pub mod verbs;
+pub mod words;
 pub mod zone;

@@ -63,7 +63,7 @@ pub struct Control {
 pub const CONTROLS: &[Control] = &[
     Control {
         name: "q",
-        summary: "A search: words, \"phrases in quotes\" and field:value, all of which must match; a hyphen excludes (-word, -field:a,b)",
+        summary: "A search: words of any value, parts of names, \"phrases in quotes\" and field:value, all of which must match; a hyphen excludes (-word, -field:a,b)",
     },
     Control { name: "search", summary: "The same as q" },
     Control {

@@ -9,6 +9,8 @@ use crate::{
     index::{
         chunk::{
             memory::{MemoryChunk, TermColumn, key_fields, term_fields},
+            posting_set::PostingSet,
+            seal_words,
             sealed::{ChunkSlot, ChunkTable, Generation, RowKey, SealedChunk},
         },
         encode::{bloom::BloomFilter, hash::value_hash, keys, postings::BlockWriter, times},
@@ -45,6 +47,8 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
     for field in key_fields() {
         block_bits.push((field, key_rows(chunk, slot, field, &ranks, &mut rows)?));
     }
+    seal_words::word_rows(chunk, slot, &ranks, &mut rows);
+    seal_words::part_rows(chunk, slot, &ranks, &mut rows);
     let mut identifiers = BloomFilter::new(chunk.times.len());
     chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
     let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
@@ -57,6 +61,7 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
         first_times,
         block_bits,
         has_damaged_ids: chunk.has_damaged_ids,
+        has_words: true,
         identifiers,
         wordy: OnceLock::new(),
     };
@@ -64,7 +69,7 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
 }
 
 /// The order of a chunk's events by time, then by arrival.
-struct Ranks {
+pub(super) struct Ranks {
     /// For each rank, the position in order of arrival.
     order: Vec<u16>,
     /// For each position, its rank.
@@ -83,8 +88,13 @@ impl Ranks {
         Self { order, ranks }
     }
 
-    fn of_position(&self, position: u16) -> u16 {
+    pub(super) fn of_position(&self, position: u16) -> u16 {
         self.ranks[usize::from(position)]
+    }
+
+    /// Each position in order of arrival, with its rank.
+    pub(super) fn by_position(&self) -> impl Iterator<Item = (u16, u16)> {
+        (0..=u16::MAX).zip(self.ranks.iter().copied())
     }
 }
 
@@ -113,7 +123,8 @@ fn posting_rows(slot: ChunkSlot, field: Field, column: &TermColumn, ranks: &Rank
         writer.push(of_one[0].0, &positions);
     }
     for (first, bytes) in writer.finish() {
-        rows.push(SealedRow { table: ChunkTable::Posting, place: RowKey::posting(slot, field, first), bytes });
+        let place = RowKey::posting(slot, PostingSet::Terms(field), first);
+        rows.push(SealedRow { table: ChunkTable::Posting, place, bytes });
     }
 }
 

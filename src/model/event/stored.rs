@@ -6,9 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{Bounds, EventDraft, ServerKeys},
-    json::{self, Members},
-    limits::STORED_KEYS_MAX,
+    event::{Bounds, EventDraft, ServerKeys, texts},
     timestamp::Timestamp,
     values::Values,
 };
@@ -17,8 +15,9 @@ use crate::model::{
 /// Both follow from the body alone, so a rebuilt index is the same.
 pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
+    let mut draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
     let at = if draft.added.is_ordered_by_receipt { draft.added.received_at } else { draft.at };
+    draft.values.set_words(texts::word_numbers(body));
     Some((at?, draft.values))
 }
 
@@ -31,11 +30,4 @@ pub fn received_at(body: &str) -> Option<Timestamp> {
     }
     let Received { at } = serde_json::from_str(body).ok()?;
     Timestamp::parse(&at)
-}
-
-/// The message of a stored event, if it has one.
-pub fn message(body: &str) -> Option<String> {
-    let members = Members::read(body, STORED_KEYS_MAX).ok()?;
-    let (_, message) = members.into_iter().find(|(key, _)| key == "message")?;
-    json::text(message).map(Cow::into_owned)
 }

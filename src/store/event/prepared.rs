@@ -52,10 +52,6 @@ impl Prepared {
 
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.known.bytes()
-            + self.identifier.len()
-            + self.values.as_bytes().len()
-            + self.stored.len()
+        size_of::<Self>() + self.known.bytes() + self.identifier.len() + self.values.bytes() + self.stored.len()
     }
 }

@@ -3,7 +3,8 @@
 //! No connection and no transaction leaves this directory. The search itself is in the layer `index`.
 
 pub(in crate::store) mod lease;
-pub(in crate::store) mod messages;
+
 pub(in crate::store) mod pager;
 pub(in crate::store) mod reader;
 pub(in crate::store) mod seats;
+pub(in crate::store) mod texts;

@@ -243,19 +243,26 @@ impl Bound {
     }
 }
 
-/// The values that a search covers, in addition to the message.
+/// The values in whose text a search looks, in addition to the message.
 const SEARCHED: &[&str] = &[
     "/identifier",
     "/context/entity",
     "/context/blueprint",
     "/context/runId",
+    "/context/webhookId",
+    "/context/webhookEventId",
+    "/context/integrationId",
     "/resourceType",
     "/action",
     "/trigger/by/userId",
     "/trigger/by/name",
     "/trigger/by/email",
     "/request/path",
+    "/request/ip",
 ];
+
+/// Other values that are not searched for words: the time, and what the server adds to an event.
+const UNSEARCHED: &[&str] = &["/message", "/trigger/at", "/receivedAt", "/receivedBy", "/orderedBy"];
 
 /// Words that a search skips next to others.
 const JOINING: &[&str] = &["in", "of", "on", "to"];
@@ -265,6 +272,40 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
     let folded = fold(text);
     let words = folded.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// The texts of all values that have no filter of their own.
+pub fn other_texts(event: &Value) -> Vec<String> {
+    let mut texts = Vec::new();
+    add_texts(event, "", &mut texts);
+    texts
+}
+
+fn add_texts(value: &Value, pointer: &str, texts: &mut Vec<String>) {
+    let mut sources = PARAMETERS.iter().flat_map(|parameter| parameter.sources).chain(UNSEARCHED);
+    if sources.any(|source| *source == pointer) {
+        return;
+    }
+    match value {
+        Value::Null => {}
+        Value::Bool(value) => texts.push(value.to_string()),
+        Value::Number(value) => texts.push(value.to_string()),
+        Value::String(value) => texts.push(value.clone()),
+        // No value with a filter is in a list.
+        Value::Array(values) => values.iter().for_each(|value| add_texts(value, "/-", texts)),
+        Value::Object(members) => {
+            for (key, value) in members {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                add_texts(value, &format!("{pointer}/{key}"), texts);
+            }
+        }
+    }
+}
+
+/// Whether a text has the words of another one after another.
+fn has_in_a_row(text: &str, wanted: &str) -> bool {
+    let [own, wanted] = [text, wanted].map(|text| words(text).collect::<Vec<_>>());
+    !wanted.is_empty() && own.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// A search for words, or for or without one phrase.
@@ -294,7 +335,9 @@ impl PlainSearch {
     fn holds(&self, event: &Value) -> bool {
         let names: Vec<_> = SEARCHED.iter().filter_map(|source| event.pointer(source)?.as_str()).map(fold).collect();
         let message: Vec<_> = words(event["message"].as_str().unwrap_or_default()).collect();
-        let in_names = |text: &str| names.iter().any(|name| name.contains(&fold(text)));
+        let others = other_texts(event);
+        let in_values = |text: &str| others.iter().any(|other| has_in_a_row(other, text));
+        let in_names = |text: &str| names.iter().any(|name| name.contains(&fold(text))) || in_values(text);
         if self.is_phrase {
             let mut read = words(&self.text).collect::<Vec<_>>().join(" ");
             let has_words = !read.is_empty();
