@@ -8,7 +8,7 @@
 //! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where a text
 //! decides, `texts` asks the caller), writing events, connections, and HTTP.
 //!
-//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `texts` and
+//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `term_parts`, `term_scan`, `terms`, `spellings`, `texts` and
 //! `snapshot`, then `query`.
 
 mod chunk;
@@ -25,6 +25,8 @@ mod snapshot;
 mod spellings;
 mod state;
 mod term_cache;
+mod term_parts;
+mod term_scan;
 mod terms;
 mod texts;
 

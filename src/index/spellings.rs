@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::params;
 
 use crate::{
-    index::{error::Result, pace::PacedConnection, terms::SLICE_TERMS},
+    index::{error::Result, pace::PacedConnection, term_scan::SLICE_TERMS},
     model::{
         field::{Field, Matching},
         fold::fold,

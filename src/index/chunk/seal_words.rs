@@ -9,7 +9,7 @@ use crate::{
             sealed::{ChunkSlot, ChunkTable, RowKey},
         },
         encode::{
-            bitset::Bitset,
+            bitset::words_for,
             parts::{PARTS, parts},
             postings::BlockWriter,
         },
@@ -58,19 +58,21 @@ pub(in crate::index) fn word_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &
 /// Adds the rows of the parts of all per-chunk values.
 pub(in crate::index) fn part_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
     let groups = PostingSet::KeyParts.length(chunk.length());
-    let mut sets: Vec<Option<Bitset>> = vec![None; PARTS];
+    let words = words_for(groups);
+    let mut sets = vec![0_u64; PARTS * words];
     for field in key_fields() {
         for (value, position) in chunk.keys(field).iter() {
             let group = ranks.of_position(position) / PostingSet::KeyParts.group_events();
             for part in parts(&fold(readable(value))) {
-                sets[usize::from(part)].get_or_insert_with(|| Bitset::none(groups)).insert(group);
+                sets[usize::from(part) * words + usize::from(group) / 64] |= 1 << (group % 64);
             }
         }
     }
     let mut writer = BlockWriter::new(groups);
-    for (part, set) in (0..).zip(sets) {
-        let groups: Vec<u16> = set.iter().flat_map(Bitset::iter).collect();
-        writer.push(part, &groups);
+    for (part, set) in (0..).zip(sets.chunks(words)) {
+        let holds = |group: &u16| set.get(usize::from(*group) / 64).is_some_and(|word| word >> (group % 64) & 1 == 1);
+        let own: Vec<u16> = (0..=u16::MAX).take(groups as usize).filter(holds).collect();
+        writer.push(part, &own);
     }
     add_rows(slot, PostingSet::KeyParts, writer, rows);
 }

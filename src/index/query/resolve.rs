@@ -13,7 +13,7 @@ use crate::{
             view::View,
         },
         snapshot::Snapshot,
-        terms::Ordinals,
+        term_scan::Ordinals,
     },
     model::{
         field::{Field, TermStorage},
