@@ -4,6 +4,7 @@
 //! only the server sets, beginning with `receivedAt`. Values are never rewritten: each is a copy of the sender's bytes. The
 //! values by which an event is found are read more generously (`read`): an id may be a number, a status may have any case.
 
+mod highlights;
 mod object_writer;
 mod read;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::model::{
     timestamp::Timestamp,
     values::Values,
 };
+pub use highlights::{Highlight, highlights};
 use object_writer::ObjectWriter;
 use read::members;
 pub use stored::{received_at, searchable};

@@ -64,6 +64,11 @@ impl SearchText {
         self.sequence.is_some()
     }
 
+    /// For a phrase whose order decides: the text that a message with single spaces between and around its words contains.
+    pub fn sequence(&self) -> Option<&str> {
+        self.sequence.as_deref()
+    }
+
     /// Whether a value of a searched field other than [`Field::Word`] contains this text. A verb in the base form or the past
     /// tense is in the actions that mean it.
     pub fn is_in(&self, field: Field, value: &str) -> bool {

@@ -395,3 +395,29 @@ fn a_damaged_long_message_is_reported_and_not_omitted() {
         assert_eq!(answer["damaged"]["count"], 1, "{answer}");
     }
 }
+
+#[test]
+fn a_list_reports_where_its_search_matches() {
+    let server = Server::start();
+    server.store(&(0..3).map(event_with_values).collect::<Vec<_>>());
+    let q = query("q", "\"step 1\" zwei");
+    let answer = server.list(&format!("{q}&highlight=true&includes=identifier")).json();
+    let expected = json!([[
+        { "pointer": "/diff/after/notes/0", "ranges": [[0, 4]] },
+        { "pointer": "/diff/after/notes/1", "ranges": [[0, 6]] },
+    ]]);
+    assert_eq!((&answer["audits"][0]["identifier"], &answer["highlights"]), (&json!("e1"), &expected));
+    // One entry for each event, also for one that is found without a text.
+    let all = server.list("highlight=true&limit=5000");
+    assert_eq!(all.json()["highlights"], json!([[], [], []]));
+    assert_eq!(all.header("x-limit-clamped"), Some("1000"));
+    assert!(server.list(&q).json().get("highlights").is_none());
+    server.store(&(3..EVENTS).map(event_with_values).collect::<Vec<_>>());
+    // More than one slice of a response.
+    let large = json!({ "identifier": "large", "action": "A", "resourceType": "x", "additionalData": vec!["zwei ".repeat(10_000); 3] });
+    server.store(&[large]);
+    let answer = server.list("q=zwei&highlight=true").json();
+    let highlights = answer["highlights"].as_array().unwrap();
+    assert_eq!(highlights.len(), answer["audits"].as_array().unwrap().len());
+    assert!(highlights.iter().all(|event| event.as_array().is_some_and(|event| !event.is_empty())));
+}

@@ -17,7 +17,7 @@ use crate::model::{
 
 /// What a text is for the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// The value of a field.
     Field(Field),
     /// The message.
@@ -62,22 +62,25 @@ const USUAL_WORDS: usize = 64;
 
 /// A text as the body has it.
 #[derive(Clone, Copy)]
-struct RawText<'b> {
+pub(super) struct RawText<'b> {
     /// The content of a string without its quotes; or a number, `true` or `false`.
-    raw: &'b str,
+    pub(super) raw: &'b str,
     /// Whether it is ASCII without escapes.
     is_plain: bool,
 }
 
 impl<'b> RawText<'b> {
-    fn decode(self) -> Cow<'b, str> {
+    pub(super) fn decode(self) -> Cow<'b, str> {
         if self.is_plain { Cow::Borrowed(self.raw) } else { json::unescape(self.raw.as_bytes()).unwrap_or_default() }
     }
 }
 
 /// Calls `each` with the texts of a stored event. The event time, what the server added to the event, and what it put in the
 /// place of masked values are left out.
-fn each_text<'b>(body: &'b str, mut each: impl FnMut(Place, RawText<'b>) -> ControlFlow<()>) -> ControlFlow<()> {
+pub(super) fn each_text<'b>(
+    body: &'b str,
+    mut each: impl FnMut(Place, RawText<'b>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let bytes = body.as_bytes();
     let mut keys = Keys::default();
     let mut at = 0;
