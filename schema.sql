@@ -151,7 +151,8 @@ CREATE UNIQUE INDEX term_value ON term (field, value);
 --   first, last  the earliest and the latest timestamp
 --   first_times  the first timestamp of each block of chunk_time: 8 bytes each, little-endian
 --   key_blocks   for each field of chunk_key its code and the base-2 logarithm of its number of blocks: 2 bytes
---                0 and 0 mark a chunk with a damaged event of which only the hash of its identifier is left
+--                0 and 0 mark a chunk with a damaged event of which only the hash of its identifier is left; 61 and 0
+--                mark a chunk that has the codes 61 to 63 of chunk_posting
 --   identifiers  a split block Bloom filter of the identifiers, as Apache Parquet lays it out
 CREATE TABLE chunk (
     number      INTEGER PRIMARY KEY,
@@ -173,7 +174,13 @@ CREATE TABLE chunk_time (
 
 -- Which events of a chunk have which term: runs of terms in order, each with its set of positions
 -- (src/index/encode/postings.rs).
---   place  chunk * 2^38 + field * 2^32 + the first ordinal of the run
+--   place  chunk * 2^38 + field * 2^32 + the first ordinal of the run. In place of a field:
+--            61  words of the values without a field, for words of at most 128 events of the chunk. The ordinal is the
+--                word's number: 24 bits of a hash (src/model/words.rs). Number 0 stands for every word of an event that
+--                has more than 512
+--            62  the other words. A position is a group of 16 events
+--            63  parts of three bytes of the values in chunk_key. The ordinal has four bits per byte
+--                (src/index/encode/parts.rs). A position is a group of 64 events
 CREATE TABLE chunk_posting (
     place INTEGER PRIMARY KEY,
     terms BLOB    NOT NULL

@@ -332,14 +332,21 @@ impl Bench {
         }
         if self.wants(Part::Search) {
             self.say("auditbox: searches");
-            let words =
-                [("common", world::COMMON_WORD), ("rare", world::RARE_WORD), ("nothing found", world::ABSENT_WORD)];
-            let search = |(what, word): (&str, &str)| {
-                let path = format!("/v1/audit-log?limit={}&q={word}", queries::LIMIT);
-                let timing = self.effort(VALUES, 2).measure(|_| {
-                    connection.get(&path);
+            let one = |word: &str| vec![word.to_owned()];
+            // Each time another word, so that nothing is known of it from the time before.
+            let absent = (0..VALUES).map(|number| format!("{}{number}", world::ABSENT_WORD)).collect();
+            let words = [
+                ("common", one(world::COMMON_WORD)),
+                ("rare", one(world::RARE_WORD)),
+                ("in one diff", queries::words_in_diffs(&self.maker, VALUES)),
+                ("nothing found", absent),
+            ];
+            let search = |(what, words): (&str, Vec<String>)| {
+                let timing = self.effort(VALUES, 2).measure(|time| {
+                    let word = &words[time % words.len()];
+                    connection.get(&format!("/v1/audit-log?limit={}&q={word}", queries::LIMIT));
                 });
-                NamedTiming::new(&format!("{what}: {word}"), timing)
+                NamedTiming::new(&format!("{what}: {}", words[0]), timing)
             };
             self.report.searches = words.into_iter().map(search).collect();
         }

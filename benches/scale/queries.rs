@@ -151,6 +151,19 @@ pub(crate) fn parameter(column: &str) -> &'static str {
     COLUMNS.iter().find(|(name, _)| *name == column).unwrap().1
 }
 
+/// Words that are in the diff of one event each: commits.
+pub(crate) fn words_in_diffs(maker: &Maker, count: usize) -> Vec<String> {
+    const KEY: &str = "\"commit\":\"";
+    const DIGITS: usize = 16;
+    let (mut event, step) = (Event::default(), (maker.plan.size / (2 * count as u64)).max(1));
+    let words = (0..maker.plan.size).step_by(step as usize).filter_map(|number| {
+        maker.make(number, &mut event);
+        let begin = event.body.find(KEY)? + KEY.len();
+        event.body.get(begin..begin + DIGITS).map(str::to_owned)
+    });
+    words.take(count).collect()
+}
+
 /// The ten queries, each with `times` sets of values.
 pub(crate) fn ten(maker: &Maker, times: usize) -> Vec<Query> {
     let mut random = Random::at(maker.plan.seed, u64::MAX);

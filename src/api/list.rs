@@ -32,6 +32,8 @@ use crate::{
     model::{
         cursor::Position,
         error::ParameterError,
+        event::{self, Highlight},
+        filter::SearchTerm,
         limits::QueryLimits,
         list_params::{Accepts, ListParams, PagePosition, plain_name},
         query::{Includes, Query},
@@ -74,18 +76,20 @@ pub(super) async fn list(caller: Read, request: HttpRequest, context: Data<Conte
         audits: Vec::new(),
         next,
         count: opened.count,
+        highlights: query.highlight.then(Vec::new),
         damaged: None,
         incomplete_fields: incomplete.members(),
     };
     let mut text = envelope.around_events()?.0;
     write_slice(&mut text, &opened.first, query.includes.as_ref(), true);
-    envelope.note_damaged(&opened.first);
+    envelope.note(&opened.first, &query.filter.search);
     if opened.rest.is_at_end() {
         text.push_str(&envelope.around_events()?.1);
         return Ok(response.body(text));
     }
     let is_first = opened.first.bodies().next().is_none();
-    let rest = Rest { events: opened.rest, includes: query.includes, is_first, envelope: Some(envelope) };
+    let (includes, search) = (query.includes, query.filter.search);
+    let rest = Rest { events: opened.rest, includes, search, is_first, envelope: Some(envelope) };
     Ok(pieces::respond(response, &request, text.into(), rest, reading))
 }
 
@@ -150,6 +154,10 @@ pub(super) struct EventList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     count: Option<u64>,
+    /// With `highlight=true`: for each event of `audits`, in the same order, where the search matches in the stored event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    highlights: Option<Vec<Vec<TextHighlight>>>,
     /// Matching events that are damaged in the file. They are not in `audits`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
@@ -158,6 +166,21 @@ pub(super) struct EventList {
     #[serde(rename = "incompleteFields", skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     incomplete_fields: Option<Vec<IncompleteField>>,
+}
+
+/// A text of an event, and the parts of it that match.
+#[derive(Serialize, ToSchema)]
+struct TextHighlight {
+    /// The JSON pointer (RFC 6901) to the text in the stored event.
+    pointer: String,
+    /// The beginning and the end of each part, in Unicode code points; the end is excluded.
+    ranges: Vec<[usize; 2]>,
+}
+
+impl From<Highlight> for TextHighlight {
+    fn from(Highlight { pointer, ranges }: Highlight) -> Self {
+        Self { pointer, ranges: ranges.into_iter().map(|range| [range.start, range.end]).collect() }
+    }
 }
 
 /// Damaged events of a page.
@@ -177,7 +200,12 @@ impl EventList {
         Ok((format!("{before}["), after.to_owned()))
     }
 
-    fn note_damaged(&mut self, slice: &Slice) {
+    /// Notes what the end of the response says about a slice.
+    fn note(&mut self, slice: &Slice, search: &[SearchTerm]) {
+        if let Some(highlights) = &mut self.highlights {
+            let of = |body| event::highlights(body, search).into_iter().map(TextHighlight::from).collect();
+            highlights.extend(slice.bodies().map(of));
+        }
         for event in slice.damaged() {
             let damaged = self.damaged.get_or_insert_default();
             damaged.count += 1;
@@ -192,6 +220,7 @@ impl EventList {
 struct Rest {
     events: PageReader,
     includes: Option<Includes>,
+    search: Vec<SearchTerm>,
     is_first: bool,
     /// Becomes the end of the response.
     envelope: Option<EventList>,
@@ -208,7 +237,7 @@ impl Pieces for Rest {
         write_slice(&mut text, &slice, self.includes.as_ref(), self.is_first);
         self.is_first &= slice.bodies().next().is_none();
         if let Some(envelope) = &mut self.envelope {
-            envelope.note_damaged(&slice);
+            envelope.note(&slice, &self.search);
         }
         Ok(Some(text.into()))
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::params;
 
 use crate::{
-    index::{error::Result, pace::PacedConnection, terms::SLICE_TERMS},
+    index::{error::Result, pace::PacedConnection, term_scan::SLICE_TERMS},
     model::{address::addresses, field::Field},
 };
 

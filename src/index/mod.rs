@@ -5,11 +5,11 @@
 //! of the file and never change. Newer events are in memory in the same form.
 //!
 //! What belongs here: chunks, the term dictionary, the state that queries see, and the algorithms of queries. This layer
-//! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where long messages
-//! decide, `messages` asks the caller), writing events, connections, and HTTP.
+//! works inside its caller's transactions, on one snapshot. What does not belong here: reading bodies (where a text
+//! decides, `texts` asks the caller), writing events, connections, and HTTP.
 //!
-//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `terms`, `spellings`, `messages` and
-//! `snapshot`, then `coverage` and `query`.
+//! Files import downwards only: `encode`, `chunk`, then `state`, `pace`, `term_cache`, `term_parts`, `term_scan`, `terms`,
+//! `spellings`, `texts` and `snapshot`, then `coverage` and `query`.
 
 mod addresses;
 mod chunk;
@@ -20,14 +20,17 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod identifiers;
-mod messages;
+
 mod pace;
 mod query;
 mod snapshot;
 mod spellings;
 mod state;
 mod term_cache;
+mod term_parts;
+mod term_scan;
 mod terms;
+mod texts;
 
 pub use chunk::memory::{Entry, MemoryChunk, term_fields};
 pub use chunk::range::ChunkRange;
@@ -41,7 +44,7 @@ pub use coverage::PartialField;
 pub use encode::hash::value_hash;
 pub use error::{IndexError, Result, is_corrupt};
 pub use identifiers::IdentifierProbe;
-pub use messages::Messages;
+
 pub use pace::Watch;
 pub use query::expired::{Expired, ExpiredGroup, ReceiptRange, Receipts};
 pub use query::parallel::ParallelSnapshot;
@@ -50,3 +53,4 @@ pub use snapshot::{Index, Snapshot, Stage};
 pub use state::SharedChunk;
 pub use term_cache::{KnownTerms, TermCache};
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};
+pub use texts::EventTexts;

@@ -85,7 +85,7 @@ pub(super) fn begin_snapshot(connection: &Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{messages::tests::Unread, snapshot::Index};
+    use crate::index::{snapshot::Index, texts::tests::Unread};
 
     #[test]
     fn a_query_renews_its_snapshot_unless_events_were_dropped() {

@@ -24,11 +24,11 @@ use crate::{
         },
         coverage::Coverage,
         error::Result,
-        messages::{MessageReader, Messages},
         pace::{PacedConnection, Watch, begin_snapshot},
         spellings::Spellings,
         state::{IndexState, SealedChunks, SharedChunk},
         terms::PredicateCache,
+        texts::{EventTexts, TextReader},
     },
     model::{field::Field, filter::TimeRange, timestamp::Timestamp},
 };
@@ -46,13 +46,13 @@ pub struct Index {
     pub(super) spellings: Spellings,
     pub(super) addresses: Addresses,
     pub(super) coverage: Coverage,
-    messages: Box<dyn Messages>,
+    texts: Box<dyn EventTexts>,
 }
 
 impl Index {
-    /// An index with these sealed chunks, in order, and no events in memory. It reads through `messages` what it does not
-    /// have of long messages.
-    pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>, messages: Box<dyn Messages>) -> Self {
+    /// An index with these sealed chunks, in order, and no events in memory. It reads through `texts` what it does not
+    /// have of them.
+    pub fn new(chunk_events: u32, sealed: Vec<SealedChunk>, texts: Box<dyn EventTexts>) -> Self {
         let next = ChunkRange::new(sealed.last().map_or(0, |chunk| chunk.slot.number + 1), chunk_events);
         let sealed: SealedChunks = Arc::new(sealed.into_iter().map(Arc::new).collect());
         let state = IndexState {
@@ -71,7 +71,7 @@ impl Index {
             spellings: Spellings::default(),
             addresses: Addresses::default(),
             coverage: Coverage::default(),
-            messages,
+            texts,
         }
     }
 
@@ -302,9 +302,9 @@ impl Snapshot<'_> {
         self.paced.step()
     }
 
-    /// A reader of messages for one query.
-    pub(super) fn message_reader(&self) -> MessageReader<'_> {
-        MessageReader::new(&*self.index.messages, self.paced.connection)
+    /// A reader of events for one query.
+    pub(super) fn text_reader(&self) -> TextReader<'_> {
+        TextReader::new(&*self.index.texts, self.paced.connection)
     }
 
     /// Every chunk that has events, in order of arrival, or in the opposite order.
@@ -357,7 +357,7 @@ impl Snapshot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::messages::tests::Unread;
+    use crate::index::texts::tests::Unread;
 
     #[test]
     fn unsealed_chunks_are_counted_with_their_bytes() {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::params;
 
 use crate::{
-    index::{error::Result, pace::PacedConnection, terms::SLICE_TERMS},
+    index::{error::Result, pace::PacedConnection, term_scan::SLICE_TERMS},
     model::{
         field::{Field, Matching},
         fold::fold,
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        index::{messages::tests::Unread, pace::Watch, snapshot::Index},
+        index::{pace::Watch, snapshot::Index, texts::tests::Unread},
         model::cancel::Cancel,
     };
 

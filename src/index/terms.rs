@@ -13,9 +13,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     index::{
         chunk::memory::{OrdinalSet, term_fields},
+        encode::parts::parts,
         error::Result,
         pace::PacedConnection,
         term_cache::{KnownTerms, TermCache},
+        term_parts::TermParts,
+        term_scan::{Ordinals, Scan, Tested},
     },
     model::{
         field::Field,
@@ -31,13 +34,8 @@ const CACHED_ORDINALS_MAX: usize = 2_000_000;
 const ORDINALS_EACH_MAX: usize = CACHED_ORDINALS_MAX / 4;
 /// Up to this many new terms are all tested, instead of only those with a matching beginning.
 const FEW_TERMS: u32 = 200;
-/// Terms that one statement reads. This takes a millisecond or two; then the query can be ended or renew its snapshot.
-pub(super) const SLICE_TERMS: u32 = 4_096;
 /// The cost of a cached predicate in addition to its text and its ordinals, in ordinals of four bytes.
 const CONDITION_COST: usize = 100;
-
-/// Ordinals of one field, ascending.
-pub(super) type Ordinals = Arc<[u32]>;
 
 /// The writer's access to the term dictionary: looks up terms, with a cache, and adds new ones to the file.
 #[derive(Debug, Default)]
@@ -224,13 +222,25 @@ impl Condition {
 
 /// A cache of the terms that meet conditions, for the predicates and search words of queries.
 #[derive(Debug, Default)]
-pub(super) struct PredicateCache(Mutex<HashMap<(Field, Condition), Tested>>);
+pub(super) struct PredicateCache {
+    results: Mutex<HashMap<(Field, Condition), Tested>>,
+    parts: TermParts,
+}
 
-#[derive(Debug, Clone)]
-struct Tested {
-    /// All terms with a lower ordinal were tested.
-    through: u32,
-    passed: Ordinals,
+/// What is known of the terms that can meet a condition.
+enum Hint<'h> {
+    /// Nothing: all terms must be tested.
+    None,
+    /// They begin with one of these texts.
+    Beginnings(Vec<String>),
+    /// They contain this folded text.
+    Contains(&'h str),
+}
+
+impl Hint<'_> {
+    fn of(predicate: &Predicate) -> Self {
+        predicate.beginnings().map_or(Self::None, Self::Beginnings)
+    }
 }
 
 impl PredicateCache {
@@ -240,43 +250,48 @@ impl PredicateCache {
             Predicate::Exact(value) => Ok(find(paced.connection, field, value)?.into_iter().collect()),
             _ => {
                 let test = Condition::Predicate(predicate.clone());
-                self.tested(paced, field, test, predicate.beginnings(), |value| predicate.matches(value))
+                self.tested(paced, field, test, Hint::of(predicate), |value| predicate.matches(value))
             }
         }
     }
 
     /// The terms of a field that contain a search text.
     pub(super) fn holding(&self, paced: &PacedConnection<'_>, field: Field, text: &SearchText) -> Result<Ordinals> {
-        self.tested(paced, field, Condition::Text(text.text.clone()), None, |value| text.is_in(field, value))
+        // The sentences of actions have other texts.
+        let hint = if field == Field::Action { Hint::None } else { Hint::Contains(&text.text) };
+        self.tested(paced, field, Condition::Text(text.text.clone()), hint, |value| text.is_in(field, value))
     }
 
     /// The words of messages that contain a part of a search text.
     pub(super) fn words_holding(&self, paced: &PacedConnection<'_>, part: &str) -> Result<Ordinals> {
-        self.tested(paced, Field::Word, Condition::Part(part.to_owned()), None, |value| search::holds_part(value, part))
+        let condition = Condition::Part(part.to_owned());
+        self.tested(paced, Field::Word, condition, Hint::Contains(part), |value| search::holds_part(value, part))
     }
 
     /// The actions whose sentences have this folded text: see [`verbs::says`].
     pub(super) fn saying(&self, paced: &PacedConnection<'_>, text: &str) -> Result<Ordinals> {
-        self.tested(paced, Field::Action, Condition::Says(text.to_owned()), None, |action| verbs::says(action, text))
+        self.tested(paced, Field::Action, Condition::Says(text.to_owned()), Hint::None, |action| {
+            verbs::says(action, text)
+        })
     }
 
     /// The words of messages of which only the beginning may be stored.
     pub(super) fn cut_words(&self, paced: &PacedConnection<'_>) -> Result<Ordinals> {
-        self.tested(paced, Field::Word, Condition::IsCut, None, search::may_be_cut)
+        self.tested(paced, Field::Word, Condition::IsCut, Hint::None, search::may_be_cut)
     }
 
-    /// The terms that meet a condition. Only terms that are newer than the cached result are tested. If there are many of them
-    /// and `beginnings` is given, only those that begin with one of these texts are read.
+    /// The terms that meet a condition. Only terms that are newer than the cached result are tested. If there are many of them,
+    /// only those that can meet it are read.
     fn tested(
         &self,
         paced: &PacedConnection<'_>,
         field: Field,
         condition: Condition,
-        beginnings: Option<Vec<String>>,
+        hint: Hint<'_>,
         passes: impl Fn(&str) -> bool,
     ) -> Result<Ordinals> {
         let key = (field, condition);
-        let known = self.0.lock().get(&key).cloned();
+        let known = self.results.lock().get(&key).cloned();
         let known = known.unwrap_or_else(|| Tested { through: 0, passed: Arc::from([]) });
         let through = next_ordinal(paced.connection, field)?;
         // The result may come from a newer state of the log. No event of this state has one of the newer terms.
@@ -284,9 +299,13 @@ impl PredicateCache {
             return Ok(known.passed);
         }
         let scan = Scan { paced, field, through };
-        let (tested, outcome) = match beginnings.filter(|_| through - known.through > FEW_TERMS) {
-            Some(beginnings) => (scan.beginning(&beginnings, passes)?, Ok(())),
-            None => scan.since(&known, passes),
+        let (tested, outcome) = match hint {
+            _ if through - known.through <= FEW_TERMS => scan.since(&known, passes),
+            Hint::Beginnings(beginnings) => (scan.beginning(&beginnings, passes)?, Ok(())),
+            Hint::Contains(text) if parts(text).next().is_some() => {
+                (scan.containing(text, &self.parts, passes)?, Ok(()))
+            }
+            Hint::Contains(_) | Hint::None => scan.since(&known, passes),
         };
         // A query that ended early caches what it tested. When it is sent again, it continues from there.
         if tested.through > known.through {
@@ -299,7 +318,7 @@ impl PredicateCache {
         if tested.passed.len() > ORDINALS_EACH_MAX {
             return;
         }
-        let mut cache = self.0.lock();
+        let mut cache = self.results.lock();
         let held: usize = cache.iter().map(|((_, condition), tested)| tested.passed.len() + condition.cost()).sum();
         if held + tested.passed.len() > CACHED_ORDINALS_MAX {
             cache.clear();
@@ -312,103 +331,11 @@ impl PredicateCache {
     }
 }
 
-/// Reads a field's terms below an ordinal in slices, so that the query can renew its snapshot between two slices. Terms that
-/// are added meanwhile have higher ordinals, and no event has a term that is deleted meanwhile.
-struct Scan<'s> {
-    paced: &'s PacedConnection<'s>,
-    field: Field,
-    through: u32,
-}
-
-impl Scan<'_> {
-    /// Tests the terms that are newer than `known`. An error comes with the result up to it.
-    fn since(&self, known: &Tested, accepts: impl Fn(&str) -> bool) -> (Tested, Result<()>) {
-        let (mut passed, mut tested, mut outcome) = (known.passed.to_vec(), known.through, Ok(()));
-        while outcome.is_ok() && tested < self.through {
-            outcome = self.slice(tested, &accepts, &mut passed).and_then(|next| {
-                tested = next;
-                self.paced.step()
-            });
-        }
-        (Tested { through: tested, passed: passed.into() }, outcome)
-    }
-
-    /// Tests a slice of the terms, from an ordinal on. Returns the ordinal at which the next slice begins.
-    fn slice(&self, first: u32, accepts: impl Fn(&str) -> bool, passed: &mut Vec<u32>) -> Result<u32> {
-        let before = passed.len();
-        let mut read = || -> Result<u32> {
-            let mut statement = self.paced.connection.prepare_cached(
-                "SELECT ordinal, value FROM term WHERE field = ?1 AND ordinal >= ?2 AND ordinal < ?3 ORDER BY ordinal \
-                 LIMIT ?4",
-            )?;
-            let mut rows = statement.query(params![self.field.code(), first, self.through, SLICE_TERMS])?;
-            let (mut count, mut last) = (0, first);
-            while let Some(row) = rows.next()? {
-                (count, last) = (count + 1, row.get(0)?);
-                if accepts(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
-                    passed.push(last);
-                }
-            }
-            Ok(if count == SLICE_TERMS { last + 1 } else { self.through })
-        };
-        // A slice that was not read completely is tested again.
-        read().inspect_err(|_| passed.truncate(before))
-    }
-
-    /// Tests the terms that begin with one of these texts. The file has values in byte order, so terms with the same beginning
-    /// are neighbors.
-    fn beginning(&self, beginnings: &[String], accepts: impl Fn(&str) -> bool) -> Result<Tested> {
-        let mut passed = Vec::new();
-        for beginning in beginnings {
-            let mut from = Some(beginning.clone());
-            while let Some(first) = from {
-                from = self.slice_beginning(beginning, &first, &accepts, &mut passed)?;
-                self.paced.step()?;
-            }
-        }
-        // One beginning may be a prefix of another.
-        passed.sort_unstable();
-        passed.dedup();
-        Ok(Tested { through: self.through, passed: passed.into() })
-    }
-
-    /// Tests a slice of the terms with a beginning, from the value `first` on. Returns the value at which the next slice
-    /// begins, if there is one.
-    fn slice_beginning(
-        &self,
-        beginning: &str,
-        first: &str,
-        accepts: impl Fn(&str) -> bool,
-        passed: &mut Vec<u32>,
-    ) -> Result<Option<String>> {
-        let mut statement = self.paced.connection.prepare_cached(
-            "SELECT ordinal, value FROM term WHERE field = ?1 AND value >= ?2 ORDER BY value LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![self.field.code(), first, SLICE_TERMS])?;
-        let (mut count, mut next) = (0, None);
-        while let Some(row) = rows.next()? {
-            let (ordinal, value) = (row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
-            if !value.starts_with(beginning) {
-                return Ok(None);
-            }
-            count += 1;
-            if ordinal < self.through && accepts(value) {
-                passed.push(ordinal);
-            }
-            if count == SLICE_TERMS {
-                // No value contains a NUL, so no value lies between these two.
-                next = Some(format!("{value}\0"));
-            }
-        }
-        Ok(next)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        index::{messages::tests::Unread, pace::Watch, snapshot::Index},
+        index::{pace::Watch, snapshot::Index, term_scan::SLICE_TERMS, texts::tests::Unread},
         model::{cancel::Cancel, values::Values},
     };
 
@@ -468,10 +395,12 @@ mod tests {
                 let found = index.predicates.passing(&snapshot.paced, Field::Path, &predicate).unwrap();
                 assert_eq!(*found, *expected, "{predicate:?}");
             }
-            let word = SearchText::word("-1", false);
-            let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(Field::Path, value);
-            let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
-            assert_eq!(*index.predicates.holding(&snapshot.paced, Field::Path, &word).unwrap(), *expected);
+            for word in ["-1", "B-0791", "b-99", "nothing"].map(|word| SearchText::word(word, false)) {
+                let passes = |(ordinal, value): &&(u32, String)| ordinal % 31 != 5 && word.is_in(Field::Path, value);
+                let expected: Vec<u32> = terms.iter().filter(passes).map(|(ordinal, _)| *ordinal).collect();
+                let found = index.predicates.holding(&snapshot.paced, Field::Path, &word).unwrap();
+                assert_eq!(*found, *expected, "{word:?}");
+            }
         };
         check(&terms);
         // A few more, which are all tested, and then many.

@@ -4,6 +4,7 @@
 //! only the server sets, beginning with `receivedAt`. Values are never rewritten: each is a copy of the sender's bytes. The
 //! values by which an event is found are read more generously (`read`): an id may be a number, a status may have any case.
 
+mod highlights;
 mod object_writer;
 mod read;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod stored;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::borrow::Cow;
 
@@ -28,10 +30,12 @@ use crate::model::{
     timestamp::Timestamp,
     values::Values,
 };
+pub use highlights::{Highlight, highlights};
 use object_writer::ObjectWriter;
 use read::members;
-pub use stored::{StoredActor, actor, message, received_at, searchable};
+pub use stored::{StoredActor, actor, received_at, searchable};
 pub use submission::same_submission;
+pub use texts::contains;
 
 /// The origin of events that auditbox itself records. Events of senders must not have it.
 pub const OWN_ORIGIN: &str = "auditbox";
@@ -290,6 +294,7 @@ impl<'a> EventDraft<'a> {
         let body =
             self.write(Some(&Additions { received_at: &received_at, received_by: receipt.by, is_ordered_by_receipt }));
         extract(&body, &mut values);
+        values.set_words(texts::word_numbers(&body));
         Event { identifier, timestamp, values, filled, body }
     }
 

@@ -7,7 +7,7 @@
 mod custom;
 mod object;
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::LazyLock};
 
 pub use custom::{CustomMatching, Declaration, FieldDefinition, Slot, declare, declared, extract, value_in};
 pub use object::Object;
@@ -129,8 +129,7 @@ pub const FIELDS: &[FieldSpec] = &[
     row(Field::Run, &["run_id"], "Run", "The run that made the change", &[(Object::Context, "runId")])
         .per_chunk()
         .searched(),
-    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")])
-        .searched(),
+    row(Field::Webhook, &["webhookId"], "Webhook", "The webhook", &[(Object::Context, "webhookId")]).searched(),
     row(
         Field::WebhookEvent,
         &["webhookEventId"],
@@ -138,7 +137,8 @@ pub const FIELDS: &[FieldSpec] = &[
         "One delivery to a webhook",
         &[(Object::Context, "webhookEventId")],
     )
-    .per_chunk(),
+    .per_chunk()
+    .searched(),
     row(
         Field::Origin,
         &["origin"],
@@ -155,7 +155,8 @@ pub const FIELDS: &[FieldSpec] = &[
         "Installation",
         "The integration's installation",
         &[(Object::Context, "integrationId")],
-    ),
+    )
+    .searched(),
     row(
         Field::ResourceType,
         &["resources", "resource_type"],
@@ -231,12 +232,26 @@ pub const FIELDS: &[FieldSpec] = &[
         &[(Object::Request, "ip")],
     )
     .matching(Matching::Network)
-    .comma_list(),
+    .comma_list()
+    .searched(),
     row(Field::Word, &[], "Word", "A word of the message", &[]).searched(),
     row(Field::ActorName, &[], "Actor's other name", "Another name of the actor", &[])
         .matching(Matching::IgnoreCase)
         .searched(),
 ];
+
+/// The keys of each object with the rows that they are sources of. Every key of every event is looked up.
+static SOURCES: LazyLock<[Vec<(&str, &FieldSpec)>; OBJECTS]> = LazyLock::new(|| {
+    let mut sources = [const { Vec::new() }; OBJECTS];
+    for spec in FIELDS {
+        for (object, key) in spec.sources {
+            sources[*object as usize].push((*key, spec));
+        }
+    }
+    sources
+});
+/// The number of objects that the server reads.
+const OBJECTS: usize = Object::Diff as usize + 1;
 
 /// Default maximum number of bytes of a value. Names and identifiers are shorter.
 const VALUE_BYTES_MAX: usize = 1_024;
@@ -374,7 +389,7 @@ impl Field {
 
     /// The row of a member of an event, if there is one.
     pub fn at(object: Object, key: &str) -> Option<&'static FieldSpec> {
-        FIELDS.iter().find(|spec| spec.sources.iter().any(|&(at, name)| at == object && name == key))
+        SOURCES[object as usize].iter().find(|(name, _)| *name == key).map(|(_, spec)| *spec)
     }
 
     /// The index of a member of an event among the sources of its row; 0 if it has no row.

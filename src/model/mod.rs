@@ -54,4 +54,5 @@ pub mod token;
 pub mod toml_reader;
 pub mod values;
 pub mod verbs;
+pub mod words;
 pub mod zone;

@@ -45,6 +45,8 @@ pub struct Query {
     pub after: Option<Cursor>,
     /// Whether to count all matching events.
     pub count: bool,
+    /// Whether to report where in each event the search matches.
+    pub highlight: bool,
     fingerprint: Fingerprint,
     /// The fingerprint of the same query in an earlier version.
     earlier_fingerprint: Option<Fingerprint>,
@@ -63,7 +65,7 @@ pub struct Control {
 pub const CONTROLS: &[Control] = &[
     Control {
         name: "q",
-        summary: "A search: words, \"phrases in quotes\" and field:value, all of which must match; a hyphen excludes (-word, -field:a,b)",
+        summary: "A search: words of any value, parts of names, \"phrases in quotes\" and field:value, all of which must match; a hyphen excludes (-word, -field:a,b)",
     },
     Control { name: "search", summary: "The same as q" },
     Control {
@@ -87,11 +89,18 @@ pub const CONTROLS: &[Control] = &[
         summary: "Continue after the page that returned this cursor; 422 if the log was restored to before that",
     },
     Control { name: "count", summary: "true to include the number of matching events" },
+    Control {
+        name: "highlight",
+        summary: "true to include where the search matches in each event; the list then has at most 1,000 events",
+    },
     Control { name: "include_own", summary: "true to include auditbox's records of requests made to itself" },
     Control { name: "include_deleted_entities", summary: "Accepted; events of deleted entities are always included" },
     Control { name: "page", summary: "Only 1 is accepted; later pages begin at a cursor" },
     Control { name: "per_page", summary: "The same as limit" },
 ];
+
+/// Maximum number of events of a list with highlights.
+pub const HIGHLIGHTED_MAX: usize = 1_000;
 
 /// The keys that `includes` may name.
 pub const INCLUDABLE: &[&str] = &[
@@ -168,6 +177,7 @@ impl Query {
             includes: None,
             after: None,
             count: false,
+            highlight: false,
             fingerprint,
             earlier_fingerprint: None,
         }
@@ -189,8 +199,8 @@ impl Query {
     }
 
     fn ordered(self, sort: Sort, order: Order) -> Self {
-        let Self { limit, limit_clamped, includes, count, .. } = self;
-        Self { limit, limit_clamped, includes, count, ..Self::new(self.filter, sort, order) }
+        let Self { limit, limit_clamped, includes, count, highlight, .. } = self;
+        Self { limit, limit_clamped, includes, count, highlight, ..Self::new(self.filter, sort, order) }
     }
 
     /// Accepts the cursors of another query too: the same one as an earlier version wrote it.

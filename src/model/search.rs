@@ -12,6 +12,7 @@ use crate::model::{
     fold::{composed, fold},
     term_text::readable,
     verbs,
+    words::{is_separator, words},
 };
 
 /// Maximum number of distinct words of one message that the index keeps. A message with this number of words may have more, so
@@ -63,6 +64,11 @@ impl SearchText {
         self.sequence.is_some()
     }
 
+    /// For a phrase whose order decides: the text that a message with single spaces between and around its words contains.
+    pub fn sequence(&self) -> Option<&str> {
+        self.sequence.as_deref()
+    }
+
     /// Whether a value of a searched field other than [`Field::Word`] contains this text. A verb in the base form or the past
     /// tense is in the actions that mean it.
     pub fn is_in(&self, field: Field, value: &str) -> bool {
@@ -100,9 +106,9 @@ impl SearchText {
         false
     }
 
-    /// Whether an event with this message can match, as far as the message decides.
-    pub fn permits_message(&self, message: &str) -> bool {
-        self.is_in_message(message) != self.negated
+    /// The words of the text. A value that belongs to no field contains the text if it has these words in a row.
+    pub fn words(&self) -> Vec<&str> {
+        words(&self.text).collect()
     }
 }
 
@@ -133,15 +139,6 @@ pub fn message_words(text: &str) -> BTreeSet<String> {
         }
     }
     kept
-}
-
-/// The words of a text: runs of letters and digits.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(is_separator).filter(|word| !word.is_empty())
-}
-
-fn is_separator(char: char) -> bool {
-    !char.is_alphanumeric()
 }
 
 #[cfg(test)]

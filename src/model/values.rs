@@ -4,30 +4,48 @@
 //! bytes (two bytes, little-endian), and the value in UTF-8. A missing field has no entry; a field with several sources
 //! may have several.
 
-use crate::model::{field::Field, term_text::term_text};
+use crate::model::{field::Field, term_text::term_text, words::WordNumbers};
 
-/// Encoded filterable values of one event.
+/// The values by which one event is found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Values(Vec<u8>);
+pub struct Values {
+    encoded: Vec<u8>,
+    words: WordNumbers,
+}
 
 impl Values {
     /// Adds a value, or the shortened form of a long one. Both are far below the 65,535 bytes that the encoding can hold.
     pub fn push(&mut self, field: Field, value: &str) {
         let value = term_text(field.spec(), value);
         let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
-        self.0.push(field.code());
-        self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend_from_slice(&value.as_bytes()[..usize::from(length)]);
+        self.encoded.push(field.code());
+        self.encoded.extend_from_slice(&length.to_le_bytes());
+        self.encoded.extend_from_slice(&value.as_bytes()[..usize::from(length)]);
     }
 
     /// The first value of `field`.
     pub fn first(&self, field: Field) -> Option<&str> {
-        iterate(&self.0).find(|(found, _)| *found == field).map(|(_, value)| value)
+        iterate(&self.encoded).find(|(found, _)| *found == field).map(|(_, value)| value)
     }
 
     /// The encoded bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.encoded
+    }
+
+    /// Sets the words of the values that belong to no field.
+    pub(super) fn set_words(&mut self, words: WordNumbers) {
+        self.words = words;
+    }
+
+    /// The words of the values that belong to no field.
+    pub fn words(&self) -> &WordNumbers {
+        &self.words
+    }
+
+    /// Memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.encoded.len() + size_of_val(&*self.words)
     }
 }
 

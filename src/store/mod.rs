@@ -72,7 +72,7 @@ use file::{
     checkpoint::Checkpoints, format, identity::PathIdentity, location, open, open_reads::OpenReads, wal_rewrite,
 };
 use maintenance::{fields as filling, migrate, reindex, retention, sealer, sql_index};
-use read::messages::StoredMessages;
+use read::texts::StoredTexts;
 use write::{
     replay::{self, Terms},
     thread::{self, WriterParts},
@@ -264,7 +264,7 @@ fn index_of(connection: &Connection, bodies: &BodyCodec) -> Result<Index, IndexE
     let chunk_events = chunks::chunk_events(connection)?;
     let sealed = sealed_chunks(connection, chunk_events)?;
     tombstones::check(connection, chunk_events, &sealed)?;
-    Ok(Index::new(chunk_events, sealed, Box::new(StoredMessages::new(bodies.clone()))))
+    Ok(Index::new(chunk_events, sealed, Box::new(StoredTexts::new(bodies.clone()))))
 }
 
 /// Adds the events that are in no sealed chunk to the index. One transaction adds the terms that they need. Events are

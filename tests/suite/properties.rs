@@ -108,7 +108,7 @@ fn read_back(server: &Server, sent: &[String]) -> Vec<Plain> {
     assert_eq!(stored.len(), sent.len());
     for (sent, stored) in sent.iter().zip(&stored) {
         assert_kept(sent, stored);
-        events.push(Plain::new(serde_json::from_str(stored).unwrap()));
+        events.push(Plain::read(stored));
     }
     let newest_first = everything().answer(&events).into_iter().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(server.list("limit=100000&includes=identifier").identifiers(), newest_first);
@@ -157,7 +157,11 @@ pub(crate) fn compare(server: &Server, events: &[Plain], plain_query: &PlainQuer
     let found = answer.identifiers();
     let first = &expected[..expected.len().min(LIMIT)];
     if found != first {
-        return Err(format!("found {found:?}\nexpected {first:?}\n{query}\n{plain_query:#?}"));
+        let other = found.iter().zip(first).find(|(found, expected)| found != *expected);
+        let names = other.map_or_else(Vec::new, |(found, expected)| vec![found.as_str(), expected]);
+        let of_one = events.iter().filter(|event| names.contains(&event.identifier.as_str()));
+        let shown: Vec<_> = of_one.map(|event| event.event.to_string()).collect();
+        return Err(format!("found {found:?}\nexpected {first:?}\n{shown:#?}\n{query}\n{plain_query:#?}"));
     }
     let follows = plain_query.by_arrival && plain_query.ascending;
     let more = answer.json()["next"].is_string();
@@ -416,14 +420,30 @@ const MEANT: &[&str] = &[
     "synchronize",
 ];
 
-/// A part of one of the event's names or of its message, in another case.
+/// A part of one of the event's names, of its message or of another value, in another case.
 fn search(event: &Plain, part: u8) -> Option<PlainSearch> {
+    let others = &event.other_words;
+    if part.is_multiple_of(4) && !others.is_empty() {
+        return whole_words(&others[usize::from(part / 4) % others.len()], part);
+    }
     let sources = ["/identifier", "/message", "/context/entity", "/context/runId", "/trigger/by/name", "/request/path"];
     let sources: Vec<_> = sources.iter().filter_map(|source| event.event.pointer(source)?.as_str()).collect();
     let text: Vec<char> = sources[usize::from(part) % sources.len()].chars().collect();
     let length = 1 + usize::from(part / 7) % 12;
     let begin = usize::from(part) % text.len();
-    let text: String = text[begin..].iter().take(length).collect();
+    spelled(text[begin..].iter().take(length).collect(), part)
+}
+
+/// One to three whole words of a text.
+fn whole_words(text: &str, part: u8) -> Option<PlainSearch> {
+    let words: Vec<_> = plain::words(text).collect();
+    let begin = usize::from(part / 16).checked_rem(words.len())?;
+    let words: Vec<_> = words[begin..].iter().take(1 + usize::from(part / 8) % 3).cloned().collect();
+    spelled(words.join(" "), part)
+}
+
+/// A search for a text, in another case; `None` if it has another meaning.
+fn spelled(text: String, part: u8) -> Option<PlainSearch> {
     let text = if part.is_multiple_of(2) { text.to_uppercase() } else { text };
     let is_meant = |word: String| MEANT.contains(&&*word) || word.ends_with("ed");
     if text.trim().is_empty() || plain::words(&text).any(is_meant) {

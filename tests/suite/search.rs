@@ -231,6 +231,72 @@ fn a_search_has_words_phrases_fields_and_exclusions() {
     );
 }
 
+/// An event with words in values that have no filter: rare ones, common ones, and more than the index keeps.
+fn event_with_values(number: usize) -> Value {
+    let many: Vec<_> = (0..if number == 77 { 700 } else { 1 }).map(|word| format!("many{word}")).collect();
+    json!({
+        "identifier": format!("e{number}"), "action": "UPDATE", "resourceType": "x",
+        "trigger": { "at": format!("2024-05-01T{:02}:{:02}:00Z", 23 - number / 60, 59 - number % 60) },
+        "context": { "runId": format!("run-{}-{}", "k".repeat(number % 12), "z".repeat(number / 12)) },
+        "request": { "userAgent": format!("agent/{}", number % 3), "ip": format!("192.0.2.{number}") },
+        "diff": {
+            "before": { "replicas": number, "image": "shop:1.2" },
+            "after": { "replicas": number + 1_000, "notes": ["Zwei Stra\u{df}en", format!("step {} of 9", number % 9)], "on": true },
+        },
+        "additionalData": { "ticket": format!("OPS-{}", number / 50), "many": many },
+        "zone": "eu-central-1", "secret": "hunter2",
+    })
+}
+
+#[test]
+fn words_in_every_value_are_found_in_memory_and_sealed() {
+    /// A search, and which events it finds.
+    type Case = (&'static str, fn(usize) -> bool);
+    const VALUES: &[Case] = &[
+        ("agent", |_| true),
+        ("agent/2", |number| number % 3 == 2),
+        ("\"agent 2\"", |number| number % 3 == 2),
+        ("gent", |_| false),
+        ("1077", |number| number == 77),
+        ("77", |number| number == 77),
+        ("ops-1", |number| (50..100).contains(&number)),
+        ("ops zzzzzzzzzzz", |number| number >= 132),
+        ("\"zwei strassen\"", |_| true),
+        ("\"strassen zwei\"", |_| false),
+        ("\"step 4 of\"", |number| number % 9 == 4),
+        ("\"step 4\" -agent/1 -1013", |number| number % 9 == 4 && number % 3 != 1 && number != 13),
+        ("eu-central-1", |_| true),
+        ("shop:1.2 true", |_| true),
+        ("-\"shop:1.2\"", |_| false),
+        ("many699", |number| number == 77),
+        ("-many0", |_| false),
+        ("many700", |_| false),
+        ("replicas", |_| false),
+        ("hunter2", |_| false),
+        ("masked", |_| false),
+        ("192.0.2.14", |number| number == 14 || (140..150).contains(&number)),
+        ("run-", |_| true),
+        ("un-kk-zzz", |number| number % 12 == 2 && number >= 36),
+        ("unusual", |_| false),
+        ("e11", |number| number == 11 || (110..120).contains(&number)),
+    ];
+    let (memory, mixed) = (Server::start(), Server::start_chunked(CHUNK_EVENTS));
+    for server in [&memory, &mixed] {
+        server.store(&(0..EVENTS).map(event_with_values).collect::<Vec<_>>());
+    }
+    await_sealing(&mixed);
+    for server in [&memory, &mixed] {
+        for (search, holds) in VALUES {
+            let expected = names((0..EVENTS).filter(|number| holds(*number)));
+            let q = query("q", search);
+            // By time, the order is reversed.
+            assert_eq!(paged(server, &q, 30), expected, "{search}");
+            assert_eq!(paged(server, &format!("{q}&sort=received&order=asc"), 1_000), expected, "{search}");
+            assert_eq!(server.list(&format!("{q}&count=true&limit=1")).json()["count"], expected.len(), "{search}");
+        }
+    }
+}
+
 #[test]
 fn an_invalid_search_is_rejected_with_the_reason() {
     let server = Server::start();
@@ -328,4 +394,30 @@ fn a_damaged_long_message_is_reported_and_not_omitted() {
         let answer = server.list(&query("q", search)).json();
         assert_eq!(answer["damaged"]["count"], 1, "{answer}");
     }
+}
+
+#[test]
+fn a_list_reports_where_its_search_matches() {
+    let server = Server::start();
+    server.store(&(0..3).map(event_with_values).collect::<Vec<_>>());
+    let q = query("q", "\"step 1\" zwei");
+    let answer = server.list(&format!("{q}&highlight=true&includes=identifier")).json();
+    let expected = json!([[
+        { "pointer": "/diff/after/notes/0", "ranges": [[0, 4]] },
+        { "pointer": "/diff/after/notes/1", "ranges": [[0, 6]] },
+    ]]);
+    assert_eq!((&answer["audits"][0]["identifier"], &answer["highlights"]), (&json!("e1"), &expected));
+    // One entry for each event, also for one that is found without a text.
+    let all = server.list("highlight=true&limit=5000");
+    assert_eq!(all.json()["highlights"], json!([[], [], []]));
+    assert_eq!(all.header("x-limit-clamped"), Some("1000"));
+    assert!(server.list(&q).json().get("highlights").is_none());
+    server.store(&(3..EVENTS).map(event_with_values).collect::<Vec<_>>());
+    // More than one slice of a response.
+    let large = json!({ "identifier": "large", "action": "A", "resourceType": "x", "additionalData": vec!["zwei ".repeat(10_000); 3] });
+    server.store(&[large]);
+    let answer = server.list("q=zwei&highlight=true").json();
+    let highlights = answer["highlights"].as_array().unwrap();
+    assert_eq!(highlights.len(), answer["audits"].as_array().unwrap().len());
+    assert!(highlights.iter().all(|event| event.as_array().is_some_and(|event| !event.is_empty())));
 }

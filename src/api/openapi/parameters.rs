@@ -152,7 +152,7 @@ fn control_schema(name: &str, limits: &QueryLimits) -> RefOr<Schema> {
         }
         "sort" => choice(["time", "received"]).into(),
         "order" => choice(["desc", "asc"]).into(),
-        "count" | "include_own" | "include_deleted_entities" => {
+        "count" | "highlight" | "include_own" | "include_deleted_entities" => {
             ObjectBuilder::new().schema_type(Type::Boolean).description(Some("false if absent")).into()
         }
         _ => string().into(),

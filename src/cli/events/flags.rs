@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Parameters without an effect, which programs may send.
-const WITHOUT_EFFECT: [&str; 4] = ["page", "per_page", "include_deleted_entities", "search"];
+const WITHOUT_EFFECT: [&str; 5] = ["page", "per_page", "include_deleted_entities", "search", "highlight"];
 /// Help for parameters that mean more on the command line, or less.
 const HELP: &[(&str, &str)] = &[
     ("from", "Earliest event time, included: 24h or 7d (before now), 2024-05-01, 2024-05-01T12:00, or with an offset"),

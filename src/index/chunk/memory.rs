@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use crate::{
     index::{
-        chunk::range::ChunkRange,
+        chunk::{range::ChunkRange, word_column::WordColumn},
         damaged_id,
         encode::{bitset::Bitset, hash::value_hash},
     },
@@ -15,6 +15,7 @@ use crate::{
         field::{FIELDS, Field, Slot, TermStorage, fields},
         search::MESSAGE_WORDS_MAX,
         timestamp::Timestamp,
+        words::WordNumbers,
     },
 };
 
@@ -32,6 +33,8 @@ pub struct Entry {
     terms: Vec<(Field, u32)>,
     /// The per-chunk values.
     keys: Vec<(Field, String)>,
+    /// The words of the values that belong to no field.
+    words: WordNumbers,
 }
 
 impl Entry {
@@ -39,7 +42,12 @@ impl Entry {
     pub fn new(seq: i64, timestamp: Timestamp, mut terms: Vec<(Field, u32)>, keys: Vec<(Field, String)>) -> Self {
         terms.sort_unstable();
         terms.dedup();
-        Self { seq, timestamp, terms, keys }
+        Self { seq, timestamp, terms, keys, words: WordNumbers::default() }
+    }
+
+    /// The same entry with the words of the values that belong to no field.
+    pub fn with_words(self, words: &WordNumbers) -> Self {
+        Self { words: WordNumbers::clone(words), ..self }
     }
 
     /// The event's position in the order of arrival.
@@ -86,6 +94,8 @@ pub struct MemoryChunk {
     pub(in crate::index) has_damaged_ids: bool,
     /// The events whose messages have as many words as the index keeps, in order of arrival.
     wordy: Vec<u16>,
+    /// The words of the values that belong to no field.
+    pub(in crate::index) words: WordColumn,
 }
 
 /// The terms of one field and the events that have them. An event may have none, or several.
@@ -139,6 +149,7 @@ impl MemoryChunk {
             identifiers: HashTable::new(),
             has_damaged_ids: false,
             wordy: Vec::new(),
+            words: WordColumn::default(),
         }
     }
 
@@ -153,6 +164,7 @@ impl MemoryChunk {
         if entry.terms.iter().filter(|(field, _)| *field == Field::Word).count() >= MESSAGE_WORDS_MAX {
             self.wordy.push(position);
         }
+        self.words.push(&entry.words);
         for (field, value) in &entry.keys {
             self.push_key(*field, position, value);
         }
@@ -184,9 +196,12 @@ impl MemoryChunk {
     pub(in crate::index) fn without(&self, is_dropped: impl Fn(i64) -> bool) -> Self {
         let mut left = Self::covering(self.range);
         let mut places = Vec::with_capacity(self.times.len());
-        for (timestamp, offset) in self.times.iter().zip(&self.offsets) {
+        for (place, (timestamp, offset)) in self.times.iter().zip(&self.offsets).enumerate() {
             let dropped = is_dropped(self.range.seq_at(*offset));
             places.push((!dropped).then(|| left.push_time(*timestamp, *offset)));
+            if !dropped {
+                left.words.push(self.words.of(place));
+            }
         }
         let place = |position: &u16| places.get(usize::from(*position)).copied().flatten();
         for (column, own) in left.terms.iter_mut().zip(&self.terms) {
@@ -245,7 +260,7 @@ impl MemoryChunk {
                 + column.ends.capacity() * size_of::<usize>()
         });
         let times = self.times.capacity() * size_of::<Timestamp>() + self.wordy.capacity() * size_of::<u16>();
-        times + terms.sum::<usize>() + keys.sum::<usize>() + self.identifiers.allocation_size()
+        times + terms.sum::<usize>() + keys.sum::<usize>() + self.words.bytes() + self.identifiers.allocation_size()
     }
 
     /// The events whose messages have as many words as the index keeps, and may have more.
@@ -351,6 +366,11 @@ impl OrdinalSet {
 /// The fields whose values are keys, which each chunk lists itself.
 pub(in crate::index) fn key_fields() -> impl Iterator<Item = Field> {
     FIELDS.iter().filter(|spec| spec.sharing == TermStorage::PerChunk).map(|spec| spec.field)
+}
+
+/// Those of these fields that a search looks at.
+pub(in crate::index) fn searched_keys() -> impl Iterator<Item = Field> {
+    key_fields().filter(|field| field.spec().searched)
 }
 
 /// The fields whose values are terms, which are in the term dictionary.

@@ -5,7 +5,11 @@
 
 mod fill;
 pub(in crate::index) mod memory;
+pub(in crate::index) mod posting_set;
 pub(in crate::index) mod range;
 pub(in crate::index) mod rows;
 pub(in crate::index) mod seal;
+mod seal_words;
 pub(in crate::index) mod sealed;
+mod sealed_words;
+mod word_column;

@@ -8,6 +8,7 @@ use crate::{
     index::{
         chunk::{
             memory::key_fields,
+            posting_set::PostingSet,
             range::ChunkRange,
             seal::SealedRow,
             sealed::{ChunkReader, ChunkSlot, ChunkTable, Generation, RowKey, SealedChunk},
@@ -24,6 +25,8 @@ use crate::{
 
 /// In `key_blocks`, a code that no field has: the chunk has an event of whose identifier only a part remains.
 const HAS_DAMAGED_IDS: [u8; 2] = [0, 0];
+/// In `key_blocks`, a code that no field has: the chunk has the words of its events, and the parts of its per-chunk values.
+const HAS_WORDS: [u8; 2] = [PostingSet::Words.code(), 0];
 
 /// Inserts rows of a chunk. They are not read until the chunk's own row exists.
 pub fn insert_rows(connection: &Connection, rows: &[SealedRow]) -> rusqlite::Result<()> {
@@ -45,6 +48,9 @@ pub fn insert_chunk(connection: &Connection, chunk: &SealedChunk) -> rusqlite::R
     let mut key_blocks: Vec<u8> = chunk.block_bits.iter().flat_map(|(field, bits)| [field.code(), *bits]).collect();
     if chunk.has_damaged_ids {
         key_blocks.extend(HAS_DAMAGED_IDS);
+    }
+    if chunk.has_words {
+        key_blocks.extend(HAS_WORDS);
     }
     connection
         .prepare_cached(
@@ -103,6 +109,7 @@ fn read_chunk(row: &Row<'_>, chunk_events: u32) -> Result<SealedChunk> {
         first_times: first_times.iter().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(*bytes))).collect(),
         block_bits,
         has_damaged_ids: key_blocks.contains(&HAS_DAMAGED_IDS),
+        has_words: key_blocks.contains(&HAS_WORDS),
         identifiers: BloomFilter::from_bytes(blob(7)?).ok_or_else(damaged)?,
         wordy: OnceLock::new(),
     })
@@ -180,8 +187,9 @@ pub fn delete_field_rows(
     field: Field,
     rows_max: i64,
 ) -> rusqlite::Result<bool> {
-    let places = (RowKey::posting(slot, field, 0).0, RowKey::posting(slot, field, u32::MAX).0);
-    Ok(delete(connection, ChunkTable::Custom, places, rows_max)? == rows_max)
+    let set = PostingSet::Terms(field);
+    let places = (RowKey::posting(slot, set, 0).0, RowKey::posting(slot, set, u32::MAX).0);
+    Ok(delete(connection, set.table(), places, rows_max)? == rows_max)
 }
 
 /// Deletes at most the given number of rows with keys in a range, both ends included; returns the number.

@@ -9,6 +9,8 @@ use crate::{
     index::{
         chunk::{
             memory::{MemoryChunk, TermColumn, key_fields, term_fields},
+            posting_set::PostingSet,
+            seal_words,
             sealed::{ChunkSlot, ChunkTable, Generation, RowKey, SealedChunk},
         },
         encode::{bloom::BloomFilter, hash::value_hash, keys, postings::BlockWriter, times},
@@ -48,6 +50,8 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
     for field in key_fields() {
         block_bits.push((field, key_rows(chunk, slot, field, &ranks, &mut rows)?));
     }
+    seal_words::word_rows(chunk, slot, &ranks, &mut rows);
+    seal_words::part_rows(chunk, slot, &ranks, &mut rows);
     let mut identifiers = BloomFilter::new(chunk.times.len());
     chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
     let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
@@ -60,6 +64,7 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
         first_times,
         block_bits,
         has_damaged_ids: chunk.has_damaged_ids,
+        has_words: true,
         identifiers,
         wordy: OnceLock::new(),
     };
@@ -67,7 +72,7 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
 }
 
 /// The order of a chunk's events by time, then by arrival.
-struct Ranks {
+pub(super) struct Ranks {
     /// For each rank, the position in order of arrival.
     order: Vec<u16>,
     /// For each position, its rank.
@@ -86,8 +91,13 @@ impl Ranks {
         Self { order, ranks }
     }
 
-    fn of_position(&self, position: u16) -> u16 {
+    pub(super) fn of_position(&self, position: u16) -> u16 {
         self.ranks[usize::from(position)]
+    }
+
+    /// Each position in order of arrival, with its rank.
+    pub(super) fn by_position(&self) -> impl Iterator<Item = (u16, u16)> {
+        (0..=u16::MAX).zip(self.ranks.iter().copied())
     }
 }
 
@@ -112,8 +122,8 @@ pub fn posting_rows(slot: ChunkSlot, field: Field, length: u32, mut entries: Vec
         let positions: Vec<u16> = of_one.iter().map(|(_, rank)| *rank).collect();
         writer.push(of_one[0].0, &positions);
     }
-    let table = if field.slot().is_some() { ChunkTable::Custom } else { ChunkTable::Posting };
-    let row = |(first, bytes)| SealedRow { table, place: RowKey::posting(slot, field, first), bytes };
+    let set = PostingSet::Terms(field);
+    let row = |(first, bytes)| SealedRow { table: set.table(), place: RowKey::posting(slot, set, first), bytes };
     writer.finish().into_iter().map(row).collect()
 }
 

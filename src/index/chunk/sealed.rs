@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     index::{
-        chunk::range::ChunkRange,
+        chunk::{posting_set::PostingSet, range::ChunkRange},
         encode::{
             bitset::Bitset,
             bloom::BloomFilter,
@@ -132,13 +132,8 @@ impl RowKey {
         Self(Self::first(slot).0 | block as i64)
     }
 
-    pub(in crate::index) const fn posting(slot: ChunkSlot, field: Field, ordinal: u32) -> Self {
-        // Declared fields have a table of their own, in which their slots count from 0.
-        let column = match field.slot() {
-            Some(own) => own.number(),
-            None => field.code(),
-        };
-        Self(Self::first(slot).0 | (column as i64) << FIELD_SHIFT | ordinal as i64)
+    pub(in crate::index) const fn posting(slot: ChunkSlot, set: PostingSet, ordinal: u32) -> Self {
+        Self(Self::first(slot).0 | (set.code() as i64) << FIELD_SHIFT | ordinal as i64)
     }
 
     pub(in crate::index) const fn key_block(slot: ChunkSlot, field: Field, block: u16) -> Self {
@@ -168,6 +163,9 @@ pub struct SealedChunk {
     pub(in crate::index) block_bits: Vec<(Field, u8)>,
     /// Whether the chunk has an event of whose identifier only a part of the hash remains.
     pub(in crate::index) has_damaged_ids: bool,
+    /// Whether the chunk has the words of its events, and the parts of its per-chunk values. One that damage kept an earlier
+    /// version's migration from rebuilding has neither.
+    pub(in crate::index) has_words: bool,
     pub(in crate::index) identifiers: BloomFilter,
     /// The events whose messages have as many words as the index keeps, mostly none. Computed at first use.
     pub(in crate::index) wordy: OnceLock<Vec<u16>>,
@@ -205,7 +203,7 @@ impl<'c> ChunkReader<'c> {
         };
         if ordinals.len() > SEEKS_MAX {
             let mut wanted = ordinals.iter().copied().peekable();
-            return self.each_posting(field, *first, *last, |posting| {
+            return self.each_posting(PostingSet::Terms(field), *first, *last, |posting| {
                 while wanted.next_if(|ordinal| *ordinal < posting.ordinal).is_some() {}
                 if wanted.next_if_eq(&posting.ordinal).is_some() {
                     posting.add_to(bits);
@@ -213,11 +211,7 @@ impl<'c> ChunkReader<'c> {
             });
         }
         for ordinal in ordinals {
-            self.each_posting(field, *ordinal, *ordinal, |posting| {
-                if posting.ordinal == *ordinal {
-                    posting.add_to(bits);
-                }
-            })?;
+            self.add_posting(PostingSet::Terms(field), *ordinal, bits)?;
         }
         Ok(())
     }
@@ -240,38 +234,47 @@ impl<'c> ChunkReader<'c> {
     /// The events that have as many words as the index keeps, by their postings.
     fn count_words(&self) -> Result<Vec<u16>> {
         let mut counts = vec![0_u16; self.chunk.length as usize];
-        self.each_posting(Field::Word, 0, u32::MAX, |posting| posting.count_each(&mut counts))?;
+        self.each_posting(PostingSet::Terms(Field::Word), 0, u32::MAX, |posting| posting.count_each(&mut counts))?;
         let is_full = |count: &u16| usize::from(*count) >= MESSAGE_WORDS_MAX;
         Ok((0..=u16::MAX).zip(&counts).filter(|(_, count)| is_full(count)).map(|(position, _)| position).collect())
     }
 
-    /// Calls `each` with the postings of a field in order of ordinal, from `first` to `last`, both included, and
+    /// Adds the positions of one posting.
+    pub(super) fn add_posting(&self, set: PostingSet, ordinal: u32, bits: &mut Bitset) -> Result<()> {
+        self.each_posting(set, ordinal, ordinal, |posting| {
+            if posting.ordinal == ordinal {
+                posting.add_to(bits);
+            }
+        })
+    }
+
+    /// Calls `each` with postings in order of ordinal, from `first` to `last`, both included, and
     /// possibly some around them.
     pub(in crate::index) fn each_posting(
         &self,
-        field: Field,
+        set: PostingSet,
         first: u32,
         last: u32,
         mut each: impl FnMut(&Posting<'_>),
     ) -> Result<()> {
         // The block that may hold `first` begins at or before it.
-        let sql = match field.slot() {
-            None => {
-                "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
-                 coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place"
-            }
-            Some(_) => {
+        let sql = match set.table() {
+            ChunkTable::Custom => {
                 "SELECT place, terms FROM chunk_custom WHERE place BETWEEN \
                  coalesce((SELECT max(place) FROM chunk_custom WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place"
             }
+            _ => {
+                "SELECT place, terms FROM chunk_posting WHERE place BETWEEN \
+                 coalesce((SELECT max(place) FROM chunk_posting WHERE place BETWEEN ?1 AND ?2), ?2) AND ?3 ORDER BY place"
+            }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
-        let place = |ordinal| RowKey::posting(self.chunk.slot, field, ordinal).0;
+        let place = |ordinal| RowKey::posting(self.chunk.slot, set, ordinal).0;
+        let length = set.length(self.chunk.length);
         let mut rows = statement.query(params![place(0), place(first), place(last)])?;
         while let Some(row) = rows.next()? {
             let (place, block) = (RowKey(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-            postings::for_each(block, place.ordinal(), self.chunk.length, &mut each)
-                .ok_or_else(|| self.damaged("a posting"))?;
+            postings::for_each(block, place.ordinal(), length, &mut each).ok_or_else(|| self.damaged("a posting"))?;
         }
         Ok(())
     }
@@ -361,7 +364,7 @@ impl<'c> ChunkReader<'c> {
         self.chunk.block_bits.iter().find(|(known, _)| *known == field).map_or(0, |(_, bits)| *bits)
     }
 
-    fn damaged(&self, part: &str) -> IndexError {
+    pub(super) fn damaged(&self, part: &str) -> IndexError {
         IndexError::damaged(self.chunk.slot.number, part)
     }
 }

@@ -126,6 +126,18 @@ impl Bitset {
         })
     }
 
+    /// Adds the positions of groups: group 0 has the first `size` positions, and so on. `size` is a divisor of 64.
+    pub(in crate::index) fn add_groups(&mut self, groups: &Self, size: u16) {
+        let mask = u64::MAX >> (WORD_BITS - u32::from(size));
+        for group in groups.iter() {
+            let first = usize::from(group) * usize::from(size);
+            if let Some(word) = self.words.get_mut(first / 64) {
+                *word |= mask << (first % 64);
+            }
+        }
+        self.trim();
+    }
+
     fn trim(&mut self) {
         let full = (self.length / WORD_BITS) as usize;
         if let Some(first_beyond) = self.words.get_mut(full) {
@@ -195,6 +207,13 @@ mod tests {
             prop_assert_eq!(set(&ranged), one.iter().copied().filter(within).collect::<BTreeSet<_>>());
             prop_assert_eq!(Bitset::all(length).count(), length);
             prop_assert!(one.iter().all(|p| first.holds(*p)));
+            for size in [1, 16, 64] {
+                let mut grouped = Bitset::none(length);
+                grouped.add_groups(&first, size);
+                let expected: BTreeSet<u16> =
+                    (0..400).filter(|p| u32::from(*p) < length && one.contains(&(p / size))).collect();
+                prop_assert_eq!(set(&grouped), expected);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub(in crate::index) mod bitset;
 pub(in crate::index) mod bloom;
 pub(in crate::index) mod hash;
 pub(in crate::index) mod keys;
+pub(in crate::index) mod parts;
 pub(in crate::index) mod postings;
 pub(in crate::index) mod times;
 pub(in crate::index) mod varint;

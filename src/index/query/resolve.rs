@@ -13,13 +13,14 @@ use crate::{
             view::View,
         },
         snapshot::Snapshot,
-        terms::Ordinals,
+        term_scan::Ordinals,
     },
     model::{
         field::{Field, TermStorage},
         filter::{Clause, Filter, Predicate, SearchTerm},
         search::{SearchText, searched_fields},
         verbs,
+        words::word_number,
     },
 };
 
@@ -34,20 +35,28 @@ pub(in crate::index) struct ResolvedClause {
     pub(in crate::index) field: Option<Field>,
     negated: bool,
     sources: Vec<Source>,
-    /// For a search text: the events whose messages may contain it although the index cannot tell.
-    unsure: Option<UnsureMessages>,
+    /// For a search text: finds it in what the index does not have as terms.
+    searched: Option<Searched>,
 }
 
-/// Finds the events whose messages decide whether they contain a search text.
-struct UnsureMessages {
+/// Finds the events that contain a search text elsewhere than in a term, or that may contain it.
+struct Searched {
     text: Arc<SearchText>,
+    /// What the message may contain; `None` for a text without words.
+    message: Option<MessageWords>,
+    /// The words of the text, which other values may contain.
+    words: Vec<u32>,
+}
+
+/// Finds the events whose messages may contain a search text although the index cannot tell.
+struct MessageWords {
     /// Messages with all words of a phrase, of which the index does not know the order.
-    words: Option<Source>,
+    phrase: Option<Source>,
     /// Words of which the index may have only the beginning.
     cut: Ordinals,
 }
 
-/// The events of a chunk that a clause's sources contain: those that certainly do, and those whose messages decide it.
+/// The events of a chunk that a clause's sources contain: those that certainly do, and those that must be read.
 struct Found {
     sure: Bitset,
     unsure: Option<(Arc<SearchText>, Bitset)>,
@@ -59,8 +68,6 @@ enum Source {
     Terms(Field, Ordinals),
     /// Events with a key that matches one of these predicates.
     Keys(Field, Vec<Predicate>),
-    /// Events with a key that contains this text.
-    KeysHolding(Field, Arc<SearchText>),
     /// Events with at least one term of each of these sets.
     All(Vec<(Field, Ordinals)>),
 }
@@ -84,7 +91,7 @@ impl Snapshot<'_> {
             })
         };
         let sources = clause.field.spec().fields().map(source).collect::<Result<_>>()?;
-        Ok(ResolvedClause { field: Some(clause.field), negated: clause.negated, sources, unsure: None })
+        Ok(ResolvedClause { field: Some(clause.field), negated: clause.negated, sources, searched: None })
     }
 
     /// The terms of a field that match one of the predicates.
@@ -104,27 +111,26 @@ impl Snapshot<'_> {
 
     fn resolve_text(&self, text: &SearchText) -> Result<ResolvedClause> {
         let (predicates, text, mut sources) = (&self.index.predicates, Arc::new(text.clone()), Vec::new());
-        for field in searched_fields() {
-            sources.push(match field.spec().sharing {
-                TermStorage::PerChunk => Source::KeysHolding(field, Arc::clone(&text)),
-                TermStorage::LogWide => Source::Terms(field, predicates.holding(&self.paced, field, &text)?),
-            });
+        for field in searched_fields().filter(|field| field.spec().sharing == TermStorage::LogWide) {
+            sources.push(Source::Terms(field, predicates.holding(&self.paced, field, &text)?));
         }
         sources.extend(self.said_of_failures(&text.text)?);
-        let mut unsure = None;
+        let mut message = None;
         if !text.parts.is_empty() {
             let parts = text.parts.iter().map(|part| Ok((Field::Word, predicates.words_holding(&self.paced, part)?)));
             let words = Source::All(parts.collect::<Result<_>>()?);
             let cut = predicates.cut_words(&self.paced)?;
-            let words = if text.needs_order() {
+            let phrase = if text.needs_order() {
                 Some(words)
             } else {
                 sources.push(words);
                 None
             };
-            unsure = Some(UnsureMessages { text: Arc::clone(&text), words, cut });
+            message = Some(MessageWords { phrase, cut });
         }
-        Ok(ResolvedClause { field: None, negated: text.negated, sources, unsure })
+        let negated = text.negated;
+        let words = text.words().into_iter().map(word_number).collect();
+        Ok(ResolvedClause { field: None, negated, sources, searched: Some(Searched { text, message, words }) })
     }
 
     /// The failed events, if their sentences on the pages have this text: "failed", "tried to delete".
@@ -174,7 +180,7 @@ impl Resolved {
 }
 
 impl ResolvedClause {
-    /// The events of a chunk that pass the clause. Events whose messages decide are also added to `undecided`.
+    /// The events of a chunk that pass the clause. Events that must be read are also added to `undecided`.
     pub(in crate::index) fn passing(&self, view: &View<'_>, undecided: &mut Undecided) -> Result<Bitset> {
         let found = self.find(view)?;
         let passing = if self.negated {
@@ -194,17 +200,31 @@ impl ResolvedClause {
         for source in &self.sources {
             source.add_to(&mut sure, view)?;
         }
-        let Some(UnsureMessages { text, words, cut }) = &self.unsure else {
+        let Some(Searched { text, message, words }) = &self.searched else {
             return Ok(Found { sure, unsure: None });
         };
         let mut unsure = Bitset::none(view.length());
-        view.add_terms(Field::Word, cut, &mut unsure)?;
-        view.add_wordy(&mut unsure)?;
-        if let Some(words) = words {
-            words.add_to(&mut unsure, view)?;
+        view.step()?;
+        view.add_keys_holding(text, &mut sure, &mut unsure)?;
+        if !words.is_empty() {
+            view.step()?;
+            view.add_words(words, &mut unsure)?;
+        }
+        if let Some(message) = message {
+            message.add_to(&mut unsure, view)?;
         }
         unsure.take_out(&sure);
         Ok(Found { sure, unsure: Some((Arc::clone(text), unsure)) })
+    }
+}
+
+impl MessageWords {
+    /// Adds the events of a chunk whose messages may contain the text.
+    fn add_to(&self, bits: &mut Bitset, view: &View<'_>) -> Result<()> {
+        view.step()?;
+        view.add_terms(Field::Word, &self.cut, bits)?;
+        view.add_wordy(bits)?;
+        self.phrase.iter().try_for_each(|phrase| phrase.add_to(bits, view))
     }
 }
 
@@ -226,7 +246,6 @@ impl Source {
         match self {
             Self::Terms(field, ordinals) => view.add_terms(*field, ordinals, bits),
             Self::Keys(field, predicates) => view.add_keys(*field, predicates, bits),
-            Self::KeysHolding(field, text) => view.add_keys_holding(*field, text, bits),
             Self::All(sets) => {
                 let mut all = Bitset::all(view.length());
                 for (field, ordinals) in sets {

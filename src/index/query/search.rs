@@ -75,7 +75,7 @@ impl Snapshot<'_> {
         let newest_first = query.order == Order::Descending;
         let (range, after) = (range_after(query), query.after.map(|cursor| cursor.position));
         let mut nearest = Nearest { newest_first, wanted: query.limit + 1, heap: BinaryHeap::new() };
-        let (mut stopped_at, mut has_looked, reader) = (None, false, self.message_reader());
+        let (mut stopped_at, mut has_looked, reader) = (None, false, self.text_reader());
         // The range includes the cursor's whole instant. The client has seen the first events of this instant.
         let is_passed = |position: Position| {
             position.seq > reach.through_seq
@@ -103,7 +103,7 @@ impl Snapshot<'_> {
                 view.walk(&found.bits, newest_first, |position| is_passed(position) || nearest.offer(position))?;
                 continue;
             }
-            // Messages are read one by one, and only where they can affect the page.
+            // Events are read one by one, and only where they can affect the page.
             for (position, place) in placed(&mut view, &found, newest_first, |place| place)? {
                 if is_passed(place) {
                     continue;
@@ -136,7 +136,7 @@ impl Snapshot<'_> {
         let newest_first = query.order == Order::Descending;
         let after = query.after.map(|cursor| cursor.position.seq);
         let beyond = |seq: i64| after.is_none_or(|after| if newest_first { seq < after } else { seq > after });
-        let (mut positions, mut has_looked, reader) = (Vec::new(), false, self.message_reader());
+        let (mut positions, mut has_looked, reader) = (Vec::new(), false, self.text_reader());
         for chunk in self.chunks_by_arrival(newest_first) {
             self.step()?;
             if positions.len() > query.limit {
@@ -160,6 +160,7 @@ impl Snapshot<'_> {
                 if positions.len() > query.limit {
                     break;
                 }
+                self.step()?;
                 if found.hold(position, place.seq, &reader)? {
                     positions.push(place);
                 }

@@ -10,9 +10,9 @@ use crate::{
     index::{
         encode::bitset::Bitset,
         error::Result,
-        messages::MessageReader,
         query::{candidates::Candidates, facet::Tally, parallel::ParallelSnapshot, resolve::Resolved, view::View},
         snapshot::{Chunk, Snapshot},
+        texts::TextReader,
     },
     model::{
         error::ParameterError,
@@ -30,7 +30,7 @@ impl Snapshot<'_> {
     {
         let counts = self.divide(parallel, &filter.time, |snapshot, chunks| {
             let mut resolved = snapshot.resolve(filter)?;
-            let (mut count, reader) = (0, snapshot.message_reader());
+            let (mut count, reader) = (0, snapshot.text_reader());
             for chunk in chunks {
                 snapshot.step()?;
                 let mut view = snapshot.view(&chunk);
@@ -72,7 +72,7 @@ impl Snapshot<'_> {
     /// Counts the matching events of some chunks.
     fn counted(&self, query: &StatsQuery, chunks: Vec<Chunk<'_>>) -> Result<Counted> {
         let mut resolved = self.resolve(&query.query.filter)?;
-        let (failure, reader) = (self.resolve(&failures())?, self.message_reader());
+        let (failure, reader) = (self.resolve(&failures())?, self.text_reader());
         let mut counted = Counted { count: 0, tallies: Vec::with_capacity(query.facets.len()), matches: Vec::new() };
         for field in &query.facets {
             counted.tallies.push(Tally::new(self, *field)?);
@@ -128,7 +128,7 @@ pub(in crate::index) struct Matches {
 fn tally(
     resolved: &mut Resolved,
     (view, chunk): (&mut View<'_>, u32),
-    reader: &MessageReader<'_>,
+    reader: &TextReader<'_>,
     tallies: &mut [Tally],
 ) -> Result<Bitset> {
     let is_own = |field: Option<Field>, tallies: &[Tally]| tallies.iter().any(|tally| field == Some(tally.field()));
@@ -140,7 +140,7 @@ fn tally(
     let mut undecided = Vec::new();
     let passing = resolved.clauses.iter().map(|clause| clause.passing(view, &mut undecided));
     let passing = passing.collect::<Result<Vec<_>>>()?;
-    // Messages are read only for events that pass the clauses which count for every field.
+    // Only events that pass the clauses which count for every field are read.
     let mut common = view.in_range();
     let others = resolved.clauses.iter().zip(&passing).filter(|(clause, _)| !is_own(clause.field, tallies));
     others.for_each(|(_, passing)| common.keep(passing));

@@ -7,7 +7,11 @@ use parking_lot::RwLock;
 
 use crate::{
     index::{
-        chunk::{memory::MemoryChunk, sealed::ChunkReader},
+        chunk::{
+            memory::{MemoryChunk, searched_keys},
+            posting_set::PostingSet,
+            sealed::ChunkReader,
+        },
         encode::bitset::Bitset,
         error::Result,
         pace::PacedConnection,
@@ -19,6 +23,7 @@ use crate::{
         filter::{Predicate, TimeRange},
         search::SearchText,
         timestamp::Timestamp,
+        words::ANY_WORD,
     },
 };
 
@@ -133,12 +138,35 @@ impl View<'_> {
         }
     }
 
-    /// Adds the events with a key that contains a search text.
-    pub(in crate::index) fn add_keys_holding(&self, field: Field, text: &SearchText, bits: &mut Bitset) -> Result<()> {
+    /// Adds the events with a key that contains a search text to `sure`, and those that may have one to `unsure`.
+    pub(in crate::index) fn add_keys_holding(
+        &self,
+        text: &SearchText,
+        sure: &mut Bitset,
+        unsure: &mut Bitset,
+    ) -> Result<()> {
         match &self.kind {
-            Kind::Sealed(reading) => reading.each_key_block(field, 0, u16::MAX, |block| block.add_holding(text, bits)),
+            Kind::Sealed(reading) => reading.add_keys_holding(text, sure, unsure),
             Kind::Memory(chunk) => {
-                add_keys(chunk, field, |value| text.is_in_key(value), bits);
+                searched_keys().for_each(|field| add_keys(chunk, field, |value| text.is_in_key(value), sure));
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds the events that may have all of these words in values that belong to no field.
+    pub(in crate::index) fn add_words(&self, numbers: &[u32], bits: &mut Bitset) -> Result<()> {
+        match &self.kind {
+            Kind::Sealed(reading) => reading.add_words(numbers, bits),
+            Kind::Memory(chunk) => {
+                let mut all = Bitset::all(self.length);
+                for number in numbers {
+                    let mut some = Bitset::none(self.length);
+                    add_word(chunk, *number, &mut some);
+                    all.keep(&some);
+                }
+                bits.add(&all);
+                add_word(chunk, ANY_WORD, bits);
                 Ok(())
             }
         }
@@ -154,7 +182,7 @@ impl View<'_> {
         match &self.kind {
             Kind::Sealed(reading) => {
                 let (count, mut common) = (bits.count(), 0);
-                reading.each_posting(field, 0, u32::MAX, |posting| {
+                reading.each_posting(PostingSet::Terms(field), 0, u32::MAX, |posting| {
                     if !posting.is_same {
                         common = posting.count_in(bits, count);
                     }
@@ -292,6 +320,17 @@ fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> 
     let mut first = 0;
     while chunk.read().add_keys(field, (first, LOCKED_ENTRIES), &passes, bits) {
         first += LOCKED_ENTRIES;
+    }
+}
+
+/// Maximum number of words that are compared under one lock.
+const LOCKED_WORDS: usize = 64 * 1_024;
+
+/// Adds the events of a chunk in memory that have a word.
+fn add_word(chunk: &RwLock<MemoryChunk>, number: u32, bits: &mut Bitset) {
+    let mut first = 0;
+    while chunk.read().words.add(number, (first, LOCKED_WORDS), bits) {
+        first += LOCKED_WORDS;
     }
 }
 

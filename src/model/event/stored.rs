@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{
-    event::{Bounds, EventDraft, ServerKeys},
+    event::{Bounds, EventDraft, ServerKeys, texts},
     field::extract,
     json::{self, Members},
     limits::STORED_KEYS_MAX,
@@ -22,6 +22,7 @@ pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
     let at = if draft.added.is_ordered_by_receipt { draft.added.received_at } else { draft.at };
     let mut values = draft.values;
     extract(body, &mut values);
+    values.set_words(texts::word_numbers(body));
     Some((at?, values))
 }
 
@@ -67,11 +68,4 @@ pub fn actor(body: &str) -> Option<StoredActor> {
         json::lossy_text(value).map(Cow::into_owned).filter(|text| !text.is_empty())
     };
     Some(StoredActor { id: text("userId"), name: text("name"), email: text("email") })
-}
-
-/// The message of a stored event, if it has one.
-pub fn message(body: &str) -> Option<String> {
-    let members = Members::read(body, STORED_KEYS_MAX).ok()?;
-    let (_, message) = members.into_iter().find(|(key, _)| key == "message")?;
-    json::text(message).map(Cow::into_owned)
 }

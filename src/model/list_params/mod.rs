@@ -20,7 +20,7 @@ use crate::model::{
     field::Field,
     filter::{Clause, Filter, Predicate, SearchTerm},
     limits::QueryLimits,
-    query::{Includes, Order, Query, Sort},
+    query::{HIGHLIGHTED_MAX, Includes, Order, Query, Sort},
     stats::{HistogramQuery, StatsQuery},
     term_text,
     timestamp::Timestamp,
@@ -87,6 +87,8 @@ pub struct ListParams {
     pub includes: Option<Includes>,
     /// Whether to count all matching events, if given.
     pub count: Option<bool>,
+    /// Whether to report where in each event the search matches, if given.
+    pub highlight: Option<bool>,
     /// The fields whose values are counted.
     pub facets: Vec<Field>,
     /// How to spread the events over time, if at all.
@@ -118,6 +120,7 @@ impl ListParams {
             limit: None,
             includes: None,
             count: None,
+            highlight: None,
             facets: Vec::new(),
             histogram: None,
             zone: Zone::utc(),
@@ -220,8 +223,11 @@ impl ListParams {
         let limit = self.limit.unwrap_or(limits.list_default);
         let (sort, order) = (self.sort.unwrap_or(Sort::Time), self.order.unwrap_or(Order::Descending));
         let mut query = Query::new(self.filter(), sort, order);
-        (query.limit, query.limit_clamped) = (limit.min(limits.list_max), limit > limits.list_max);
+        let highlight = self.highlight == Some(true);
+        let list_max = if highlight { HIGHLIGHTED_MAX.min(limits.list_max) } else { limits.list_max };
+        (query.limit, query.limit_clamped) = (limit.min(list_max), limit > list_max);
         (query.includes, query.count) = (self.includes.clone(), self.count == Some(true));
+        query.highlight = highlight;
         match &self.position {
             PagePosition::First => Ok(query),
             PagePosition::After(cursor) => {

@@ -149,6 +149,7 @@ impl ListParams {
         self.include_own = given.flag("include_own").unwrap_or_default();
         given.flag("include_deleted_entities");
         self.count = given.flag("count");
+        self.highlight = given.flag("highlight");
         self.sort = given.choice("sort", [("time", Sort::Time), ("received", Sort::Received)]);
         self.order = given.choice("order", [("desc", Order::Descending), ("asc", Order::Ascending)]);
         self.read_limit(given);

@@ -90,7 +90,7 @@ impl Prepared {
         size_of::<Self>()
             + self.known.bytes()
             + self.identifier.len()
-            + self.values.as_bytes().len()
+            + self.values.bytes()
             + self.block.stored.len() / self.block.events.max(1)
     }
 

@@ -90,5 +90,5 @@ pub(in crate::store) fn entry(
             TermStorage::PerChunk => keys.push((field, value.to_owned())),
         }
     }
-    Ok(Entry::new(seq, timestamp, terms, keys))
+    Ok(Entry::new(seq, timestamp, terms, keys).with_words(values.words()))
 }

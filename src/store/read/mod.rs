@@ -4,7 +4,8 @@
 
 pub(in crate::store) mod actor_names;
 pub(in crate::store) mod lease;
-pub(in crate::store) mod messages;
+
 pub(in crate::store) mod pager;
 pub(in crate::store) mod reader;
 pub(in crate::store) mod seats;
+pub(in crate::store) mod texts;

@@ -5,8 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use serde_json::Value;
-
 use super::events::Sent;
 use crate::properties::plain::{Plain, PlainQuery, micros};
 
@@ -97,9 +95,8 @@ impl State {
 
     /// Adds an event as the server lists it. The caller has already compared it with what was sent.
     pub(super) fn push(&mut self, arrival: u64, text: &str, content: u64) {
-        let event: Value = serde_json::from_str(text).unwrap();
-        let received = micros(event["receivedAt"].as_str().unwrap());
-        let plain = Plain::new(event);
+        let plain = Plain::read(text);
+        let received = micros(plain.event["receivedAt"].as_str().unwrap());
         let before = self.contents.insert(plain.identifier.clone(), content);
         assert_eq!(before, None, "{} arrived twice", plain.identifier);
         self.events.push(plain);

@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
 };
 
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// An event as the server lists it. Its index is its order of arrival.
@@ -19,17 +19,24 @@ pub struct Plain {
     pub micros: i64,
     pub received_micros: i64,
     pub event: Value,
+    /// The words of each value that has no filter of its own, with a space around each.
+    pub other_words: Vec<String>,
 }
 
 /// Maximum time after its receipt by which an event is still ordered by its own time.
 const FUTURE_MICROS_MAX: i64 = 24 * 60 * 60 * 1_000_000;
 
 impl Plain {
-    pub fn new(event: Value) -> Self {
+    /// An event as the server has returned it.
+    pub fn read(stored: &str) -> Self {
+        let event: Value = serde_json::from_str(stored).unwrap();
         let identifier = event["identifier"].as_str().unwrap().to_owned();
         let at = micros(event["trigger"]["at"].as_str().unwrap());
         let received_micros = micros(event["receivedAt"].as_str().unwrap());
-        Self { identifier, micros: ordered_at(at, received_micros), received_micros, event }
+        let mut texts = Vec::new();
+        add_texts(serde_json::from_str(stored).unwrap(), "", &mut texts);
+        let other_words = texts.iter().map(|text| in_a_row(text)).filter(|words| words.len() > 1).collect();
+        Self { identifier, micros: ordered_at(at, received_micros), received_micros, event, other_words }
     }
 }
 
@@ -243,19 +250,26 @@ impl Bound {
     }
 }
 
-/// The values that a search covers, in addition to the message.
+/// The values in whose text a search looks, in addition to the message.
 const SEARCHED: &[&str] = &[
     "/identifier",
     "/context/entity",
     "/context/blueprint",
     "/context/runId",
+    "/context/webhookId",
+    "/context/webhookEventId",
+    "/context/integrationId",
     "/resourceType",
     "/action",
     "/trigger/by/userId",
     "/trigger/by/name",
     "/trigger/by/email",
     "/request/path",
+    "/request/ip",
 ];
+
+/// Other values that are not searched for words: the time, and what the server adds to an event.
+const UNSEARCHED: &[&str] = &["/message", "/trigger/at", "/receivedAt", "/receivedBy", "/orderedBy"];
 
 /// Words that a search skips next to others.
 const JOINING: &[&str] = &["in", "of", "on", "to"];
@@ -265,6 +279,38 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
     let folded = fold(text);
     let words = folded.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// Adds the texts of all values that have no filter of their own. Numbers are texts as they are written.
+fn add_texts(value: &RawValue, pointer: &str, texts: &mut Vec<String>) {
+    let mut sources = PARAMETERS.iter().flat_map(|parameter| parameter.sources).chain(UNSEARCHED);
+    if sources.any(|source| *source == pointer) {
+        return;
+    }
+    match value.get().as_bytes()[0] {
+        b'n' => {}
+        b'"' => texts.push(serde_json::from_str(value.get()).unwrap()),
+        b'[' => {
+            let values: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap();
+            // No value with a filter is in a list.
+            for value in values {
+                add_texts(value, "/-", texts);
+            }
+        }
+        b'{' => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(value.get()).unwrap();
+            for (key, value) in members {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                add_texts(value, &format!("{pointer}/{key}"), texts);
+            }
+        }
+        _ => texts.push(value.get().to_owned()),
+    }
+}
+
+/// The words of a text, with a space around each.
+fn in_a_row(text: &str) -> String {
+    words(text).fold(" ".to_owned(), |words, word| words + &word + " ")
 }
 
 /// A search for words, or for or without one phrase.
@@ -291,10 +337,15 @@ impl PlainSearch {
         format!("{sign}\"{escaped}\"")
     }
 
-    fn holds(&self, event: &Value) -> bool {
+    fn holds(&self, plain: &Plain) -> bool {
+        let event = &plain.event;
         let names: Vec<_> = SEARCHED.iter().filter_map(|source| event.pointer(source)?.as_str()).map(fold).collect();
         let message: Vec<_> = words(event["message"].as_str().unwrap_or_default()).collect();
-        let in_names = |text: &str| names.iter().any(|name| name.contains(&fold(text)));
+        let in_values = |text: &str| {
+            let wanted = in_a_row(text);
+            wanted.len() > 1 && plain.other_words.iter().any(|own| own.contains(&wanted))
+        };
+        let in_names = |text: &str| names.iter().any(|name| name.contains(&fold(text))) || in_values(text);
         if self.is_phrase {
             let mut read = words(&self.text).collect::<Vec<_>>().join(" ");
             let has_words = !read.is_empty();
@@ -388,7 +439,7 @@ impl PlainQuery {
     fn holds(&self, plain: &Plain, aside: Option<&str>) -> bool {
         self.from.as_ref().is_none_or(|from| from.micros <= plain.micros)
             && self.to.as_ref().is_none_or(|to| plain.micros <= to.micros)
-            && self.search.as_ref().is_none_or(|search| search.holds(&plain.event))
             && self.terms.iter().all(|term| aside == Some(term.parameter.name) || term.holds(&plain.event))
+            && self.search.as_ref().is_none_or(|search| search.holds(plain))
     }
 }

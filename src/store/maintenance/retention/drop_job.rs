@@ -32,7 +32,7 @@ const WAL_BYTES_PER_RUN: usize = 32;
 /// One step.
 pub(in crate::store) enum DropJob {
     /// Deletes events of a chunk: from here on no query finds them. Rejected if the chunk has changed.
-    DropChunk(DropChunk),
+    DropChunk(Box<DropChunk>),
     /// Deletes rows of deleted events.
     Events(Vec<SeqRun>),
     /// Deletes rows of a former chunk from one table. Rejected if no deletable row remains.
@@ -112,9 +112,10 @@ impl Job for Arc<DropJob> {
     }
 
     fn publish_removals(&self, applied: &bool, to: &Published<'_>) {
-        let DropJob::DropChunk(DropChunk { number, runs, remainder, .. }) = &**self else {
+        let DropJob::DropChunk(chunk) = &**self else {
             return;
         };
+        let DropChunk { number, runs, remainder, .. } = &**chunk;
         match remainder {
             _ if !applied => {}
             Remainder::Nothing => to.index.replace(*number, None),

@@ -299,7 +299,8 @@ impl Round {
         let details = plan::details(&expired, cutoffs);
         let record = self_audit::retention_event(&details).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let record = self.writer.prepare(record);
-        if !self.submit(DropJob::DropChunk(DropChunk { number, runs: runs.clone(), remainder, record }))? {
+        let drop = DropChunk { number, runs: runs.clone(), remainder, record };
+        if !self.submit(DropJob::DropChunk(Box::new(drop)))? {
             // The chunk was filled meanwhile.
             return Ok(None);
         }

@@ -1,0 +1,148 @@
+//! The words of texts, and the numbers under which the index keeps those of an event's values.
+//!
+//! A word is a run of letters and digits, without regard to case and to the encoding of accents. The index keeps 24 bits of
+//! a hash of each word. Two words may share a number, so the event itself is read before it counts as a match.
+
+use std::sync::Arc;
+
+use crate::model::fold::fold;
+
+/// The number of bits of a word's number.
+const WORD_BITS: u32 = 24;
+/// The number of different numbers.
+pub const WORD_NUMBERS: u32 = 1 << WORD_BITS;
+/// The number that stands for all words of an event with more than [`EVENT_WORDS_MAX`].
+pub const ANY_WORD: u32 = 0;
+/// Maximum number of distinct words of one event that the index keeps. Existing files have indexes that were built with this
+/// number, so it must not be changed.
+pub const EVENT_WORDS_MAX: usize = 512;
+
+/// The numbers of an event's words: ascending, each once; or [`ANY_WORD`] alone.
+pub type WordNumbers = Arc<[u32]>;
+
+/// The words of a text, as they are written.
+pub fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split(is_separator).filter(|word| !word.is_empty())
+}
+
+/// Whether a character separates words.
+pub fn is_separator(char: char) -> bool {
+    !char.is_alphanumeric()
+}
+
+/// The number of a folded word: FNV-1a, mixed so that the upper bits depend on all others.
+pub fn word_number(folded: &str) -> u32 {
+    finish(folded.bytes().fold(HASH_START, add_byte))
+}
+
+/// Adds the numbers of a text's words.
+pub fn add_word_numbers(text: &str, numbers: &mut Vec<u32>) {
+    if text.is_ascii() {
+        add_plain_numbers(text, numbers);
+    } else {
+        numbers.extend(words(&fold(text)).map(word_number));
+    }
+}
+
+/// Adds the numbers of the words of a text in ASCII.
+pub fn add_plain_numbers(text: &str, numbers: &mut Vec<u32>) {
+    let mut hash = HASH_START;
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            hash = add_byte(hash, byte.to_ascii_lowercase());
+        } else if hash != HASH_START {
+            numbers.push(finish(hash));
+            hash = HASH_START;
+        }
+    }
+    if hash != HASH_START {
+        numbers.push(finish(hash));
+    }
+}
+
+/// The numbers as the index keeps them.
+pub fn kept(mut numbers: Vec<u32>) -> WordNumbers {
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.len() > EVENT_WORDS_MAX { Arc::from([ANY_WORD]) } else { numbers.into() }
+}
+
+/// Whether a text has these folded words one after another.
+pub fn has_sequence(text: &str, folded: &[&str]) -> bool {
+    let Some((first, others)) = folded.split_first() else {
+        return false;
+    };
+    if !text.is_ascii() {
+        let text = fold(text);
+        return starts(words(&text), |word| word == *first)
+            .any(|rest| others.iter().copied().eq(rest.take(others.len())));
+    }
+    starts(words(text), |word| word.eq_ignore_ascii_case(first))
+        .any(|mut rest| others.iter().all(|other| rest.next().is_some_and(|word| word.eq_ignore_ascii_case(other))))
+}
+
+/// For each word that passes, the words after it.
+fn starts<'t, W: Iterator<Item = &'t str> + Clone>(
+    mut words: W,
+    passes: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = W> {
+    std::iter::from_fn(move || words.find(|word| passes(word)).map(|_| words.clone()))
+}
+
+const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
+const HASH_PRIME: u64 = 0x0100_0000_01b3;
+/// A multiplier of the generator `SplitMix64`.
+const MIX: u64 = 0xbf58_476d_1ce4_e5b9;
+
+fn add_byte(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(HASH_PRIME)
+}
+
+fn finish(hash: u64) -> u32 {
+    let number = (hash ^ hash >> 29).wrapping_mul(MIX) >> (u64::BITS - WORD_BITS);
+    // The number has 24 bits.
+    u32::try_from(number).unwrap_or(ANY_WORD).max(ANY_WORD + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn numbers(text: &str) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        add_word_numbers(text, &mut numbers);
+        numbers
+    }
+
+    #[test]
+    fn the_numbers_of_words_never_change() {
+        // Files have them.
+        assert_eq!(numbers("Checkout-API 42"), [word_number("checkout"), word_number("api"), word_number("42")]);
+        assert_eq!(numbers("a"), [16_247_014]);
+        assert_eq!(numbers("Stra\u{df}e"), [4_350_780]);
+    }
+
+    #[test]
+    fn an_event_with_too_many_words_may_have_any() {
+        let of = |count: u32| kept((1..=count).chain(1..=count).collect());
+        assert_eq!(of(512).len(), 512);
+        assert_eq!(*of(513), [ANY_WORD]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_sequence_of_words_is_found_and_has_their_numbers(
+            text in "[aBzİßé1 .,\u{301}]{0,12}", begin in 0usize..6, count in 0usize..4,
+        ) {
+            let folded = fold(&text).into_owned();
+            let own: Vec<_> = words(&folded).collect();
+            let wanted: Vec<_> = own.iter().copied().skip(begin).take(count).collect();
+            prop_assert_eq!(has_sequence(&text, &wanted), !wanted.is_empty());
+            let known = numbers(&text);
+            prop_assert!(wanted.iter().all(|word| known.contains(&word_number(word)) && word_number(word) != ANY_WORD));
+            let other = [&wanted[..], &["other"]].concat();
+            prop_assert!(!has_sequence(&text, &other));
+        }
+    }
+}
