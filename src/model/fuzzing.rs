@@ -8,10 +8,11 @@ use crate::model::{
     address::addresses,
     batch::{self, AfterError},
     cursor::{self, Fingerprint},
-    event::{self, EventDraft, Receipt, Sender},
+    event::{self, EventDraft, Highlight, Receipt, Sender},
     field::{FIELDS, Field},
-    filter::Predicate,
+    filter::{Predicate, SearchTerm},
     limits::EventLimits,
+    search::SearchText,
     search_language,
     timestamp::Timestamp,
     token::parse_api_token,
@@ -40,7 +41,27 @@ pub fn take_events(body: &[u8]) {
         let (timestamp, values) =
             event::searchable(&one.body).unwrap_or((Timestamp::from_micros(0), Values::default()));
         assert_eq!((timestamp, sorted(&values)), (one.timestamp, sorted(&one.values)));
+        assert_eq!(values.words(), one.values.words());
+        search_in(&one.body);
         assert!(!named || event::same_submission((&one.body, one.filled), (&other.body, other.filled)));
+    }
+}
+
+/// Searches a stored event for short words. Each reported place is a text of the event.
+fn search_in(body: &str) {
+    let parsed = serde_json::from_str::<serde_json::Value>(body);
+    for word in ["a", "1", "true", "é"] {
+        let text = SearchText::phrase(word, false);
+        let is_contained = event::contains(body, &text);
+        let highlights = event::highlights(body, &[SearchTerm::Text(text)]);
+        assert!(!is_contained || !highlights.is_empty() || body.len() > 64 * 1024, "{word} in {body}");
+        for Highlight { pointer, ranges } in &highlights {
+            assert!(ranges.is_sorted_by_key(|range| range.start) && ranges.iter().all(|range| !range.is_empty()));
+            assert!(
+                parsed.as_ref().is_ok_and(|event| event.pointer(pointer).is_some()) || parsed.is_err(),
+                "{pointer}"
+            );
+        }
     }
 }
 

@@ -164,6 +164,9 @@ impl View<'_> {
                     let mut some = Bitset::none(self.length);
                     add_word(chunk, *number, &mut some);
                     all.keep(&some);
+                    if all.is_empty() {
+                        break;
+                    }
                 }
                 bits.add(&all);
                 add_word(chunk, ANY_WORD, bits);
