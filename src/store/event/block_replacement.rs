@@ -192,3 +192,107 @@ impl Group {
         Some(Replacement { former, block: Some(block) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::event::block_rows::BlockReader;
+
+    const SECRET: &str = "unforgettable4711";
+
+    fn body(seq: i64) -> String {
+        format!("{{\"identifier\":\"e{seq}\",\"message\":\"{SECRET}-{seq}.\"}}")
+    }
+
+    /// A file with these blocks: the seq of the first event, and the number of events.
+    fn file(blocks: &[(i64, i64)]) -> (Connection, BodyCodec) {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        let codec = BodyCodec::load(&connection).unwrap();
+        for (first, events) in blocks {
+            let text = BlockText::of(&(*first..first + events).map(body).collect::<Vec<_>>());
+            block_rows::insert(&connection, *first, text.events(), &text.encode(&codec)).unwrap();
+        }
+        (connection, codec)
+    }
+
+    fn blocks(connection: &Connection) -> Vec<(i64, i64)> {
+        let mut statement = connection.prepare("SELECT first, events FROM block ORDER BY first").unwrap();
+        statement.query_map([], |row| row.try_into()).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The seqs up to 40 of the events that have a body, which must be the right one.
+    fn readable(connection: &Connection, codec: &BodyCodec) -> Vec<i64> {
+        let mut reader = BlockReader::new(connection, codec).unwrap();
+        let mut found = Vec::new();
+        for seq in 1..=40 {
+            if let Ok(read) = reader.body(seq).unwrap() {
+                assert_eq!(read, body(seq));
+                found.push(seq);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn small_neighbors_become_one_block_and_full_ones_stay() {
+        // Single events, a batch of 12, a gap, and more.
+        let singles = (1..=10).map(|first| (first, 1));
+        let all: Vec<_> = singles.chain([(11, 8), (19, 4), (23, 3), (26, 1), (30, 1), (31, 7), (38, 2)]).collect();
+        let (connection, codec) = file(&all);
+        let before = readable(&connection, &codec);
+        replace(&connection, &joined(&connection, &codec, (1, 40)).unwrap()).unwrap();
+        assert_eq!(blocks(&connection), [(1, 8), (9, 2), (11, 8), (19, 8), (30, 8), (38, 2)]);
+        assert_eq!(readable(&connection, &codec), before);
+        assert!(joined(&connection, &codec, (1, 40)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_block_that_has_changed_is_not_replaced() {
+        let (connection, codec) = file(&[(1, 2), (3, 2)]);
+        let joined = joined(&connection, &codec, (1, 4)).unwrap();
+        connection.execute("INSERT INTO dropped VALUES (3, 3)", []).unwrap();
+        remove(&connection, &codec, &[(3, 3)]).unwrap();
+        replace(&connection, &joined).unwrap();
+        assert_eq!(blocks(&connection), [(1, 2), (4, 1)]);
+        assert_eq!(readable(&connection, &codec), [1, 2, 4]);
+    }
+
+    #[test]
+    fn dropped_events_leave_their_blocks_and_others_stay() {
+        let (connection, codec) = file(&[(1, 8), (9, 8), (17, 8), (25, 8)]);
+        let runs = [(1, 1), (4, 5), (8, 16), (18, 18)];
+        for run in runs {
+            connection.execute("INSERT INTO dropped VALUES (?1, ?2)", [run.0, run.1]).unwrap();
+        }
+        remove(&connection, &codec, &runs).unwrap();
+        assert_eq!(blocks(&connection), [(2, 6), (17, 8), (25, 8)]);
+        let kept: Vec<i64> =
+            (1..=32).filter(|seq| !runs.iter().any(|(first, last)| (first..=last).contains(&seq))).collect();
+        assert_eq!(readable(&connection, &codec), kept);
+        let of_first: Vec<u8> =
+            connection.query_row("SELECT bodies FROM block WHERE first = 2", [], |row| row.get(0)).unwrap();
+        let text = Decoder::new(&connection, &codec).decode(&of_first).unwrap();
+        assert!(text.contains(&format!("{SECRET}-6.")) && !text.contains(&format!("{SECRET}-5.")));
+        // Then the rest of a block that has a gap.
+        connection.execute_batch("DELETE FROM dropped WHERE first < 17; INSERT INTO dropped VALUES (1, 16)").unwrap();
+        remove(&connection, &codec, &[(2, 3), (6, 7)]).unwrap();
+        assert_eq!(blocks(&connection), [(17, 8), (25, 8)]);
+        assert!(connection.execute("DELETE FROM block", []).is_err());
+    }
+
+    #[test]
+    fn a_damaged_block_stays_until_all_of_its_events_are_dropped() {
+        let (connection, codec) = file(&[(1, 8)]);
+        let broken = [(9, 8, "x'28b52ffd'"), (17, 4_000_000_000_i64, "x'28b52ffd'")];
+        for (first, events, bodies) in broken {
+            connection.execute_batch(&format!("INSERT INTO block VALUES ({first}, {events}, {bodies})")).unwrap();
+        }
+        connection.execute("INSERT INTO dropped VALUES (3, 9)", []).unwrap();
+        remove(&connection, &codec, &[(3, 9)]).unwrap();
+        assert_eq!(blocks(&connection), [(1, 2), (9, 8), (17, 4_000_000_000)]);
+        connection.execute_batch("DELETE FROM dropped; INSERT INTO dropped VALUES (3, 18)").unwrap();
+        remove(&connection, &codec, &[(10, 18)]).unwrap();
+        assert_eq!(blocks(&connection), [(1, 2), (17, 4_000_000_000)]);
+    }
+}

@@ -1,6 +1,6 @@
 //! Reading an event's row and verifying that it is what was written.
 //!
-//! Every event leaves the file through [`Stored::open`]. What it cannot verify is returned as [`Damaged`], with what is
+//! Every event leaves the file through [`Fetch::open`]. What it cannot verify is returned as [`Damaged`], with what is
 //! still known, and never as an event. A page that SQLite cannot read damages the events on it and no others. A damaged
 //! block damages the events in it.
 
