@@ -5,7 +5,8 @@ use std::cell::OnceCell;
 use serde_json::Value;
 
 use crate::{
-    cli::failure::Failure,
+    cli::{failure::Failure, import::ImportArguments},
+    config::Config,
     model::{
         mapping::{Mapping, Presets},
         records::{self, Bad},
@@ -26,8 +27,13 @@ pub(super) struct Formats {
 }
 
 impl Formats {
+    /// The presets that the arguments ask for, if any.
+    pub(super) fn of(arguments: &ImportArguments, config: &Config) -> Result<Option<Self>, Failure> {
+        arguments.format.as_deref().map(|name| Self::named(name, &config.presets)).transpose()
+    }
+
     /// The preset with this name, or all for `auto`.
-    pub(super) fn named(name: &str, presets: &Presets) -> Result<Self, Failure> {
+    fn named(name: &str, presets: &Presets) -> Result<Self, Failure> {
         let is_auto = name == AUTO;
         let mappings = if is_auto { presets.all() } else { presets.get(name).into_iter().collect() };
         if mappings.is_empty() {

@@ -91,8 +91,10 @@ pub(super) fn run(config: &Config, arguments: &ImportArguments, out: &mut Output
     for path in &arguments.files {
         input::check(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     }
+    let formats = Formats::of(arguments, config)?;
     let destination = Destination::new(config, arguments.server.client()?)?;
-    let mut import = Import::new(config, arguments, destination.target(), progress(&arguments.files))?;
+    let mut import = Import::new(config, arguments, formats, destination.target());
+    import.progress = progress(&arguments.files);
     let outcome = import.files();
     import.progress.finish_and_clear();
     out.line(import.summary());
@@ -197,17 +199,11 @@ pub(super) struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    /// An import into `target`.
-    fn new(
-        config: &Config,
-        arguments: &'a ImportArguments,
-        target: Target,
-        progress: ProgressBar,
-    ) -> Result<Self, Failure> {
-        let format = arguments.format.as_deref();
-        Ok(Self {
+    /// An import into `target`, without a progress bar.
+    fn new(config: &Config, arguments: &'a ImportArguments, formats: Option<Formats>, target: Target) -> Self {
+        Self {
             arguments,
-            formats: format.map(|name| Formats::named(name, &config.presets)).transpose()?,
+            formats,
             known: Known::new(&config.presets),
             conflicts: Vec::new(),
             limits: config.limits.event(),
@@ -215,13 +211,13 @@ impl<'a> Import<'a> {
             // A server masks events by its own configuration.
             mask: if matches!(target, Target::File(..)) { config.mask.clone() } else { Mask::off() },
             batches: Batches::new(target),
-            progress,
+            progress: ProgressBar::hidden(),
             started: Instant::now(),
             yields: arguments.files.iter().map(|_| Yield::default()).collect(),
             beginnings: Beginnings::of(arguments.files.len()),
             counts: Counts::default(),
             notices: Vec::new(),
-        })
+        }
     }
 
     /// Reads the files.

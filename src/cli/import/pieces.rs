@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use indicatif::ProgressBar;
-
 use crate::{
     cli::{
         client::ServerArguments,
         failure::Failure,
-        import::{Destination, Import, ImportArguments, source::Source},
+        import::{Destination, Formats, Import, ImportArguments, source::Source},
     },
     config::Config,
     model::records::{Lines, Place},
@@ -35,9 +33,12 @@ impl LineImport {
         format: Option<String>,
         server: ServerArguments,
     ) -> Result<Self, Failure> {
-        let destination = Destination::new(config, server.patient_client()?)?;
+        let client = server.patient_client()?;
         let arguments =
             ImportArguments { files: vec![path], format, skip_bad: true, keep_received: false, source: None, server };
+        // Before the file is opened, and perhaps created.
+        Formats::of(&arguments, config)?;
+        let destination = Destination::new(config, client)?;
         Ok(Self { arguments, destination })
     }
 
@@ -48,7 +49,8 @@ impl LineImport {
 
     /// Begins to import. After a failure, another one begins where this one has ended.
     pub(in crate::cli) fn begin(&self, config: &Config) -> Result<Import<'_>, Failure> {
-        Import::new(config, &self.arguments, self.destination.target(), ProgressBar::hidden())
+        let formats = Formats::of(&self.arguments, config)?;
+        Ok(Import::new(config, &self.arguments, formats, self.destination.target()))
     }
 }
 

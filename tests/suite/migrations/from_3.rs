@@ -57,11 +57,13 @@ fn identity(event: &Value) -> String {
     ["userId", "email", "name"].iter().find_map(|key| by[key].as_str()).unwrap().to_owned()
 }
 
-/// The number of events of each actor, by identity.
+/// The identities of all actors, and the number of events in which each is one of the actor's names.
 fn counts(events: &[Value]) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
+    let mut counts: BTreeMap<_, _> = events.iter().map(|event| (identity(event), 0)).collect();
     for event in events {
-        *counts.entry(identity(event)).or_default() += 1;
+        for name in ["userId", "email", "name"].iter().filter_map(|key| event["trigger"]["by"][key].as_str()) {
+            counts.entry(name.to_owned()).and_modify(|count| *count += 1);
+        }
     }
     counts
 }
