@@ -17,6 +17,11 @@ pub const ANY_WORD: u32 = 0;
 /// number, so it must not be changed.
 pub const EVENT_WORDS_MAX: usize = 512;
 
+/// A number of words that few events exceed.
+const USUAL_WORDS: usize = 64;
+/// Numbers that are collected before those that occur twice are removed.
+const COLLECTED_MAX: usize = 8 * EVENT_WORDS_MAX;
+
 /// The numbers of an event's words: ascending, each once; or [`ANY_WORD`] alone.
 pub type WordNumbers = Arc<[u32]>;
 
@@ -35,36 +40,74 @@ pub fn word_number(folded: &str) -> u32 {
     finish(folded.bytes().fold(HASH_START, add_byte))
 }
 
-/// Adds the numbers of a text's words.
-pub fn add_word_numbers(text: &str, numbers: &mut Vec<u32>) {
-    if text.is_ascii() {
-        add_plain_numbers(text, numbers);
-    } else {
-        numbers.extend(words(&fold(text)).map(word_number));
+/// Collects the numbers of an event's words. It ends as soon as the event has too many.
+#[derive(Debug)]
+pub struct WordCollector {
+    numbers: Vec<u32>,
+    is_full: bool,
+}
+
+impl Default for WordCollector {
+    fn default() -> Self {
+        Self { numbers: Vec::with_capacity(USUAL_WORDS), is_full: false }
     }
 }
 
-/// Adds the numbers of the words of a text in ASCII.
-pub fn add_plain_numbers(text: &str, numbers: &mut Vec<u32>) {
-    let mut hash = HASH_START;
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            hash = add_byte(hash, byte.to_ascii_lowercase());
-        } else if hash != HASH_START {
-            numbers.push(finish(hash));
-            hash = HASH_START;
+impl WordCollector {
+    /// Whether the event has too many words, so that further ones do not count.
+    pub const fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Adds the words of a text.
+    pub fn add(&mut self, text: &str) {
+        if text.is_ascii() {
+            self.add_plain(text);
+        } else {
+            words(&fold(text)).map(word_number).take_while(|number| self.push(*number)).for_each(drop);
         }
     }
-    if hash != HASH_START {
-        numbers.push(finish(hash));
-    }
-}
 
-/// The numbers as the index keeps them.
-pub fn kept(mut numbers: Vec<u32>) -> WordNumbers {
-    numbers.sort_unstable();
-    numbers.dedup();
-    if numbers.len() > EVENT_WORDS_MAX { Arc::from([ANY_WORD]) } else { numbers.into() }
+    /// Adds the words of a text in ASCII.
+    pub fn add_plain(&mut self, text: &str) {
+        let mut hash = HASH_START;
+        for byte in text.bytes() {
+            if byte.is_ascii_alphanumeric() {
+                hash = add_byte(hash, byte.to_ascii_lowercase());
+            } else if hash != HASH_START {
+                if !self.push(finish(hash)) {
+                    return;
+                }
+                hash = HASH_START;
+            }
+        }
+        if hash != HASH_START {
+            self.push(finish(hash));
+        }
+    }
+
+    /// Adds a number. Returns whether more count.
+    fn push(&mut self, number: u32) -> bool {
+        if self.numbers.len() == COLLECTED_MAX {
+            self.sort();
+            self.is_full |= self.numbers.len() > EVENT_WORDS_MAX;
+        }
+        if !self.is_full {
+            self.numbers.push(number);
+        }
+        !self.is_full
+    }
+
+    fn sort(&mut self) {
+        self.numbers.sort_unstable();
+        self.numbers.dedup();
+    }
+
+    /// The numbers as the index keeps them.
+    pub fn finish(mut self) -> WordNumbers {
+        self.sort();
+        if self.numbers.len() > EVENT_WORDS_MAX { Arc::from([ANY_WORD]) } else { self.numbers.into() }
+    }
 }
 
 /// Whether a text has these folded words one after another.
@@ -109,10 +152,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The numbers of a text's words, in order.
     fn numbers(text: &str) -> Vec<u32> {
-        let mut numbers = Vec::new();
-        add_word_numbers(text, &mut numbers);
-        numbers
+        let mut collector = WordCollector::default();
+        collector.add(text);
+        collector.numbers
     }
 
     #[test]
@@ -125,9 +169,20 @@ mod tests {
 
     #[test]
     fn an_event_with_too_many_words_may_have_any() {
-        let of = |count: u32| kept((1..=count).chain(1..=count).collect());
-        assert_eq!(of(512).len(), 512);
-        assert_eq!(*of(513), [ANY_WORD]);
+        let of = |count: u32| {
+            let mut collector = WordCollector::default();
+            for word in (1..=count).chain(1..=count).cycle().take(10_000) {
+                collector.add_plain(&format!("w{word} "));
+            }
+            let is_full = collector.is_full();
+            (is_full, collector.finish())
+        };
+        let (is_full, kept) = of(512);
+        assert_eq!((is_full, kept.len()), (false, 512));
+        assert_eq!(of(513), (true, WordNumbers::from([ANY_WORD])));
+        let mut few = WordCollector::default();
+        (0..600).for_each(|word| few.add(&format!("{word}-é")));
+        assert_eq!((few.is_full(), &*few.finish()), (false, &[ANY_WORD][..]));
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use crate::model::{
     mask::MASKED,
     search::SearchText,
     term_text::term_text,
-    words::{self, WordNumbers},
+    words::{self, WordCollector, WordNumbers},
 };
 
 /// What a text is for the index.
@@ -28,17 +28,17 @@ pub(super) enum Place {
 
 /// The numbers of the words by which a stored event is found in addition to its fields and its message.
 pub(super) fn word_numbers(body: &str) -> WordNumbers {
-    let mut numbers = Vec::with_capacity(USUAL_WORDS);
-    // Nothing ends the pass early.
+    let mut words = WordCollector::default();
+    // If the pass ends early, the event has too many words.
     let _ = each_text(body, |place, text| {
         match place {
-            Place::Value if text.is_plain => words::add_plain_numbers(text.raw, &mut numbers),
-            Place::Value => words::add_word_numbers(&text.decode(), &mut numbers),
+            Place::Value if text.is_plain => words.add_plain(text.raw),
+            Place::Value => words.add(&text.decode()),
             Place::Field(_) | Place::Message => {}
         }
-        ControlFlow::Continue(())
+        if words.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    words::kept(numbers)
+    words.finish()
 }
 
 /// Whether a search text is in the message of a stored event, in one of its per-chunk values, or in a value without a field.
@@ -56,9 +56,6 @@ pub fn contains(body: &str, searched: &SearchText) -> bool {
     });
     found.is_break()
 }
-
-/// A number of words that few events exceed.
-const USUAL_WORDS: usize = 64;
 
 /// A text as the body has it.
 #[derive(Clone, Copy)]
