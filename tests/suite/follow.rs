@@ -131,7 +131,7 @@ impl Log {
         let expected = self.written;
         let mut stored = BTreeMap::new();
         // Then the difference is shown.
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         while Instant::now() < deadline && (0..expected).any(|line| !stored.contains_key(&line)) {
             thread::sleep(Duration::from_millis(200));
             stored = stored_lines(&server);

@@ -160,6 +160,9 @@ impl<'p> Follower<'p> {
             while self.read(at, import, false)? {
                 has_read = true;
             }
+            if self.listed.is_none() {
+                break;
+            }
             if self.position.marks[at].is_finished {
                 continue;
             }
@@ -274,6 +277,12 @@ impl<'p> Follower<'p> {
                 return Ok(false);
             }
         };
+        // Truncated or copied since the files were listed: these lines may be of other contents.
+        let is_sure = contents.is_intact().unwrap_or(false) && (mark.bytes > 0 || is_same(&self.files, self.path));
+        if !matches!(piece, Piece::Nothing) && !is_sure {
+            self.listed = None;
+            return Ok(false);
+        }
         let from = Numbers { records: mark.records, lines: mark.lines };
         let failed = |reason| PassFailure { reason, is_local: false };
         let to = match &piece {
@@ -349,6 +358,12 @@ impl<'p> Follower<'p> {
         self.position.save().map_err(local)?;
         Ok(has_read)
     }
+}
+
+/// Whether the log still has these files, in this order.
+fn is_same(files: &[LogFile], log: &Path) -> bool {
+    let identities = |files: &[LogFile]| files.iter().map(|file| file.file.clone()).collect::<Vec<_>>();
+    files::of_log(log).is_ok_and(|present| identities(&present) == identities(files))
 }
 
 fn directory_of(path: &Path) -> &Path {
