@@ -53,4 +53,4 @@ pub use snapshot::{Index, Snapshot, Stage};
 pub use state::SharedChunk;
 pub use term_cache::{KnownTerms, TermCache};
 pub use terms::{TermWriter, UsedTerms, delete_terms, has_term};
-pub use texts::EventTexts;
+pub use texts::{EventTexts, OpenTexts};

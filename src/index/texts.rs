@@ -4,7 +4,10 @@
 //! common words and for parts of identifiers it knows only groups of events. Whether one of these events has a search text
 //! is in its body. This layer reads no bodies, so it asks its caller for the decision.
 
-use std::{cell::Cell, fmt::Debug};
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Debug,
+};
 
 use rusqlite::Connection;
 
@@ -18,23 +21,30 @@ const READ_MAX: u32 = 1_000_000;
 
 /// Reads the texts of events.
 pub trait EventTexts: Debug + Send + Sync {
-    /// Whether the event with this seq, read on this connection, matches all of these texts: it contains those that are
-    /// searched for, and none of the excluded ones. For a damaged event the answer is yes, so that the event is reported to
-    /// the client instead of being left out silently.
-    fn permits(&self, connection: &Connection, seq: i64, texts: &[&SearchText]) -> Result<bool>;
+    /// Begins to read events on this connection, for one query.
+    fn open<'c>(&'c self, connection: &'c Connection) -> Result<Box<dyn OpenTexts + 'c>>;
+}
+
+/// The texts of events, open for one query. Neighboring events are fast to read one after another.
+pub trait OpenTexts {
+    /// Whether the event with this seq matches all of these texts: it contains those that are searched for, and none of the
+    /// excluded ones. For a damaged event the answer is yes, so that the event is reported to the client instead of being left
+    /// out silently.
+    fn permits(&mut self, seq: i64, texts: &[&SearchText]) -> Result<bool>;
 }
 
 /// Reads events for one query, on the connection of its snapshot.
 pub(super) struct TextReader<'s> {
     texts: &'s dyn EventTexts,
     connection: &'s Connection,
+    open: RefCell<Option<Box<dyn OpenTexts + 's>>>,
     /// The number of events that may still be read.
     pub(super) left: Cell<u32>,
 }
 
 impl<'s> TextReader<'s> {
     pub(super) fn new(texts: &'s dyn EventTexts, connection: &'s Connection) -> Self {
-        Self { texts, connection, left: Cell::new(READ_MAX) }
+        Self { texts, connection, open: RefCell::default(), left: Cell::new(READ_MAX) }
     }
 
     /// Whether an event matches all of these texts.
@@ -46,7 +56,11 @@ impl<'s> TextReader<'s> {
             return Err(IndexError::Refused(ParameterError::new("q", message)));
         };
         self.left.set(left);
-        self.texts.permits(self.connection, seq, texts)
+        let mut open = self.open.borrow_mut();
+        match &mut *open {
+            Some(open) => open.permits(seq, texts),
+            None => open.insert(self.texts.open(self.connection)?).permits(seq, texts),
+        }
     }
 }
 
@@ -59,7 +73,7 @@ pub(super) mod tests {
     pub(in crate::index) struct Unread;
 
     impl EventTexts for Unread {
-        fn permits(&self, _: &Connection, _: i64, _: &[&SearchText]) -> Result<bool> {
+        fn open<'c>(&'c self, _: &'c Connection) -> Result<Box<dyn OpenTexts + 'c>> {
             unreachable!()
         }
     }

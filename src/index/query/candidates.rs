@@ -59,13 +59,22 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::index::{error::IndexError, texts::EventTexts};
+    use crate::index::{
+        error::IndexError,
+        texts::{EventTexts, OpenTexts},
+    };
 
     #[derive(Debug)]
     struct Same(bool);
 
     impl EventTexts for Same {
-        fn permits(&self, _: &Connection, _: i64, _: &[&SearchText]) -> Result<bool> {
+        fn open<'c>(&'c self, _: &'c Connection) -> Result<Box<dyn OpenTexts + 'c>> {
+            Ok(Box::new(Self(self.0)))
+        }
+    }
+
+    impl OpenTexts for Same {
+        fn permits(&mut self, _: i64, _: &[&SearchText]) -> Result<bool> {
             Ok(self.0)
         }
     }

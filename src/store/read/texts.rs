@@ -5,7 +5,7 @@ use std::fmt;
 use rusqlite::Connection;
 
 use crate::{
-    index::{EventTexts, IndexError},
+    index::{EventTexts, IndexError, OpenTexts},
     model::{event, search::SearchText},
     store::event::{codec::BodyCodec, stored::Fetch},
 };
@@ -20,9 +20,17 @@ impl StoredTexts {
 }
 
 impl EventTexts for StoredTexts {
-    fn permits(&self, connection: &Connection, seq: i64, texts: &[&SearchText]) -> Result<bool, IndexError> {
-        let found = Fetch::new(connection, &self.0)?.event(seq)?;
-        Ok(match found {
+    fn open<'c>(&'c self, connection: &'c Connection) -> Result<Box<dyn OpenTexts + 'c>, IndexError> {
+        Ok(Box::new(OpenStoredTexts(Fetch::new(connection, &self.0)?)))
+    }
+}
+
+/// The rows of events, read one after another: each block is decompressed once.
+struct OpenStoredTexts<'c>(Fetch<'c>);
+
+impl OpenTexts for OpenStoredTexts<'_> {
+    fn permits(&mut self, seq: i64, texts: &[&SearchText]) -> Result<bool, IndexError> {
+        Ok(match self.0.event(seq)? {
             // Retention has dropped the event since.
             None => false,
             Some(Err(_)) => true,
