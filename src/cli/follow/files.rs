@@ -5,7 +5,8 @@ use std::{
     fs::{self, Metadata},
     io,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
+    thread,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use crate::{
@@ -15,6 +16,10 @@ use crate::{
 
 /// Maximum number of digits of a rotated file's number. Longer ones are dates.
 const NUMBER_DIGITS_MAX: usize = 4;
+
+/// How often a directory that changes is read again, and the pause before.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A file that holds a part of a log.
 #[derive(Debug, Clone)]
@@ -29,14 +34,34 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
+    /// What names the file.
+    fn name(&self) -> (&Path, &str) {
+        (&self.path, &self.file)
+    }
+
     /// Whether this is the log itself, and no rotated file of it.
     pub(super) fn is_present(&self, log: &Path) -> bool {
         self.path == log
     }
 }
 
-/// The files of the log at `path`, from the oldest to the present one. Without the present one if it does not exist.
-pub(super) fn of_log(path: &Path) -> io::Result<Vec<LogFile>> {
+/// The files of the log at `path`, from the oldest to the present one. Without the present one if it does not exist; `None` if
+/// they keep changing. A directory is not read at one moment: while its files are renamed, some are missing or listed twice.
+pub(super) fn of_log(path: &Path) -> io::Result<Option<Vec<LogFile>>> {
+    let mut last = read(path)?;
+    for _ in 0..TRIES {
+        let again = read(path)?;
+        if again.iter().map(LogFile::name).eq(last.iter().map(LogFile::name)) {
+            return Ok(Some(again));
+        }
+        last = again;
+        thread::sleep(PAUSE);
+    }
+    Ok(None)
+}
+
+/// Reads the directory once.
+fn read(path: &Path) -> io::Result<Vec<LogFile>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut files = Vec::new();

@@ -146,8 +146,8 @@ impl<'p> Follower<'p> {
 
     /// Reads what the files have by now. Returns whether that was anything.
     fn pass(&mut self, import: &mut Import<'_>) -> Result<bool, PassFailure> {
-        if self.has_changed().map_err(local)? {
-            self.discover().map_err(local)?;
+        if self.has_changed().map_err(local)? && !self.discover().map_err(local)? {
+            return Ok(false);
         }
         let mut has_read = false;
         let growing: Vec<usize> =
@@ -187,10 +187,14 @@ impl<'p> Follower<'p> {
         Ok(!is_same || !is_intact)
     }
 
-    /// Finds the files after the landmark, and makes marks for them.
-    fn discover(&mut self) -> Result<(), Failure> {
-        self.files = files::of_log(self.path)
-            .map_err(|error| Failure::new(format!("{}: {error}", directory_of(self.path).display())))?;
+    /// Finds the files after the landmark, and makes marks for them. Returns `false` if the files are changing at this moment.
+    fn discover(&mut self) -> Result<bool, Failure> {
+        let in_directory = |error| Failure::new(format!("{}: {error}", directory_of(self.path).display()));
+        let Some(files) = files::of_log(self.path).map_err(in_directory)? else {
+            self.listed = None;
+            return Ok(false);
+        };
+        self.files = files;
         let landmark = (0..self.position.marks.len()).rev().find_map(|at| {
             let found = (self.position.marks[at].bytes > 0).then(|| self.locate(at)).flatten();
             found.map(|file| (at, file))
@@ -225,7 +229,10 @@ impl<'p> Follower<'p> {
             }
             self.position.marks.push(mark);
         }
-        if has_new { self.position.save() } else { Ok(()) }
+        if has_new {
+            self.position.save()?;
+        }
+        Ok(true)
     }
 
     /// Reports marks whose contents are gone, if they may have had more lines.
@@ -363,7 +370,7 @@ impl<'p> Follower<'p> {
 /// Whether the log still has these files, in this order.
 fn is_same(files: &[LogFile], log: &Path) -> bool {
     let identities = |files: &[LogFile]| files.iter().map(|file| file.file.clone()).collect::<Vec<_>>();
-    files::of_log(log).is_ok_and(|present| identities(&present) == identities(files))
+    files::of_log(log).is_ok_and(|present| present.is_some_and(|present| identities(&present) == identities(files)))
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -374,6 +381,7 @@ fn directory_of(path: &Path) -> &Path {
 fn first(path: &Path, position: &Path, from_end: bool) -> Result<Position, Failure> {
     let in_directory = |error: io::Error| Failure::new(format!("{}: {error}", directory_of(path).display()));
     let files = files::of_log(path).map_err(in_directory)?;
+    let files = files.ok_or_else(|| Failure::new(format!("{}: its files keep changing", path.display())))?;
     let (present, rotated): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.is_present(path));
     let mut position = Position::new(position, rotated.iter().map(|file| file.modified).max().unwrap_or(0));
     if from_end && let Some(present) = present.first() {
