@@ -226,8 +226,12 @@ fn list(config: &Config, json: bool, out: &mut Output) -> Result<(), Failure> {
         }
         return Ok(());
     }
+    // Most credentials have one secret and no restriction. Without these columns, the table fits into 80 characters.
+    let is_plain = credentials.iter().all(|one| one.secrets.count() == 1 && one.allowed.is_empty());
+    let header = &["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES", "SECRETS", "ADDRESSES"];
+    let columns = if is_plain { 6 } else { header.len() };
     let row = |credential: Credential| {
-        [
+        let cells = [
             credential.name.as_str().to_owned(),
             credential.client_id.as_str().to_owned(),
             credential.actor_type.name().to_owned(),
@@ -236,13 +240,10 @@ fn list(config: &Config, json: bool, out: &mut Output) -> Result<(), Failure> {
             credential.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
             credential.secrets.count().to_string(),
             if credential.allowed.is_empty() { "any".to_owned() } else { credential.allowed.to_string() },
-        ]
+        ];
+        cells.into_iter().take(columns)
     };
-    out.table(
-        &["NAME", "CLIENT ID", "TYPE", "SCOPES", "STATE", "EXPIRES", "SECRETS", "ADDRESSES"],
-        &["NAME", "SCOPES", "TYPE"],
-        credentials.into_iter().map(row),
-    );
+    out.table(&header[..columns], &["NAME", "SCOPES", "TYPE"], credentials.into_iter().map(row));
     Ok(())
 }
 

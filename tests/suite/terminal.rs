@@ -332,10 +332,12 @@ const ONCE: &[&[&str]] = &[&["credential", "create"], &["credential", "revoke"],
 const SERVING: &[&[&str]] = &[&[], &["serve"], &["demo", "--events", "10"]];
 /// Commands that print until their output has no reader.
 const ENDLESS: &[&[&str]] = &[&["tail"]];
+/// Commands that run until they are stopped, and print nothing to standard output.
+const SILENT: &[&[&str]] = &[&["follow"]];
 
 #[test]
 fn every_command_of_the_help_is_tested_with_a_lost_output() {
-    let tested = || COMPLETING.iter().chain(ONCE).chain(SERVING).chain(ENDLESS);
+    let tested = || COMPLETING.iter().chain(ONCE).chain(SERVING).chain(ENDLESS).chain(SILENT);
     for command in COMMANDS {
         assert!(tested().any(|arguments| arguments.starts_with(command)), "{command:?}");
     }

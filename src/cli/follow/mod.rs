@@ -199,6 +199,11 @@ impl<'p> Follower<'p> {
             let found = (self.position.marks[at].bytes > 0).then(|| self.locate(at)).flatten();
             found.map(|file| (at, file))
         });
+        // A file that was renamed or compressed meanwhile would seem to be gone.
+        if !is_same(&self.files, self.path) {
+            self.listed = None;
+            return Ok(false);
+        }
         let new: Vec<LogFile> = match landmark {
             Some((_, file)) => self.files[file + 1..].to_vec(),
             None => {
@@ -316,6 +321,10 @@ impl<'p> Follower<'p> {
         let by_identity = self.files.iter().position(|file| file.file == mark.file);
         let has_other_file = by_identity.is_none() && mark.bytes > 0;
         let Some(found) = by_identity.or_else(|| has_other_file.then(|| self.locate(at)).flatten()) else {
+            if !is_same(&self.files, self.path) {
+                self.listed = None;
+                return Ok(false);
+            }
             self.report_lost(at, at + 1);
             self.position.marks[at].is_finished = true;
             return Ok(true);
