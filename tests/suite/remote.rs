@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     cli::{bad, counts, directory, err, event, events, good, identifiers, out},
-    harness::{Server, program, run},
+    harness::{Server, eventually, program, run},
     reading::Following,
 };
 
@@ -77,6 +77,10 @@ fn a_server_that_hangs_does_not_hold_a_command() {
     fs::write(server.directory().join("in"), event("e1").to_string()).unwrap();
     let (by_url, server) = (["--url", &server.url, "--token", &server.token], &server);
     server.signal("STOP");
+    // The signal takes effect a little later. Where the system does not say when, the test relies on the start of the commands.
+    let state = format!("/proc/{}/stat", server.pid());
+    let is_stopped = || fs::read_to_string(&state).ok().is_none_or(|state| state.contains(") T "));
+    eventually("the server stops", || is_stopped().then_some(()));
     let ended = thread::scope(|scope| {
         let commands = [&["query"][..], &["export"], &["stats"], &["event", "e1"], &["tail"], &["import", "in"]];
         let asked = commands.map(|command| scope.spawn(move || run(server.directory(), &[command, &by_url].concat())));
