@@ -313,6 +313,8 @@ const COMPLETING: &[&[&str]] = &[
     &["credential", "list"],
     &["credential", "disable", "test-admin"],
     &["credential", "enable", "test-admin"],
+    &["credential", "retire-secrets", "second"],
+    &["credential", "allow-ip", "second", "any"],
     &["preset", "list"],
     &["preset", "show", "okta"],
     &["preset", "test"],
@@ -326,8 +328,10 @@ const COMPLETING: &[&[&str]] = &[
     &["completions", "bash"],
     &["man", "query"],
 ];
-/// Commands whose output cannot be repeated: a lost secret is made invalid. `revoke` needs a new credential each time.
-const ONCE: &[&[&str]] = &[&["credential", "create"], &["credential", "revoke"], &["login-link"]];
+/// Commands whose output cannot be repeated: a lost secret is made invalid, or nobody has it. `revoke` needs a new credential each
+/// time.
+const ONCE: &[&[&str]] =
+    &[&["credential", "create"], &["credential", "add-secret"], &["credential", "revoke"], &["login-link"]];
 /// Commands that run a server.
 const SERVING: &[&[&str]] = &[&[], &["serve"], &["demo", "--events", "10"]];
 /// Commands that print until their output has no reader.
@@ -371,6 +375,9 @@ fn every_command_ends_cleanly_although_its_output_is_lost() {
             assert_eq!(row.contains("revoked"), code == 1, "{lost:?}: {row}");
             assert!(code == 1 || (code == 0 && !is_certain), "{lost:?}: {said}");
             assert!(code == 0 || said.contains("so it was revoked."), "{lost:?}: {said}");
+            let (code, said) = lose(program(directory.path()).args(["credential", "add-secret", "second"]), lost);
+            assert!(code == 1 || (code == 0 && !is_certain), "{lost:?}: {said}");
+            assert!(code == 0 || said.contains("could not be shown"), "{lost:?}: {said}");
             let (code, said) = lose(program(directory.path()).args(["login-link", "--credential", "test-admin"]), lost);
             assert!(code == 1 || (code == 0 && !is_certain), "{lost:?}: {said}");
             assert!(code == 0 || said.contains("so it was made invalid"), "{lost:?}: {said}");
