@@ -45,7 +45,7 @@ pub(crate) struct Verification {
 /// Answers Okta's verification of the address, which changes nothing and shows nothing.
 pub(super) async fn verify(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let challenge = request.headers().get(CHALLENGE).and_then(|value| value.to_str().ok());
-    let verification = challenge.ok_or_else(|| {
+    let verification = challenge.filter(|challenge| !challenge.is_empty()).ok_or_else(|| {
         ApiError::invalid(format!("{CHALLENGE}: is missing; this address takes records, which are sent with POST"))
     })?;
     Ok(HttpResponse::Ok().json(Verification { verification: verification.to_owned() }))
