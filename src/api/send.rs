@@ -85,6 +85,8 @@ impl Parameters {
         let identification = source.map_or(Identification::Delivery { is_strict: true }, |name| {
             Identification::Source { name, first: first.unwrap_or(1) }
         });
-        Ok(Self { policy: Policy::Partial, format: Some(Format { mapping, identification, door: DOOR }) })
+        let read = ingest::documents(context.batch_events_max);
+        let format = Format { mapping, identification, door: DOOR, counted_as: None, read };
+        Ok(Self { policy: Policy::Partial, format: Some(format) })
     }
 }

@@ -18,8 +18,8 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use setting::LogFormat;
 pub use settings::{
-    AuthConfig, DatabaseConfig, LimitsConfig, LogConfig, MaskConfig, RetentionConfig, SelfAuditConfig, ServerConfig,
-    TlsFiles,
+    AuthConfig, DatabaseConfig, DoorsConfig, LimitsConfig, LogConfig, MaskConfig, RetentionConfig, SelfAuditConfig,
+    ServerConfig, TlsFiles,
 };
 
 use crate::model::{
@@ -39,6 +39,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[limits]`: bounds on one request and on all of them together.
     pub limits: LimitsConfig,
+    /// `[doors]`: the protocols in which other systems send records.
+    pub doors: DoorsConfig,
     /// `[mask]`: which values in events are masked before they are stored.
     pub mask: Mask,
     /// `[self_audit]`: auditbox's own events.
@@ -82,6 +84,7 @@ impl Config {
         let mut effective = print::file(&settings.to_toml(), &resource_types, &fields, source.preset_tables());
         effective += &print::routes(source.route_tables());
         let config = settings.into_config(resource_types).map_err(|problem| source.blame(problem))?;
+        config.doors.check_presets(&presets).map_err(|problem| source.blame(problem))?;
         let config = Self { fields, presets, routes, ..config };
         Ok(Loaded { config, effective, warnings: source.into_warnings() })
     }

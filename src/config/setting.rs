@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::Pat
 use ipnet::IpNet;
 use toml::Value;
 
-use crate::model::{networks::parse_network, retention::KeepBy, self_audit::Record};
+use crate::model::{door::Door, networks::parse_network, retention::KeepBy, self_audit::Record};
 
 /// The range of a number whose row names none.
 pub(super) const ANY_NUMBER: RangeInclusive<u64> = 0..=u64::MAX;
@@ -96,6 +96,7 @@ texts! {
         |path: &Option<PathBuf>| path.as_ref().map(Text::print).unwrap_or_default();
     SocketAddr: address, SocketAddr::to_string;
     IpNet: parse_network, IpNet::to_string;
+    Door: |text| word(&Door::ALL, Door::name, text), |word: &Door| word.name().to_owned();
     Record: |text| word(&Record::ALL, Record::name, text), |word: &Record| word.name().to_owned();
     KeepBy: |text| word(&KeepBy::ALL, KeepBy::name, text), |word: &KeepBy| word.name().to_owned();
     LogFormat: |text| word(&LogFormat::ALL, LogFormat::name, text), |word: &LogFormat| word.name().to_owned();
@@ -148,6 +149,21 @@ impl Setting for BTreeMap<String, u64> {
 
     fn to_toml(&self) -> Value {
         Value::Table(self.iter().map(|(key, number)| (key.clone(), integer(*number))).collect())
+    }
+}
+
+/// Texts by keys that the operator chooses.
+impl Setting for BTreeMap<String, String> {
+    const FROM_VARIABLE: Option<fn(&str) -> Value> = None;
+
+    fn read(value: &Value, _range: &RangeInclusive<u64>) -> Result<Self, String> {
+        let invalid = || wrong_type("keys with strings", value);
+        let entries = value.as_table().ok_or_else(invalid)?.iter();
+        entries.map(|(key, value)| Ok((key.clone(), value.as_str().ok_or_else(invalid)?.to_owned()))).collect()
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Table(self.iter().map(|(key, text)| (key.clone(), Value::from(text.clone()))).collect())
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     table::settings,
 };
 use crate::model::{
+    door::Door,
     limits::{self, EventLimits, QueryLimits},
     mapping::Presets,
     mask::{self, Mask},
@@ -130,6 +131,16 @@ settings! {
         pub future_seconds_max: i64 = limits::FUTURE_SECONDS_MAX, in 1..=SECONDS_MAX;
     }
 
+    /// `[doors]`: the protocols in which other systems send records.
+    doors: DoorsConfig {
+        /// What precedes the paths of the doors. By default nothing does: many senders know only the root.
+        pub path_prefix: String = String::new();
+        /// The doors that are closed. By default all are open: each needs a credential.
+        pub disabled: Vec<Door> = Vec::new();
+        /// The presets of senders whose records are not what their door usually carries, by the name of the credential.
+        pub presets: BTreeMap<String, String> = BTreeMap::new();
+    }
+
     /// `[mask]`: which values in events are masked before they are stored.
     mask: MaskConfig {
         /// Whether anything is masked.
@@ -171,9 +182,10 @@ impl Settings {
     /// The checked configuration, or the first problem. This does not open any file.
     pub(super) fn into_config(self, resource_types: Catalog) -> Result<Config, Problem> {
         self.check_at_most()?;
-        let Self { server, database, auth, limits, mask, self_audit, retention, log } = self;
+        let Self { server, database, auth, limits, doors, mask, self_audit, retention, log } = self;
         server.check()?;
         database.check()?;
+        doors.check()?;
         log.check()?;
         let (mask, retention) = (mask.parse()?, retention.parse()?);
         Ok(Config {
@@ -181,6 +193,7 @@ impl Settings {
             database,
             auth,
             limits,
+            doors,
             mask,
             self_audit,
             retention,
@@ -257,6 +270,32 @@ impl LimitsConfig {
             filter_values_max: self.filter_values_max,
             list_default: self.list_default,
             list_max: self.list_max,
+        }
+    }
+}
+
+impl DoorsConfig {
+    fn check(&self) -> Result<(), Problem> {
+        let is_char = |char: char| char.is_ascii_alphanumeric() || matches!(char, '/' | '-' | '_' | '.');
+        let (prefix, is_path) = (&self.path_prefix, self.path_prefix.starts_with('/'));
+        let is_fit = is_path && !prefix.ends_with('/') && !prefix.contains("//") && prefix.chars().all(is_char);
+        if prefix.is_empty() || is_fit {
+            return Ok(());
+        }
+        let expected = "must be empty, or begin with a slash and not end with one, such as /ingest";
+        Err(problem("doors", "path_prefix", format!("{expected}, not `{prefix}`")))
+    }
+
+    /// The error for a preset that does not exist.
+    pub(super) fn check_presets(&self, presets: &Presets) -> Result<(), Problem> {
+        let names = presets.names();
+        match self.presets.values().find(|name| !names.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(problem(
+                "doors",
+                "presets",
+                format!("names the preset `{name}`, which does not exist; the presets are {}", names.join(", ")),
+            )),
         }
     }
 }

@@ -2,33 +2,53 @@
 //!
 //! A door reads the wire format of a protocol, passes the records to `ingest`, and answers what the senders of the protocol need.
 //! What belongs here: wire formats, and proofs other than a credential. What does not: mapping (`model/mapping`) and storing
-//! (`ingest`). A protocol is a file here, a line in `routes`, and a row of `http::actions`.
+//! (`ingest`). A protocol is a file here, a line in `PROTOCOLS`, its rows in `http::actions`, and a page of the guide.
 
+mod kubernetes;
+mod protocol;
 mod rate;
+mod registry;
 mod routes;
 mod signature;
 mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+pub use protocol::native_form;
 pub use routes::configure;
 pub(crate) use webhook::{CHALLENGE, Verification};
 
 use crate::model::{
+    door::Door,
     mapping::{Mapping, Presets},
     route::{
         Route,
         signature::{Key, KeySource},
     },
 };
+use protocol::Protocol;
 use rate::Rate;
 use signature::Checker;
 
+/// The doors that are served over HTTP.
+const PROTOCOLS: &[Protocol] = &[kubernetes::PROTOCOL, registry::PROTOCOL];
+
+/// The names under which the records of the doors and of these routes are counted.
+pub fn counted_names(routes: &[Route]) -> impl Iterator<Item = String> {
+    let doors = Door::ALL.into_iter().map(|door| door.name().to_owned());
+    doors.chain(routes.iter().map(|route| counted_as(&route.name)))
+}
+
+/// The name under which the records of a route are counted.
+fn counted_as(route: &str) -> String {
+    format!("in/{route}")
+}
+
 /// The routes of the configuration, ready to receive. It has no `Debug`, because it holds keys.
-pub struct Routes(BTreeMap<String, Arc<Door>>);
+pub struct Routes(BTreeMap<String, Arc<ReadyRoute>>);
 
 /// A route, ready to receive.
-struct Door {
+struct ReadyRoute {
     route: Route,
     mapping: Arc<Mapping>,
     checker: Option<Checker>,
@@ -42,7 +62,7 @@ impl Routes {
         presets: &Presets,
         read: impl Fn(&KeySource) -> Result<Key, String>,
     ) -> Result<Self, String> {
-        let mut doors = BTreeMap::new();
+        let mut ready_routes = BTreeMap::new();
         for route in routes {
             let name = &route.name;
             let invalid = |message: String| format!("[[routes]] {name}: {message}");
@@ -53,18 +73,18 @@ impl Routes {
                 let keys = signature.keys.iter().map(key).collect::<Result<_, _>>()?;
                 Ok::<_, String>(Checker::new(signature.clone(), keys))
             });
-            let door = Door {
+            let ready = ReadyRoute {
                 mapping: Arc::new(mapping),
                 checker: checker.transpose()?,
                 rate: route.requests_per_second_max.map(|per_second| Rate::new(per_second, Instant::now())),
                 route: route.clone(),
             };
-            doors.insert(name.clone(), Arc::new(door));
+            ready_routes.insert(name.clone(), Arc::new(ready));
         }
-        Ok(Self(doors))
+        Ok(Self(ready_routes))
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Door>> {
+    fn find(&self, name: &str) -> Option<Arc<ReadyRoute>> {
         self.0.get(name).map(Arc::clone)
     }
 }

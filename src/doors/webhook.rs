@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    doors::{Door, Routes, signature::Checker},
+    doors::{ReadyRoute, Routes, counted_as, signature::Checker},
     http::{
         ApiError, BodyLimits, Context,
         body::Body,
@@ -67,28 +67,28 @@ async fn deliver(
     routes: &Routes,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let Some(door) = routes.find(request.match_info().query("route")) else {
+    let Some(ready) = routes.find(request.match_info().query("route")) else {
         // Only a sender learns which routes exist.
         Ingest::of(request)?;
         return Err(nothing_at(request));
     };
-    let (caller, body) = match &door.checker {
-        Some(checker) => door.receive_signed(checker, request, context, payload).await?,
+    let (caller, body) = match &ready.checker {
+        Some(checker) => ready.receive_signed(checker, request, context, payload).await?,
         None => {
-            let caller = door.presented(request)?;
-            door.take_turn()?;
-            (caller, door.limits(context).read_beginning(request.headers(), payload).await?)
+            let caller = ready.presented(request)?;
+            ready.take_turn()?;
+            (caller, ready.limits(context).read_beginning(request.headers(), payload).await?)
         }
     };
     context.writer.check_room()?;
-    let key = door.delivery(request.headers(), &caller);
+    let key = ready.delivery(request.headers(), &caller);
     let reading = Reading::new(context, &caller, Policy::Partial, key);
-    let mut stored = ingest::records(door.format(), reading, body, context).await?;
+    let mut stored = ingest::records(ready.format(context), reading, body, context).await?;
     stored.check_any(context)?;
     stored.respond(context, request, &context.reading(&caller, request)).await
 }
 
-impl Door {
+impl ReadyRoute {
     /// The sender of a request without a signature. Its credential must be that of the route.
     fn presented(&self, request: &HttpRequest) -> Result<Caller, ApiError> {
         let caller = Ingest::of(request)?.0;
@@ -120,8 +120,8 @@ impl Door {
         let (is_signed, body) = if body.bytes.len() <= INLINE_BYTES_MAX {
             (checker.is_signed(&claim, &body.bytes), body)
         } else {
-            let door = Arc::clone(self);
-            let check = move || (door.checker.as_ref().is_some_and(|own| own.is_signed(&claim, &body.bytes)), body);
+            let ready = Arc::clone(self);
+            let check = move || (ready.checker.as_ref().is_some_and(|own| own.is_signed(&claim, &body.bytes)), body);
             limits.work(check).await?
         };
         if !is_signed {
@@ -170,12 +170,13 @@ impl Door {
         IdempotencyKey::parse(value.as_bytes(), &sender).ok()
     }
 
-    fn format(&self) -> Format {
+    fn format(&self, context: &Context) -> Format {
         let identification = match &self.route.dedupe {
             Dedupe::Delivery | Dedupe::None => Identification::Delivery { is_strict: false },
             Dedupe::Content => Identification::Content { source: self.route.name.clone() },
             Dedupe::Key(key) => Identification::Key { source: self.route.name.clone(), key: key.clone() },
         };
-        Format { mapping: Arc::clone(&self.mapping), identification, door: DOOR }
+        let (counted_as, read) = (Some(counted_as(&self.route.name)), ingest::documents(context.batch_events_max));
+        Format { mapping: Arc::clone(&self.mapping), identification, door: DOOR, counted_as, read }
     }
 }

@@ -1,6 +1,8 @@
 //! The table of audit actions: what the record calls each request, and when it is recorded.
 
-use actix_web::{HttpRequest, http::Method};
+use actix_web::{HttpRequest, http::Method, web::Data};
+
+use crate::http::Context;
 
 /// When an authenticated request is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub(crate) enum Recording {
     /// By its handler, when the whole response was sent, or is known to be incomplete.
     AtEnd,
 }
+
+/// What the actions of the doors begin with.
+const DOOR_ACTIONS: &str = "door.";
 
 /// A method, a route, its audit action, and when it is recorded.
 type ActionRow = (&'static str, &'static str, &'static str, Recording);
@@ -41,6 +46,9 @@ const ACTIONS: &[ActionRow] = &[
     ("GET", "/in/{route}", "route.verify", Recording::Never),
     ("POST", "/in/{route}", "route.ingest", Recording::IfRefused),
     ("POST", "/in/{route}/{secret}", "route.ingest", Recording::IfRefused),
+    ("POST", "/v1/logs", "door.otlp", Recording::IfRefused),
+    ("POST", "/k8s/audit", "door.kubernetes", Recording::IfRefused),
+    ("POST", "/registry", "door.registry", Recording::IfRefused),
     ("GET", "/sign-in", "sign_in.page", Recording::Never),
     ("POST", "/sign-in", "session.create", Recording::BeforeOrAfter),
     ("POST", "/sign-out", "session.end", Recording::Before),
@@ -87,8 +95,27 @@ pub(super) fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The row that a request belongs to, by its number.
 pub(super) fn row_of(request: &HttpRequest) -> Option<usize> {
-    let (method, pattern) = (method_of(request), request.match_pattern()?);
+    let (method, pattern) = (method_of(request), pattern_of(request)?);
     ACTIONS.iter().position(|(known, route, ..)| *known == method && *route == pattern)
+}
+
+/// The name of the door that a request is sent to.
+pub(crate) fn door_of(request: &HttpRequest) -> Option<&'static str> {
+    of_route(request).find_map(|(_, _, action, _)| action.strip_prefix(DOOR_ACTIONS))
+}
+
+/// The route of a request, without the prefix that the configuration may give to the doors.
+pub(crate) fn pattern_of(request: &HttpRequest) -> Option<String> {
+    let pattern = request.match_pattern()?;
+    let context = request.app_data::<Data<Context>>();
+    let prefix = context.map(|context| context.path_prefix.as_str()).filter(|prefix| !prefix.is_empty());
+    let inner = prefix.and_then(|prefix| pattern.strip_prefix(prefix));
+    let is_door =
+        |inner: &str| ACTIONS.iter().any(|(_, route, action, _)| *route == inner && action.starts_with(DOOR_ACTIONS));
+    match inner {
+        Some(inner) if is_door(inner) => Some(inner.to_owned()),
+        _ => Some(pattern),
+    }
 }
 
 /// The method that a request is recorded and counted under.
@@ -105,6 +132,6 @@ pub(super) fn methods_of(request: &HttpRequest) -> Vec<&'static str> {
 
 /// The rows of this request's route.
 fn of_route(request: &HttpRequest) -> impl Iterator<Item = &'static ActionRow> {
-    let pattern = request.match_pattern();
+    let pattern = pattern_of(request);
     ACTIONS.iter().filter(move |(_, route, ..)| pattern.as_deref() == Some(*route))
 }

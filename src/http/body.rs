@@ -51,6 +51,11 @@ impl BodyLimits {
         Self { bytes_max: bytes_max.min(self.bytes_max), ..self.clone() }
     }
 
+    /// The same budget with a limit per body of `bytes_max` or more.
+    pub(crate) fn at_least(&self, bytes_max: usize) -> Self {
+        Self { bytes_max: bytes_max.max(self.bytes_max), ..self.clone() }
+    }
+
     /// Reads a whole body and decodes its `Content-Encoding`.
     pub(crate) async fn read(&self, headers: &HeaderMap, payload: web::Payload) -> Result<Body, ApiError> {
         let body = self.read_beginning(headers, payload).await?;

@@ -9,7 +9,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{self, ContentType},
+        header::{self, ContentType, HeaderValue},
     },
 };
 use serde::Serialize;
@@ -77,7 +77,11 @@ pub struct ApiError {
     retry_after_seconds: Option<u64>,
     rate_limit: Option<Box<Exceeded>>,
     cause: Option<String>,
+    form: Option<NativeForm>,
 }
+
+/// Renders an error as the senders of a protocol expect it: the status, the headers of the protocol and the body.
+pub(crate) type NativeForm = fn(&ApiError) -> HttpResponse;
 
 impl ApiError {
     pub(crate) fn new(kind: &'static ErrorKind, message: impl Into<String>) -> Self {
@@ -88,6 +92,7 @@ impl ApiError {
             retry_after_seconds: None,
             rate_limit: None,
             cause: None,
+            form: None,
         }
     }
 
@@ -129,6 +134,16 @@ impl ApiError {
     /// A credential that is used from an address from which it is not accepted.
     pub(crate) fn elsewhere(address: IpAddr) -> Self {
         Self::new(FORBIDDEN, format!("the credential is not accepted from the address {address}"))
+    }
+
+    /// The same error, rendered by `form`.
+    pub(crate) fn in_form(self, form: NativeForm) -> Self {
+        Self { form: Some(form), ..self }
+    }
+
+    /// What kind of error it is.
+    pub(crate) const fn kind(&self) -> &'static ErrorKind {
+        self.kind
     }
 
     pub(crate) fn with_details(self, details: Vec<Detail>) -> Self {
@@ -272,12 +287,24 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
+/// Renders an error like those of the API.
+pub(crate) fn as_json(error: &ApiError) -> HttpResponse {
+    HttpResponse::build(error.kind.status).content_type(ContentType::json()).body(error.to_json())
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.kind.status
     }
 
     fn error_response(&self) -> HttpResponse {
+        if let Some(form) = self.form {
+            let mut response = form(self);
+            if let Some(seconds) = self.retry_after_seconds {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            return response;
+        }
         let mut response = HttpResponse::build(self.kind.status);
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));

@@ -145,6 +145,9 @@ pub(crate) fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// An error in the form that the matched route answers in: JSON, or a page.
 fn error_response(request: &HttpRequest, context: &Context, error: ApiError) -> HttpResponse {
+    if let Some(form) = (context.native_form)(request) {
+        return HttpResponse::from_error(error.for_sender().in_form(form));
+    }
     let is_for_programs = |route: &str| FOR_PROGRAMS.iter().any(|prefix| route.starts_with(prefix));
     let is_page = request.match_pattern().is_some_and(|route| !is_for_programs(&route));
     if is_page { (context.error_page)(request, error) } else { HttpResponse::from_error(error) }

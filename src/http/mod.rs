@@ -5,6 +5,7 @@
 //! The content of a response belongs to `api` or `ui`; listening and TLS belong to `server`.
 
 pub(crate) mod actions;
+pub(crate) mod activity;
 pub(crate) mod body;
 pub(crate) mod caller;
 mod connections;
@@ -29,6 +30,7 @@ mod streams;
 mod unread;
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -37,9 +39,11 @@ use std::{
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
+pub use activity::Activity;
 pub use body::BodyLimits;
 pub use connections::{Connection, Connections, Member, newest};
 pub use error::ApiError;
+pub(crate) use error::NativeForm;
 pub(crate) use fallback::{nothing_at, resource};
 pub use metrics::Metrics;
 pub(crate) use middleware::hold_connection;
@@ -54,6 +58,7 @@ pub use unread::{keep_unread, malformed_chunks};
 use crate::{
     auth::{Authenticator, Recorder},
     model::{
+        door::Door,
         limits::{EventLimits, QueryLimits},
         mapping::CompiledPresets,
         mask::Mask,
@@ -101,6 +106,12 @@ pub struct Context {
     pub resource_types: Catalog,
     /// The open live streams.
     pub streams: Streams,
+    /// What precedes the paths of the doors.
+    pub path_prefix: String,
+    /// The presets of senders whose records are not what their door usually carries, by the name of the credential.
+    pub sender_presets: BTreeMap<String, String>,
+    /// What arrived by the doors and routes.
+    pub activity: Activity,
     /// Counters of requests.
     pub metrics: Arc<Metrics>,
     /// When the server started.
@@ -109,6 +120,8 @@ pub struct Context {
     pub serves_tls: bool,
     /// Renders an error as a page.
     pub error_page: fn(&HttpRequest, ApiError) -> HttpResponse,
+    /// How the senders of the protocol of a request expect errors.
+    pub native_form: fn(&HttpRequest) -> Option<NativeForm>,
 }
 
 impl Context {
@@ -116,6 +129,11 @@ impl Context {
     pub(crate) fn route_of(&self, request: &HttpRequest) -> Option<&Route> {
         let name = secret_path::route(request.path())?;
         self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// The preset of the records that the credential with this name sends to a door.
+    pub(crate) fn preset_of(&self, credential: &str, door: Door) -> &str {
+        self.sender_presets.get(credential).map_or(door.preset(), String::as_str)
     }
 
     /// Whether this is the address of a trusted proxy.

@@ -1,12 +1,21 @@
 //! Ingest of records of other systems: a preset maps each to an event, which is stored by itself.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::web::Data;
+use tokio::time::sleep;
 
 use super::{INLINE_BYTES_MAX, Item, ItemError, Reading, SentEvents, Stored, append, prepared, separate};
 use crate::{
-    http::{ApiError, Context, body::Body, metrics::Ingested},
+    http::{
+        ApiError, Context,
+        activity::{Arrival, Problem},
+        body::Body,
+        metrics::Ingested,
+    },
     model::{
         batch::TooMany,
         error::FieldError,
@@ -15,11 +24,14 @@ use crate::{
         masked_event::MaskedEvent,
         records,
     },
-    store::{Outcome, Policy},
+    store::{AppendError, Outcome, Policy, Prepared},
 };
 
 /// Maximum number of bytes of a record's key in an identifier. Of a longer one, the hash is.
 const KEY_BYTES_MAX: usize = 160;
+/// How long the rest of a large request waits for room in the queue.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(20);
+const ROOM_POLL: Duration = Duration::from_millis(20);
 
 /// How records become events.
 pub(crate) struct Format {
@@ -27,6 +39,33 @@ pub(crate) struct Format {
     pub(crate) identification: Identification,
     /// How the records arrive, as their events record it.
     pub(crate) door: &'static str,
+    /// The door or route under which the records are counted.
+    pub(crate) counted_as: Option<String>,
+    pub(crate) read: ReadRecords,
+}
+
+/// Finds the records of a body. An error means that nothing in it can be read.
+pub(crate) type ReadRecords =
+    Box<dyn for<'b> Fn(&'b [u8], &Mapping) -> Result<Vec<SentRecord<'b>>, ApiError> + Send + Sync>;
+
+/// A record as its protocol delivers it.
+pub(crate) struct SentRecord<'b> {
+    /// The record, or why it cannot be read.
+    pub(crate) record: Result<Record<'b>, ItemError>,
+    /// What the protocol calls the record, if it names records.
+    pub(crate) key: Option<String>,
+}
+
+impl<'b> From<Record<'b>> for SentRecord<'b> {
+    fn from(record: Record<'b>) -> Self {
+        Self { record: Ok(record), key: None }
+    }
+}
+
+impl From<ItemError> for SentRecord<'_> {
+    fn from(error: ItemError) -> Self {
+        Self { record: Err(error), key: None }
+    }
 }
 
 /// Where a record without an identifier gets one.
@@ -36,6 +75,8 @@ pub(crate) enum Identification {
         /// Whether a key that belongs to another record is an error. If not, the record gets another identifier.
         is_strict: bool,
     },
+    /// From the name that the protocol gives to a record. A record without one counts as with `Delivery`.
+    Named { source: String },
     /// From the source of the records, the number and the text.
     Source {
         name: String,
@@ -50,25 +91,52 @@ pub(crate) enum Identification {
 
 impl Identification {
     /// The identifier of the record with this index in the request.
-    fn derive(&self, index: usize, record: &Record<'_>) -> Option<String> {
+    fn derive(&self, index: usize, record: &Record<'_>, name: Option<&str>) -> Option<String> {
         match self {
             Self::Delivery { .. } => None,
+            Self::Named { source } => name.map(|name| identifier_of(source, name)),
             Self::Source { name, first } => {
                 Some(records::derived_identifier(name, first.saturating_add(index as u64), record.source()))
             }
             Self::Content { source } => Some(records::derived_identifier(source, 0, record.source())),
-            Self::Key { source, key } => key.of(record).map(|key| {
-                let is_fit = key.len() <= KEY_BYTES_MAX && !key.contains('\0');
-                if is_fit { format!("{source}/{key}") } else { records::derived_identifier(source, 0, &key) }
-            }),
+            Self::Key { source, key } => key.of(record).map(|key| identifier_of(source, &key)),
         }
     }
 
     /// Whether a record whose identifier belongs to an event with other content gets another identifier. The sender chose it, so the
     /// other event need not be the same record.
     const fn may_change(&self) -> bool {
-        matches!(self, Self::Key { .. } | Self::Delivery { is_strict: false })
+        matches!(self, Self::Named { .. } | Self::Key { .. } | Self::Delivery { is_strict: false })
     }
+}
+
+/// The identifier of the record that its source calls `key`.
+fn identifier_of(source: &str, key: &str) -> String {
+    let is_fit = source.len() + key.len() <= KEY_BYTES_MAX && !key.contains('\0');
+    if is_fit { format!("{source}/{key}") } else { records::derived_identifier(source, 0, key) }
+}
+
+/// The records of a body that is made of documents of the format.
+pub(crate) fn documents(events_max: usize) -> ReadRecords {
+    Box::new(move |body, mapping| {
+        let too_many = || ApiError::invalid(format!("body: more than {events_max} events in one request"));
+        let mut sent = Vec::new();
+        for document in mapping.documents_within(body, events_max).map_err(|TooMany| too_many())? {
+            let records = match document {
+                Ok(text) => match mapping.records_within(text, events_max) {
+                    Err(RecordError::TooMany) => return Err(too_many()),
+                    records => records.map_err(invalid),
+                },
+                Err(error) => Err(error.into()),
+            };
+            match records {
+                Ok(records) if sent.len() + records.len() > events_max => return Err(too_many()),
+                Ok(records) => sent.extend(records.into_iter().map(SentRecord::from)),
+                Err(error) => sent.push(error.into()),
+            }
+        }
+        Ok(sent)
+    })
 }
 
 /// What to do if an event's identifier belongs to an event with other content.
@@ -95,15 +163,26 @@ pub(crate) async fn records(
         let batch = Arc::clone(&batch);
         context.body_limits.work(move || batch.read(&body.bytes)).await?
     };
-    let items = items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
+    let ReadBatch { items, unmapped, problem } =
+        items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
     let (good, results) = separate(items);
     let (places, good): (Vec<_>, Vec<_>) = good.into_iter().unzip();
     let (events, conflicts): (Vec<_>, Vec<_>) = good.into_iter().unzip();
     let sent = SentEvents::of(&events);
-    let outcomes = append(context, events, Policy::Partial).await?;
-    let mut stored = Stored { results, places, sent, outcomes };
+    let outcomes = append_slices(context, events, batch.reading.events_max).await?;
+    let counted_as = batch.format.counted_as.clone();
+    let arrival = Arrival { unmapped, problem, ..Arrival::default() };
+    let mut stored = Stored { results, places, sent, outcomes, counted_as, arrival };
     batch.settle(&mut stored, conflicts, context).await?;
     Ok(stored)
+}
+
+/// A record that is mapped.
+struct Read {
+    event: Event,
+    on_conflict: OnConflict,
+    is_unmapped: bool,
+    problem: Option<Problem>,
 }
 
 /// The records of a request.
@@ -112,45 +191,42 @@ struct Batch {
     reading: Reading,
 }
 
+/// The records of a request, read.
+struct ReadBatch {
+    items: Vec<Item<OnConflict>>,
+    /// Number of records in which the preset found nothing.
+    unmapped: u64,
+    problem: Option<Problem>,
+}
+
 impl Batch {
-    fn read(&self, body: &[u8]) -> Result<Vec<Item<OnConflict>>, ApiError> {
-        let events_max = self.reading.events_max;
-        let too_many = || ApiError::invalid(format!("body: more than {events_max} events in one request"));
-        let mapping = &self.format.mapping;
-        let (mut items, mut preparer) = (Vec::new(), self.reading.writer.preparer());
-        for document in mapping.documents_within(body, events_max).map_err(|TooMany| too_many())? {
-            let records = match document {
-                Ok(text) => match mapping.records_within(text, events_max) {
-                    Err(RecordError::TooMany) => return Err(too_many()),
-                    records => records.map_err(invalid),
-                },
-                Err(error) => Err(error.into()),
-            };
-            match records {
-                Ok(records) => {
-                    if items.len() + records.len() > events_max {
-                        return Err(too_many());
-                    }
-                    for record in records {
-                        let item = self.record(items.len(), record);
-                        items.push(item.map(|(event, on_conflict)| {
-                            preparer.add(event);
-                            on_conflict
-                        }));
-                    }
-                }
-                Err(error) => items.push(Err(error)),
+    fn read(&self, body: &[u8]) -> Result<ReadBatch, ApiError> {
+        let sent = (self.format.read)(body, &self.format.mapping)?;
+        let (mut items, mut preparer) = (Vec::with_capacity(sent.len()), self.reading.writer.preparer());
+        let (mut unmapped, mut problem) = (0, None);
+        for (index, SentRecord { record, key }) in sent.into_iter().enumerate() {
+            let item = record.and_then(|record| self.record(index, record, key.as_deref()));
+            let item = item.map(|Read { event, on_conflict, is_unmapped, problem: found }| {
+                preparer.add(event);
+                unmapped += u64::from(is_unmapped);
+                problem = found.or(problem.take());
+                on_conflict
+            });
+            if let Err(error) = &item {
+                problem = Some(Problem { message: error.error.to_string(), sample: None });
             }
+            items.push(item);
         }
-        Ok(prepared(items, preparer.finish()))
+        Ok(ReadBatch { items: prepared(items, preparer.finish()), unmapped, problem })
     }
 
     /// Maps the record with this index.
-    fn record(&self, index: usize, record: Record<'_>) -> Result<(Event, OnConflict), ItemError> {
+    fn record(&self, index: usize, record: Record<'_>, key: Option<&str>) -> Result<Read, ItemError> {
         let Format { mapping, identification, .. } = &self.format;
         let mapped = mapping.map(&record, &self.reading.limits).map_err(invalid)?;
-        let derived = identification.derive(index, &record);
+        let derived = identification.derive(index, &record, key);
         let (event, is_own) = self.event_of(&mapped, index, derived.as_deref())?;
+        let (is_unmapped, problem) = (mapped.is_unmapped(), self.problem_of(&mapped, &record));
         let on_conflict = match derived {
             _ if is_own => OnConflict::MapAgain(record.into_owned(), None),
             _ if identification.may_change() => {
@@ -160,7 +236,22 @@ impl Batch {
             Some(_) => OnConflict::IsKnown,
             None => OnConflict::Refuse,
         };
-        Ok((event, on_conflict))
+        Ok(Read { event, on_conflict, is_unmapped, problem })
+    }
+
+    /// The first problem of a record, with the beginning of the record, masked.
+    fn problem_of(&self, mapped: &MappedRecord, record: &Record<'_>) -> Option<Problem> {
+        let message = match mapped.problems() {
+            [first, ..] => first.clone(),
+            [] if mapped.is_unmapped() => {
+                format!("the preset {} found nothing in the record", self.format.mapping.name())
+            }
+            [] => return None,
+        };
+        self.format.counted_as.as_ref()?;
+        let masked = self.reading.mask.apply(record.source());
+        let text = masked.as_ref().map_or(record.source(), |masked| &masked.text);
+        Some(Problem::of_record(message, text))
     }
 
     /// Completes a mapped record. Also returns whether it has its own identifier; otherwise it gets the derived one, or the one
@@ -216,6 +307,28 @@ impl Batch {
             stored.outcomes[place] = if outcome == Outcome::Conflict { Outcome::Duplicate } else { outcome };
         }
         Ok(())
+    }
+}
+
+/// Stores events, as many at once as a request may have. Once the first are stored, the others wait for room: a sender that is
+/// told to send everything again would send those twice.
+async fn append_slices(
+    context: &Context,
+    mut events: Vec<Prepared>,
+    events_max: usize,
+) -> Result<Vec<Outcome>, AppendError> {
+    let mut outcomes = Vec::with_capacity(events.len());
+    loop {
+        let rest = events.split_off(events.len().min(events_max));
+        outcomes.extend(append(context, events, Policy::Partial).await?);
+        if rest.is_empty() {
+            return Ok(outcomes);
+        }
+        events = rest;
+        let end = Instant::now() + WAIT_FOR_ROOM;
+        while context.writer.check_room().is_err() && Instant::now() < end {
+            sleep(ROOM_POLL).await;
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header::HeaderMap,
 use crate::{
     http::{
         ApiError, Context,
+        activity::Arrival,
         body::Body,
         caller::{AuditNote, Caller},
         error::Detail,
@@ -32,11 +33,12 @@ use crate::{
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
-pub(crate) use mapped::{Format, Identification, records};
+pub(crate) use mapped::{Format, Identification, ReadRecords, SentRecord, documents, records};
 pub(crate) use replay::{KEY_HEADER, REPLAYED_HEADER};
 use replay::{KEY_REUSED, SentEvents};
+use response::EventResult;
 pub(crate) use response::IngestResponse;
-use response::{EventResult, ItemError};
+pub(crate) use response::ItemError;
 
 /// Maximum number of errors in one response. A batch that is wrong throughout is usually wrong in the same way.
 const DETAILS_MAX: usize = 20;
@@ -206,7 +208,8 @@ async fn store_good(
     let (places, batch): (Vec<_>, Vec<_>) = good.into_iter().map(|(place, (event, _))| (place, event)).unzip();
     let sent = SentEvents::of(&batch);
     let outcomes = append(context, batch, Policy::Partial).await?;
-    Stored { results, places, sent, outcomes }.respond(context, request, access).await
+    let (counted_as, arrival) = (None, Arrival::default());
+    Stored { results, places, sent, outcomes, counted_as, arrival }.respond(context, request, access).await
 }
 
 /// Events and the results of errors, each with its index.
@@ -232,9 +235,67 @@ pub(crate) struct Stored {
     places: Vec<usize>,
     sent: SentEvents,
     outcomes: Vec<Outcome>,
+    /// The door or route under which the records are counted.
+    counted_as: Option<String>,
+    arrival: Arrival,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stored,
+    /// It had been stored before.
+    Known,
+    /// It cannot be read, for the reason given.
+    Rejected(String),
 }
 
 impl Stored {
+    /// Counts the outcomes, and returns the fate of each record in the order in which they were sent.
+    pub(crate) fn settle(mut self, context: &Context, request: Option<&HttpRequest>) -> Vec<Fate> {
+        self.count(context, request);
+        let mut fates: Vec<(usize, Fate)> = Vec::with_capacity(self.results.len() + self.places.len());
+        for (index, result) in self.results {
+            fates.push((index, Fate::Rejected(result.into_message())));
+        }
+        for (index, outcome) in self.places.into_iter().zip(self.outcomes) {
+            let fate = match outcome {
+                Outcome::Stored => Fate::Stored,
+                Outcome::Duplicate => Fate::Known,
+                Outcome::Conflict => Fate::Rejected(KEY_REUSED.to_owned()),
+            };
+            fates.push((index, fate));
+        }
+        fates.sort_by_key(|(index, _)| *index);
+        fates.into_iter().map(|(_, fate)| fate).collect()
+    }
+
+    /// Counts the outcomes, and notes for the record of the request how many records were rejected.
+    fn count(&mut self, context: &Context, request: Option<&HttpRequest>) {
+        let total = self.results.len() + self.places.len();
+        let count = |wanted| self.outcomes.iter().filter(|outcome| **outcome == wanted).count();
+        let (stored, duplicates, conflicts) =
+            (count(Outcome::Stored), count(Outcome::Duplicate), count(Outcome::Conflict));
+        context.metrics.ingested(Ingested::Stored, stored);
+        context.metrics.ingested(Ingested::Duplicate, duplicates);
+        context.metrics.ingested(Ingested::Conflict, conflicts);
+        context.metrics.ingested(Ingested::Rejected, self.results.len());
+        let rejected = self.results.len() + conflicts;
+        if let Some(name) = &self.counted_as {
+            let arrival = Arrival {
+                stored: stored as u64,
+                duplicates: duplicates as u64,
+                rejected: rejected as u64,
+                ..std::mem::take(&mut self.arrival)
+            };
+            context.activity.arrived(name, arrival, Timestamp::now());
+        }
+        if let Some(request) = request.filter(|_| rejected > 0) {
+            let message = format!("{rejected} of {total} events were rejected");
+            request.extensions_mut().insert(AuditNote::Refused(message));
+        }
+    }
+
     /// The error for a body of which nothing can be read.
     pub(crate) fn check_any(&mut self, context: &Context) -> Result<(), ApiError> {
         if !self.places.is_empty() || self.results.is_empty() {
@@ -249,23 +310,15 @@ impl Stored {
 
     /// Counts the outcomes and responds with them.
     pub(crate) async fn respond(
-        self,
+        mut self,
         context: &Context,
         request: &HttpRequest,
         access: &ReadAccess,
     ) -> Result<HttpResponse, ApiError> {
-        let Self { mut results, places, sent, outcomes } = self;
-        let total = results.len() + places.len();
+        self.count(context, Some(request));
+        let Self { mut results, places, sent, outcomes, .. } = self;
         let count = |outcomes: &[Outcome], wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-        let conflicts = count(&outcomes, Outcome::Conflict);
-        context.metrics.ingested(Ingested::Stored, count(&outcomes, Outcome::Stored));
-        context.metrics.ingested(Ingested::Duplicate, count(&outcomes, Outcome::Duplicate));
-        context.metrics.ingested(Ingested::Conflict, conflicts);
-        context.metrics.ingested(Ingested::Rejected, results.len());
-        let rejected = results.len() + conflicts;
-        if rejected > 0 {
-            request.extensions_mut().insert(AuditNote::Refused(format!("{rejected} of {total} events were rejected")));
-        }
+        let rejected = results.len() + count(&outcomes, Outcome::Conflict);
         let replay = sent.replay(outcomes, None, access).await?;
         let (accepted, duplicates) =
             (count(&replay.outcomes, Outcome::Stored), count(&replay.outcomes, Outcome::Duplicate));

@@ -15,7 +15,7 @@ use crate::{
 
 /// Why an event of a request is invalid.
 #[derive(Debug, Clone)]
-pub(super) struct ItemError {
+pub(crate) struct ItemError {
     pub(super) error: FieldError,
     /// The line on which it begins, if that is known.
     pub(super) line: Option<usize>,
@@ -34,6 +34,11 @@ impl From<PieceError> for ItemError {
 }
 
 impl ItemError {
+    /// The error of a record for the reason given.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        FieldError::new("", message.into()).into()
+    }
+
     /// The fault of the event with this index.
     pub(super) fn at(self, index: usize) -> EventFault {
         EventFault::new(index, self.error).on_line(self.line)
@@ -134,6 +139,14 @@ impl EventResult {
             Self::Invalid { index, field, message, line, .. } => {
                 Some(EventFault::new(index, FieldError::new(field, message)).on_line(line))
             }
+        }
+    }
+
+    /// The message of an event that was not stored.
+    pub(super) fn into_message(self) -> String {
+        match self {
+            Self::Valid { message, .. } => message.unwrap_or_default().to_owned(),
+            Self::Invalid { field, message, .. } => FieldError::new(field, message).to_string(),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod cursor;
 pub mod custom_fields;
 pub mod decimal;
+pub mod door;
 pub mod duration;
 pub mod epoch;
 pub mod error;

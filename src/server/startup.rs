@@ -25,7 +25,7 @@ use crate::{
     auth::{Authenticator, AuthenticatorOptions, LastUsed, Recorder},
     config::Config,
     doors::{self, Routes},
-    http::{self, BodyLimits, Connections, Context, Metrics, Streams},
+    http::{self, Activity, BodyLimits, Connections, Context, Metrics, Streams},
     model::{credential::CredentialName, mapping::CompiledPresets, self_audit::RequestMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
@@ -194,7 +194,11 @@ fn context(
         streams,
         metrics: Arc::new(Metrics::new(config.routes.iter().map(|route| route.name.clone()))),
         started: Timestamp::now(),
+        path_prefix: config.doors.path_prefix.clone(),
+        sender_presets: config.doors.presets.clone(),
+        activity: Activity::new(doors::counted_names(&config.routes)),
         error_page: pages::error_page,
+        native_form: doors::native_form,
         serves_tls: config.server.tls().is_some(),
     })
 }
@@ -202,7 +206,7 @@ fn context(
 /// The socket and the middleware. The last middleware is the outermost: every response is recorded, then compressed, then
 /// traced.
 fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result<(Server, Connections), StartError> {
-    let (app_context, routes) = (context.clone(), Data::new(endpoint.routes));
+    let (app_context, routes, open_doors) = (context.clone(), Data::new(endpoint.routes), config.doors.clone());
     let app = move || {
         App::new()
             .app_data(app_context.clone())
@@ -212,7 +216,7 @@ fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result
             .wrap(from_fn(http::trace))
             .wrap(from_fn(http::keep_unread))
             .configure(api::configure)
-            .configure(doors::configure)
+            .configure(|config| doors::configure(config, &open_doors.path_prefix, &open_doors.disabled))
             .configure(pages::configure)
             .default_service(web::to(pages::not_found))
     };

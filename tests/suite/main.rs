@@ -96,6 +96,7 @@ mod contributing;
 mod custom_fields;
 mod damage;
 mod damaged_index;
+mod doors;
 mod duplicates;
 mod durability;
 mod epochs;

@@ -82,6 +82,7 @@ pub struct MappedRecord {
     event: Box<RawValue>,
     preset: String,
     problems: Vec<String>,
+    is_unmapped: bool,
 }
 
 /// Why a record cannot become an event.
@@ -113,6 +114,8 @@ struct Outcome<'a> {
     /// By the index of their target, in the order of the targets.
     values: Vec<(usize, String)>,
     problems: Vec<String>,
+    /// Whether the record itself gave no value.
+    is_unmapped: bool,
     /// The sources of the values.
     sources: Vec<&'a Source>,
 }
@@ -179,7 +182,12 @@ impl Mapping {
         }
         event.push('}');
         let event = RawValue::from_string(event).map_err(|error| RecordError::NotJson(error.to_string()))?;
-        Ok(MappedRecord { event, preset: self.name_and_version(), problems: outcome.problems })
+        Ok(MappedRecord {
+            event,
+            preset: self.name_and_version(),
+            problems: outcome.problems,
+            is_unmapped: outcome.is_unmapped,
+        })
     }
 
     /// The value of each key, with defaults for those that an event must have.
@@ -223,6 +231,7 @@ impl Mapping {
 impl Outcome<'_> {
     /// Adds what every event has. A record in which nothing was found is marked as unmapped. Then the preset's constants do not count.
     fn complete(&mut self, mapping: &Mapping, is_mapped: bool) {
+        self.is_unmapped = !is_mapped;
         for (target, default) in [(target::ACTION, DEFAULT_ACTION), (target::RESOURCE_TYPE, UNMAPPED)] {
             if !is_mapped {
                 self.remove(target);
@@ -270,6 +279,11 @@ impl MappedRecord {
     /// What the event does not hold because it does not take it: the key and the reason of each.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// Whether the preset found nothing in the record.
+    pub const fn is_unmapped(&self) -> bool {
+        self.is_unmapped
     }
 
     /// What the server records as the event's `mapping`, a JSON object: the preset, the way by which the record arrived, and the
