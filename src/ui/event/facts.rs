@@ -43,7 +43,10 @@ pub(super) struct Times {
     pub(super) received: Option<FormattedTime>,
     /// The difference between the two, if it is large.
     pub(super) skew: Option<String>,
+    /// The time of the event as the sender wrote it.
     pub(super) as_sent: Option<String>,
+    /// Whether the sender gave no time, so that the server set the time of receipt.
+    pub(super) is_receipt: bool,
 }
 
 impl Times {
@@ -60,12 +63,14 @@ impl Times {
                 _ => None,
             }
         });
+        let is_receipt = event.received_at.map(|at| at.to_string()) == event.at_as_sent;
         Self {
             at: show(event.ordered_at().unwrap_or(now)),
             is_ordered_by_receipt: event.is_ordered_by_receipt,
             received: event.received_at.map(show),
             skew,
-            as_sent: event.at_as_sent.clone(),
+            as_sent: event.at_as_sent.clone().filter(|_| !is_receipt),
+            is_receipt,
         }
     }
 }

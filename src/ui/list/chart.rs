@@ -150,11 +150,10 @@ fn bar(params: &ListParams, index: usize, bucket: &Bucket, most: u64, through: T
 
 fn ticks(histogram: &Histogram) -> Vec<String> {
     let buckets = &histogram.buckets;
-    let within_a_day = matches!(histogram.interval.name(), "1m" | "5m" | "15m" | "1h");
-    let within_a_year = matches!(histogram.interval.name(), "3h" | "12h" | "1d");
-    let format = match (within_a_day, within_a_year) {
-        (true, _) => "%a %d %b %H:%M",
-        (_, true) => "%a %d %b",
+    let format = match histogram.interval.name() {
+        // A bar may begin at any hour.
+        "1m" | "5m" | "15m" | "1h" | "3h" | "12h" => "%a %d %b %H:%M",
+        "1d" => "%a %d %b",
         _ => "%d %b %Y",
     };
     let places = (0..TICKS.min(buckets.len())).map(|tick| buckets[tick * buckets.len() / TICKS.min(buckets.len())]);
@@ -225,6 +224,14 @@ mod tests {
         assert_eq!(after.text, "1 event after now");
         assert_eq!(after.href, "/audit-logs?from=1970-01-01T01%3A00%3A00.000001%2B00%3A00");
         assert!(Outside::of(&histogram(&[(1, 0)]), &params).is_empty());
+    }
+
+    #[test]
+    fn the_axis_names_the_hour_where_a_bar_may_begin_at_any() {
+        let found = Histogram { interval: Interval::Hours(3), ..histogram(&[(1, 0); 4]) };
+        assert_eq!(ticks(&found)[1], "Thu 01 Jan 01:00");
+        let found = Histogram { interval: Interval::Day, ..histogram(&[(1, 0); 4]) };
+        assert_eq!(ticks(&found)[0], "Thu 01 Jan");
     }
 
     #[test]

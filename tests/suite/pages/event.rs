@@ -88,6 +88,20 @@ fn any_identifier_has_a_page_and_an_unknown_one_gets_404() {
 }
 
 #[test]
+fn a_time_that_the_server_set_is_not_shown_as_sent() {
+    let server = Server::start();
+    let given = event("given", "2024-05-01T10:00:00+02:00", "READ", "entity");
+    let mut assigned = given.clone();
+    assigned["identifier"] = json!("assigned");
+    assigned["trigger"].as_object_mut().unwrap().remove("at");
+    server.store(&[given, assigned]);
+    let shown = text(&page(&server, "/audit-logs/given"));
+    assert!(shown.contains("As sent 2024-05-01T10:00:00+02:00") && !shown.contains("gave no time"), "{shown}");
+    let shown = text(&page(&server, "/audit-logs/assigned"));
+    assert!(shown.contains("gave no time, so this is the time of receipt") && !shown.contains("As sent"), "{shown}");
+}
+
+#[test]
 fn a_list_expands_an_event_in_place() {
     let server = Server::start();
     server.store(&[change("e1", "2024-05-01T10:00:00Z", &json!({ "a": 1 }), &json!({ "a": 2 }))]);
