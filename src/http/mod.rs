@@ -23,6 +23,7 @@ pub(crate) mod pieces;
 mod presented;
 pub(crate) mod reading;
 mod refusals;
+mod sample;
 pub(crate) mod schema;
 mod secret_path;
 pub(crate) mod session;
@@ -108,6 +109,8 @@ pub struct Context {
     pub streams: Streams,
     /// What precedes the paths of the doors.
     pub path_prefix: String,
+    /// The doors that the configuration closes.
+    pub closed_doors: Vec<Door>,
     /// The presets of senders whose records are not what their door usually carries, by the name of the credential.
     pub sender_presets: BTreeMap<String, String>,
     /// What arrived by the doors and routes.

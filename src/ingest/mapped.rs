@@ -213,7 +213,7 @@ impl Batch {
                 on_conflict
             });
             if let Err(error) = &item {
-                problem = Some(Problem { message: error.error.to_string(), sample: None });
+                problem = Some(Problem::of_bytes(error.error.to_string(), error.place_in(body)));
             }
             items.push(item);
         }
@@ -239,7 +239,7 @@ impl Batch {
         Ok(Read { event, on_conflict, is_unmapped, problem })
     }
 
-    /// The first problem of a record, with the beginning of the record, masked.
+    /// The first problem of a record, with the beginning of the record.
     fn problem_of(&self, mapped: &MappedRecord, record: &Record<'_>) -> Option<Problem> {
         let message = match mapped.problems() {
             [first, ..] => first.clone(),
@@ -249,9 +249,7 @@ impl Batch {
             [] => return None,
         };
         self.format.counted_as.as_ref()?;
-        let masked = self.reading.mask.apply(record.source());
-        let text = masked.as_ref().map_or(record.source(), |masked| &masked.text);
-        Some(Problem::of_record(message, text))
+        Some(Problem::of_record(message, &self.reading.mask, record.source()))
     }
 
     /// Completes a mapped record. Also returns whether it has its own identifier; otherwise it gets the derived one, or the one

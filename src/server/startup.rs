@@ -195,6 +195,7 @@ fn context(
         metrics: Arc::new(Metrics::new(config.routes.iter().map(|route| route.name.clone()))),
         started: Timestamp::now(),
         path_prefix: config.doors.path_prefix.clone(),
+        closed_doors: config.doors.disabled.clone(),
         sender_presets: config.doors.presets.clone(),
         activity: Activity::new(doors::counted_names(&config.routes)),
         error_page: pages::error_page,
