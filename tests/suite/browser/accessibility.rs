@@ -98,5 +98,17 @@ fn no_page_breaks_a_rule_light_or_dark() {
     page.click("section.card form button");
     page.until("the credential is created", || page.text("body").contains("ci is created"));
     check("a new credential");
+    page.open("/doors");
+    check("doors, nothing yet");
+    server.post("/registry", r#"{"events":[{"password":"x","event":1}]}"#);
+    server.request("POST", "/k8s/audit", &[], b"{}");
+    page.open("/doors?sender=kube-apiserver");
+    page.until("the lines are shown", || page.count("pre") > 1);
+    check("doors and the lines of a sender");
+    page.click("form[action='/doors#setup'] button.primary");
+    page.until("the lines have a secret", || page.text("section.good").contains("abx_"));
+    check("the lines of a sender with a secret");
+    page.resize(390, 844);
+    check("narrow doors");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
