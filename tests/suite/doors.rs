@@ -76,10 +76,10 @@ fn a_sender_may_present_its_secret_in_every_form() {
 #[test]
 fn unknown_doors_presets_and_prefixes_are_rejected_with_their_place() {
     for (config, message) in [
-        ("[doors]\ndisabled = ['smtp']\n", "doors.disabled"),
-        ("[doors]\npath_prefix = 'from'\n", "doors.path_prefix"),
-        ("[doors]\npath_prefix = '/from/'\n", "doors.path_prefix"),
-        ("[doors.presets]\nsender = 'none'\n", "doors.presets"),
+        ("[doors]\ndisabled = ['smtp']\n", "[doors] disabled"),
+        ("[doors]\npath_prefix = 'from'\n", "[doors] path_prefix"),
+        ("[doors]\npath_prefix = '/from/'\n", "[doors] path_prefix"),
+        ("[doors.presets]\nsender = 'none'\n", "[doors] presets"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("auditbox.toml"), config).unwrap();

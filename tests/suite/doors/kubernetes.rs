@@ -21,7 +21,7 @@ fn a_list_of_events_is_stored_once_however_often_it_is_sent() {
     }
     let events = stored(&server, "");
     assert_eq!(events.len(), 2);
-    assert_eq!((&events[0]["action"], &events[0]["status"]), (&"delete".into(), &"FAILURE".into()), "{}", events[0]);
+    assert_eq!((&events[0]["action"], &events[0]["status"]), (&"DELETE".into(), &"FAILURE".into()), "{}", events[0]);
     assert_eq!(events[0]["context"]["entity"], "shop/db");
     assert_eq!(events[0]["trigger"]["by"]["name"], "alice");
     assert_eq!(events[0]["mapping"]["door"], "kubernetes");

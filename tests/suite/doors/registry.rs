@@ -19,7 +19,7 @@ fn a_notification_that_is_sent_again_is_stored_once() {
     }
     let events = stored(&server, "ip=192.0.2.7");
     assert_eq!(events.len(), 2);
-    assert_eq!((&events[0]["action"], &events[0]["trigger"]["by"]["name"]), (&json!("push"), &json!("ci")));
+    assert_eq!((&events[0]["action"], &events[0]["trigger"]["by"]["name"]), (&json!("CREATE"), &json!("ci")));
 }
 
 #[test]
