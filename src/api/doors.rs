@@ -37,7 +37,7 @@ struct DoorState {
     state: &'static str,
     /// The paths or addresses to which senders deliver records.
     addresses: Vec<String>,
-    /// The presets that map the records. The first one counts for a credential that has none of its own.
+    /// The presets that map the records. The first one is that of the door, and the others are those of `[doors.presets]`.
     presets: Vec<String>,
     /// Number of records that were stored.
     stored: u64,
@@ -53,10 +53,10 @@ struct DoorState {
     dropped: u64,
     /// Number of records in the last minute.
     records_last_minute: u64,
-    /// When a record was last stored or found to be stored; null if there was none.
+    /// When a record was last stored or found to be stored; null if there is no such record.
     #[schema(required, format = DateTime)]
     last_record_at: Option<String>,
-    /// The last problem; null if there was none.
+    /// The last problem; null if there has been no problem.
     #[schema(required)]
     last_problem: Option<DoorProblem>,
 }

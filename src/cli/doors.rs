@@ -15,7 +15,7 @@ use crate::{
     model::timestamp::Timestamp,
 };
 
-/// The width of problems in a file or a pipe.
+/// The width of the table and of problems in a file or a pipe.
 const WIDTH: usize = 80;
 /// What precedes the sample of a problem.
 const INDENT: &str = "  ";
@@ -108,8 +108,8 @@ fn print(doors: &[DoorState], now: Timestamp, out: &mut Output) {
         let last = door.last_record_at.as_deref().map_or_else(|| "never".to_owned(), |at| age(at, now));
         [door.name.clone(), door.state.clone()].into_iter().chain(counts).chain([last])
     };
-    out.table(&header, &["NAME"], doors.iter().map(row));
     let width = out.width().unwrap_or(WIDTH);
+    out.table_within(Some(width), &header, &["NAME"], doors.iter().map(row));
     for door in doors {
         let Some(problem) = &door.last_problem else { continue };
         out.line("");

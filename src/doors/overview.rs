@@ -13,7 +13,7 @@ use crate::{
 pub(crate) enum Kind {
     /// A protocol.
     Door,
-    /// A listener of a protocol that has listeners of its own.
+    /// A listener of a protocol that is not served over HTTP.
     Listener,
     /// A route of the configuration.
     Route,
@@ -39,7 +39,7 @@ pub(crate) struct Overview<'c> {
     /// The paths or addresses to which its senders deliver.
     pub(crate) addresses: Vec<String>,
     pub(crate) is_open: bool,
-    /// The presets that map its records. The first one counts for a credential that has none of its own.
+    /// The presets that map its records. The first one is that of the door, and the others are those of certain credentials.
     pub(crate) presets: Vec<&'c str>,
     pub(crate) arrivals: ArrivalState,
 }

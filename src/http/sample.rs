@@ -3,7 +3,7 @@
 //! A sample of JSON is masked like a stored event. Other text has no keys by which a secret could be recognized: a line such as
 //! `login alice hunter2` may hold one anywhere. So a sample of other text is its shape alone. Each run of letters becomes `a` and
 //! each run of digits `0`; punctuation and white space stay. The shape shows whether the text is XML, CEF, form data or a cut
-//! JSON, and no word of it.
+//! JSON, but none of its words.
 //!
 //! auditbox's own tokens are replaced everywhere: in values under any key, and in messages.
 

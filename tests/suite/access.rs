@@ -83,7 +83,8 @@ fn routes_of(file: &str) -> BTreeSet<(String, String)> {
     let services: Vec<_> = code.split(".service(").skip(1).collect();
     assert!(!code.split(".service(").next().unwrap().contains("route"), "{file}: a route outside of a service");
     let mut found = BTreeSet::new();
-    for service in services {
+    // Other tests send records to the doors, whose routes are in files of their own.
+    for service in services.into_iter().filter(|service| !service.starts_with("protocols()")) {
         let quoted = || service.split('"').nth(1).unwrap().to_owned();
         let (path, methods) = if service.starts_with("web::redirect(") {
             (quoted(), vec!["GET".to_owned()])

@@ -96,7 +96,7 @@ impl Sender {
 }
 
 impl Values {
-    /// The values that stand in place of a secret that does not exist yet.
+    /// Placeholders, before a secret exists.
     pub(super) fn without_secret(is_secure: bool, host: String, prefix: String, name: String) -> Self {
         let [client_id, secret, token] = ["YOUR_CLIENT_ID", "YOUR_SECRET", "YOUR_TOKEN"].map(str::to_owned);
         Self { is_secure, host, prefix, name, client_id, secret, token }

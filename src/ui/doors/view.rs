@@ -119,7 +119,8 @@ fn row(one: Overview<'_>, now: Timestamp) -> DoorRow {
     DoorRow {
         name: one.name.to_owned(),
         kind: one.kind.name(),
-        addresses: one.addresses,
+        // The name of a route is its address.
+        addresses: if one.kind == Kind::Route { Vec::new() } else { one.addresses },
         is_open: one.is_open,
         advice,
         presets: one.presets.join(", "),

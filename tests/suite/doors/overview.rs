@@ -130,7 +130,8 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn the_command_asks_the_server_that_runs_on_the_file_or_another_one() {
-    let (server, sender) = server_with_sender(ROUTE);
+    let long = format!("[[routes]]\nname = '{}'\npreset = 'okta'\n", "r".repeat(64));
+    let (server, sender) = server_with_sender(&(ROUTE.to_owned() + &long));
     post(&server, "/k8s/audit", &sender, kubernetes::LIST);
     post(&server, "/registry", &sender, &format!(r#"{{"events":[{{"x":"{}"}}]}}"#, "y".repeat(200)));
     post(&server, "/registry", "Bearer wrong", "{}");
@@ -188,7 +189,7 @@ fn no_secret_is_shown_anywhere() {
         format!(r#"{{"events":[{{"url":"/x?token={SECRET}"}}]}}"#),
         format!(r#"{{"events":[{{"note":"/in/hooks/{token}"}}]}}"#),
         format!(r#"{{"events":[{deep}]}}"#),
-        format!(r#"{{"events":["{SECRET}"]}}"#),
+        format!("\"{SECRET}\""),
         format!(r#"{{"password" "{SECRET}"}}"#),
         format!("password={SECRET}"),
         format!("{{}}\n{SECRET}"),
