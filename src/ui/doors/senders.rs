@@ -44,8 +44,7 @@ senders! {
     "curl", "curl", None;
 }
 
-/// What the lines of a sender contain.
-#[derive(Debug, Clone)]
+/// What the lines of a sender contain. It has no `Debug`, because it holds a secret.
 pub(super) struct Values {
     pub(super) is_secure: bool,
     /// The host by which the sender reaches this server, with the port if it is not the usual one.
@@ -59,8 +58,7 @@ pub(super) struct Values {
     pub(super) token: String,
 }
 
-/// A step of a setup: what to do, and the lines for it.
-#[derive(Debug, PartialEq, Eq)]
+/// A step of a setup: what to do, and the lines for it. It has no `Debug`, because the lines may hold a secret.
 pub(super) struct Step {
     /// The parts of the text, and whether each is code.
     pub(super) text: Vec<(bool, String)>,
