@@ -69,17 +69,12 @@ fn write_doors(text: &mut Text, context: &Context) {
             text.sample("auditbox_door_records_total", &[("door", door), ("outcome", outcome)], count);
         }
     }
-    let counters: [(_, _, fn(&ArrivalState) -> u64); 3] = [
-        ("auditbox_door_unmapped_records_total", "Records in which the preset found nothing.", |state| state.unmapped),
-        ("auditbox_door_refused_requests_total", "Requests and connections refused as a whole.", |state| state.refused),
-        ("auditbox_door_dropped_datagrams_total", "Datagrams that the system dropped.", |state| state.dropped),
-    ];
-    for (name, summary, count) in counters {
-        text.describe(name, "counter", summary);
-        for (door, state) in &arrivals {
-            text.sample(name, &[("door", door)], count(state));
-        }
-    }
+    let unmapped = "Records in which the preset found nothing. They are stored.";
+    let refused = "Requests and connections refused as a whole.";
+    let dropped = "Datagrams that the system dropped.";
+    text.of_doors("auditbox_door_unmapped_records_total", unmapped, &arrivals, |state| state.unmapped);
+    text.of_doors("auditbox_door_refused_requests_total", refused, &arrivals, |state| state.refused);
+    text.of_doors("auditbox_door_dropped_datagrams_total", dropped, &arrivals, |state| state.dropped);
     let last = "auditbox_door_last_record_timestamp_seconds";
     text.describe(last, "gauge", "When a record was last stored or found to be stored.");
     for (door, state) in &arrivals {
@@ -172,6 +167,20 @@ impl Text {
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.describe(name, kind, help);
         self.sample(name, &[], value);
+    }
+
+    /// A counter of each door and route.
+    fn of_doors(
+        &mut self,
+        name: &str,
+        help: &str,
+        arrivals: &[(&str, ArrivalState)],
+        count: impl Fn(&ArrivalState) -> u64,
+    ) {
+        self.describe(name, "counter", help);
+        for (door, state) in arrivals {
+            self.sample(name, &[("door", door)], count(state));
+        }
     }
 
     /// A metric that may have no value yet.

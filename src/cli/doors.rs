@@ -1,5 +1,7 @@
 //! `doors`: the doors and routes of a running server, and what arrived by each.
 
+use std::iter;
+
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -123,8 +125,8 @@ fn print(doors: &[DoorState], now: Timestamp, out: &mut Output) {
 fn describe(door: &DoorState, problem: &DoorProblem, now: Timestamp) -> Vec<String> {
     let counts = [(door.refused, "refused request"), (door.dropped, "dropped datagram")];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, thing)| counted(count, thing));
-    let more: String = counts.map(|count| format!(", {count}")).collect();
-    let mut lines = vec![format!("{}: last problem {} ago{more}", door.name, age(&problem.at, now))];
+    let last = format!("{}: last problem {} ago", door.name, age(&problem.at, now));
+    let mut lines = vec![iter::once(last).chain(counts).collect::<Vec<_>>().join(", ")];
     lines.push(format!("{INDENT}{}", problem.message));
     lines.extend(problem.sample.as_ref().map(|sample| format!("{INDENT}{sample}")));
     lines

@@ -77,7 +77,9 @@ fn describe<'c>(
         return Some(Overview { name, kind: Kind::Door, addresses, is_open, presets, arrivals });
     }
     if let Some(door) = door_of_listener(name) {
-        let (addresses, presets) = (Vec::new(), presets(context, door));
+        let listener = context.listeners.get(name);
+        let addresses = listener.map(|listener| listener.address.clone()).into_iter().collect();
+        let presets = listener.map_or_else(|| presets(context, door), |listener| vec![listener.preset.as_str()]);
         return Some(Overview { name, kind: Kind::Listener, addresses, is_open: true, presets, arrivals });
     }
     let route = context.routes.iter().find(|route| name.strip_prefix("in/") == Some(&route.name))?;

@@ -13,6 +13,8 @@ use crate::{
 
 /// The seconds over which a rate is measured.
 const WINDOW_SECONDS: i64 = 60;
+/// The number of counters for them.
+const WINDOW: usize = 60;
 /// Maximum number of characters of a message.
 const MESSAGE_CHARS_MAX: usize = 300;
 /// Maximum number of characters of a sample.
@@ -50,12 +52,12 @@ pub(crate) struct Problem {
 struct Entry {
     state: ArrivalState,
     /// Records of each of the last seconds, by the second modulo their number.
-    seconds: [(i64, u64); WINDOW_SECONDS as usize],
+    seconds: [(i64, u64); WINDOW],
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { state: ArrivalState::default(), seconds: [(0, 0); WINDOW_SECONDS as usize] }
+        Self { state: ArrivalState::default(), seconds: [(0, 0); WINDOW] }
     }
 }
 

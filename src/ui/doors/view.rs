@@ -5,7 +5,7 @@ use askama::Template;
 use crate::{
     doors::{Kind, Overview, overview},
     http::Context,
-    model::{timestamp::Timestamp, zone::Zone},
+    model::{door::Door, timestamp::Timestamp, zone::Zone},
     ui::{
         doors::senders::{SENDERS, Sender, Step, Values},
         formatted_time::{FormattedTime, grouped},
@@ -77,7 +77,7 @@ impl Setup {
     /// The setup of a sender with these values, for a credential with this name.
     pub(super) fn new(sender: &'static Sender, values: &Values, name: String, context: &Context) -> Self {
         let closed = sender.door.filter(|door| context.closed_doors.contains(door));
-        let (steps, closed) = (sender.steps(values), closed.map(|door| door.name()));
+        let (steps, closed) = (sender.steps(values), closed.map(Door::name));
         Self { sender, steps, name, closed, is_created: false, refusal: None }
     }
 

@@ -133,7 +133,7 @@ fn the_command_asks_the_server_that_runs_on_the_file_or_another_one() {
     let long = format!("[[routes]]\nname = '{}'\npreset = 'okta'\n", "r".repeat(64));
     let (server, sender) = server_with_sender(&(ROUTE.to_owned() + &long));
     post(&server, "/k8s/audit", &sender, kubernetes::LIST);
-    post(&server, "/registry", &sender, &format!(r#"{{"events":[{{"x":"{}"}}]}}"#, "y".repeat(200)));
+    post(&server, "/registry", &sender, format!(r#"{{"events":[{{"x":"{}"}}]}}"#, "y".repeat(200)));
     post(&server, "/registry", "Bearer wrong", "{}");
     let table = good(server.directory(), &["doors"]);
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
