@@ -11,7 +11,8 @@ use actix_web::{
 };
 
 use crate::{
-    http::{ApiError, Context, caller::ReadMetrics as MayRead},
+    http::{ApiError, Context, actions, activity::ArrivalState, caller::ReadMetrics as MayRead},
+    model::timestamp::Timestamp,
     store::{Durations, StoreMetrics},
 };
 
@@ -23,6 +24,7 @@ pub(super) async fn metrics(_: MayRead, context: Data<Context>) -> Result<HttpRe
     let store = web::block(move || writer.metrics()).await.map_err(ApiError::internal)?;
     let mut text = Text::default();
     write_http(&mut text, &context);
+    write_doors(&mut text, &context);
     write_store(&mut text, &store);
     write_fields(&mut text, &store);
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text.0))
@@ -35,7 +37,8 @@ fn write_http(text: &mut Text, context: &Context) {
 
     text.describe("auditbox_http_requests_total", "counter", "Requests answered, by method, route and status.");
     for (method, route, status, count) in context.metrics.requests() {
-        let labels = [("method", method), ("route", &*plain(route)), ("status", &*status.to_string())];
+        let labels =
+            [("method", method), ("route", &*actions::without_patterns(route)), ("status", &*status.to_string())];
         text.sample("auditbox_http_requests_total", &labels, count);
     }
     let deliveries = "Requests to the routes of the configuration, by name and status.";
@@ -51,6 +54,33 @@ fn write_http(text: &mut Text, context: &Context) {
     text.describe("auditbox_ingest_events_total", "counter", summary);
     for (outcome, count) in context.metrics.outcomes() {
         text.sample("auditbox_ingest_events_total", &[("outcome", outcome)], count);
+    }
+}
+
+fn write_doors(text: &mut Text, context: &Context) {
+    let now = Timestamp::now();
+    let arrivals: Vec<_> = context.activity.all(now).collect();
+    let summary = "Records that arrived by doors and routes, by outcome: stored, duplicate (stored before), rejected.";
+    text.describe("auditbox_door_records_total", "counter", summary);
+    for (door, state) in &arrivals {
+        for (outcome, count) in
+            [("stored", state.stored), ("duplicate", state.duplicates), ("rejected", state.rejected)]
+        {
+            text.sample("auditbox_door_records_total", &[("door", door), ("outcome", outcome)], count);
+        }
+    }
+    let unmapped = "Records in which the preset found nothing. They are stored.";
+    let refused = "Requests and connections refused as a whole.";
+    let dropped = "Datagrams that the system dropped.";
+    text.of_doors("auditbox_door_unmapped_records_total", unmapped, &arrivals, |state| state.unmapped);
+    text.of_doors("auditbox_door_refused_requests_total", refused, &arrivals, |state| state.refused);
+    text.of_doors("auditbox_door_dropped_datagrams_total", dropped, &arrivals, |state| state.dropped);
+    let last = "auditbox_door_last_record_timestamp_seconds";
+    text.describe(last, "gauge", "When a record was last stored or found to be stored.");
+    for (door, state) in &arrivals {
+        if let Some(at) = state.last {
+            text.sample(last, &[("door", door)], at.seconds());
+        }
     }
 }
 
@@ -113,12 +143,6 @@ fn seconds(micros: i64) -> i64 {
     micros / 1_000_000
 }
 
-/// A route without the regular expressions of its parts.
-fn plain(route: &str) -> String {
-    let part = |part: &str| part.split_once(':').map_or_else(|| part.to_owned(), |(name, _)| format!("{name}}}"));
-    route.split('/').map(part).collect::<Vec<_>>().join("/")
-}
-
 /// The text of the response. Writing to a string cannot fail.
 #[derive(Default)]
 struct Text(String);
@@ -145,6 +169,20 @@ impl Text {
         self.sample(name, &[], value);
     }
 
+    /// A counter of each door and route.
+    fn of_doors(
+        &mut self,
+        name: &str,
+        help: &str,
+        arrivals: &[(&str, ArrivalState)],
+        count: impl Fn(&ArrivalState) -> u64,
+    ) {
+        self.describe(name, "counter", help);
+        for (door, state) in arrivals {
+            self.sample(name, &[("door", door)], count(state));
+        }
+    }
+
     /// A metric that may have no value yet.
     fn maybe(&mut self, name: &str, kind: &str, help: &str, value: Option<impl Display>) {
         self.describe(name, kind, help);
@@ -156,7 +194,7 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
-    use super::{Text, decimal, plain};
+    use super::{Text, actions, decimal};
 
     #[test]
     fn microseconds_are_written_as_seconds() {
@@ -166,6 +204,7 @@ mod tests {
 
     #[test]
     fn routes_lose_their_expressions_and_labels_are_escaped() {
+        let plain = actions::without_patterns;
         assert_eq!(plain("/v1/audit-log/{identifier:.+}"), "/v1/audit-log/{identifier}");
         assert_eq!(plain("/v1/credentials/{client_id}"), "/v1/credentials/{client_id}");
         let mut text = Text::default();

@@ -7,6 +7,7 @@
 mod credentials;
 mod csv_rows;
 mod cut_lists;
+mod doors;
 mod event;
 mod event_schema;
 mod export;

@@ -24,7 +24,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::parameters::string;
 use crate::{
-    api::{credentials, event, event_schema::NewEvent, incomplete, list, stats, token},
+    api::{credentials, doors, event, event_schema::NewEvent, incomplete, list, stats, token},
     doors::Verification,
     http::{
         Context, TOKEN_PARAMETER,
@@ -79,7 +79,11 @@ const CHANGE: &[&ErrorKind] = &[error::NOT_FOUND, error::CONFLICT, error::INVALI
 fn describe(limits: &QueryLimits, routes: &[Route]) -> OpenApi {
     let groups = [
         ("Events", "Send, query, export and follow audit events.", events(limits)),
-        ("Routes", "Take records that other systems deliver, as [[routes]] of the configuration says.", doors(routes)),
+        (
+            "Routes",
+            "Take records that other systems deliver, as [[routes]] of the configuration says.",
+            deliveries(routes),
+        ),
         ("Credentials", "Access tokens, and who may use this server.", credentials()),
         ("Monitoring", "The state of the server.", monitoring()),
     ];
@@ -193,7 +197,7 @@ fn event(path: &'static str, id: &str, summary: &str) -> Endpoint {
         .fails(&[error::NOT_FOUND, error::DAMAGED])
 }
 
-fn doors(routes: &[Route]) -> Vec<Endpoint> {
+fn deliveries(routes: &[Route]) -> Vec<Endpoint> {
     let name = || {
         let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();
         let schema = if names.is_empty() { string() } else { string().enum_values(Some(names)) };
@@ -289,6 +293,9 @@ fn monitoring() -> Vec<Endpoint> {
         Endpoint::new(Get, "/metrics", "getMetrics", metrics)
             .needs(Scope::Metrics)
             .returns_text("The metrics, each with its type and a description", &["text/plain"]),
+        Endpoint::new(Get, "/v1/doors", "listDoors", "List the doors and routes, and what arrived by each")
+            .needs(Scope::Admin)
+            .returns::<doors::DoorList>(200, "The doors and routes"),
     ]
 }
 

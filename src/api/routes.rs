@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig, delete, get, head, patch, post};
 
 use crate::{
-    api::{credentials, event, export, health, list, metrics, openapi, send, stats, stream, token},
+    api::{credentials, doors, event, export, health, list, metrics, openapi, send, stats, stream, token},
     http::resource,
 };
 
@@ -38,6 +38,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .route(post().to(credentials::add_secret))
                 .route(delete().to(credentials::retire_secrets)),
         )
+        .service(resource("/v1/doors").route(get().to(doors::list)).route(head().to(doors::list)))
         .service(resource("/healthz").route(get().to(health::alive)).route(head().to(health::alive)))
         .service(resource("/readyz").route(get().to(health::ready)).route(head().to(health::ready)))
         .service(resource("/metrics").route(get().to(metrics::metrics)).route(head().to(metrics::metrics)))

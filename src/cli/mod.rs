@@ -9,6 +9,7 @@ mod client;
 mod credential;
 mod demo;
 mod doctor;
+mod doors;
 mod events;
 mod failure;
 mod follow;
@@ -76,6 +77,7 @@ enum Command {
     LoginLink(login_link::LoginLinkArguments),
     #[command(subcommand)]
     Preset(preset::PresetCommand),
+    Doors(doors::DoorsArguments),
     /// Check the configuration and print the settings in effect as TOML
     #[command(after_help = "Example:\n  auditbox check-config --config auditbox.toml")]
     CheckConfig,
@@ -135,6 +137,7 @@ fn execute(arguments: CommandLine, out: &mut Output) -> Result<(), Failure> {
         Command::Event(arguments) => events::event(&config()?, &arguments, out),
         Command::Credential(command) => credential::run(&config()?, command, out),
         Command::LoginLink(arguments) => login_link::run(&config()?, &arguments, out),
+        Command::Doors(arguments) => doors::run(&config()?, &arguments, out),
         Command::Preset(command) => preset::run(&config()?, &command, out),
         Command::CheckConfig => {
             out.generated(load()?.effective.as_bytes());

@@ -131,13 +131,26 @@ impl Output {
     where
         R: IntoIterator<Item = String>,
     {
+        self.table_within(self.width(), header, cut, rows);
+    }
+
+    /// Writes rows with a header, one line each. The columns with these headers are cut so that the lines fit into `room`.
+    pub(super) fn table_within<R>(
+        &mut self,
+        room: Option<usize>,
+        header: &[&str],
+        cut: &[&str],
+        rows: impl IntoIterator<Item = R>,
+    ) where
+        R: IntoIterator<Item = String>,
+    {
         let shown = |row: R| row.into_iter().map(|cell| printable(&cell).into_owned()).collect();
         let rows: Vec<Vec<String>> = rows.into_iter().map(shown).collect();
         let width = |(index, name): (usize, &&str)| {
             rows.iter().map(|row| row[index].width()).chain([name.width()]).max().unwrap_or(0)
         };
         let mut widths: Vec<usize> = header.iter().enumerate().map(width).collect();
-        if let Some(room) = self.width() {
+        if let Some(room) = room {
             let is_fixed: Vec<bool> = header.iter().map(|name| !cut.contains(name)).collect();
             layout::fit(&mut widths, &is_fixed, room);
         }

@@ -5,6 +5,7 @@
 //! (`ingest`). A protocol is a file here, a line in `PROTOCOLS`, its rows in `http::actions`, and a page of the guide.
 
 mod kubernetes;
+mod overview;
 mod protocol;
 mod rate;
 mod registry;
@@ -14,16 +15,20 @@ mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+pub(crate) use overview::{Kind, Overview, overview};
 pub use protocol::native_form;
 pub use routes::configure;
 pub(crate) use webhook::{CHALLENGE, Verification};
 
-use crate::model::{
-    door::Door,
-    mapping::{Mapping, Presets},
-    route::{
-        Route,
-        signature::{Key, KeySource},
+use crate::{
+    http::activity,
+    model::{
+        door::Door,
+        mapping::{Mapping, Presets},
+        route::{
+            Route,
+            signature::{Key, KeySource},
+        },
     },
 };
 use protocol::Protocol;
@@ -41,7 +46,7 @@ pub fn counted_names(routes: &[Route]) -> impl Iterator<Item = String> {
 
 /// The name under which the records of a route are counted.
 fn counted_as(route: &str) -> String {
-    format!("in/{route}")
+    activity::name_of_route(route)
 }
 
 /// The routes of the configuration, ready to receive. It has no `Debug`, because it holds keys.

@@ -58,7 +58,11 @@ pub(super) async fn receive(
     routes: Data<Routes>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    deliver(&request, &context, &routes, payload).await.map_err(ApiError::for_sender)
+    deliver(&request, &context, &routes, payload).await.map_err(|error| {
+        let route = counted_as(request.match_info().query("route"));
+        context.activity.refused(&route, error.message(), Timestamp::now());
+        error.for_sender()
+    })
 }
 
 async fn deliver(

@@ -55,6 +55,7 @@ const ACTIONS: &[ActionRow] = &[
     ("GET", "/healthz", "health", Recording::Never),
     ("GET", "/readyz", "health", Recording::Never),
     ("GET", "/metrics", "metrics", Recording::Soon),
+    ("GET", "/v1/doors", "door_state.list", Recording::Soon),
     ("GET", "/openapi.json", "documentation", Recording::Never),
     ("GET", "/docs", "documentation", Recording::Never),
     ("GET", "/docs/{_:.*}", "documentation", Recording::Never),
@@ -66,6 +67,8 @@ const ACTIONS: &[ActionRow] = &[
     ("POST", "/credentials", "credential.create", Recording::Before),
     ("GET", "/credentials/{client_id}", "page.credential", Recording::Soon),
     ("POST", "/credentials/{client_id}", "credential.change", Recording::Before),
+    ("GET", "/doors", "page.doors", Recording::Soon),
+    ("POST", "/doors", "credential.create", Recording::Before),
     ("GET", "/assets/{name}", "asset", Recording::Never),
 ];
 
@@ -102,6 +105,25 @@ pub(super) fn row_of(request: &HttpRequest) -> Option<usize> {
 /// The name of the door that a request is sent to.
 pub(crate) fn door_of(request: &HttpRequest) -> Option<&'static str> {
     of_route(request).find_map(|(_, _, action, _)| action.strip_prefix(DOOR_ACTIONS))
+}
+
+/// The paths to which senders deliver records by this door, without the prefix that the configuration may give to the doors.
+pub(crate) fn paths_of_door(door: &str) -> Vec<&'static str> {
+    let takes_records = ACTIONS.iter().filter(|(.., recording)| *recording == Recording::IfRefused);
+    let of_door = takes_records.filter(|(_, _, action, _)| action.strip_prefix(DOOR_ACTIONS) == Some(door));
+    let mut paths = Vec::new();
+    for (_, route, ..) in of_door {
+        if !paths.contains(route) {
+            paths.push(*route);
+        }
+    }
+    paths
+}
+
+/// A route without the regular expressions of its parts.
+pub(crate) fn without_patterns(route: &str) -> String {
+    let part = |part: &str| part.split_once(':').map_or_else(|| part.to_owned(), |(name, _)| format!("{name}}}"));
+    route.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 /// The route of a request, without the prefix that the configuration may give to the doors.

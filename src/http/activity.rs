@@ -6,12 +6,24 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::model::timestamp::Timestamp;
+use crate::{
+    http::sample,
+    model::{mask::Mask, timestamp::Timestamp},
+};
 
 /// The seconds over which a rate is measured.
 const WINDOW_SECONDS: i64 = 60;
+/// The number of counters for them.
+const WINDOW: usize = 60;
+/// Maximum number of characters of a message.
+const MESSAGE_CHARS_MAX: usize = 300;
 /// Maximum number of characters of a sample.
 const SAMPLE_CHARS_MAX: usize = 300;
+
+/// The name under which the records of a route are counted.
+pub(crate) fn name_of_route(route: &str) -> String {
+    format!("in/{route}")
+}
 
 /// The arrivals by each door and route.
 #[derive(Debug)]
@@ -32,7 +44,7 @@ pub(crate) struct Arrival {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) message: String,
-    /// The beginning of the record, masked.
+    /// The beginning of the record, without secrets.
     pub(crate) sample: Option<String>,
 }
 
@@ -40,12 +52,12 @@ pub(crate) struct Problem {
 struct Entry {
     state: ArrivalState,
     /// Records of each of the last seconds, by the second modulo their number.
-    seconds: [(i64, u64); WINDOW_SECONDS as usize],
+    seconds: [(i64, u64); WINDOW],
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { state: ArrivalState::default(), seconds: [(0, 0); WINDOW_SECONDS as usize] }
+        Self { state: ArrivalState::default(), seconds: [(0, 0); WINDOW] }
     }
 }
 
@@ -68,12 +80,31 @@ pub(crate) struct ArrivalState {
 }
 
 impl Problem {
-    /// A problem of a record. The sample must be masked.
-    pub(crate) fn of_record(message: impl Into<String>, masked: &str) -> Self {
-        let end = masked.char_indices().nth(SAMPLE_CHARS_MAX).map_or(masked.len(), |(end, _)| end);
-        let more = if end < masked.len() { "…" } else { "" };
-        Self { message: message.into(), sample: Some(format!("{}{more}", &masked[..end])) }
+    /// A problem of a request or a connection as a whole.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        let message = sample::without_tokens(&message.into()).into_owned();
+        Self { message: shortened(message, MESSAGE_CHARS_MAX), sample: None }
     }
+
+    /// A problem of a record, which is JSON.
+    pub(crate) fn of_record(message: impl Into<String>, mask: &Mask, record: &str) -> Self {
+        Self { sample: Some(shortened(sample::of_json(mask, record), SAMPLE_CHARS_MAX)), ..Self::new(message) }
+    }
+
+    /// A problem of a part of a body that cannot be read as a record.
+    pub(crate) fn of_bytes(message: impl Into<String>, bytes: &[u8]) -> Self {
+        let sample = sample::of_bytes(bytes).map(|shape| shortened(shape, SAMPLE_CHARS_MAX));
+        Self { sample, ..Self::new(message) }
+    }
+}
+
+/// A text of at most this number of characters, followed by an ellipsis if there are more.
+fn shortened(mut text: String, chars_max: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(chars_max) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl Activity {
@@ -109,7 +140,7 @@ impl Activity {
     pub(crate) fn refused(&self, name: &str, message: impl Into<String>, now: Timestamp) {
         self.change(name, |Entry { state, .. }| {
             state.refused += 1;
-            state.last_problem = Some((now, Problem { message: message.into(), sample: None }));
+            state.last_problem = Some((now, Problem::new(message)));
         });
     }
 
@@ -166,7 +197,8 @@ mod tests {
     #[test]
     fn the_last_problem_is_kept_with_a_short_sample() {
         let activity = Activity::new(["hec".to_owned()]);
-        let problem = Problem::of_record("not JSON", &"ü".repeat(1_000));
+        let record = format!("{{\"a\":\"{}\"}}", "ü".repeat(1_000));
+        let problem = Problem::of_record("not JSON", &Mask::default(), &record);
         assert_eq!(problem.sample.as_ref().unwrap().chars().count(), SAMPLE_CHARS_MAX + 1);
         activity.arrived("hec", Arrival { rejected: 1, problem: Some(problem), ..Arrival::default() }, at(1));
         activity.refused("hec", "no token", at(2));

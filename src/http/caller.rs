@@ -18,7 +18,7 @@ use crate::{
         without_secret,
     },
     model::{
-        credential::{Credential, Scope},
+        credential::{ActorType, Credential, Scope},
         self_audit::{self, SelfAuditRequest},
         timestamp::Timestamp,
     },
@@ -134,6 +134,22 @@ pub(crate) struct Read(pub(crate) Caller);
 pub(crate) struct Admin(pub(crate) Caller);
 /// The caller may read the metrics.
 pub(crate) struct ReadMetrics;
+/// The caller may see what arrives by the doors: an administrator, or a command on the server's machine.
+pub(crate) struct SeeDoors;
+
+impl FromRequest for SeeDoors {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let result = request.extensions().get::<AuthResult>().cloned();
+        let is_command = |caller: &Caller| caller.credential().actor_type == ActorType::System;
+        ready(match result {
+            Some(Ok(caller)) if is_command(&caller) => Ok(Self),
+            _ => demand(request, Scope::Admin).map(|_| Self),
+        })
+    }
+}
 
 macro_rules! permission {
     ($name:ident, $scope:expr, $make:expr) => {

@@ -19,6 +19,7 @@ use crate::{
     http::{
         Context,
         actions::{self, Recording},
+        activity,
         caller::{ApiErrorKind, AuditNote, AuthResult, Caller, peer},
         connections::{Connection, Full},
         error::{ApiError, OVERLOADED},
@@ -100,6 +101,7 @@ async fn handle<B: MessageBody + 'static>(
     let mut response = match held {
         Ok(()) => next.call(request).await?.map_into_left_body(),
         Err(full) => {
+            count_refusal(request.request(), &context, &full);
             let refusal = error_response(request.request(), &context, full);
             // Not `into_response`, which would drop the error: the record and the server log need it.
             ServiceResponse::new(request.into_parts().0, refusal.map_into_right_body())
@@ -141,6 +143,14 @@ pub(crate) fn hold_connection(request: &HttpRequest) -> Result<(), ApiError> {
         );
         ApiError::later(OVERLOADED, message, RETRY)
     })
+}
+
+/// Counts a request to a door or a route that does not reach its handler, which counts the others.
+fn count_refusal(request: &HttpRequest, context: &Context, error: &ApiError) {
+    let route = || context.route_of(request).map(|route| activity::name_of_route(&route.name));
+    if let Some(name) = actions::door_of(request).map(str::to_owned).or_else(route) {
+        context.activity.refused(&name, error.message(), Timestamp::now());
+    }
 }
 
 /// An error in the form that the matched route answers in: JSON, or a page.

@@ -23,6 +23,7 @@ pub(crate) mod pieces;
 mod presented;
 pub(crate) mod reading;
 mod refusals;
+mod sample;
 pub(crate) mod schema;
 mod secret_path;
 pub(crate) mod session;
@@ -108,6 +109,10 @@ pub struct Context {
     pub streams: Streams,
     /// What precedes the paths of the doors.
     pub path_prefix: String,
+    /// The listeners of protocols that are not served over HTTP, by the name under which their records are counted.
+    pub listeners: BTreeMap<String, Listener>,
+    /// The doors that the configuration closes.
+    pub closed_doors: Vec<Door>,
     /// The presets of senders whose records are not what their door usually carries, by the name of the credential.
     pub sender_presets: BTreeMap<String, String>,
     /// What arrived by the doors and routes.
@@ -122,6 +127,15 @@ pub struct Context {
     pub error_page: fn(&HttpRequest, ApiError) -> HttpResponse,
     /// How the senders of the protocol of a request expect errors.
     pub native_form: fn(&HttpRequest) -> Option<NativeForm>,
+}
+
+/// A listener of a protocol that is not served over HTTP.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Where it listens, with the transport: `tcp 0.0.0.0:6514`.
+    pub address: String,
+    /// The name of the preset that maps its records.
+    pub preset: String,
 }
 
 impl Context {

@@ -205,28 +205,31 @@ impl Batch {
         let (mut items, mut preparer) = (Vec::with_capacity(sent.len()), self.reading.writer.preparer());
         let (mut unmapped, mut problem) = (0, None);
         for (index, SentRecord { record, key }) in sent.into_iter().enumerate() {
-            let item = record.and_then(|record| self.record(index, record, key.as_deref()));
+            // One problem of a request is shown: its sample costs more than the mapping of a record.
+            let is_sought = problem.is_none() && self.format.counted_as.is_some();
+            let item = record.and_then(|record| self.record(index, record, key.as_deref(), is_sought));
             let item = item.map(|Read { event, on_conflict, is_unmapped, problem: found }| {
                 preparer.add(event);
                 unmapped += u64::from(is_unmapped);
-                problem = found.or(problem.take());
+                problem = problem.take().or(found);
                 on_conflict
             });
-            if let Err(error) = &item {
-                problem = Some(Problem { message: error.error.to_string(), sample: None });
+            if let Some(error) = item.as_ref().err().filter(|_| is_sought) {
+                problem = Some(Problem::of_bytes(error.error.to_string(), error.place_in(body)));
             }
             items.push(item);
         }
         Ok(ReadBatch { items: prepared(items, preparer.finish()), unmapped, problem })
     }
 
-    /// Maps the record with this index.
-    fn record(&self, index: usize, record: Record<'_>, key: Option<&str>) -> Result<Read, ItemError> {
+    /// Maps the record with this index. Its problem is described if it is sought.
+    fn record(&self, index: usize, record: Record<'_>, key: Option<&str>, is_sought: bool) -> Result<Read, ItemError> {
         let Format { mapping, identification, .. } = &self.format;
         let mapped = mapping.map(&record, &self.reading.limits).map_err(invalid)?;
         let derived = identification.derive(index, &record, key);
         let (event, is_own) = self.event_of(&mapped, index, derived.as_deref())?;
-        let (is_unmapped, problem) = (mapped.is_unmapped(), self.problem_of(&mapped, &record));
+        let problem = is_sought.then(|| self.problem_of(&mapped, &record)).flatten();
+        let is_unmapped = mapped.is_unmapped();
         let on_conflict = match derived {
             _ if is_own => OnConflict::MapAgain(record.into_owned(), None),
             _ if identification.may_change() => {
@@ -239,7 +242,7 @@ impl Batch {
         Ok(Read { event, on_conflict, is_unmapped, problem })
     }
 
-    /// The first problem of a record, with the beginning of the record, masked.
+    /// The first problem of a record, with the beginning of the record.
     fn problem_of(&self, mapped: &MappedRecord, record: &Record<'_>) -> Option<Problem> {
         let message = match mapped.problems() {
             [first, ..] => first.clone(),
@@ -248,10 +251,7 @@ impl Batch {
             }
             [] => return None,
         };
-        self.format.counted_as.as_ref()?;
-        let masked = self.reading.mask.apply(record.source());
-        let text = masked.as_ref().map_or(record.source(), |masked| &masked.text);
-        Some(Problem::of_record(message, text))
+        Some(Problem::of_record(message, &self.reading.mask, record.source()))
     }
 
     /// Completes a mapped record. Also returns whether it has its own identifier; otherwise it gets the derived one, or the one

@@ -303,6 +303,10 @@ impl Stored {
         }
         let total = self.results.len();
         context.metrics.ingested(Ingested::Rejected, total);
+        if let Some(name) = &self.counted_as {
+            let arrival = Arrival { rejected: total as u64, ..std::mem::take(&mut self.arrival) };
+            context.activity.arrived(name, arrival, Timestamp::now());
+        }
         let faults = self.results.drain(..).filter_map(|(_, result)| result.into_fault()).take(DETAILS_MAX);
         let details = faults.map(Detail::Event).collect();
         Err(ApiError::invalid(format!("body: none of {total} records can be read")).with_details(details))

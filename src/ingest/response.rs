@@ -39,6 +39,12 @@ impl ItemError {
         FieldError::new("", message.into()).into()
     }
 
+    /// The line of a body on which the event begins, or the whole body if the line is not known.
+    pub(super) fn place_in<'b>(&self, body: &'b [u8]) -> &'b [u8] {
+        let lines = || body.split(|byte| *byte == b'\n');
+        self.line.and_then(|line| lines().nth(line.checked_sub(1)?)).unwrap_or(body)
+    }
+
     /// The fault of the event with this index.
     pub(super) fn at(self, index: usize) -> EventFault {
         EventFault::new(index, self.error).on_line(self.line)

@@ -4,6 +4,7 @@
 //! the last uses of credentials are written; the writer finishes its queue, copies the WAL into the file, and closes it.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -195,6 +196,8 @@ fn context(
         metrics: Arc::new(Metrics::new(config.routes.iter().map(|route| route.name.clone()))),
         started: Timestamp::now(),
         path_prefix: config.doors.path_prefix.clone(),
+        listeners: BTreeMap::new(),
+        closed_doors: config.doors.disabled.clone(),
         sender_presets: config.doors.presets.clone(),
         activity: Activity::new(doors::counted_names(&config.routes)),
         error_page: pages::error_page,

@@ -7,6 +7,7 @@
 mod action_phrase;
 mod assets;
 mod credentials;
+mod doors;
 mod event;
 mod event_view;
 mod formatted_time;

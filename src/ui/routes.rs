@@ -7,7 +7,7 @@ use actix_web::{
 
 use crate::{
     http::resource,
-    ui::{assets, credentials, event, list, sign_in},
+    ui::{assets, credentials, doors, event, list, sign_in},
 };
 
 /// Adds the routes of the pages.
@@ -19,6 +19,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(get_and_head("/audit-logs/{identifier:.+}", event::one))
         .service(get_and_head("/credentials", credentials::list).route(post().to(credentials::create)))
         .service(get_and_head("/credentials/{client_id}", credentials::confirm).route(post().to(credentials::change)))
+        .service(get_and_head("/doors", doors::list).route(post().to(doors::create)))
         .service(get_and_head("/sign-in", sign_in::page).route(post().to(sign_in::enter)))
         .service(resource("/sign-out").route(post().to(sign_in::leave)))
         .service(get_and_head(assets::ROUTE, assets::asset));

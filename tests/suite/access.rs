@@ -47,6 +47,7 @@ const TABLE: &[Row] = &[
     ("DELETE", "/v1/credentials/{client_id}", "/v1/credentials/nobody", "", Scope("admin")),
     ("POST", "/v1/credentials/{client_id}/secrets", "/v1/credentials/nobody/secrets", "", Scope("admin")),
     ("DELETE", "/v1/credentials/{client_id}/secrets", "/v1/credentials/nobody/secrets", "", Scope("admin")),
+    ("GET", "/v1/doors", "/v1/doors", "", Scope("admin")),
     ("GET", "/healthz", "/healthz", "", Nothing),
     ("GET", "/readyz", "/readyz", "", Nothing),
     ("GET", "/metrics", "/metrics", "", Scope("metrics")),
@@ -61,6 +62,8 @@ const TABLE: &[Row] = &[
     ("POST", "/credentials", "/credentials", "name=&scope=read", Scope("admin")),
     ("GET", "/credentials/{client_id}", "/credentials/nobody?do=revoke", "", Scope("admin")),
     ("POST", "/credentials/{client_id}", "/credentials/nobody", "change=disable", Scope("admin")),
+    ("GET", "/doors", "/doors", "", Scope("admin")),
+    ("POST", "/doors", "/doors", "sender=none", Scope("admin")),
     ("GET", "/in/{route}", "/in/nowhere", "", Nothing),
     ("POST", "/in/{route}", "/in/nowhere", "[]", Scope("ingest")),
     ("POST", "/in/{route}/{secret}", "/in/nowhere/a-secret", "[]", ScopeOfSecret("ingest")),
@@ -80,7 +83,8 @@ fn routes_of(file: &str) -> BTreeSet<(String, String)> {
     let services: Vec<_> = code.split(".service(").skip(1).collect();
     assert!(!code.split(".service(").next().unwrap().contains("route"), "{file}: a route outside of a service");
     let mut found = BTreeSet::new();
-    for service in services {
+    // Other tests send records to the doors, whose routes are in files of their own.
+    for service in services.into_iter().filter(|service| !service.starts_with("protocols()")) {
         let quoted = || service.split('"').nth(1).unwrap().to_owned();
         let (path, methods) = if service.starts_with("web::redirect(") {
             (quoted(), vec!["GET".to_owned()])
@@ -119,10 +123,10 @@ fn every_route_has_a_row_and_every_row_a_route() {
     for (_, route) in routes.iter().filter(is_head) {
         assert!(rows.contains(&("GET".to_owned(), route.clone())), "HEAD {route}");
     }
-    // Only those files may create routes.
+    // Only those files may create routes, and the doors.
     for entry in walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let text = fs::read_to_string(&entry).unwrap();
-        if !entry.ends_with("routes.rs") {
+        if !entry.ends_with("routes.rs") && !text.contains("const PROTOCOL: Protocol = ") {
             for maker in [".route(", ".service(", "web::scope", "web::resource(path", "SwaggerUi::new", "Resource::new"]
             {
                 let may = match maker {

@@ -23,6 +23,7 @@ const GUARDED: &[(&str, &str, &str, &str)] = &[
     ("POST", "/v1/credentials", r#"{"name":"n","scopes":["read"]}"#, "admin"),
     ("PATCH", "/v1/credentials/nobody", r#"{"disabled":true}"#, "admin"),
     ("DELETE", "/v1/credentials/nobody", "", "admin"),
+    ("GET", "/v1/doors", "", "admin"),
 ];
 
 const NOT_A_LIMIT: (&str, &str) = ("AUDITBOX_AUTH_FAILED_LOGINS_MAX", "1000000");

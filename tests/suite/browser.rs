@@ -1,6 +1,7 @@
 //! The pages in a real browser.
 
 mod accessibility;
+mod doors;
 mod driver;
 mod event;
 mod list;

@@ -42,6 +42,7 @@ pub(crate) const COMMANDS: &[&[&str]] = &[
     &["preset", "list"],
     &["preset", "show"],
     &["preset", "test"],
+    &["doors"],
     &["check-config"],
     &["healthcheck"],
     &["demo"],

@@ -1,6 +1,7 @@
 //! Doors: records that other systems send in their own protocols.
 
 mod kubernetes;
+mod overview;
 mod registry;
 
 use std::fs;

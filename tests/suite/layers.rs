@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["api", "ui", "doors", "ingest", "http", "auth", "store", "index", "model", "config", "logging", "platform"],
     ),
     ("api", &["doors", "ingest", "http", "auth", "store", "index", "model"]),
-    ("ui", &["http", "auth", "store", "index", "model"]),
+    ("ui", &["doors", "http", "auth", "store", "index", "model"]),
     ("doors", &["ingest", "http", "auth", "store", "index", "model"]),
     ("ingest", &["http", "auth", "store", "index", "model"]),
     ("http", &["auth", "store", "index", "model", "platform"]),

@@ -322,7 +322,7 @@ fn the_dashboard_shows_exactly_these_metrics() {
     assert_eq!(numbers.len(), panels.len(), "two panels have one id");
     // The labels in a query belong to its metrics.
     let text = server.get("/metrics").text;
-    for label in ["outcome", "route", "status", "le"] {
+    for label in ["outcome", "route", "status", "le", "door"] {
         assert!(text.contains(&format!("{label}=\"")), "{label}");
     }
 }

@@ -84,6 +84,7 @@ const GOOD: &[(&str, &str, &str, u16)] = &[
     ("PATCH", "/v1/credentials/{id}", r#"{"disabled":true}"#, 200),
     ("DELETE", "/v1/credentials/{id}", "", 200),
     ("GET", "/metrics", "", 200),
+    ("GET", "/v1/doors", "", 200),
     ("GET", "/healthz", "", 200),
     ("GET", "/readyz", "", 200),
 ];

@@ -4,6 +4,7 @@ mod access;
 mod concealed;
 mod copied;
 mod credentials;
+mod doors;
 mod event;
 mod filter;
 mod hostile;

@@ -297,7 +297,7 @@ fn prepared() -> TempDir {
     directory
 }
 
-/// Commands that finish their work even if their output is lost. URL is the address of a server.
+/// Commands that finish their work even if their output is lost. URL is the address of a server, and TOKEN a token for it.
 const COMPLETING: &[&[&str]] = &[
     &["--help"],
     &["--version"],
@@ -320,6 +320,7 @@ const COMPLETING: &[&[&str]] = &[
     &["preset", "test"],
     &["check-config"],
     &["healthcheck", "--url", "URL"],
+    &["doors", "--url", "URL", "--token", "TOKEN"],
     &["doctor"],
     &["retention"],
     &["reindex"],
@@ -356,7 +357,11 @@ fn every_command_ends_cleanly_although_its_output_is_lost() {
         for arguments in COMPLETING {
             for (lost, expected) in [(Lost::Closed, 0), (Lost::Left, 0), (Lost::Full, 1)] {
                 let mut command = program(directory.path());
-                command.args(arguments.iter().map(|text| if *text == "URL" { server.url.as_str() } else { text }));
+                command.args(arguments.iter().map(|text| match *text {
+                    "URL" => &server.url,
+                    "TOKEN" => &server.token,
+                    text => text,
+                }));
                 command.env("AUDITBOX_RETENTION_KEEP_DAYS", "3000");
                 let (code, said) = lose(&mut command, lost);
                 assert_eq!(code, expected, "{round} {lost:?} {arguments:?}: {said}");

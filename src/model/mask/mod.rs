@@ -32,4 +32,5 @@ pub use names::{KEEP, MASKED, Mask, NAMES};
 pub use redaction::is_evident as is_redaction;
 pub(crate) use same::{MaskedTree, same_but_for_masks};
 pub use url::without_parameter;
+pub(crate) use walk::DEPTH_MAX as MASK_DEPTH_MAX;
 pub use walk::Masked;

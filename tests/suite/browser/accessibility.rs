@@ -30,6 +30,22 @@ fn violations(page: &Page, axe: &str) -> Vec<String> {
     found.iter().map(describe).collect()
 }
 
+/// The page of doors, before and after something arrived, and with the lines of a sender.
+fn check_doors(server: &Server, page: &Page, check: &mut impl FnMut(&str)) {
+    page.open("/doors");
+    check("doors, nothing yet");
+    server.post("/registry", r#"{"events":[{"password":"x","event":1}]}"#);
+    server.request("POST", "/k8s/audit", &[], b"{}");
+    page.open("/doors?sender=kube-apiserver");
+    page.until("the lines are shown", || page.count("pre") > 1);
+    check("doors and the lines of a sender");
+    page.click("form[action='/doors#setup'] button.primary");
+    page.until("the lines have a secret", || page.text("section.good").contains("abx_"));
+    check("the lines of a sender with a secret");
+    page.resize(390, 844);
+    check("narrow doors");
+}
+
 #[test]
 fn no_page_breaks_a_rule_light_or_dark() {
     let path = env::var_os("AUDITBOX_AXE");
@@ -98,5 +114,6 @@ fn no_page_breaks_a_rule_light_or_dark() {
     page.click("section.card form button");
     page.until("the credential is created", || page.text("body").contains("ci is created"));
     check("a new credential");
+    check_doors(&server, &page, &mut check);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

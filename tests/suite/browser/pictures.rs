@@ -6,7 +6,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     browser::{WHAT, driver::Page},
@@ -48,6 +48,24 @@ fn the_main_pages_light_and_dark_wide_and_narrow() {
     page.open("/credentials");
     page.until("the credentials are shown", || page.count("table tbody tr") > 3);
     picture("credentials");
+    arrivals(&server);
+    page.open("/doors");
+    page.until("the doors are shown", || page.count("table.doors tr") > 3);
+    picture("doors");
+}
+
+/// Records by two doors, one of which has a problem.
+fn arrivals(server: &Server) {
+    let token = server.credential("k8s-production", &["ingest"]);
+    let item = |number: u32| {
+        json!({ "auditID": format!("a-{number}"), "stage": "ResponseComplete", "verb": "get", "user": { "username": "alice" },
+                "objectRef": { "resource": "pods", "namespace": "shop", "name": format!("api-{number}") } })
+    };
+    let items: Vec<_> = (0..120).map(item).collect();
+    server.request_as(&token, "POST", "/k8s/audit", &json!({ "items": items }).to_string());
+    let push =
+        json!({ "id": "p-1", "action": "push", "target": { "repository": "shop/api" }, "actor": { "name": "ci" } });
+    server.request_as(&token, "POST", "/registry", &json!({ "events": [push, { "kind": "heartbeat" }] }).to_string());
 }
 
 /// The width and the height of a PNG file, in pixels, from its first chunk (RFC 2083, section 4.1.1).

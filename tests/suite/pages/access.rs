@@ -5,7 +5,7 @@ use crate::{
     pages::{redirection, text},
 };
 
-const PAGES: [&str; 4] = ["/audit-logs", "/security/audit-logs", "/audit-logs/nothing", "/credentials"];
+const PAGES: [&str; 5] = ["/audit-logs", "/security/audit-logs", "/audit-logs/nothing", "/credentials", "/doors"];
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
 #[test]
@@ -23,13 +23,13 @@ fn a_page_needs_a_credential_with_the_scope() {
         assert_eq!(answer.status, 403, "{path}");
         assert!(text(&answer.text).contains("does not have the scope"), "{path}");
         let expected = match path {
-            "/credentials" => 403,
+            "/credentials" | "/doors" => 403,
             "/audit-logs/nothing" => 404,
             _ => 200,
         };
         assert_eq!(server.request_as(&reader, "GET", path, "").status, expected, "{path}");
     }
-    for path in ["/credentials", "/credentials/x"] {
+    for path in ["/credentials", "/credentials/x", "/doors"] {
         assert_eq!(server.request("POST", path, &[], b"").status, 401, "{path}");
         assert_eq!(server.request_as(&reader, "POST", path, "name=x&scope=admin").status, 403, "{path}");
     }
@@ -59,9 +59,15 @@ fn a_browser_is_redirected_to_sign_in_and_back() {
 fn pages_load_nothing_from_elsewhere_and_are_not_cached() {
     let server = Server::start();
     server.store(&[super::event("e1", "2024-05-01T10:00:00Z", "CREATE", "entity")]);
-    for path in
-        ["/audit-logs", "/audit-logs?status=x", "/audit-logs/e1", "/audit-logs/none", "/credentials", "/sign-in?code=x"]
-    {
+    for path in [
+        "/audit-logs",
+        "/audit-logs?status=x",
+        "/audit-logs/e1",
+        "/audit-logs/none",
+        "/credentials",
+        "/doors",
+        "/sign-in?code=x",
+    ] {
         let answer = server.get(path);
         for (name, value) in [
             ("content-type", "text/html; charset=utf-8"),
