@@ -429,6 +429,20 @@ impl PlainQuery {
         counts
     }
 
+    /// The number of matching events that a filter by this value finds, ignoring the query's own terms on the parameter. 0 if the
+    /// query does not name the value, so that no facet may list it.
+    pub fn named(&self, events: &[Plain], parameter: &Parameter, value: &str) -> u64 {
+        let is_named = |term: &Term| {
+            let named = term.values.iter().any(|named| parameter.as_counted(named) == value);
+            term.parameter.name == parameter.name && named
+        };
+        if !self.terms.iter().any(is_named) {
+            return 0;
+        }
+        let has = |event: &Value| parameter.values(event).iter().any(|own| parameter.as_counted(own) == value);
+        events.iter().filter(|event| self.holds(event, Some(parameter.name)) && has(&event.event)).count() as u64
+    }
+
     /// The times of the matching events, and whether each failed.
     pub fn times(&self, events: &[Plain]) -> Vec<(i64, bool)> {
         let found = events.iter().filter(|event| self.holds(event, None));
