@@ -1,10 +1,13 @@
 //! Every door and every route: where it is, whether it is open, and what arrived by it since the server started.
 
-use std::iter;
+use std::{collections::BTreeMap, iter};
 
 use crate::{
     doors::PROTOCOLS,
-    http::{Context, actions, activity::ArrivalState},
+    http::{
+        Context, actions,
+        activity::{self, ArrivalState},
+    },
     model::{door::Door, timestamp::Timestamp},
 };
 
@@ -46,51 +49,48 @@ pub(crate) struct Overview<'c> {
 
 /// Every door, listener and route, in this order.
 pub(crate) fn overview(context: &Context, now: Timestamp) -> Vec<Overview<'_>> {
-    let arrivals: Vec<_> = context.activity.all(now).collect();
-    let has_listeners = |door: Door| arrivals.iter().any(|(name, _)| door_of_listener(name) == Some(door));
-    let listening: Vec<_> = Door::ALL.into_iter().filter(|door| has_listeners(*door)).collect();
-    let describe = |(name, arrivals)| describe(context, name, arrivals, &listening);
-    let mut all: Vec<_> = arrivals.into_iter().filter_map(describe).collect();
-    all.sort_by_key(|one| {
-        let place = Door::ALL.iter().position(|door| door.name() == one.name);
-        (one.kind, place, one.name)
-    });
+    let mut arrivals: BTreeMap<_, _> = context.activity.all(now).collect();
+    let mut all = Vec::new();
+    for door in Door::ALL {
+        let arrivals_of_door = arrivals.remove(door.name()).unwrap_or_default();
+        let is_http = PROTOCOLS.iter().any(|protocol| protocol.door == door);
+        let has_listeners = arrivals.keys().any(|name| door_of_listener(name) == Some(door));
+        // Of a protocol with listeners, each listener is described instead.
+        if is_http || (door == Door::Syslog && !has_listeners) {
+            all.push(Overview {
+                name: door.name(),
+                kind: Kind::Door,
+                addresses: paths(door, &context.path_prefix),
+                is_open: is_http && !context.closed_doors.contains(&door),
+                presets: presets(context, door),
+                arrivals: arrivals_of_door,
+            });
+        }
+    }
+    let mut others: Vec<_> =
+        arrivals.into_iter().filter_map(|(name, arrivals)| other(context, name, arrivals)).collect();
+    others.sort_by_key(|one| (one.kind, one.name));
+    all.append(&mut others);
     all
 }
 
-/// Describes what is counted under a name; `None` if it is a door whose listeners are described instead, or one that this
-/// program does not serve.
-fn describe<'c>(
-    context: &'c Context,
-    name: &'c str,
-    arrivals: ArrivalState,
-    listening: &[Door],
-) -> Option<Overview<'c>> {
-    if let Some(door) = Door::ALL.into_iter().find(|door| door.name() == name) {
-        let is_http = PROTOCOLS.iter().any(|protocol| protocol.door == door);
-        if listening.contains(&door) || !(is_http || door == Door::Syslog) {
-            return None;
-        }
-        let is_open = is_http && !context.closed_doors.contains(&door);
-        let addresses = paths(door, &context.path_prefix);
-        let presets = presets(context, door);
-        return Some(Overview { name, kind: Kind::Door, addresses, is_open, presets, arrivals });
-    }
+/// Describes the listener or the route whose records are counted under a name.
+fn other<'c>(context: &'c Context, name: &'c str, arrivals: ArrivalState) -> Option<Overview<'c>> {
     if let Some(door) = door_of_listener(name) {
         let listener = context.listeners.get(name);
         let addresses = listener.map(|listener| listener.address.clone()).into_iter().collect();
         let presets = listener.map_or_else(|| presets(context, door), |listener| vec![listener.preset.as_str()]);
         return Some(Overview { name, kind: Kind::Listener, addresses, is_open: true, presets, arrivals });
     }
-    let route = context.routes.iter().find(|route| name.strip_prefix("in/") == Some(&route.name))?;
+    let route = context.routes.iter().find(|route| activity::name_of_route(&route.name) == name)?;
     let (addresses, presets) = (vec![format!("/{name}")], vec![route.preset.as_str()]);
     Some(Overview { name, kind: Kind::Route, addresses, is_open: true, presets, arrivals })
 }
 
 /// The paths of a door, whose parameters lose their patterns.
-pub(crate) fn paths(door: Door, prefix: &str) -> Vec<String> {
-    let plain = |path: &str| actions::without_patterns(path);
-    actions::paths_of_door(door.name()).into_iter().map(|path| format!("{prefix}{}", plain(path))).collect()
+fn paths(door: Door, prefix: &str) -> Vec<String> {
+    let paths = actions::paths_of_door(door.name()).into_iter();
+    paths.map(|path| format!("{prefix}{}", actions::without_patterns(path))).collect()
 }
 
 /// The door of a listener, which is counted as `<door>/<listener>`.
