@@ -99,7 +99,7 @@ fn mapping() {
     let records: Vec<String> = (0..1_000).map(cloudtrail_record).collect();
     let map = |record: &str| {
         let records = mapping.records(record).unwrap();
-        mapping.map(&records[0], &limits).unwrap()
+        mapping.map(&records[0], &limits, &mask).unwrap()
     };
     let plain: Vec<String> = records.iter().map(|record| map(record).event().get().to_owned()).collect();
     let microseconds = |accept: &dyn Fn(usize) -> usize| {

@@ -18,6 +18,7 @@ use crate::{
     model::{
         limits::EventLimits,
         mapping::{MappedRecord, Mapping, Presets, Record, UNMAPPED},
+        mask::Mask,
     },
 };
 
@@ -150,7 +151,7 @@ fn try_file(mapping: &Mapping, file: &Path, limits: &EventLimits, out: &mut Outp
 
 fn one_record(mapping: &Mapping, record: &Record<'_>, limits: &EventLimits, counts: &mut Counts, out: &mut Output) {
     counts.records += 1;
-    let mapped = match mapping.map(record, limits) {
+    let mapped = match mapping.map(record, limits, &Mask::default()) {
         Ok(mapped) => mapped,
         Err(error) => {
             counts.bad += 1;

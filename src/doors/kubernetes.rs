@@ -39,7 +39,7 @@ async fn receive(request: HttpRequest, context: Data<Context>, payload: Payload)
 /// An error of the Kubernetes API (`meta/v1` `Status`).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Status<'a> {
+struct Failure<'a> {
     kind: &'static str,
     api_version: &'static str,
     status: &'static str,
@@ -49,7 +49,7 @@ struct Status<'a> {
 
 fn status(error: &ApiError) -> HttpResponse {
     let code: StatusCode = error.status_code();
-    HttpResponse::build(code).json(Status {
+    HttpResponse::build(code).json(Failure {
         kind: "Status",
         api_version: "v1",
         status: "Failure",

@@ -225,7 +225,7 @@ impl Batch {
     /// Maps the record with this index. Its problem is described if it is sought.
     fn record(&self, index: usize, record: Record<'_>, key: Option<&str>, is_sought: bool) -> Result<Read, ItemError> {
         let Format { mapping, identification, .. } = &self.format;
-        let mapped = mapping.map(&record, &self.reading.limits).map_err(invalid)?;
+        let mapped = mapping.map(&record, &self.reading.limits, &self.reading.mask).map_err(invalid)?;
         let derived = identification.derive(index, &record, key);
         let (event, is_own) = self.event_of(&mapped, index, derived.as_deref())?;
         let problem = is_sought.then(|| self.problem_of(&mapped, &record)).flatten();
@@ -288,8 +288,8 @@ impl Batch {
                 OnConflict::MapAgain(record, name) => {
                     let (mapping, limits) = (&self.format.mapping, &self.reading.limits);
                     let mapped = match &name {
-                        None => mapping.map_again(&record, limits),
-                        Some(_) => mapping.map(&record, limits),
+                        None => mapping.map_again(&record, limits, &self.reading.mask),
+                        Some(_) => mapping.map(&record, limits, &self.reading.mask),
                     };
                     let event = mapped.map(|mapped| self.event_of(&mapped, place, name.as_deref()));
                     // The record was mapped before, so it can be mapped again.

@@ -11,7 +11,7 @@ pub enum Door {
     Bulk,
     /// The audit webhook of Kubernetes.
     Kubernetes,
-    /// CloudEvents over HTTP.
+    /// `CloudEvents` over HTTP.
     CloudEvents,
     /// Notifications of a container registry.
     Registry,

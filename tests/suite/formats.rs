@@ -9,6 +9,7 @@ use auditbox::model::{
     event::{EventDraft, Receipt, Sender},
     limits::EventLimits,
     mapping::{MappedRecord, Mapping, UNMAPPED},
+    mask::Mask,
     timestamp::Timestamp,
 };
 use serde_json::Value;
@@ -66,7 +67,7 @@ fn native_records_of_every_format_become_events_with_time_actor_and_entity() {
         let (mut records, mut wanted, mut found) = (0, [0; 3], [0; 3]);
         for document in mapping.documents(&body) {
             for record in mapping.records(document.unwrap()).unwrap() {
-                let mapped = mapping.map(&record, &EventLimits::default()).unwrap();
+                let mapped = mapping.map(&record, &EventLimits::default(), &Mask::default()).unwrap();
                 let limits = MappedRecord::limits(&EventLimits::default());
                 let draft = EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap();
                 let event = draft.accept(&Receipt { at: Timestamp::now(), by: "test" });

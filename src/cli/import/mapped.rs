@@ -110,7 +110,7 @@ impl Import<'_> {
     ) -> Result<(), String> {
         let Some(formats) = &self.formats else { return Ok(()) };
         let (mapping, number) = (formats.mapping(format), self.yields[file].records);
-        let mapped = mapping.map(&record, &self.limits).map_err(|error| error.to_string())?;
+        let mapped = mapping.map(&record, &self.limits, &self.mask).map_err(|error| error.to_string())?;
         let identifier = records::derived_identifier(source.key(), number, record.source());
         let raw = match self.batches.target() {
             Target::Server(_) => Some(RawRecord {
@@ -135,7 +135,8 @@ impl Import<'_> {
                 continue;
             };
             let (file, place) = (sent.file, sent.place);
-            let mapped = formats.mapping(format).map_again(&record, &self.limits).map_err(|error| error.to_string());
+            let mapped =
+                formats.mapping(format).map_again(&record, &self.limits, &self.mask).map_err(|error| error.to_string());
             let again = Sent { on_conflict: OnConflict::IsKnown, ..sent };
             if let Err(message) = mapped.and_then(|mapped| self.add(again, &mapped, "", None).map(drop)) {
                 self.bad(file, place, &message)?;

@@ -13,6 +13,7 @@ use crate::model::{
     event::{EventDraft, Receipt, Sender},
     json::Members,
     limits::EventLimits,
+    mask::Mask,
     timestamp::Timestamp,
 };
 
@@ -27,10 +28,10 @@ pub fn map_records(bytes: &[u8]) {
             let records = mapping.records(document).unwrap_or_default();
             mapping.recognizes(document);
             for record in &records {
-                let mapped = mapping.map(record, &EventLimits::default()).unwrap();
+                let mapped = mapping.map(record, &EventLimits::default(), &Mask::default()).unwrap();
                 let source = record.source();
                 accept(&mapped, source);
-                accept(&mapping.map_again(record, &EventLimits::default()).unwrap(), source);
+                accept(&mapping.map_again(record, &EventLimits::default(), &Mask::default()).unwrap(), source);
                 for path in mapping.explain(record, &EventLimits::default()).unmapped {
                     assert!(path.is_empty() || path.starts_with('/'));
                 }
@@ -55,7 +56,7 @@ pub fn read_preset(text: &str) {
     if let Ok(mapping) = Mapping::parse("fuzzed", text) {
         let record = r#"{"a":{"b":["x",{"k":"v"}]},"time":1767323045,"n":1}"#;
         for record in mapping.records(record).unwrap_or_default() {
-            accept(&mapping.map(&record, &EventLimits::default()).unwrap(), record.source());
+            accept(&mapping.map(&record, &EventLimits::default(), &Mask::default()).unwrap(), record.source());
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::model::{
     json_pointer::Pointer,
     json_walk::{self, Node},
     limits::EventLimits,
+    mask::Mask,
     records,
     zone::Zone,
 };
@@ -148,18 +149,30 @@ impl Mapping {
         &self.source
     }
 
-    /// Maps a record. An error concerns this record alone.
-    pub fn map(&self, record: &Record<'_>, limits: &EventLimits) -> Result<MappedRecord, RecordError> {
-        self.event(record, limits, false)
+    /// Maps a record. An error concerns this record alone. The event is still to be masked, except for a record that it keeps as
+    /// text, in which nothing finds secrets later.
+    pub fn map(&self, record: &Record<'_>, limits: &EventLimits, mask: &Mask) -> Result<MappedRecord, RecordError> {
+        self.event(record, limits, mask, false)
     }
 
     /// Maps a record whose identifier belongs to an event with other content: the identifier is extended by a hash of the
     /// record, so that the record is stored, and only once.
-    pub fn map_again(&self, record: &Record<'_>, limits: &EventLimits) -> Result<MappedRecord, RecordError> {
-        self.event(record, limits, true)
+    pub fn map_again(
+        &self,
+        record: &Record<'_>,
+        limits: &EventLimits,
+        mask: &Mask,
+    ) -> Result<MappedRecord, RecordError> {
+        self.event(record, limits, mask, true)
     }
 
-    fn event(&self, record: &Record<'_>, limits: &EventLimits, again: bool) -> Result<MappedRecord, RecordError> {
+    fn event(
+        &self,
+        record: &Record<'_>,
+        limits: &EventLimits,
+        mask: &Mask,
+        again: bool,
+    ) -> Result<MappedRecord, RecordError> {
         let raw = record.source();
         if raw.len() > limits.event_bytes_max {
             return Err(RecordError::TooLarge(limits.event_bytes_max));
@@ -176,7 +189,7 @@ impl Mapping {
         match json::check_depth(record.raw(), limits.json_depth_max.saturating_sub(1)) {
             Ok(()) => event.push_str(raw),
             Err(problem) => {
-                json::push_string(&mut event, raw);
+                json::push_string(&mut event, &mask.hide(raw));
                 outcome.problems.push(format!("additionalData: the record is kept as text: {problem}"));
             }
         }

@@ -10,6 +10,7 @@ use crate::model::{
         Mapping, Outcome, Record,
         target::{self, Kind, TARGETS, Target},
     },
+    mask::Mask,
     toml_reader::{Entry, Reader, TomlError},
 };
 
@@ -79,7 +80,7 @@ impl Test {
         let [record] = records.as_slice() else {
             return Err(format!("the record holds {} records; it must hold one", records.len()));
         };
-        mapping.map(record, &EventLimits::default()).map_err(|error| error.to_string())?;
+        mapping.map(record, &EventLimits::default(), &Mask::default()).map_err(|error| error.to_string())?;
         let Outcome { values, problems, .. } = mapping.find(record.fields());
         let mut found: Vec<_> = values.iter().map(|(target, value)| (*target, text_of(*target, value))).collect();
         // The default of the origin need not be repeated in each test.

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::*;
 use crate::model::{
     event::{self, EventDraft, Receipt, Sender},
-    mask::Mask,
     masked_event::MaskedEvent,
     timestamp::Timestamp,
 };
@@ -22,14 +21,14 @@ fn one<'a>(mapping: &Mapping, record: &'a str) -> Record<'a> {
 
 /// The event of a record, which must be one that a sender may send.
 fn event(mapping: &Mapping, record: &str) -> Value {
-    let mapped = mapping.map(&one(mapping, record), &EventLimits::default()).unwrap();
+    let mapped = mapping.map(&one(mapping, record), &EventLimits::default(), &Mask::default()).unwrap();
     let limits = MappedRecord::limits(&EventLimits::default());
     EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap_or_else(|error| panic!("{error}: {record}"));
     serde_json::from_str(mapped.event().get()).unwrap()
 }
 
 fn problems(mapping: &Mapping, record: &str) -> Vec<String> {
-    mapping.map(&one(mapping, record), &EventLimits::default()).unwrap().problems().to_vec()
+    mapping.map(&one(mapping, record), &EventLimits::default(), &Mask::default()).unwrap().problems().to_vec()
 }
 
 fn error(preset: &str) -> String {
@@ -76,14 +75,18 @@ fn the_record_is_kept_byte_for_byte() {
     let list = format!("{{\"items\": [ {record} ,7]}}");
     let records = mapping.records(&list).unwrap();
     assert_eq!(records.iter().map(Record::source).collect::<Vec<_>>(), [record, "7"]);
-    let mapped = mapping.map(&records[0], &EventLimits::default()).unwrap();
+    let mapped = mapping.map(&records[0], &EventLimits::default(), &Mask::default()).unwrap();
     assert!(mapped.event().get().ends_with(&format!("\"additionalData\":{record}}}")), "{}", mapped.event());
 }
 
 #[test]
 fn numbers_keep_their_digits() {
     let mapping = mapping("identifier = \"/id\"\naction = \"/a\"\ndiff.after = \"/n\"");
-    let event = mapping.map(&one(&mapping, r#"{"id":12345678901234567890,"a":1.0,"n":1.10}"#), &EventLimits::default());
+    let event = mapping.map(
+        &one(&mapping, r#"{"id":12345678901234567890,"a":1.0,"n":1.10}"#),
+        &EventLimits::default(),
+        &Mask::default(),
+    );
     let event = event.unwrap();
     assert!(
         event.event().get().starts_with(r#"{"identifier":"12345678901234567890","action":"1.0""#),
@@ -128,7 +131,7 @@ fn what_an_event_does_not_take_is_omitted_and_reported() {
 fn the_provenance_names_the_preset_the_door_and_the_problems() {
     let mapping = mapping("version = 3\naction = \"/a\"\ntrigger.at = \"/t\"");
     let provenance = |record: &str| {
-        let mapped = mapping.map(&one(&mapping, record), &EventLimits::default()).unwrap();
+        let mapped = mapping.map(&one(&mapping, record), &EventLimits::default(), &Mask::default()).unwrap();
         serde_json::from_str::<Value>(&mapped.provenance("import")).unwrap()
     };
     assert_eq!(provenance("{\"a\":1}"), serde_json::json!({"preset": "mine@3", "door": "import"}));
@@ -139,7 +142,9 @@ fn the_provenance_names_the_preset_the_door_and_the_problems() {
 fn the_stored_event_has_the_provenance_which_no_sender_can_set() {
     let mapping = mapping("identifier = \"/i\"\naction = \"/a\"\ntrigger.at = \"/t\"");
     let accept = |door: &str| {
-        let mapped = mapping.map(&one(&mapping, r#"{"i":"1","a":"x","t":"?"}"#), &EventLimits::default()).unwrap();
+        let mapped = mapping
+            .map(&one(&mapping, r#"{"i":"1","a":"x","t":"?"}"#), &EventLimits::default(), &Mask::default())
+            .unwrap();
         let limits = MappedRecord::limits(&EventLimits::default());
         let provenance = mapped.provenance(door);
         let draft = EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap().with_mapping(&provenance);
@@ -163,6 +168,9 @@ fn a_record_that_cannot_be_an_event_as_it_is_is_kept_as_text() {
     let event = event(&mapping, &deep);
     assert_eq!((&event["action"], &event["additionalData"]), (&"x".into(), &Value::from(deep.as_str())));
     assert!(problems(&mapping, &deep)[0].starts_with("additionalData: the record is kept as text"));
+    let secret = deep.replacen("\"d\"", "\"token\":\"hunter2\",\"d\"", 1);
+    let kept = self::event(&mapping, &secret)["additionalData"].as_str().unwrap().to_owned();
+    assert!(kept.contains("\"token\":\"[masked]\"") && !kept.contains("hunter2"), "{kept}");
     // Of the deepest record that an event can hold, nothing is kept as text.
     let limit = EventLimits::default().json_depth_max;
     let deepest = format!("{}1{}", "[".repeat(limit - 1), "]".repeat(limit - 1));
@@ -178,7 +186,8 @@ fn a_record_over_the_limit_is_an_error_of_that_record_alone() {
     let fits = format!("{{\"a\":\"{}\"}}", "x".repeat(92));
     assert_eq!(fits.len(), 100);
     let list = format!("{{\"r\":[{fits},{{\"a\":\"{}\"}},{{\"a\":\"b\"}}]}}", "x".repeat(93));
-    let results: Vec<_> = mapping.records(&list).unwrap().iter().map(|record| mapping.map(record, &limits)).collect();
+    let results: Vec<_> =
+        mapping.records(&list).unwrap().iter().map(|record| mapping.map(record, &limits, &Mask::default())).collect();
     assert!(results[0].is_ok() && results[2].is_ok());
     assert_eq!(results[1].as_ref().unwrap_err(), &RecordError::TooLarge(100));
     // The event is longer than the record, so another limit applies to it.
@@ -216,7 +225,9 @@ fn envelopes_hold_one_record_or_many() {
 #[test]
 fn secrets_of_records_are_masked() {
     let mapping = mapping("action = \"/a\"");
-    let mapped = mapping.map(&one(&mapping, r#"{"a":"x","password":"hunter2"}"#), &EventLimits::default()).unwrap();
+    let mapped = mapping
+        .map(&one(&mapping, r#"{"a":"x","password":"hunter2"}"#), &EventLimits::default(), &Mask::default())
+        .unwrap();
     let limits = MappedRecord::limits(&EventLimits::default());
     let masked = MaskedEvent::new(mapped.event(), &limits, &Mask::default()).unwrap();
     let text = masked.read(&limits, Sender::Client).unwrap().into_json();
@@ -230,7 +241,7 @@ fn secrets_of_records_are_masked() {
 fn a_record_with_the_identifier_of_another_is_stored_once_more() {
     let mapping = mapping("identifier = \"/id\"\naction = \"/a\"");
     let again = |record: &str| {
-        let mapped = mapping.map_again(&one(&mapping, record), &EventLimits::default()).unwrap();
+        let mapped = mapping.map_again(&one(&mapping, record), &EventLimits::default(), &Mask::default()).unwrap();
         serde_json::from_str::<Value>(mapped.event().get()).unwrap()["identifier"].as_str().unwrap().to_owned()
     };
     let (one, other) = (again(r#"{"id":"1","a":"x"}"#), again(r#"{"id":"1","a":"y"}"#));
@@ -341,7 +352,8 @@ fn a_record_of_an_event_is_mapped_like_the_original() {
     let records = mapping.records(document).unwrap();
     let again = mapping.records(records[0].source()).unwrap();
     assert_eq!((again.len(), again[0].source()), (1, records[0].source()));
-    let event = |record| mapping.map(record, &EventLimits::default()).unwrap().event().get().to_owned();
+    let event =
+        |record| mapping.map(record, &EventLimits::default(), &Mask::default()).unwrap().event().get().to_owned();
     assert_eq!(event(&again[0]), event(&records[0]));
 }
 

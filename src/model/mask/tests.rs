@@ -183,6 +183,8 @@ fn depth_is_no_recursion_and_what_no_event_may_be_is_left_alone() {
     let deep = |levels: usize| format!("{}{{\"token\":1}}{}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(pointers(&deep(100)).len(), 1);
     assert!(Mask::default().apply(&deep(100_000)).is_none());
+    let deepest = deep(100_000);
+    assert_eq!(Mask::default().hide(&deepest), deepest.replace("\"token\":1", "\"token\":\"[masked]\""));
     // Values inside a secret are not read.
     let (out, _) = masked(&format!(r#"{{"token":{}}}"#, deep(100_000)));
     assert_eq!(out, r#"{"token":"[masked]"}"#);

@@ -54,6 +54,7 @@ struct Frame {
 struct Walk<'m, 't> {
     mask: &'m Mask,
     text: &'t str,
+    depth_max: usize,
     stack: Vec<Frame>,
     edits: Vec<Edit>,
 }
@@ -77,9 +78,20 @@ impl Mask {
         if self.is_off() || !self.may_touch(text.as_bytes()) {
             return None;
         }
-        let mut walk = Walk { mask: self, text, stack: Vec::new(), edits: Vec::new() };
+        let mut walk = Walk { mask: self, text, depth_max: DEPTH_MAX, stack: Vec::new(), edits: Vec::new() };
         walk.run()?;
         if walk.edits.is_empty() { None } else { Some(walk.write()) }
+    }
+
+    /// A JSON text with its secrets replaced, however deeply it is nested.
+    pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.is_off() || !self.may_touch(text.as_bytes()) {
+            return Cow::Borrowed(text);
+        }
+        let mut walk = Walk { mask: self, text, depth_max: usize::MAX, stack: Vec::new(), edits: Vec::new() };
+        // Without a maximum depth, the walk reaches the end.
+        let _ = walk.run();
+        Cow::Owned(walk.edited().0)
     }
 }
 
@@ -135,7 +147,7 @@ impl Walk<'_, '_> {
             return Some(end);
         }
         if matches!(opens, b'{' | b'[') {
-            if self.stack.len() == DEPTH_MAX {
+            if self.stack.len() == self.depth_max {
                 return None;
             }
             self.note_value(at..0);
@@ -304,6 +316,12 @@ impl Walk<'_, '_> {
     }
 
     fn write(mut self) -> Masked {
+        let (text, pointers) = self.edited();
+        Masked { text, pointers, diff: changed::compare(self.mask, self.text, &self.edits) }
+    }
+
+    /// The text with the edits applied, and the pointers to their places. Keeps the edits that were applied.
+    fn edited(&mut self) -> (String, Vec<String>) {
         // A name may follow a value that already has replaced parts. Then the whole value is replaced and counts once.
         self.edits.sort_by_key(|edit| (edit.place.start, std::cmp::Reverse(edit.place.end)));
         let (mut text, mut pointers) = (String::with_capacity(self.text.len() + 64), Vec::new());
@@ -327,7 +345,7 @@ impl Walk<'_, '_> {
         if is_cut {
             pointers.push(String::new());
         }
-        Masked { text, pointers, diff: changed::compare(self.mask, self.text, &self.edits) }
+        (text, pointers)
     }
 }
 
