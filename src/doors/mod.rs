@@ -4,7 +4,11 @@
 //! What belongs here: wire formats, and proofs other than a credential. What does not: mapping (`model/mapping`) and storing
 //! (`ingest`). A protocol is a file here, a line in `PROTOCOLS`, its rows in `http::actions`, and a page of the guide.
 
+mod bulk;
+mod cloudevents;
+mod hec;
 mod kubernetes;
+mod otlp;
 mod overview;
 mod protocol;
 mod rate;
@@ -15,6 +19,7 @@ mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+pub use bulk::index_response;
 pub(crate) use overview::{Kind, Overview, overview};
 pub use protocol::native_form;
 pub use routes::configure;
@@ -36,7 +41,8 @@ use rate::Rate;
 use signature::Checker;
 
 /// The doors that are served over HTTP.
-const PROTOCOLS: &[Protocol] = &[kubernetes::PROTOCOL, registry::PROTOCOL];
+const PROTOCOLS: &[Protocol] =
+    &[bulk::PROTOCOL, cloudevents::PROTOCOL, hec::PROTOCOL, kubernetes::PROTOCOL, otlp::PROTOCOL, registry::PROTOCOL];
 
 /// The names under which the records of the doors and of these routes are counted.
 pub fn counted_names(routes: &[Route]) -> impl Iterator<Item = String> {

@@ -78,6 +78,8 @@ pub struct ApiError {
     rate_limit: Option<Box<Exceeded>>,
     cause: Option<String>,
     form: Option<NativeForm>,
+    /// The status, if it is not that of the kind.
+    status: Option<StatusCode>,
 }
 
 /// Renders an error as the senders of a protocol expect it: the status, the headers of the protocol and the body.
@@ -93,6 +95,7 @@ impl ApiError {
             rate_limit: None,
             cause: None,
             form: None,
+            status: None,
         }
     }
 
@@ -139,6 +142,11 @@ impl ApiError {
     /// The same error, rendered by `form`.
     pub(crate) fn in_form(self, form: NativeForm) -> Self {
         Self { form: Some(form), ..self }
+    }
+
+    /// The same error with another status, for protocols that have one of their own for it.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     /// What kind of error it is.
@@ -289,12 +297,12 @@ impl std::error::Error for ApiError {}
 
 /// Renders an error like those of the API.
 pub(crate) fn as_json(error: &ApiError) -> HttpResponse {
-    HttpResponse::build(error.kind.status).content_type(ContentType::json()).body(error.to_json())
+    HttpResponse::build(error.status_code()).content_type(ContentType::json()).body(error.to_json())
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.kind.status
+        self.status.unwrap_or(self.kind.status)
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -305,7 +313,7 @@ impl ResponseError for ApiError {
             }
             return response;
         }
-        let mut response = HttpResponse::build(self.kind.status);
+        let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }

@@ -56,6 +56,13 @@ pub(crate) struct SentRecord<'b> {
     pub(crate) key: Option<String>,
 }
 
+impl<'b> SentRecord<'b> {
+    /// A record, or why it cannot be read, and its name.
+    pub(crate) fn new(record: Result<Record<'b>, String>, key: Option<String>) -> Self {
+        Self { record: record.map_err(ItemError::new), key }
+    }
+}
+
 impl<'b> From<Record<'b>> for SentRecord<'b> {
     fn from(record: Record<'b>) -> Self {
         Self { record: Ok(record), key: None }

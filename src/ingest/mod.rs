@@ -243,9 +243,10 @@ pub(crate) struct Stored {
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Stored,
+    /// It is stored under this identifier.
+    Stored { identifier: String },
     /// It had been stored before.
-    Known,
+    Known { identifier: String },
     /// It cannot be read, for the reason given.
     Rejected(String),
 }
@@ -258,10 +259,10 @@ impl Stored {
         for (index, result) in self.results {
             fates.push((index, Fate::Rejected(result.into_message())));
         }
-        for (index, outcome) in self.places.into_iter().zip(self.outcomes) {
+        for ((index, outcome), identifier) in self.places.into_iter().zip(self.outcomes).zip(self.sent.identifiers) {
             let fate = match outcome {
-                Outcome::Stored => Fate::Stored,
-                Outcome::Duplicate => Fate::Known,
+                Outcome::Stored => Fate::Stored { identifier },
+                Outcome::Duplicate => Fate::Known { identifier },
                 Outcome::Conflict => Fate::Rejected(KEY_REUSED.to_owned()),
             };
             fates.push((index, fate));

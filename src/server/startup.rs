@@ -13,7 +13,7 @@ use std::{
 };
 
 use actix_web::{
-    App,
+    App, HttpRequest, HttpResponse,
     dev::{Server, ServerHandle},
     middleware::{Compress, from_fn},
     web::{self, Data},
@@ -26,7 +26,7 @@ use crate::{
     auth::{Authenticator, AuthenticatorOptions, LastUsed, Recorder},
     config::Config,
     doors::{self, Routes},
-    http::{self, Activity, BodyLimits, Connections, Context, Metrics, Streams},
+    http::{self, Activity, ApiError, BodyLimits, Connections, Context, Metrics, Streams},
     model::{credential::CredentialName, mapping::CompiledPresets, self_audit::RequestMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
@@ -221,7 +221,7 @@ fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result
             .configure(api::configure)
             .configure(|config| doors::configure(config, &open_doors.path_prefix, &open_doors.disabled))
             .configure(pages::configure)
-            .default_service(web::to(pages::not_found))
+            .default_service(web::to(without_route))
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.server.workers == 0 { cores } else { config.server.workers };
@@ -238,6 +238,14 @@ fn serve(config: &Config, endpoint: Listening, context: Data<Context>) -> Result
         shutdown_seconds: config.server.shutdown_seconds,
     };
     Ok((acceptor.serve(app)?, connections))
+}
+
+/// Answers a request that no route takes.
+async fn without_route(request: HttpRequest, context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    match doors::index_response(&request, &context) {
+        Some(response) => Ok(response),
+        None => pages::not_found(request).await,
+    }
 }
 
 async fn stop_on_signal(mut signals: StopSignals, server: ServerHandle, streams: Streams, connections: Connections) {

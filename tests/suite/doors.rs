@@ -1,6 +1,10 @@
 //! Doors: records that other systems send in their own protocols.
 
+mod bulk;
+mod cloudevents;
+mod hec;
 mod kubernetes;
+mod otlp;
 mod overview;
 mod registry;
 

@@ -56,7 +56,13 @@ impl<'a> Record<'a> {
         Self { raw, fields: Some(fields) }
     }
 
-    pub(super) fn owned(raw: Box<RawValue>) -> Self {
+    /// A record of which only a part counts: pointers start at the JSON value `payload`.
+    pub fn within(raw: Cow<'a, RawValue>, payload: String) -> Self {
+        Self::with_fields(raw, payload)
+    }
+
+    /// A record that is put together from parts.
+    pub fn owned(raw: Box<RawValue>) -> Self {
         Self { raw: Cow::Owned(raw), fields: None }
     }
 
@@ -140,6 +146,11 @@ impl Mapping {
     /// The record in an element of an envelope's array.
     pub fn element<'a>(&self, element: &'a str) -> Result<Record<'a>, RecordError> {
         parse(element).map(Record::new)
+    }
+
+    /// The same, of a text that belongs to nobody else.
+    pub fn owned_element(&self, element: String) -> Result<Record<'static>, String> {
+        RawValue::from_string(element).map(Record::owned).map_err(|error| error.to_string())
     }
 
     /// The records of a document: the elements of an array, the records of an envelope, or the document itself.

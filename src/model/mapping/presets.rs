@@ -32,6 +32,7 @@ embedded!(
     "github",
     "gitlab",
     "google-workspace",
+    "hec",
     "kubernetes",
     "nginx-json",
     "ocsf",
