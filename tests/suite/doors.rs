@@ -3,6 +3,7 @@
 mod kubernetes;
 mod overview;
 mod registry;
+mod syslog;
 
 use std::fs;
 

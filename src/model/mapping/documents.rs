@@ -137,6 +137,18 @@ impl Mapping {
         text.unwrap_or(Cow::Borrowed(record.source()))
     }
 
+    /// A record that another format carries. With a payload, its fields are those of the payload, if that is of the format.
+    pub fn carried(&self, record: Box<RawValue>, payload: Option<&str>) -> Record<'static> {
+        let fields = payload.and_then(|payload| match self.input {
+            Input::Combined => combined::fields(payload).map(|fields| fields.to_string()),
+            Input::Json | Input::Otlp => payload.starts_with('{').then(|| payload.to_owned()),
+        });
+        match fields {
+            Some(fields) => Record::with_fields(Cow::Owned(record), fields),
+            None => Record::owned(record),
+        }
+    }
+
     /// The record in an element of an envelope's array.
     pub fn element<'a>(&self, element: &'a str) -> Result<Record<'a>, RecordError> {
         parse(element).map(Record::new)

@@ -39,6 +39,7 @@ embedded!(
     "otlp",
     "port",
     "slack",
+    "syslog",
     "teleport",
     "vault",
 );
