@@ -53,7 +53,7 @@ pub const fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
 }
 
 /// The number of datagrams that the system has dropped at a local address because a socket had no room: the last column of
-/// `/proc/net/udp` (proc_net(5)).
+/// `/proc/net/udp` (`proc_net(5)`).
 #[cfg(target_os = "linux")]
 pub fn dropped_datagrams(address: SocketAddr) -> Option<u64> {
     let (path, local) = match address.ip() {

@@ -188,7 +188,7 @@ fn time<'t>(text: &'t str, zone: &Zone, now: Timestamp) -> Option<(String, &'t s
     }
     let clock = clock.trim_end_matches(':');
     let at = |year: i16| {
-        let local = format!("{year:04}-{month:02}-{:0>2}T{clock}", day).parse::<DateTime>().ok()?;
+        let local = format!("{year:04}-{month:02}-{day:0>2}T{clock}").parse::<DateTime>().ok()?;
         zone.instant(local)
     };
     let is_clock = clock.len() >= 8 && clock.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));

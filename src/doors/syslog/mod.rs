@@ -118,9 +118,8 @@ impl SyslogDoor {
     /// The caller as which messages of an address are stored. If there is none, it is logged and counted.
     async fn admit(&self, address: IpAddr) -> Option<Caller> {
         let caller = self.caller().await;
-        let checked = caller.and_then(|caller| match caller.credential().allows(address) {
-            true => Ok(caller),
-            false => Err("this address is not allowed".to_owned()),
+        let checked = caller.and_then(|caller| {
+            if caller.credential().allows(address) { Ok(caller) } else { Err("this address is not allowed".to_owned()) }
         });
         checked.map_err(|reason| self.refuse(address, &reason)).ok()
     }
@@ -130,9 +129,10 @@ impl SyslogDoor {
         let acting = self.context.authenticator.act_as(name, Timestamp::now()).await;
         let principal = acting.map_err(|state| format!("the credential {name:?} {state}"))?;
         let caller = Caller { principal };
-        match caller.credential().scopes.allow(Scope::Ingest) {
-            true => Ok(caller),
-            false => Err(format!("the credential {name:?} does not have the scope ingest")),
+        if caller.credential().scopes.allow(Scope::Ingest) {
+            Ok(caller)
+        } else {
+            Err(format!("the credential {name:?} does not have the scope ingest"))
         }
     }
 

@@ -10,7 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{start, stored};
-use crate::harness::{Server, eventually, run};
+use crate::{
+    harness::{Server, eventually, run},
+    skip::{OPENSSL, runs},
+};
 
 /// A server with a listener, whose credential exists, and the port of the listener.
 fn listening(protocol: &str, more: &str) -> (Server, u16) {
@@ -45,7 +48,8 @@ fn messages_in_both_framings_are_stored_and_counted() {
     let (server, port) = listening("tcp", "");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"<34>1 2026-01-02T03:04:05Z web app 7 LOGIN - one\n").unwrap();
-    stream.write_all(b"38 <14>{\"action\":\"user.delete\",\"user\":\"a\"}").unwrap();
+    let counted = r#"<14>{"action":"user.delete","user":"a"}"#;
+    write!(stream, "{} {counted}", counted.len()).unwrap();
     stream.write_all(b"<14>CEF:0|Acme|Gate|1|100|login|5|suser=ada src=192.0.2.7 outcome=failure").unwrap();
     drop(stream);
     let events = wait_for(&server, 3);
@@ -91,7 +95,7 @@ fn another_preset_reads_the_payload() {
 #[test]
 fn an_address_that_is_not_allowed_is_refused_and_logged() {
     let server = start("[[syslog]]\nname = 'main'\nlisten = '127.0.0.1:0'\nprotocol = 'tcp'\ncredential = 'sender'\n");
-    let body = json!({ "name": "sender", "scopes": ["ingest"], "allowedAddresses": ["192.0.2.0/24"] }).to_string();
+    let body = json!({ "name": "sender", "scopes": ["ingest"], "allowIp": ["192.0.2.0/24"] }).to_string();
     let created = server.post("/v1/credentials", &body);
     assert_eq!(created.status, 201, "{}", created.text);
     let mut stream = TcpStream::connect(("127.0.0.1", port(&server))).unwrap();
@@ -125,13 +129,15 @@ fn what_has_arrived_is_stored_when_the_server_stops() {
     server.signal("TERM");
     assert!(server.wait().success());
     server.start_again();
-    assert_eq!(server.get("/v1/audit-log/stats?not.origin=auditbox").status, 200);
     let counted = server.get("/v1/audit-log/stats?not.origin=auditbox").json();
-    assert_eq!(counted["total"], 5_001, "{counted}");
+    assert_eq!(counted["count"], 5_001, "{counted}");
 }
 
 #[test]
 fn a_sender_with_a_certificate_may_send_over_tls() {
+    if !OPENSSL.is_met(runs("openssl", &["version"])) {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     fs::write(directory.path().join("cert.pem"), key.cert.pem()).unwrap();
