@@ -24,6 +24,7 @@ pub use settings::{
 
 use crate::model::{
     field::FieldDefinition, mapping::Presets, mask::Mask, resource_type::Catalog, retention::Rules, route::Route,
+    syslog::SyslogListener,
 };
 use settings::Settings;
 use source::SettingSource;
@@ -57,6 +58,8 @@ pub struct Config {
     pub presets: Presets,
     /// `[[routes]]`: addresses to which other systems deliver records.
     pub routes: Vec<Route>,
+    /// `[[syslog]]`: listeners for syslog.
+    pub syslog: Vec<SyslogListener>,
 }
 
 /// The result of reading a configuration.
@@ -83,9 +86,11 @@ impl Config {
         let (routes, fields) = (source.routes(&presets)?, source.fields()?);
         let mut effective = print::file(&settings.to_toml(), &resource_types, &fields, source.preset_tables());
         effective += &print::routes(source.route_tables());
+        effective += &print::listeners(source.listener_tables());
         let config = settings.into_config(resource_types).map_err(|problem| source.blame(problem))?;
         config.doors.check_presets(&presets).map_err(|problem| source.blame(problem))?;
-        let config = Self { fields, presets, routes, ..config };
+        let syslog = source.listeners(&presets, config.limits.event_bytes_max)?;
+        let config = Self { fields, presets, routes, syslog, ..config };
         Ok(Loaded { config, effective, warnings: source.into_warnings() })
     }
 }

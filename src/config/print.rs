@@ -11,6 +11,7 @@ use crate::model::{
     printable::is_hidden,
     resource_type::Catalog,
     route::{SECTION as ROUTES, signature::KeySource},
+    syslog::SECTION as SYSLOG,
 };
 
 /// A file with every key.
@@ -55,6 +56,15 @@ pub(super) fn routes(routes: &[Table]) -> String {
         format!("\n[[{ROUTES}]]\n{}", lines.collect::<String>())
     };
     routes.iter().map(entry).collect()
+}
+
+/// The listeners.
+pub(super) fn listeners(listeners: &[Table]) -> String {
+    let entry = |listener: &Table| {
+        let lines = listener.iter().map(|(key, value)| format!("{} = {}\n", self::key(key), text(value)));
+        format!("\n[[{SYSLOG}]]\n{}", lines.collect::<String>())
+    };
+    listeners.iter().map(entry).collect()
 }
 
 /// A value of a route. Of a signature, the keys are masked, except references to keys.

@@ -201,6 +201,7 @@ impl Settings {
             resource_types,
             presets: Presets::default(),
             routes: Vec::new(),
+            syslog: Vec::new(),
             fields: Vec::new(),
         })
     }

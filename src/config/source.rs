@@ -18,6 +18,7 @@ use crate::model::{
     mapping::{Presets, SECTION as PRESETS},
     resource_type::Catalog,
     route::{Route, SECTION as ROUTES},
+    syslog::{SECTION as SYSLOG, SyslogListener},
     toml_reader::TomlError,
 };
 
@@ -47,6 +48,8 @@ pub(super) struct SettingSource {
     text: String,
     /// The routes as the file has them.
     routes: Vec<Table>,
+    /// The listeners as the file has them.
+    listeners: Vec<Table>,
     warnings: Vec<String>,
 }
 
@@ -73,6 +76,7 @@ impl SettingSource {
             presets: Table::new(),
             text: String::new(),
             routes: Vec::new(),
+            listeners: Vec::new(),
             warnings: Vec::new(),
         };
         if let Some(path) = path {
@@ -161,6 +165,22 @@ impl SettingSource {
         &self.routes
     }
 
+    /// The listeners that the file sets. The error names the line.
+    pub(super) fn listeners(
+        &self,
+        presets: &Presets,
+        event_bytes_max: usize,
+    ) -> Result<Vec<SyslogListener>, ConfigError> {
+        SyslogListener::read_all(&self.text, presets, event_bytes_max).map_err(|TomlError { line, message }| {
+            ConfigError::Toml { origin: format!("{}:{line}", self.file()), cause: message }
+        })
+    }
+
+    /// The listeners as the file has them.
+    pub(super) fn listener_tables(&self) -> &[Table] {
+        &self.listeners
+    }
+
     /// Adds to a problem where to correct it: the variable or the file that set the key, otherwise the file.
     pub(super) fn blame(&self, problem: Problem) -> ConfigError {
         let set = self.values.get(&(problem.section, problem.key));
@@ -185,10 +205,11 @@ impl SettingSource {
                 self.resource_types = Some(given);
                 continue;
             }
-            if section == ROUTES {
+            if section == ROUTES || section == SYSLOG {
                 // They are read with their lines later, which also rejects values of other types.
                 let tables = given.as_array().into_iter().flatten().filter_map(Value::as_table);
-                self.routes = tables.cloned().collect();
+                let list = if section == ROUTES { &mut self.routes } else { &mut self.listeners };
+                *list = tables.cloned().collect();
                 continue;
             }
             if section == FIELDS {
@@ -207,7 +228,7 @@ impl SettingSource {
                 let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
                 sections.dedup();
                 let problem = format!(
-                    "is not a section; the sections are {}, {RESOURCE_TYPES}, {FIELDS}, {PRESETS}, {ROUTES}",
+                    "is not a section; the sections are {}, {RESOURCE_TYPES}, {FIELDS}, {PRESETS}, {ROUTES}, {SYSLOG}",
                     sections.join(", ")
                 );
                 return invalid(format!("[{section}]"), problem);

@@ -1,4 +1,4 @@
-//! The bulk API of Elasticsearch 7 to 9 and of OpenSearch: `POST` and `PUT /_bulk` and `/{index}/_bulk`.
+//! The bulk API of Elasticsearch 7 to 9 and of `OpenSearch`: `POST` and `PUT /_bulk` and `/{index}/_bulk`.
 //!
 //! A body has lines in pairs: an action such as `{"create":{"_index":"logs","_id":"1"}}` and the document. The response has one
 //! item for each action, in order, because clients decide by the items which documents they send again. A document that cannot be
@@ -26,9 +26,6 @@ use crate::{
 use elasticsearch::respond;
 use item::Item;
 use lines::Action;
-
-#[cfg(any(test, fuzzing))]
-pub(super) use lines::read as read_lines;
 
 pub(super) const PROTOCOL: Protocol = Protocol { door: Door::Bulk, routes, form: elasticsearch::error };
 

@@ -1,6 +1,6 @@
 //! `CloudEvents` 1.0 over HTTP: `POST /cloudevents` in all three content modes, and the handshake of its web hooks.
 //!
-//! Sources: CloudEvents, "HTTP Protocol Binding" 1.0.2 and "HTTP 1.1 Web Hooks for Event Delivery" 1.0.2. In the binary mode the
+//! Sources: `CloudEvents`, "HTTP Protocol Binding" 1.0.2 and "HTTP 1.1 Web Hooks for Event Delivery" 1.0.2. In the binary mode the
 //! attributes are headers; they become the members that they are in the structured mode, so that one preset reads both.
 
 use actix_web::{
@@ -121,16 +121,27 @@ fn binary<'b>(
         _ if body.is_empty() => {}
         // The data stay as they were sent: numbers keep their digits.
         Ok(data) if is_json(content_type) && serde_json::from_str::<&RawValue>(data).is_ok() => {
-            text.push_str(&format!(",\"{DATA}\":{}", data.trim()));
+            push_key(&mut text, DATA);
+            text.push_str(data.trim());
         }
         Ok(data) => {
-            text.push_str(&format!(",\"{DATA}\":"));
+            push_key(&mut text, DATA);
             json_text::push_string(&mut text, data);
         }
-        Err(_) => text.push_str(&format!(",\"{DATA_BASE64}\":\"{}\"", BASE64_STANDARD.encode(body))),
+        Err(_) => {
+            push_key(&mut text, DATA_BASE64);
+            json_text::push_string(&mut text, &BASE64_STANDARD.encode(body));
+        }
     }
     text.push('}');
     SentRecord::new(mapping.owned_element(text), None)
+}
+
+/// Adds a key to an object that is not yet closed.
+fn push_key(object: &mut String, key: &str) {
+    object.push_str(",\"");
+    object.push_str(key);
+    object.push_str("\":");
 }
 
 /// Whether data of this type are JSON. Without a type they are (JSON Event Format, section 3.1.1).

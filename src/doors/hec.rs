@@ -127,16 +127,17 @@ fn record<'b>(raw: &'b RawValue, mapping: &Mapping) -> Result<Record<'b>, String
         Some(_) if mapping.name() == Door::Hec.preset() => {
             mapping.element(raw.get()).map_err(|error| error.to_string())
         }
-        Some(event) => Ok(Record::within(Cow::Borrowed(raw), payload(event).into_owned())),
+        Some(event) => Ok(mapping.carried(raw.to_owned(), Some(&payload(event)))),
     }
 }
 
-/// The value in which another preset looks: the event, or the JSON object in a string.
+/// The value in which another preset looks: the event, or the text of a string.
 fn payload(event: &str) -> Cow<'_, str> {
-    let inner = event.starts_with('"').then(|| serde_json::from_str::<String>(event).ok()).flatten();
-    let inner =
-        inner.filter(|text| text.trim_start().starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok());
-    inner.map_or(Cow::Borrowed(event), Cow::Owned)
+    let text = event.starts_with('"').then(|| serde_json::from_str::<String>(event).ok()).flatten();
+    // A preset of JSON reads a string only if it holds a JSON object.
+    let text =
+        text.filter(|text| !text.trim_start().starts_with('{') || serde_json::from_str::<&RawValue>(text).is_ok());
+    text.map_or(Cow::Borrowed(event), |text| Cow::Owned(text.trim_start().to_owned()))
 }
 
 /// The lines of a body, each as the event of an object with what `described` says of all.

@@ -15,6 +15,7 @@ mod rate;
 mod registry;
 mod routes;
 mod signature;
+pub mod syslog;
 mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -34,6 +35,7 @@ use crate::{
             Route,
             signature::{Key, KeySource},
         },
+        syslog::SyslogListener,
     },
 };
 use protocol::Protocol;
@@ -44,15 +46,21 @@ use signature::Checker;
 const PROTOCOLS: &[Protocol] =
     &[bulk::PROTOCOL, cloudevents::PROTOCOL, hec::PROTOCOL, kubernetes::PROTOCOL, otlp::PROTOCOL, registry::PROTOCOL];
 
-/// The names under which the records of the doors and of these routes are counted.
-pub fn counted_names(routes: &[Route]) -> impl Iterator<Item = String> {
+/// The names under which the records of the doors, of these routes and of these listeners are counted.
+pub fn counted_names(routes: &[Route], listeners: &[SyslogListener]) -> impl Iterator<Item = String> {
     let doors = Door::ALL.into_iter().map(|door| door.name().to_owned());
-    doors.chain(routes.iter().map(|route| counted_as(&route.name)))
+    let listeners = listeners.iter().map(|listener| counted_as_listener(&listener.name));
+    doors.chain(routes.iter().map(|route| counted_as(&route.name))).chain(listeners)
 }
 
 /// The name under which the records of a route are counted.
 fn counted_as(route: &str) -> String {
     activity::name_of_route(route)
+}
+
+/// The name under which the records of a listener for syslog are counted.
+pub fn counted_as_listener(listener: &str) -> String {
+    activity::name_of_listener(Door::Syslog, listener)
 }
 
 /// The routes of the configuration, ready to receive. It has no `Debug`, because it holds keys.

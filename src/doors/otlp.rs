@@ -95,7 +95,7 @@ pub(super) fn read_protobuf<'b>(body: &'b [u8], mapping: &Mapping) -> Result<Vec
     let request = ExportLogsServiceRequest::decode(body)
         .map_err(|error| ApiError::invalid(format!("body: is not an ExportLogsServiceRequest: {error}")))?;
     let texts = request.into_records();
-    Ok(texts.into_iter().map(|text| SentRecord::new(mapping.owned_element(text), None)).collect())
+    Ok(texts.into_iter().map(|text| SentRecord::new(text.and_then(|text| mapping.owned_element(text)), None)).collect())
 }
 
 /// An empty response means that all log records are stored.
@@ -158,10 +158,10 @@ mod tests {
     fn a_body_may_end_anywhere() {
         let mapping = Mapping::named("otlp").unwrap();
         let body = message::tests::request().encode_to_vec();
-        assert_eq!(read_protobuf(&body, &mapping).unwrap().len(), 1);
+        assert_eq!(read_protobuf(&body, &mapping).unwrap().len(), 2);
         for end in 0..body.len() {
             if let Ok(records) = read_protobuf(&body[..end], &mapping) {
-                assert!(records.len() <= 1);
+                assert!(records.len() <= 2);
             }
         }
     }

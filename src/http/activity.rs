@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::{
     http::sample,
-    model::{mask::Mask, timestamp::Timestamp},
+    model::{door::Door, mask::Mask, timestamp::Timestamp},
 };
 
 /// The seconds over which a rate is measured.
@@ -23,6 +23,11 @@ const SAMPLE_CHARS_MAX: usize = 300;
 /// The name under which the records of a route are counted.
 pub(crate) fn name_of_route(route: &str) -> String {
     format!("in/{route}")
+}
+
+/// The name under which the records of a listener are counted.
+pub(crate) fn name_of_listener(door: Door, listener: &str) -> String {
+    format!("{}/{listener}", door.name())
 }
 
 /// The arrivals by each door and route.

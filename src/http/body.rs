@@ -101,6 +101,15 @@ impl BodyLimits {
         done.await.map_err(ApiError::internal)
     }
 
+    /// A body that did not arrive by HTTP.
+    pub(crate) fn hold(&self, bytes: Vec<u8>) -> Result<Body, ApiError> {
+        let mut share = Share::of(self);
+        if !share.grow(bytes.len(), self.memory_bytes_max) {
+            return Err(too_many_at_once());
+        }
+        Ok(Body { bytes, cut_off: None, share })
+    }
+
     async fn receive(&self, mut payload: web::Payload) -> Result<Body, ApiError> {
         let mut body = Body { bytes: Vec::new(), cut_off: None, share: Share::of(self) };
         while let Some(chunk) = payload.next().await {
@@ -138,8 +147,7 @@ impl BodyLimits {
             return Err(self.too_large());
         }
         if !body.share.grow(chunk.len(), self.memory_bytes_max) {
-            let message = "too many large requests at once; send the request again";
-            return Err(ApiError::later(OVERLOADED, message, Duration::from_secs(1)));
+            return Err(too_many_at_once());
         }
         body.bytes.extend_from_slice(chunk);
         Ok(())
@@ -148,6 +156,11 @@ impl BodyLimits {
     fn too_large(&self) -> ApiError {
         ApiError::new(PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", self.bytes_max))
     }
+}
+
+fn too_many_at_once() -> ApiError {
+    let message = "too many large requests at once; send the request again";
+    ApiError::later(OVERLOADED, message, Duration::from_secs(1))
 }
 
 /// The body's declared length. A body that declares too much is rejected before it is sent.

@@ -47,6 +47,7 @@ pub mod search_language;
 pub mod self_audit;
 mod signed;
 pub mod stats;
+pub mod syslog;
 pub mod term_text;
 pub mod ticket;
 pub mod ticket_id;

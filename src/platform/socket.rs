@@ -1,6 +1,8 @@
 //! Sockets: sending at once, ending stalled connections, and reusing an address.
 
-use std::{io, time::Duration};
+#[cfg(target_os = "linux")]
+use std::net::IpAddr;
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::net::TcpStream;
 
@@ -48,6 +50,30 @@ pub fn reuse_address(socket: &socket2::Socket) -> io::Result<()> {
 #[cfg(windows)]
 pub const fn reuse_address(_: &socket2::Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// The number of datagrams that the system has dropped at a local address because a socket had no room: the last column of
+/// `/proc/net/udp` (`proc_net(5)`).
+#[cfg(target_os = "linux")]
+pub fn dropped_datagrams(address: SocketAddr) -> Option<u64> {
+    let (path, local) = match address.ip() {
+        IpAddr::V4(ip) => ("/proc/net/udp", format!("{:08X}", u32::from_ne_bytes(ip.octets()))),
+        IpAddr::V6(ip) => {
+            let octets = ip.octets();
+            let words = octets.as_chunks::<4>().0.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word)));
+            ("/proc/net/udp6", words.collect())
+        }
+    };
+    let local = format!("{local}:{:04X}", address.port());
+    let table = std::fs::read_to_string(path).ok()?;
+    let rows = table.lines().filter(|row| row.split_whitespace().nth(1) == Some(&local));
+    rows.map(|row| row.split_whitespace().last()?.parse::<u64>().ok()).sum()
+}
+
+/// Other systems report no such number for a socket.
+#[cfg(not(target_os = "linux"))]
+pub const fn dropped_datagrams(_: SocketAddr) -> Option<u64> {
+    None
 }
 
 #[cfg(test)]

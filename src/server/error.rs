@@ -18,6 +18,19 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// The address of a listener for syslog is in use, or does not belong to this machine.
+    #[error(
+        "[[syslog]] {name}: cannot listen on {address}: {source}; stop the program that listens there, or set another \
+         address with listen"
+    )]
+    Syslog {
+        /// The name of the listener.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
     /// The certificate or its key cannot be used.
     #[error("TLS: {}: {message}", .path.display())]
     Tls {

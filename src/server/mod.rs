@@ -6,6 +6,7 @@ mod files;
 mod io;
 mod keys;
 mod startup;
+mod syslog;
 mod tls;
 
 pub use error::StartError;

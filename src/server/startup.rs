@@ -1,7 +1,8 @@
 //! [`Application`]: built from a configuration and an open store, and run until a signal to stop.
 //!
-//! It stops in this order: live streams end; no more connections are accepted; requests in flight finish; records of reads and
-//! the last uses of credentials are written; the writer finishes its queue, copies the WAL into the file, and closes it.
+//! It stops in this order: live streams end; no more connections are accepted; requests in flight finish; syslog listeners
+//! store what has arrived; records of reads and the last uses of credentials are written; the writer finishes its queue, copies
+//! the WAL into the file, and closes it.
 
 use std::{
     collections::BTreeMap,
@@ -25,14 +26,17 @@ use crate::{
     api,
     auth::{Authenticator, AuthenticatorOptions, LastUsed, Recorder},
     config::Config,
-    doors::{self, Routes},
-    http::{self, Activity, ApiError, BodyLimits, Connections, Context, Metrics, Streams},
+    doors::{
+        self, Routes,
+        syslog::{BoundListener, Running},
+    },
+    http::{self, Activity, ApiError, BodyLimits, Connections, Context, Listener, Metrics, Streams},
     model::{credential::CredentialName, mapping::CompiledPresets, self_audit::RequestMask, timestamp::Timestamp},
     platform::{
         process::{self, StopSignals},
         socket,
     },
-    server::{accept::Acceptor, error::StartError, files, keys, tls},
+    server::{accept::Acceptor, error::StartError, files, keys, syslog, tls},
     store::Store,
     ui as pages,
 };
@@ -51,6 +55,7 @@ pub struct Endpoint {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     routes: Routes,
+    syslog: Vec<BoundListener>,
 }
 
 impl Endpoint {
@@ -60,17 +65,18 @@ impl Endpoint {
         let tls = config.server.tls().as_ref().map(tls::load).transpose()?;
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let routes = Routes::open(&config.routes, &config.presets, keys::read).map_err(StartError::Route)?;
-        let address = config.server.listen;
+        let (address, syslog) = (config.server.listen, syslog::bind(config)?);
         bind(address)
-            .map(|(socket, address)| Self { socket, address, tls, routes })
+            .map(|(socket, address)| Self { socket, address, tls, routes, syslog })
             .map_err(|source| StartError::Listen { address, source })
     }
 
     /// Listens. From here on clients wait for a response.
     pub fn listen(self) -> Result<Listening, StartError> {
-        let Self { socket, address, tls, routes } = self;
+        let Self { socket, address, tls, routes, syslog } = self;
         socket.listen(BACKLOG).map_err(|source| StartError::Listen { address, source })?;
-        Ok(Listening { listener: socket.into(), address, tls, routes })
+        syslog::listen(&syslog)?;
+        Ok(Listening { listener: socket.into(), address, tls, routes, syslog })
     }
 }
 
@@ -80,6 +86,7 @@ pub struct Listening {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     routes: Routes,
+    syslog: Vec<BoundListener>,
 }
 
 /// A socket bound to an address, and that address with its real port.
@@ -101,21 +108,25 @@ pub struct Application {
     signals: StopSignals,
     streams: Streams,
     connections: Connections,
+    syslog: Running,
 }
 
 impl Application {
     /// Prepares the server. Must be called within the runtime that will run it.
-    pub fn build(config: &Config, endpoint: Listening, store: Store) -> Result<Self, StartError> {
+    pub fn build(config: &Config, mut endpoint: Listening, store: Store) -> Result<Self, StartError> {
         let address = endpoint.address;
         // From here on a signal stops the server in order, even before the server runs.
         let signals = StopSignals::receive().map_err(StartError::Signals)?;
         let recorder = Recorder::start(store.writer.clone(), config.self_audit.record);
         let streams = Streams::new(config.limits.streams_max);
-        let context = Data::new(context(config, address, &store, recorder.clone(), streams.clone())?);
+        let listeners = std::mem::take(&mut endpoint.syslog);
+        let context = context(config, address, &store, recorder.clone(), streams.clone())?;
+        let context = Data::new(Context { listeners: described(&listeners), ..context });
         warn_of_missing_credentials(config, &context.authenticator);
         let uses = LastUsed::keep(&context.authenticator, store.writer.clone());
+        let syslog = Running::start(listeners, &context)?;
         let (server, connections) = serve(config, endpoint, context)?;
-        Ok(Self { server, address, recorder, uses, store, signals, streams, connections })
+        Ok(Self { server, address, recorder, uses, store, signals, streams, connections, syslog })
     }
 
     /// The address on which it listens, with the real port even if port 0 was configured.
@@ -128,6 +139,7 @@ impl Application {
         let stopping = tokio::spawn(stop_on_signal(self.signals, self.server.handle(), self.streams, self.connections));
         let served = self.server.await;
         stopping.abort();
+        self.syslog.stop().await;
         http::report_refusals(true);
         self.recorder.close().await;
         self.uses.close().await;
@@ -150,6 +162,25 @@ fn warn_of_missing_credentials(config: &Config, authenticator: &Authenticator) {
             );
         }
     }
+    for listener in &config.syslog {
+        let name = listener.credential.as_str();
+        if !authenticator.has_credential(name) {
+            tracing::warn!(
+                listener = listener.name,
+                "there is no credential {name:?}, which this listener acts as; create it with `auditbox credential create \
+                 --scope ingest`"
+            );
+        }
+    }
+}
+
+/// The listeners for syslog as operators see them.
+fn described(listeners: &[BoundListener]) -> BTreeMap<String, Listener> {
+    let describe = |bound: &BoundListener| {
+        let address = format!("{} {}", bound.listener.protocol.name(), bound.address);
+        (doors::counted_as_listener(&bound.listener.name), Listener { address, preset: bound.listener.preset.clone() })
+    };
+    listeners.iter().map(describe).collect()
 }
 
 fn context(
@@ -199,7 +230,7 @@ fn context(
         listeners: BTreeMap::new(),
         closed_doors: config.doors.disabled.clone(),
         sender_presets: config.doors.presets.clone(),
-        activity: Activity::new(doors::counted_names(&config.routes)),
+        activity: Activity::new(doors::counted_names(&config.routes, &config.syslog)),
         error_page: pages::error_page,
         native_form: doors::native_form,
         serves_tls: config.server.tls().is_some(),

@@ -61,6 +61,7 @@ pub const FUSE: Need = Need {
 pub const GO: Need = Need { missing: "go", enable: "install Go 1.19 or later", required_by: "AUDITBOX_REQUIRE_GO" };
 pub const NODE: Need =
     Need { missing: "node", enable: "install Node.js 18 or later", required_by: "AUDITBOX_REQUIRE_TOOLS" };
+pub const OPENSSL: Need = Need { missing: "openssl", enable: "install openssl", required_by: "AUDITBOX_REQUIRE_TOOLS" };
 pub const PYTHON: Need =
     Need { missing: "python3", enable: "install Python 3.8 or later", required_by: "AUDITBOX_REQUIRE_TOOLS" };
 pub const MOUNT: Need = Need {

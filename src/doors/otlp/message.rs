@@ -5,7 +5,10 @@
 
 use std::fmt::Write;
 
+use prost::Message;
+
 use super::any_value::{KeyValue, push_any_value, push_attributes, push_text};
+use crate::model::mapping::{EXPANDED_BYTES_MAX, RecordError};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ExportLogsServiceRequest {
@@ -33,8 +36,9 @@ pub(super) struct Resource {
 pub(super) struct ScopeLogs {
     #[prost(message, optional, tag = "1")]
     pub(super) scope: Option<Scope>,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) log_records: Vec<LogRecord>,
+    /// Each is decoded by itself, so that one that cannot be decoded costs no other.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub(super) log_records: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -101,15 +105,22 @@ pub(super) struct Status {
 impl ExportLogsServiceRequest {
     /// Each log record with its resource and its scope, in the form of the preset's records:
     /// `{"resource":…,"scope":…,"logRecord":…}`.
-    pub(super) fn into_records(self) -> Vec<String> {
-        let mut records = Vec::new();
+    pub(super) fn into_records(self) -> Vec<Result<String, String>> {
+        let (mut records, mut bytes) = (Vec::new(), 0);
         for logs in self.resource_logs {
             let resource = logs.resource.map_or_else(|| "null".to_owned(), |resource| resource.to_json());
             for logs in logs.scope_logs {
                 let scope = logs.scope.map_or_else(|| "null".to_owned(), |scope| scope.to_json());
                 records.extend(logs.log_records.iter().map(|record| {
+                    let record =
+                        LogRecord::decode(record.as_slice()).map_err(|error| format!("the log record: {error}"))?;
                     let record = record.to_json();
-                    format!("{{\"resource\":{resource},\"scope\":{scope},\"logRecord\":{record}}}")
+                    // A small request may have many records that share a large resource.
+                    bytes += resource.len() + scope.len() + record.len();
+                    if bytes > EXPANDED_BYTES_MAX {
+                        return Err(RecordError::Expands(EXPANDED_BYTES_MAX).to_string());
+                    }
+                    Ok(format!("{{\"resource\":{resource},\"scope\":{scope},\"logRecord\":{record}}}"))
                 }));
             }
         }
@@ -158,9 +169,9 @@ impl Object {
         if !id.is_empty() {
             let out = self.key(key);
             out.push('"');
-            id.iter().for_each(|byte| {
+            for byte in id {
                 let _ = write!(out, "{byte:02x}");
-            });
+            }
             out.push('"');
         }
     }
@@ -224,12 +235,12 @@ pub(super) mod tests {
     use super::*;
     use crate::doors::otlp::any_value::{AnyValue, ArrayValue, KeyValueList, Value};
 
-    fn any(value: Value) -> Option<AnyValue> {
-        Some(AnyValue { value: Some(value) })
+    fn any(value: Value) -> AnyValue {
+        AnyValue { value: Some(value) }
     }
 
     fn pair(key: &str, value: Value) -> KeyValue {
-        KeyValue { key: key.to_owned(), value: any(value) }
+        KeyValue { key: key.to_owned(), value: Some(any(value)) }
     }
 
     pub(in crate::doors::otlp) fn request() -> ExportLogsServiceRequest {
@@ -238,7 +249,7 @@ pub(super) mod tests {
         let record = LogRecord {
             time_unix_nano: 1_767_323_045_123_456_789,
             severity_number: 9,
-            body: any(Value::Text("role \"changed\"".to_owned())),
+            body: Some(any(Value::Text("role \"changed\"".to_owned()))),
             attributes: vec![
                 pair("list", Value::Array(list)),
                 pair("map", Value::Map(inner)),
@@ -250,7 +261,7 @@ pub(super) mod tests {
             ..LogRecord::default()
         };
         let scope = Scope { name: "lib".to_owned(), ..Scope::default() };
-        let logs = ScopeLogs { scope: Some(scope), log_records: vec![record] };
+        let logs = ScopeLogs { scope: Some(scope), log_records: vec![record.encode_to_vec(), vec![0xff]] };
         ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { resource: None, scope_logs: vec![logs] }] }
     }
 
@@ -258,6 +269,7 @@ pub(super) mod tests {
     fn a_log_record_has_the_form_of_the_json_encoding() {
         let records = request().into_records();
         let expected = r#"{"resource":null,"scope":{"name":"lib"},"logRecord":{"timeUnixNano":"1767323045123456789","severityNumber":9,"eventName":"role.update","body":{"stringValue":"role \"changed\""},"attributes":[{"key":"list","value":{"arrayValue":{"values":[{"boolValue":true},{}]}}},{"key":"map","value":{"kvlistValue":{"values":[{"key":"n","value":{"intValue":"-7"}},{"key":"d","value":{"doubleValue":1.5}}]}}},{"key":"bytes","value":{"bytesValue":"Af8="}},{"key":"nan","value":{"doubleValue":"NaN"}}],"traceId":"4bf9"}}"#;
-        assert_eq!(records, [expected]);
+        assert_eq!(records[0].as_deref(), Ok(expected));
+        assert!(records.len() == 2 && records[1].is_err(), "{records:?}");
     }
 }

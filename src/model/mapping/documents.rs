@@ -56,11 +56,6 @@ impl<'a> Record<'a> {
         Self { raw, fields: Some(fields) }
     }
 
-    /// A record of which only a part counts: pointers start at the JSON value `payload`.
-    pub fn within(raw: Cow<'a, RawValue>, payload: String) -> Self {
-        Self::with_fields(raw, payload)
-    }
-
     /// A record that is put together from parts.
     pub fn owned(raw: Box<RawValue>) -> Self {
         Self { raw: Cow::Owned(raw), fields: None }
@@ -141,6 +136,18 @@ impl Mapping {
     pub fn text_of<'r>(&self, record: &'r Record<'_>) -> Cow<'r, str> {
         let text = if self.reads_lines() { json::text(record.raw()) } else { None };
         text.unwrap_or(Cow::Borrowed(record.source()))
+    }
+
+    /// A record that another format carries. With a payload, its fields are those of the payload, if that is of the format.
+    pub fn carried(&self, record: Box<RawValue>, payload: Option<&str>) -> Record<'static> {
+        let fields = payload.and_then(|payload| match self.input {
+            Input::Combined => combined::fields(payload).map(|fields| fields.to_string()),
+            Input::Json | Input::Otlp => payload.starts_with('{').then(|| payload.to_owned()),
+        });
+        match fields {
+            Some(fields) => Record::with_fields(Cow::Owned(record), fields),
+            None => Record::owned(record),
+        }
     }
 
     /// The record in an element of an envelope's array.

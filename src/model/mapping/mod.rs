@@ -30,6 +30,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 pub use documents::{Document, Record, RecordKey};
+pub use otlp::EXPANDED_BYTES_MAX;
 pub use presets::{CompiledPresets, EMBEDDED, Presets, SECTION};
 pub use testing::Explanation;
 
@@ -95,6 +96,8 @@ pub enum RecordError {
     NotJson(String),
     /// A document has more records than the input may have.
     TooMany,
+    /// The records of a document would take more than this number of bytes, because each has a copy of what they share.
+    Expands(usize),
 }
 
 impl fmt::Display for RecordError {
@@ -102,6 +105,9 @@ impl fmt::Display for RecordError {
         match self {
             Self::TooLarge(bytes_max) => write!(f, "the record is larger than {bytes_max} bytes"),
             Self::NotJson(reason) => write!(f, "the record is not JSON: {reason}"),
+            Self::Expands(bytes_max) => {
+                write!(f, "the records would take more than {bytes_max} bytes with the resource that they share")
+            }
             Self::TooMany => f.write_str("the document has too many records"),
         }
     }

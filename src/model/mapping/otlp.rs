@@ -13,6 +13,9 @@ use crate::model::{
     },
 };
 
+/// Maximum number of bytes of the records of a request. Each has a copy of its resource and its scope.
+pub const EXPANDED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Adds the log records of a request. A document that is no request is a log record by itself, or a record of this form.
 pub(super) fn open<'a>(
     raw: &'a RawValue,
@@ -28,11 +31,15 @@ pub(super) fn open<'a>(
         records.push(Record::new(raw));
         return Ok(());
     }
+    if raw.get().trim_matches(['{', '}']).trim().is_empty() {
+        return Ok(());
+    }
     if resources.is_none() {
         let fields = format!("{{\"logRecord\":{}}}", raw.get());
         records.push(Record::with_fields(std::borrow::Cow::Borrowed(raw), fields));
         return Ok(());
     }
+    let mut bytes = 0;
     for logs in list(resources)? {
         let [resource, scopes] = members(logs, ["resource", "scopeLogs"]);
         for logs in list(scopes)? {
@@ -40,6 +47,10 @@ pub(super) fn open<'a>(
             for log_record in list(log_records)? {
                 if records.len() >= records_max {
                     return Err(RecordError::TooMany);
+                }
+                bytes += resource.map_or(0, str::len) + scope.map_or(0, str::len) + log_record.len();
+                if bytes > EXPANDED_BYTES_MAX {
+                    return Err(RecordError::Expands(EXPANDED_BYTES_MAX));
                 }
                 let text = format!(
                     "{{\"resource\":{},\"scope\":{},\"logRecord\":{log_record}}}",

@@ -40,6 +40,7 @@ embedded!(
     "otlp",
     "port",
     "slack",
+    "syslog",
     "teleport",
     "vault",
 );

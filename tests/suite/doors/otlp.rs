@@ -84,6 +84,23 @@ fn a_log_record_that_cannot_be_read_costs_no_other() {
 }
 
 #[test]
+fn an_empty_request_stores_nothing_and_a_small_one_does_not_grow_without_bound() {
+    let (server, sender) = server_with_sender("");
+    for body in ["{}", " { } ", "{\"resourceLogs\":[]}"] {
+        let answer = send(&server, &sender, "application/json", body.as_bytes());
+        assert_eq!((answer.status, answer.text.as_str()), (200, "{}"), "{body}");
+    }
+    let resource = format!("{{\"x\":\"{}\"}}", "x".repeat(900_000));
+    let records = vec!["{}"; 400].join(",");
+    let body =
+        format!("{{\"resourceLogs\":[{{\"resource\":{resource},\"scopeLogs\":[{{\"logRecords\":[{records}]}}]}}]}}");
+    let answer = send(&server, &sender, "application/json", body.as_bytes());
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.text.contains("resource that they share"), "{}", answer.text);
+    assert!(stored(&server, "").is_empty());
+}
+
+#[test]
 fn errors_are_a_status_in_the_encoding_of_the_request() {
     let (server, sender) = server_with_sender("");
     for (authorization, content_type, body, status, code) in [

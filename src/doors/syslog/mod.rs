@@ -1,0 +1,210 @@
+//! syslog over UDP, TCP and TLS, on listeners of its own (`[[syslog]]`).
+//!
+//! A listener reads messages into an inbox, and one task stores what the inbox holds. syslog has no acknowledgement, so nothing
+//! is answered. If the writer is overloaded, the inbox fills up, reading stops, and after a few seconds connections are closed.
+
+mod frames;
+mod header;
+mod inbox;
+mod listen;
+mod message;
+mod payload;
+
+use std::{
+    net::{self, IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{rt, web::Data};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    http::{ApiError, Context, activity::name_of_listener, caller::Caller, error::OVERLOADED},
+    ingest::{self, Format, Identification, ReadRecords, Reading, SentRecord},
+    model::{
+        credential::Scope,
+        door::Door,
+        mapping::{Mapping, Record},
+        syslog::SyslogListener,
+        timestamp::Timestamp,
+        zone::Zone,
+    },
+    store::Policy,
+};
+use inbox::Inbox;
+use message::Message;
+
+/// How long a batch is retried when the server stops.
+const RETRY_AT_STOP: Duration = Duration::from_secs(10);
+const RETRY_POLL: Duration = Duration::from_millis(50);
+
+/// A socket that is bound.
+pub enum Socket {
+    /// For datagrams.
+    Udp(net::UdpSocket),
+    /// For connections.
+    Tcp(net::TcpListener),
+}
+
+/// A listener that is bound, ready to receive.
+pub struct BoundListener {
+    /// Its description.
+    pub listener: SyslogListener,
+    /// Its socket.
+    pub socket: Socket,
+    /// The address of the socket, with the real port.
+    pub address: SocketAddr,
+    /// Set for TLS.
+    pub tls: Option<TlsAcceptor>,
+    /// What maps its records.
+    pub mapping: Mapping,
+    /// The number of datagrams that the system has dropped at an address, as far as it reports it.
+    pub dropped: fn(SocketAddr) -> Option<u64>,
+}
+
+/// The listeners that run.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts listeners, within the runtime that will run them.
+    pub fn start(listeners: Vec<BoundListener>, context: &Data<Context>) -> std::io::Result<Self> {
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = Vec::new();
+        for bound in listeners {
+            let BoundListener { listener, socket, address, tls, mapping, dropped } = bound;
+            let name = name_of_listener(Door::Syslog, &listener.name);
+            let (context, inbox, mapping) = (context.clone(), Inbox::default(), Arc::new(mapping));
+            let door = Rc::new(SyslogDoor { listener, name, mapping, context, inbox });
+            let receiving = listen::receive(Rc::clone(&door), socket, tls, stopping.clone(), move || dropped(address))?;
+            tasks.push(rt::spawn(async move {
+                tokio::join!(door.store_all(), async {
+                    receiving.await;
+                    door.inbox.close();
+                });
+            }));
+        }
+        Ok(Self { stop, tasks })
+    }
+
+    /// Accepts no more, reads what has arrived, and stores it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a syslog listener failed");
+            }
+        }
+    }
+}
+
+/// A listener that runs.
+struct SyslogDoor {
+    listener: SyslogListener,
+    /// The name under which its records are counted.
+    name: String,
+    mapping: Arc<Mapping>,
+    context: Data<Context>,
+    inbox: Inbox,
+}
+
+impl SyslogDoor {
+    /// The caller as which messages of an address are stored. If there is none, it is logged and counted.
+    async fn admit(&self, address: IpAddr) -> Option<Caller> {
+        let caller = self.caller().await;
+        let checked = caller.and_then(|caller| {
+            if caller.credential().allows(address) { Ok(caller) } else { Err("this address is not allowed".to_owned()) }
+        });
+        checked.map_err(|reason| self.refuse(address, &reason)).ok()
+    }
+
+    async fn caller(&self) -> Result<Caller, String> {
+        let name = self.listener.credential.as_str();
+        let acting = self.context.authenticator.act_as(name, Timestamp::now()).await;
+        let principal = acting.map_err(|state| format!("the credential {name:?} {state}"))?;
+        let caller = Caller { principal };
+        if caller.credential().scopes.allow(Scope::Ingest) {
+            Ok(caller)
+        } else {
+            Err(format!("the credential {name:?} does not have the scope ingest"))
+        }
+    }
+
+    fn refuse(&self, address: IpAddr, reason: &str) {
+        self.context.authenticator.reject(address, self.listener.credential.as_str(), reason);
+        self.context.activity.refused(&self.name, format!("{address}: {reason}"), Timestamp::now());
+    }
+
+    /// Stores what arrives until the inbox is closed.
+    async fn store_all(&self) {
+        while let Some(batch) = self.inbox.take(self.context.batch_events_max).await {
+            if let Err(error) = self.store(&batch).await {
+                let messages = inbox::messages(&batch).count();
+                let message = error.message();
+                tracing::error!(listener = self.name, messages, message, "syslog messages are lost");
+                self.context.activity.refused(
+                    &self.name,
+                    format!("{messages} messages are lost: {message}"),
+                    Timestamp::now(),
+                );
+            }
+        }
+    }
+
+    /// Stores a batch, which waits while the writer is overloaded.
+    async fn store(&self, batch: &[u8]) -> Result<(), ApiError> {
+        let mut end = None;
+        loop {
+            let error = match self.store_once(batch.to_vec()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error.for_sender(),
+            };
+            if self.inbox.is_closed() {
+                end.get_or_insert_with(|| Instant::now() + RETRY_AT_STOP);
+            }
+            if error.kind().code != OVERLOADED.code || end.is_some_and(|end| end < Instant::now()) {
+                return Err(error);
+            }
+            sleep(RETRY_POLL).await;
+        }
+    }
+
+    async fn store_once(&self, batch: Vec<u8>) -> Result<(), ApiError> {
+        let caller = self.caller().await.map_err(ApiError::invalid)?;
+        let body = self.context.body_limits.hold(batch)?;
+        let format = Format {
+            mapping: Arc::clone(&self.mapping),
+            identification: Identification::Delivery { is_strict: false },
+            door: Door::Syslog.name(),
+            counted_as: Some(self.name.clone()),
+            read: read_records(self.listener.zone.clone()),
+        };
+        let reading = Reading::new(&self.context, &caller, Policy::Partial, None);
+        let stored = ingest::records(format, reading, body, &self.context).await?;
+        stored.settle(&self.context, None);
+        Ok(())
+    }
+}
+
+/// Reads the messages of a batch.
+fn read_records(zone: Zone) -> ReadRecords {
+    Box::new(move |batch, mapping| {
+        let now = Timestamp::now();
+        let messages = inbox::messages(batch).filter_map(|(frame, is_cut)| Message::read(frame, is_cut, &zone, now));
+        Ok(messages.map(|message| SentRecord::from(record(message, mapping))).collect())
+    })
+}
+
+/// The record of a message. The preset of this door reads the whole message, any other one reads the payload.
+fn record(message: Message, mapping: &Mapping) -> Record<'static> {
+    if mapping.name() == Door::Syslog.preset() {
+        return mapping.carried(message.record, None);
+    }
+    mapping.carried(message.record, Some(&message.payload))
+}
