@@ -9,7 +9,7 @@
 
 mod reply;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -124,11 +124,20 @@ fn record<'b>(raw: &'b RawValue, mapping: &Mapping) -> Result<Record<'b>, String
     match envelope.event.map(RawValue::get) {
         None => Err(reply::EVENT_MISSING.to_owned()),
         Some("null" | "\"\"") => Err(reply::EVENT_BLANK.to_owned()),
-        Some(_) if mapping.name() == Door::Hec.preset() => {
-            mapping.element(raw.get()).map_err(|error| error.to_string())
+        Some(event) if mapping.name() == Door::Hec.preset() => {
+            let opened = event.starts_with('"').then(|| opened(raw, &payload(event))).flatten();
+            Ok(mapping.carried(raw.to_owned(), opened.as_deref()))
         }
         Some(event) => Ok(mapping.carried(raw.to_owned(), Some(&payload(event)))),
     }
+}
+
+/// The object with its event replaced by the JSON object in the event's string. `None` if the string holds none.
+fn opened(raw: &RawValue, payload: &str) -> Option<String> {
+    let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let event = payload.starts_with('{').then(|| serde_json::from_str(payload).ok()).flatten()?;
+    members.insert("event", event);
+    serde_json::to_string(&members).ok()
 }
 
 /// The value in which another preset looks: the event, or the text of a string.

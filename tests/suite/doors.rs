@@ -7,6 +7,7 @@ mod kubernetes;
 mod otlp;
 mod overview;
 mod registry;
+mod senders;
 mod syslog;
 
 use std::fs;

@@ -125,7 +125,7 @@ fn a_preset_of_ones_own_is_tried_on_a_file() {
         "{out}"
     );
     let (code, out, _) = command(&["test"]);
-    assert!(code == Some(0) && out.contains("door: 1 tests passed") && out.lines().count() == 24, "{out}");
+    assert!(code == Some(0) && out.contains("door: 1 tests passed") && out.lines().count() == 26, "{out}");
     let (code, out, _) = command(&["show", "door"]);
     assert!(code == Some(0) && out.contains("from = \"/what\""), "{out}");
     let (code, out, err) = command(&["test", "door", "doors.ndjson"]);

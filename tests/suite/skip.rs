@@ -89,6 +89,12 @@ pub const WEBHOOK_LIBRARIES: Need = Need {
     required_by: "AUDITBOX_REQUIRE_TOOLS",
 };
 
+pub const SENDERS: Need = Need {
+    missing: "the programs that send to the doors",
+    enable: "run `.ci/senders DIRECTORY` with a directory outside the repository and set AUDITBOX_SENDERS to it",
+    required_by: "AUDITBOX_REQUIRE_TOOLS",
+};
+
 impl Need {
     /// Whether the test can run. If it cannot, it is listed as skipped, or fails if the environment requires it.
     pub fn is_met(&self, works: bool) -> bool {

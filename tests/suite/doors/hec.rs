@@ -34,6 +34,15 @@ fn events_in_a_row_are_stored_with_what_surrounds_them() {
 }
 
 #[test]
+fn json_in_a_string_is_read() {
+    let (server, sender) = server_with_sender("");
+    let body = json!({ "sourcetype": "app", "event": json!({ "action": "login", "user": "alice" }).to_string() });
+    assert_eq!(post(&server, "/services/collector", &sender, body.to_string()).status, 200);
+    let events = stored(&server, "actor=alice");
+    assert_eq!((events.len(), &events[0]["action"], &events[0]["additionalData"]), (1, &json!("login"), &body));
+}
+
+#[test]
 fn lines_are_events_of_their_own() {
     let (server, sender) = server_with_sender("");
     let path = "/services/collector/raw?sourcetype=app&host=web-2&channel=0";

@@ -1,4 +1,4 @@
-import logging, os
+import json, logging, os
 from urllib.parse import urlparse
 from splunk_handler import SplunkHandler
 
@@ -7,5 +7,5 @@ handler = SplunkHandler(host=url.hostname, port=url.port, token=os.environ["TOKE
 logger = logging.getLogger("app")
 logger.setLevel(logging.INFO)
 logger.addHandler(handler)
-logger.info({"action": "role.update", "user": "alice", "ip": "203.0.113.7"})
+logger.info(json.dumps({"action": "role.update", "user": "alice", "ip": "203.0.113.7"}))
 logging.shutdown()
