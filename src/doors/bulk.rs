@@ -7,19 +7,20 @@
 mod elasticsearch;
 mod item;
 mod lines;
+mod routes;
 
 use std::{sync::Arc, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Payload, ServiceConfig, post, put},
+    web::{Data, Payload},
 };
 use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::{
     doors::protocol::{self, Delivery, Protocol},
-    http::{ApiError, Context, resource},
+    http::{ApiError, Context},
     ingest::{Identification, SentRecord},
     model::door::Door,
 };
@@ -27,17 +28,10 @@ use elasticsearch::respond;
 use item::Item;
 use lines::Action;
 
-pub(super) const PROTOCOL: Protocol = Protocol { door: Door::Bulk, routes, form: elasticsearch::error };
+pub(super) const PROTOCOL: Protocol = Protocol { door: Door::Bulk, routes: routes::routes, form: elasticsearch::error };
 
 /// Bytes of a body that are accepted. Filebeat and Logstash send up to 20 MiB, other clients less.
 const BODY_BYTES: usize = 32 * 1024 * 1024;
-
-fn routes(config: &mut ServiceConfig) {
-    for path in ["/_bulk", "/{index}/_bulk"] {
-        config.service(resource(path).route(post().to(receive)).route(put().to(receive)));
-    }
-    elasticsearch::routes(config);
-}
 
 /// The response to a request without a route, if a client of Elasticsearch asks for an index.
 pub fn index_response(request: &HttpRequest, context: &Context) -> Option<HttpResponse> {

@@ -5,12 +5,11 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
-    guard::{self, GuardContext},
+    guard::GuardContext,
     http::{
         Method, StatusCode,
         header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, USER_AGENT, WWW_AUTHENTICATE},
     },
-    web::{self, ServiceConfig, get, head, post, put},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -19,7 +18,6 @@ use super::item::Cause;
 use crate::http::{
     ApiError,
     error::{OVERLOADED, QUERY_TIMEOUT},
-    resource,
 };
 
 /// The version of Elasticsearch whose bulk API this is. Clients of version 7 accept it, and clients of version 9 are compatible with
@@ -31,34 +29,6 @@ const NAME: &str = "auditbox";
 const VENDOR_JSON: &str = "application/vnd.elasticsearch+json";
 /// The clients that are known by their user agent.
 const AGENTS: [&str; 6] = ["elasticsearch", "opensearch", "elastic", "logstash", "beat/", "fluent"];
-
-pub(super) fn routes(config: &mut ServiceConfig) {
-    // A browser gets the page at this path.
-    let root = web::resource("/").guard(guard::fn_guard(is_client));
-    config.service(root.route(get().to(info)).route(head().to(exists)));
-    config
-        .service(resource("/_license").route(get().to(license)))
-        .service(resource("/_xpack").route(get().to(xpack)))
-        .service(resource("/_cluster/health").route(get().to(health)))
-        .service(resource("/_nodes{more:.*}").route(get().to(nodes)));
-    for path in [
-        "/_index_template/{name}",
-        "/_component_template/{name}",
-        "/_template/{name}",
-        "/_ilm/policy/{name}",
-        "/_ingest/pipeline/{name}",
-        "/_data_stream/{name}",
-    ] {
-        config.service(
-            resource(path)
-                .route(head().to(exists))
-                .route(get().to(empty))
-                .route(put().to(acknowledge))
-                .route(post().to(acknowledge)),
-        );
-    }
-    config.service(resource("/{index}/_refresh").route(get().to(refreshed)).route(post().to(refreshed)));
-}
 
 /// Answers a client that asks for an index, `/{index}`, or creates it. No route: it would cover the paths of all pages.
 pub(in crate::doors) fn index(request: &HttpRequest) -> Option<HttpResponse> {
@@ -87,11 +57,11 @@ fn is_from_client(headers: &HeaderMap) -> bool {
     has(ACCEPT, &[VENDOR_JSON]) || has(USER_AGENT, &AGENTS) || has_password
 }
 
-fn is_client(context: &GuardContext<'_>) -> bool {
+pub(super) fn is_client(context: &GuardContext<'_>) -> bool {
     is_from_client(context.head().headers())
 }
 
-async fn info(request: HttpRequest) -> HttpResponse {
+pub(super) async fn info(request: HttpRequest) -> HttpResponse {
     let version = json!({
         "number": VERSION, "build_flavor": "default", "build_type": "tar", "build_hash": "", "build_date": "",
         "build_snapshot": false, "lucene_version": "9.12.0", "minimum_wire_compatibility_version": "7.17.0",
@@ -104,19 +74,19 @@ async fn info(request: HttpRequest) -> HttpResponse {
     respond(&request, &info)
 }
 
-async fn license(request: HttpRequest) -> HttpResponse {
+pub(super) async fn license(request: HttpRequest) -> HttpResponse {
     let license = json!({ "uid": NAME, "type": "basic", "mode": "basic", "status": "active" });
     respond(&request, &json!({ "license": license }))
 }
 
-async fn xpack(request: HttpRequest) -> HttpResponse {
+pub(super) async fn xpack(request: HttpRequest) -> HttpResponse {
     let license = json!({ "uid": NAME, "type": "basic", "mode": "basic", "status": "active" });
     let features =
         json!({ "ilm": { "available": false, "enabled": false }, "security": { "available": true, "enabled": true } });
     respond(&request, &json!({ "license": license, "features": features }))
 }
 
-async fn health(request: HttpRequest) -> HttpResponse {
+pub(super) async fn health(request: HttpRequest) -> HttpResponse {
     let health = json!({
         "cluster_name": NAME, "status": "green", "timed_out": false, "number_of_nodes": 1, "number_of_data_nodes": 1,
         "active_primary_shards": 1, "active_shards": 1, "relocating_shards": 0, "initializing_shards": 0,
@@ -126,7 +96,7 @@ async fn health(request: HttpRequest) -> HttpResponse {
 }
 
 /// The only node, at the address by which the client knows it: a client that looks for nodes continues there.
-async fn nodes(request: HttpRequest) -> HttpResponse {
+pub(super) async fn nodes(request: HttpRequest) -> HttpResponse {
     let address = request.connection_info().host().to_owned();
     let http = json!({ "bound_address": [address], "publish_address": address });
     let node = json!({ "name": NAME, "version": VERSION, "roles": ["data", "ingest", "master"], "http": http });
@@ -134,19 +104,19 @@ async fn nodes(request: HttpRequest) -> HttpResponse {
     respond(&request, &json!({ "_nodes": counts, "cluster_name": NAME, "nodes": { NAME: node } }))
 }
 
-async fn refreshed(request: HttpRequest) -> HttpResponse {
+pub(super) async fn refreshed(request: HttpRequest) -> HttpResponse {
     respond(&request, &json!({ "_shards": { "total": 1, "successful": 1, "failed": 0 } }))
 }
 
-async fn empty(request: HttpRequest) -> HttpResponse {
+pub(super) async fn empty(request: HttpRequest) -> HttpResponse {
     respond(&request, &json!({}))
 }
 
-async fn acknowledge(request: HttpRequest) -> HttpResponse {
+pub(super) async fn acknowledge(request: HttpRequest) -> HttpResponse {
     respond(&request, &json!({ "acknowledged": true }))
 }
 
-async fn exists(request: HttpRequest) -> HttpResponse {
+pub(super) async fn exists(request: HttpRequest) -> HttpResponse {
     respond(&request, &json!({}))
 }
 
