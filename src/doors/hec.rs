@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{Method, header::AUTHORIZATION},
+    http::Method,
     web::{Data, Payload, ServiceConfig, get, head, post, route},
 };
 use serde::Deserialize;
@@ -21,12 +21,7 @@ use serde_json::{json, value::RawValue};
 
 use crate::{
     doors::protocol::{self, Delivery, Protocol},
-    http::{
-        ApiError, Context,
-        caller::Ingest,
-        error::{INVALID_CREDENTIALS, NOT_AUTHENTICATED},
-        parameters, resource,
-    },
+    http::{ApiError, Context, caller::Ingest, parameters, resource},
     ingest::{Fate, SentRecord},
     model::{
         batch::{self, AfterError},
@@ -78,12 +73,7 @@ async fn store(
     payload: Payload,
     delivery: Delivery,
 ) -> Result<HttpResponse, ApiError> {
-    // A sender without a token gets another code than one with a wrong token.
-    Ingest::of(request).map_err(|error| {
-        let has_wrong_token =
-            error.kind().code == NOT_AUTHENTICATED.code && request.headers().contains_key(AUTHORIZATION);
-        if has_wrong_token { ApiError::new(INVALID_CREDENTIALS, error.message()) } else { error }
-    })?;
+    Ingest::of(request).map_err(|error| reply::of_credential(error, request))?;
     let delivery = Delivery { body_bytes: BODY_BYTES, ..delivery };
     let fates = protocol::receive(Door::Hec, delivery, request, context, payload).await?;
     if fates.is_empty() {

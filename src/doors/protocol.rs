@@ -53,7 +53,7 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     response.await.map_err(|error| {
         context.activity.refused(protocol.door.name(), error.message(), Timestamp::now());
-        error.for_sender().in_form(protocol.form)
+        error.for_sender().or_in_form(protocol.form)
     })
 }
 

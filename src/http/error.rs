@@ -144,6 +144,11 @@ impl ApiError {
         Self { form: Some(form), ..self }
     }
 
+    /// The same error, rendered by `form` unless it already has a form.
+    pub(crate) fn or_in_form(self, form: NativeForm) -> Self {
+        Self { form: self.form.or(Some(form)), ..self }
+    }
+
     /// The same error with another status, for protocols that have one of their own for it.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status: Some(status), ..self }

@@ -1,10 +1,14 @@
 //! The replies of the collector: a text, a code, and an HTTP status for each.
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    http::{StatusCode, header::AUTHORIZATION},
+};
 use serde::Serialize;
 
 use crate::http::{
     ApiError,
+    caller::{ApiErrorKind, AuthResult},
     error::{INVALID_CREDENTIALS, NOT_AUTHENTICATED},
 };
 
@@ -17,6 +21,7 @@ pub(super) const EVENT_BLANK: &str = "the member event is empty";
 pub(super) enum Code {
     Success,
     TokenRequired,
+    InvalidAuthorization,
     InvalidToken,
     NoData,
     InvalidFormat,
@@ -43,6 +48,7 @@ impl Code {
         match self {
             Self::Success => (StatusCode::OK, 0, "Success"),
             Self::TokenRequired => (StatusCode::UNAUTHORIZED, 2, "Token is required"),
+            Self::InvalidAuthorization => (StatusCode::UNAUTHORIZED, 3, "Invalid authorization"),
             Self::InvalidToken => (StatusCode::FORBIDDEN, 4, "Invalid token"),
             Self::NoData => (StatusCode::BAD_REQUEST, 5, "No data"),
             Self::InvalidFormat => (StatusCode::BAD_REQUEST, 6, "Invalid data format"),
@@ -65,6 +71,20 @@ impl Code {
             _ => Self::InvalidFormat,
         }
     }
+}
+
+/// The error of a request whose credential is not accepted: a header that holds no token differs from a wrong token.
+pub(super) fn of_credential(error: ApiError, request: &HttpRequest) -> ApiError {
+    let has_header = request.headers().contains_key(AUTHORIZATION);
+    if error.kind().code != NOT_AUTHENTICATED.code || !has_header {
+        return error;
+    }
+    let is_read = !matches!(request.extensions().get::<AuthResult>(), Some(Err(ApiErrorKind::NoToken)) | None);
+    if is_read { ApiError::new(INVALID_CREDENTIALS, error.message()) } else { error.in_form(invalid_authorization) }
+}
+
+fn invalid_authorization(_: &ApiError) -> HttpResponse {
+    reply(Code::InvalidAuthorization)
 }
 
 pub(super) fn reply(code: Code) -> HttpResponse {

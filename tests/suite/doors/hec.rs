@@ -77,8 +77,10 @@ fn codes_tell_what_is_wrong_with_a_token() {
     let (server, _) = server_with_sender("");
     let answer = server.request("POST", "/services/collector", &[], EVENT.as_bytes());
     assert_eq!((answer.status, &answer.json()["code"]), (401, &json!(2)));
-    let (status, answer) = reply(&server, "/services/collector", "Splunk 0000", EVENT);
-    assert_eq!((status, &answer["code"]), (403, &json!(4)));
+    for (authorization, expected) in [("Splunk 0000", (403, 4)), ("Digest none", (401, 3)), ("Basic !", (401, 3))] {
+        let (status, answer) = reply(&server, "/services/collector", authorization, EVENT);
+        assert_eq!((status, &answer["code"]), (expected.0, &json!(expected.1)), "{authorization}");
+    }
 }
 
 #[test]
@@ -96,15 +98,35 @@ fn health_and_acknowledgements_are_answered() {
 #[test]
 fn another_preset_reads_the_event_alone() {
     let (server, sender) = server_with_sender("[doors.presets]\nsender = 'github'\n");
-    let inner = json!({ "@timestamp": 1_767_323_045_678_u64, "action": "repo.destroy", "actor": "alice", "repo": "shop/api", "_document_id": "d-1" });
-    let body = json!({ "time": 1_767_323_045, "event": inner }).to_string()
-        + &json!({ "event": inner.to_string() }).to_string();
-    assert_eq!(post(&server, "/services/collector", &sender, body).status, 200);
+    let inner = |id: &str| json!({ "@timestamp": 1_767_323_045_678_u64, "action": "repo.destroy", "actor": "alice", "repo": "shop/api", "_document_id": id });
+    let body = json!({ "time": 1_767_323_045, "event": inner("d-1") }).to_string()
+        + &json!({ "event": inner("d-2").to_string() }).to_string();
+    for _ in 0..2 {
+        assert_eq!(post(&server, "/services/collector", &sender, &body).status, 200);
+    }
     let events = stored(&server, "action=repo.destroy");
-    assert!(!events.is_empty(), "{events:?}");
-    assert!(
-        events.iter().all(|event| event["trigger"]["by"]["name"] == "alice"
-            && event["identifier"].as_str().unwrap().starts_with("d-1"))
-    );
-    assert!(events[0]["additionalData"]["event"].is_object() || events[0]["additionalData"]["event"].is_string());
+    let mut identifiers: Vec<_> = events.iter().map(|event| event["identifier"].as_str().unwrap()).collect();
+    identifiers.sort_unstable();
+    assert_eq!(identifiers, ["d-1", "d-2"]);
+    for event in &events {
+        assert_eq!(
+            (&event["trigger"]["by"]["name"], &event["context"]["entity"]),
+            (&json!("alice"), &json!("shop/api"))
+        );
+        assert!(event["additionalData"]["event"].is_object() || event["additionalData"]["event"].is_string());
+    }
+}
+
+#[test]
+fn a_level_counts_if_the_status_says_nothing() {
+    let (server, sender) = server_with_sender("");
+    for (event, status) in [
+        (json!({ "action": "a", "status": "done", "level": "error" }), "FAILURE"),
+        (json!({ "action": "a", "status": 503 }), "FAILURE"),
+        (json!({ "action": "a", "status": "ok", "level": "info" }), "SUCCESS"),
+    ] {
+        let body = json!({ "event": event }).to_string();
+        assert_eq!(post(&server, "/services/collector", &sender, &body).status, 200);
+        assert_eq!(stored(&server, "limit=1")[0]["status"], status, "{body}");
+    }
 }
