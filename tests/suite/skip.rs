@@ -137,6 +137,7 @@ fn tests_run_no_program_that_a_machine_may_lack_unless_they_ask_for_it() {
         ("go", "GO"),
         ("mount", "MOUNT"),
         ("node", "NODE"),
+        ("openssl", "OPENSSL"),
         ("python3", "PYTHON"),
         ("strace", "STRACE"),
         ("strace", "can_trace"),
