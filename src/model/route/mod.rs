@@ -3,7 +3,7 @@
 //! A route names the preset that maps its records, the credential that it acts as, and how its sender proves itself. What belongs
 //! here: the description of a route, read from the configuration. What does not: requests.
 
-mod read;
+pub(super) mod read;
 mod scheme;
 pub mod signature;
 

@@ -96,7 +96,8 @@ impl Route {
     }
 }
 
-fn read_name(key: &Entry<'_>) -> Result<String, TomlError> {
+/// A name that is part of an address or of a counter.
+pub(in crate::model) fn read_name(key: &Entry<'_>) -> Result<String, TomlError> {
     let name = key.string()?;
     let is_char = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_char) {
@@ -105,7 +106,8 @@ fn read_name(key: &Entry<'_>) -> Result<String, TomlError> {
     Ok(name.to_owned())
 }
 
-fn read_preset(key: &Entry<'_>, presets: &Presets) -> Result<String, TomlError> {
+/// The name of a preset.
+pub(in crate::model) fn read_preset(key: &Entry<'_>, presets: &Presets) -> Result<String, TomlError> {
     let name = key.string()?;
     let names = presets.names();
     if !names.contains(&name) {

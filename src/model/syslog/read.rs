@@ -6,14 +6,13 @@ use super::{SECTION, SyslogListener, SyslogTls, Transport};
 use crate::model::{
     credential::CredentialName,
     mapping::Presets,
+    route::read::{read_name, read_preset},
     toml_reader::{self, Entry, Reader, TomlError},
     zone::Zone,
 };
 
 /// Maximum number of listeners.
 const LISTENERS_MAX: usize = 100;
-/// Maximum number of bytes of a name.
-const NAME_BYTES_MAX: usize = 64;
 const FRAME_BYTES: usize = 64 * 1024;
 /// A message without a name, a time and a text is shorter.
 const FRAME_BYTES_MIN: usize = 480;
@@ -126,24 +125,6 @@ impl Keys {
             connections_max: self.connections_max.unwrap_or(CONNECTIONS),
         })
     }
-}
-
-fn read_name(key: &Entry<'_>) -> Result<String, TomlError> {
-    let name = key.string()?;
-    let is_char = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_char) {
-        return Err(key.error(format!("must be 1 to {NAME_BYTES_MAX} of a to z, 0 to 9, - and _")));
-    }
-    Ok(name.to_owned())
-}
-
-fn read_preset(key: &Entry<'_>, presets: &Presets) -> Result<String, TomlError> {
-    let name = key.string()?;
-    let names = presets.names();
-    if !names.contains(&name) {
-        return Err(key.error(format!("must be a preset; the presets are {}", names.join(", "))));
-    }
-    Ok(name.to_owned())
 }
 
 fn read_number(key: &Entry<'_>, min: usize, max: usize) -> Result<usize, TomlError> {
