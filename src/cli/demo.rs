@@ -50,7 +50,7 @@ fn fill(store: &Store, arguments: &DemoArguments) -> Result<(), Failure> {
     let (mut preparer, mut waiting) = (store.writer.preparer(), 0);
     let mut events = Generator::new(arguments.seed, arguments.events, now, SPAN_SECONDS).peekable();
     while let Some(text) = events.next() {
-        let draft = EventDraft::parse(serde_json::from_str(&text)?, &EventLimits::default(), Sender::Client)?;
+        let draft = EventDraft::parse(&text, &EventLimits::default(), Sender::Client)?;
         // Each event is received at its own time.
         let receipt = Receipt { at: draft.happened_at().unwrap_or(now), by: RECEIVED_BY };
         preparer.add(draft.accept(&receipt));

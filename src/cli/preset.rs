@@ -179,7 +179,7 @@ fn one_record(mapping: &Mapping, record: &Record<'_>, limits: &EventLimits, coun
 
 /// The event without its `additionalData`, which is the record.
 fn without_record(mapped: &MappedRecord) -> Value {
-    let mut event: Value = serde_json::from_str(mapped.event().get()).unwrap_or_default();
+    let mut event: Value = serde_json::from_str(mapped.event()).unwrap_or_default();
     if let Value::Object(members) = &mut event {
         members.shift_remove("additionalData");
     }

@@ -39,6 +39,12 @@ pub fn index_response(request: &HttpRequest, context: &Context) -> Option<HttpRe
     is_open.then(|| elasticsearch::index(request)).flatten()
 }
 
+/// The actions of a body, each with its document.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_lines(body: &[u8]) -> Vec<(lines::Action, Result<&str, String>)> {
+    lines::read(body, None)
+}
+
 #[derive(Serialize)]
 struct Response {
     /// Milliseconds.

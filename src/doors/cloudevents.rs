@@ -103,6 +103,13 @@ fn attributes(headers: &HeaderMap) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
+/// A body as the data of a binary event, as JSON if it begins like an object.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_binary<'b>(body: &'b [u8], mapping: &Mapping) -> SentRecord<'b> {
+    let attributes = REQUIRED.iter().map(|name| ((*name).to_owned(), Value::from(*name))).collect();
+    binary(&attributes, if body.first() == Some(&b'{') { "application/json" } else { "" }, body, mapping)
+}
+
 /// A binary event in the form of a structured one.
 fn binary<'b>(
     attributes: &Map<String, Value>,

@@ -6,6 +6,8 @@
 
 mod bulk;
 mod cloudevents;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hec;
 mod kubernetes;
 mod otlp;

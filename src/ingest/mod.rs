@@ -133,8 +133,8 @@ impl Reading {
         }
         let receipt = Receipt { at: self.at, by: &self.by };
         let mut preparer = self.writer.preparer();
-        let mut read = |index, raw| {
-            let sent = MaskedEvent::new(raw, &self.limits, &self.mask)?;
+        let mut read = |index, text: &str| {
+            let sent = MaskedEvent::new(text, &self.limits, &self.mask)?;
             let mut draft = sent.read(&self.limits, Sender::Client)?;
             if let Some(key) = &self.key {
                 draft.assign(&key.identifier(index));
@@ -146,7 +146,7 @@ impl Reading {
         let items = pieces.into_iter().enumerate().map(|(index, piece)| match piece {
             Ok(raw) => {
                 let line = lines.of_value(raw);
-                read(index, raw).map_err(|error: FieldError| ItemError { error, line: Some(line) })?;
+                read(index, raw.get()).map_err(|error: FieldError| ItemError { error, line: Some(line) })?;
                 Ok(line)
             }
             Err(error) => Err(ItemError::from(error)),

@@ -197,11 +197,11 @@ pub const MAPPING: &str = "mapping";
 pub const ORDERED_BY: &str = "orderedBy";
 
 impl<'a> EventDraft<'a> {
-    /// Parses and validates one event. `sender` decides which values are allowed.
-    pub fn parse(raw: &'a RawValue, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
-        limits.check_bytes(raw.get().len())?;
+    /// Parses and validates the text of one event. `sender` decides which values are allowed.
+    pub fn parse(text: &'a str, limits: &EventLimits, sender: Sender) -> Result<Self, FieldError> {
+        limits.check_bytes(text.len())?;
         let mut draft = Self::read(
-            raw,
+            text,
             Bounds { depth_max: limits.json_depth_max, keys_max: OBJECT_KEYS_MAX },
             ServerKeys::Refused,
         )?;
@@ -298,7 +298,7 @@ impl<'a> EventDraft<'a> {
         Event { identifier, timestamp, values, filled, body }
     }
 
-    fn read(raw: &'a RawValue, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
+    fn read(text: &'a str, bounds: Bounds, server: ServerKeys) -> Result<Self, FieldError> {
         let (top, trigger, values) = (Parts::default(), Parts::default(), Values::default());
         let (filled, added) = (DefaultedFields::default(), Added::default());
         let mut draft = Self {
@@ -315,7 +315,7 @@ impl<'a> EventDraft<'a> {
             bounds,
         };
         let mut are_additions = false;
-        for (key, value) in members(Object::Event, raw, bounds)? {
+        for (key, value) in members(Object::Event, text, bounds)? {
             let claim = CLAIMS.into_iter().find(|claim| *claim == key);
             match server {
                 ServerKeys::Refused if claim.is_some() => {

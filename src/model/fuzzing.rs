@@ -30,7 +30,7 @@ pub fn take_events(body: &[u8]) {
     let later = Receipt { at: Timestamp::from_micros(1_800_000_000_000_000), by: "another" };
     for piece in pieces.into_iter().flatten() {
         assert!(body.windows(piece.get().len()).any(|window| window == piece.get().as_bytes()));
-        let read = || EventDraft::parse(piece, &EventLimits::default(), Sender::Client);
+        let read = || EventDraft::parse(piece.get(), &EventLimits::default(), Sender::Client);
         let (Ok(draft), Ok(again)) = (read(), read()) else {
             assert!(read().is_err());
             continue;

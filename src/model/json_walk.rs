@@ -18,14 +18,15 @@ pub(in crate::model) type Slots<'a> = [Option<&'a str>];
 pub(in crate::model) struct Node {
     slot: Option<usize>,
     keys: Vec<(String, Self)>,
-    selectors: Vec<(Selector, Self)>,
+    selections: Vec<Selection>,
 }
 
-/// Selects the first element whose member `key` has the text `value`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Selector {
+/// Elements of an array that are chosen by the text of their member `key`. Of elements with the same text, the first counts.
+#[derive(Debug, Clone)]
+struct Selection {
     key: String,
-    value: String,
+    /// By text.
+    children: Vec<(String, Node)>,
 }
 
 impl Node {
@@ -39,7 +40,12 @@ impl Node {
         match token {
             Token::Key(key) => find_or_add(&mut self.keys, key.clone()),
             Token::Select { key, value } => {
-                find_or_add(&mut self.selectors, Selector { key: key.clone(), value: value.clone() })
+                let known = self.selections.iter().position(|selection| selection.key == *key);
+                let place = known.unwrap_or_else(|| {
+                    self.selections.push(Selection { key: key.clone(), children: Vec::new() });
+                    self.selections.len() - 1
+                });
+                find_or_add(&mut self.selections[place].children, value.clone())
             }
         }
     }
@@ -61,7 +67,7 @@ impl Node {
                 Some(child) => child.visit(text, at, slots),
                 None => end_of_value(text.as_bytes(), at),
             }),
-            Some(b'[') if !self.keys.is_empty() || !self.selectors.is_empty() => self.elements(text, at, slots),
+            Some(b'[') if !self.keys.is_empty() || !self.selections.is_empty() => self.elements(text, at, slots),
             _ => end_of_value(text.as_bytes(), at),
         };
         if let Some(slot) = self.slot {
@@ -71,13 +77,16 @@ impl Node {
     }
 
     fn elements<'a>(&self, text: &'a str, at: usize, slots: &mut Slots<'a>) -> usize {
-        let mut is_open = vec![true; self.selectors.len()];
+        let mut is_open: Vec<_> =
+            self.selections.iter().map(|selection| vec![true; selection.children.len()]).collect();
         array(text, at, |index, at| {
             let end = end_of_value(text.as_bytes(), at);
-            for (is_open, (selector, child)) in is_open.iter_mut().zip(&self.selectors) {
-                if *is_open && selector.selects(&text[at..end]) {
-                    *is_open = false;
-                    child.visit(text, at, slots);
+            for (is_open, selection) in is_open.iter_mut().zip(&self.selections) {
+                if let Some(place) = selection.place(&text[at..end])
+                    && is_open[place]
+                {
+                    is_open[place] = false;
+                    selection.children[place].1.visit(text, at, slots);
                 }
             }
             if let Some(child) = self.element(index) {
@@ -99,7 +108,7 @@ impl Node {
 
     /// Whether the tree has values below this one.
     pub(in crate::model) fn has_children(&self) -> bool {
-        !self.keys.is_empty() || !self.selectors.is_empty()
+        !self.keys.is_empty() || !self.selections.is_empty()
     }
 
     /// Calls `each` with the path of every scalar below `text` that is not the value of a slot in `used`, nor inside one.
@@ -128,8 +137,8 @@ impl Node {
                     let end = end_of_value(text.as_bytes(), at);
                     let value = &text[at..end];
                     let child = this.and_then(|node| {
-                        let selected = node.selectors.iter().find(|(selector, _)| selector.selects(value));
-                        node.element(index).or_else(|| selected.map(|(_, child)| child))
+                        let mut selected = node.selections.iter().filter_map(|selection| selection.child(value));
+                        node.element(index).or_else(|| selected.next())
                     });
                     Self::unused(child, value, &format!("{path}/{index}"), used, each);
                     end
@@ -142,7 +151,7 @@ impl Node {
     }
 }
 
-fn find_or_add<K: PartialEq>(children: &mut Vec<(K, Node)>, key: K) -> &mut Node {
+fn find_or_add(children: &mut Vec<(String, Node)>, key: String) -> &mut Node {
     let at = children.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
         children.push((key, Node::default()));
         children.len() - 1
@@ -150,8 +159,9 @@ fn find_or_add<K: PartialEq>(children: &mut Vec<(K, Node)>, key: K) -> &mut Node
     &mut children[at].1
 }
 
-impl Selector {
-    fn selects(&self, element: &str) -> bool {
+impl Selection {
+    /// The place of the child that an element belongs to.
+    fn place(&self, element: &str) -> Option<usize> {
         let mut found = None;
         if element.starts_with('{') {
             object(element, 0, |key, at| {
@@ -162,7 +172,12 @@ impl Selector {
                 end
             });
         }
-        found.and_then(scalar).is_some_and(|text| text == self.value)
+        let text = found.and_then(scalar)?;
+        self.children.iter().position(|(value, _)| *value == *text)
+    }
+
+    fn child(&self, element: &str) -> Option<&Node> {
+        self.place(element).map(|place| &self.children[place].1)
     }
 }
 
@@ -189,6 +204,10 @@ pub(in crate::model) fn scalar(value: &str) -> Option<Cow<'_, str>> {
 
 /// Decodes the content of a JSON string, with U+FFFD in place of each lone surrogate.
 pub(in crate::model) fn text_of(content: &str) -> Cow<'_, str> {
+    // Keys are short, so this compares byte by byte.
+    if !content.bytes().any(|byte| byte == b'\\') {
+        return Cow::Borrowed(content);
+    }
     unescape(content.as_bytes()).unwrap_or(Cow::Borrowed(content))
 }
 

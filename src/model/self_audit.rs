@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use crate::model::{
     credential::COMMAND_LINE_NAME,
@@ -160,8 +160,7 @@ fn system_event(
 
 fn own_event(event: &Value) -> Result<Event, FieldError> {
     let text = event.to_string();
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| FieldError::new("", error.to_string()))?;
-    let draft = EventDraft::parse(raw, &EventLimits::default(), Sender::Server)?;
+    let draft = EventDraft::parse(&text, &EventLimits::default(), Sender::Server)?;
     Ok(draft.accept(&Receipt { at: Timestamp::now(), by: OWN_ORIGIN }))
 }
 

@@ -2,13 +2,16 @@
 
 mod bulk;
 mod cloudevents;
+mod daemons;
 mod hec;
 mod kubernetes;
 mod otlp;
+mod overload;
 mod overview;
 mod registry;
 mod senders;
 mod syslog;
+mod trouble;
 
 use std::fs;
 

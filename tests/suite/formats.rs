@@ -76,7 +76,7 @@ fn native_records_of_every_format_become_events_with_time_actor_and_entity() {
                     "{file}: {}",
                     event.body
                 );
-                let sent: Value = serde_json::from_str(mapped.event().get()).unwrap();
+                let sent: Value = serde_json::from_str(mapped.event()).unwrap();
                 let stored: Value = serde_json::from_str(&event.body).unwrap();
                 assert!(stored["action"].is_string() && stored["status"].is_string(), "{file}: {stored}");
                 // One of the records is empty.

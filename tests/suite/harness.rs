@@ -358,12 +358,23 @@ pub fn received(chunk_events: u32, events: &[(String, Timestamp)]) -> TempDir {
 
 /// Repeats `check` until it returns a value.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    let is_found = soon(|| {
+        found = check();
+        found.is_some()
+    });
+    assert!(is_found, "timeout: {what}");
+    found.unwrap()
+}
+
+/// Whether `check` holds soon.
+pub fn soon(mut check: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
-    loop {
-        if let Some(found) = check() {
-            return found;
+    while !check() {
+        if begun.elapsed() > SOON {
+            return false;
         }
-        assert!(begun.elapsed() < SOON, "timeout: {what}");
         thread::sleep(Duration::from_millis(20));
     }
+    true
 }

@@ -173,7 +173,7 @@ impl Import<'_> {
             Some(raw) => self.batches.add_record(sent, raw),
             None => {
                 let provenance = mapped.provenance(DOOR);
-                self.batches.add(sent, draft.with_mapping(&provenance), mapped.event().get().len());
+                self.batches.add(sent, draft.with_mapping(&provenance), mapped.event().len());
             }
         }
         Ok(is_nameless)

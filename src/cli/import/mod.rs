@@ -307,7 +307,7 @@ impl<'a> Import<'a> {
         let refuse = |message: String| named(&text, message);
         let raw: &RawValue = serde_json::from_str(&event.text).map_err(|error| refuse(format!("not JSON: {error}")))?;
         let in_words = |error: FieldError| refuse(error.to_string());
-        let sent = MaskedEvent::new(raw, &self.limits, &self.mask).map_err(in_words)?;
+        let sent = MaskedEvent::new(raw.get(), &self.limits, &self.mask).map_err(in_words)?;
         let mut draft = sent.read(&self.limits, Sender::Client).map_err(in_words)?;
         let is_derived = draft.identifier().is_none();
         if is_derived {

@@ -17,7 +17,6 @@ use serde_json::json;
 use super::item::Cause;
 use crate::http::{
     ApiError,
-    error::{OVERLOADED, QUERY_TIMEOUT},
 };
 
 /// The version of Elasticsearch whose bulk API this is. Clients of version 7 accept it, and clients of version 9 are compatible with
@@ -153,17 +152,15 @@ struct RootCause<'a> {
     cause: Cause<'a>,
 }
 
-/// An error of a whole request. Clients repeat one that is told to wait by 429.
+/// An error of a whole request. Every client repeats a request after 503; after 429 not all do.
 pub(super) fn error(error: &ApiError) -> HttpResponse {
-    let is_busy = [OVERLOADED.code, QUERY_TIMEOUT.code].contains(&error.kind().code);
     let status = match error.status_code() {
-        _ if is_busy => StatusCode::TOO_MANY_REQUESTS,
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
         status => status,
     };
     let kind = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "security_exception",
-        StatusCode::TOO_MANY_REQUESTS => "es_rejected_execution_exception",
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "es_rejected_execution_exception",
         StatusCode::BAD_REQUEST => "illegal_argument_exception",
         _ => "exception",
     };

@@ -107,6 +107,17 @@ impl Frames {
     }
 }
 
+/// The message in a datagram. Some senders count it as in a stream, although its end is that of the datagram.
+pub(super) fn of_datagram(datagram: &[u8]) -> &[u8] {
+    let counted = || {
+        let space = datagram.iter().take(COUNT_DIGITS_MAX + 1).position(|byte| *byte == b' ')?;
+        let (digits, message) = (datagram.get(..space)?, datagram.get(space + 1..)?);
+        let count: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        (count == message.len() && matches!(message.first(), Some(b'<' | b'{'))).then_some(message)
+    };
+    counted().unwrap_or(datagram)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -144,6 +155,20 @@ mod tests {
         assert_eq!(frames(&[b"<1>aaaaaaaaa\n<2>b\n"], 6), expected);
         assert_eq!(frames(&[b"12 <1>aaaaaaaaa4 <2>b"], 6), expected);
         assert_eq!(frames(&[b"12 <1>aaa"], 600), [("<1>aaa".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_datagram_may_be_counted() {
+        for (datagram, message) in [
+            ("4 <1>a", "<1>a"),
+            ("<1>a", "<1>a"),
+            ("5 <1>a", "5 <1>a"),
+            ("1 a", "1 a"),
+            ("7 {\"a\":1}", "{\"a\":1}"),
+            ("", ""),
+        ] {
+            assert_eq!(of_datagram(datagram.as_bytes()), message.as_bytes());
+        }
     }
 
     proptest! {

@@ -1,7 +1,15 @@
 //! Messages that wait to be stored: bounded, and stored together.
 
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{
+    sync::{self, Notify},
+    time::timeout,
+};
 
 /// Number of bytes from which on no more is read.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -16,6 +24,10 @@ pub(super) struct Inbox {
     pending: Mutex<Pending>,
     arrived: Notify,
     room: Notify,
+    /// Held by the reader that is next when there is room. The others wait for it in the order in which they came.
+    next: sync::Mutex<()>,
+    /// The number of batches that were taken.
+    taken: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -27,12 +39,7 @@ struct Pending {
 impl Inbox {
     /// Adds a message, even if the inbox is full: its reader asks [`Inbox::has_room`] before it reads more.
     pub(super) fn add(&self, frame: &[u8], is_cut: bool) {
-        let Ok(length) = u32::try_from(frame.len()) else { return };
-        let mut pending = self.pending.lock();
-        pending.bytes.extend_from_slice(&length.to_le_bytes());
-        pending.bytes.push(u8::from(is_cut));
-        pending.bytes.extend_from_slice(frame);
-        drop(pending);
+        push(&mut self.pending.lock().bytes, frame, is_cut);
         self.arrived.notify_one();
     }
 
@@ -40,8 +47,9 @@ impl Inbox {
         self.pending.lock().bytes.len() < BYTES_MAX
     }
 
-    /// Waits for room.
+    /// Waits for room, in turn with other readers.
     pub(super) async fn room(&self) {
+        let _next = self.next.lock().await;
         loop {
             let notified = self.room.notified();
             tokio::pin!(notified);
@@ -50,6 +58,21 @@ impl Inbox {
                 return;
             }
             notified.await;
+        }
+    }
+
+    /// Waits for room as long as messages are stored. Returns whether there is room: not if nothing was stored for `stall`.
+    pub(super) async fn room_unless_stalled(&self, stall: Duration) -> bool {
+        let room = self.room();
+        tokio::pin!(room);
+        loop {
+            let taken = self.taken.load(Ordering::Relaxed);
+            if timeout(stall, &mut room).await.is_ok() {
+                return true;
+            }
+            if self.taken.load(Ordering::Relaxed) == taken {
+                return false;
+            }
         }
     }
 
@@ -74,6 +97,7 @@ impl Inbox {
                 pending.split(messages_max)
             };
             if !batch.is_empty() {
+                self.taken.fetch_add(1, Ordering::Relaxed);
                 self.room.notify_waiters();
                 return Some(batch);
             }
@@ -97,6 +121,14 @@ impl Pending {
         let rest = self.bytes.split_off(end);
         std::mem::replace(&mut self.bytes, rest)
     }
+}
+
+/// Adds a message to a batch. A frame is far shorter than 4 GiB.
+pub(in crate::doors) fn push(batch: &mut Vec<u8>, frame: &[u8], is_cut: bool) {
+    let Ok(length) = u32::try_from(frame.len()) else { return };
+    batch.extend_from_slice(&length.to_le_bytes());
+    batch.push(u8::from(is_cut));
+    batch.extend_from_slice(frame);
 }
 
 /// The messages of a batch, and whether each is cut.

@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Socket, SyslogDoor, frames::Frames};
+use super::{
+    Socket, SyslogDoor,
+    frames::{self, Frames},
+};
 use crate::{http::caller::Caller, model::timestamp::Timestamp};
 
 /// Bytes that are read at once. A larger datagram does not exist.
@@ -20,8 +23,9 @@ const DATAGRAM_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 /// Datagrams that are read before other tasks have a turn.
 const DATAGRAMS_AT_ONCE: usize = 256;
-/// How long a connection may wait for room before it is closed.
-const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
+/// A connection waits for room as long as something is stored within this time. Then it is closed, because some senders stop
+/// their own work while a connection stalls.
+const STALL: Duration = Duration::from_secs(5);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 const DROPPED_POLL: Duration = Duration::from_secs(1);
@@ -86,8 +90,9 @@ async fn read_datagrams(door: &SyslogDoor, socket: &UdpSocket, buffer: &mut [u8]
         };
         admitted = Some((sender, is_admitted));
         if is_admitted {
-            let kept = length.min(door.listener.frame_bytes_max);
-            door.inbox.add(&buffer[..kept], kept < length);
+            let message = frames::of_datagram(&buffer[..length]);
+            let kept = message.len().min(door.listener.frame_bytes_max);
+            door.inbox.add(&message[..kept], kept < message.len());
         }
         if !door.inbox.has_room() {
             return;
@@ -188,7 +193,7 @@ async fn read(
             return;
         }
         frames.push(&buffer[..length], &mut emit);
-        if !door.inbox.has_room() && timeout(WAIT_FOR_ROOM, door.inbox.room()).await.is_err() {
+        if !door.inbox.has_room() && !door.inbox.room_unless_stalled(STALL).await {
             door.refuse(peer.ip().to_canonical(), "the server is overloaded");
             break;
         }

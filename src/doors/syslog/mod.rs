@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{rt, web::Data};
+use actix_web::{ResponseError, rt, web::Data};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use tokio_rustls::TlsAcceptor;
 
@@ -35,8 +35,12 @@ use crate::{
     store::Policy,
 };
 use inbox::Inbox;
+#[cfg(any(test, fuzzing))]
+pub(super) use inbox::push;
 use message::Message;
 
+/// How long a batch is retried after a failure other than an overload, such as an I/O error.
+const RETRY_FAILURE: Duration = Duration::from_mins(1);
 /// How long a batch is retried when the server stops.
 const RETRY_AT_STOP: Duration = Duration::from_secs(10);
 const RETRY_POLL: Duration = Duration::from_millis(50);
@@ -157,18 +161,25 @@ impl SyslogDoor {
         }
     }
 
-    /// Stores a batch, which waits while the writer is overloaded.
+    /// Stores a batch. It waits while the writer is overloaded, and for a while after another failure of the server.
     async fn store(&self, batch: &[u8]) -> Result<(), ApiError> {
-        let mut end = None;
+        let (mut failing_until, mut stopping_until) = (None, None);
         loop {
             let error = match self.store_once(batch.to_vec()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error.for_sender(),
             };
+            let now = Instant::now();
             if self.inbox.is_closed() {
-                end.get_or_insert_with(|| Instant::now() + RETRY_AT_STOP);
+                stopping_until.get_or_insert(now + RETRY_AT_STOP);
             }
-            if error.kind().code != OVERLOADED.code || end.is_some_and(|end| end < Instant::now()) {
+            let is_failing = error.kind().code != OVERLOADED.code;
+            if is_failing {
+                failing_until.get_or_insert(now + RETRY_FAILURE);
+            }
+            let is_over = |until: Option<Instant>| until.is_some_and(|until| until < now);
+            let is_refused = !error.status_code().is_server_error() && is_failing;
+            if is_refused || is_over(stopping_until) || (is_failing && is_over(failing_until)) {
                 return Err(error);
             }
             sleep(RETRY_POLL).await;
@@ -192,8 +203,20 @@ impl SyslogDoor {
     }
 }
 
+/// The frames of a stream that arrives in these parts, and whether each is cut.
+#[cfg(any(test, fuzzing))]
+pub(super) fn frames_of(parts: &[&[u8]], bytes_max: usize) -> Vec<(Vec<u8>, bool)> {
+    let (mut frames, mut found) = (frames::Frames::new(bytes_max), Vec::new());
+    let mut emit = |frame: &[u8], is_cut: bool| found.push((frame.to_vec(), is_cut));
+    for part in parts {
+        frames.push(part, &mut emit);
+    }
+    frames.finish(&mut emit);
+    found
+}
+
 /// Reads the messages of a batch.
-fn read_records(zone: Zone) -> ReadRecords {
+pub(super) fn read_records(zone: Zone) -> ReadRecords {
     Box::new(move |batch, mapping| {
         let now = Timestamp::now();
         let messages = inbox::messages(batch).filter_map(|(frame, is_cut)| Message::read(frame, is_cut, &zone, now));

@@ -35,7 +35,7 @@ impl<'a> EventDraft<'a> {
             "message" if is_empty => {}
             "context" => self.read_object(Object::Context, value)?,
             "request" => self.read_object(Object::Request, value)?,
-            "diff" => drop(members(Object::Diff, value, self.bounds)?),
+            "diff" => drop(members(Object::Diff, value.get(), self.bounds)?),
             "status" => self.read_status(value)?,
             known @ ("identifier" | "message") => self.read_text(Object::Event, known, value)?,
             _ => {}
@@ -45,7 +45,7 @@ impl<'a> EventDraft<'a> {
     }
 
     fn read_trigger(&mut self, value: &'a RawValue) -> Result<(), FieldError> {
-        for (key, value) in members(Object::Trigger, value, self.bounds)? {
+        for (key, value) in members(Object::Trigger, value.get(), self.bounds)? {
             let is_absent = json::is_null(value) || json::is_empty_string(value);
             if is_absent && TRIGGER.contains(&key.as_ref()) {
                 continue;
@@ -63,7 +63,7 @@ impl<'a> EventDraft<'a> {
 
     /// Validates the members of an object, which is stored unchanged, and collects the values that can be searched.
     fn read_object(&mut self, object: Object, value: &'a RawValue) -> Result<(), FieldError> {
-        let mut members: Vec<_> = members(object, value, self.bounds)?.into_iter().collect();
+        let mut members: Vec<_> = members(object, value.get(), self.bounds)?.into_iter().collect();
         // The first source of a field counts, whatever the sender's order.
         if object == Object::By {
             members.sort_by_key(|(key, _)| Field::rank(object, key));
@@ -168,11 +168,11 @@ fn read_status_code(value: &RawValue) -> Result<Option<String>, FieldError> {
 
 /// The members of an object that the server reads. This checks the nesting of each member, except of an object that the server
 /// reads too: reading it checks its own members, so that an error has the most specific path.
-pub(super) fn members(object: Object, value: &RawValue, bounds: Bounds) -> Result<Members<'_>, FieldError> {
-    if !value.get().starts_with('{') {
+pub(super) fn members(object: Object, text: &str, bounds: Bounds) -> Result<Members<'_>, FieldError> {
+    if !text.starts_with('{') {
         return Err(FieldError::new(object.name(), "must be an object"));
     }
-    let members = Members::read(value.get(), bounds.keys_max).map_err(|error| match error {
+    let members = Members::read(text, bounds.keys_max).map_err(|error| match error {
         ObjectError::Twice(key) => FieldError::new(object.path(&key), "appears twice"),
         ObjectError::Unreadable(message) => FieldError::new(object.name(), message),
     })?;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::model::{
     event::{Bounds, EventDraft, ServerKeys, texts},
@@ -17,8 +16,7 @@ use crate::model::{
 /// The time by which the log orders a stored event, and the values by which it can be found; `None` if the body cannot be read.
 /// Both follow from the body alone, so a rebuilt index is the same.
 pub fn searchable(body: &str) -> Option<(Timestamp, Values)> {
-    let raw: &RawValue = serde_json::from_str(body).ok()?;
-    let draft = EventDraft::read(raw, Bounds::STORED, ServerKeys::SetAside).ok()?;
+    let draft = EventDraft::read(body, Bounds::STORED, ServerKeys::SetAside).ok()?;
     let at = if draft.added.is_ordered_by_receipt { draft.added.received_at } else { draft.at };
     let mut values = draft.values;
     extract(body, &mut values);

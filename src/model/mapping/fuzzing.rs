@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 
-use super::{EMBEDDED, MappedRecord, Mapping};
+use super::{EMBEDDED, MappedRecord, Mapping, Record};
 use crate::model::{
     event::{EventDraft, Receipt, Sender},
     json::Members,
@@ -28,16 +28,25 @@ pub fn map_records(bytes: &[u8]) {
             let records = mapping.records(document).unwrap_or_default();
             mapping.recognizes(document);
             for record in &records {
-                let mapped = mapping.map(record, &EventLimits::default(), &Mask::default()).unwrap();
-                let source = record.source();
-                accept(&mapped, source);
-                accept(&mapping.map_again(record, &EventLimits::default(), &Mask::default()).unwrap(), source);
+                map_record(record, mapping);
                 for path in mapping.explain(record, &EventLimits::default()).unmapped {
                     assert!(path.is_empty() || path.starts_with('/'));
                 }
             }
         }
     }
+}
+
+/// Maps a record. It becomes an event that is accepted, and that holds the record, unless it is larger than a record may be.
+pub fn map_record(record: &Record<'_>, mapping: &Mapping) {
+    let (limits, mask, source) = (EventLimits::default(), Mask::default(), record.source());
+    let mapped = mapping.map(record, &limits, &mask);
+    if source.len() > limits.event_bytes_max {
+        assert!(mapped.is_err());
+        return;
+    }
+    accept(&mapped.unwrap(), source);
+    accept(&mapping.map_again(record, &limits, &mask).unwrap(), source);
 }
 
 fn accept(mapped: &MappedRecord, source: &str) {

@@ -27,8 +27,6 @@ mod verb;
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
 pub use documents::{Document, Record, RecordKey};
 pub use otlp::EXPANDED_BYTES_MAX;
 pub use presets::{CompiledPresets, EMBEDDED, Presets, SECTION};
@@ -81,7 +79,7 @@ pub struct Mapping {
 /// A record as an event.
 #[derive(Debug)]
 pub struct MappedRecord {
-    event: Box<RawValue>,
+    event: String,
     preset: String,
     problems: Vec<String>,
     is_unmapped: bool,
@@ -200,7 +198,6 @@ impl Mapping {
             }
         }
         event.push('}');
-        let event = RawValue::from_string(event).map_err(|error| RecordError::NotJson(error.to_string()))?;
         Ok(MappedRecord {
             event,
             preset: self.name_and_version(),
@@ -290,8 +287,8 @@ impl Outcome<'_> {
 }
 
 impl MappedRecord {
-    /// The event, in the form that a sender sends.
-    pub fn event(&self) -> &RawValue {
+    /// The event as JSON, in the form that a sender sends.
+    pub fn event(&self) -> &str {
         &self.event
     }
 

@@ -24,7 +24,7 @@ fn event(mapping: &Mapping, record: &str) -> Value {
     let mapped = mapping.map(&one(mapping, record), &EventLimits::default(), &Mask::default()).unwrap();
     let limits = MappedRecord::limits(&EventLimits::default());
     EventDraft::parse(mapped.event(), &limits, Sender::Client).unwrap_or_else(|error| panic!("{error}: {record}"));
-    serde_json::from_str(mapped.event().get()).unwrap()
+    serde_json::from_str(mapped.event()).unwrap()
 }
 
 fn problems(mapping: &Mapping, record: &str) -> Vec<String> {
@@ -76,7 +76,7 @@ fn the_record_is_kept_byte_for_byte() {
     let records = mapping.records(&list).unwrap();
     assert_eq!(records.iter().map(Record::source).collect::<Vec<_>>(), [record, "7"]);
     let mapped = mapping.map(&records[0], &EventLimits::default(), &Mask::default()).unwrap();
-    assert!(mapped.event().get().ends_with(&format!("\"additionalData\":{record}}}")), "{}", mapped.event());
+    assert!(mapped.event().ends_with(&format!("\"additionalData\":{record}}}")), "{}", mapped.event());
 }
 
 #[test]
@@ -88,12 +88,8 @@ fn numbers_keep_their_digits() {
         &Mask::default(),
     );
     let event = event.unwrap();
-    assert!(
-        event.event().get().starts_with(r#"{"identifier":"12345678901234567890","action":"1.0""#),
-        "{}",
-        event.event()
-    );
-    assert!(event.event().get().contains(r#""diff":{"after":1.10}"#), "{}", event.event());
+    assert!(event.event().starts_with(r#"{"identifier":"12345678901234567890","action":"1.0""#), "{}", event.event());
+    assert!(event.event().contains(r#""diff":{"after":1.10}"#), "{}", event.event());
 }
 
 #[test]
@@ -242,7 +238,7 @@ fn a_record_with_the_identifier_of_another_is_stored_once_more() {
     let mapping = mapping("identifier = \"/id\"\naction = \"/a\"");
     let again = |record: &str| {
         let mapped = mapping.map_again(&one(&mapping, record), &EventLimits::default(), &Mask::default()).unwrap();
-        serde_json::from_str::<Value>(mapped.event().get()).unwrap()["identifier"].as_str().unwrap().to_owned()
+        serde_json::from_str::<Value>(mapped.event()).unwrap()["identifier"].as_str().unwrap().to_owned()
     };
     let (one, other) = (again(r#"{"id":"1","a":"x"}"#), again(r#"{"id":"1","a":"y"}"#));
     assert!(one.starts_with("1~") && other.starts_with("1~") && one != other);
@@ -352,8 +348,7 @@ fn a_record_of_an_event_is_mapped_like_the_original() {
     let records = mapping.records(document).unwrap();
     let again = mapping.records(records[0].source()).unwrap();
     assert_eq!((again.len(), again[0].source()), (1, records[0].source()));
-    let event =
-        |record| mapping.map(record, &EventLimits::default(), &Mask::default()).unwrap().event().get().to_owned();
+    let event = |record| mapping.map(record, &EventLimits::default(), &Mask::default()).unwrap().event().to_owned();
     assert_eq!(event(&again[0]), event(&records[0]));
 }
 

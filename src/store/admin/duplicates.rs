@@ -242,8 +242,7 @@ mod tests {
         for (seq, identifier) in (1..).zip(identifiers) {
             let action = if seq % 3 == 0 { "DELETE" } else { "CREATE" };
             let text = format!(r#"{{"identifier":"{identifier}","action":"{action}","resourceType":"x"}}"#);
-            let draft =
-                EventDraft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
+            let draft = EventDraft::parse(&text, &EventLimits::default(), Sender::Client);
             let event = draft.unwrap().accept(&Receipt { at: Timestamp::now(), by: "test" });
             let probe = crate::index::IdentifierProbe::new(&event.identifier);
             let prepared = Prepared::new(event, &bodies, probe, KnownTerms::default());

@@ -220,8 +220,7 @@ mod tests {
             let text = format!(
                 r#"{{"identifier":"e{number}","action":"A","resourceType":"{kind}","trigger":{{"at":"{at}"}}}}"#
             );
-            let draft =
-                EventDraft::parse(serde_json::from_str(&text).unwrap(), &EventLimits::default(), Sender::Client);
+            let draft = EventDraft::parse(&text, &EventLimits::default(), Sender::Client);
             store.writer.prepare(draft.unwrap().accept(&Receipt { at: now, by: "test" }))
         };
         for number in numbers.clone().step_by(1_000) {

@@ -1,5 +1,8 @@
 //! The HTTP Event Collector.
 
+use std::io::Write;
+
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use super::{post, server_with_sender, stored};
@@ -129,4 +132,14 @@ fn a_level_counts_if_the_status_says_nothing() {
         assert_eq!(post(&server, "/services/collector", &sender, &body).status, 200);
         assert_eq!(stored(&server, "limit=1")[0]["status"], status, "{body}");
     }
+}
+
+#[test]
+fn a_compressed_body_is_read() {
+    let (server, sender) = server_with_sender("");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(format!("{EVENT}{EVENT}").as_bytes()).unwrap();
+    let headers = [("authorization", &*splunk(&sender)), ("content-encoding", "gzip")];
+    assert_eq!(server.request("POST", "/services/collector", &headers, &gzip.finish().unwrap()).status, 200);
+    assert_eq!(stored(&server, "actor=alice").len(), 2);
 }

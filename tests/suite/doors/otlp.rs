@@ -1,5 +1,8 @@
 //! OTLP over HTTP.
 
+use std::io::Write;
+
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use super::{post, server_with_sender, stored};
@@ -118,4 +121,20 @@ fn errors_are_a_status_in_the_encoding_of_the_request() {
     assert!(answer.text.contains("send a token"), "{}", answer.text);
     let empty = post(&server, "/v1/logs", &sender, "");
     assert_eq!(empty.status, 415, "{}", empty.text);
+}
+
+#[test]
+fn a_large_body_and_a_compressed_one_are_stored() {
+    let (server, sender) = server_with_sender("");
+    let record = RECORD.replace("role changed", &"x".repeat(20_000));
+    let large = logs(&vec![record; 1_000].join(","));
+    assert!(large.len() > 20_000_000);
+    let answer = send(&server, &sender, "application/json", large.as_bytes());
+    assert_eq!((answer.status, answer.text.as_str()), (200, "{}"));
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&protobuf()).unwrap();
+    let headers =
+        [("authorization", &*sender), ("content-type", "application/x-protobuf"), ("content-encoding", "gzip")];
+    assert_eq!(server.request("POST", "/v1/logs", &headers, &gzip.finish().unwrap()).status, 200);
+    assert_eq!(server.get("/v1/audit-log/stats?actor=alice").json()["count"], 1_001);
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     process::Command,
 };
@@ -16,9 +16,13 @@ use crate::{
 };
 
 /// A server with a listener, whose credential exists, and the port of the listener.
-fn listening(protocol: &str, more: &str) -> (Server, u16) {
+pub(super) fn listening(protocol: &str, more: &str) -> (Server, u16) {
+    listening_on("127.0.0.1:0", protocol, more)
+}
+
+fn listening_on(listen: &str, protocol: &str, more: &str) -> (Server, u16) {
     let config = format!(
-        "[[syslog]]\nname = 'main'\nlisten = '127.0.0.1:0'\nprotocol = '{protocol}'\ncredential = 'sender'\n{more}"
+        "[[syslog]]\nname = 'main'\nlisten = '{listen}'\nprotocol = '{protocol}'\ncredential = 'sender'\n{more}"
     );
     let server = start(&config);
     server.credential("sender", &["ingest"]);
@@ -26,7 +30,7 @@ fn listening(protocol: &str, more: &str) -> (Server, u16) {
     (server, port)
 }
 
-fn door(server: &Server) -> Value {
+pub(super) fn door(server: &Server) -> Value {
     let doors = server.get("/v1/doors").json()["doors"].take();
     doors.as_array().unwrap().iter().find(|door| door["name"] == "syslog/main").unwrap().clone()
 }
@@ -205,4 +209,39 @@ fn a_listener_is_printed_and_its_address_must_be_free() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains(&format!("[[syslog]] main: cannot listen on {address}")), "{error}");
     assert!(!directory.path().join("auditbox.db").exists());
+}
+
+#[test]
+fn listeners_of_ipv6_take_datagrams_and_connections() {
+    for protocol in ["udp", "tcp"] {
+        let (server, port) = listening_on("[::1]:0", protocol, "");
+        let target = ("::1", port);
+        match protocol {
+            "udp" => drop(UdpSocket::bind("[::1]:0").unwrap().send_to(b"<14>app: x", target).unwrap()),
+            _ => TcpStream::connect(target).unwrap().write_all(b"<14>app: x\n").unwrap(),
+        }
+        assert_eq!(wait_for(&server, 1)[0]["resourceType"], "app");
+    }
+}
+
+#[test]
+fn more_connections_than_allowed_are_closed_and_counted() {
+    let (server, port) = listening("tcp", "connections_max = 2\n");
+    let open: Vec<_> = (0..2)
+        .map(|number| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            writeln!(stream, "<14>app: {number}").unwrap();
+            stream
+        })
+        .collect();
+    wait_for(&server, 2);
+    let mut refused = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert_eq!(refused.read(&mut [0; 8]).unwrap_or(0), 0, "the connection is closed");
+    assert!(door(&server)["lastProblem"]["message"].as_str().unwrap().contains("connections_max"), "{}", door(&server));
+    drop(open);
+    eventually("there is room again", || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let _ = writeln!(stream, "<14>app: again");
+        (stored(&server, "").len() > 2).then_some(())
+    });
 }
