@@ -32,6 +32,12 @@ pub(crate) struct Load {
     pub(crate) longest_request_ms: f64,
     /// The longest time without a response.
     pub(crate) longest_gap_ms: f64,
+    /// Processor time of the server per event, in microseconds.
+    #[serde(default)]
+    pub(crate) processor_us: f64,
+    /// The part of it that the writer thread used.
+    #[serde(default)]
+    pub(crate) writer_us: f64,
     /// Events stored, and events per second since the previous point.
     pub(crate) windows: Vec<(u64, f64)>,
 }
@@ -51,14 +57,20 @@ impl Load {
 
 /// Sends the events from `first` to `end`, `end` excluded.
 pub(crate) fn load(server: &Server, maker: &Maker, first: u64, end: u64) -> Load {
-    let (next, begun) = (AtomicU64::new(first), Instant::now());
+    let (next, begun, before) = (AtomicU64::new(first), Instant::now(), server.processor());
     let mut answered: Vec<Answered> = thread::scope(|scope| {
         let sender = || scope.spawn(|| send(server, maker, &next, end, begun));
         let senders: Vec<_> = (0..CONNECTIONS).map(|_| sender()).collect();
         senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
     });
     answered.sort_unstable_by_key(|answered| answered.at);
-    summarise(&answered, first, end)
+    let per_event = |after: f64, before: f64| (after - before) * 1e6 / (end - first) as f64;
+    let after = server.processor();
+    Load {
+        processor_us: per_event(after.all_seconds, before.all_seconds),
+        writer_us: per_event(after.writer_seconds, before.writer_seconds),
+        ..summarise(&answered, first, end)
+    }
 }
 
 /// Sends batches until another sender has taken the last.
@@ -103,6 +115,8 @@ fn summarise(answered: &[Answered], first: u64, end: u64) -> Load {
         seconds: begin.as_secs_f64(),
         longest_request_ms: milliseconds(answered.iter().map(|answered| answered.took).max()),
         longest_gap_ms: milliseconds(gaps.max()),
+        processor_us: 0.0,
+        writer_us: 0.0,
         windows,
     }
 }

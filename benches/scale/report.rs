@@ -116,7 +116,7 @@ impl Report {
     fn print_loads(&self) {
         let mut grid = grid(
             "Durable loading",
-            &["what", "events", "events/s", "longest request", "longest gap", "bytes per event"],
+            &["what", "events", "events/s", "longest request", "longest gap", "CPU (writer)", "bytes per event"],
         );
         let loads = [
             ("auditbox, empty", &self.first_load),
@@ -131,6 +131,7 @@ impl Report {
                 format!("{:.0}", load.rate()),
                 format!("{:.0} ms", load.longest_request_ms),
                 format!("{:.0} ms", load.longest_gap_ms),
+                format!("{:.1} ({:.1}) us", load.processor_us, load.writer_us),
                 String::new(),
             ]);
         }
@@ -143,6 +144,7 @@ impl Report {
                 name,
                 load.events.to_string(),
                 format!("{rate:.0}"),
+                none.clone(),
                 none.clone(),
                 none,
                 format!("{bytes:.0}"),

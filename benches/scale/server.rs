@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -26,6 +26,23 @@ pub(crate) fn command(database: &Path) -> Command {
         .env("AUDITBOX_LOG_LEVEL", "warn")
         .stdin(Stdio::null());
     command
+}
+
+/// The unit of processor time in `/proc` (`sysconf(_SC_CLK_TCK)` on Linux).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The processor time of the server, and the part of it that its writer thread used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProcessorTime {
+    pub(crate) all_seconds: f64,
+    pub(crate) writer_seconds: f64,
+}
+
+/// User and system time in a `stat` file (`man 5 proc_pid_stat`, fields 14 and 15).
+fn ticks(path: &Path) -> f64 {
+    let stat = fs::read_to_string(path).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    after_name.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap()).sum()
 }
 
 /// A running server. Stopped on drop.
@@ -61,6 +78,18 @@ impl Server {
 
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(&self.address, &self.token)
+    }
+
+    /// The processor time used so far.
+    pub(crate) fn processor(&self) -> ProcessorTime {
+        let process = format!("/proc/{}", self.child.id());
+        let threads = fs::read_dir(format!("{process}/task")).unwrap().map(|entry| entry.unwrap().path());
+        let is_writer = |thread: &PathBuf| fs::read_to_string(thread.join("comm")).is_ok_and(|name| name == "writer\n");
+        let writer = threads.filter(is_writer).map(|thread| ticks(&thread.join("stat"))).sum::<f64>();
+        ProcessorTime {
+            all_seconds: ticks(Path::new(&format!("{process}/stat"))) / TICKS_PER_SECOND,
+            writer_seconds: writer / TICKS_PER_SECOND,
+        }
     }
 
     /// A line of the process's status, in bytes: `VmRSS`, `VmHWM` or `RssAnon`.

@@ -33,10 +33,10 @@ pub(super) const PROTOCOL: Protocol = Protocol { door: Door::Bulk, routes: route
 /// Bytes of a body that are accepted. Filebeat and Logstash send up to 20 MiB, other clients less.
 const BODY_BYTES: usize = 32 * 1024 * 1024;
 
-/// The response to a request without a route, if a client of Elasticsearch asks for an index.
+/// The response to a request without a route, if a client of Elasticsearch sends it.
 pub fn index_response(request: &HttpRequest, context: &Context) -> Option<HttpResponse> {
     let is_open = !context.closed_doors.contains(&Door::Bulk) && context.path_prefix.is_empty();
-    is_open.then(|| elasticsearch::index(request)).flatten()
+    is_open.then(|| elasticsearch::without_route(request)).flatten()
 }
 
 /// The actions of a body, each with its document.

@@ -3,6 +3,8 @@
 //! Sources: `CloudEvents`, "HTTP Protocol Binding" 1.0.2 and "HTTP 1.1 Web Hooks for Event Delivery" 1.0.2. In the binary mode the
 //! attributes are headers; they become the members that they are in the structured mode, so that one preset reads both.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -19,7 +21,7 @@ use crate::{
     doors::protocol::{self, Delivery, Protocol},
     http::{ApiError, Context, error, resource},
     ingest::{self, Fate, ReadRecords, SentRecord},
-    model::{door::Door, json as json_text, mapping::Mapping},
+    model::{batch::BYTE_ORDER_MARK, door::Door, json as json_text, mapping::Mapping},
 };
 
 pub(super) const PROTOCOL: Protocol = Protocol { door: Door::CloudEvents, routes, form: error::as_json };
@@ -28,8 +30,6 @@ const ATTRIBUTE_PREFIX: &str = "ce-";
 /// An event that names its data as text or as JSON, and one that names it as bytes (JSON Event Format, section 3.1).
 const DATA: &str = "data";
 const DATA_BASE64: &str = "data_base64";
-/// The attributes that every event has.
-const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
@@ -70,8 +70,8 @@ fn reader(headers: &HeaderMap) -> Result<ReadRecords, ApiError> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.as_str() {
         "application/cloudevents+json" | "application/cloudevents-batch+json" => Ok(ingest::documents(usize::MAX)),
-        _ if headers.contains_key("ce-specversion") => {
-            let attributes = attributes(headers)?;
+        _ if headers.contains_key("ce-specversion") && !media_type.starts_with("application/cloudevents") => {
+            let attributes = attributes(headers);
             let content_type = content_type.to_owned();
             Ok(Box::new(move |body, mapping| Ok(vec![binary(&attributes, &content_type, body, mapping)])))
         }
@@ -87,26 +87,23 @@ fn reader(headers: &HeaderMap) -> Result<ReadRecords, ApiError> {
 }
 
 /// The attributes in the headers of a binary event. Their values are percent-encoded (HTTP Protocol Binding, section 3.1.3.2).
-fn attributes(headers: &HeaderMap) -> Result<Map<String, Value>, ApiError> {
+fn attributes(headers: &HeaderMap) -> Map<String, Value> {
     let mut attributes = Map::new();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix(ATTRIBUTE_PREFIX) else { continue };
         let text = String::from_utf8_lossy(value.as_bytes());
-        let text = percent_decode_str(&text)
-            .decode_utf8()
-            .map_err(|_| ApiError::invalid(format!("{ATTRIBUTE_PREFIX}{name}: is not UTF-8 after percent-decoding")))?;
-        attributes.insert(name.to_owned(), text.into());
+        // What is not UTF-8 after decoding was not encoded.
+        let decoded =
+            percent_decode_str(&text).decode_utf8().map_or_else(|_| text.clone().into_owned(), Cow::into_owned);
+        attributes.insert(name.to_owned(), decoded.into());
     }
-    match REQUIRED.iter().find(|name| !attributes.contains_key(**name)) {
-        Some(name) => Err(ApiError::invalid(format!("{ATTRIBUTE_PREFIX}{name}: is missing"))),
-        None => Ok(attributes),
-    }
+    attributes
 }
 
 /// A body as the data of a binary event, as JSON if it begins like an object.
 #[cfg(any(test, fuzzing))]
 pub(super) fn read_binary<'b>(body: &'b [u8], mapping: &Mapping) -> SentRecord<'b> {
-    let attributes = REQUIRED.iter().map(|name| ((*name).to_owned(), Value::from(*name))).collect();
+    let attributes = ["id", "type"].iter().map(|name| ((*name).to_owned(), Value::from(*name))).collect();
     binary(&attributes, if body.first() == Some(&b'{') { "application/json" } else { "" }, body, mapping)
 }
 
@@ -123,7 +120,7 @@ fn binary<'b>(
     }
     let mut text = Value::Object(event).to_string();
     text.pop();
-    let text_body = std::str::from_utf8(body);
+    let text_body = std::str::from_utf8(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body));
     match text_body {
         _ if body.is_empty() => {}
         // The data stay as they were sent: numbers keep their digits.

@@ -16,7 +16,6 @@ use actix_web::{
     http::Method,
     web::{Data, Payload, ServiceConfig, get, head, post, route},
 };
-use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -24,8 +23,9 @@ use crate::{
     http::{ApiError, Context, caller::Ingest, parameters, resource},
     ingest::{Fate, SentRecord},
     model::{
-        batch::{self, AfterError},
+        batch::{self, AfterError, BYTE_ORDER_MARK},
         door::Door,
+        json_walk,
         mapping::{Mapping, Record},
     },
 };
@@ -91,13 +91,6 @@ async fn store(
     })
 }
 
-/// The part of an event's object that decides about it.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    event: Option<&'a RawValue>,
-}
-
 /// The events of a body.
 pub(super) fn read_events<'b>(body: &'b [u8], mapping: &Mapping) -> Vec<SentRecord<'b>> {
     let Ok(pieces) = batch::split(body, usize::MAX, AfterError::Resume) else { return Vec::new() };
@@ -109,11 +102,12 @@ pub(super) fn read_events<'b>(body: &'b [u8], mapping: &Mapping) -> Vec<SentReco
 }
 
 fn record<'b>(raw: &'b RawValue, mapping: &Mapping) -> Result<Record<'b>, String> {
-    let envelope: Envelope<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| "the event is not a JSON object".to_owned())?;
-    match envelope.event.map(RawValue::get) {
-        None => Err(reply::EVENT_MISSING.to_owned()),
-        Some("null" | "\"\"") => Err(reply::EVENT_BLANK.to_owned()),
+    if !raw.get().starts_with('{') {
+        return Err("the event is not a JSON object".to_owned());
+    }
+    match json_walk::member(raw.get(), "event") {
+        None | Some("null") => Err(reply::EVENT_MISSING.to_owned()),
+        Some("\"\"") => Err(reply::EVENT_BLANK.to_owned()),
         Some(event) if mapping.name() == Door::Hec.preset() => {
             let opened = event.starts_with('"').then(|| opened(raw, &payload(event))).flatten();
             Ok(mapping.carried(raw.to_owned(), opened.as_deref()))
@@ -141,7 +135,9 @@ fn payload(event: &str) -> Cow<'_, str> {
 
 /// The lines of a body, each as the event of an object with what `described` says of all.
 pub(super) fn read_lines<'b>(body: &'b [u8], described: &[(String, String)], mapping: &Mapping) -> Vec<SentRecord<'b>> {
-    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).zip(1..).filter(|(line, _)| !line.is_empty());
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let lines = body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).zip(1..);
+    let lines = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
     let records = lines.map(|(line, number)| {
         let text = std::str::from_utf8(line).map_err(|error| format!("line {number}: is not UTF-8: {error}"));
         let record = text.and_then(|text| line_record(text, described, mapping));
@@ -155,7 +151,7 @@ fn line_record<'b>(text: &'b str, described: &[(String, String)], mapping: &Mapp
         let mut records = mapping.records(text).map_err(|error| error.to_string())?;
         return records.pop().ok_or_else(|| "the line is empty".to_owned());
     }
-    let object = text.starts_with('{').then(|| serde_json::from_str::<&RawValue>(text).ok()).flatten();
+    let object = text.trim_start().starts_with('{').then(|| serde_json::from_str::<&RawValue>(text).ok()).flatten();
     if mapping.name() != Door::Hec.preset()
         && let Some(object) = object
     {

@@ -122,6 +122,15 @@ impl BodyLimits {
 
     pub(super) fn decode(&self, encoding: Encoding, encoded: &[u8]) -> Result<Body, ApiError> {
         let broken = |error: io::Error| ApiError::invalid(format!("body: is not {}: {error}", encoding.name()));
+        let is_other = encoded.first().is_some_and(|first| match encoding {
+            Encoding::Gzip => *first != 0x1f,
+            // A frame, or one that is skipped (RFC 8878, section 3.1).
+            Encoding::Zstd => !matches!(*first, 0x28 | 0x50..=0x5f),
+            Encoding::Identity => false,
+        });
+        if is_other {
+            return Err(broken(io::Error::other("it begins with other bytes")));
+        }
         let mut reader: Box<dyn Read + '_> = match encoding {
             Encoding::Gzip => Box::new(Gzip::new(encoded)),
             Encoding::Zstd => Box::new(zstd::Decoder::new(encoded).map_err(broken)?),

@@ -42,8 +42,8 @@ const CONDITION_COST: usize = 100;
 pub struct TermWriter {
     cache: Arc<TermCache>,
     generation: u64,
-    /// Terms that were added to the file in a transaction that is not committed.
-    added: HashMap<Field, HashMap<Box<str>, u32>>,
+    /// Terms that this transaction has added to the file, or found there. They are in the cache once it is committed.
+    pending: HashMap<Field, HashMap<Box<str>, u32>>,
     /// The ordinals of the next new terms in this transaction. The next transaction reads them from the file again: a command
     /// that runs while the server runs may have added terms.
     next: HashMap<Field, u32>,
@@ -72,13 +72,13 @@ impl TermWriter {
         };
         insert(connection, field, ordinal, value)?;
         self.next.insert(field, ordinal.saturating_add(1));
-        self.added.entry(field).or_default().insert(Box::from(value), ordinal);
+        self.pending.entry(field).or_default().insert(Box::from(value), ordinal);
         Ok(ordinal)
     }
 
     /// The ordinal of a value that is in the term dictionary.
     pub fn known(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
-        if let Some(ordinal) = self.added.get(&field).and_then(|added| added.get(value)) {
+        if let Some(ordinal) = self.pending.get(&field).and_then(|pending| pending.get(value)) {
             return Ok(Some(*ordinal));
         }
         if let Some(ordinal) = self.cache.get(field, value) {
@@ -86,25 +86,25 @@ impl TermWriter {
         }
         let found = find(connection, field, value)?;
         if let Some(ordinal) = found {
-            self.cache.insert(field, value, ordinal);
+            self.pending.entry(field).or_default().insert(Box::from(value), ordinal);
         }
         Ok(found)
     }
 
-    /// Makes the terms that the transaction added known to the threads that prepare events.
+    /// Makes the terms of the transaction known to the threads that prepare events.
     pub fn committed(&mut self) {
         self.next.clear();
-        for (field, added) in self.added.drain() {
-            for (value, ordinal) in added {
-                self.cache.insert(field, &value, ordinal);
-            }
-        }
+        let fields = self.pending.iter();
+        let terms =
+            fields.flat_map(|(field, pending)| pending.iter().map(|(value, ordinal)| (*field, &**value, *ordinal)));
+        self.cache.insert_all(terms);
+        self.pending.clear();
     }
 
     /// Empties the cache. Call this after a rollback, because the terms that the transaction added do not exist, and after
     /// terms were deleted.
     pub fn forget(&mut self) {
-        self.added.clear();
+        self.pending.clear();
         self.next.clear();
         self.generation = self.cache.clear();
     }

@@ -12,7 +12,7 @@ use crate::model::{broken, json};
 /// once for each of them.
 const READINGS_MAX: usize = 4;
 /// The byte order mark, which may precede the text.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A part of a body: a value, or what cannot be read as one.
 pub type Piece<'a> = Result<&'a RawValue, PieceError>;
@@ -35,9 +35,10 @@ pub struct TooMany;
 pub enum AfterError {
     /// Read nothing further.
     Stop,
-    /// Continue at the next line. If the part spans several lines, continue where its brackets close, or at the next line that
-    /// begins with another object. Within an array, nothing tells where the next element begins, so the rest of
-    /// the array is one part.
+    /// Continue after an object whose brackets close if another one follows on its line, and otherwise at the next line. If the part
+    /// spans several lines, continue where its brackets close, or at the next line that begins with another object. Within an
+    /// array, continue after an object whose brackets close before a comma or the end of the array. After anything else,
+    /// nothing tells where the next element begins, so the rest of the array is one part.
     Resume,
 }
 
@@ -46,7 +47,7 @@ pub enum AfterError {
 pub fn split(body: &[u8], events_max: usize, after_error: AfterError) -> Result<Vec<Piece<'_>>, TooMany> {
     let at = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let counted = Counted { at: 0, line: 1, line_start: 0 };
-    let mut splitter = Splitter { body, at, form: Form::Values, counted, read_in_vain: 0 };
+    let mut splitter = Splitter { body, at, form: Form::Values, counted, next_line: 0, read_in_vain: 0 };
     if splitter.next_byte() == Some(b'[') {
         splitter.at += 1;
         splitter.form = Form::Array { is_first: true };
@@ -105,6 +106,8 @@ struct Splitter<'a> {
     at: usize,
     form: Form,
     counted: Counted,
+    /// Where the line after the last one that was looked for begins.
+    next_line: usize,
     /// The number of bytes read of values that could not be read.
     read_in_vain: usize,
 }
@@ -163,7 +166,12 @@ impl<'a> Splitter<'a> {
         let start = self.at;
         let read = self.value();
         if let Err(Unreadable::Syntax(error)) = read {
-            return Some(Err(self.syntax_error(start, &error)));
+            let found = self.syntax_error(start, &error);
+            if let Some(end) = self.end_of_element(start) {
+                self.at = end;
+                self.form = Form::Array { is_first: false };
+            }
+            return Some(Err(found));
         }
         self.form = Form::Array { is_first: false };
         Some(read.map_err(|error| self.resume(start, &error)))
@@ -204,12 +212,27 @@ impl<'a> Splitter<'a> {
         found
     }
 
-    /// Where the part that begins at `start` ends: with its line, unless it is an object that goes on.
-    fn end_of_broken(&self, start: usize, is_of_several_lines: bool) -> usize {
+    /// Where the broken object that begins at `start` in an array ends. `None` if its brackets do not close before the next element
+    /// or the end of the array.
+    fn end_of_element(&self, start: usize) -> Option<usize> {
+        let element = self.body.get(start..).filter(|element| element.starts_with(b"{"))?;
+        let end = start + broken::end_of_brackets(element)?;
+        matches!(self.body[end..].trim_ascii_start().first(), Some(b',' | b']')).then_some(end)
+    }
+
+    /// Where the part that begins at `start` ends: before the next object on its line, with its line, or further if it is an
+    /// object that goes on.
+    fn end_of_broken(&mut self, start: usize, is_of_several_lines: bool) -> usize {
         let line_end = self.line_after(start);
-        let is_object = self.body[start] == b'{';
-        if !is_object || (!is_of_several_lines && broken::end_of_brackets(&self.body[start..line_end]).is_some()) {
-            return line_end;
+        let line = &self.body[start..line_end];
+        if line[0] != b'{' {
+            // What some senders put between objects.
+            let separators = line.iter().take_while(|byte| matches!(byte, b',' | b'\0' | 0x1e | b' ')).count();
+            return if line.get(separators) == Some(&b'{') { start + separators } else { line_end };
+        }
+        let closed = if is_of_several_lines { None } else { broken::end_of_brackets(line) };
+        if let Some(end) = closed {
+            return if line[end..].trim_ascii_start().starts_with(b"{") { start + end } else { line_end };
         }
         let line_start = memchr::memrchr(b'\n', &self.body[..start]).map_or(0, |last| last + 1);
         let indent = self.body[line_start..start].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -218,8 +241,11 @@ impl<'a> Splitter<'a> {
     }
 
     /// Where the line after the one with this byte begins.
-    fn line_after(&self, at: usize) -> usize {
-        memchr::memchr(b'\n', &self.body[at..]).map_or(self.body.len(), |length| at + length + 1)
+    fn line_after(&mut self, at: usize) -> usize {
+        if self.next_line <= at {
+            self.next_line = memchr::memchr(b'\n', &self.body[at..]).map_or(self.body.len(), |length| at + length + 1);
+        }
+        self.next_line
     }
 
     fn syntax_error(&mut self, start: usize, error: &serde_json::Error) -> PieceError {
@@ -302,6 +328,31 @@ mod tests {
         for body in ["", " \r\n\t", "[]", " [ ] \n", "[]\n[]", "\u{feff}", "\u{feff}[]"] {
             assert_eq!(pieces(body), [""; 0], "{body:?}");
         }
+    }
+
+    #[test]
+    fn an_error_in_an_object_costs_no_other_on_its_line_or_in_its_array() {
+        let outline = |body: &str| -> Vec<String> {
+            let pieces = split(body.as_bytes(), 100, AfterError::Resume).unwrap();
+            pieces.into_iter().map(|piece| piece.map_or("-".to_owned(), |value| value.get().to_owned())).collect()
+        };
+        for broken in
+            ["{\"v\":NaN}", "{\"v\":}", "{\"v\":\"\t\"}", "{\"v\":\"\\x\"}", "{\"v\":1,}", "{\"v\":{\"w\":+1}}"]
+        {
+            assert_eq!(
+                outline(&format!("{{}}{broken}{{\"a\":1}} {broken} {{\"b\":2}}\n{{}}")),
+                ["{}", "-", "{\"a\":1}", "-", "{\"b\":2}", "{}"]
+            );
+            assert_eq!(
+                outline(&format!("[{{}},{broken} , {{\"a\":1}},\n{broken}]\n[{{}}]")),
+                ["{}", "-", "{\"a\":1}", "-", "{}"]
+            );
+        }
+        for separator in [",", "\0", "\u{1e}", ", "] {
+            assert_eq!(outline(&format!("{{}}{separator}{{\"a\":1}}")), ["{}", "-", "{\"a\":1}"], "{separator:?}");
+        }
+        assert_eq!(outline("[{},{\"v\":NaN} {\"a\":1}]"), ["{}", "-"]);
+        assert_eq!(outline("[{},NaN,{}]"), ["{}", "-"]);
     }
 
     #[test]

@@ -162,17 +162,7 @@ fn find_or_add(children: &mut Vec<(String, Node)>, key: String) -> &mut Node {
 impl Selection {
     /// The place of the child that an element belongs to.
     fn place(&self, element: &str) -> Option<usize> {
-        let mut found = None;
-        if element.starts_with('{') {
-            object(element, 0, |key, at| {
-                let end = end_of_value(element.as_bytes(), at);
-                if text_of(key) == self.key {
-                    found = element.get(at..end);
-                }
-                end
-            });
-        }
-        let text = found.and_then(scalar)?;
+        let text = member(element, &self.key).and_then(scalar)?;
         self.children.iter().position(|(value, _)| *value == *text)
     }
 
@@ -200,6 +190,21 @@ pub(in crate::model) fn scalar(value: &str) -> Option<Cow<'_, str>> {
         b'"' => Some(text_of(value.get(1..value.len() - 1)?)).filter(|text| !text.is_empty()),
         _ => Some(Cow::Borrowed(value)),
     }
+}
+
+/// The value of a key of the object with which a text begins, as written. Of two, the last counts.
+pub(crate) fn member<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut found = None;
+    if text.starts_with('{') {
+        object(text, 0, |key, at| {
+            let end = end_of_value(text.as_bytes(), at);
+            if text_of(key) == wanted {
+                found = text.get(at..end);
+            }
+            end
+        });
+    }
+    found
 }
 
 /// Decodes the content of a JSON string, with U+FFFD in place of each lone surrogate.

@@ -28,7 +28,7 @@ pub mod idempotency_key;
 pub mod json;
 mod json_pointer;
 mod json_tree;
-mod json_walk;
+pub(crate) mod json_walk;
 pub mod limits;
 pub mod list_params;
 pub mod mapping;

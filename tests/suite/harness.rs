@@ -338,7 +338,7 @@ pub fn prepare(store: &Store, event: &Value) -> Prepared {
 
 /// Prepares an event as a server would have done at another time.
 pub fn prepare_received(store: &Store, event: &str, at: Timestamp, limits: &EventLimits) -> Prepared {
-    let draft = EventDraft::parse(serde_json::from_str(event).unwrap(), limits, Sender::Client).unwrap();
+    let draft = EventDraft::parse(event, limits, Sender::Client).unwrap();
     store.writer.prepare(draft.accept(&Receipt { at, by: "test" }))
 }
 

@@ -340,14 +340,18 @@ fn with_partial_a_damaged_line_costs_that_line_only() {
 }
 
 #[test]
-fn with_partial_an_array_is_read_up_to_its_first_error_in_grammar() {
+fn with_partial_an_error_in_an_element_of_an_array_costs_that_element() {
     let server = Server::start();
     let (a, b) = (event("a", ""), event("b", ""));
     let body =
         [b"[", a.as_bytes(), b",\n{\"action\":\"\xff\"},\n{\"n\":1},", b.as_bytes(), b"\n,{\"x\" 1},7]"].concat();
     let found = results(&post(&server, PARTIAL, &[], &body));
     let lines: Vec<_> = found.iter().map(|(status, line, _)| (*status, *line)).collect();
-    assert_eq!(lines, [(201, None), (422, Some(2)), (422, Some(3)), (201, None), (422, Some(4))], "{found:?}");
+    assert_eq!(
+        lines,
+        [(201, None), (422, Some(2)), (422, Some(3)), (201, None), (422, Some(4)), (422, Some(4))],
+        "{found:?}"
+    );
     assert!(found[4].2.starts_with("line 4, column 7: not JSON"), "{found:?}");
     // An object that is nested in a broken event does not become an event.
     let nested =

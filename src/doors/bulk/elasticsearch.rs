@@ -15,9 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::item::Cause;
-use crate::http::{
-    ApiError,
-};
+use crate::http::{ApiError, nothing_at};
 
 /// The version of Elasticsearch whose bulk API this is. Clients of version 7 accept it, and clients of version 9 are compatible with
 /// it.
@@ -29,12 +27,16 @@ const VENDOR_JSON: &str = "application/vnd.elasticsearch+json";
 /// The clients that are known by their user agent.
 const AGENTS: [&str; 6] = ["elasticsearch", "opensearch", "elastic", "logstash", "beat/", "fluent"];
 
-/// Answers a client that asks for an index, `/{index}`, or creates it. No route: it would cover the paths of all pages.
-pub(in crate::doors) fn index(request: &HttpRequest) -> Option<HttpResponse> {
-    let name = request.path().strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/'))?;
+/// Answers a client that asks for an index, `/{index}`, or creates it. No route: it would cover the paths of all pages. Also answers
+/// one that asks for a part of the API that is not there.
+pub(in crate::doors) fn without_route(request: &HttpRequest) -> Option<HttpResponse> {
     if !is_from_client(request.headers()) {
         return None;
     }
+    if request.path().split('/').any(|part| part.starts_with('_')) {
+        return Some(error(&nothing_at(request)));
+    }
+    let name = request.path().strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/'))?;
     match *request.method() {
         Method::HEAD => Some(respond(request, &json!({}))),
         Method::PUT => {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::model::batch::BYTE_ORDER_MARK;
+
 /// What an action does with its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::doors) enum Operation {
@@ -95,7 +97,7 @@ pub(in crate::doors) fn read<'b>(
     body: &'b [u8],
     default_index: Option<&str>,
 ) -> Vec<(Action, Result<&'b str, String>)> {
-    let mut lines = lines(body).peekable();
+    let mut lines = lines(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)).peekable();
     let mut found = Vec::new();
     while let Some((number, line)) = lines.next() {
         let action = match action(line, default_index) {

@@ -164,9 +164,9 @@ impl Object {
         }
     }
 
-    /// An id, which is in hexadecimal digits in OTLP.
+    /// An id, which is in hexadecimal digits in OTLP. One of zeros only is none.
     fn id(&mut self, key: &str, id: &[u8]) {
-        if !id.is_empty() {
+        if id.iter().any(|byte| *byte != 0) {
             let out = self.key(key);
             out.push('"');
             for byte in id {

@@ -37,7 +37,7 @@ impl Frames {
     pub(super) fn push(&mut self, mut input: &[u8], emit: &mut impl FnMut(&[u8], bool)) {
         while let Some(&first) = input.first() {
             match self.state {
-                State::Start if matches!(first, b'\n' | b'\r' | b'\0' | b' ') => input = &input[1..],
+                State::Start if matches!(first, b'\n' | b'\r' | b'\0') => input = &input[1..],
                 State::Start => self.state = if first.is_ascii_digit() { State::Count } else { State::Line },
                 State::Count => {
                     if self.count(first) {

@@ -135,6 +135,35 @@ mod tests {
                 "done",
             ),
             ("<189>29: Jan  2 03:04:05: %SYS-5-X: done", "2026-01-02T03:04:05.000000Z", "", "", "", "done"),
+            // No clock is months ahead.
+            ("<13>May 15 03:04:05 web su: x", "2025-05-15T03:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>Jan  3 02:04:05 web su: x", "2026-01-03T02:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>Feb 29 03:04:05 web su: x", "2024-02-29T03:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>2026 Jan  2 03:04:05 web su: x", "2026-01-02T03:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>Jan  2 03:04:05 2024 web su: x", "2024-01-02T03:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>Jan  2 03:04:05 CET web su: x", "2026-01-02T02:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>2026-01-02 03:04:05 web su: x", "2026-01-02T03:04:05.000000Z", "web", "su", "", "x"),
+            ("<13>2026-01-02T03:04:05,123+01:00 web su: x", "2026-01-02T03:04:05.123+01:00", "web", "su", "", "x"),
+            ("<166>Jan 02 2026 03:04:05 asa-1 : %ASA-6-3: x", "2026-01-02T03:04:05.000000Z", "asa-1", "", "", "x"),
+            ("<166>Jan 02 2026 03:04:05 asa-1: %ASA-6-3: x", "2026-01-02T03:04:05.000000Z", "asa-1", "", "", "x"),
+            ("<166>:Jan 02 03:04:05 UTC: %ASA-session-6-3: x", "2026-01-02T03:04:05.000000Z", "", "", "", "x"),
+            ("<189>: 2026 Jan  2 03:04:05 UTC: %ETHPORT-5-IF_UP: x", "2026-01-02T03:04:05.000000Z", "", "", "", "x"),
+            (
+                "<189>29: sw1: Jan  2 2026 03:04:05.5 CEST: %SYS-5-X: x",
+                "2026-01-02T01:04:05.500000Z",
+                "sw1",
+                "",
+                "",
+                "x",
+            ),
+            (
+                "<189>135: RP/0/RSP0/CPU0:Jan  2 03:04:05.5 UTC: config[1]: %MGBL-5: x",
+                "2026-01-02T03:04:05.500000Z",
+                "RP/0/RSP0/CPU0",
+                "config",
+                "1",
+                "%MGBL-5: x",
+            ),
             ("<14>only text", "", "", "", "", "only text"),
             ("<14>app: text", "", "", "app", "", "text"),
             ("no priority", "", "", "", "", "no priority"),
@@ -146,6 +175,26 @@ mod tests {
             assert_eq!(found, [time, host, app, process, message], "{frame}");
         }
         assert_eq!(read(b"<189>29: Jan  2 03:04:05: %SYS-5-X: done")["msgId"], "SYS-5-X");
+    }
+
+    #[test]
+    fn a_flaw_in_a_header_of_version_1_costs_only_what_follows_it() {
+        for (frame, message) in [
+            ("<34>1 2026-01-02T03:04:05Z h a 7 - text without data", "text without data"),
+            ("<34>1 2026-01-02T03:04:05Z h a 7 - [x text", "[x text"),
+            ("<34>1 2026-01-02T03:04:05Z h a 7 -", ""),
+            ("<34>1 2026-01-02T03:04:05Z h a 7", ""),
+            ("<34>1 2026-01-02T03:04:05 h a 7 - - m", "m"),
+        ] {
+            let record = read(frame.as_bytes());
+            assert_eq!(
+                (&record["hostname"], &record["appName"], &record["procId"], &record["message"]),
+                (&json!("h"), &json!("a"), &json!("7"), &json!(message)),
+                "{frame}"
+            );
+            assert!(record["timestamp"].as_str().unwrap().starts_with("2026-01-02T03:04:05"), "{frame}");
+        }
+        assert_eq!(read(b"<34>1 apple is red")["message"], "1 apple is red");
     }
 
     #[test]

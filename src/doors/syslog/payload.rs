@@ -22,6 +22,11 @@ pub(super) fn leef(text: &str) -> Option<Value> {
     let (fields, rest) = header(text.strip_prefix("LEEF:")?, 5)?;
     let (mut delimiter, mut attributes) = ('\t', rest);
     if fields[0].starts_with('2')
+        && let Some(after) = rest.strip_prefix("||")
+    {
+        // The delimiter is the pipe.
+        (delimiter, attributes) = ('|', after);
+    } else if fields[0].starts_with('2')
         && let Some((name, after)) = rest.split_once('|')
         && let Some(named) = delimiter_named(name)
     {
@@ -156,6 +161,8 @@ mod tests {
             let two = leef(&format!("LEEF:2.0|Acme|Gate|2|login|{delimiter}|usrName=ada^src=192.0.2.1")).unwrap();
             assert_eq!((&two["eventId"], &two["attributes"]["src"]), (&json!("login"), &json!("192.0.2.1")));
         }
+        let pipe = leef("LEEF:2.0|Acme|Gate|2|login|||usrName=ada|src=192.0.2.1").unwrap();
+        assert_eq!(pipe["attributes"], json!({ "usrName": "ada", "src": "192.0.2.1" }));
         let none = leef("LEEF:2.0|Acme|Gate|2|login|usrName=ada\turl=a|b").unwrap();
         assert_eq!(none["attributes"], json!({ "usrName": "ada", "url": "a|b" }));
     }

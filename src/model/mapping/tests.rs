@@ -152,7 +152,7 @@ fn the_stored_event_has_the_provenance_which_no_sender_can_set() {
     // The same record by another door is a retry, and the event is found by the same values.
     assert!(event::same_submission((&one.body, one.filled), (&other.body, other.filled)));
     assert_eq!(event::searchable(&one.body).map(|(at, _)| at), Some(one.timestamp));
-    let sent = serde_json::from_str(r#"{"action":"A","resourceType":"x","mapping":{}}"#).unwrap();
+    let sent = r#"{"action":"A","resourceType":"x","mapping":{}}"#;
     let error = EventDraft::parse(sent, &EventLimits::default(), Sender::Client).unwrap_err();
     assert_eq!(error.to_string(), "mapping: is set by the server");
 }

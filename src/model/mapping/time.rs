@@ -10,13 +10,13 @@ use crate::model::{timestamp::Timestamp, zone::Zone};
 ///
 /// - seconds, milliseconds, microseconds or nanoseconds since 1970, recognized by their magnitude; 0 means that the time is absent;
 /// - ISO 8601 with a space instead of the `T`, or without an offset, which then is that of `zone`;
-/// - the time of access logs (`02/Jan/2026:15:04:05 +0000`), and that of e-mails (RFC 5322).
+/// - the time of access logs (`02/Jan/2026:15:04:05 +0000`), of e-mails (RFC 5322), and of CEF (`Jan 02 2026 15:04:05.123 UTC`).
 pub(super) fn rfc3339(text: &str, zone: &Zone) -> Option<String> {
     let text = text.trim();
     if Timestamp::parse(text).is_some() {
         return Some(text.to_owned());
     }
-    let at = epoch(text).or_else(|| civil(text, zone)).or_else(|| with_offset(text))?;
+    let at = epoch(text).or_else(|| civil(text, zone)).or_else(|| with_offset(text)).or_else(|| cef(text, zone))?;
     let written = at.to_string();
     Timestamp::parse(&written).is_some().then_some(written)
 }
@@ -52,6 +52,13 @@ fn with_offset(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(instant.as_microsecond()))
 }
 
+/// A time of CEF or LEEF: `MMM dd yyyy HH:mm:ss`, a fraction and UTC being optional.
+fn cef(text: &str, zone: &Zone) -> Option<Timestamp> {
+    let utc = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"));
+    let local = DateTime::strptime("%b %d %Y %H:%M:%S%.f", utc.unwrap_or(text)).ok()?;
+    if utc.is_some() { Zone::utc().instant(local) } else { zone.instant(local) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +88,9 @@ mod tests {
             ("02/Jan/2026:15:04:05 +0000", "2026-01-02T15:04:05.000000Z"),
             ("02/Jan/2026:15:04:05 -0730", "2026-01-02T22:34:05.000000Z"),
             ("Fri, 02 Jan 2026 15:04:05 +0100", "2026-01-02T14:04:05.000000Z"),
+            ("Jan 02 2026 15:04:05", "2026-01-02T15:04:05.000000Z"),
+            ("Jan 2 2026 15:04:05.123", "2026-01-02T15:04:05.123000Z"),
+            ("Jan 02 2026 15:04:05.123 UTC", "2026-01-02T15:04:05.123000Z"),
             (" 1646861401 ", "2022-03-09T21:30:01.000000Z"),
         ] {
             assert_eq!(rfc3339(text, &utc).as_deref(), Some(expected), "{text}");

@@ -14,6 +14,10 @@ use crate::{
     },
 };
 
+/// Numbers of terms and of per-chunk values that few events exceed.
+const USUAL_TERMS: usize = 32;
+const USUAL_KEYS: usize = 4;
+
 /// The newest event's seq; 0 in an empty log.
 pub(in crate::store) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))
@@ -83,7 +87,7 @@ pub(in crate::store) fn entry(
     values: &Values,
     mut ordinal: impl FnMut(Field, &str) -> rusqlite::Result<Option<u32>>,
 ) -> rusqlite::Result<Entry> {
-    let (mut terms, mut keys) = (Vec::new(), Vec::new());
+    let (mut terms, mut keys) = (Vec::with_capacity(USUAL_TERMS), Vec::with_capacity(USUAL_KEYS));
     for (field, value) in values::iterate(values.as_bytes()) {
         match field.spec().sharing {
             TermStorage::LogWide => terms.extend(ordinal(field, value)?.map(|ordinal| (field, ordinal))),

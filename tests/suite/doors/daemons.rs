@@ -441,5 +441,9 @@ fn a_registry_notifies_of_what_is_pushed() {
     let events = site.wait_for("", 2);
     assert!(events.iter().all(|event| event["mapping"]["door"] == "registry" && event["status"] == "SUCCESS"));
     let manifest = events.iter().find(|event| event["additionalData"]["target"]["tag"] == "v1").unwrap();
-    assert_eq!((&manifest["action"], &manifest["additionalData"]["target"]["tag"]), (&json!("CREATE"), &json!("v1")), "{manifest}");
+    assert_eq!(
+        (&manifest["action"], &manifest["additionalData"]["target"]["tag"]),
+        (&json!("CREATE"), &json!("v1")),
+        "{manifest}"
+    );
 }

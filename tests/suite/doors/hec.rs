@@ -143,3 +143,26 @@ fn a_compressed_body_is_read() {
     assert_eq!(server.request("POST", "/services/collector", &headers, &gzip.finish().unwrap()).status, 200);
     assert_eq!(stored(&server, "actor=alice").len(), 2);
 }
+
+#[test]
+fn a_bad_object_costs_no_other_on_its_line() {
+    let (server, sender) = server_with_sender("");
+    for bad in [r#"{"event":{"v":NaN}}"#, r#"{"event":}"#, "{\"event\":\"\t\"}", r#"{"event":"x",}"#] {
+        let body = format!("{EVENT}{bad}{EVENT}{EVENT}");
+        let answer = reply(&server, "/services/collector", &splunk(&sender), &body);
+        assert_eq!(answer, (200, json!({ "text": "Success", "code": 0, "invalid-event-number": 1 })), "{bad}");
+    }
+    assert_eq!(stored(&server, "actor=alice").len(), 12);
+    let twice = reply(&server, "/services/collector", &splunk(&sender), r#"{"event":"one","event":{"action":"two"}}"#);
+    assert_eq!(twice.0, 200);
+    assert_eq!(stored(&server, "action=two").len(), 1);
+}
+
+#[test]
+fn lines_keep_their_indent_and_a_byte_order_mark_is_passed() {
+    let (server, sender) = server_with_sender("");
+    let body = "\u{feff}{\"action\":\"marked\"}\r\n   indented\n";
+    assert_eq!(reply(&server, "/services/collector/raw", &splunk(&sender), body).0, 200);
+    assert_eq!(stored(&server, "action=marked").len(), 1);
+    assert!(stored(&server, "").iter().any(|event| event["additionalData"]["event"] == "   indented"));
+}

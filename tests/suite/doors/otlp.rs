@@ -138,3 +138,29 @@ fn a_large_body_and_a_compressed_one_are_stored() {
     assert_eq!(server.request("POST", "/v1/logs", &headers, &gzip.finish().unwrap()).status, 200);
     assert_eq!(server.get("/v1/audit-log/stats?actor=alice").json()["count"], 1_001);
 }
+
+#[test]
+fn parts_of_another_form_are_stored_as_they_are() {
+    let (server, sender) = server_with_sender("");
+    let part = r#"{"eventName":"a"}"#;
+    let mut count = 0;
+    for body in [
+        format!(r#"{{"resourceLogs":{{"scopeLogs":[{{"logRecords":[{part}]}}]}}}}"#),
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":{{"logRecords":[{part}]}}}}]}}"#),
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":{part}}}]}}]}}"#),
+        format!(r#"{{"resourceLogs":[{{"scope_logs":[{{"log_records":[{part}]}}]}}]}}"#),
+        format!(r#"{{"resourceLogs":[{{"instrumentationLibraryLogs":[{{"logRecords":[{part}]}}]}}]}}"#),
+        r#"{"resourceLogs":[5]}"#.to_owned(),
+        r#"{"resourceLogs":[{"scopeLogs":"x"}]}"#.to_owned(),
+    ] {
+        let answer = send(&server, &sender, "application/json", body.as_bytes());
+        assert_eq!((answer.status, answer.text.as_str()), (200, "{}"), "{body}");
+        count += 1;
+        assert_eq!(stored(&server, "").len(), count, "{body}");
+    }
+    assert_eq!(stored(&server, "action=a").len(), 3);
+    for body in [r#"{"resourceLogs":null}"#, r#"{"resourceLogs":[{"resource":{},"scopeLogs":null}]}"#] {
+        assert_eq!(send(&server, &sender, "application/json", body.as_bytes()).text, "{}");
+        assert_eq!(stored(&server, "").len(), count, "{body}");
+    }
+}

@@ -177,12 +177,7 @@ const SCRIPTS: &[(&str, &str, bool, &[Trouble])] = &[
         &[UNAVAILABLE, TOO_MANY, Trouble::CutBefore, Trouble::CutAfter, Trouble::Kill],
     ),
     ("elasticsearch.js", "resources=elasticsearch-js", true, &[UNAVAILABLE, Trouble::CutBefore, Trouble::CutAfter]),
-    (
-        "splunk-handler-client.py",
-        "resources=splunk-handler",
-        false,
-        &[UNAVAILABLE, Trouble::CutBefore, Trouble::Kill],
-    ),
+    ("splunk-handler-client.py", "resources=splunk-handler", false, &[UNAVAILABLE, Trouble::CutBefore, Trouble::Kill]),
 ];
 /// Records of each script.
 const RECORDS: usize = 30;
