@@ -7,10 +7,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::{
     index::{
         chunk::{
+            memory::MemoryChunk,
             memory::key_fields,
             posting_set::PostingSet,
             range::ChunkRange,
-            seal::SealedRow,
+            seal::{self, SealedRow},
             sealed::{ChunkReader, ChunkSlot, ChunkTable, Generation, RowKey, SealedChunk},
         },
         damaged_id,
@@ -263,11 +264,11 @@ pub fn identifier_of(connection: &Connection, chunk: u32, chunk_events: u32, seq
 }
 
 /// The first row of a chunk in the file that is wrong, missing or unexpected. Rows of declared fields are not compared where
-/// some of them are still to be filled in.
+/// some of them are still to be filled in. `rows` and `sealed` are what sealing `chunk` gives.
 pub fn difference(
     connection: &Connection,
-    rows: &[SealedRow],
-    chunk: &SealedChunk,
+    chunk: &MemoryChunk,
+    (rows, sealed): (&[SealedRow], SealedChunk),
     (chunk_events, has_all_fields): (u32, bool),
 ) -> Result<Option<String>> {
     for table in ChunkTable::ALL.into_iter().filter(|table| has_all_fields || *table != ChunkTable::Custom) {
@@ -281,7 +282,7 @@ pub fn difference(
                 return Ok(Some(format!("row {} of {name} {how}", row.place.0)));
             }
         }
-        let (first, end) = chunk.slot.places();
+        let (first, end) = sealed.slot.places();
         let sql = format!("SELECT count(*) FROM {name} WHERE place >= ?1 AND place < ?2");
         let count: u32 = connection.prepare_cached(&sql)?.query_row([first, end], |row| row.get(0))?;
         if count as usize != expected.len() {
@@ -290,11 +291,17 @@ pub fn difference(
     }
     let own = connection
         .prepare_cached(&format!("{SELECT_CHUNK} WHERE number = ?1"))?
-        .query_and_then([chunk.slot.number], |row| read_chunk(row, chunk_events))?
+        .query_and_then([sealed.slot.number], |row| read_chunk(row, chunk_events))?
         .next()
         .transpose();
     Ok(match own {
-        Ok(Some(own)) if own == *chunk => None,
+        // Older files have smaller filters.
+        Ok(Some(own))
+            if seal::filter_alike(&own.identifiers, chunk)
+                .is_some_and(|identifiers| own == SealedChunk { identifiers, ..sealed }) =>
+        {
+            None
+        }
         Ok(_) | Err(IndexError::Damaged(_)) => Some("its own row is damaged".to_owned()),
         Err(error) => return Err(error),
     })

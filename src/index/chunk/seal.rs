@@ -52,8 +52,7 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
     }
     seal_words::word_rows(chunk, slot, &ranks, &mut rows);
     seal_words::part_rows(chunk, slot, &ranks, &mut rows);
-    let mut identifiers = BloomFilter::new(chunk.times.len());
-    chunk.keys(Field::Identifier).iter().for_each(|(value, _)| identifiers.insert(value_hash(value)));
+    let identifiers = filled(BloomFilter::new(chunk.times.len()), chunk);
     let time_at = |rank: Option<&u16>| rank.map_or(Timestamp::from_micros(0), |rank| chunk.times[usize::from(*rank)]);
     let sealed = SealedChunk {
         slot,
@@ -69,6 +68,17 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
         wordy: OnceLock::new(),
     };
     Ok((rows, sealed))
+}
+
+/// A filter with the identifiers of a chunk.
+fn filled(mut filter: BloomFilter, chunk: &MemoryChunk) -> BloomFilter {
+    chunk.keys(Field::Identifier).iter().for_each(|(value, _)| filter.insert(value_hash(value)));
+    filter
+}
+
+/// The filter that a chunk would have if it had the size of another filter; `None` if no filter for the chunk has that size.
+pub(super) fn filter_alike(other: &BloomFilter, chunk: &MemoryChunk) -> Option<BloomFilter> {
+    other.new_alike(chunk.times.len()).map(|filter| filled(filter, chunk))
 }
 
 /// The order of a chunk's events by time, then by arrival.

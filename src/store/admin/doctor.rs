@@ -390,7 +390,7 @@ impl Examination {
         let subject = format!("chunk {} of the index", chunk.number());
         let (rows, sealed) = index::seal(chunk, side).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let form = (chunks::chunk_events(connection)?, !self.is_partial(chunk.number()));
-        match index::difference(connection, &rows, &sealed, form) {
+        match index::difference(connection, chunk, (&rows, sealed), form) {
             Ok(None) => {}
             // The sealed chunk was built while the events were undamaged, and has values that they have lost.
             Ok(Some(_)) if has_damaged => {
