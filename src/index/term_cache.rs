@@ -108,7 +108,9 @@ impl TermCache {
             let mut parts = self.parts.write();
             // The writer may have deleted terms meanwhile.
             if parts.generation == generation {
-                aged.into_iter().for_each(|term| parts.insert(term));
+                for term in aged {
+                    parts.insert(term);
+                }
             }
         }
         KnownTerms { ordinals, generation: Some(generation) }
@@ -126,7 +128,9 @@ impl TermCache {
         let terms: Vec<_> = terms.map(term).collect();
         if !terms.is_empty() {
             let mut parts = self.parts.write();
-            terms.into_iter().for_each(|term| parts.insert(term));
+            for term in terms {
+                parts.insert(term);
+            }
         }
     }
 
@@ -141,8 +145,9 @@ impl TermCache {
         let mut hasher = SipHasher13::new_with_keys(self.key[0], self.key[1]);
         hasher.write(&field.code().to_le_bytes());
         hasher.write(value.as_bytes());
-        let hash = hasher.finish128().as_u128();
-        Digest([0, 32, 64, 96].map(|shift| (hash >> shift) as u32))
+        let bytes = hasher.finish128().as_bytes();
+        let (words, _) = bytes.as_chunks();
+        Digest(std::array::from_fn(|index| u32::from_le_bytes(words[index])))
     }
 }
 

@@ -258,13 +258,8 @@ fn logger_sends_over_udp_and_tcp_in_each_of_its_forms() {
     }
 }
 
-#[test]
-fn the_handler_of_python_sends_over_udp_and_tcp() {
-    let Some(site) = Site::with_listeners(&[("udp", "udp", "syslog"), ("tcp", "tcp", "syslog")]) else { return };
-    if !PYTHON.is_met(runs("python3", &["--version"])) {
-        return;
-    }
-    const SCRIPT: &str = "import logging, logging.handlers, socket, sys\n\
+/// Sends a message over UDP and one over TCP, to the two ports.
+const SCRIPT: &str = "import logging, logging.handlers, socket, sys\n\
         for port, kind in ((int(sys.argv[1]), socket.SOCK_DGRAM), (int(sys.argv[2]), socket.SOCK_STREAM)):\n    \
             handler = logging.handlers.SysLogHandler(('127.0.0.1', port), socktype=kind)\n    \
             handler.ident = 'shop: '\n    \
@@ -272,6 +267,13 @@ fn the_handler_of_python_sends_over_udp_and_tcp() {
             logger.addHandler(handler)\n    \
             logger.error('the role was changed')\n    \
             handler.close()\n";
+
+#[test]
+fn the_handler_of_python_sends_over_udp_and_tcp() {
+    let Some(site) = Site::with_listeners(&[("udp", "udp", "syslog"), ("tcp", "tcp", "syslog")]) else { return };
+    if !PYTHON.is_met(runs("python3", &["--version"])) {
+        return;
+    }
     let ports = [site.port("udp").to_string(), site.port("tcp").to_string()];
     assert!(Command::new("python3").args(["-c", SCRIPT]).args(ports).status().unwrap().success());
     for event in site.wait_for("", 2) {

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::server_with_sender;
+use super::{daemons::Target, server_with_sender};
 use crate::{
     harness::eventually,
     skip::{NODE, PYTHON, SENDERS, runs},
@@ -29,27 +29,40 @@ const SCRIPTS: &[(&str, &[&str])] = &[
     ("cloudevents.js", &["cloudevents-js.role"]),
 ];
 
-#[test]
-fn real_senders_need_only_an_address_and_a_secret() {
+/// The directory of the senders' packages; `None` if they, or the programs that run them, are not installed.
+pub(super) fn packages() -> Option<PathBuf> {
     let packages = env::var_os("AUDITBOX_SENDERS").map(PathBuf::from);
     let has_programs = NODE.is_met(runs("node", &["--version"])) && PYTHON.is_met(runs("python3", &["--version"]));
-    if !SENDERS.is_met(packages.is_some()) || !has_programs {
-        return;
-    }
-    let packages = packages.unwrap();
-    let (server, sender) = server_with_sender("");
+    let is_met = SENDERS.is_met(packages.is_some()) && has_programs;
+    packages.filter(|_| is_met)
+}
+
+/// Runs a script that sends to a server, with more variables, to its success.
+pub(super) fn send(packages: &Path, script: &str, target: &Target<'_>, variables: &[(&str, &str)]) -> String {
+    let is_python = Path::new(script).extension().is_some_and(|extension| extension == "py");
+    let program = if is_python { packages.join("venv/bin/python") } else { "node".into() };
     let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/doors/senders");
+    let run = Command::new(program)
+        .arg(scripts.join(script))
+        .env("NODE_PATH", packages.join("node_modules"))
+        .env("URL", target.url)
+        .env("TOKEN", target.token)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let output = [run.stdout, run.stderr].concat();
+    let output = String::from_utf8_lossy(&output).into_owned();
+    assert!(run.status.success(), "{script}: {output}");
+    output
+}
+
+#[test]
+fn real_senders_need_only_an_address_and_a_secret() {
+    let Some(packages) = packages() else { return };
+    let (server, sender) = server_with_sender("");
+    let target = Target { url: &server.url, token: sender.strip_prefix("Bearer ").unwrap() };
     for (script, _) in SCRIPTS {
-        let is_python = Path::new(script).extension().is_some_and(|extension| extension == "py");
-        let program = if is_python { packages.join("venv/bin/python") } else { "node".into() };
-        let run = Command::new(program)
-            .arg(scripts.join(script))
-            .env("NODE_PATH", packages.join("node_modules"))
-            .env("URL", &server.url)
-            .env("TOKEN", sender.strip_prefix("Bearer ").unwrap())
-            .output()
-            .unwrap();
-        assert!(run.status.success(), "{script}: {}", String::from_utf8_lossy(&run.stderr));
+        send(&packages, script, &target, &[]);
     }
     let expected: BTreeSet<&str> = SCRIPTS.iter().flat_map(|(_, resources)| resources.iter().copied()).collect();
     eventually("all events", || {

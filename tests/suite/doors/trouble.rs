@@ -5,24 +5,18 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    env,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
-    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
 use super::{
-    daemons::{Daemon, Programs, Target, logger},
-    start, stored,
+    daemons::{Programs, Target, logger},
+    senders, start, stored,
 };
-use crate::{
-    harness::{Server, soon},
-    skip::{NODE, PYTHON, SENDERS, runs},
-};
+use crate::harness::{Server, soon};
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,24 +154,24 @@ fn counts(proxy: &TroubleProxy, query: &str, distinct: usize, log: &dyn Fn() -> 
     counts
 }
 
-/// The scripts: the query for their events, whether the events have a key, and what the sender survives.
+/// The scripts: the resource type of their events, whether the events have a key, and what the sender survives.
 const SCRIPTS: &[(&str, &str, bool, &[Trouble])] = &[
-    ("opentelemetry-client.py", "resources=opentelemetry-python", true, &[UNAVAILABLE, TOO_MANY, Trouble::CutAfter]),
-    ("opentelemetry.js", "resources=opentelemetry-js", true, &[UNAVAILABLE, TOO_MANY]),
+    ("opentelemetry-client.py", "opentelemetry-python", true, &[UNAVAILABLE, TOO_MANY, Trouble::CutAfter]),
+    ("opentelemetry.js", "opentelemetry-js", true, &[UNAVAILABLE, TOO_MANY]),
     (
         "elasticsearch-client.py",
-        "resources=elasticsearch-py",
+        "elasticsearch-py",
         true,
         &[UNAVAILABLE, TOO_MANY, Trouble::CutBefore, Trouble::CutAfter, Trouble::Kill, Trouble::Stop],
     ),
     (
         "opensearch-client.py",
-        "resources=opensearch-py",
+        "opensearch-py",
         true,
         &[UNAVAILABLE, TOO_MANY, Trouble::CutBefore, Trouble::CutAfter, Trouble::Kill],
     ),
-    ("elasticsearch.js", "resources=elasticsearch-js", true, &[UNAVAILABLE, Trouble::CutBefore, Trouble::CutAfter]),
-    ("splunk-handler-client.py", "resources=splunk-handler", false, &[UNAVAILABLE, Trouble::CutBefore, Trouble::Kill]),
+    ("elasticsearch.js", "elasticsearch-js", true, &[UNAVAILABLE, Trouble::CutBefore, Trouble::CutAfter]),
+    ("splunk-handler-client.py", "splunk-handler", false, &[UNAVAILABLE, Trouble::CutBefore, Trouble::Kill]),
 ];
 /// Records of each script.
 const RECORDS: usize = 30;
@@ -187,34 +181,19 @@ const TOO_LARGE: Trouble = Trouble::Status("413 Payload Too Large");
 
 #[test]
 fn libraries_lose_and_double_nothing_in_trouble() {
-    let packages = env::var_os("AUDITBOX_SENDERS").map(PathBuf::from);
-    let has_programs = NODE.is_met(runs("node", &["--version"])) && PYTHON.is_met(runs("python3", &["--version"]));
-    if !SENDERS.is_met(packages.is_some()) || !has_programs {
-        return;
-    }
-    let packages = packages.unwrap();
+    let Some(packages) = senders::packages() else { return };
     let server = start("");
     let token = server.credential("sender", &["ingest"]);
     let proxy = TroubleProxy::start(server);
-    let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/doors/senders/trouble");
+    let target = Target { url: &proxy.url, token: &token };
     // A batch that is too large is dropped, and costs no other.
-    let too_large = ("opentelemetry-client.py", "resources=too-large", true, &[TOO_LARGE][..]);
-    for (script, query, has_key, troubles) in SCRIPTS.iter().chain([&too_large]) {
+    let too_large = ("opentelemetry-client.py", "too-large", true, &[TOO_LARGE][..]);
+    for (script, resource, has_key, troubles) in SCRIPTS.iter().chain([&too_large]) {
         proxy.state.lock().unwrap().script = troubles.iter().copied().collect();
-        let program = if script.ends_with(".py") { packages.join("venv/bin/python") } else { "node".into() };
-        let run = Command::new(program)
-            .arg(scripts.join(script))
-            .env("NODE_PATH", packages.join("node_modules"))
-            .env("URL", &proxy.url)
-            .env("TOKEN", &token)
-            .env("RECORDS", RECORDS.to_string())
-            .env("SERVICE", query.strip_prefix("resources=").unwrap())
-            .output()
-            .unwrap();
-        let output = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-        assert!(run.status.success(), "{script}: {output}");
+        let variables = [("RECORDS", &*RECORDS.to_string()), ("SERVICE", resource)];
+        let output = senders::send(&packages, &format!("trouble/{script}"), &target, &variables);
         let dropped = if troubles.contains(&TOO_LARGE) { BATCH } else { 0 };
-        let counts = counts(&proxy, query, RECORDS - dropped, &|| output.clone());
+        let counts = counts(&proxy, &format!("resources={resource}"), RECORDS - dropped, &|| output.clone());
         assert!(!has_key || counts.values().all(|count| *count == 1), "{script}: {counts:?}");
     }
 }
@@ -229,11 +208,11 @@ fn daemons_lose_and_double_nothing_in_trouble() {
     let cuts = [Trouble::CutBefore, Trouble::CutAfter, Trouble::Kill, Trouble::Stop];
     let all = [&[UNAVAILABLE, TOO_MANY][..], &cuts].concat();
     // rsyslog drops a batch after any response that is an error.
-    let starts: [(&str, fn(&Programs, &Target<'_>) -> (Daemon, String), &[Trouble]); 2] =
-        [("rsyslog", Programs::rsyslog_to_bulk, &cuts), ("syslog-ng", Programs::syslog_ng_to_bulk, &all)];
-    for (name, start, troubles) in starts {
+    for (name, troubles) in [("rsyslog", &cuts[..]), ("syslog-ng", &all)] {
         proxy.state.lock().unwrap().script = troubles.iter().copied().collect();
-        let (daemon, socket) = start(&programs, &target);
+        let is_rsyslog = name == "rsyslog";
+        let (daemon, socket) =
+            if is_rsyslog { programs.rsyslog_to_bulk(&target) } else { programs.syslog_ng_to_bulk(&target) };
         for number in 0..RECORDS {
             logger(&["--socket", &socket, "--tag", "shop"], &format!("role {number} was changed"));
             // Several requests, so that each of the troubles comes.
