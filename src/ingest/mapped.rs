@@ -163,25 +163,48 @@ pub(crate) async fn records(
     body: Body,
     context: &Data<Context>,
 ) -> Result<Stored, ApiError> {
+    map_records(format, reading, body, context).await?.store(context).await
+}
+
+/// The records of a body as events that are ready to be stored.
+pub(crate) struct MappedRecords {
+    batch: Arc<Batch>,
+    read: ReadBatch,
+}
+
+/// Maps the records of a body.
+pub(crate) async fn map_records(
+    format: Format,
+    reading: Reading,
+    body: Body,
+    context: &Data<Context>,
+) -> Result<MappedRecords, ApiError> {
     let batch = Arc::new(Batch { format, reading });
-    let items = if body.bytes.len() <= INLINE_BYTES_MAX {
+    let read = if body.bytes.len() <= INLINE_BYTES_MAX {
         batch.read(&body.bytes)
     } else {
         let batch = Arc::clone(&batch);
         context.body_limits.work(move || batch.read(&body.bytes)).await?
     };
-    let ReadBatch { items, unmapped, problem } =
-        items.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
-    let (good, results) = separate(items);
-    let (places, good): (Vec<_>, Vec<_>) = good.into_iter().unzip();
-    let (events, conflicts): (Vec<_>, Vec<_>) = good.into_iter().unzip();
-    let sent = SentEvents::of(&events);
-    let outcomes = append_slices(context, events, batch.reading.events_max).await?;
-    let counted_as = batch.format.counted_as.clone();
-    let arrival = Arrival { unmapped, problem, ..Arrival::default() };
-    let mut stored = Stored { results, places, sent, outcomes, counted_as, arrival };
-    batch.settle(&mut stored, conflicts, context).await?;
-    Ok(stored)
+    let read = read.inspect_err(|_| context.metrics.ingested(Ingested::Rejected, 1))?;
+    Ok(MappedRecords { batch, read })
+}
+
+impl MappedRecords {
+    /// Stores the records.
+    pub(crate) async fn store(self, context: &Data<Context>) -> Result<Stored, ApiError> {
+        let Self { batch, read: ReadBatch { items, unmapped, problem } } = self;
+        let (good, results) = separate(items);
+        let (places, good): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+        let (events, conflicts): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+        let sent = SentEvents::of(&events);
+        let outcomes = append_slices(context, events, batch.reading.events_max).await?;
+        let counted_as = batch.format.counted_as.clone();
+        let arrival = Arrival { unmapped, problem, ..Arrival::default() };
+        let mut stored = Stored { results, places, sent, outcomes, counted_as, arrival };
+        batch.settle(&mut stored, conflicts, context).await?;
+        Ok(stored)
+    }
 }
 
 /// A record that is mapped.

@@ -33,7 +33,9 @@ use crate::{
     },
     store::{AppendError, Outcome, Policy, Prepared, WriteError, Writer},
 };
-pub(crate) use mapped::{Format, Identification, ReadRecords, SentRecord, documents, records};
+pub(crate) use mapped::{
+    Format, Identification, MappedRecords, ReadRecords, SentRecord, documents, map_records, records,
+};
 pub(crate) use replay::{KEY_HEADER, REPLAYED_HEADER};
 use replay::{KEY_REUSED, SentEvents};
 use response::EventResult;

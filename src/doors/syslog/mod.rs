@@ -1,7 +1,8 @@
 //! syslog over UDP, TCP and TLS, on listeners of its own (`[[syslog]]`).
 //!
 //! A listener reads messages into an inbox, and one task stores what the inbox holds. syslog has no acknowledgement, so nothing
-//! is answered. If the writer is overloaded, the inbox fills up, reading stops, and after a few seconds connections are closed.
+//! is answered. If the inbox is full, reading stops until there is room; if nothing is stored for a few seconds, connections are
+//! closed.
 
 mod frames;
 mod header;
@@ -23,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     http::{ApiError, Context, activity::name_of_listener, caller::Caller, error::OVERLOADED},
-    ingest::{self, Format, Identification, ReadRecords, Reading, SentRecord},
+    ingest::{self, Format, Identification, MappedRecords, ReadRecords, Reading, SentRecord},
     model::{
         credential::Scope,
         door::Door,
@@ -145,28 +146,32 @@ impl SyslogDoor {
         self.context.activity.refused(&self.name, format!("{address}: {reason}"), Timestamp::now());
     }
 
-    /// Stores what arrives until the inbox is closed.
+    /// Stores what arrives until the inbox is closed, in order. While a batch is being stored, the next one is mapped.
     async fn store_all(&self) {
-        while let Some(batch) = self.inbox.take(self.context.batch_events_max).await {
-            if let Err(error) = self.store(&batch).await {
-                let messages = inbox::messages(&batch).count();
-                let message = error.message();
-                tracing::error!(listener = self.name, messages, message, "syslog messages are lost");
-                self.context.activity.refused(
-                    &self.name,
-                    format!("{messages} messages are lost: {message}"),
-                    Timestamp::now(),
-                );
-            }
+        let mut next = self.next().await;
+        while let Some(batch) = next {
+            next = tokio::join!(self.store(batch), self.next()).1;
         }
     }
 
+    /// The next batch; `None` once the inbox is closed and empty.
+    async fn next(&self) -> Option<PendingBatch> {
+        let messages = self.inbox.take(self.context.batch_events_max).await?;
+        let mapped = self.map(&messages).await;
+        Some(PendingBatch { messages, mapped })
+    }
+
     /// Stores a batch. It waits while the writer is overloaded, and for a while after another failure of the server.
-    async fn store(&self, batch: &[u8]) -> Result<(), ApiError> {
+    async fn store(&self, batch: PendingBatch) {
+        let PendingBatch { messages, mut mapped } = batch;
         let (mut failing_until, mut stopping_until) = (None, None);
         loop {
-            let error = match self.store_once(batch.to_vec()).await {
-                Ok(()) => return Ok(()),
+            let stored = match mapped {
+                Ok(mapped) => mapped.store(&self.context).await,
+                Err(error) => Err(error),
+            };
+            let error = match stored {
+                Ok(stored) => return drop(stored.settle(&self.context, None)),
                 Err(error) => error.for_sender(),
             };
             let now = Instant::now();
@@ -180,15 +185,24 @@ impl SyslogDoor {
             let is_over = |until: Option<Instant>| until.is_some_and(|until| until < now);
             let is_refused = !error.status_code().is_server_error() && is_failing;
             if is_refused || is_over(stopping_until) || (is_failing && is_over(failing_until)) {
-                return Err(error);
+                return self.lose(&messages, error.message());
             }
             sleep(RETRY_POLL).await;
+            mapped = self.map(&messages).await;
         }
     }
 
-    async fn store_once(&self, batch: Vec<u8>) -> Result<(), ApiError> {
+    /// Reports a batch that cannot be stored.
+    fn lose(&self, batch: &[u8], reason: &str) {
+        let messages = inbox::messages(batch).count();
+        tracing::error!(listener = self.name, messages, reason, "syslog messages are lost");
+        let problem = format!("{messages} messages are lost: {reason}");
+        self.context.activity.refused(&self.name, problem, Timestamp::now());
+    }
+
+    async fn map(&self, batch: &[u8]) -> Result<MappedRecords, ApiError> {
         let caller = self.caller().await.map_err(ApiError::invalid)?;
-        let body = self.context.body_limits.hold(batch)?;
+        let body = self.context.body_limits.hold(batch.to_vec())?;
         let format = Format {
             mapping: Arc::clone(&self.mapping),
             identification: Identification::Delivery { is_strict: false },
@@ -197,10 +211,15 @@ impl SyslogDoor {
             read: read_records(self.listener.zone.clone()),
         };
         let reading = Reading::new(&self.context, &caller, Policy::Partial, None);
-        let stored = ingest::records(format, reading, body, &self.context).await?;
-        stored.settle(&self.context, None);
-        Ok(())
+        ingest::map_records(format, reading, body, &self.context).await
     }
+}
+
+/// Messages that are to be stored.
+struct PendingBatch {
+    messages: Vec<u8>,
+    /// Their records, or why they cannot be mapped now.
+    mapped: Result<MappedRecords, ApiError>,
 }
 
 /// The frames of a stream that arrives in these parts, and whether each is cut.
