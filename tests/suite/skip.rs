@@ -59,6 +59,8 @@ pub const FUSE: Need = Need {
     required_by: "AUDITBOX_REQUIRE_FUSE",
 };
 pub const GO: Need = Need { missing: "go", enable: "install Go 1.19 or later", required_by: "AUDITBOX_REQUIRE_GO" };
+pub const LOGGER: Need =
+    Need { missing: "logger", enable: "install util-linux (Debian: bsdutils)", required_by: "AUDITBOX_REQUIRE_TOOLS" };
 pub const NODE: Need =
     Need { missing: "node", enable: "install Node.js 18 or later", required_by: "AUDITBOX_REQUIRE_TOOLS" };
 pub const OPENSSL: Need = Need { missing: "openssl", enable: "install openssl", required_by: "AUDITBOX_REQUIRE_TOOLS" };
@@ -137,6 +139,7 @@ fn tests_run_no_program_that_a_machine_may_lack_unless_they_ask_for_it() {
         ("go", "GO"),
         ("mount", "MOUNT"),
         ("node", "NODE"),
+        ("logger", "LOGGER"),
         ("openssl", "OPENSSL"),
         ("python3", "PYTHON"),
         ("strace", "STRACE"),

@@ -161,6 +161,22 @@ fn the_systemd_unit_is_sandboxed() {
     assert!(level <= 2.0, "{text}");
 }
 
+/// The names at the top of the repository under which files lie that sources in a directory name by a path out of `src`. The
+/// directory is `depth` below the top.
+fn embedded_from_outside(directory: &Path, depth: usize) -> BTreeSet<String> {
+    let (mut found, out) = (BTreeSet::new(), format!("\"{}", "../".repeat(depth)));
+    for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(embedded_from_outside(&path, depth + 1));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let names = text.split(&*out).skip(1).filter_map(|rest| rest.split(['/', '"']).next());
+            found.extend(names.filter(|name| !matches!(*name, ".." | "src")).map(str::to_owned));
+        }
+    }
+    found
+}
+
 #[test]
 fn the_container_runs_one_program_as_an_unprivileged_user() {
     let file = read("packaging/Containerfile");
@@ -178,6 +194,14 @@ fn the_container_runs_one_program_as_an_unprivileged_user() {
         for source in sources {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).exists(), "{source}");
         }
+    }
+    // Every file outside of src that the program embeds is copied.
+    let copied: Vec<_> =
+        file.lines().filter(|line| line.starts_with("COPY ")).flat_map(str::split_whitespace).collect();
+    let embedded = embedded_from_outside(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), 1);
+    assert!(embedded.contains("schema.sql") && embedded.contains("presets"), "{embedded:?}");
+    for name in embedded {
+        assert!(copied.contains(&&*name), "packaging/Containerfile does not copy {name}, which the program embeds");
     }
     // Cargo builds nothing if the manifest names a missing file.
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{start, stored};
 use crate::{
     harness::{Server, eventually, soon},
-    skip::{PYTHON, SENDERS, runs},
+    skip::{LOGGER, PYTHON, SENDERS, runs},
 };
 
 /// Programs of Debian's packages, and a directory for their files.
@@ -48,7 +48,7 @@ impl Programs {
     pub(super) fn find() -> Option<Self> {
         let packages = env::var_os("AUDITBOX_SENDERS").map(|directory| PathBuf::from(directory).join("debian"));
         let packages = packages.filter(|directory| directory.exists());
-        let is_met = SENDERS.is_met(packages.is_some());
+        let is_met = SENDERS.is_met(packages.is_some()) && LOGGER.is_met(runs("logger", &["--version"]));
         packages.filter(|_| is_met).map(|packages| Self { directory: tempfile::tempdir().unwrap(), packages })
     }
 
