@@ -37,13 +37,22 @@ const FEW_TERMS: u32 = 200;
 /// The cost of a cached predicate in addition to its text and its ordinals, in ordinals of four bytes.
 const CONDITION_COST: usize = 100;
 
+/// Maximum number of terms that were found in the file and are not in the cache yet.
+const FOUND_MAX: usize = 10_000;
+
+/// Ordinals by field and value.
+type FieldTerms = HashMap<Field, HashMap<Box<str>, u32>>;
+
 /// The writer's access to the term dictionary: looks up terms, with a cache, and adds new ones to the file.
 #[derive(Debug, Default)]
 pub struct TermWriter {
     cache: Arc<TermCache>,
     generation: u64,
-    /// Terms that this transaction has added to the file, or found there. They are in the cache once it is committed.
-    pending: HashMap<Field, HashMap<Box<str>, u32>>,
+    /// Terms that were added to the file in a transaction that is not committed.
+    added: FieldTerms,
+    /// Terms that were found in the file, which go into the cache together.
+    found: FieldTerms,
+    found_count: usize,
     /// The ordinals of the next new terms in this transaction. The next transaction reads them from the file again: a command
     /// that runs while the server runs may have added terms.
     next: HashMap<Field, u32>,
@@ -72,21 +81,28 @@ impl TermWriter {
         };
         insert(connection, field, ordinal, value)?;
         self.next.insert(field, ordinal.saturating_add(1));
-        self.pending.entry(field).or_default().insert(Box::from(value), ordinal);
+        self.added.entry(field).or_default().insert(Box::from(value), ordinal);
         Ok(ordinal)
     }
 
     /// The ordinal of a value that is in the term dictionary.
     pub fn known(&mut self, connection: &Connection, field: Field, value: &str) -> rusqlite::Result<Option<u32>> {
-        if let Some(ordinal) = self.pending.get(&field).and_then(|pending| pending.get(value)) {
-            return Ok(Some(*ordinal));
+        for terms in [&self.added, &self.found] {
+            if let Some(ordinal) = terms.get(&field).and_then(|terms| terms.get(value)) {
+                return Ok(Some(*ordinal));
+            }
         }
         if let Some(ordinal) = self.cache.get(field, value) {
             return Ok(Some(ordinal));
         }
         let found = find(connection, field, value)?;
         if let Some(ordinal) = found {
-            self.pending.entry(field).or_default().insert(Box::from(value), ordinal);
+            self.found.entry(field).or_default().insert(Box::from(value), ordinal);
+            self.found_count += 1;
+            // A long reading of the log has no commits.
+            if self.found_count == FOUND_MAX {
+                self.publish_found();
+            }
         }
         Ok(found)
     }
@@ -94,20 +110,30 @@ impl TermWriter {
     /// Makes the terms of the transaction known to the threads that prepare events.
     pub fn committed(&mut self) {
         self.next.clear();
-        let fields = self.pending.iter();
-        let terms =
-            fields.flat_map(|(field, pending)| pending.iter().map(|(value, ordinal)| (*field, &**value, *ordinal)));
-        self.cache.insert_all(terms);
-        self.pending.clear();
+        self.cache.insert_all(flat(&self.added));
+        self.added.clear();
+        self.publish_found();
+    }
+
+    fn publish_found(&mut self) {
+        self.cache.insert_all(flat(&self.found));
+        self.found.clear();
+        self.found_count = 0;
     }
 
     /// Empties the cache. Call this after a rollback, because the terms that the transaction added do not exist, and after
     /// terms were deleted.
     pub fn forget(&mut self) {
-        self.pending.clear();
+        self.added.clear();
+        self.found.clear();
+        self.found_count = 0;
         self.next.clear();
         self.generation = self.cache.clear();
     }
+}
+
+fn flat(terms: &FieldTerms) -> impl Iterator<Item = (Field, &str, u32)> {
+    terms.iter().flat_map(|(field, terms)| terms.iter().map(|(value, ordinal)| (*field, &**value, *ordinal)))
 }
 
 /// The ordinal of a value that is in the term dictionary.
@@ -365,6 +391,23 @@ mod tests {
         terms.forget();
         assert!(terms.valid(&known).is_empty());
         assert_eq!(terms.ordinal(&connection, Field::Entity, "a").unwrap(), 2);
+    }
+
+    #[test]
+    fn terms_that_are_found_do_not_pile_up() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE term (field INTEGER, ordinal INTEGER, value TEXT)").unwrap();
+        let mut terms = TermWriter::default();
+        connection.execute_batch("CREATE INDEX v ON term (field, value); BEGIN").unwrap();
+        let count = u32::try_from(FOUND_MAX).unwrap() + 10;
+        for ordinal in 0..count {
+            insert(&connection, Field::Entity, ordinal, &ordinal.to_string()).unwrap();
+        }
+        for ordinal in 0..count {
+            assert_eq!(terms.known(&connection, Field::Entity, &ordinal.to_string()).unwrap(), Some(ordinal));
+        }
+        assert_eq!((terms.found_count, terms.found[&Field::Entity].len()), (10, 10));
+        assert_eq!(terms.cache().get(Field::Entity, "5"), Some(5));
     }
 
     #[test]
