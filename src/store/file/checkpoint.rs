@@ -57,7 +57,8 @@ const QUIET_BYTES: usize = 1024 * 1024;
 const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// Bytes that the server's own records may use when the WAL is full for everyone else.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
-const PAGE_BYTES: i64 = 4096;
+/// What a frame of the WAL has before its page (https://sqlite.org/fileformat2.html#walformat).
+const FRAME_HEADER_BYTES: i64 = 24;
 
 /// The size of the WAL, and its limit. The writer's thread measures it; the writer's handles read it.
 #[derive(Clone)]
@@ -86,7 +87,11 @@ pub(in crate::store) struct Checkpoints {
     copied: Receiver<rusqlite::Result<()>>,
     /// The number of rounds of the second thread since the WAL was last emptied; `None` while it does not copy.
     round: Option<u32>,
-    /// Approximate number of bytes written since the second thread last started to copy.
+    /// Bytes of one frame of the WAL.
+    frame_bytes: usize,
+    /// The number of frames in the WAL when they were last counted.
+    frames: i64,
+    /// The number of bytes written since the second thread last started to copy.
     wal_bytes: usize,
     /// Since when little has been written, and the bytes written since then.
     quiet: (Instant, usize),
@@ -109,6 +114,7 @@ impl Checkpoints {
         // The writer alone decides in which state the WAL is left.
         let configured = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         configured.map_err(|error| open::refused(path, &error))?;
+        let frame_bytes = frame_bytes(&connection).map_err(|error| open::refused(path, &error))?;
         let begin_bytes = fault_injection::checkpoint_bytes(BEGIN_BYTES);
         let (begin, orders) = mpsc::sync_channel::<()>(1);
         let (finished, copied) = mpsc::sync_channel(1);
@@ -127,6 +133,8 @@ impl Checkpoints {
             thread: Some(thread),
             copied,
             round: None,
+            frame_bytes,
+            frames: 0,
             wal_bytes: 0,
             quiet: (Instant::now(), 0),
             is_truncating: false,
@@ -143,17 +151,23 @@ impl Checkpoints {
         self.room.clone()
     }
 
-    /// Counts a commit of approximately this many bytes.
-    pub(in crate::store) fn wrote(&mut self, bytes: usize) {
+    /// Counts what was written since the last time. The WAL may have started from its beginning in between.
+    fn count(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let frames = frames_in_wal(connection)?;
+        let written = if frames < self.frames { frames } else { frames - self.frames };
+        self.frames = frames;
+        let bytes = usize::try_from(written).unwrap_or(0) * self.frame_bytes;
         self.wal_bytes += bytes;
         self.quiet.1 += bytes;
         if self.quiet.1 > QUIET_BYTES {
             self.quiet = (Instant::now(), 0);
         }
+        Ok(())
     }
 
     /// Does the next part of a checkpoint that is due, on the writer's connection, between two commits.
     pub(in crate::store) fn advance(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.count(connection)?;
         let was_full = !self.room.is_there(false);
         if !self.measure() {
             return self.make_room(connection, was_full);
@@ -194,12 +208,12 @@ impl Checkpoints {
 
     fn empty(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.wal_bytes = 0;
-        let wal_bytes = copy(connection, "PASSIVE")?.unsigned_abs();
+        let wal_bytes = usize::try_from(copy(connection, "PASSIVE")?).unwrap_or(0) * self.frame_bytes;
         if mem::take(&mut self.is_truncating) && self.is_quiet() {
             // If a reader still needs the WAL, this is repeated after the next quiet period.
             self.quiet = (Instant::now(), 0);
             truncate(connection, Duration::ZERO)?;
-        } else if wal_bytes > self.long_bytes {
+        } else if wal_bytes as u64 > self.long_bytes {
             truncate(connection, READERS_WAIT)?;
             if self.measure() && self.length() > self.long_bytes {
                 tracing::warn!(wal_bytes, "the write-ahead log grows and cannot be emptied: {}", cause(&self.reads));
@@ -270,7 +284,7 @@ fn truncate(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
 
 /// The number of frames in the WAL, according to its index.
 pub(in crate::store) fn frames_in_wal(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
+    connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))
 }
 
 /// Copies the whole WAL into the database, without changing the WAL. False if a reader prevented copying a part.
@@ -285,10 +299,15 @@ pub(in crate::store) fn empty(connection: &Connection) -> rusqlite::Result<()> {
     copy(connection, "TRUNCATE").map(drop)
 }
 
-/// Copies as much as readers permit; returns the size of the WAL in bytes.
+/// Copies as much as readers permit; returns the number of frames in the WAL.
 fn copy(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    connection.query_row(&sql, [], |row| row.get::<_, i64>(1)).map(|pages| pages * PAGE_BYTES)
+    connection.query_row(&sql, [], |row| row.get(1))
+}
+
+fn frame_bytes(connection: &Connection) -> rusqlite::Result<usize> {
+    let page_bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    Ok(usize::try_from(page_bytes + FRAME_HEADER_BYTES).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
             zstd_dictionary::{self, Trained},
         },
         write::{
-            batch::{WAL_BYTES_PER_COMMIT, WriteBatch},
+            batch::WriteBatch,
             job::{Job, Published},
         },
     },
@@ -35,25 +35,12 @@ impl Job for IndexJob {
     type Error = WriteError;
 
     fn apply(&self, batch: &mut WriteBatch<'_>) -> Result<Result<(), WriteError>, IndexError> {
-        batch.wal_bytes += match self {
-            Self::Rows(rows) => {
-                index::insert_rows(batch.transaction, rows)?;
-                rows.iter().map(SealedRow::bytes).sum()
-            }
-            Self::Sealed(chunk) => {
-                index::insert_chunk(batch.transaction, chunk)?;
-                WAL_BYTES_PER_COMMIT
-            }
-            Self::Blocks(blocks) => {
-                block_replacement::replace(batch.transaction, blocks)?;
-                // Deleting the former blocks writes about as much.
-                2 * blocks.iter().map(Replacement::bytes).sum::<usize>()
-            }
-            Self::Dictionary(trained) => {
-                zstd_dictionary::insert(batch.transaction, trained)?;
-                trained.bytes.len()
-            }
-        };
+        match self {
+            Self::Rows(rows) => index::insert_rows(batch.transaction, rows)?,
+            Self::Sealed(chunk) => index::insert_chunk(batch.transaction, chunk)?,
+            Self::Blocks(blocks) => block_replacement::replace(batch.transaction, blocks)?,
+            Self::Dictionary(trained) => zstd_dictionary::insert(batch.transaction, trained)?,
+        }
         Ok(Ok(()))
     }
 

@@ -9,11 +9,6 @@ use crate::{
     store::event::{codec::BodyCodec, prepared::Prepared, row},
 };
 
-/// What a commit writes to the write-ahead log (WAL) in addition to its events.
-pub(in crate::store) const WAL_BYTES_PER_COMMIT: usize = 16 * 1024;
-/// What an event writes to the WAL in addition to its bytes: whole pages of the table and its indexes.
-const WAL_BYTES_PER_EVENT: usize = 2 * 1024;
-
 /// The transaction in progress.
 pub(in crate::store) struct WriteBatch<'t> {
     pub(in crate::store) transaction: &'t Connection,
@@ -28,8 +23,6 @@ pub(in crate::store) struct WriteBatch<'t> {
     pub(in crate::store) entries: Vec<Entry>,
     /// The same events by identifier. The index does not know them yet.
     pub(in crate::store) fresh: HashMap<String, i64>,
-    /// Approximate size of what the transaction writes to the WAL.
-    pub(in crate::store) wal_bytes: usize,
     /// Events on damaged pages, so that later transactions do not read these pages again.
     pub(in crate::store) unreadable: &'t mut HashSet<i64>,
     /// Set when a damaged page was read: the transaction can no longer be committed.
@@ -51,7 +44,6 @@ impl WriteBatch<'_> {
         self.entries.extend(row::append(self.transaction, self.bodies, self.terms, self.last_seq, events)?);
         for event in events {
             self.last_seq += 1;
-            self.wal_bytes += WAL_BYTES_PER_EVENT + event.bytes();
             self.fresh.insert(event.identifier().to_owned(), self.last_seq);
         }
         Ok(())

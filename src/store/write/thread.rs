@@ -37,7 +37,7 @@ use crate::{
             rescue,
         },
         write::{
-            batch::{PageFault, WAL_BYTES_PER_COMMIT, WriteBatch},
+            batch::{PageFault, WriteBatch},
             job::{Published, QueuedJob},
             metrics::Counters,
             notify::Wake,
@@ -269,7 +269,7 @@ impl WriterThread {
 
     /// One transaction. Unless it is committed, dropping it rolls it back.
     fn transact(&mut self, jobs: &mut [Box<dyn QueuedJob>]) -> Result<Attempt, IndexError> {
-        let WriterParts { connection, index, terms, bodies, checkpoints, .. } = &mut self.parts;
+        let WriterParts { connection, index, terms, bodies, .. } = &mut self.parts;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read from the file, since another program may have written too.
         let last_seq = row::last_seq(&transaction)?;
@@ -285,7 +285,6 @@ impl WriterThread {
             last_seq,
             entries: Vec::new(),
             fresh: HashMap::new(),
-            wal_bytes: WAL_BYTES_PER_COMMIT,
             unreadable: &mut self.unreadable,
             page_fault: None,
         };
@@ -307,10 +306,9 @@ impl WriterThread {
                 Some(PageFault::Again) => return Ok(Attempt::Again),
             }
         }
-        let (entries, wal_bytes) = (batch.entries, batch.wal_bytes);
+        let entries = batch.entries;
         transaction.commit()?;
         terms.committed();
-        checkpoints.wrote(wal_bytes);
         Ok(Attempt::Committed(entries))
     }
 

@@ -9,7 +9,7 @@ use crate::{
         error::WriteError,
         event::fields,
         write::{
-            batch::{WAL_BYTES_PER_COMMIT, WriteBatch},
+            batch::WriteBatch,
             job::{Job, Published},
         },
     },
@@ -18,10 +18,6 @@ use crate::{
 /// Index rows and terms deleted in one step.
 const PIECE_ROWS: i64 = 32;
 pub(super) const PIECE_TERMS: usize = 1_000;
-/// What one of them writes to the WAL: whole pages of the table and its indexes.
-const WAL_BYTES_PER_ROW: usize = 8 * 1024;
-/// What a new term writes to the WAL: mostly a page of the index by value.
-const WAL_BYTES_PER_TERM: usize = 4 * 1024;
 
 /// One step.
 pub(super) enum FieldJob {
@@ -65,35 +61,34 @@ impl Job for Arc<FieldJob> {
             let is_in_file = index::generation_of(connection, number)? == Some(generation);
             Ok(!is_in_file || !batch.index.has_sealed(chunk))
         };
-        let piece = usize::try_from(PIECE_ROWS).unwrap_or(0);
         let more = |remains: bool| if remains { Step::More } else { Step::Done };
-        let (step, bytes) = match &**self {
+        let step = match &**self {
             FieldJob::Terms(values) => {
                 for (field, value) in values {
                     batch.terms.ordinal(connection, *field, value)?;
                 }
-                (Step::Done, values.len() * WAL_BYTES_PER_TERM)
+                Step::Done
             }
             FieldJob::Clear(chunk, _) | FieldJob::Rows(chunk, _) | FieldJob::Filled(chunk, _)
                 if is_outdated(chunk)? =>
             {
-                (Step::Outdated, 0)
+                Step::Outdated
             }
             FieldJob::Clear(chunk, field) => {
                 let remains = index::delete_field_rows(connection, chunk.slot(), *field, PIECE_ROWS)?;
-                (more(remains), piece * WAL_BYTES_PER_ROW)
+                more(remains)
             }
             FieldJob::Rows(_, rows) => {
                 index::insert_rows(connection, rows)?;
-                (Step::Done, rows.iter().map(SealedRow::bytes).sum())
+                Step::Done
             }
             FieldJob::Filled(chunk, slots) => {
                 slots.iter().try_for_each(|slot| fields::cover(connection, *slot, chunk.slot().number))?;
-                (Step::Done, WAL_BYTES_PER_COMMIT)
+                Step::Done
             }
             FieldJob::FilledAll(slots) => {
                 slots.iter().try_for_each(|slot| fields::cover(connection, *slot, 0))?;
-                (Step::Done, WAL_BYTES_PER_COMMIT)
+                Step::Done
             }
             FieldJob::Remove(slot, (first, end)) => {
                 let mut remains = false;
@@ -103,18 +98,17 @@ impl Job for Arc<FieldJob> {
                         remains |= index::delete_field_rows(connection, chunk, Field::Custom(*slot), PIECE_ROWS)?;
                     }
                 }
-                (more(remains), piece * WAL_BYTES_PER_ROW)
+                more(remains)
             }
             FieldJob::RemoveTerms(slot) => {
                 let remains = fields::delete_terms(connection, *slot, PIECE_TERMS)?;
-                (more(remains), PIECE_TERMS * WAL_BYTES_PER_TERM)
+                more(remains)
             }
             FieldJob::Removed(slot) => {
                 fields::delete(connection, *slot)?;
-                (Step::Done, WAL_BYTES_PER_COMMIT)
+                Step::Done
             }
         };
-        batch.wal_bytes += bytes;
         Ok(Ok(step))
     }
 

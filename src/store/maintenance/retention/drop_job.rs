@@ -24,10 +24,6 @@ use crate::{
 
 /// Index rows deleted in one piece.
 const PIECE_ROWS: i64 = 32;
-/// What deleting an event or an index row writes to the WAL: whole pages of the table and its indexes.
-const WAL_BYTES_PER_EVENT: usize = 2 * 1024;
-const WAL_BYTES_PER_ROW: usize = 8 * 1024;
-const WAL_BYTES_PER_RUN: usize = 32;
 
 /// One step.
 pub(in crate::store) enum DropJob {
@@ -76,13 +72,8 @@ impl Job for Arc<DropJob> {
         let connection = batch.transaction;
         match &**self {
             DropJob::DropChunk(chunk) => return Ok(Ok(chunk.apply(batch)?)),
-            DropJob::Events(runs) => {
-                let events = runs.iter().map(|(first, last)| last - first + 1).sum::<i64>();
-                batch.wal_bytes += usize::try_from(events).unwrap_or(0) * WAL_BYTES_PER_EVENT;
-                row::delete(connection, batch.bodies, runs)?;
-            }
+            DropJob::Events(runs) => row::delete(connection, batch.bodies, runs)?,
             DropJob::Rows(slot, table) => {
-                batch.wal_bytes += usize::try_from(PIECE_ROWS).unwrap_or(0) * WAL_BYTES_PER_ROW;
                 return Ok(Ok(index::delete_rows(connection, *slot, *table, PIECE_ROWS)?));
             }
             DropJob::Done => tombstones::done(connection)?,
@@ -93,7 +84,6 @@ impl Job for Arc<DropJob> {
                 let mut unused = ordinals.clone();
                 batch.index.retain_unused(*field, &mut unused);
                 unused.retain(|ordinal| !batch.entries.iter().any(|entry| entry.has(*field, *ordinal)));
-                batch.wal_bytes += unused.len() * WAL_BYTES_PER_ROW;
                 index::delete_terms(connection, *field, &unused)?;
                 batch.terms.forget();
             }
@@ -142,7 +132,6 @@ impl DropChunk {
         if let Remainder::Sealed(chunk) = &self.remainder {
             index::insert_chunk(connection, chunk)?;
         }
-        batch.wal_bytes += self.runs.len() * WAL_BYTES_PER_RUN;
         Ok(true)
     }
 }
