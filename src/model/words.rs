@@ -72,8 +72,9 @@ impl WordCollector {
     pub fn add_plain(&mut self, text: &str) {
         let mut hash = HASH_START;
         for byte in text.bytes() {
-            if byte.is_ascii_alphanumeric() {
-                hash = add_byte(hash, byte.to_ascii_lowercase());
+            let folded = FOLDED[usize::from(byte)];
+            if folded != 0 {
+                hash = add_byte(hash, folded);
             } else if hash != HASH_START {
                 if !self.push(finish(hash)) {
                     return;
@@ -131,6 +132,19 @@ fn starts<'t, W: Iterator<Item = &'t str> + Clone>(
 ) -> impl Iterator<Item = W> {
     std::iter::from_fn(move || words.find(|word| passes(word)).map(|_| words.clone()))
 }
+
+/// Each letter and digit of ASCII in lower case; 0 for other bytes.
+const FOLDED: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < u8::MAX {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+};
 
 const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 const HASH_PRIME: u64 = 0x0100_0000_01b3;
