@@ -1,6 +1,6 @@
 //! Index pages that SQLite cannot read: their consequences, and the repair of the index.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use auditbox::model::timestamp::Timestamp;
 
 use crate::{
-    damage::{close, doctor, sql},
+    damage::{close, damage_pages, doctor, sql},
     harness::{Server, eventually, program, run},
 };
 
 const CHUNK_EVENTS: u32 = 64;
-const EVENTS: u32 = 2_000;
+const EVENTS: u32 = 3_500;
 const KEEP_30: [(&str, &str); 2] =
     [("AUDITBOX_RETENTION_KEEP_DAYS", "30"), ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
@@ -57,10 +57,7 @@ fn damage_leaf(path: &Path, table: &str, hundredths: usize) {
         connection.prepare(leaves).unwrap().query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert!(leaves.len() > 3, "{table} has {} leaves", leaves.len());
     connection.close().unwrap();
-    let mut bytes = fs::read(path).unwrap();
-    let page = leaves[leaves.len() * hundredths / 100];
-    bytes[(page as usize - 1) * 4096] = 0x0f;
-    fs::write(path, bytes).unwrap();
+    damage_pages(path, &[leaves[leaves.len() * hundredths / 100]]);
 }
 
 fn number(path: &Path, sql: &str) -> i64 {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    damage::damage_pages,
     faults,
     harness::{CLIENT_ID, CLIENT_SECRET, Server, eventually, program, run},
     platform::symlink,
@@ -539,12 +540,7 @@ fn a_damaged_log_with_readable_credentials_keeps_its_revocations() {
         .map(Result::unwrap)
         .collect();
     file.close().unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    for page in pages {
-        let start = (page as usize - 1) * 4_096;
-        bytes[start..start + 4_096].fill(0x55);
-    }
-    fs::write(&path, bytes).unwrap();
+    damage_pages(&path, &pages);
     let said = succeeds(directory.path(), &["restore", "copy.db", "--force"]);
     assert!(said.contains("revoked (") && said.contains("later ("), "{said}");
     let server = Server::start_in(directory, &[]);

@@ -3,19 +3,24 @@
 //! Between two bodies is a byte that no JSON contains. An event that retention has dropped leaves an empty text in the
 //! middle of its block, so that the place of a body in its block is the distance of its seq from the first one.
 //!
-//! Real events (mean 1,314 bytes) take 239 bytes alone and 152 in blocks of 8, synthetic ones 176 and 158. Reading one
-//! event then decompresses 8, which takes 4 to 6 µs instead of 2. Blocks of 16 would take 144 and 155 bytes, and 11 to
-//! 15 µs.
+//! A block is full when its bodies have 8 kB: about 7 real events (mean 1,314 bytes) or 8 synthetic ones. Real events then
+//! take 161 bytes instead of 239 alone, synthetic ones 158 instead of 176, and reading one event takes 4 to 6 µs instead
+//! of 2. Full blocks of 16 kB would take 151 and 155 bytes, and twice as long. The same number of events in every block
+//! compresses as well, but lengths then vary more, and rows of very different lengths fill pages badly.
 
 use std::ops::Range;
 
 use crate::store::event::codec::BodyCodec;
 
-/// Events per block, if there are enough.
-pub(in crate::store) const BLOCK_EVENTS: usize = 8;
+/// Length of the bodies of a full block, in bytes.
+const FULL_BYTES: usize = 8_000;
 /// Maximum length of the bodies of a block with more than one event, in bytes: reading a short event must not decompress
 /// much more.
-const BLOCK_BYTES: usize = 64 * 1024;
+const BLOCK_BYTES_MAX: usize = 2 * FULL_BYTES;
+/// Number of events of a full block, however short they are.
+const FULL_EVENTS: usize = 16;
+/// Maximum number of events in a block: one that is not full, joined with another.
+pub(in crate::store) const BLOCK_EVENTS_MAX: usize = 2 * FULL_EVENTS;
 /// The record separator of ASCII, as in JSON text sequences (RFC 7464). In JSON, control characters are escaped.
 const SEPARATOR: char = '\u{1e}';
 
@@ -52,7 +57,7 @@ impl BlockText {
 
     /// Whether bodies of this length may be added.
     pub(in crate::store) const fn takes(&self, bytes: usize) -> bool {
-        self.events == 0 || (self.events < BLOCK_EVENTS && self.text.len() + bytes <= BLOCK_BYTES)
+        self.events == 0 || (!is_full(self.events, self.text.len()) && self.text.len() + bytes <= BLOCK_BYTES_MAX)
     }
 
     /// The bodies, with separators.
@@ -71,6 +76,11 @@ impl BlockText {
     }
 }
 
+/// Whether a block with this many events, whose bodies have this many bytes, takes no more.
+pub(in crate::store) const fn is_full(events: usize, bytes: usize) -> bool {
+    events >= FULL_EVENTS || bytes >= FULL_BYTES
+}
+
 /// A block that is decoded.
 #[derive(Debug)]
 pub(in crate::store) struct OpenBlock {
@@ -83,7 +93,7 @@ impl OpenBlock {
     /// Divides the text of a block with `events` events, the first of which has the seq `first`. The error says what is
     /// wrong.
     pub(in crate::store) fn new(first: i64, events: usize, text: String) -> Result<Self, String> {
-        let mut bodies = Vec::with_capacity(BLOCK_EVENTS);
+        let mut bodies = Vec::with_capacity(events.min(BLOCK_EVENTS_MAX));
         let mut start = 0;
         for body in text.split(SEPARATOR) {
             bodies.push(start..start + body.len());
@@ -133,16 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_block_takes_eight_events_or_one_long_one() {
-        let mut short = BlockText::default();
-        for _ in 0..BLOCK_EVENTS {
-            assert!(short.takes(2));
-            short.push("{}", 1);
-        }
-        assert!(!short.takes(2));
-        let mut long = BlockText::default();
-        assert!(long.takes(10 * BLOCK_BYTES));
-        long.push(&format!("{{\"a\":\"{}\"}}", "x".repeat(BLOCK_BYTES)), 1);
-        assert!(!long.takes(2));
+    fn a_block_takes_events_until_it_is_full() {
+        let with = |events: usize, body: &str| {
+            let mut block = BlockText::default();
+            (0..events).for_each(|_| block.push(body, 1));
+            block
+        };
+        let object = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+        assert!(with(FULL_EVENTS - 1, "{}").takes(2));
+        assert!(!with(FULL_EVENTS, "{}").takes(2), "16 events");
+        let thousand = object(1_000);
+        assert!(with(7, &thousand).takes(1_000));
+        assert!(!with(8, &thousand).takes(1_000), "8 kB");
+        assert!(!with(7, &thousand).takes(BLOCK_BYTES_MAX - 6_000), "a long event after short ones");
+        assert!(with(0, "").takes(10 * BLOCK_BYTES_MAX), "an event of any length has a block");
+        assert!(!with(1, &object(FULL_BYTES)).takes(2), "a long event");
     }
 }

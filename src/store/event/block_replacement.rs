@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::store::event::{
-    block::{BLOCK_EVENTS, BlockText, OpenBlock},
+    block::{self, BLOCK_EVENTS_MAX, BlockText, OpenBlock},
     block_rows::{self, StoredBlock},
     chunks::SeqRun,
     codec::{self, BodyCodec, Decoder},
@@ -76,7 +76,7 @@ pub(in crate::store) fn remove(connection: &Connection, bodies: &BodyCodec, runs
     for block in touched.into_values() {
         let mut kept = Vec::new();
         // A damaged number of events may be large.
-        for seq in (block.first..block.end()).take(2 * BLOCK_EVENTS) {
+        for seq in (block.first..block.end()).take(BLOCK_EVENTS_MAX) {
             if !tombstones::is_dropped(connection, seq)? {
                 kept.push(seq);
             }
@@ -144,8 +144,8 @@ pub(in crate::store) fn joined(
     let decoder = Decoder::new(connection, bodies);
     let (mut replacements, mut group) = (Vec::new(), Group::default());
     block_rows::each(connection, (first, last), |block| {
-        let is_small = block.events < BLOCK_EVENTS && block.first >= first;
         let bytes = codec::decoded_length(&block.bodies).unwrap_or(usize::MAX);
+        let is_small = !block::is_full(block.events, bytes) && block.first >= first;
         if !is_small || !group.takes(&block, bytes) {
             replacements.extend(std::mem::take(&mut group).join(bodies));
         }
@@ -221,11 +221,11 @@ mod tests {
         statement.query_map([], |row| row.try_into()).unwrap().map(Result::unwrap).collect()
     }
 
-    /// The seqs up to 40 of the events that have a body, which must be the right one.
+    /// The seqs up to 80 of the events that have a body, which must be the right one.
     fn readable(connection: &Connection, codec: &BodyCodec) -> Vec<i64> {
         let mut reader = BlockReader::new(connection, codec).unwrap();
         let mut found = Vec::new();
-        for seq in 1..=40 {
+        for seq in 1..=80 {
             if let Ok(read) = reader.body(seq).unwrap() {
                 assert_eq!(read, body(seq));
                 found.push(seq);
@@ -236,15 +236,16 @@ mod tests {
 
     #[test]
     fn small_neighbors_become_one_block_and_full_ones_stay() {
-        // Single events, a batch of 12, a gap, and more.
-        let singles = (1..=10).map(|first| (first, 1));
-        let all: Vec<_> = singles.chain([(11, 8), (19, 4), (23, 3), (26, 1), (30, 1), (31, 7), (38, 2)]).collect();
+        // Single events, a full block, smaller ones, a gap, and more.
+        let singles = (1..=20).map(|first| (first, 1));
+        let others = [(21, 16), (37, 8), (45, 6), (51, 2), (60, 2), (62, 14), (76, 4)];
+        let all: Vec<_> = singles.chain(others).collect();
         let (connection, codec) = file(&all);
         let before = readable(&connection, &codec);
-        replace(&connection, &joined(&connection, &codec, (1, 40)).unwrap()).unwrap();
-        assert_eq!(blocks(&connection), [(1, 8), (9, 2), (11, 8), (19, 8), (30, 8), (38, 2)]);
+        replace(&connection, &joined(&connection, &codec, (1, 80)).unwrap()).unwrap();
+        assert_eq!(blocks(&connection), [(1, 16), (17, 4), (21, 16), (37, 16), (60, 16), (76, 4)]);
         assert_eq!(readable(&connection, &codec), before);
-        assert!(joined(&connection, &codec, (1, 40)).unwrap().is_empty());
+        assert!(joined(&connection, &codec, (1, 80)).unwrap().is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use rusqlite::Connection;
 
 use crate::store::event::{
-    block::{BLOCK_EVENTS, BlockText},
+    block::BlockText,
     block_rows::BlockReader,
     codec::{self, BodyCodec},
     row,
@@ -19,6 +19,8 @@ use crate::store::event::{
 pub(in crate::store) const FIRST_EVENTS: i64 = 2_048;
 /// Maximum number of events to train on.
 const SAMPLES_MAX: i64 = 4_096;
+/// Consecutive events of a sample, about as many as in a block.
+const SAMPLE_BLOCK_EVENTS: usize = 8;
 const SAMPLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// One block in this many is set aside, to measure the dictionary on events that it was not trained on.
 const HELD_OUT: usize = 8;
@@ -74,13 +76,13 @@ pub(in crate::store) fn improve(
 /// Bodies of the newest `events` events, in evenly spread blocks.
 fn sample(connection: &Connection, bodies: &BodyCodec, events: i64) -> rusqlite::Result<Vec<Vec<String>>> {
     let newest = row::last_seq(connection)?;
-    let block_events = i64::try_from(BLOCK_EVENTS).unwrap_or(1);
+    let block_events = i64::try_from(SAMPLE_BLOCK_EVENTS).unwrap_or(1);
     let step = (events / SAMPLES_MAX).max(1) * block_events;
     let mut reader = BlockReader::new(connection, bodies)?;
     let (mut samples, mut bytes) = (Vec::new(), 0);
     let mut last = newest;
     while last > (newest - events).max(0) && bytes < SAMPLE_BYTES_MAX {
-        let mut block = Vec::with_capacity(BLOCK_EVENTS);
+        let mut block = Vec::with_capacity(SAMPLE_BLOCK_EVENTS);
         for seq in last - block_events + 1..=last {
             // Other code reports damaged events.
             if let Ok(body) = reader.body(seq)? {

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     process::Stdio,
@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use super::{as_format_3, file_of_format_1, is_as_described, pragma};
 use crate::{
     blocks,
+    damage::damage_pages,
     harness::{Server, program, received, store_options},
     process::refusal,
 };
@@ -243,9 +244,7 @@ fn a_file_with_a_damaged_page_is_migrated_as_far_as_it_can_be_read() {
     let leaf = "SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 6";
     let page: u32 = connection.query_row(leaf, [], |row| row.get(0)).unwrap();
     connection.close().unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[(page as usize - 1) * 4_096] = 0x0f;
-    fs::write(&path, bytes).unwrap();
+    damage_pages(&path, &[page]);
     let server = Server::start_in(directory, &[]);
     for message in ["a former table of events stays", "the index of a chunk keeps its former content"] {
         assert!(server.log().contains(message), "{}", server.log());
