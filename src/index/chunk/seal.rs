@@ -124,14 +124,40 @@ fn time_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &Ranks, rows: &mut Vec
     first_times
 }
 
-/// The rows of one field of a chunk with this number of events, from ordinals and the ranks of events that have them.
-pub fn posting_rows(slot: ChunkSlot, field: Field, length: u32, mut entries: Vec<(u32, u16)>) -> Vec<SealedRow> {
-    entries.sort_unstable();
-    let mut writer = BlockWriter::new(length);
-    for of_one in entries.chunk_by(|one, other| one.0 == other.0) {
-        let positions: Vec<u16> = of_one.iter().map(|(_, rank)| *rank).collect();
-        writer.push(of_one[0].0, &positions);
+/// A term or a word, and the rank of an event that has it. One integer sorts twice as fast as a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Occurrence(u64);
+
+impl Occurrence {
+    pub(super) fn new(number: u32, rank: u16) -> Self {
+        Self(u64::from(number) << u16::BITS | u64::from(rank))
     }
+
+    pub(super) fn number(self) -> u32 {
+        u32::try_from(self.0 >> u16::BITS).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn rank(self) -> u16 {
+        u16::try_from(self.0 & u64::from(u16::MAX)).unwrap_or(u16::MAX)
+    }
+}
+
+/// Sorts occurrences and calls `each` with each number and its ranks, both in ascending order.
+pub(super) fn each_number(occurrences: &mut [Occurrence], mut each: impl FnMut(u32, &[u16])) {
+    occurrences.sort_unstable();
+    let mut ranks = Vec::new();
+    for of_one in occurrences.chunk_by(|one, other| one.number() == other.number()) {
+        ranks.clear();
+        ranks.extend(of_one.iter().map(|occurrence| occurrence.rank()));
+        each(of_one[0].number(), &ranks);
+    }
+}
+
+/// The rows of one field of a chunk with this number of events, from ordinals and the ranks of events that have them.
+pub fn posting_rows(slot: ChunkSlot, field: Field, length: u32, entries: Vec<(u32, u16)>) -> Vec<SealedRow> {
+    let mut occurrences: Vec<_> = entries.into_iter().map(|(ordinal, rank)| Occurrence::new(ordinal, rank)).collect();
+    let mut writer = BlockWriter::new(length);
+    each_number(&mut occurrences, |ordinal, ranks| writer.push(ordinal, ranks));
     let set = PostingSet::Terms(field);
     let row = |(first, bytes)| SealedRow { table: set.table(), place: RowKey::posting(slot, set, first), bytes };
     writer.finish().into_iter().map(row).collect()

@@ -5,7 +5,7 @@ use crate::{
         chunk::{
             memory::{MemoryChunk, key_fields},
             posting_set::PostingSet,
-            seal::{Ranks, SealedRow},
+            seal::{Occurrence, Ranks, SealedRow, each_number},
             sealed::{ChunkSlot, ChunkTable, RowKey},
         },
         encode::{
@@ -30,26 +30,24 @@ pub(in crate::index) fn word_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &
     // An event may have many words. A range of numbers is sorted at a time, to bound the memory.
     let ranges = u32::try_from(chunk.words.total() / SORTED_WORDS + 1).unwrap_or(u32::MAX);
     let width = WORD_NUMBERS.div_ceil(ranges);
-    let mut entries: Vec<(u32, u16)> = Vec::new();
+    let mut occurrences = Vec::new();
     for first in (0..WORD_NUMBERS).step_by(width as usize) {
-        entries.clear();
+        occurrences.clear();
         for (position, rank) in ranks.by_position() {
             let numbers = chunk.words.of(position.into()).iter();
             let within = numbers.filter(|number| (first..first.saturating_add(width)).contains(*number));
-            entries.extend(within.map(|number| (*number, rank)));
+            occurrences.extend(within.map(|number| Occurrence::new(*number, rank)));
         }
-        entries.sort_unstable();
-        for of_one in entries.chunk_by(|one, other| one.0 == other.0) {
-            let positions: Vec<u16> = of_one.iter().map(|(_, rank)| *rank).collect();
-            if positions.len() <= RARE_EVENTS_MAX {
-                rare.push(of_one[0].0, &positions);
+        each_number(&mut occurrences, |number, ranks| {
+            if ranks.len() <= RARE_EVENTS_MAX {
+                rare.push(number, ranks);
             } else {
                 let mut groups: Vec<u16> =
-                    positions.iter().map(|rank| rank / PostingSet::CommonWords.group_events()).collect();
+                    ranks.iter().map(|rank| rank / PostingSet::CommonWords.group_events()).collect();
                 groups.dedup();
-                common.push(of_one[0].0, &groups);
+                common.push(number, &groups);
             }
-        }
+        });
     }
     add_rows(slot, PostingSet::Words, rare, rows);
     add_rows(slot, PostingSet::CommonWords, common, rows);
