@@ -106,6 +106,16 @@ impl OpenBlock {
         }
     }
 
+    /// The number of events.
+    pub(in crate::store) const fn events(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// The seq of the first event.
+    pub(in crate::store) const fn first(&self) -> i64 {
+        self.first
+    }
+
     /// The bodies of the block, one after another.
     pub(in crate::store) fn bodies(&self) -> impl Iterator<Item = (i64, &str)> {
         (self.first..).zip(self.bodies.iter().map(|body| &self.text[body.clone()]))

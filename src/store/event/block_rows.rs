@@ -1,6 +1,6 @@
 //! The rows of blocks: inserting them, and reading bodies from them.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use rusqlite::{CachedStatement, Connection, params};
 
@@ -8,6 +8,7 @@ use crate::store::event::{
     block::OpenBlock,
     chunks::SeqRun,
     codec::{BodyCodec, Decoder},
+    recent_blocks::RecentBlocks,
     stored,
 };
 
@@ -49,15 +50,17 @@ pub(in crate::store) struct Unreadable {
 pub(in crate::store) struct BlockReader<'c> {
     statement: CachedStatement<'c>,
     decoder: Decoder<'c>,
+    recent: &'c RecentBlocks,
     /// The blocks that were read last, the latest at the end.
-    kept: VecDeque<OpenBlock>,
+    kept: VecDeque<Arc<OpenBlock>>,
 }
 
 impl<'c> BlockReader<'c> {
     pub(in crate::store) fn new(connection: &'c Connection, bodies: &'c BodyCodec) -> rusqlite::Result<Self> {
         let sql = "SELECT first, events, bodies FROM block WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
         let statement = connection.prepare_cached(sql)?;
-        Ok(Self { statement, decoder: Decoder::new(connection, bodies), kept: VecDeque::new() })
+        let decoder = Decoder::new(connection, bodies);
+        Ok(Self { statement, decoder, recent: bodies.recent(), kept: VecDeque::new() })
     }
 
     /// The body of the event with this seq, not verified.
@@ -79,18 +82,25 @@ impl<'c> BlockReader<'c> {
     }
 
     /// The block that has this seq, or the last one before it.
-    fn open(&mut self, seq: i64) -> rusqlite::Result<Result<OpenBlock, String>> {
+    fn open(&mut self, seq: i64) -> rusqlite::Result<Result<Arc<OpenBlock>, String>> {
         let mut rows = self.statement.query([seq])?;
         let Some(row) = rows.next()? else {
             return Ok(Err("its body is missing".to_owned()));
         };
-        let (first, events) = (row.get(0)?, row.get::<_, u32>(1)? as usize);
-        let text = self.decoder.decode(row.get_ref(2)?.as_blob()?);
-        Ok(text.and_then(|text| OpenBlock::new(first, events, text)))
+        let (first, events, stored) = (row.get(0)?, row.get::<_, u32>(1)? as usize, row.get_ref(2)?.as_blob()?);
+        if let Some(block) = self.recent.find(first, stored).filter(|block| block.events() == events) {
+            return Ok(Ok(block));
+        }
+        let block = self.decoder.decode(stored).and_then(|text| OpenBlock::new(first, events, text));
+        Ok(block.map(|block| {
+            let block = Arc::new(block);
+            self.recent.keep(stored, &block);
+            block
+        }))
     }
 
     /// Keeps a block; returns its place.
-    fn keep(&mut self, block: OpenBlock) -> usize {
+    fn keep(&mut self, block: Arc<OpenBlock>) -> usize {
         self.kept.push_back(block);
         while self.kept.len() > KEPT_BLOCKS
             || (self.kept.len() > 1 && self.kept.iter().map(|block| block.text().len()).sum::<usize>() > KEPT_BYTES)

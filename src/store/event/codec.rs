@@ -16,7 +16,7 @@ use zstd::{
     zstd_safe::{self, DCtx},
 };
 
-use crate::store::event::zstd_dictionary;
+use crate::store::event::{recent_blocks::RecentBlocks, zstd_dictionary};
 
 /// With a dictionary, real events (mean 1,314 bytes) take 152 bytes in blocks of 8 at level 3, in 3 µs each, and 150 at
 /// level 9, in 14 µs.
@@ -24,9 +24,15 @@ const LEVEL: i32 = 3;
 /// No block is longer, even if its frame header says so. A damaged length must not cause an allocation.
 const BLOCK_BYTES_MAX: u64 = 80 * 1024 * 1024;
 
-/// The dictionaries of one file. Cheap to clone.
+/// The dictionaries and the recently decoded blocks of one file. Cheap to clone.
 #[derive(Clone, Default)]
-pub(in crate::store) struct BodyCodec(Arc<RwLock<Known>>);
+pub(in crate::store) struct BodyCodec(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    known: RwLock<Known>,
+    recent: RecentBlocks,
+}
 
 #[derive(Default)]
 struct Known {
@@ -55,7 +61,7 @@ impl BodyCodec {
     /// Reads the file's dictionaries.
     pub(in crate::store) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let bodies = Self::default();
-        bodies.0.write().checksums_from = checksums_from(connection)?;
+        bodies.0.known.write().checksums_from = checksums_from(connection)?;
         let mut statement = connection.prepare("SELECT number, bytes, checksum FROM dictionary ORDER BY number")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -68,7 +74,7 @@ impl BodyCodec {
                     "a dictionary is damaged: events that need the damaged part are unreadable; run auditbox doctor"
                 );
                 // Blocks that do not need the damaged part can still be read. New blocks must not depend on it.
-                bodies.0.write().add(number, bytes);
+                bodies.0.known.write().add(number, bytes);
             }
         }
         Ok(bodies)
@@ -76,7 +82,7 @@ impl BodyCodec {
 
     /// Uses this dictionary, which is in the file, for new blocks.
     pub(in crate::store) fn adopt(&self, number: u32, bytes: &[u8]) {
-        let mut known = self.0.write();
+        let mut known = self.0.known.write();
         let Some(dictionary) = known.add(number, bytes) else {
             tracing::error!(
                 number,
@@ -96,7 +102,7 @@ impl BodyCodec {
 
     /// Whether the row of the event with this seq must have a checksum.
     pub(in crate::store) fn has_checksum(&self, seq: i64) -> bool {
-        seq >= self.0.read().checksums_from
+        seq >= self.0.known.read().checksums_from
     }
 
     /// The stored form of the text of a block. `with_checksum` adds a checksum to the frame, for events whose rows have
@@ -109,13 +115,18 @@ impl BodyCodec {
         }
     }
 
+    /// The recently decoded blocks.
+    pub(in crate::store) fn recent(&self) -> &RecentBlocks {
+        &self.0.recent
+    }
+
     fn current(&self) -> Option<&'static Dictionary> {
-        self.0.read().current
+        self.0.known.read().current
     }
 
     /// The dictionary with this number, read from the file if it was added since.
     fn numbered(&self, connection: Option<&Connection>, number: u32) -> rusqlite::Result<Option<&'static Dictionary>> {
-        if let Some(known) = self.0.read().by_number.get(&number) {
+        if let Some(known) = self.0.known.read().by_number.get(&number) {
             return Ok(Some(known));
         }
         let Some(connection) = connection else {
@@ -124,7 +135,7 @@ impl BodyCodec {
         let bytes: Option<Vec<u8>> = connection
             .query_row("SELECT bytes FROM dictionary WHERE number = ?1", [number], |row| row.get(0))
             .optional()?;
-        Ok(bytes.and_then(|bytes| self.0.write().add(number, &bytes)))
+        Ok(bytes.and_then(|bytes| self.0.known.write().add(number, &bytes)))
     }
 }
 

@@ -13,6 +13,7 @@ pub(in crate::store) mod codec;
 pub(in crate::store) mod epoch;
 pub(in crate::store) mod fields;
 pub(in crate::store) mod prepared;
+pub(in crate::store) mod recent_blocks;
 pub(in crate::store) mod row;
 pub(in crate::store) mod stored;
 pub(in crate::store) mod tombstones;
