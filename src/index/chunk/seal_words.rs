@@ -19,8 +19,9 @@ use crate::{
 
 /// Up to this many events with a word, the chunk lists them. Otherwise it lists groups of events, which takes less space.
 const RARE_EVENTS_MAX: usize = 128;
-/// Words that are sorted at once, on average: 16 MB.
-const SORTED_WORDS: usize = 2 * 1024 * 1024;
+/// Words that are sorted at once, on average: 2 MB. After a larger piece of memory was freed, the allocator of glibc keeps
+/// pieces up to that size for reuse (`mallopt`, `M_MMAP_THRESHOLD`), in every thread.
+const SORTED_WORDS: usize = 256 * 1024;
 
 /// Adds the rows of all words.
 pub(in crate::index) fn word_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &Ranks, rows: &mut Vec<SealedRow>) {
@@ -34,8 +35,9 @@ pub(in crate::index) fn word_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &
     for first in (0..WORD_NUMBERS).step_by(width as usize) {
         occurrences.clear();
         for (position, rank) in ranks.by_position() {
-            let numbers = chunk.words.of(position.into()).iter();
-            let within = numbers.filter(|number| (first..first.saturating_add(width)).contains(*number));
+            let numbers = chunk.words.of(position.into());
+            let numbers = &numbers[numbers.partition_point(|number| *number < first)..];
+            let within = numbers.iter().take_while(|number| **number - first < width);
             occurrences.extend(within.map(|number| Occurrence::new(*number, rank)));
         }
         each_number(&mut occurrences, |number, ranks| {

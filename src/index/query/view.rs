@@ -326,14 +326,11 @@ fn add_keys(chunk: &RwLock<MemoryChunk>, field: Field, passes: impl Fn(&str) -> 
     }
 }
 
-/// Maximum number of words that are compared under one lock.
-const LOCKED_WORDS: usize = 64 * 1_024;
-
-/// Adds the events of a chunk in memory that have a word.
+/// Adds the events of a chunk in memory that have a word. Locks the chunk for one segment at a time.
 fn add_word(chunk: &RwLock<MemoryChunk>, number: u32, bits: &mut Bitset) {
-    let mut first = 0;
-    while chunk.read().words.add(number, (first, LOCKED_WORDS), bits) {
-        first += LOCKED_WORDS;
+    let mut segment = 0;
+    while chunk.read().words.add(number, segment, bits) {
+        segment += 1;
     }
 }
 
