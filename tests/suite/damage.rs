@@ -80,12 +80,12 @@ pub fn doctor(directory: &TempDir) -> (bool, String) {
 /// Makes pages of a file unreadable for SQLite.
 pub fn damage_pages(path: &Path, pages: &[u32]) {
     let connection = Connection::open(path).unwrap();
-    let page_bytes: usize = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    let page_bytes: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
     connection.close().unwrap();
     let mut bytes = fs::read(path).unwrap();
     for page in pages {
         // The type of a B-tree page; there is no such type.
-        bytes[(*page as usize - 1) * page_bytes] = 0x0f;
+        bytes[(*page as usize - 1) * page_bytes as usize] = 0x0f;
     }
     fs::write(path, bytes).unwrap();
 }

@@ -14,19 +14,25 @@ use crate::{
 };
 
 const CHUNK_EVENTS: u32 = 64;
-const EVENTS: u32 = 3_500;
+const EVENTS: u32 = 2_000;
 const KEEP_30: [(&str, &str); 2] =
     [("AUDITBOX_RETENTION_KEEP_DAYS", "30"), ("AUDITBOX_RETENTION_KEEP_BY", "event_time")];
 
 /// An event from the given number of days ago.
 fn event(number: u32, days: i64) -> Value {
+    // Text that does not compress, so that the keys take several pages.
+    let random = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     json!({
         "identifier": format!("event-{number:04}"),
         "action": "UPDATE",
         "resourceType": "entity",
         "trigger": { "at": Timestamp::now().plus_seconds(-days * 86_400).to_string() },
         "message": format!("step{number} of{number} part{number} took{number}"),
-        "context": { "entity": format!("svc-{}", number % 5), "runId": format!("run-{number:04}") },
+        "context": {
+            "entity": format!("svc-{}", number % 5),
+            "runId": format!("run-{number:04}"),
+            "webhookEventId": format!("{random:032x}"),
+        },
     })
 }
 
@@ -139,7 +145,9 @@ fn a_file_with_undeletable_orphans_opens_and_no_chunk_is_sealed_over_them() {
         server.log().contains("nothing of this chunk is dropped").then_some(())
     });
     assert_eq!(server.store(&[event(9_999, 0)]).status, 201, "{}", server.log());
-    assert_eq!(by_entity(&server).iter().sum::<i64>(), i64::from(EVENTS) + 1);
+    // Half of the events of the sound chunks, and of the one that is being filled, may be dropped.
+    let least = i64::from(EVENTS + 1 - (half + 1) * CHUNK_EVENTS / 2);
+    assert!(by_entity(&server).iter().sum::<i64>() >= least, "{}", server.log());
 }
 
 #[test]
