@@ -57,7 +57,7 @@ const QUIET_BYTES: usize = 1024 * 1024;
 const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// Bytes that the server's own records may use when the WAL is full for everyone else.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
-/// What a frame of the WAL has before its page (https://sqlite.org/fileformat2.html#walformat).
+/// What a frame of the WAL has before its page (<https://sqlite.org/fileformat2.html#walformat>).
 const FRAME_HEADER_BYTES: i64 = 24;
 
 /// The size of the WAL, and its limit. The writer's thread measures it; the writer's handles read it.
