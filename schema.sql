@@ -80,7 +80,8 @@ BEGIN SELECT RAISE(ABORT, 'a block is never deleted'); END;
 -- Neighboring events rarely share an entity or a blueprint. With an index ordered by one of them alone, each commit
 -- would write to pages all over the index, and to more of them the larger the file is. These indexes therefore start a
 -- new part every 4,096 events, of about 7 pages. SQLite searches each part (skip-scan), because of the statistics below.
--- With an undivided index of blueprints, commits of 500 events write twice as much.
+-- With an undivided index of blueprints, commits of 500 events write twice as much. Files of builds before 2026-12-01
+-- have an undivided index of blueprints, and the timestamp in both indexes.
 CREATE INDEX event_timestamp ON event (timestamp);
 CREATE INDEX event_entity    ON event (seq >> 12, entity)    WHERE entity IS NOT NULL;
 CREATE INDEX event_blueprint ON event (seq >> 12, blueprint) WHERE blueprint IS NOT NULL;

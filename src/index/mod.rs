@@ -38,7 +38,7 @@ pub use chunk::rows::{
     delete_chunk, delete_field_rows, delete_orphans, delete_orphans_in, delete_rows, difference, free_generation,
     generation_of, identifier_of, insert_chunk, insert_rows, is_free, sealed_chunks,
 };
-pub use chunk::seal::{SealedRow, posting_rows, seal};
+pub use chunk::seal::{Occurrence, SealedRow, posting_rows, seal};
 pub use chunk::sealed::{ChunkSlot, ChunkTable, Generation, SealedChunk};
 pub use coverage::PartialField;
 pub use encode::hash::value_hash;

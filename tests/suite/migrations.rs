@@ -279,6 +279,26 @@ fn the_indexes_serve_ordinals_and_names() {
 }
 
 #[test]
+fn a_file_with_the_former_indexes_for_sql_is_sound() {
+    let (directory, path) = file();
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP INDEX event_entity; DROP INDEX event_blueprint;
+             CREATE INDEX event_entity    ON event (seq >> 12, entity, timestamp) WHERE entity IS NOT NULL;
+             CREATE INDEX event_blueprint ON event (blueprint, timestamp)         WHERE blueprint IS NOT NULL;",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let doctor = || program(directory.path()).arg("doctor").output().unwrap();
+    assert!(doctor().status.success(), "{:?}", doctor());
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP INDEX event_blueprint; CREATE INDEX event_blueprint ON event (blueprint)").unwrap();
+    connection.close().unwrap();
+    assert!(!doctor().status.success());
+}
+
+#[test]
 fn anyone_may_read_the_columns_with_sql() {
     let (_directory, path) = file();
     let connection = Connection::open(path).unwrap();

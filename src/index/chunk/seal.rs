@@ -43,8 +43,8 @@ pub fn seal(chunk: &MemoryChunk, generation: Generation) -> std::io::Result<(Vec
     for field in term_fields() {
         let TermColumn { ordinals, positions } = chunk.terms(field);
         let entries = ordinals.iter().zip(positions);
-        let entries = entries.map(|(ordinal, position)| (*ordinal, ranks.of_position(*position))).collect();
-        rows.extend(posting_rows(slot, field, chunk.length(), entries));
+        let occurrences = entries.map(|(ordinal, position)| Occurrence::new(*ordinal, ranks.of_position(*position)));
+        rows.extend(posting_rows(slot, field, chunk.length(), occurrences.collect()));
     }
     let mut block_bits = Vec::new();
     for field in key_fields() {
@@ -126,10 +126,11 @@ fn time_rows(chunk: &MemoryChunk, slot: ChunkSlot, ranks: &Ranks, rows: &mut Vec
 
 /// A term or a word, and the rank of an event that has it. One integer sorts twice as fast as a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Occurrence(u64);
+pub struct Occurrence(u64);
 
 impl Occurrence {
-    pub(super) fn new(number: u32, rank: u16) -> Self {
+    /// A term or the number of a word, and a rank.
+    pub fn new(number: u32, rank: u16) -> Self {
         Self(u64::from(number) << u16::BITS | u64::from(rank))
     }
 
@@ -153,9 +154,8 @@ pub(super) fn each_number(occurrences: &mut [Occurrence], mut each: impl FnMut(u
     }
 }
 
-/// The rows of one field of a chunk with this number of events, from ordinals and the ranks of events that have them.
-pub fn posting_rows(slot: ChunkSlot, field: Field, length: u32, entries: Vec<(u32, u16)>) -> Vec<SealedRow> {
-    let mut occurrences: Vec<_> = entries.into_iter().map(|(ordinal, rank)| Occurrence::new(ordinal, rank)).collect();
+/// The rows of one field of a chunk with this number of events, from the occurrences of its terms.
+pub fn posting_rows(slot: ChunkSlot, field: Field, length: u32, mut occurrences: Vec<Occurrence>) -> Vec<SealedRow> {
     let mut writer = BlockWriter::new(length);
     each_number(&mut occurrences, |ordinal, ranks| writer.push(ordinal, ranks));
     let set = PostingSet::Terms(field);

@@ -20,9 +20,8 @@ use crate::{
     model::search::SearchText,
 };
 
-/// Minimum size of a block's values in bytes; the maximum is about twice that. Larger blocks compress a little better, take
-/// longer to search, and fill the pages of the file less well.
-const BLOCK_VALUE_BYTES: usize = 2 * 1024;
+/// Target size of a block's values in bytes. Larger blocks compress better and take longer to search.
+const BLOCK_VALUE_BYTES: usize = 8 * 1024;
 /// Maximum number of blocks per field and chunk, as a power of two.
 pub(in crate::index) const BLOCK_BITS_MAX: u8 = 10;
 /// A block that claims more bytes is damaged: all values of a chunk together are shorter.
@@ -188,7 +187,7 @@ mod tests {
     fn a_value_has_one_block_and_damage_is_seen() {
         assert_eq!(block_of("anything", 0), 0);
         assert!((0..200).all(|n| block_of(&n.to_string(), 3) < 8));
-        assert_eq!((block_bits(0), block_bits(20_000), block_bits(usize::MAX)), (0, 3, BLOCK_BITS_MAX));
+        assert_eq!((block_bits(0), block_bits(20_000), block_bits(usize::MAX)), (0, 1, BLOCK_BITS_MAX));
         let block = encode(VALUES).unwrap();
         assert!((0..block.len()).all(|end| KeyBlock::decode(&block[..end]).is_none()));
     }

@@ -217,7 +217,12 @@ impl Examination {
             let rows = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
             connection.prepare(sql)?.query_map([], rows)?.collect()
         };
-        if read(connection)? != read(&described)? {
+        let (found, described) = (read(connection)?, read(&described)?);
+        let is_as_described = |(found, described): (&[Option<String>; 4], &[Option<String>; 4])| {
+            let is_former = || found[3].as_deref().is_some_and(sql_index::is_former);
+            found == described || (found[..3] == described[..3] && is_former())
+        };
+        if found.len() != described.len() || !found.iter().zip(&described).all(is_as_described) {
             self.find("the schema", "does not match the format of the file".to_owned(), Remedy::Restore);
         }
         Ok(())

@@ -15,8 +15,8 @@ use crate::store::event::codec::BodyCodec;
 /// Length of the bodies of a full block, in bytes.
 const FULL_BYTES: usize = 8_000;
 /// Maximum length of the bodies of a block with more than one event, in bytes: reading a short event must not decompress
-/// much more.
-const BLOCK_BYTES_MAX: usize = 2 * FULL_BYTES;
+/// much more. Earlier builds wrote blocks of up to 64 KiB.
+const SHARED_BYTES_MAX: usize = 2 * FULL_BYTES;
 /// Number of events of a full block, however short they are.
 const FULL_EVENTS: usize = 16;
 /// Maximum number of events in a block: one that is not full, joined with another.
@@ -57,7 +57,7 @@ impl BlockText {
 
     /// Whether bodies of this length may be added.
     pub(in crate::store) const fn takes(&self, bytes: usize) -> bool {
-        self.events == 0 || (!is_full(self.events, self.text.len()) && self.text.len() + bytes <= BLOCK_BYTES_MAX)
+        self.events == 0 || (!is_full(self.events, self.text.len()) && self.text.len() + bytes <= SHARED_BYTES_MAX)
     }
 
     /// The bodies, with separators.
@@ -165,8 +165,8 @@ mod tests {
         let thousand = object(1_000);
         assert!(with(7, &thousand).takes(1_000));
         assert!(!with(8, &thousand).takes(1_000), "8 kB");
-        assert!(!with(7, &thousand).takes(BLOCK_BYTES_MAX - 6_000), "a long event after short ones");
-        assert!(with(0, "").takes(10 * BLOCK_BYTES_MAX), "an event of any length has a block");
+        assert!(!with(7, &thousand).takes(SHARED_BYTES_MAX - 6_000), "a long event after short ones");
+        assert!(with(0, "").takes(10 * SHARED_BYTES_MAX), "an event of any length has a block");
         assert!(!with(1, &object(FULL_BYTES)).takes(2), "a long event");
     }
 }

@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 
 use crate::store::event::block::OpenBlock;
 
-/// Blocks that are kept, one per slot: those of about the newest 8,000 events, in about 10 MB.
+/// Blocks that are kept, one per slot: full blocks of the newest 8,000 events, in about 10 MB, and 33 MB at most.
 const SLOTS: usize = 1_024;
 /// About as many events as a block has, so that neighboring blocks have neighboring slots.
 const SLOT_EVENTS: i64 = 8;
-/// Longer texts are not kept. Only blocks of one long event are longer.
+/// Longer texts are not kept: blocks of one long event, and some in files of earlier builds.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// The recently decoded blocks of one file.

@@ -151,9 +151,14 @@ impl Checkpoints {
         self.room.clone()
     }
 
-    /// Counts what was written since the last time. The WAL may have started from its beginning in between.
+    /// Counts what was written since the last time. The WAL may have started from its beginning in between. If it then
+    /// has more frames than before, only the difference counts, and the next checkpoint begins a little later.
     fn count(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let frames = frames_in_wal(connection)?;
+        // SQLite reports -1 while another process recovers the WAL.
+        if frames < 0 {
+            return Ok(());
+        }
         let written = if frames < self.frames { frames } else { frames - self.frames };
         self.frames = frames;
         let bytes = usize::try_from(written).unwrap_or(0) * self.frame_bytes;

@@ -12,6 +12,17 @@ use crate::store::{
 
 const INDEXES: [&str; 3] = ["event_timestamp", "event_entity", "event_blueprint"];
 
+/// Former definitions of these indexes. Files of builds before 2026-12-01 keep them, and they serve the same queries.
+const FORMER: [&str; 2] = [
+    "CREATE INDEX event_entity    ON event (seq >> 12, entity, timestamp) WHERE entity IS NOT NULL",
+    "CREATE INDEX event_blueprint ON event (blueprint, timestamp)         WHERE blueprint IS NOT NULL",
+];
+
+/// Whether a definition is a former one of these indexes.
+pub(in crate::store) fn is_former(sql: &str) -> bool {
+    FORMER.contains(&sql)
+}
+
 /// The index that a line of SQLite's check names, if the line only reports a missing or an extra entry.
 pub(in crate::store) fn named_in(line: &str) -> Option<&'static str> {
     let (what, index) = line.rsplit_once(" index ")?;

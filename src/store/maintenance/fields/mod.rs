@@ -24,7 +24,7 @@ use std::{
 pub(in crate::store) use reconcile::reconcile;
 
 use crate::{
-    index::{self, ChunkSlot, Index, IndexError, SealedChunk, TermWriter},
+    index::{self, ChunkSlot, Index, IndexError, Occurrence, SealedChunk, TermWriter},
     model::{
         field::{self, Field, Slot},
         values::{self, Values},
@@ -108,7 +108,7 @@ impl<E: Into<IndexError>> From<E> for Failed {
 }
 
 /// The ordinals of a field's values in a chunk, each with the rank of an event that has it.
-type RankedTerms = Vec<(u32, u16)>;
+type RankedTerms = Vec<Occurrence>;
 /// A value of a field, and the seqs of the events that have it.
 struct FoundValue {
     field: Field,
@@ -204,7 +204,7 @@ impl Filler {
                 let rank = |seq: &i64| offset(seq).and_then(|offset| ranks.get(offset).copied().flatten());
                 let place = slots.iter().position(|slot| Field::Custom(*slot) == *field);
                 if let Some(entries) = place.and_then(|place| entries.get_mut(place)) {
-                    entries.extend(seqs.iter().filter_map(rank).map(|rank| (ordinal, rank)));
+                    entries.extend(seqs.iter().filter_map(rank).map(|rank| Occurrence::new(ordinal, rank)));
                 }
             }
             from = through + 1;
