@@ -19,8 +19,8 @@ use crate::{
 
 /// Up to this many events with a word, the chunk lists them. Otherwise it lists groups of events, which takes less space.
 const RARE_EVENTS_MAX: usize = 128;
-/// Words that are sorted at once, on average: 2 MB, and at most about 4 MB allocated. After a larger piece of memory was freed, the allocator of glibc keeps
-/// pieces up to that size for reuse (`mallopt`, `M_MMAP_THRESHOLD`), in every thread.
+/// Words that are sorted at once, on average: 2 MB, and at most about 4 MB allocated. After a larger piece of memory was
+/// freed, the allocator of glibc keeps pieces up to that size for reuse (`mallopt`, `M_MMAP_THRESHOLD`), in every thread.
 const SORTED_WORDS: usize = 256 * 1024;
 
 /// Adds the rows of all words.

@@ -70,7 +70,8 @@ pub(in crate::store) fn make_private(path: &Path) -> io::Result<()> {
 
 fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Applies to new files. A block of events takes a third of a page of 4 KiB, and 16 % of the space in such pages stays unused.
+    // Applies to new files. A block of events takes a third of a page of 4 KiB, and 16 % of the space in such pages stays
+    // unused.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     // Readers never wait for the writer, and the writer never waits for readers.
     connection.pragma_update(None, "journal_mode", "WAL")?;
